@@ -1,0 +1,1 @@
+"""Pictures in: named collections, safe decoding, deterministic patches."""

@@ -1,0 +1,144 @@
+"""Named collections of pictures, folders, globs and lists: from a flag's value to files.
+
+Nothing is ever downloaded. A collection that is not in its place says where it comes from
+and where to put it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import pathlib
+
+from lossylab.data.decode import SUFFIXES
+
+ROOT_VARIABLE = "LOSSYLAB_DATA"
+
+
+class CollectionError(ValueError):
+    """A collection that is unknown, missing, incomplete or empty."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Collection:
+    """A data set known by name.
+
+    Attributes:
+      folder: where it lies below $LOSSYLAB_DATA.
+      count: how many pictures it must have.
+      source: where its pictures come from.
+    """
+
+    folder: str
+    count: int
+    source: str
+
+
+KNOWN = {
+    "kodak": Collection("kodak", 24, "Kodak Lossless True Color Image Suite, r0k.us/graphics/kodak"),
+    "live1": Collection("live1", 29, "reference pictures of LIVE Image Quality release 1"),
+    "classic5": Collection("classic5", 5, "the five gray pictures of the SA-DCT and ARCNN papers"),
+    "bsds500_train": Collection("bsds500/train", 400, "BSDS500, train and test pictures"),
+    "bsds500_val": Collection("bsds500/val", 100, "BSDS500, validation pictures"),
+}
+
+# Pictures inside the scikit-image package, split so that no scene is on both sides.
+PACKAGED = {
+    "sample_train": (
+        "astronaut.png",
+        "brick.png",
+        "camera.png",
+        "grass.png",
+        "gravel.png",
+        "hubble_deep_field.jpg",
+        "ihc.png",
+        "moon.png",
+        "motorcycle_left.png",
+        "retina.jpg",
+    ),
+    "sample_test": ("chelsea.png", "coffee.png", "rocket.jpg"),
+}
+
+
+def find_pictures(spec: str) -> list[str]:
+    """Files that a flag's value stands for, sorted by path.
+
+    Args:
+      spec: a named collection (see `KNOWN` and `PACKAGED`), a picture file, a folder (its
+        picture files, not those of sub-folders), a glob pattern, or `@FILE` with one path a
+        line.
+
+    Returns:
+      Paths, at least one. Lists are not checked for existing files: they may be huge.
+
+    Raises:
+      CollectionError: if nothing is found; the message says what to do.
+    """
+    if spec in PACKAGED:
+        return _packaged(PACKAGED[spec])
+    if spec in KNOWN:
+        return _known(spec, KNOWN[spec])
+    if spec.startswith("@"):
+        return _listed(spec[1:])
+    if os.path.isdir(spec):
+        return _folder(spec)
+    if os.path.isfile(spec):
+        return [spec]
+    found = sorted(path for path in glob.glob(spec, recursive=True) if os.path.isfile(path))
+    if not found:
+        names = ", ".join([*KNOWN, *PACKAGED])
+        raise CollectionError(
+            f"no pictures found for '{spec}': expected an existing file or folder, a glob that "
+            f"matches files, @LIST, or one of the named collections {names}"
+        )
+    return found
+
+
+def _folder(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        found = sorted(e.path for e in entries if os.path.splitext(e.name)[1].lower() in SUFFIXES)
+    if not found:
+        raise CollectionError(
+            f"folder '{folder}' has no picture files ({', '.join(sorted(SUFFIXES))})"
+        )
+    return found
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        lines = pathlib.Path(path).read_text().splitlines()
+    except OSError as error:
+        raise CollectionError(f"cannot read the list '{path}': {error.strerror}") from error
+    found = [line.strip() for line in lines if line.strip()]
+    if not found:
+        raise CollectionError(f"the list '{path}' names no files")
+    return found
+
+
+def _known(name: str, collection: Collection) -> list[str]:
+    root = os.environ.get(ROOT_VARIABLE)
+    place = f"${ROOT_VARIABLE}/{collection.folder}"
+    cure = f"put its {collection.count} pictures ({collection.source}) into {place}"
+    if not root:
+        raise CollectionError(
+            f"collection '{name}' needs the environment variable {ROOT_VARIABLE}: set it to the "
+            f"folder of your data sets and {cure}"
+        )
+    folder = os.path.join(root, collection.folder)
+    if not os.path.isdir(folder):
+        raise CollectionError(f"collection '{name}' is not at {folder}: {cure}")
+    found = _folder(folder)
+    if len(found) != collection.count:
+        raise CollectionError(
+            f"collection '{name}' must have {collection.count} pictures, {folder} has "
+            f"{len(found)}: {cure}"
+        )
+    return found
+
+
+def _packaged(names: tuple[str, ...]) -> list[str]:
+    import skimage.data  # imported here: it is needed for the sample pictures only
+
+    folder = pathlib.Path(skimage.data.__file__).parent
+    return [str(folder / name) for name in names]

@@ -1,0 +1,102 @@
+"""Safe decoding of picture files to the one picture convention: uint8 RGB.
+
+Every kind of file becomes [height, width, 3] in 8-bit levels: gray is repeated, palettes are
+looked up, transparency is laid over white, CMYK is converted by Pillow, 16-bit gray is
+scaled by 1/257 and rounded (Pillow itself keeps the high byte of 16-bit RGB), EXIF
+orientation is applied, and of animations the first frame counts.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Union
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+PathLike = Union[str, pathlib.Path]
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+
+_TRANSPOSING_ORIENTATIONS = (5, 6, 7, 8)
+_EXIF_ORIENTATION = 0x0112
+
+
+class PictureError(ValueError):
+    """A file that cannot be used as a picture; the message names it and the reason."""
+
+
+def read_picture(path: PathLike) -> np.ndarray:
+    """Decodes one file.
+
+    Args:
+      path: a picture file in any format that Pillow reads.
+
+    Returns:
+      uint8 [height, width, 3], RGB.
+
+    Raises:
+      PictureError: if the file is missing, empty, no picture, damaged, of an unsupported
+        mode, or larger than Pillow's decompression-bomb limit (178,956,970 pixels).
+    """
+    with _pillow_errors(path), Image.open(path) as image:
+        image.load()
+        return np.array(_to_rgb(ImageOps.exif_transpose(image), path))
+
+
+def picture_size(path: PathLike) -> tuple[int, int]:
+    """Height and width of a picture file as `read_picture` returns it, from its header.
+
+    Raises:
+      PictureError: as `read_picture`, as far as the header shows.
+    """
+    with _pillow_errors(path), Image.open(path) as image:
+        width, height = image.size
+        if image.getexif().get(_EXIF_ORIENTATION) in _TRANSPOSING_ORIENTATIONS:
+            width, height = height, width
+        return height, width
+
+
+class _pillow_errors:  # noqa: N801 - reads as a statement
+    """Turns what Pillow raises for a bad file into a PictureError."""
+
+    def __init__(self, path: PathLike):
+        self._path = path
+
+    def __enter__(self) -> None:
+        path = pathlib.Path(self._path)
+        if path.is_dir():
+            raise PictureError(f"{path}: expected a picture file, found a folder")
+        if not path.exists():
+            raise PictureError(f"{path}: no such file")
+        if path.stat().st_size == 0:
+            raise PictureError(f"{path}: the file is empty")
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, PictureError) or not isinstance(error, Exception):
+            return
+        if isinstance(error, UnidentifiedImageError):
+            reason = "not a picture in a known format"
+        elif isinstance(error, Image.DecompressionBombError):
+            reason = f"refused, too large to decode safely ({error})"
+        elif isinstance(error, PermissionError):
+            reason = "no permission to read it"
+        else:
+            reason = f"cannot be decoded, is it damaged? ({error})"
+        raise PictureError(f"{self._path}: {reason}") from error
+
+
+def _to_rgb(image: Image.Image, path: PathLike) -> Image.Image:
+    mode = image.mode
+    if mode.startswith("I"):
+        levels = np.asarray(image).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise PictureError(f"{path}: integer levels outside 0..65535 (Pillow mode {mode})")
+        return Image.fromarray(((levels + 128) // 257).astype(np.uint8)).convert("RGB")
+    if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    if mode in ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"):
+        return image.convert("RGB")
+    raise PictureError(f"{path}: unsupported picture mode {mode}; convert it to 8-bit RGB first")

@@ -1,0 +1,215 @@
+"""Training patches as a pure function of (seed, step).
+
+Which picture, where the crop lies, how far it is scaled down and the noise are drawn with
+stateless operations from the seed and the patch's number, so a run that is killed and
+resumed sees the same patches, as do two devices that share a batch.
+"""
+
+from __future__ import annotations
+
+import atexit
+import collections
+import dataclasses
+import threading
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.data.decode import PictureError, picture_size, read_picture
+
+# Headers of this many files are checked before training starts: the rest when they are read.
+HEADERS_CHECKED = 20_000
+
+# An endless pipeline that still prefetches dead-locks the interpreter's exit: its threads wait
+# for Python while Python waits for its threads. So at exit reading fails at once, which fills
+# the bounded buffers, and the interpreter goes on when no thread has asked for a while.
+_exiting = threading.Event()
+_QUIET_SECONDS = 0.1
+
+
+@atexit.register
+def _stop_reading() -> None:
+    _exiting.set()
+    while time.monotonic() - _Pictures.last_read < _QUIET_SECONDS:
+        time.sleep(_QUIET_SECONDS / 4)
+
+
+@dataclasses.dataclass(frozen=True)
+class PatchOptions:
+    """What a patch is.
+
+    Attributes:
+      size: height and width in pixels.
+      min_scale: pictures are scaled down by a random factor in [min_scale, 1]; 1 switches
+        it off. The factor is raised where the picture would become smaller than the patch.
+      noise: width in levels of uniform noise added before scaling (ProxIQA Sec. III-D adds
+        "small amounts", BLS likewise); 0 switches it off.
+      cache_mb: decoded pictures kept in memory, in MiB.
+    """
+
+    size: int = 128
+    min_scale: float = 1.0
+    noise: float = 0.0
+    cache_mb: int = 1024
+
+    def __post_init__(self):
+        """Checks the ranges; raises ValueError."""
+        if self.size < 1:
+            raise ValueError(f"patch size must be at least 1 pixel, got {self.size}")
+        if not 0 < self.min_scale <= 1:
+            raise ValueError(f"min_scale must lie in (0, 1], got {self.min_scale}")
+        if not 0 <= self.noise <= 255:
+            raise ValueError(f"noise must lie in 0..255 levels, got {self.noise}")
+
+
+def check_sizes(paths: list[str], size: int) -> None:
+    """Refuses pictures that are smaller than a patch, by their headers.
+
+    Raises:
+      PictureError: naming the first such files, and how many there are.
+    """
+    step = max(1, len(paths) // HEADERS_CHECKED)
+    small = []
+    for path in paths[::step]:
+        height, width = picture_size(path)
+        if min(height, width) < size:
+            small.append(f"{path} ({width}x{height})")
+    if small:
+        raise PictureError(
+            f"{len(small)} pictures are smaller than the patch of {size}x{size} pixels: "
+            f"{', '.join(small[:3])}{', ...' if len(small) > 3 else ''}; remove them or choose a "
+            "smaller patch"
+        )
+
+
+def picture_index(seed: int, number: tf.Tensor, count: int) -> tf.Tensor:
+    """Index of the picture that gives patch `number`: a new permutation every epoch."""
+    epoch, position = number // count, number % count
+    key = tf.stack([tf.cast(seed, tf.int64), epoch])
+    index = tf.random.experimental.index_shuffle(
+        tf.cast(position, tf.uint64), tf.cast(key, tf.uint32), tf.cast(count - 1, tf.uint64)
+    )
+    return tf.cast(index, tf.int64)
+
+
+def patches(
+    paths: list[str],
+    options: PatchOptions,
+    batch: int,
+    seed: int,
+    first_step: int = 0,
+    shard: int = 0,
+    shards: int = 1,
+    replicas: int = 1,
+) -> tf.data.Dataset:
+    """Endless batches, one a step.
+
+    Args:
+      paths: picture files.
+      options: what a patch is.
+      batch: patches in the global batch.
+      seed: the run's seed.
+      first_step: step at which to begin.
+      shard: which part of each global batch this worker gets.
+      shards: number of workers.
+      replicas: devices of this worker; each step is one element a device, in order.
+
+    Returns:
+      Data set of float32 [batch / shards / replicas, size, size, 3], levels 0..255.
+
+    Raises:
+      ValueError: if there are no paths or the devices do not divide `batch`.
+    """
+    if not paths:
+        raise ValueError("no pictures to draw patches from")
+    if batch < 1 or batch % (shards * replicas):
+        raise ValueError(f"a batch of {batch} cannot be shared by {shards * replicas} devices")
+    local = batch // shards
+    # A plain closure, not a tensor: a graph with a million paths would be slow to build.
+    pictures = _Pictures(paths, options)
+
+    def numbers(step):
+        return step * batch + shard * local + tf.range(local, dtype=tf.int64)
+
+    def patch(number):
+        picture = tf.numpy_function(
+            pictures.read, [picture_index(seed, number, len(paths))], tf.uint8
+        )
+        picture.set_shape((None, None, 3))
+        return _crop(picture, options, tf.stack([tf.cast(seed, tf.int64), number]))
+
+    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+    return (
+        steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(numbers(step)))
+        .map(patch, num_parallel_calls=2, deterministic=True)
+        .batch(local // replicas, drop_remainder=True)
+        .prefetch(4)
+    )
+
+
+def paths_of_step(paths: list[str], batch: int, seed: int, step: int) -> list[str]:
+    """Files whose patches make up the global batch of a step."""
+    numbers = tf.range(step * batch, (step + 1) * batch, dtype=tf.int64)
+    return [paths[int(picture_index(seed, number, len(paths)))] for number in numbers]
+
+
+def _crop(picture: tf.Tensor, options: PatchOptions, seed: tf.Tensor) -> tf.Tensor:
+    """Scales and crops in one go: only the window that becomes the patch is resized."""
+    size = options.size
+    draws = tf.random.stateless_uniform((3,), seed)
+    height, width = tf.unstack(tf.shape(picture)[:2])
+    if options.min_scale < 1:
+        smallest = tf.cast(size, tf.float32) / tf.cast(tf.minimum(height, width), tf.float32)
+        low = tf.minimum(tf.maximum(options.min_scale, smallest), 1.0)
+        scale = low + (1.0 - low) * draws[2]
+        window = tf.cast(tf.math.floor(tf.cast(size, tf.float32) / scale), tf.int32)
+        window = tf.minimum(window, tf.minimum(height, width))
+    else:
+        window = tf.constant(size)
+    top = tf.cast(draws[0] * tf.cast(height - window + 1, tf.float32), tf.int32)
+    left = tf.cast(draws[1] * tf.cast(width - window + 1, tf.float32), tf.int32)
+    crop = tf.cast(picture[top : top + window, left : left + window], tf.float32)
+    if options.noise:
+        half = options.noise / 2
+        crop += tf.random.stateless_uniform(tf.shape(crop), seed + 1, -half, half)
+    if options.min_scale < 1:
+        crop = tf.image.resize(crop, (size, size), antialias=True)
+    if options.noise:
+        crop = tf.clip_by_value(crop, 0.0, 255.0)
+    return tf.ensure_shape(crop, (size, size, 3))
+
+
+class _Pictures:
+    """Decoded pictures by index, the least recently used forgotten beyond the limit."""
+
+    last_read = float("-inf")  # time of the newest call, of all instances
+
+    def __init__(self, paths: list[str], options: PatchOptions):
+        self._paths = paths
+        self._size = options.size
+        self._limit = options.cache_mb * 2**20
+        self._kept: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def read(self, index: np.int64) -> np.ndarray:
+        """The picture, uint8 [H, W, 3]; raises PictureError with the file's name."""
+        _Pictures.last_read = time.monotonic()
+        if _exiting.is_set():
+            raise RuntimeError("the program is ending")
+        index = int(index)
+        with self._lock:
+            if index in self._kept:
+                self._kept.move_to_end(index)
+                return self._kept[index]
+        picture = read_picture(self._paths[index])
+        if min(picture.shape[:2]) < self._size:
+            check_sizes([self._paths[index]], self._size)
+        with self._lock:
+            if index not in self._kept:
+                self._kept[index] = picture
+                self._bytes += picture.nbytes
+            while self._bytes > self._limit:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return picture

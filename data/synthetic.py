@@ -1,0 +1,62 @@
+"""Synthetic distortions at discrete severities, as picture-quality data sets have them.
+
+ProxIQA (Sec. III-C, Fig. 5b) pre-trains a proxy on such pictures to show that it then
+misjudges what a codec makes.
+"""
+
+import tensorflow as tf
+
+NOISE_LEVELS = (4.0, 8.0, 16.0, 24.0, 32.0)  # standard deviation, levels
+BLUR_LEVELS = (0.7, 1.0, 1.5, 2.5, 4.0)  # standard deviation, pixels
+JPEG_LEVELS = (70, 40, 20, 10, 5)  # quality, 4:2:0
+_BLUR_TAPS = 25
+
+
+def distort(pictures: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Gives each picture one distortion at one severity, drawn from its seed.
+
+    Args:
+      pictures: float32 [B, H, W, 3], levels 0..255.
+      seeds: int64 [B, 2].
+
+    Returns:
+      float32 [B, H, W, 3], levels 0..255, rounded.
+    """
+    return tf.map_fn(
+        lambda pair: _distort_one(*pair), (pictures, seeds), fn_output_signature=tf.float32
+    )
+
+
+def _distort_one(picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    kind, level = tf.unstack(tf.random.stateless_uniform((2,), seed, 0, 15, tf.int32))
+    kind, level = kind % 3, level % 5
+    distorted = tf.switch_case(
+        kind,
+        (
+            lambda: _white_noise(picture, tf.gather(NOISE_LEVELS, level), seed),
+            lambda: _blur(picture, tf.gather(BLUR_LEVELS, level)),
+            lambda: _jpeg(picture, tf.gather(JPEG_LEVELS, level)),
+        ),
+    )
+    return tf.ensure_shape(tf.round(tf.clip_by_value(distorted, 0.0, 255.0)), picture.shape)
+
+
+def _white_noise(picture, deviation, seed):
+    return picture + deviation * tf.random.stateless_normal(tf.shape(picture), seed + 1)
+
+
+def _blur(picture, deviation):
+    offsets = tf.range(_BLUR_TAPS, dtype=tf.float32) - _BLUR_TAPS // 2
+    taps = tf.nn.softmax(-tf.square(offsets / deviation) / 2)
+    planes = tf.transpose(picture, (2, 0, 1))[..., None]
+    pad = _BLUR_TAPS // 2
+    planes = tf.pad(planes, ((0, 0), (pad, pad), (pad, pad), (0, 0)), "SYMMETRIC")
+    planes = tf.nn.conv2d(planes, taps[:, None, None, None], 1, "VALID")
+    planes = tf.nn.conv2d(planes, taps[None, :, None, None], 1, "VALID")
+    return tf.transpose(planes[..., 0], (1, 2, 0))
+
+
+def _jpeg(picture, quality):
+    levels = tf.saturate_cast(tf.round(picture), tf.uint8)
+    decoded = tf.image.adjust_jpeg_quality(levels, quality)
+    return tf.cast(decoded, tf.float32)

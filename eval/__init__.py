@@ -1,0 +1,1 @@
+"""What is measured: metrics, compressed files, benchmarks, plots."""

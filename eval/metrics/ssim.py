@@ -1,0 +1,43 @@
+"""SSIM and MS-SSIM in TensorFlow, mean over RGB channels, 11-tap Gaussian window.
+
+libvmaf's values, which ProxIQA reports, are of luma and, for SSIM, of a down-sampled
+picture: see `lossylab.eval.metrics.vmaf`.
+"""
+
+import tensorflow as tf
+
+_LEVELS = 255.0
+MS_SSIM_SMALLEST = 161  # pixels: (11 - 1) * 2^4 + 1, the fifth scale must hold the window
+SSIM_SMALLEST = 11
+
+
+def ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+    """SSIM (Wang et al. 2004) of [B, H, W, 3] in levels 0..255; float32 [B], at most 1.
+
+    Raises:
+      ValueError: if the pictures are smaller than 11 pixels.
+    """
+    _check(reference, SSIM_SMALLEST, "SSIM with an 11-tap window")
+    return tf.image.ssim(_float(reference), _float(distorted), _LEVELS)
+
+
+def ms_ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+    """MS-SSIM (Wang et al. 2003), five scales; arguments and result as for `ssim`.
+
+    Raises:
+      ValueError: if the pictures are smaller than 161 pixels.
+    """
+    _check(reference, MS_SSIM_SMALLEST, "MS-SSIM with five scales and an 11-tap window")
+    return tf.image.ssim_multiscale(_float(reference), _float(distorted), _LEVELS)
+
+
+def _check(picture: tf.Tensor, smallest: int, name: str) -> None:
+    height, width = picture.shape[1:3]
+    if min(height, width) < smallest:
+        raise ValueError(
+            f"{name} needs pictures of at least {smallest}x{smallest} pixels, got {width}x{height}"
+        )
+
+
+def _float(picture: tf.Tensor) -> tf.Tensor:
+    return tf.cast(picture, tf.float32)

@@ -1,0 +1,153 @@
+"""VMAF, VIF, SSIM, MS-SSIM and PSNR by libvmaf inside ffmpeg: the paper's measuring tool.
+
+Protocol for still pictures: 8-bit RGB is converted to 8-bit YUV 4:4:4 (BT.601, limited range,
+ffmpeg's default), model vmaf_v0.6.1 with motion forced to zero. VMAF of identical pictures is
+therefore 97.43, not 100. A batch is one call through one pipe, reference below distorted;
+its scores equal those of single calls.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+
+from lossylab.data.files import write_text
+from lossylab.eval.metrics import ffmpeg
+
+MODEL = "vmaf_v0.6.1"
+PROTOCOL = f"libvmaf {MODEL}, motion 0, yuv444p BT.601 limited range, 8 bit, one frame"
+
+# Metric -> (libvmaf feature, field of the log). VMAF's own field needs no extra feature.
+_FIELDS = {
+    "vmaf": (None, ("vmaf",)),
+    "ssim": ("name=float_ssim", ("float_ssim",)),
+    "ms_ssim": ("name=float_ms_ssim", ("float_ms_ssim",)),
+    "vif": (r"name=float_vif\:debug=true", ("vif",)),
+    "vif_scale0": (r"name=float_vif\:debug=true", ("vif_scale0",)),
+    "psnr": ("name=psnr", ("psnr_y", "psnr_cb", "psnr_cr")),
+}
+METRICS = tuple(_FIELDS)
+_SMALLEST = {"ms_ssim": 176}  # pixels; libvmaf refuses less
+_SMALLEST_ANY = 32
+
+
+def measure(
+    reference: np.ndarray, distorted: np.ndarray, metrics: Sequence[str] = ("vmaf",)
+) -> dict[str, np.ndarray]:
+    """Scores a batch of pairs.
+
+    Args:
+      reference: uint8 [B, H, W, 3], RGB.
+      distorted: likewise.
+      metrics: names from `METRICS`: 'vmaf' (0..100), 'ssim', 'ms_ssim', 'vif' (overall ratio of
+        four scales), 'vif_scale0', 'psnr' (Eq. 12 in dB, planes capped at 60 by libvmaf).
+
+    Returns:
+      For each metric float64 [B].
+
+    Raises:
+      ValueError: if shapes, types or metrics do not fit.
+      FFmpegError: if ffmpeg is missing, fails, or answers for another number of pictures.
+    """
+    check_pair(reference, distorted, metrics)
+    count, height, width, _ = reference.shape
+    frames = np.concatenate([distorted, reference], axis=1)
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{2 * height}", "-i", "pipe:0"]
+    log = ffmpeg.run(arguments(source, str(width), str(height), metrics), stdin=frames.tobytes())
+    try:
+        scores = [frame["metrics"] for frame in json.loads(log)["frames"]]
+    except (ValueError, KeyError) as error:
+        raise ffmpeg.FFmpegError(f"libvmaf's log is not readable: {log[:200]!r}") from error
+    if len(scores) != count:
+        raise ffmpeg.FFmpegError(f"libvmaf scored {len(scores)} pictures of {count}")
+    return from_log(scores, metrics)
+
+
+def measure_cached(
+    reference: np.ndarray, distorted: np.ndarray, metrics: Sequence[str], folder: Optional[str]
+) -> dict[str, float]:
+    """Scores one pair [H, W, 3], remembering scores by content in `folder` (None: nowhere).
+
+    The key covers both pictures, the metrics, the protocol and ffmpeg's version.
+    """
+    names = sorted(metrics)
+    place = None if folder is None else pathlib.Path(folder) / _key(reference, distorted, names)
+    if place is not None and place.exists():
+        try:
+            return {name: float(value) for name, value in json.loads(place.read_text()).items()}
+        except (ValueError, AttributeError):
+            place.unlink()  # a damaged entry is measured again
+    scores = measure(reference[None], distorted[None], names)
+    scores = {name: float(values[0]) for name, values in scores.items()}
+    if place is not None:
+        write_text(place, json.dumps(scores))
+    return scores
+
+
+def _key(reference: np.ndarray, distorted: np.ndarray, names: list[str]) -> str:
+    program = ffmpeg.executable()
+    digest = hashlib.sha256(repr((reference.shape, names, PROTOCOL)).encode())
+    digest.update(ffmpeg.version(program).encode())
+    for picture in (reference, distorted):
+        digest.update(np.ascontiguousarray(picture).tobytes())
+    return f"{digest.hexdigest()}.json"
+
+
+def _value(name: str, frame: dict[str, float]) -> float:
+    fields = _FIELDS[name][1]
+    if name == "psnr":
+        return float(np.dot([frame[field] for field in fields], (4, 1, 1)) / 6)
+    return frame[fields[0]]
+
+
+def from_log(frames: list[dict[str, float]], metrics: Sequence[str]) -> dict[str, np.ndarray]:
+    """Scores by metric, float64 [B], from the frames of a libvmaf log."""
+    return {name: np.array([_value(name, frame) for frame in frames]) for name in metrics}
+
+
+def arguments(source: list[str], width: str, height: str, metrics: Sequence[str]) -> list[str]:
+    """ffmpeg's arguments to score pairs that lie stacked in frames, distorted on top.
+
+    Args:
+      source: arguments that name the input.
+      width: of one picture, an ffmpeg expression.
+      height: likewise.
+      metrics: names from `METRICS`.
+    """
+    features = sorted({_FIELDS[name][0] for name in metrics} - {None})
+    extra = f":feature='{'|'.join(features)}'" if features else ""
+    graph = (
+        "format=yuv444p,split[a][b];"
+        f"[a]crop={width}:{height}:0:0[d];[b]crop={width}:{height}:0:{height}[r];"
+        "[d][r]libvmaf=log_fmt=json:log_path=/dev/stdout:"
+        rf"model='version={MODEL}\:motion.motion_force_zero=true'{extra}"
+    )
+    threads = ["-threads", "1", "-filter_complex_threads", "1"]
+    return ["-v", "error", *threads, *source, "-filter_complex", graph, "-f", "null", "-"]
+
+
+def check_pair(reference: np.ndarray, distorted: np.ndarray, metrics: Sequence[str]) -> None:
+    """Refuses pairs that cannot be scored; raises ValueError."""
+    for name, picture in (("reference", reference), ("distorted", distorted)):
+        if picture.ndim != 4 or picture.shape[-1] != 3 or picture.dtype != np.uint8:
+            raise ValueError(
+                f"{name} must be uint8 [B, H, W, 3], got {picture.dtype} {list(picture.shape)}"
+            )
+    if reference.shape != distorted.shape:
+        raise ValueError(
+            f"the pair must have one shape, got {list(reference.shape)} and {list(distorted.shape)}"
+        )
+    for name in metrics:
+        if name not in _FIELDS:
+            raise ValueError(f"unknown metric '{name}', expected one of {', '.join(METRICS)}")
+        smallest = _SMALLEST.get(name, _SMALLEST_ANY)
+        height, width = reference.shape[1:3]
+        if min(height, width) < smallest:
+            raise ValueError(
+                f"{name} by libvmaf needs at least {smallest}x{smallest} pixels, got {width}x{height}"
+            )

@@ -1,0 +1,1 @@
+"""What is minimised: tensors to scalars."""

@@ -1,0 +1,102 @@
+"""The losses of ProxIQA (Sec. III-B, Eq. 6-14), one value per sample of the batch.
+
+Pictures are in levels 0..255 and scores on 0..100, so every constant is used as printed.
+The training step averages over the global batch.
+"""
+
+import tensorflow as tf
+
+from lossylab.data.colour import luma
+
+UPPER_BOUND = 100.0  # M-bar of Eq. 9: every metric is scaled to 0..100
+
+# MS-SSIM with five scales and the usual 11-tap window needs 161 pixels; patches have 128.
+MS_SSIM_TRAINING_WINDOW = 7
+_LEVELS = 255.0
+
+
+def rate_loss(bits: tf.Tensor, pixels: int) -> tf.Tensor:
+    """Eq. 6 in bits per pixel: bits [B] over the pixels of one patch."""
+    return bits / tf.cast(pixels, bits.dtype)
+
+
+def pixel_loss(picture: tf.Tensor, reconstruction: tf.Tensor, norm: str = "l2") -> tf.Tensor:
+    """Eq. 7, the mean over pixels and channels.
+
+    Args:
+      picture: float32 [B, H, W, 3], levels.
+      reconstruction: likewise, unclipped.
+      norm: 'l2' for squared levels, 'l1' for levels.
+
+    Returns:
+      float32 [B].
+
+    Raises:
+      ValueError: for another norm.
+    """
+    if norm == "l2":
+        error = tf.math.squared_difference(picture, reconstruction)
+    elif norm == "l1":
+        error = tf.abs(picture - reconstruction)
+    else:
+        raise ValueError(f"pixel norm must be 'l2' or 'l1', got '{norm}'")
+    return tf.reduce_mean(error, (1, 2, 3))
+
+
+def proxy_loss(proxy_score: tf.Tensor) -> tf.Tensor:
+    """Eq. 9: how far the proxy's score [B] is below the metric's upper bound."""
+    return UPPER_BOUND - proxy_score
+
+
+def metric_loss(proxy_score: tf.Tensor, true_score: tf.Tensor) -> tf.Tensor:
+    """Eq. 11: squared error of the proxy's scores [B]."""
+    return tf.math.squared_difference(proxy_score, true_score)
+
+
+def ssim_loss(picture: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+    """Eq. 14 on luma, times 100 as all scores: 100 - 100 SSIM, float32 [B].
+
+    Luma, because the paper finds that optimising SSIM "loses chromatic fidelity" (Sec. IV-D),
+    which a mean over RGB channels would not.
+    """
+    score = tf.image.ssim(luma(picture), luma(reconstruction), _LEVELS)
+    return UPPER_BOUND * (1.0 - score)
+
+
+def ms_ssim_loss(picture: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+    """Eq. 14 with MS-SSIM in place of SSIM; a 7-tap window, so patches above 96 pixels do."""
+    return UPPER_BOUND - ms_ssim_training_score(picture, reconstruction)
+
+
+def ms_ssim_training_score(picture: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+    """MS-SSIM of luma on 0..100 with five scales and a 7-tap window, float32 [B].
+
+    For training only: libvmaf's MS-SSIM, with which results are measured, needs 176 pixels.
+    """
+    score = tf.image.ssim_multiscale(
+        luma(picture), luma(reconstruction), _LEVELS, filter_size=MS_SSIM_TRAINING_WINDOW
+    )
+    return UPPER_BOUND * score
+
+
+def rate_distortion_loss(rate: tf.Tensor, pixel: tf.Tensor, weight: float) -> tf.Tensor:
+    """Eq. 8: lambda L_d + L_r, all float32 [B]."""
+    return weight * pixel + rate
+
+
+def total_loss(
+    rate: tf.Tensor, pixel: tf.Tensor, perceptual: tf.Tensor, weight: float, alpha: float
+) -> tf.Tensor:
+    """Eq. 10 and, with the SSIM loss for `perceptual`, Eq. 13.
+
+    Args:
+      rate: L_r in bits per pixel, float32 [B].
+      pixel: L_d, float32 [B].
+      perceptual: L_p or L_SSIM on 0..100, float32 [B].
+      weight: lambda.
+      alpha: share of the perceptual loss, 0..1.
+
+    Returns:
+      lambda [alpha L_p + (1 - alpha) L_d] + L_r, float32 [B].
+    """
+    return weight * (alpha * perceptual + (1.0 - alpha) * pixel) + rate

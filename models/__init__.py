@@ -1,0 +1,1 @@
+"""Networks and codecs: tensors in, tensors out; no files, no flags."""

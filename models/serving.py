@@ -1,0 +1,132 @@
+"""A trained codec frozen for use: kernels computed, range-coding tables built.
+
+The signatures of the SavedModel made of it:
+
+  compress(picture uint8 [H, W, 3])          -> string, bits
+  decompress(string, height, width)          -> picture uint8 [height, width, 3]
+  reconstruct(picture uint8 [H, W, 3])       -> picture uint8 [H, W, 3], bits
+  describe()                                 -> info, JSON text
+
+`bits` is the information of the quantised latent under the learned density; the length of
+`string` in bits is what coding it really took.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import tensorflow as tf
+import tensorflow_compression as tfc
+
+from lossylab.models import factorized
+from lossylab.models.bls2017 import BLS2017, STRIDE
+from lossylab.models.conv import SignalConv
+from lossylab.models.gdn import GDN
+
+SIGNATURES = ("compress", "decompress", "describe", "reconstruct")
+
+_PICTURE = tf.TensorSpec((None, None, 3), tf.uint8, name="picture")
+_SIDE = tf.TensorSpec((), tf.int32)
+
+
+class _Fixed(tf.Module):
+    """A parameter that is stored as it is used."""
+
+    def __init__(self, value: tf.Tensor, name: str):
+        super().__init__(name=name)
+        self.value = tf.Variable(value, trainable=False, name=name)
+
+    def __call__(self) -> tf.Tensor:
+        return self.value.read_value()
+
+
+class ServedCodec(tf.Module):
+    """Compression and decompression of single pictures of any size."""
+
+    def __init__(self, codec: BLS2017, options: dict):
+        """Copies a trained codec; building the tables takes seconds.
+
+        Args:
+          codec: the trained model, left as it is.
+          options: how it was trained, JSON values; stored with the model.
+        """
+        super().__init__(name="served")
+        self._codec = _frozen(codec)
+        self._coder = tfc.ContinuousBatchedEntropyModel(
+            self._codec.prior, coding_rank=3, compression=True
+        )
+        info = {
+            "model": codec.model_id,
+            "weights": weights_hash(self),
+            "num_filters": codec.num_filters,
+            "options": options,
+        }
+        self._info = json.dumps(info, sort_keys=True)
+
+    @tf.function(input_signature=[_PICTURE])
+    def compress(self, picture):
+        """Picture to bit string, and the string's estimated length in bits."""
+        latent = self._latent(picture)
+        string = self._coder.compress(latent)[0]
+        return {"string": string, "bits": self._bits(latent)}
+
+    @tf.function(input_signature=[tf.TensorSpec((), tf.string, name="string"), _SIDE, _SIDE])
+    def decompress(self, string, height, width):
+        """Bit string and true size to picture."""
+        sides = ((height + STRIDE - 1) // STRIDE, (width + STRIDE - 1) // STRIDE)
+        latent = self._coder.decompress(string[None], sides)
+        return {"picture": self._picture(latent, height, width)}
+
+    @tf.function(input_signature=[_PICTURE])
+    def reconstruct(self, picture):
+        """What decompressing the compressed picture gives, without the range coder."""
+        latent = self._coder.quantize(self._latent(picture))
+        height, width = tf.unstack(tf.shape(picture)[:2])
+        return {"picture": self._picture(latent, height, width), "bits": self._bits(latent)}
+
+    @tf.function(input_signature=[])
+    def describe(self):
+        """Model, hash of its weights and training options as JSON."""
+        return {"info": tf.constant(self._info)}
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """The functions by signature name, for `tf.saved_model.save`."""
+        return {name: getattr(self, name).get_concrete_function() for name in SIGNATURES}
+
+    def _latent(self, picture):
+        return self._codec.analyse(tf.cast(picture[None], tf.float32))
+
+    def _bits(self, latent):
+        return factorized.bits(self._codec.prior, self._coder.quantize(latent))[0]
+
+    def _picture(self, latent, height, width):
+        picture = self._codec.synthesise(latent)[0, :height, :width]
+        return tf.saturate_cast(tf.round(picture), tf.uint8)
+
+
+def weights_hash(module: tf.Module) -> str:
+    """SHA-256 over the names, shapes and values of a module's variables, in hexadecimal."""
+    digest = hashlib.sha256()
+    for variable in sorted(module.variables, key=lambda v: (v.name, v.shape.as_list())):
+        value = variable.numpy()
+        digest.update(f"{variable.name} {value.dtype} {value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def _frozen(codec: BLS2017) -> BLS2017:
+    """A copy whose kernels and GDN parameters are stored as they are used."""
+    twin = BLS2017(codec.num_filters)
+    for mine, theirs in zip(twin.prior.trainable_variables, codec.prior.trainable_variables):
+        mine.assign(theirs)
+    for part in ("analysis_transform", "synthesis_transform"):
+        for mine, theirs in zip(getattr(twin, part).layers, getattr(codec, part).layers):
+            if isinstance(theirs, GDN):
+                mine.beta = _Fixed(theirs.beta(), "beta")
+                mine.gamma = _Fixed(theirs.gamma(), "gamma")
+            elif isinstance(theirs, SignalConv):
+                mine.kernel = _Fixed(theirs.kernel(), "kernel")
+                if theirs.bias is not None:
+                    mine.bias.assign(theirs.bias)
+    return twin

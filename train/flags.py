@@ -1,0 +1,136 @@
+"""Flags that every training command shares, and the objects made of them."""
+
+from __future__ import annotations
+
+import json
+
+import tensorflow as tf
+from absl import flags
+
+from lossylab.data.patches import PatchOptions
+from lossylab.eval.app import require
+from lossylab.train.loop import LoopOptions
+
+STRATEGIES = ("one", "mirrored", "multiworker")
+
+# Flags that change no number a run computes: a resumed run may give others.
+MAY_DIFFER = frozenset(
+    "run_dir steps log_every checkpoint_every summary_every validate_every keep cache_mb "
+    "dry_run strategy devices export help flagfile".split()
+)
+
+
+def define_loop(values: flags.FlagValues, steps: int, batch: int, patch: int) -> None:
+    """Defines the flags of the loop and the data, with the paper's defaults."""
+
+    def integer(name, default, text, low=0):
+        flags.DEFINE_integer(name, default, text, lower_bound=low, flag_values=values)
+
+    flags.DEFINE_string("run_dir", None, "Folder of the run; resumed if it has one.", flag_values=values)
+    flags.DEFINE_string(
+        "train_data", None, "Training pictures: collection, folder, glob or @list.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "validation_data", None, "Pictures for --validate_every, likewise.", flag_values=values
+    )
+    integer("steps", steps, "Training steps in all.", 1)
+    integer("batch", batch, "Patches in the global batch, over all devices.", 1)
+    integer("patch", patch, "Height and width of the patches in pixels.", 1)
+    flags.DEFINE_float(
+        "min_scale",
+        0.5,
+        "Scale pictures down by a random factor in [min_scale, 1]; 1 is off. Assumed: the paper "
+        "says 'random factors'.",
+        0.0,
+        1.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "noise",
+        1.0,
+        "Width in levels of the uniform noise added before scaling; 0 is off. Assumed: the paper "
+        "says 'small amounts'; one level hides 8-bit quantisation.",
+        0.0,
+        255.0,
+        flag_values=values,
+    )
+    integer("seed", 1, "Seed of weights, data and noise.")
+    integer("cache_mb", 1024, "Decoded pictures kept in memory, MiB.")
+    integer("log_every", 10, "Steps per graph call and row of metrics.csv.", 1)
+    integer("checkpoint_every", 1000, "Steps between checkpoints.", 1)
+    integer("summary_every", 1000, "Steps between TensorBoard pictures; 0 is never.")
+    integer("validate_every", 0, "Steps between validations; 0 is never.")
+    integer("keep", 3, "Newest checkpoints kept.", 1)
+    flags.DEFINE_enum("strategy", "one", STRATEGIES, "Where to train.", flag_values=values)
+    flags.DEFINE_list(
+        "devices", [], "Devices for --strategy=mirrored, such as GPU:0,GPU:1; empty is all GPUs.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool("export", True, "Write run_dir/export at the end.", flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "Print the resolved options and stop.", flag_values=values)
+
+
+def resolved(values: flags.FlagValues) -> dict:
+    """All options as JSON values."""
+    return {name: values[name].value for name in sorted(values) if name not in ("help", "h", "flagfile")}
+
+
+def dump(values: flags.FlagValues) -> str:
+    """The resolved options as JSON text."""
+    return json.dumps(resolved(values), indent=2, sort_keys=True)
+
+
+def check(values: flags.FlagValues) -> None:
+    """Refuses contradictory loop flags; raises UsageError."""
+    require(bool(values.run_dir), "--run_dir is needed: the folder that this run writes")
+    require(bool(values.train_data), "--train_data is needed: a collection, folder, glob or @list")
+    require(values.min_scale > 0, "--min_scale must be above 0")
+    require(
+        not values.validate_every or bool(values.validation_data),
+        "--validate_every needs --validation_data",
+    )
+    require(
+        values.strategy == "mirrored" or not values.devices,
+        f"--devices goes with --strategy=mirrored, not {values.strategy}",
+    )
+
+
+def patch_options(values: flags.FlagValues) -> PatchOptions:
+    """What a patch is, from the flags."""
+    return PatchOptions(values.patch, values.min_scale, values.noise, values.cache_mb)
+
+
+def loop_options(values: flags.FlagValues) -> LoopOptions:
+    """How to loop, from the flags."""
+    return LoopOptions(
+        steps=values.steps,
+        log_every=values.log_every,
+        checkpoint_every=values.checkpoint_every,
+        summary_every=values.summary_every,
+        validate_every=values.validate_every,
+        keep=values.keep,
+    )
+
+
+def make_strategy(values: flags.FlagValues) -> tf.distribute.Strategy:
+    """The distribution strategy; checks that the devices divide the batch.
+
+    Raises:
+      UsageError: if a device does not exist or the batch cannot be shared.
+    """
+    if values.strategy == "mirrored":
+        known = {d.name.replace("/physical_device:", "").replace("/device:", "").strip("/")
+                 for d in tf.config.list_logical_devices()}
+        unknown = [d for d in values.devices if d.strip("/").upper() not in known]
+        require(not unknown, f"--devices: no {', '.join(unknown)} here, only {', '.join(sorted(known))}")
+        strategy = tf.distribute.MirroredStrategy(values.devices or None)
+    elif values.strategy == "multiworker":
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    else:
+        strategy = tf.distribute.get_strategy()
+    replicas = strategy.num_replicas_in_sync
+    require(
+        values.batch % replicas == 0,
+        f"--batch={values.batch} cannot be shared by {replicas} devices: choose a multiple",
+    )
+    return strategy

@@ -1,0 +1,358 @@
+"""The training loop: a paper supplies its state and one step, the loop does the rest.
+
+Distribution, several steps per graph call, checkpoints with exact resume, TensorBoard,
+metrics.csv, progress with time left, a guard against NaN, validation, export, and a clean
+stop on SIGTERM and Ctrl-C.
+
+  task = MyTask(...)                       # inside strategy.scope()
+  fit(task, make_dataset, options, strategy, run_dir)
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import dataclasses
+import logging
+import math
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+import tqdm
+
+from lossylab.eval.app import WorkError
+from lossylab.train.run_dir import RunDir, Table
+
+log = logging.getLogger("lossylab")
+
+
+class Diverged(WorkError):
+    """Training met a value that is not finite; the last good checkpoint is kept."""
+
+
+class Stopped(SystemExit):
+    """Training was stopped by a signal, after saving; the exit status is 128 + signal."""
+
+
+class Task(abc.ABC):
+    """What a paper supplies: state, one training step, and what to look at.
+
+    Attributes:
+      metrics: names of the scalars that `step` returns; 'loss' is among them.
+    """
+
+    metrics: tuple[str, ...]
+
+    @abc.abstractmethod
+    def checkpointed(self) -> dict[str, Any]:
+        """All state that a resumed run needs, as trackable objects by name."""
+
+    @abc.abstractmethod
+    def step(self, batch: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One training step on one device, traced into a graph.
+
+        Args:
+          batch: this device's part of the global batch.
+          step: int64 scalar, the number of steps done before.
+
+        Returns:
+          For each of `metrics` a scalar: this device's share, so that the sum over devices
+          is the mean over the global batch.
+        """
+
+    def images(self) -> dict[str, tf.Tensor]:
+        """Pictures for TensorBoard, float32 [B, H, W, 3] in levels, by name."""
+        return {}
+
+    def validate(self) -> dict[str, float]:
+        """Scalars measured on pictures that are not trained on."""
+        return {}
+
+    def export(self, path: str) -> None:
+        """Writes the trained model as a SavedModel."""
+
+    def describe_batch(self, step: int) -> str:
+        """What the batch of a step consisted of, for the message of a divergence."""
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopOptions:
+    """How long to train and how often to do what; all in steps, 0 for never.
+
+    Attributes:
+      steps: steps in all, those of earlier sessions included.
+      log_every: steps per graph call and per row of metrics.csv.
+      checkpoint_every: steps between checkpoints.
+      summary_every: steps between pictures in TensorBoard.
+      validate_every: steps between validations.
+      keep: newest checkpoints that are kept.
+    """
+
+    steps: int
+    log_every: int = 10
+    checkpoint_every: int = 1000
+    summary_every: int = 1000
+    validate_every: int = 0
+    keep: int = 3
+
+
+MakeDataset = Callable[[int, tf.distribute.InputContext], tf.data.Dataset]
+
+
+def fit(
+    task: Task,
+    make_dataset: MakeDataset,
+    options: LoopOptions,
+    strategy: tf.distribute.Strategy,
+    run_dir: RunDir,
+) -> None:
+    """Trains until `options.steps`, beginning at the newest checkpoint of `run_dir`.
+
+    Args:
+      task: built inside `strategy.scope()`.
+      make_dataset: from (first step, input context) to this worker's batches, one a device
+        and step.
+      options: see `LoopOptions`.
+      strategy: where to train.
+      run_dir: an open run directory.
+
+    Raises:
+      Diverged: at the first step whose metrics are not finite.
+      Stopped: after SIGTERM or SIGINT, with a checkpoint written.
+      WorkError: if reading the pictures or scoring fails.
+    """
+    _Loop(task, make_dataset, options, strategy, run_dir).run()
+
+
+class _Loop:
+    def __init__(self, task, make_dataset, options, strategy, run_dir):
+        self._task, self._options, self._strategy, self._dir = task, options, strategy, run_dir
+        with strategy.scope():
+            self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self._checkpoint = tf.train.Checkpoint(step=self._step, **task.checkpointed())
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, self._checkpoint_folder(), max_to_keep=options.keep
+        )
+        # Only the chief's checkpoints are kept, and every worker reads those.
+        newest = tf.train.latest_checkpoint(str(run_dir.checkpoints))
+        if newest:
+            self._checkpoint.restore(newest).assert_consumed()
+            log.info("resuming at step %d from %s", self.step, newest)
+        self._make_dataset = lambda context: make_dataset(self.step, context)
+        self._saved = self.step if newest else -1
+        self._signal = 0
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self._step.numpy())
+
+    @property
+    def _chief(self) -> bool:
+        resolver = self._strategy.cluster_resolver
+        return resolver is None or resolver.task_type in (None, "chief") or (
+            resolver.task_type == "worker" and resolver.task_id == 0
+        )
+
+    def _checkpoint_folder(self) -> str:
+        if self._chief:
+            return str(self._dir.checkpoints)
+        self._scratch = tempfile.TemporaryDirectory()  # saving is collective, keeping is not
+        return self._scratch.name
+
+    def run(self) -> None:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._signals())
+            outputs = stack.enter_context(_Outputs(self._dir, self.step, self._options, self._chief))
+            try:
+                self._train(outputs)
+            except tf.errors.OpError as error:
+                # `from None`: frames of the failed call would keep the input pipeline alive.
+                raise WorkError(f"step {self.step}: {_reason(error)}") from None
+        if self._chief:
+            self._task.export(str(self._dir.export))
+
+    def _train(self, outputs: _Outputs) -> None:
+        batches = iter(self._strategy.distribute_datasets_from_function(self._make_dataset))
+        run_steps = self._graph()
+        while self.step < self._options.steps:
+            count = self._steps_until_due()
+            sums, bad, stop = run_steps(batches, tf.constant(count, tf.int64), self._stop_wish())
+            if bad >= 0:
+                raise Diverged(self._divergence(int(bad)))
+            values = {name: float(total) / count for name, total in sums.items()}
+            outputs.metrics(self.step, count, values)
+            self._after(outputs, stopping=float(stop) > 0)
+        self._save()
+
+    def _graph(self):
+        """The training function: `count` steps, their summed metrics, the first bad step."""
+        task, strategy = self._task, self._strategy
+
+        @tf.function
+        def run_steps(batches, count, stop_wish):
+            sums = {name: 0.0 for name in task.metrics}
+            bad = tf.constant(-1, tf.int64)
+            for _ in tf.range(count):
+                shares = strategy.run(task.step, args=(next(batches), self._step.read_value()))
+                total = {
+                    name: strategy.reduce(tf.distribute.ReduceOp.SUM, share, axis=None)
+                    for name, share in shares.items()
+                }
+                finite = tf.reduce_all([tf.math.is_finite(value) for value in total.values()])
+                bad = tf.where(finite | (bad >= 0), bad, self._step)
+                sums = {name: sums[name] + total[name] for name in task.metrics}
+                self._step.assign_add(1)
+            # Workers stop together: one that heard a signal tells the others.
+            stop = strategy.reduce(
+                tf.distribute.ReduceOp.SUM, strategy.run(lambda: stop_wish), axis=None
+            )
+            return sums, bad, stop
+
+        return run_steps
+
+    def _steps_until_due(self) -> int:
+        """Steps to the next thing that has to happen between graph calls."""
+        options, step = self._options, self.step
+        periods = (
+            options.log_every,
+            options.checkpoint_every,
+            options.summary_every,
+            options.validate_every,
+        )
+        due = [period - step % period for period in periods if period]
+        return min([*due, options.steps - step])
+
+    def _after(self, outputs: _Outputs, stopping: bool) -> None:
+        """What is due after a graph call."""
+        options = self._options
+        if stopping:
+            self._save()
+            raise Stopped(128 + (self._signal or signal.SIGTERM))
+        if _due(self.step, options.checkpoint_every):
+            self._save()
+        if self._chief and _due(self.step, options.summary_every):
+            outputs.images(self.step, self._task.images())
+        if self._chief and _due(self.step, options.validate_every):
+            outputs.validation(self.step, self._task.validate())
+
+    def _save(self) -> None:
+        if self.step == self._saved:
+            return
+        for variable in _variables(self._checkpoint):
+            if variable.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(variable)):
+                raise Diverged(
+                    f"step {self.step}: {variable.name} is not finite any more; {self._last_good()}"
+                )
+        self._manager.save(checkpoint_number=self.step)
+        self._saved = self.step
+
+    def _divergence(self, step: int) -> str:
+        return (
+            f"step {step}: the loss is not finite. Batch: {self._task.describe_batch(step)}. "
+            f"{self._last_good()}. A smaller learning rate or another seed may help"
+        )
+
+    def _last_good(self) -> str:
+        newest = tf.train.latest_checkpoint(str(self._dir.checkpoints))
+        return f"the last good checkpoint is {newest or 'none'}"
+
+    def _stop_wish(self) -> tf.Tensor:
+        return tf.constant(float(self._signal != 0))
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Notes SIGTERM and SIGINT; a second one acts at once."""
+
+        def note(number, frame):
+            del frame
+            self._signal = number
+            log.info("stopping after this call (signal %d); again to stop at once", number)
+            for each, old in before.items():
+                signal.signal(each, old)
+
+        before = {}
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                before[number] = signal.signal(number, note)
+        except ValueError:  # not the main thread: signals are somebody else's
+            before.clear()
+        try:
+            yield
+        finally:
+            for number, old in before.items():
+                signal.signal(number, old)
+
+
+class _Outputs:
+    """Progress bar, metrics.csv, validation.csv and TensorBoard; silent unless chief."""
+
+    def __init__(self, run_dir: RunDir, step: int, options: LoopOptions, chief: bool):
+        self._chief = chief
+        if not chief:
+            return
+        self._metrics = Table(run_dir.path / "metrics.csv", step)
+        self._validation = Table(run_dir.path / "validation.csv", step)
+        self._writer = tf.summary.create_file_writer(str(run_dir.summaries))
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm.tqdm(
+            total=options.steps,
+            initial=step,
+            unit="step",
+            mininterval=0.5 if terminal else 10,
+            dynamic_ncols=terminal,
+            ascii=not terminal,
+        )
+
+    def __enter__(self) -> _Outputs:
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self._chief:
+            self._bar.close()
+            self._writer.close()
+
+    def metrics(self, step: int, count: int, values: dict[str, float]) -> None:
+        if not self._chief:
+            return
+        self._metrics.append(step, values)
+        self._scalars(step, "train", values)
+        self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
+        self._bar.update(count)
+
+    def validation(self, step: int, values: dict[str, float]) -> None:
+        if values:
+            self._validation.append(step, values)
+            self._scalars(step, "validation", values)
+
+    def images(self, step: int, pictures: dict[str, tf.Tensor]) -> None:
+        with self._writer.as_default(step):
+            for name, picture in pictures.items():
+                tf.summary.image(name, tf.clip_by_value(picture, 0, 255) / 255)
+
+    def _scalars(self, step: int, group: str, values: dict[str, float]) -> None:
+        with self._writer.as_default(step):
+            for name, value in values.items():
+                if math.isfinite(value):
+                    tf.summary.scalar(f"{group}/{name}", value)
+
+
+def _due(step: int, every: int) -> bool:
+    return bool(every) and step % every == 0
+
+
+def _variables(checkpoint: tf.train.Checkpoint) -> list[tf.Variable]:
+    view = tf.train.TrackableView(checkpoint)
+    return [node for node in view.descendants() if isinstance(node, tf.Variable)]
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """The Python exception inside a failed graph, without TensorFlow's wrapping."""
+    lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
+    named = [line for line in lines if "Error: " in line and not line.startswith("File")]
+    return named[0].split("Error: ", 1)[1] if named else lines[0]

@@ -1,0 +1,449 @@
+"""Trains a learned codec for a perceptual metric through a proxy network (ProxIQA).
+
+L.-H. Chen, C. G. Bampis, Z. Li, A. Norkin, A. C. Bovik: "ProxIQA: A Proxy Approach to
+Perceptual Optimization of Learned Image Compression", IEEE Trans. Image Processing 2021.
+
+  python -m lossylab.train.proxiqa --train_data=FOLDER --metric=vmaf --run_dir=runs/vmaf
+
+The codec is updated through the proxy (Eq. 10), the proxy towards the true metric (Eq. 11),
+in every step. --metric=mse trains the paper's baseline (Eq. 8). Killed or stopped, the same
+command resumes the run; the trained codec is written to run_dir/export.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from lossylab.data.collections import find_pictures
+from lossylab.data.decode import read_picture
+from lossylab.data.patches import check_sizes, patches, paths_of_step
+from lossylab.data.synthetic import distort
+from lossylab.eval.app import launch, new_flags, parse, require
+from lossylab.eval.export import save_codec
+from lossylab.eval.metrics import vmaf
+from lossylab.losses import proxiqa as losses
+from lossylab.models import factorized
+from lossylab.models.bls2017 import BLS2017, STRIDE
+from lossylab.models.proxiqa import ProxIQA
+from lossylab.train import flags as shared
+from lossylab.train.loop import Task, fit
+from lossylab.train.oracle import Oracle, scorer
+from lossylab.train.run_dir import RunDir
+
+log = logging.getLogger("lossylab")
+
+METRICS = ("mse", "ssim", "ms_ssim", "vmaf", "vif")
+MODES = ("proxy", "frozen_proxy", "pretrain_proxy", "direct")
+_DIRECT = {"ssim": losses.ssim_loss, "ms_ssim": losses.ms_ssim_loss}
+_VALIDATED = ("psnr", "ssim", "ms_ssim", "vif", "vmaf")
+
+FLAGS = new_flags()
+shared.define_loop(FLAGS, steps=2_100_000, batch=8, patch=128)
+flags.DEFINE_enum("metric", "vmaf", METRICS, "What to optimise for.", flag_values=FLAGS)
+flags.DEFINE_enum(
+    "optimize",
+    "proxy",
+    MODES,
+    "proxy: alternate codec and proxy; frozen_proxy: keep the proxy of --proxy_from (Sec. III-C); "
+    "pretrain_proxy: train only the proxy, on synthetic distortions; direct: use ssim or ms_ssim "
+    "itself as the loss (Eq. 13, with --alpha=1 Eq. 14).",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer("num_filters", 192, "Filters of every layer.", 1, 1024, flag_values=FLAGS)
+flags.DEFINE_float(
+    "lmbda",
+    0.01,
+    "Lambda of Eq. 8 and 10, per squared level. Assumed: the paper gives no grid; 0.01 is tfc 1.0's "
+    "default, 0.0005 to 0.22 spans about 0.05 to 2 bpp.",
+    0.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "alpha",
+    0.5,
+    "Share of the perceptual loss in Eq. 10. Assumed: not printed; the authors' code weighs both "
+    "alike, which is alpha = .5 at twice its lambda.",
+    0.0,
+    1.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum("pixel_norm", "l2", ("l2", "l1"), "d of Eq. 7.", flag_values=FLAGS)
+flags.DEFINE_float("learning_rate", 1e-4, "Of the codec (Sec. III-D).", 0.0, flag_values=FLAGS)
+flags.DEFINE_float(
+    "proxy_learning_rate",
+    1e-4,
+    "Of the proxy (Sec. III-D; the authors' code has 1e-3).",
+    0.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "drop_step", 2_000_000, "Step from which both rates are a tenth.", 1, flag_values=FLAGS
+)
+flags.DEFINE_bool(
+    "identical_pairs",
+    True,
+    "With probability 1/2 show the proxy one pair of equal patches a step, as the authors' code.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "oracle",
+    "overlapped",
+    ("overlapped", "sequential"),
+    "overlapped: the proxy learns from the previous step's pairs, scored meanwhile; sequential: "
+    "from this step's, which waits for the metric. ms_ssim is computed in the graph either way; "
+    "it uses a 7-tap window, because libvmaf's needs 176 pixels.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "init_from", None, "Run whose codec, and proxy if it has one, to begin with.", flag_values=FLAGS
+)
+flags.DEFINE_string("proxy_from", None, "Run whose proxy to begin with.", flag_values=FLAGS)
+
+
+class ProxIQATask(Task):
+    """Codec, proxy, their optimisers and the alternating update of Sec. III."""
+
+    def __init__(self, options: flags.FlagValues, paths: list[str], validation: list[str]):
+        """Builds the networks; call inside the strategy's scope.
+
+        Args:
+          options: the command's flags.
+          paths: training pictures, named when training diverges.
+          validation: pictures to validate on.
+        """
+        self._options, self._paths, self._validation = options, paths, validation
+        self.codec = BLS2017(options.num_filters)
+        self.uses_proxy = options.metric != "mse" and options.optimize != "direct"
+        self._trains_codec = options.optimize != "pretrain_proxy"
+        self._trains_proxy = self.uses_proxy and options.optimize != "frozen_proxy"
+        self.proxy = ProxIQA(options.patch) if self.uses_proxy else None
+        self._codec_adam = _adam(options.learning_rate, options.drop_step)
+        self._proxy_adam = _adam(options.proxy_learning_rate, options.drop_step)
+        self._oracle = None
+        if self.uses_proxy and options.metric != "ms_ssim":
+            self._oracle = Oracle(scorer(options.metric))
+        self._overlapped = self._oracle is not None and options.oracle == "overlapped"
+        self._previous = _Pair(options) if self._overlapped else None
+        self.metrics = ("loss", "bpp", "pixel")
+        if self.uses_proxy:
+            self.metrics += ("proxy", "score", "metric_loss")
+        elif options.optimize == "direct":
+            self.metrics += ("perceptual",)
+
+    def checkpointed(self):
+        """Codec, proxy, both optimisers and the pair that waits for its score."""
+        state = {"codec": self.codec, "codec_adam": self._codec_adam}
+        self._codec_adam._create_all_weights(self.codec.trainable_variables)
+        if self.uses_proxy:
+            self._proxy_adam._create_all_weights(self.proxy.trainable_variables)
+            state |= {"proxy": self.proxy, "proxy_adam": self._proxy_adam}
+        if self._previous:
+            state["previous_pair"] = self._previous
+        return state
+
+    def step(self, batch, step):
+        """One alternating update; see `Task.step`."""
+        share = 1.0 / (self._options.batch)  # of one sample in the global batch
+        if self._trains_codec:
+            distorted, report, gradients = self._codec_gradients(batch, step, share)
+            after = gradients
+        else:
+            distorted, report, after = self._synthetic(batch, step), self._no_rate(), [batch]
+        if self.uses_proxy:
+            report |= self._proxy_update(batch, distorted, step, share, after)
+        if self._trains_codec:
+            self._codec_adam.apply_gradients(zip(gradients, self.codec.trainable_variables))
+        if not self._trains_codec:
+            report["loss"] = report["metric_loss"]
+        return report
+
+    def _codec_gradients(self, picture, step, share):
+        """Gradients of Eq. 8, 10 or 13; the proxy's parameters are fixed."""
+        options = self._options
+        variables = self.codec.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            reconstruction, bits = self.codec(picture, self._noise(picture, step))
+            clipped = tf.clip_by_value(reconstruction, 0.0, 255.0)
+            rate = losses.rate_loss(bits, options.patch**2)
+            pixel = losses.pixel_loss(picture, reconstruction, options.pixel_norm)
+            report = {"bpp": rate, "pixel": pixel}
+            if options.metric == "mse":
+                loss = losses.rate_distortion_loss(rate, pixel, options.lmbda)
+            else:
+                if options.optimize == "direct":
+                    perceptual = _DIRECT[options.metric](picture, clipped)
+                    report["perceptual"] = perceptual
+                else:
+                    perceptual = losses.proxy_loss(self.proxy(picture, clipped))
+                loss = losses.total_loss(rate, pixel, perceptual, options.lmbda, options.alpha)
+            total = share * tf.reduce_sum(loss)
+        report = {name: share * tf.reduce_sum(values) for name, values in report.items()}
+        return clipped, {"loss": total, **report}, tape.gradient(total, variables)
+
+    def _proxy_update(self, picture, distorted, step, share, after):
+        """Eq. 11 on this step's pairs, or on the previous step's; returns its metrics."""
+        pair = (picture, self._mix_identical(picture, tf.stop_gradient(distorted), step))
+        replica = tf.distribute.get_replica_context()
+        tickets = step * replica.num_replicas_in_sync + tf.cast(
+            replica.replica_id_in_sync_group, tf.int64
+        )
+        if self._overlapped:
+            self._oracle.submit(tickets, *pair)
+            pair, tickets = self._previous.swap(
+                pair, tickets, replica.num_replicas_in_sync, first=tf.equal(step, 0)
+            )
+        with tf.control_dependencies([tensor for tensor in after if tensor is not None]):
+            if self._oracle is None:
+                rounded = [tf.round(side) for side in pair]
+                scores = losses.ms_ssim_training_score(*rounded)
+            else:
+                scores = self._oracle.collect(tickets, *pair)
+        variables = self.proxy.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            predicted = self.proxy(*pair)
+            loss = share * tf.reduce_sum(losses.metric_loss(predicted, scores))
+        if self._trains_proxy:
+            self._proxy_adam.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        return {
+            "proxy": share * tf.reduce_sum(predicted),
+            "score": share * tf.reduce_sum(scores),
+            "metric_loss": loss,
+        }
+
+    def _noise(self, picture, step):
+        """Uniform noise for the latent, the same for a sample on whichever device it is."""
+        side = -(-self._options.patch // STRIDE)
+        shape = (self._options.batch, side, side, self._options.num_filters)
+        noise = tf.random.stateless_uniform(shape, self._seed(step, 0), -0.5, 0.5)
+        return self._local(noise, picture)
+
+    def _mix_identical(self, picture, distorted, step):
+        """With probability 1/2 replaces one pair of the global batch by (x, x)."""
+        if not self._options.identical_pairs or not self._trains_codec:
+            return distorted
+        batch = self._options.batch
+        chosen = tf.random.stateless_uniform((), self._seed(step, 1), 0, 2 * batch, tf.int32)
+        identical = self._local(tf.range(batch), picture) == chosen
+        return tf.where(identical[:, None, None, None], picture, distorted)
+
+    def _synthetic(self, picture, step):
+        numbers = step * self._options.batch + tf.range(self._options.batch, dtype=tf.int64)
+        seeds = tf.stack([tf.fill(numbers.shape, tf.constant(self._options.seed, tf.int64)), numbers], 1)
+        return distort(picture, self._local(seeds, picture))
+
+    def _local(self, values, picture):
+        """This device's part of something that has a row for each sample of the global batch."""
+        local = picture.shape[0]
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return values[replica * local : (replica + 1) * local]
+
+    def _seed(self, step, stream: int):
+        return tf.stack([tf.cast(self._options.seed, tf.int64) * 2 + stream, step])
+
+    @staticmethod
+    def _no_rate():
+        return {"loss": tf.constant(0.0), "bpp": tf.constant(0.0), "pixel": tf.constant(0.0)}
+
+    def describe_batch(self, step):
+        """Names of the files in a step's batch."""
+        options = self._options
+        names = paths_of_step(self._paths, options.batch, options.seed, step)
+        return ", ".join(names)
+
+    def images(self):
+        """The first validation picture beside its reconstruction."""
+        if not self._validation or not self._trains_codec:
+            return {}
+        picture = read_picture(self._validation[0])[None]
+        return {"original": picture, "decoded": self._evaluator()(picture)[0]}
+
+    def validate(self):
+        """Means over the validation pictures, quantised as in a file."""
+        evaluate = self._evaluator()
+        rows = []
+        for path in self._validation:
+            picture = read_picture(path)[None]
+            decoded, bits = evaluate(picture)
+            names = [n for n in _VALIDATED if n != "ms_ssim" or min(picture.shape[1:3]) >= 176]
+            scores = vmaf.measure(picture, tf.saturate_cast(decoded, tf.uint8).numpy(), names)
+            row = {name: float(values[0]) for name, values in scores.items()}
+            rows.append({"bpp_estimated": float(bits[0]) / picture[0, ..., 0].size, **row})
+        return {name: float(np.mean([r[name] for r in rows if name in r])) for name in rows[0]}
+
+    def _evaluator(self):
+        """Function from uint8 [1, H, W, 3] to the decoded picture and bits."""
+        offset = factorized.quantization_offset(self.codec.prior)
+
+        @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8)])
+        def evaluate(picture):
+            levels = tf.cast(picture, tf.float32)
+            latent = tf.round(self.codec.analyse(levels) - offset) + offset
+            decoded = self.codec.synthesise(latent)[:, : tf.shape(picture)[1], : tf.shape(picture)[2]]
+            decoded = tf.round(tf.clip_by_value(decoded, 0.0, 255.0))
+            return decoded, factorized.bits(self.codec.prior, latent)
+
+        return evaluate
+
+    def export(self, path):
+        """Writes the codec as a SavedModel."""
+        if self._options.export and self._trains_codec:
+            save_codec(self.codec, path, shared.resolved(self._options))
+
+
+class _Pair(tf.Module):
+    """The previous step's pair of each device, which waits for its scores."""
+
+    def __init__(self, options: flags.FlagValues):
+        super().__init__(name="previous_pair")
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        shape = (options.batch // replicas, options.patch, options.patch, 3)
+
+        def local(value, name):
+            return tf.Variable(
+                value,
+                trainable=False,
+                name=name,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+
+        self.sides = [local(tf.zeros(shape), name) for name in ("reference", "distorted")]
+        self.ticket = local(tf.constant(-1, tf.int64), "ticket")
+
+    def swap(self, pair, ticket, replicas, first):
+        """Keeps `pair`, returns the one kept before; if there is none, `pair` itself.
+
+        With several devices only the first one's pair survives a restart, so the others
+        train on their new pair once more: the ticket tells which is whose.
+        """
+        fits = tf.equal(self.ticket.read_value(), ticket - replicas) & ~first
+        sides = [
+            tf.where(fits, side.read_value(), new) for side, new in zip(self.sides, pair)
+        ]
+        tickets = tf.where(fits, ticket - replicas, ticket)
+        with tf.control_dependencies([*sides, tickets]):
+            for side, new in zip(self.sides, pair):
+                side.assign(new)
+            self.ticket.assign(ticket)
+        return sides, tickets
+
+
+def _adam(rate: float, drop_step: int) -> tf.keras.optimizers.Optimizer:
+    # The legacy class is TensorFlow 1's Adam, epsilon included, in one fused operation.
+    schedule = tf.keras.optimizers.schedules.PiecewiseConstantDecay([drop_step - 1], [rate, rate / 10])
+    return tf.keras.optimizers.legacy.Adam(schedule, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+
+
+def _check(options: flags.FlagValues) -> None:
+    """Refuses flags that contradict each other; raises UsageError."""
+    shared.check(options)
+    metric, mode = options.metric, options.optimize
+    require(
+        metric != "mse" or mode == "proxy",
+        f"--optimize={mode} needs a perceptual --metric: mse is trained by itself (Eq. 8)",
+    )
+    require(
+        mode != "direct" or metric in _DIRECT,
+        f"--optimize=direct needs a differentiable --metric, ssim or ms_ssim, not {metric}",
+    )
+    require(
+        mode != "frozen_proxy" or bool(options.proxy_from),
+        "--optimize=frozen_proxy needs --proxy_from, a run with a trained proxy",
+    )
+    require(
+        not options.proxy_from or (metric != "mse" and mode != "direct"),
+        "--proxy_from makes no sense here: no proxy is used",
+    )
+    require(
+        options.patch % STRIDE == 0,
+        f"--patch={options.patch} must be a multiple of {STRIDE}",
+    )
+    smallest = {"ms_ssim": 97, "ssim": 32, "vmaf": 32, "vif": 32, "mse": 1}[metric]
+    require(
+        options.patch >= smallest,
+        f"--metric={metric} needs --patch of at least {smallest} pixels, got {options.patch}",
+    )
+
+
+def _restore_parts(task: ProxIQATask, options: flags.FlagValues) -> None:
+    """Loads codec and proxy of other runs, before the first step."""
+    if options.init_from:
+        parts = {"codec": task.codec}
+        if task.uses_proxy and _has_proxy(options.init_from):
+            parts["proxy"] = task.proxy
+        _restore(parts, options.init_from, "init_from")
+    if options.proxy_from:
+        require(
+            _has_proxy(options.proxy_from), f"--proxy_from: the run {options.proxy_from} has no proxy"
+        )
+        _restore({"proxy": task.proxy}, options.proxy_from, "proxy_from")
+
+
+def _restore(parts: dict, run: str, flag: str) -> None:
+    checkpoint = _checkpoint_of(run, flag)
+    try:
+        status = tf.train.Checkpoint(**parts).restore(checkpoint)
+        status.assert_existing_objects_matched().expect_partial()
+    except (ValueError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        require(False, f"--{flag}: {checkpoint} does not fit this model's flags: {reason}")
+
+
+def _checkpoint_of(run: str, flag: str) -> str:
+    newest = tf.train.latest_checkpoint(str(RunDir(run).checkpoints))
+    require(bool(newest), f"--{flag}: no checkpoint in {RunDir(run).checkpoints}")
+    return newest
+
+
+def _has_proxy(run: str) -> bool:
+    return any(name.startswith("proxy/") for name, _ in tf.train.list_variables(_checkpoint_of(run, "proxy_from")))
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; `argv[0]` is the program's name."""
+    extra = parse(FLAGS, argv, __doc__)
+    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    _check(FLAGS)
+    if FLAGS.dry_run:
+        sys.stdout.write(shared.dump(FLAGS) + "\n")
+        return
+    paths = find_pictures(FLAGS.train_data)
+    validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
+    check_sizes(paths, FLAGS.patch)
+    tf.random.set_seed(FLAGS.seed)
+    strategy = shared.make_strategy(FLAGS)
+    run_dir = RunDir(FLAGS.run_dir)
+    run_dir.open(shared.resolved(FLAGS), shared.MAY_DIFFER)
+    try:
+        with strategy.scope():
+            task = ProxIQATask(FLAGS, paths, validation)
+            if not tf.train.latest_checkpoint(str(run_dir.checkpoints)):
+                _restore_parts(task, FLAGS)
+
+        def make_dataset(first_step, context):
+            return patches(
+                paths,
+                shared.patch_options(FLAGS),
+                FLAGS.batch,
+                FLAGS.seed,
+                first_step,
+                context.input_pipeline_id,
+                context.num_input_pipelines,
+                strategy.num_replicas_in_sync // context.num_input_pipelines,
+            )
+
+        fit(task, make_dataset, shared.loop_options(FLAGS), strategy, run_dir)
+    finally:
+        run_dir.close()
+    log.info("done: %s", run_dir.path)
+
+
+if __name__ == "__main__":
+    launch(main)
