@@ -36,7 +36,9 @@ class Collection:
 
 
 KNOWN = {
-    "kodak": Collection("kodak", 24, "Kodak Lossless True Color Image Suite, r0k.us/graphics/kodak"),
+    "kodak": Collection(
+        "kodak", 24, "Kodak Lossless True Color Image Suite, r0k.us/graphics/kodak"
+    ),
     "live1": Collection("live1", 29, "reference pictures of LIVE Image Quality release 1"),
     "classic5": Collection("classic5", 5, "the five gray pictures of the SA-DCT and ARCNN papers"),
     "bsds500_train": Collection("bsds500/train", 400, "BSDS500, train and test pictures"),

@@ -4,6 +4,8 @@ ProxIQA (Sec. III-C, Fig. 5b) pre-trains a proxy on such pictures to show that i
 misjudges what a codec makes.
 """
 
+import warnings
+
 import tensorflow as tf
 
 NOISE_LEVELS = (4.0, 8.0, 16.0, 24.0, 32.0)  # standard deviation, levels
@@ -34,7 +36,7 @@ def _distort_one(picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         kind,
         (
             lambda: _white_noise(picture, tf.gather(NOISE_LEVELS, level), seed),
-            lambda: _blur(picture, tf.gather(BLUR_LEVELS, level)),
+            lambda: _blur(picture, level),
             lambda: _jpeg(picture, tf.gather(JPEG_LEVELS, level)),
         ),
     )
@@ -45,15 +47,15 @@ def _white_noise(picture, deviation, seed):
     return picture + deviation * tf.random.stateless_normal(tf.shape(picture), seed + 1)
 
 
-def _blur(picture, deviation):
-    offsets = tf.range(_BLUR_TAPS, dtype=tf.float32) - _BLUR_TAPS // 2
-    taps = tf.nn.softmax(-tf.square(offsets / deviation) / 2)
-    planes = tf.transpose(picture, (2, 0, 1))[..., None]
-    pad = _BLUR_TAPS // 2
-    planes = tf.pad(planes, ((0, 0), (pad, pad), (pad, pad), (0, 0)), "SYMMETRIC")
-    planes = tf.nn.conv2d(planes, taps[:, None, None, None], 1, "VALID")
-    planes = tf.nn.conv2d(planes, taps[None, :, None, None], 1, "VALID")
-    return tf.transpose(planes[..., 0], (1, 2, 0))
+def _blur(picture, level):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its announcement that development has ended
+        from tensorflow_addons.image import gaussian_filter2d
+    filters = [
+        lambda deviation=deviation: gaussian_filter2d(picture, _BLUR_TAPS, deviation)
+        for deviation in BLUR_LEVELS
+    ]
+    return tf.switch_case(level, filters)
 
 
 def _jpeg(picture, quality):

@@ -18,7 +18,6 @@ from lossylab.data.decode import PictureError
 from lossylab.data.files import OutputError
 from lossylab.eval.metrics.ffmpeg import FFmpegError
 
-
 log = logging.getLogger("lossylab")
 
 

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -83,11 +84,15 @@ def _print(row: dict) -> None:
 
 def _step(filters: Sequence[int], rounds: int):
     """The BLS training step against the same step on tfc's own layers."""
-    picture = tf.constant(np.random.default_rng(0).random((_BATCH, _PATCH, _PATCH, 3)) * 255, tf.float32)
+    picture = tf.constant(
+        np.random.default_rng(0).random((_BATCH, _PATCH, _PATCH, 3)) * 255, tf.float32
+    )
     for n in filters:
         ours = _training_step(BLS2017(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
         theirs = _training_step(_TfcBLS(n), tf.keras.optimizers.Adam(1e-4, epsilon=1e-8))
-        seconds = in_turns({"ours": lambda: ours(picture), "tfc": lambda: theirs(picture)}, rounds)
+        seconds = in_turns(
+            {"ours": partial(ours, picture), "tfc": partial(theirs, picture)}, rounds
+        )
         yield {
             "filters": n,
             "steps_per_second": 1 / seconds["ours"],
@@ -222,8 +227,8 @@ def _coding(filters: Sequence[int], rounds: int):
         encoded = codec.compress(picture)
         seconds = in_turns(
             {
-                "encode": lambda: codec.compress(picture),
-                "decode": lambda: codec.decompress(encoded),
+                "encode": partial(codec.compress, picture),
+                "decode": partial(codec.decompress, encoded),
             },
             rounds,
         )
@@ -251,7 +256,7 @@ def _pipeline(filters: Sequence[int], rounds: int):
     options = PatchOptions(_PATCH, min_scale=0.5, noise=1.0)
     for name, cache in (("cached", 1024), ("decoding every picture", 0)):
         batches = iter(patches(paths, PatchOptions(_PATCH, 0.5, 1.0, cache), _BATCH, seed=1))
-        seconds = in_turns({"batch": lambda: next(batches)}, 20 * rounds)
+        seconds = in_turns({"batch": partial(next, batches)}, 20 * rounds)
         yield {"pictures": name, "batches_per_second": 1 / seconds["batch"]}
         del batches
     many = [paths[i % len(paths)] for i in range(_MANY_PATHS)]

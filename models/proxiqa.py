@@ -27,7 +27,9 @@ class ProxIQA(tf.Module):
             tf.Variable(_glorot((5, 5, a, b)), name=f"conv{i}")
             for i, (a, b) in enumerate(zip(widths, widths[1:]))
         ]
-        self.biases = [tf.Variable(tf.zeros([b]), name=f"bias{i}") for i, b in enumerate(widths[1:])]
+        self.biases = [
+            tf.Variable(tf.zeros([b]), name=f"bias{i}") for i, b in enumerate(widths[1:])
+        ]
         self.dense = tf.Variable(_glorot(((patch // 8) ** 2 * widths[-1], 1)), name="dense")
         self.dense_bias = tf.Variable(tf.zeros([1]), name="dense_bias")
 

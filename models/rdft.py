@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def rdft_basis(height: int, width: int) -> np.ndarray:
     """Matrix that maps RDFT coefficients to kernel taps.
 

@@ -15,8 +15,21 @@ STRATEGIES = ("one", "mirrored", "multiworker")
 
 # Flags that change no number a run computes: a resumed run may give others.
 MAY_DIFFER = frozenset(
-    "run_dir steps log_every checkpoint_every summary_every validate_every keep cache_mb "
-    "dry_run strategy devices export help flagfile".split()
+    {
+        "cache_mb",
+        "checkpoint_every",
+        "devices",
+        "dry_run",
+        "export",
+        "keep",
+        "log_every",
+        "run_dir",
+        "steps",
+        "strategy",
+        "summary_every",
+        "validate_every",
+        "validation_data",
+    }
 )
 
 
@@ -26,9 +39,14 @@ def define_loop(values: flags.FlagValues, steps: int, batch: int, patch: int) ->
     def integer(name, default, text, low=0):
         flags.DEFINE_integer(name, default, text, lower_bound=low, flag_values=values)
 
-    flags.DEFINE_string("run_dir", None, "Folder of the run; resumed if it has one.", flag_values=values)
     flags.DEFINE_string(
-        "train_data", None, "Training pictures: collection, folder, glob or @list.", flag_values=values
+        "run_dir", None, "Folder of the run; resumed if it has one.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "train_data",
+        None,
+        "Training pictures: collection, folder, glob or @list.",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "validation_data", None, "Pictures for --validate_every, likewise.", flag_values=values
@@ -63,7 +81,9 @@ def define_loop(values: flags.FlagValues, steps: int, batch: int, patch: int) ->
     integer("keep", 3, "Newest checkpoints kept.", 1)
     flags.DEFINE_enum("strategy", "one", STRATEGIES, "Where to train.", flag_values=values)
     flags.DEFINE_list(
-        "devices", [], "Devices for --strategy=mirrored, such as GPU:0,GPU:1; empty is all GPUs.",
+        "devices",
+        [],
+        "Devices for --strategy=mirrored, such as GPU:0,GPU:1; empty is all GPUs.",
         flag_values=values,
     )
     flags.DEFINE_bool("export", True, "Write run_dir/export at the end.", flag_values=values)
@@ -72,7 +92,9 @@ def define_loop(values: flags.FlagValues, steps: int, batch: int, patch: int) ->
 
 def resolved(values: flags.FlagValues) -> dict:
     """All options as JSON values."""
-    return {name: values[name].value for name in sorted(values) if name not in ("help", "h", "flagfile")}
+    return {
+        name: values[name].value for name in sorted(values) if name not in ("help", "h", "flagfile")
+    }
 
 
 def dump(values: flags.FlagValues) -> str:
@@ -119,10 +141,14 @@ def make_strategy(values: flags.FlagValues) -> tf.distribute.Strategy:
       UsageError: if a device does not exist or the batch cannot be shared.
     """
     if values.strategy == "mirrored":
-        known = {d.name.replace("/physical_device:", "").replace("/device:", "").strip("/")
-                 for d in tf.config.list_logical_devices()}
+        known = {
+            d.name.replace("/physical_device:", "").replace("/device:", "").strip("/")
+            for d in tf.config.list_logical_devices()
+        }
         unknown = [d for d in values.devices if d.strip("/").upper() not in known]
-        require(not unknown, f"--devices: no {', '.join(unknown)} here, only {', '.join(sorted(known))}")
+        require(
+            not unknown, f"--devices: no {', '.join(unknown)} here, only {', '.join(sorted(known))}"
+        )
         strategy = tf.distribute.MirroredStrategy(values.devices or None)
     elif values.strategy == "multiworker":
         strategy = tf.distribute.MultiWorkerMirroredStrategy()

@@ -155,8 +155,10 @@ class _Loop:
     @property
     def _chief(self) -> bool:
         resolver = self._strategy.cluster_resolver
-        return resolver is None or resolver.task_type in (None, "chief") or (
-            resolver.task_type == "worker" and resolver.task_id == 0
+        return (
+            resolver is None
+            or resolver.task_type in (None, "chief")
+            or (resolver.task_type == "worker" and resolver.task_id == 0)
         )
 
     def _checkpoint_folder(self) -> str:
@@ -168,7 +170,9 @@ class _Loop:
     def run(self) -> None:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._signals())
-            outputs = stack.enter_context(_Outputs(self._dir, self.step, self._options, self._chief))
+            outputs = stack.enter_context(
+                _Outputs(self._dir, self.step, self._options, self._chief)
+            )
             try:
                 self._train(outputs)
             except tf.errors.OpError as error:
@@ -196,7 +200,7 @@ class _Loop:
 
         @tf.function
         def run_steps(batches, count, stop_wish):
-            sums = {name: 0.0 for name in task.metrics}
+            sums = dict.fromkeys(task.metrics, 0.0)
             bad = tf.constant(-1, tf.int64)
             for _ in tf.range(count):
                 shares = strategy.run(task.step, args=(next(batches), self._step.read_value()))

@@ -235,7 +235,9 @@ class ProxIQATask(Task):
 
     def _synthetic(self, picture, step):
         numbers = step * self._options.batch + tf.range(self._options.batch, dtype=tf.int64)
-        seeds = tf.stack([tf.fill(numbers.shape, tf.constant(self._options.seed, tf.int64)), numbers], 1)
+        seeds = tf.stack(
+            [tf.fill(numbers.shape, tf.constant(self._options.seed, tf.int64)), numbers], 1
+        )
         return distort(picture, self._local(seeds, picture))
 
     def _local(self, values, picture):
@@ -285,7 +287,9 @@ class ProxIQATask(Task):
         def evaluate(picture):
             levels = tf.cast(picture, tf.float32)
             latent = tf.round(self.codec.analyse(levels) - offset) + offset
-            decoded = self.codec.synthesise(latent)[:, : tf.shape(picture)[1], : tf.shape(picture)[2]]
+            decoded = self.codec.synthesise(latent)[
+                :, : tf.shape(picture)[1], : tf.shape(picture)[2]
+            ]
             decoded = tf.round(tf.clip_by_value(decoded, 0.0, 255.0))
             return decoded, factorized.bits(self.codec.prior, latent)
 
@@ -324,9 +328,7 @@ class _Pair(tf.Module):
         train on their new pair once more: the ticket tells which is whose.
         """
         fits = tf.equal(self.ticket.read_value(), ticket - replicas) & ~first
-        sides = [
-            tf.where(fits, side.read_value(), new) for side, new in zip(self.sides, pair)
-        ]
+        sides = [tf.where(fits, side.read_value(), new) for side, new in zip(self.sides, pair)]
         tickets = tf.where(fits, ticket - replicas, ticket)
         with tf.control_dependencies([*sides, tickets]):
             for side, new in zip(self.sides, pair):
@@ -337,7 +339,9 @@ class _Pair(tf.Module):
 
 def _adam(rate: float, drop_step: int) -> tf.keras.optimizers.Optimizer:
     # The legacy class is TensorFlow 1's Adam, epsilon included, in one fused operation.
-    schedule = tf.keras.optimizers.schedules.PiecewiseConstantDecay([drop_step - 1], [rate, rate / 10])
+    schedule = tf.keras.optimizers.schedules.PiecewiseConstantDecay(
+        [drop_step - 1], [rate, rate / 10]
+    )
     return tf.keras.optimizers.legacy.Adam(schedule, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
 
 
@@ -381,7 +385,8 @@ def _restore_parts(task: ProxIQATask, options: flags.FlagValues) -> None:
         _restore(parts, options.init_from, "init_from")
     if options.proxy_from:
         require(
-            _has_proxy(options.proxy_from), f"--proxy_from: the run {options.proxy_from} has no proxy"
+            _has_proxy(options.proxy_from),
+            f"--proxy_from: the run {options.proxy_from} has no proxy",
         )
         _restore({"proxy": task.proxy}, options.proxy_from, "proxy_from")
 
@@ -403,7 +408,10 @@ def _checkpoint_of(run: str, flag: str) -> str:
 
 
 def _has_proxy(run: str) -> bool:
-    return any(name.startswith("proxy/") for name, _ in tf.train.list_variables(_checkpoint_of(run, "proxy_from")))
+    return any(
+        name.startswith("proxy/")
+        for name, _ in tf.train.list_variables(_checkpoint_of(run, "proxy_from"))
+    )
 
 
 def main(argv: list[str]) -> None:

@@ -7,16 +7,11 @@ import fcntl
 import io
 import json
 import pathlib
-import platform
-import subprocess
-import sys
-from importlib import metadata
 from typing import IO
 
 from lossylab.data.files import make_folder, write_text
 from lossylab.eval.app import UsageError
-
-_PACKAGES = ("lossylab", "tensorflow", "tensorflow-compression", "numpy", "pillow", "imageio-ffmpeg")
+from lossylab.eval.environment import environment
 
 
 class RunDir:
@@ -113,26 +108,3 @@ class Table:
 
 def _complete(row: dict) -> bool:
     return None not in row.values() and row.get("step", "").isdigit()
-
-
-def environment() -> dict:
-    """Versions, git commit and command of this process, for a reader of the run."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
-        cwd=pathlib.Path(__file__).parent,
-        capture_output=True,
-        text=True,
-    )
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
-    return {
-        "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
-        "commit": commit.stdout.strip() or None,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "packages": versions,
-    }

@@ -51,7 +51,7 @@ def run(arguments: list[str], stdin: bytes = b"", program: str | None = None) ->
     return done.stdout
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def version(program: str) -> str:
     """Version string of an ffmpeg program."""
     first_line = run(["-version"], program=program).decode(errors="replace").split("\n")[0]
@@ -59,7 +59,7 @@ def version(program: str) -> str:
     return found.group(1) if found else first_line
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _bundled() -> str:
     try:
         return imageio_ffmpeg.get_ffmpeg_exe()

@@ -149,5 +149,6 @@ def check_pair(reference: np.ndarray, distorted: np.ndarray, metrics: Sequence[s
         height, width = reference.shape[1:3]
         if min(height, width) < smallest:
             raise ValueError(
-                f"{name} by libvmaf needs at least {smallest}x{smallest} pixels, got {width}x{height}"
+                f"{name} by libvmaf needs at least {smallest}x{smallest} pixels, "
+                f"got {width}x{height}"
             )

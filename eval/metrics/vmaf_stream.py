@@ -38,7 +38,7 @@ class VmafStream:
         """
         self._metrics = tuple(metrics)
         self._lock = threading.Lock()
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._process = subprocess.Popen(
             [ffmpeg.executable(), *_arguments(self._metrics)],
             stdin=subprocess.PIPE,

@@ -1,0 +1,40 @@
+# make demo   a codec trained for MSE and for VMAF, compared with JPEG, in about five minutes
+# make test   the tests
+# make lint   style
+# Each sets up .venv first, if it is not there.
+
+VENV := .venv
+READY := $(VENV)/ready
+
+.PHONY: demo test test-long lint clean
+
+demo: $(READY)
+	$(VENV)/bin/python -m lossylab.train.proxiqa_study --flagfile=train/flags/proxiqa_demo.flags --out=demo
+
+test: $(READY)
+	$(VENV)/bin/python -m pytest
+
+test-long: $(READY)
+	$(VENV)/bin/python -m pytest -m long
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+# Python 3.9 to 3.11: there is no TensorFlow 2.14 for others.
+$(READY): setup.cfg pyproject.toml
+	@python=; for name in $(PYTHON) python3.11 python3.10 python3.9 python3 python; do \
+	  if $$name -c 'import sys, venv; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; \
+	  then python=$$name; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "no Python 3.9, 3.10 or 3.11 with the venv module found: install one, or make PYTHON=/path/to/it" >&2; \
+	  exit 1; \
+	fi; \
+	echo "setting up $(VENV) with $$($$python --version), a few minutes"; \
+	$$python -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,132 @@
+"""Compresses pictures with an exported codec, and decompresses the files.
+
+  lossylab compress INPUT OUTPUT --model=RUN/export
+  lossylab decompress INPUT OUTPUT --model=RUN/export
+
+INPUT is a file, a folder, a glob or a named collection; OUTPUT a file for one input, else a
+folder. A table of what was written goes to standard output, as CSV.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import os
+import pathlib
+import sys
+from collections.abc import Iterable
+
+import tqdm
+from absl import flags
+from PIL import Image
+
+from lossylab.data.collections import CollectionError, find_pictures
+from lossylab.data.decode import PictureError, read_picture
+from lossylab.data.files import make_folder, replacing, write_bytes
+from lossylab.eval import container
+from lossylab.eval.app import WorkError, launch, log, new_flags, parse, require
+from lossylab.eval.export import Codec
+
+FLAGS = new_flags()
+flags.DEFINE_string("model", None, "Folder of the exported codec.", flag_values=FLAGS)
+flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=FLAGS)
+
+_COLUMNS = ("input", "output", "width", "height", "bytes", "bpp_file", "bpp_estimated")
+
+
+def main(argv: list[str]) -> None:
+    """Runs `compress` or `decompress`, by the name in argv[0]."""
+    verb = pathlib.Path(argv[0]).name
+    require(verb in ("compress", "decompress"), f"unknown verb '{verb}': compress or decompress")
+    arguments = parse(FLAGS, argv, __doc__)
+    require(len(arguments) == 2, f"expected INPUT and OUTPUT, got {len(arguments)} arguments")
+    require(bool(FLAGS.model), "--model is needed: the folder of an exported codec")
+    sources = find_pictures(arguments[0]) if verb == "compress" else _find_files(arguments[0])
+    suffix = container.SUFFIX if verb == "compress" else ".png"
+    jobs = _jobs(sources, arguments[1], suffix, many=arguments[0] != sources[0])
+    codec = Codec(FLAGS.model)
+    work = _compress_one if verb == "compress" else _decompress_one
+    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    failed = 0
+    for source, target in _progress(jobs):
+        try:
+            writer.writerow(work(codec, source, target))
+        except (PictureError, container.BitstreamError) as error:
+            failed += 1
+            log.error("%s: %s", source, str(error).removeprefix(f"{source}: "))
+    if failed:
+        raise WorkError(f"{failed} of {len(jobs)} files failed, see above")
+
+
+def _compress_one(codec: Codec, source: str, target: str) -> dict:
+    picture = read_picture(source)
+    data, bits = container.compress(codec, picture)
+    write_bytes(target, data)
+    return _row(source, target, picture, len(data), bits)
+
+
+def _decompress_one(codec: Codec, source: str, target: str) -> dict:
+    data = pathlib.Path(source).read_bytes()
+    picture = container.decompress(codec, data)
+    with replacing(target) as temporary:
+        Image.fromarray(picture).save(temporary)
+    return _row(source, target, picture, len(data), None)
+
+
+def _row(source, target, picture, size, bits) -> dict:
+    height, width = picture.shape[:2]
+    pixels = height * width
+    return {
+        "input": source,
+        "output": target,
+        "width": width,
+        "height": height,
+        "bytes": size,
+        "bpp_file": f"{8 * size / pixels:.5f}",
+        "bpp_estimated": "" if bits is None else f"{bits / pixels:.5f}",
+    }
+
+
+def _find_files(spec: str) -> list[str]:
+    """Compressed files that an argument stands for."""
+    if os.path.isfile(spec):
+        return [spec]
+    pattern = (
+        os.path.join(glob.escape(spec), f"*{container.SUFFIX}") if os.path.isdir(spec) else spec
+    )
+    found = sorted(glob.glob(pattern))
+    if not found:
+        raise CollectionError(f"no {container.SUFFIX} files found for '{spec}'")
+    return found
+
+
+def _jobs(sources: list[str], output: str, suffix: str, many: bool) -> list[tuple[str, str]]:
+    """Pairs of input and output file; refuses outputs that clash, exist or cannot be written."""
+    if many or os.path.isdir(output):
+        folder = make_folder(output)
+        targets = [str(folder / (pathlib.Path(source).stem + suffix)) for source in sources]
+    else:
+        make_folder(pathlib.Path(output).parent)
+        targets = [output]
+        allowed = tuple(Image.registered_extensions()) if suffix == ".png" else None
+        require(
+            allowed is None or output.lower().endswith(allowed),
+            f"the output '{output}' has no picture suffix such as .png",
+        )
+    clash = sorted({target for target in targets if targets.count(target) > 1})
+    require(not clash, f"several inputs would be written to {', '.join(clash[:3])}")
+    existing = [target for target in targets if os.path.exists(target)]
+    require(
+        FLAGS.overwrite or not existing,
+        f"{len(existing)} outputs exist, {existing[0] if existing else ''} first: --overwrite",
+    )
+    return list(zip(sources, targets))
+
+
+def _progress(jobs: list) -> Iterable:
+    return tqdm.tqdm(jobs, unit="file", disable=len(jobs) < 2)
+
+
+if __name__ == "__main__":
+    launch(main)
