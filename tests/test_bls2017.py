@@ -38,7 +38,7 @@ def test_rdft_kernel_equals_tfc_in_value_and_gradient(taps, random):
 
 
 @pytest.mark.parametrize("up", [False, True])
-@pytest.mark.parametrize("taps,stride", [(5, 2), (9, 4)])
+@pytest.mark.parametrize(("taps", "stride"), [(5, 2), (9, 4)])
 @pytest.mark.parametrize("outputs", [3, 24])
 def test_convolution_equals_tfc(up, taps, stride, outputs, random):
     x = tf.constant(random.normal(size=(2, 13, 10, 5)), tf.float32)

@@ -30,7 +30,7 @@ from lossylab.train.run_dir import RunDir, Table
 log = logging.getLogger("lossylab")
 
 
-class Diverged(WorkError):
+class DivergedError(WorkError):
     """Training met a value that is not finite; the last good checkpoint is kept."""
 
 
@@ -72,6 +72,7 @@ class Task(abc.ABC):
         """Scalars measured on pictures that are not trained on."""
         return {}
 
+    @abc.abstractmethod
     def export(self, path: str) -> None:
         """Writes the trained model as a SavedModel."""
 
@@ -122,7 +123,7 @@ def fit(
       run_dir: an open run directory.
 
     Raises:
-      Diverged: at the first step whose metrics are not finite.
+      DivergedError: at the first step whose metrics are not finite.
       Stopped: after SIGTERM or SIGINT, with a checkpoint written.
       WorkError: if reading the pictures or scoring fails.
     """
@@ -188,7 +189,7 @@ class _Loop:
             count = self._steps_until_due()
             sums, bad, stop = run_steps(batches, tf.constant(count, tf.int64), self._stop_wish())
             if bad >= 0:
-                raise Diverged(self._divergence(int(bad)))
+                raise DivergedError(self._divergence(int(bad)))
             values = {name: float(total) / count for name, total in sums.items()}
             outputs.metrics(self.step, count, values)
             self._after(outputs, stopping=float(stop) > 0)
@@ -250,7 +251,7 @@ class _Loop:
             return
         for variable in _variables(self._checkpoint):
             if variable.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(variable)):
-                raise Diverged(
+                raise DivergedError(
                     f"step {self.step}: {variable.name} is not finite any more; {self._last_good()}"
                 )
         self._manager.save(checkpoint_number=self.step)

@@ -58,8 +58,8 @@ flags.DEFINE_integer("num_filters", 192, "Filters of every layer.", 1, 1024, fla
 flags.DEFINE_float(
     "lmbda",
     0.01,
-    "Lambda of Eq. 8 and 10, per squared level. Assumed: the paper gives no grid; 0.01 is tfc 1.0's "
-    "default, 0.0005 to 0.22 spans about 0.05 to 2 bpp.",
+    "Lambda of Eq. 8 and 10, per squared level. Assumed: the paper gives no grid; 0.01 is tfc "
+    "1.0's default, 0.0005 to 0.22 spans about 0.05 to 2 bpp.",
     0.0,
     flag_values=FLAGS,
 )

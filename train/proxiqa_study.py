@@ -134,8 +134,8 @@ def _number(text: str) -> float:
 
 def _title() -> str:
     budget = (
-        f"{FLAGS.base_steps} + {FLAGS.steps} steps of 8 patches of 128x128, N = {FLAGS.num_filters}; "
-        f"the paper trains 2,100,000 at N = 192"
+        f"{FLAGS.base_steps} + {FLAGS.steps} steps of 8 patches of 128x128, N = "
+        f"{FLAGS.num_filters}; the paper trains 2,100,000 at N = 192"
     )
     return f"{FLAGS.title or 'BLS for ' + ' and '.join(FLAGS.metrics)} ({budget})"
 

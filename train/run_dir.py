@@ -51,7 +51,7 @@ class RunDir:
             self._lock = None
 
     def _take_lock(self) -> None:
-        self._lock = open(self.path / "lock", "w")
+        self._lock = open(self.path / "lock", "w")  # noqa: SIM115 - held until close()
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
