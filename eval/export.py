@@ -124,7 +124,7 @@ def _load(path: str):
         raise ExportError(f"--model={path}: the folder has no SavedModel{cure}")
     try:
         model = tf.saved_model.load(path)
-    except (OSError, tf.errors.OpError, ValueError, KeyError) as error:
+    except (OSError, tf.errors.OpError, ValueError, LookupError) as error:
         raise ExportError(f"--model={path}: damaged SavedModel: {error}") from error
     lacking = [name for name in SIGNATURES if name not in model.signatures]
     if lacking:

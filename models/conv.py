@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from lossylab.models.rdft import RDFTKernel
 
+_CUT_DEVIATION = 0.87962566103423978  # of a unit normal that is cut off at two deviations
+
 
 def downsample(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     """Correlates x [B, H, W, a] with kernel [k, k, a, b], then keeps every stride-th sample.
@@ -54,6 +56,13 @@ def upsample(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     return transposed(x, kernel)
 
 
+def _variance_scaled(shape: tuple[int, int, int, int]) -> tf.Tensor:
+    """tfc's initial kernels: a normal of variance 1 / fan-in, cut off at two deviations."""
+    fan_in = shape[0] * shape[1] * shape[2]
+    # Keras's initialiser draws its seed from Python's generator; TensorFlow's seed decides here.
+    return tf.random.truncated_normal(shape, stddev=fan_in**-0.5 / _CUT_DEVIATION)
+
+
 def _transposed_conv(x, kernel, stride, before, after):
     """Adjoint of a strided convolution that pads by (before, after)."""
     batch, height, width = tf.unstack(tf.shape(x)[:3])
@@ -94,7 +103,7 @@ class SignalConv(tf.Module):
         super().__init__(name=name)
         self._stride = stride
         self._resample = upsample if up else downsample
-        kernel = tf.keras.initializers.VarianceScaling()((taps, taps, inputs, outputs))
+        kernel = _variance_scaled((taps, taps, inputs, outputs))
         if up:
             kernel = tf.transpose(kernel, (0, 1, 3, 2))
         self.kernel = RDFTKernel(kernel)

@@ -1,5 +1,7 @@
 """The ProxIQA network (ProxIQA, Fig. 4): a small CNN that predicts a quality score."""
 
+import math
+
 import tensorflow as tf
 
 PATCH = 128  # the dense layer fixes the patch size (Fig. 4)
@@ -56,4 +58,7 @@ class ProxIQA(tf.Module):
 
 
 def _glorot(shape: tuple[int, ...]) -> tf.Tensor:
-    return tf.keras.initializers.GlorotUniform()(shape)
+    """Uniform initial weights of variance 2 / (fan-in + fan-out), TensorFlow 1's default."""
+    area = math.prod(shape[:-2])
+    limit = math.sqrt(6 / (area * (shape[-2] + shape[-1])))
+    return tf.random.uniform(shape, -limit, limit)

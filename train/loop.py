@@ -130,9 +130,18 @@ def fit(
     _Loop(task, make_dataset, options, strategy, run_dir).run()
 
 
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes the run directory."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or resolver.task_type in (None, "chief"):
+        return True
+    return resolver.task_type == "worker" and resolver.task_id == 0
+
+
 class _Loop:
     def __init__(self, task, make_dataset, options, strategy, run_dir):
         self._task, self._options, self._strategy, self._dir = task, options, strategy, run_dir
+        self._chief = is_chief(strategy)
         with strategy.scope():
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self._checkpoint = tf.train.Checkpoint(step=self._step, **task.checkpointed())
@@ -153,15 +162,6 @@ class _Loop:
         """Steps done."""
         return int(self._step.numpy())
 
-    @property
-    def _chief(self) -> bool:
-        resolver = self._strategy.cluster_resolver
-        return (
-            resolver is None
-            or resolver.task_type in (None, "chief")
-            or (resolver.task_type == "worker" and resolver.task_id == 0)
-        )
-
     def _checkpoint_folder(self) -> str:
         if self._chief:
             return str(self._dir.checkpoints)
@@ -178,7 +178,7 @@ class _Loop:
                 self._train(outputs)
             except tf.errors.OpError as error:
                 # `from None`: frames of the failed call would keep the input pipeline alive.
-                raise WorkError(f"step {self.step}: {_reason(error)}") from None
+                raise WorkError(f"near step {self.step}: {_reason(error)}") from None
         if self._chief:
             self._task.export(str(self._dir.export))
 
@@ -188,19 +188,32 @@ class _Loop:
         while self.step < self._options.steps:
             count = self._steps_until_due()
             sums, bad, stop = run_steps(batches, tf.constant(count, tf.int64), self._stop_wish())
+            if stop > 0:
+                self._save()
+                raise Stopped(128 + (self._signal or signal.SIGTERM))
             if bad >= 0:
                 raise DivergedError(self._divergence(int(bad)))
             values = {name: float(total) / count for name, total in sums.items()}
             outputs.metrics(self.step, count, values)
-            self._after(outputs, stopping=float(stop) > 0)
+            self._after(outputs)
         self._save()
 
     def _graph(self):
-        """The training function: `count` steps, their summed metrics, the first bad step."""
+        """The training function.
+
+        From the batches, a number of steps and the wish to stop (0 or 1) to the metrics summed
+        over the steps, the first step with a metric that is not finite (or -1), and whether
+        any worker wishes to stop, in which case no step is done.
+        """
         task, strategy = self._task, self._strategy
 
         @tf.function
         def run_steps(batches, count, stop_wish):
+            # Workers stop together: one that heard a signal tells the others.
+            stop = strategy.reduce(
+                tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.identity(stop_wish)), axis=None
+            )
+            count = tf.where(stop > 0, tf.zeros_like(count), count)
             sums = dict.fromkeys(task.metrics, 0.0)
             bad = tf.constant(-1, tf.int64)
             for _ in tf.range(count):
@@ -213,10 +226,6 @@ class _Loop:
                 bad = tf.where(finite | (bad >= 0), bad, self._step)
                 sums = {name: sums[name] + total[name] for name in task.metrics}
                 self._step.assign_add(1)
-            # Workers stop together: one that heard a signal tells the others.
-            stop = strategy.reduce(
-                tf.distribute.ReduceOp.SUM, strategy.run(lambda: stop_wish), axis=None
-            )
             return sums, bad, stop
 
         return run_steps
@@ -233,12 +242,9 @@ class _Loop:
         due = [period - step % period for period in periods if period]
         return min([*due, options.steps - step])
 
-    def _after(self, outputs: _Outputs, stopping: bool) -> None:
+    def _after(self, outputs: _Outputs) -> None:
         """What is due after a graph call."""
         options = self._options
-        if stopping:
-            self._save()
-            raise Stopped(128 + (self._signal or signal.SIGTERM))
         if _due(self.step, options.checkpoint_every):
             self._save()
         if self._chief and _due(self.step, options.summary_every):

@@ -31,7 +31,7 @@ from lossylab.models import factorized
 from lossylab.models.bls2017 import BLS2017, STRIDE
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import flags as shared
-from lossylab.train.loop import Task, fit
+from lossylab.train.loop import Task, fit, is_chief
 from lossylab.train.oracle import Oracle, scorer
 from lossylab.train.run_dir import RunDir
 
@@ -148,7 +148,9 @@ class ProxIQATask(Task):
 
     def step(self, batch, step):
         """One alternating update; see `Task.step`."""
-        share = 1.0 / (self._options.batch)  # of one sample in the global batch
+        options, devices = self._options, tf.distribute.get_replica_context().num_replicas_in_sync
+        batch = tf.ensure_shape(batch, _shape(options, devices))
+        share = 1.0 / options.batch  # of one sample in the global batch
         if self._trains_codec:
             distorted, report, gradients = self._codec_gradients(batch, step, share)
             after = gradients
@@ -307,7 +309,7 @@ class _Pair(tf.Module):
     def __init__(self, options: flags.FlagValues):
         super().__init__(name="previous_pair")
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        shape = (options.batch // replicas, options.patch, options.patch, 3)
+        shape = _shape(options, replicas)
 
         def local(value, name):
             return tf.Variable(
@@ -335,6 +337,11 @@ class _Pair(tf.Module):
                 side.assign(new)
             self.ticket.assign(ticket)
         return sides, tickets
+
+
+def _shape(options: flags.FlagValues, devices: int) -> tuple[int, int, int, int]:
+    """Shape of the patches that one device gets a step."""
+    return options.batch // devices, options.patch, options.patch, 3
 
 
 def _adam(rate: float, drop_step: int) -> tf.keras.optimizers.Optimizer:
@@ -379,20 +386,18 @@ def _check(options: flags.FlagValues) -> None:
 def _restore_parts(task: ProxIQATask, options: flags.FlagValues) -> None:
     """Loads codec and proxy of other runs, before the first step."""
     if options.init_from:
+        checkpoint = _checkpoint_of(options.init_from, "init_from")
         parts = {"codec": task.codec}
-        if task.uses_proxy and _has_proxy(options.init_from):
+        if task.uses_proxy and _has_proxy(checkpoint):
             parts["proxy"] = task.proxy
-        _restore(parts, options.init_from, "init_from")
+        _restore(parts, checkpoint, "init_from")
     if options.proxy_from:
-        require(
-            _has_proxy(options.proxy_from),
-            f"--proxy_from: the run {options.proxy_from} has no proxy",
-        )
-        _restore({"proxy": task.proxy}, options.proxy_from, "proxy_from")
+        checkpoint = _checkpoint_of(options.proxy_from, "proxy_from")
+        require(_has_proxy(checkpoint), f"--proxy_from: the run {options.proxy_from} has no proxy")
+        _restore({"proxy": task.proxy}, checkpoint, "proxy_from")
 
 
-def _restore(parts: dict, run: str, flag: str) -> None:
-    checkpoint = _checkpoint_of(run, flag)
+def _restore(parts: dict, checkpoint: str, flag: str) -> None:
     try:
         status = tf.train.Checkpoint(**parts).restore(checkpoint)
         status.assert_existing_objects_matched().expect_partial()
@@ -407,11 +412,8 @@ def _checkpoint_of(run: str, flag: str) -> str:
     return newest
 
 
-def _has_proxy(run: str) -> bool:
-    return any(
-        name.startswith("proxy/")
-        for name, _ in tf.train.list_variables(_checkpoint_of(run, "proxy_from"))
-    )
+def _has_proxy(checkpoint: str) -> bool:
+    return any(name.startswith("proxy/") for name, _ in tf.train.list_variables(checkpoint))
 
 
 def main(argv: list[str]) -> None:
@@ -428,7 +430,8 @@ def main(argv: list[str]) -> None:
     tf.random.set_seed(FLAGS.seed)
     strategy = shared.make_strategy(FLAGS)
     run_dir = RunDir(FLAGS.run_dir)
-    run_dir.open(shared.resolved(FLAGS), shared.MAY_DIFFER)
+    if is_chief(strategy):
+        run_dir.open(shared.resolved(FLAGS), shared.MAY_DIFFER)
     try:
         with strategy.scope():
             task = ProxIQATask(FLAGS, paths, validation)

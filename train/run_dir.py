@@ -38,11 +38,15 @@ class RunDir:
           UsageError: if another process trains there, or the run there has other options.
         """
         make_folder(self.path)
-        self._take_lock()
-        if self.options.exists():
-            self._compare(options, may_differ)
-        write_text(self.options, json.dumps(options, indent=2, sort_keys=True) + "\n")
-        write_text(self.path / "environment.json", json.dumps(environment(), indent=2) + "\n")
+        try:
+            self._take_lock()
+            if self.options.exists():
+                self._compare(options, may_differ)
+            write_text(self.options, json.dumps(options, indent=2, sort_keys=True) + "\n")
+            write_text(self.path / "environment.json", json.dumps(environment(), indent=2) + "\n")
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Gives the lock back."""
