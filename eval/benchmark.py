@@ -168,7 +168,7 @@ def _oracle(filters: Sequence[int], rounds: int):
     picture = tf.constant(_sample_patches())
     strategy = tf.distribute.get_strategy()
     for n in filters:
-        actions = {}
+        actions, tasks = {}, []
         for name in ("free", "overlapped", "sequential"):
             order = "sequential" if name == "free" else name
             options = proxiqa.FLAGS
@@ -176,9 +176,13 @@ def _oracle(filters: Sequence[int], rounds: int):
             task = proxiqa.ProxIQATask(_Frozen(options), [], [])
             task.checkpointed()
             if name == "free":
+                task.close()
                 task._oracle = oracle.Oracle(lambda a, b: np.full(len(a), 50.0, np.float32))
+            tasks.append(task)
             actions[name] = _stepper(strategy, task, picture)
         seconds = in_turns(actions, rounds)
+        for task in tasks:
+            task.close()
         yield {
             "filters": n,
             "free_ms": seconds["free"] * 1e3,

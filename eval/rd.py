@@ -8,6 +8,8 @@ decoded again; quality is measured on what the decoder gave.
 
 from __future__ import annotations
 
+import concurrent.futures
+import os
 import pathlib
 
 import numpy as np
@@ -72,16 +74,21 @@ def measure(
       A row per codec and picture: codec, setting, picture, width, height, bytes, bpp_file,
       bpp_estimated (NaN for JPEG), and the metrics of `METRICS` and psnr_rgb.
     """
-    rows = []
-    jobs = [(path, codec) for path in paths for codec in codecs]
-    for path, codec in tqdm.tqdm(jobs, unit="file", desc="measuring"):
+
+    def one(job: tuple[str, PictureCodec]) -> dict:
+        path, codec = job
         picture = read_picture(path)
         data, bits = codec.encode(picture)
         decoded = codec.decode(data)
-        rows.append(_row(codec, path, picture, decoded, data, bits, cache_dir))
         if files and isinstance(codec, Learned):
             _keep(files, codec, path, data, decoded)
-    return pd.DataFrame(rows)
+        return _row(codec, path, picture, decoded, data, bits, cache_dir)
+
+    jobs = [(path, codec) for path in paths for codec in codecs]
+    # Threads do: the work is in ffmpeg, TensorFlow and Pillow, which let go of Python's lock.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
+        results = threads.map(one, jobs)
+        return pd.DataFrame(tqdm.tqdm(results, total=len(jobs), unit="file", desc="measuring"))
 
 
 def _row(codec, path, picture, decoded, data, bits, cache_dir) -> dict:

@@ -22,7 +22,7 @@ from lossylab.data.files import OutputError
 from lossylab.eval.app import UsageError
 from lossylab.eval.export import Codec
 from lossylab.train import proxiqa
-from lossylab.train.oracle import Oracle, scorer
+from lossylab.train.oracle import Oracle, libvmaf_oracle
 
 _TINY = [
     *("--train_data=sample_train", "--num_filters=4", "--patch=32", "--batch=4", "--steps=6"),
@@ -395,10 +395,11 @@ def test_oracle_collects_what_was_submitted_and_scores_the_rest(random):
 
     np.testing.assert_allclose(submit_and_collect(), expected, rtol=1e-6)
     np.testing.assert_allclose(oracle.collect(tf.constant(4, tf.int64), *pair), expected, rtol=1e-6)
+    oracle.close()
     assert len(calls) == 2
     assert calls[0].dtype == np.uint8
 
 
 def test_unknown_metric_has_no_oracle():
     with pytest.raises(ValueError, match="no oracle for 'psnr', expected one of vmaf, ssim, vif"):
-        scorer("psnr")
+        libvmaf_oracle("psnr")

@@ -28,34 +28,17 @@ _SCALES = {"vmaf": 1.0, "ssim": 100.0, "vif": 100.0}  # every score on 0..100
 METRICS = tuple(_SCALES)
 
 
-def scorer(metric: str) -> Scorer:
-    """Function from uint8 pairs [B, H, W, 3] to float32 scores [B] on 0..100, by libvmaf.
-
-    Raises:
-      ValueError: if the metric is not one of `METRICS`.
-      FFmpegError: if ffmpeg is missing.
-    """
-    if metric not in _SCALES:
-        raise ValueError(f"no oracle for '{metric}', expected one of {', '.join(METRICS)}")
-
-    try:
-        measure = VmafStream((metric,)).measure
-    except FFmpegError as error:
-        log.warning("scoring with one ffmpeg a step, which is slower: %s", error)
-        measure = functools.partial(vmaf.measure, metrics=(metric,))
-
-    def score(reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:
-        return (_SCALES[metric] * measure(reference, distorted)[metric]).astype(np.float32)
-
-    return score
-
-
 class Oracle:
     """Scores pairs inside a tf.function, in time or ahead of time."""
 
-    def __init__(self, score: Scorer):
-        """Wraps `score`; see `scorer`."""
-        self._score = score
+    def __init__(self, score: Scorer, close: Callable[[], None] = lambda: None):
+        """Wraps `score`, from uint8 pairs [B, H, W, 3] to float32 scores [B].
+
+        Args:
+          score: called from several threads.
+          close: called once when the oracle is closed.
+        """
+        self._score, self._close = score, close
         self._threads = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="oracle")
         self._pending: dict[int, concurrent.futures.Future] = {}
 
@@ -76,6 +59,11 @@ class Oracle:
         )
         return tf.ensure_shape(scores, reference.shape[:1])
 
+    def close(self) -> None:
+        """Waits for pairs in work and frees what scoring holds."""
+        self._threads.shutdown()
+        self._close()
+
     def _start(self, ticket, reference, distorted) -> None:
         pair = np.array(reference), np.array(distorted)  # TensorFlow may reuse the buffers
         self._pending[int(ticket)] = self._threads.submit(self._score, *pair)
@@ -87,3 +75,25 @@ class Oracle:
 
 def _levels(picture: tf.Tensor) -> tf.Tensor:
     return tf.saturate_cast(tf.round(picture), tf.uint8)
+
+
+def libvmaf_oracle(metric: str) -> Oracle:
+    """An oracle that scores by libvmaf, on 0..100.
+
+    Raises:
+      ValueError: if the metric is not one of `METRICS`.
+      FFmpegError: if ffmpeg is missing.
+    """
+    if metric not in _SCALES:
+        raise ValueError(f"no oracle for '{metric}', expected one of {', '.join(METRICS)}")
+    try:
+        stream = VmafStream((metric,))
+        measure, close = stream.measure, stream.close
+    except FFmpegError as error:
+        log.warning("scoring with one ffmpeg a step, which is slower: %s", error)
+        measure, close = functools.partial(vmaf.measure, metrics=(metric,)), lambda: None
+
+    def score(reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:
+        return (_SCALES[metric] * measure(reference, distorted)[metric]).astype(np.float32)
+
+    return Oracle(score, close)

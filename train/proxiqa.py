@@ -12,6 +12,7 @@ command resumes the run; the trained codec is written to run_dir/export.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 
@@ -32,7 +33,7 @@ from lossylab.models.bls2017 import BLS2017, STRIDE
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import flags as shared
 from lossylab.train.loop import Task, fit, is_chief
-from lossylab.train.oracle import Oracle, scorer
+from lossylab.train.oracle import libvmaf_oracle
 from lossylab.train.run_dir import RunDir
 
 log = logging.getLogger("lossylab")
@@ -126,7 +127,7 @@ class ProxIQATask(Task):
         self._proxy_adam = _adam(options.proxy_learning_rate, options.drop_step)
         self._oracle = None
         if self.uses_proxy and options.metric != "ms_ssim":
-            self._oracle = Oracle(scorer(options.metric))
+            self._oracle = libvmaf_oracle(options.metric)
         self._overlapped = self._oracle is not None and options.oracle == "overlapped"
         self._previous = _Pair(options) if self._overlapped else None
         self.metrics = ("loss", "bpp", "pixel")
@@ -254,6 +255,11 @@ class ProxIQATask(Task):
     @staticmethod
     def _no_rate():
         return {"loss": tf.constant(0.0), "bpp": tf.constant(0.0), "pixel": tf.constant(0.0)}
+
+    def close(self):
+        """Ends the oracle's ffmpeg."""
+        if self._oracle is not None:
+            self._oracle.close()
 
     def describe_batch(self, step):
         """Names of the files in a step's batch."""
@@ -430,11 +436,12 @@ def main(argv: list[str]) -> None:
     tf.random.set_seed(FLAGS.seed)
     strategy = shared.make_strategy(FLAGS)
     run_dir = RunDir(FLAGS.run_dir)
-    if is_chief(strategy):
-        run_dir.open(shared.resolved(FLAGS), shared.MAY_DIFFER)
-    try:
+    with contextlib.ExitStack() as stack:
+        if is_chief(strategy):
+            run_dir.open(shared.resolved(FLAGS), shared.MAY_DIFFER)
+            stack.callback(run_dir.close)
         with strategy.scope():
-            task = ProxIQATask(FLAGS, paths, validation)
+            task = stack.enter_context(contextlib.closing(ProxIQATask(FLAGS, paths, validation)))
             if not tf.train.latest_checkpoint(str(run_dir.checkpoints)):
                 _restore_parts(task, FLAGS)
 
@@ -451,8 +458,6 @@ def main(argv: list[str]) -> None:
             )
 
         fit(task, make_dataset, shared.loop_options(FLAGS), strategy, run_dir)
-    finally:
-        run_dir.close()
     log.info("done: %s", run_dir.path)
 
 

@@ -7,6 +7,7 @@ ends the graph and the second pushes the log out. Scores equal those of `vmaf.me
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -49,7 +50,11 @@ class VmafStream:
         self._text = b""
         self._unread = 0  # small frames whose log the next batch pushes out
         # ffmpeg builds its first graph twice; what comes of that must not mix with scores.
-        self._score(np.zeros((4, *_OTHER_SMALL, 3), np.uint8))
+        try:
+            self._score(np.zeros((4, *_OTHER_SMALL, 3), np.uint8))
+        except ffmpeg.FFmpegError:
+            self.close()
+            raise
 
     def measure(self, reference: np.ndarray, distorted: np.ndarray) -> dict[str, np.ndarray]:
         """Scores a batch; arguments, result and errors as `vmaf.measure`."""
@@ -60,9 +65,10 @@ class VmafStream:
 
     def close(self) -> None:
         """Ends ffmpeg."""
-        self._process.stdin.close()
-        self._process.stdout.close()
         self._process.kill()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.stdout.close()
         self._process.wait()
         self._errors.close()
 

@@ -1,0 +1,194 @@
+"""The house rules of WORKSPACE.md, held by tests: imports, sizes, documentation, commands."""
+
+import ast
+import importlib
+import pathlib
+import re
+import shlex
+import statistics
+
+import pytest
+
+import lossylab
+from lossylab import cli
+from lossylab.eval.app import UsageError
+
+ROOT = pathlib.Path(lossylab.__file__).parent
+FOLDERS = ("data", "models", "losses", "eval", "train")
+# What each folder may import, itself included. Nothing imports train.
+ALLOWED = {
+    "data": {"data"},
+    "models": {"models"},
+    "losses": {"data", "models", "losses"},
+    "eval": {"data", "models", "losses", "eval"},
+    "train": {"data", "models", "losses", "eval", "train"},
+}
+
+
+def _modules(folder):
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def _imported(path):
+    """Folders of lossylab that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("lossylab.")}
+    return found
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_imports_go_one_way(folder):
+    assert _modules(folder)
+    for path in _modules(folder):
+        assert _imported(path) <= ALLOWED[folder], path
+
+
+def test_modules_have_no_circles():
+    graph = {}
+    for folder in FOLDERS:
+        for path in _modules(folder):
+            name = ".".join(("lossylab", *path.relative_to(ROOT).with_suffix("").parts))
+            tree = ast.parse(path.read_text())
+            graph[name] = {
+                target
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom) and node.module.startswith("lossylab")
+                for alias in node.names
+                for target in (node.module, f"{node.module}.{alias.name}")
+            }
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, f"circle: {path[path.index(name) :]}"
+        if name in done or name not in graph:
+            return
+        path.append(name)
+        for target in graph[name]:
+            visit(target)
+        done.add(path.pop())
+
+    for name in graph:
+        visit(name)
+
+
+def _functions():
+    for folder in FOLDERS:
+        for path in _modules(folder):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    yield path, node
+
+
+def test_modules_and_functions_are_small():
+    modules = [len(p.read_text().splitlines()) for f in FOLDERS for p in _modules(f)]
+    assert statistics.median(modules) <= 150
+    lengths = {
+        f"{path.name}:{node.name}": node.end_lineno - node.lineno + 1 for path, node in _functions()
+    }
+    assert max(lengths.values()) <= 120, max(lengths, key=lengths.get)
+    assert sum(n <= 50 for n in lengths.values()) >= 0.9 * len(lengths)
+
+
+def test_every_error_for_users_is_raised_not_asserted():
+    for folder in FOLDERS:
+        for path in _modules(folder):
+            tree = ast.parse(path.read_text())
+            assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), path
+
+
+def test_test_lines_are_at_least_half_of_code_lines():
+    code = sum(len(p.read_text().splitlines()) for f in FOLDERS for p in _modules(f))
+    tests = sum(len(p.read_text().splitlines()) for p in (ROOT / "tests").glob("*.py"))
+    assert tests >= code / 2
+
+
+@pytest.mark.parametrize("words", cli.COMMANDS, ids=" ".join)
+def test_every_command_has_help(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["lossylab", *words, "--help"])
+    assert not stopped.value.code
+    said = capsys.readouterr().out
+    module = importlib.import_module(cli.COMMANDS[words][0])
+    assert said.startswith(module.__doc__.strip().splitlines()[0])
+    assert "flags:" in said
+
+
+def test_the_list_of_commands_is_shown_and_unknown_ones_are_refused(capsys):
+    cli.main(["lossylab"])
+    assert "lossylab train proxiqa" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="unknown command 'train nothing'"):
+        cli.main(["lossylab", "train", "nothing"])
+
+
+def test_doctor_finds_nothing_bad_here(capsys):
+    findings = importlib.import_module("lossylab.eval.doctor").main(["doctor"])
+    assert {"ok", "note"} >= {finding.state for finding in findings}
+    whats = {finding.what for finding in findings}
+    expected = {"TensorFlow", "tensorflow-compression", "GPU", "ffmpeg", "libvmaf", "x265", "kodak"}
+    assert expected | {"OpenJPEG", "libjpeg-turbo"} <= whats
+    said = capsys.readouterr().out
+    for finding in findings:
+        assert finding.state == "ok" or finding.what == "LOSSYLAB_DATA" or finding.cure
+        assert finding.what in said
+
+
+def test_doctor_gives_a_cure_for_a_broken_ffmpeg(monkeypatch, capsys):
+    doctor = importlib.import_module("lossylab.eval.doctor")
+    monkeypatch.setenv("LOSSYLAB_FFMPEG", "nowhere")
+    with pytest.raises(RuntimeError, match="not working: .*libvmaf"):
+        doctor.main(["doctor"])
+    assert "cure: pip install --force-reinstall imageio-ffmpeg" in capsys.readouterr().out
+
+
+def _documented_commands(name):
+    """Command lines of lossylab in the code blocks of a document."""
+    blocks = re.findall(r"```(?:sh|bash)?\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("#")[0].strip() for line in lines if "lossylab" in line.split("#")[0]]
+
+
+def test_documented_commands_parse(monkeypatch):
+    """Each documented command exists and takes the flags it is shown with."""
+    monkeypatch.chdir(ROOT)
+    commands = [shlex.split(line) for line in _documented_commands("README.md")]
+    commands = [words for words in commands if words[0] in ("lossylab", "python")]
+    assert commands
+    for words in commands:
+        if words[:2] == ["python", "-m"]:
+            module, arguments = words[2], words[3:]
+        else:
+            key = next(key for key in cli.COMMANDS if tuple(words[1 : 1 + len(key)]) == key)
+            module, arguments = cli.COMMANDS[key][0], words[1 + len(key) :]
+        flags = importlib.import_module(module)
+        from lossylab.eval.app import parse
+
+        parse(flags.FLAGS, ["command", *arguments], "")
+
+
+def test_flag_files_parse_and_say_command_result_and_time():
+    files = sorted((ROOT / "train" / "flags").glob("*.flags"))
+    assert files
+    for path in files:
+        text = path.read_text()
+        for word in ("# Command:", "# Result:", "# Time:"):
+            assert word in text, path
+        command = re.search(r"# Command:\s+python -m (\S+) (.*)", text)
+        module = importlib.import_module(command.group(1))
+        from lossylab.eval.app import parse
+
+        parse(module.FLAGS, ["command", f"--flagfile={path}"], "")
+
+
+def test_examples_in_module_documentation_import():
+    """`python -m lossylab...` lines in docstrings name modules that exist."""
+    for folder in FOLDERS:
+        for path in _modules(folder):
+            for module in re.findall(r"python -m (lossylab[\w.]+)", path.read_text()):
+                assert importlib.util.find_spec(module), f"{path}: {module}"
