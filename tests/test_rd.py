@@ -143,13 +143,14 @@ def test_study_trains_compares_and_goes_on_where_it_was(tmp_path, capsys, monkey
     flags = [
         *(f"--out={tmp_path}", "--train_data=sample_train", "--test_data=sample_test"),
         *("--metrics=mse,vmaf", "--lmbdas=0.01", "--base_steps=2", "--steps=2", "--num_filters=4"),
+        *("--proxy_steps=2", "--alpha=0.75"),
     ]
     proxiqa_study.main(["study", *flags])
     first = capsys.readouterr().out
-    assert "2 + 2 steps of 8 patches of 128x128, N = 4" in first
+    assert "2 + 2 steps of 8 patches of 128x128, N = 4, alpha = 0.75" in first
     rows = pd.read_csv(tmp_path / "results" / "rows.csv")
     assert set(rows.setting[rows.codec != "jpeg"]) == {"mse_0.01", "vmaf_0.01"}
     vmaf = json.loads((tmp_path / "vmaf_0.01" / "options.json").read_text())
-    assert vmaf["lmbda"] == pytest.approx(0.02)  # so that the pixel loss weighs 0.01
+    assert vmaf["lmbda"] == pytest.approx(0.04)  # so that the pixel loss weighs 0.01
     proxiqa_study.main(["study", *flags])
     assert capsys.readouterr().out == first

@@ -284,6 +284,18 @@ def test_frozen_proxy_stays_as_it_was_pretrained(tmp_path):
     assert {"proxy", "score"} <= rows[0].keys()
 
 
+def test_proxy_learns_from_a_codec_that_stays_as_it_is(tmp_path):
+    _train(tmp_path / "codec", "--metric=mse", "--steps=1")
+    pretrain = ["--metric=vmaf", "--optimize=pretrain_proxy"]
+    _train(tmp_path / "proxy", *pretrain, f"--init_from={tmp_path / 'codec'}")
+    _train(tmp_path / "synthetic", *pretrain)
+    codec, proxy = _weights(tmp_path / "codec"), _weights(tmp_path / "proxy")
+    for name in _networks(codec):
+        np.testing.assert_array_equal(codec[name], proxy[name])
+    scores = [_rows(tmp_path / name)[0]["score"] for name in ("proxy", "synthetic")]
+    assert scores[0] < 20 < scores[1]  # an untrained codec's pictures are worse than any blur
+
+
 def test_loading_parts_that_do_not_fit_is_refused(tmp_path):
     _train(tmp_path / "mse", "--metric=mse", "--steps=1")
     with pytest.raises(UsageError, match="--init_from: .* does not fit this model's flags"):

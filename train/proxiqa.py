@@ -51,8 +51,9 @@ flags.DEFINE_enum(
     "proxy",
     MODES,
     "proxy: alternate codec and proxy; frozen_proxy: keep the proxy of --proxy_from (Sec. III-C); "
-    "pretrain_proxy: train only the proxy, on synthetic distortions; direct: use ssim or ms_ssim "
-    "itself as the loss (Eq. 13, with --alpha=1 Eq. 14).",
+    "pretrain_proxy: train only the proxy, on synthetic distortions or, with --init_from, on what "
+    "that run's codec makes; direct: use ssim or ms_ssim itself as the loss (Eq. 13, with "
+    "--alpha=1 Eq. 14).",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer("num_filters", 192, "Filters of every layer.", 1, 1024, flag_values=FLAGS)
@@ -156,7 +157,8 @@ class ProxIQATask(Task):
             distorted, report, gradients = self._codec_gradients(batch, step, share)
             after = gradients
         else:
-            distorted, report, after = self._synthetic(batch, step), self._no_rate(), [batch]
+            make = self._coded if options.init_from else self._synthetic
+            distorted, report, after = make(batch, step), self._no_rate(), [batch]
         if self.uses_proxy:
             report |= self._proxy_update(batch, distorted, step, share, after)
         if self._trains_codec:
@@ -229,12 +231,16 @@ class ProxIQATask(Task):
 
     def _mix_identical(self, picture, distorted, step):
         """With probability 1/2 replaces one pair of the global batch by (x, x)."""
-        if not self._options.identical_pairs or not self._trains_codec:
+        if not self._options.identical_pairs:
             return distorted
         batch = self._options.batch
         chosen = tf.random.stateless_uniform((), self._seed(step, 1), 0, 2 * batch, tf.int32)
         identical = self._local(tf.range(batch), picture) == chosen
         return tf.where(identical[:, None, None, None], picture, distorted)
+
+    def _coded(self, picture, step):
+        reconstruction, _ = self.codec(picture, self._noise(picture, step))
+        return tf.clip_by_value(reconstruction, 0.0, 255.0)
 
     def _synthetic(self, picture, step):
         numbers = step * self._options.batch + tf.range(self._options.batch, dtype=tf.int64)

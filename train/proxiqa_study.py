@@ -2,10 +2,10 @@
 
   python -m lossylab.train.proxiqa_study --flagfile=train/flags/proxiqa_demo.flags --out=demo
 
-One codec is trained for MSE first. From it every (metric, lambda) continues for the same
-number of steps. All are exported and compress pictures they were not trained on; rows, a
-table against JPEG, a plot, files and decoded pictures are written. Killed, the same command
-goes on where it was.
+One codec is trained for MSE first, and for every perceptual metric a proxy learns from what
+that codec makes. From there every (metric, lambda) continues for the same number of steps. All
+are exported and compress pictures they were not trained on; rows, a table against JPEG, a
+plot, files and decoded pictures are written. Killed, the same command goes on where it was.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ flags.DEFINE_list(
 )
 flags.DEFINE_float("base_lmbda", 0.01, "Lambda of the common start.", 0.0, flag_values=FLAGS)
 flags.DEFINE_integer("base_steps", 8000, "Steps of the common start.", 1, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "proxy_steps", 2000, "Steps of each proxy before its codecs.", 1, flag_values=FLAGS
+)
 flags.DEFINE_integer("steps", 2500, "Steps of each codec after it.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("num_filters", 128, "Filters of every layer.", 1, flag_values=FLAGS)
 flags.DEFINE_float("alpha", 0.5, "See train.proxiqa.", 0.0, 0.99, flag_values=FLAGS)
@@ -71,17 +74,23 @@ def main(argv: list[str]) -> None:
     )
     out = make_folder(FLAGS.out)
 
-    total = 1 + len(FLAGS.metrics) * len(lmbdas)
-    log.info("1 of %d: the common start, MSE", total)
+    log.info("the common start, for mse at lambda %g", FLAGS.base_lmbda)
     base = out / "base"
     _train(base, "mse", FLAGS.base_lmbda, FLAGS.base_steps, ["--noexport"])
     models = []
     for metric in FLAGS.metrics:
+        extra = [f"--init_from={base}"]
+        scale = 1.0
+        if metric != "mse":
+            proxy = out / f"{metric}_proxy"
+            log.info("the proxy of %s", metric)
+            _train(proxy, metric, 0.0, FLAGS.proxy_steps, [*extra, "--optimize=pretrain_proxy"])
+            extra += [f"--proxy_from={proxy}", f"--alpha={FLAGS.alpha}"]
+            scale = 1 / (1 - FLAGS.alpha)
         for lmbda in lmbdas:
+            log.info("a codec for %s at lambda %g", metric, lmbda)
             run = out / f"{metric}_{lmbda:g}"
-            log.info("%d of %d: for %s at lambda %g", len(models) + 2, total, metric, lmbda)
-            weight = lmbda if metric == "mse" else lmbda / (1 - FLAGS.alpha)
-            _train(run, metric, weight, FLAGS.steps, [f"--init_from={base}"])
+            _train(run, metric, scale * lmbda, FLAGS.steps, extra)
             models.append(f"{metric}:{run / 'export'}")
     results = FLAGS.results or str(out / "results")
     rd.main(
@@ -109,7 +118,6 @@ def _train(run: pathlib.Path, metric: str, lmbda: float, steps: int, extra: list
             f"--lmbda={lmbda:g}",
             f"--steps={steps}",
             f"--num_filters={FLAGS.num_filters}",
-            f"--alpha={FLAGS.alpha}",
             f"--learning_rate={FLAGS.learning_rate}",
             f"--proxy_learning_rate={FLAGS.proxy_learning_rate}",
             f"--seed={FLAGS.seed}",
@@ -135,7 +143,7 @@ def _number(text: str) -> float:
 def _title() -> str:
     budget = (
         f"{FLAGS.base_steps} + {FLAGS.steps} steps of 8 patches of 128x128, N = "
-        f"{FLAGS.num_filters}; the paper trains 2,100,000 at N = 192"
+        f"{FLAGS.num_filters}, alpha = {FLAGS.alpha:g}; the paper trains 2,100,000 at N = 192"
     )
     return f"{FLAGS.title or 'BLS for ' + ' and '.join(FLAGS.metrics)} ({budget})"
 
