@@ -63,8 +63,13 @@ class PatchOptions:
             raise ValueError(f"noise must lie in 0..255 levels, got {self.noise}")
 
 
-def check_sizes(paths: list[str], size: int) -> None:
+def check_sizes(paths: list[str], size: int, needed_by: str = "the patch") -> None:
     """Refuses pictures that are smaller than a patch, by their headers.
+
+    Args:
+      paths: picture files; of more than `HEADERS_CHECKED` a regular sample is checked.
+      size: smallest height and width in pixels.
+      needed_by: what needs that size, for the message.
 
     Raises:
       PictureError: naming the first such files, and how many there are.
@@ -77,9 +82,9 @@ def check_sizes(paths: list[str], size: int) -> None:
             small.append(f"{path} ({width}x{height})")
     if small:
         raise PictureError(
-            f"{len(small)} pictures are smaller than the patch of {size}x{size} pixels: "
-            f"{', '.join(small[:3])}{', ...' if len(small) > 3 else ''}; remove them or choose a "
-            "smaller patch"
+            f"{len(small)} pictures are smaller than {needed_by} of {size}x{size} pixels: "
+            f"{', '.join(small[:3])}{', ...' if len(small) > 3 else ''}; remove them or choose "
+            "something smaller"
         )
 
 

@@ -268,7 +268,7 @@ def _pipeline(filters: Sequence[int], rounds: int):
     batches = iter(patches(many, options, _BATCH, seed=1))
     next(batches)
     yield {"paths": _MANY_PATHS, "start_seconds": time.perf_counter() - start}
-    for _ in range(_MEMORY_STEPS // 10):
+    for _ in range(_MEMORY_STEPS // 2):
         next(batches)
     before = _resident_mib()
     for _ in range(_MEMORY_STEPS):

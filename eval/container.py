@@ -13,12 +13,13 @@ import tensorflow as tf
 import tensorflow_compression as tfc
 from google.protobuf.message import DecodeError
 
+from lossylab.data.decode import PictureError
 from lossylab.eval.export import Codec, Encoded
 
 SUFFIX = ".lossy"
 VERSION = 1
 _HASH_BYTES = 8
-MAX_PIXELS = 2**28  # a larger picture is not decoded: its size is not believed
+MAX_PIXELS = 2**26  # 8192x8192: a larger picture would need more than 16 GiB at N = 192
 
 
 class BitstreamError(ValueError):
@@ -79,11 +80,11 @@ def compress(codec: Codec, picture) -> tuple[bytes, float]:
     """A picture, uint8 [H, W, 3], as contents of a file, and the estimated bits.
 
     Raises:
-      ValueError: if the picture has more than 2^28 pixels.
+      PictureError: if the picture has more than `MAX_PIXELS`.
     """
     height, width = picture.shape[:2]
     if height * width > MAX_PIXELS:
-        raise ValueError(f"a picture of {width}x{height} pixels is too large, limit {MAX_PIXELS}")
+        raise PictureError(f"a picture of {width}x{height} pixels is too large, limit {MAX_PIXELS}")
     encoded = codec.compress(picture)
     return pack(encoded, codec.model_id, codec.weights), encoded.bits
 

@@ -107,12 +107,13 @@ def save_codec(codec: BLS2017, path: str, options: dict) -> None:
         tf.saved_model.save(served, temporary, signatures=served.signatures())
         os.chmod(temporary, 0o755)
         if target.exists():
-            shutil.rmtree(target)
-        os.replace(temporary, target)
+            os.rename(target, f"{temporary}-old")
+        os.rename(temporary, target)
     except OSError as error:
         raise OutputError(f"cannot write the export {target}: {error.strerror}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(f"{temporary}-old", ignore_errors=True)
 
 
 def _load(path: str):

@@ -172,6 +172,20 @@ def test_documented_commands_parse(monkeypatch):
         parse(flags.FLAGS, ["command", *arguments], "")
 
 
+def test_the_readmes_python_example_runs(tmp_path, monkeypatch, pictures):
+    """The block is executed as it is, in a folder with an export where it looks for one."""
+    from lossylab.eval.export import save_codec
+    from lossylab.models.bls2017 import BLS2017
+
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    save_codec(BLS2017(4), str(tmp_path / "runs" / "vmaf" / "export"), {})
+    monkeypatch.chdir(tmp_path)
+    names = {"picture": pictures[0]}
+    exec(example, names)
+    assert names["decoded"].shape == pictures[0].shape
+    assert names["decoded"].dtype == "uint8"
+
+
 def test_flag_files_parse_and_say_command_result_and_time():
     files = sorted((ROOT / "train" / "flags").glob("*.flags"))
     assert files

@@ -439,6 +439,7 @@ def main(argv: list[str]) -> None:
     paths = find_pictures(FLAGS.train_data)
     validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
     check_sizes(paths, FLAGS.patch)
+    check_sizes(validation, vmaf.SMALLEST, "libvmaf's windows")
     tf.random.set_seed(FLAGS.seed)
     strategy = shared.make_strategy(FLAGS)
     run_dir = RunDir(FLAGS.run_dir)

@@ -33,7 +33,7 @@ _FIELDS = {
 }
 METRICS = tuple(_FIELDS)
 _SMALLEST = {"ms_ssim": 176}  # pixels; libvmaf refuses less
-_SMALLEST_ANY = 32
+SMALLEST = 32  # pixels; for the other metrics
 
 
 def measure(
@@ -145,7 +145,7 @@ def check_pair(reference: np.ndarray, distorted: np.ndarray, metrics: Sequence[s
     for name in metrics:
         if name not in _FIELDS:
             raise ValueError(f"unknown metric '{name}', expected one of {', '.join(METRICS)}")
-        smallest = _SMALLEST.get(name, _SMALLEST_ANY)
+        smallest = _SMALLEST.get(name, SMALLEST)
         height, width = reference.shape[1:3]
         if min(height, width) < smallest:
             raise ValueError(
