@@ -24,7 +24,7 @@ lint: $(READY)
 # Python 3.9 to 3.11: there is no TensorFlow 2.14 for others.
 $(READY): setup.cfg pyproject.toml
 	@python=; for name in $(PYTHON) python3.11 python3.10 python3.9 python3 python; do \
-	  if $$name -c 'import sys, venv; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; \
+	  if $$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; \
 	  then python=$$name; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then \

@@ -99,7 +99,13 @@ def find_pictures(spec: str) -> list[str]:
 
 def _folder(folder: str) -> list[str]:
     with os.scandir(folder) as entries:
-        found = sorted(e.path for e in entries if os.path.splitext(e.name)[1].lower() in SUFFIXES)
+        found = sorted(
+            entry.path
+            for entry in entries
+            if os.path.splitext(entry.name)[1].lower() in SUFFIXES
+            and not entry.name.startswith(".")  # files half written, and macOS's companions
+            and not entry.is_dir()
+        )
     if not found:
         raise CollectionError(
             f"folder '{folder}' has no picture files ({', '.join(sorted(SUFFIXES))})"
@@ -112,6 +118,8 @@ def _listed(path: str) -> list[str]:
         lines = pathlib.Path(path).read_text().splitlines()
     except OSError as error:
         raise CollectionError(f"cannot read the list '{path}': {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CollectionError(f"the list '{path}' is not a text file of paths") from error
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise CollectionError(f"the list '{path}' names no files")

@@ -8,6 +8,7 @@ orientation is applied, and of animations the first frame counts.
 
 from __future__ import annotations
 
+import os
 import pathlib
 from typing import Union
 
@@ -17,9 +18,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 PathLike = Union[str, pathlib.Path]
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
-
-_TRANSPOSING_ORIENTATIONS = (5, 6, 7, 8)
-_EXIF_ORIENTATION = 0x0112
 
 
 class PictureError(ValueError):
@@ -44,17 +42,16 @@ def read_picture(path: PathLike) -> np.ndarray:
         return np.array(_to_rgb(ImageOps.exif_transpose(image), path))
 
 
-def picture_size(path: PathLike) -> tuple[int, int]:
-    """Height and width of a picture file as `read_picture` returns it, from its header.
+def smaller_side(path: PathLike) -> int:
+    """The smaller of a picture file's height and width in pixels, from its header alone.
+
+    Which is which would depend on the EXIF orientation, for which Pillow decodes some files.
 
     Raises:
       PictureError: as `read_picture`, as far as the header shows.
     """
     with _pillow_errors(path), Image.open(path) as image:
-        width, height = image.size
-        if image.getexif().get(_EXIF_ORIENTATION) in _TRANSPOSING_ORIENTATIONS:
-            width, height = height, width
-        return height, width
+        return min(image.size)
 
 
 class _pillow_errors:  # noqa: N801 - reads as a statement
@@ -64,12 +61,12 @@ class _pillow_errors:  # noqa: N801 - reads as a statement
         self._path = path
 
     def __enter__(self) -> None:
-        path = pathlib.Path(self._path)
-        if path.is_dir():
+        path = self._path
+        if os.path.isdir(path):
             raise PictureError(f"{path}: expected a picture file, found a folder")
-        if not path.exists():
+        if not os.path.exists(path):
             raise PictureError(f"{path}: no such file")
-        if path.stat().st_size == 0:
+        if os.path.getsize(path) == 0:
             raise PictureError(f"{path}: the file is empty")
 
     def __exit__(self, kind, error, trace) -> None:
@@ -92,7 +89,10 @@ def _to_rgb(image: Image.Image, path: PathLike) -> Image.Image:
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
             raise PictureError(f"{path}: integer levels outside 0..65535 (Pillow mode {mode})")
-        return Image.fromarray(((levels + 128) // 257).astype(np.uint8)).convert("RGB")
+        shown = ((levels + 128) // 257).astype(np.uint8)
+        if "transparency" in image.info:
+            shown[levels == image.info["transparency"]] = 255
+        return Image.fromarray(shown).convert("RGB")
     if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import tempfile
+import uuid
 from collections.abc import Iterator
 from typing import Union
 
@@ -25,19 +25,15 @@ def replacing(path: PathLike) -> Iterator[str]:
     """
     path = pathlib.Path(path)
     make_folder(path.parent)
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
-    os.close(handle)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        yield str(temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
 
 
@@ -68,9 +64,3 @@ def make_folder(path: PathLike) -> pathlib.Path:
     if not os.access(path, os.W_OK | os.X_OK):
         raise OutputError(f"no permission to write into the folder {path}")
     return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

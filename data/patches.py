@@ -10,16 +10,20 @@ from __future__ import annotations
 import atexit
 import collections
 import dataclasses
+import os
 import threading
 import time
 
 import numpy as np
 import tensorflow as tf
 
-from lossylab.data.decode import PictureError, picture_size, read_picture
+from lossylab.data.decode import PictureError, read_picture, smaller_side
 
 # Headers of this many files are checked before training starts: the rest when they are read.
 HEADERS_CHECKED = 20_000
+
+# Streams of random numbers of one patch.
+_CROP_STREAM, _NOISE_STREAM = 1, 2
 
 # An endless pipeline that still prefetches dead-locks the interpreter's exit: its threads wait
 # for Python while Python waits for its threads. So at exit reading fails at once, which fills
@@ -31,7 +35,7 @@ _QUIET_SECONDS = 0.1
 @atexit.register
 def _stop_reading() -> None:
     _exiting.set()
-    while time.monotonic() - _Pictures.last_read < _QUIET_SECONDS:
+    while _Pictures.reading or time.monotonic() - _Pictures.last_read < _QUIET_SECONDS:
         time.sleep(_QUIET_SECONDS / 4)
 
 
@@ -61,6 +65,8 @@ class PatchOptions:
             raise ValueError(f"min_scale must lie in (0, 1], got {self.min_scale}")
         if not 0 <= self.noise <= 255:
             raise ValueError(f"noise must lie in 0..255 levels, got {self.noise}")
+        if self.cache_mb < 0:
+            raise ValueError(f"cache_mb must be at least 0 MiB, got {self.cache_mb}")
 
 
 def check_sizes(paths: list[str], size: int, needed_by: str = "the patch") -> None:
@@ -74,12 +80,10 @@ def check_sizes(paths: list[str], size: int, needed_by: str = "the patch") -> No
     Raises:
       PictureError: naming the first such files, and how many there are.
     """
-    step = max(1, len(paths) // HEADERS_CHECKED)
-    small = []
-    for path in paths[::step]:
-        height, width = picture_size(path)
-        if min(height, width) < size:
-            small.append(f"{path} ({width}x{height})")
+    every = max(1, -(-len(paths) // HEADERS_CHECKED))
+    small = [
+        f"{path} ({side} pixels)" for path in paths[::every] if (side := smaller_side(path)) < size
+    ]
     if small:
         raise PictureError(
             f"{len(small)} pictures are smaller than {needed_by} of {size}x{size} pixels: "
@@ -147,7 +151,7 @@ def patches(
     steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
     return (
         steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(numbers(step)))
-        .map(patch, num_parallel_calls=2, deterministic=True)
+        .map(patch, num_parallel_calls=os.cpu_count(), deterministic=True)
         .batch(local // replicas, drop_remainder=True)
         .prefetch(4)
     )
@@ -162,7 +166,7 @@ def paths_of_step(paths: list[str], batch: int, seed: int, step: int) -> list[st
 def _crop(picture: tf.Tensor, options: PatchOptions, seed: tf.Tensor) -> tf.Tensor:
     """Scales and crops in one go: only the window that becomes the patch is resized."""
     size = options.size
-    draws = tf.random.stateless_uniform((3,), seed)
+    draws = tf.random.stateless_uniform((3,), tf.random.fold_in(seed, _CROP_STREAM))
     height, width = tf.unstack(tf.shape(picture)[:2])
     if options.min_scale < 1:
         smallest = tf.cast(size, tf.float32) / tf.cast(tf.minimum(height, width), tf.float32)
@@ -176,8 +180,8 @@ def _crop(picture: tf.Tensor, options: PatchOptions, seed: tf.Tensor) -> tf.Tens
     left = tf.cast(draws[1] * tf.cast(width - window + 1, tf.float32), tf.int32)
     crop = tf.cast(picture[top : top + window, left : left + window], tf.float32)
     if options.noise:
-        half = options.noise / 2
-        crop += tf.random.stateless_uniform(tf.shape(crop), seed + 1, -half, half)
+        half, stream = options.noise / 2, tf.random.fold_in(seed, _NOISE_STREAM)
+        crop += tf.random.stateless_uniform(tf.shape(crop), stream, -half, half)
     if options.min_scale < 1:
         crop = tf.image.resize(crop, (size, size), antialias=True)
     if options.noise:
@@ -189,6 +193,8 @@ class _Pictures:
     """Decoded pictures by index, the least recently used forgotten beyond the limit."""
 
     last_read = float("-inf")  # time of the newest call, of all instances
+    reading = 0  # calls in progress, of all instances
+    _lock = threading.Lock()
 
     def __init__(self, paths: list[str], options: PatchOptions):
         self._paths = paths
@@ -196,25 +202,31 @@ class _Pictures:
         self._limit = options.cache_mb * 2**20
         self._kept: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
         self._bytes = 0
-        self._lock = threading.Lock()
 
     def read(self, index: np.int64) -> np.ndarray:
         """The picture, uint8 [H, W, 3]; raises PictureError with the file's name."""
         _Pictures.last_read = time.monotonic()
         if _exiting.is_set():
             raise RuntimeError("the program is ending")
-        index = int(index)
         with self._lock:
             if index in self._kept:
                 self._kept.move_to_end(index)
                 return self._kept[index]
-        picture = read_picture(self._paths[index])
-        if min(picture.shape[:2]) < self._size:
-            check_sizes([self._paths[index]], self._size)
+            _Pictures.reading += 1
+        try:
+            picture = read_picture(self._paths[index])
+            if min(picture.shape[:2]) < self._size:
+                check_sizes([self._paths[index]], self._size)
+        finally:
+            with self._lock:
+                _Pictures.reading -= 1
+        self._keep(index, picture)
+        return picture
+
+    def _keep(self, index: int, picture: np.ndarray) -> None:
         with self._lock:
             if index not in self._kept:
                 self._kept[index] = picture
                 self._bytes += picture.nbytes
             while self._bytes > self._limit:
                 self._bytes -= self._kept.popitem(last=False)[1].nbytes
-        return picture

@@ -12,6 +12,7 @@ NOISE_LEVELS = (4.0, 8.0, 16.0, 24.0, 32.0)  # standard deviation, levels
 BLUR_LEVELS = (0.7, 1.0, 1.5, 2.5, 4.0)  # standard deviation, pixels
 JPEG_LEVELS = (70, 40, 20, 10, 5)  # quality, 4:2:0
 _BLUR_TAPS = 25
+_KIND_STREAM, _WHITE_STREAM = 3, 4  # those of patches.py are 1 and 2
 
 
 def distort(pictures: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
@@ -30,7 +31,8 @@ def distort(pictures: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
 
 
 def _distort_one(picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    kind, level = tf.unstack(tf.random.stateless_uniform((2,), seed, 0, 15, tf.int32))
+    stream = tf.random.fold_in(seed, _KIND_STREAM)
+    kind, level = tf.unstack(tf.random.stateless_uniform((2,), stream, 0, 15, tf.int32))
     kind, level = kind % 3, level % 5
     distorted = tf.switch_case(
         kind,
@@ -44,7 +46,8 @@ def _distort_one(picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _white_noise(picture, deviation, seed):
-    return picture + deviation * tf.random.stateless_normal(tf.shape(picture), seed + 1)
+    stream = tf.random.fold_in(seed, _WHITE_STREAM)
+    return picture + deviation * tf.random.stateless_normal(tf.shape(picture), stream)
 
 
 def _blur(picture, level):

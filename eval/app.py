@@ -85,7 +85,7 @@ def launch(main: Callable[[list[str]], object]) -> None:
             main(argv)
         except (UsageError, CollectionError, PictureError) as error:
             sys.exit(_report(error, 2))
-        except (WorkError, OutputError, FFmpegError) as error:
+        except (WorkError, OutputError, FFmpegError, OSError) as error:
             sys.exit(_report(error, 1))
 
     def unparsed(argv: list[str]) -> list[str]:

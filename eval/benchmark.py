@@ -27,7 +27,7 @@ from absl import flags
 
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
-from lossylab.data.patches import PatchOptions, patches
+from lossylab.data.patches import PatchOptions, check_sizes, patches
 from lossylab.eval.app import launch, new_flags, parse, require
 from lossylab.eval.export import Codec, save_codec
 from lossylab.models.bls2017 import BLS2017
@@ -89,7 +89,7 @@ def _step(filters: Sequence[int], rounds: int):
     )
     for n in filters:
         ours = _training_step(BLS2017(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
-        theirs = _training_step(_TfcBLS(n), tf.keras.optimizers.Adam(1e-4, epsilon=1e-8))
+        theirs = _training_step(_TfcBLS(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
         seconds = in_turns(
             {"ours": partial(ours, picture), "tfc": partial(theirs, picture)}, rounds
         )
@@ -108,7 +108,8 @@ def _training_step(codec, adam):
     @tf.function
     def step(picture):
         with tf.GradientTape() as tape:
-            noise = tf.random.stateless_uniform(noise_shape, (1, 2), -0.5, 0.5)
+            seed = tf.stack([tf.constant(1, tf.int64), adam.iterations])
+            noise = tf.random.stateless_uniform(noise_shape, seed, -0.5, 0.5)
             decoded, bits = codec(picture, noise)
             error = tf.reduce_mean(tf.math.squared_difference(picture, decoded))
             loss = _LAMBDA * error + tf.reduce_mean(bits) / _PATCH**2
@@ -263,8 +264,12 @@ def _pipeline(filters: Sequence[int], rounds: int):
         seconds = in_turns({"batch": partial(next, batches)}, 20 * rounds)
         yield {"pictures": name, "batches_per_second": 1 / seconds["batch"]}
         del batches
-    many = [paths[i % len(paths)] for i in range(_MANY_PATHS)]
-    start = time.perf_counter()
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("\n".join(paths[i % len(paths)] for i in range(_MANY_PATHS)))
+        file.flush()
+        start = time.perf_counter()
+        many = find_pictures(f"@{file.name}")
+    check_sizes(many, _PATCH)
     batches = iter(patches(many, options, _BATCH, seed=1))
     next(batches)
     yield {"paths": _MANY_PATHS, "start_seconds": time.perf_counter() - start}

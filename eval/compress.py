@@ -9,6 +9,7 @@ folder. A table of what was written goes to standard output, as CSV.
 
 from __future__ import annotations
 
+import collections
 import csv
 import glob
 import os
@@ -31,6 +32,7 @@ FLAGS = new_flags()
 flags.DEFINE_string("model", None, "Folder of the exported codec.", flag_values=FLAGS)
 flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=FLAGS)
 
+_LOSSLESS = (".png", ".ppm", ".bmp", ".tif", ".tiff")
 _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp_file", "bpp_estimated")
 
 
@@ -42,9 +44,9 @@ def main(argv: list[str]) -> None:
     require(len(arguments) == 2, f"expected INPUT and OUTPUT, got {len(arguments)} arguments")
     require(bool(FLAGS.model), "--model is needed: the folder of an exported codec")
     sources = find_pictures(arguments[0]) if verb == "compress" else _find_files(arguments[0])
+    codec = Codec(FLAGS.model)
     suffix = container.SUFFIX if verb == "compress" else ".png"
     jobs = _jobs(sources, arguments[1], suffix, many=arguments[0] != sources[0])
-    codec = Codec(FLAGS.model)
     work = _compress_one if verb == "compress" else _decompress_one
     writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -52,7 +54,7 @@ def main(argv: list[str]) -> None:
     for source, target in _progress(jobs):
         try:
             writer.writerow(work(codec, source, target))
-        except (PictureError, container.BitstreamError) as error:
+        except (PictureError, container.BitstreamError, WorkError, OSError) as error:
             failed += 1
             log.error("%s: %s", source, str(error).removeprefix(f"{source}: "))
     if failed:
@@ -109,12 +111,11 @@ def _jobs(sources: list[str], output: str, suffix: str, many: bool) -> list[tupl
     else:
         make_folder(pathlib.Path(output).parent)
         targets = [output]
-        allowed = tuple(Image.registered_extensions()) if suffix == ".png" else None
         require(
-            allowed is None or output.lower().endswith(allowed),
-            f"the output '{output}' has no picture suffix such as .png",
+            suffix != ".png" or output.lower().endswith(_LOSSLESS),
+            f"the output '{output}' must end in one of {', '.join(_LOSSLESS)}, which lose nothing",
         )
-    clash = sorted({target for target in targets if targets.count(target) > 1})
+    clash = [target for target, count in collections.Counter(targets).items() if count > 1]
     require(not clash, f"several inputs would be written to {', '.join(clash[:3])}")
     existing = [target for target in targets if os.path.exists(target)]
     require(

@@ -14,7 +14,9 @@ import tensorflow_compression as tfc
 from google.protobuf.message import DecodeError
 
 from lossylab.data.decode import PictureError
+from lossylab.eval.app import WorkError
 from lossylab.eval.export import Codec, Encoded
+from lossylab.models.bls2017 import STRIDE
 
 SUFFIX = ".lossy"
 VERSION = 1
@@ -71,7 +73,7 @@ def unpack(data: bytes, model_id: str, weights: str) -> Encoded:
             f"made by a model with other weights ({short.hex()}, --model has "
             f"{weights[: 2 * _HASH_BYTES]}): decode it with the export that made it"
         )
-    if min(height, width) < 1 or height * width > MAX_PIXELS:
+    if min(height, width) < 1 or _padded_pixels(height, width) > MAX_PIXELS:
         raise BitstreamError(f"declares a picture of {width}x{height} pixels")
     return Encoded(bytes(string), height, width)
 
@@ -83,7 +85,7 @@ def compress(codec: Codec, picture) -> tuple[bytes, float]:
       PictureError: if the picture has more than `MAX_PIXELS`.
     """
     height, width = picture.shape[:2]
-    if height * width > MAX_PIXELS:
+    if _padded_pixels(height, width) > MAX_PIXELS:
         raise PictureError(f"a picture of {width}x{height} pixels is too large, limit {MAX_PIXELS}")
     encoded = codec.compress(picture)
     return pack(encoded, codec.model_id, codec.weights), encoded.bits
@@ -98,8 +100,15 @@ def decompress(codec: Codec, data: bytes):
     encoded = unpack(data, codec.model_id, codec.weights)
     try:
         return codec.decompress(encoded)
+    except tf.errors.ResourceExhaustedError as error:
+        raise WorkError("not enough memory to decode a picture of this size") from error
     except tf.errors.OpError as error:
         raise BitstreamError("damaged: the range decoder rejects it") from error
+
+
+def _padded_pixels(height: int, width: int) -> int:
+    """Pixels of the picture that the synthesis makes before it is cropped."""
+    return (-(-height // STRIDE) * STRIDE) * (-(-width // STRIDE) * STRIDE)
 
 
 def _packed(model: str, string: bytes, size: list[int], short: bytes) -> bytes:

@@ -59,7 +59,9 @@ def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield from check()
     except Exception as error:  # noqa: BLE001 - a doctor must survive every disease
         name = check.__name__.strip("_")
-        yield Finding("bad", name, f"{type(error).__name__}: {error}", "reinstall: make clean test")
+        yield Finding(
+            "bad", name, f"{type(error).__name__}: {error}", "reinstall: rm -r .venv && make test"
+        )
 
 
 def _python():
@@ -122,9 +124,8 @@ def _ffmpeg():
     stream = VmafStream()
     same = stream.measure(picture, picture)["vmaf"][0] == score
     stream.close()
-    yield Finding(
-        "ok" if same else "bad", "libvmaf, staying", "equal scores" if same else "differs"
-    )
+    found = "equal scores" if same else "other scores"
+    yield Finding("ok" if same else "bad", "libvmaf, staying", found, "" if same else cure)
 
 
 def _encoders():
@@ -149,7 +150,8 @@ def _collections():
     from lossylab.data.collections import KNOWN, PACKAGED, ROOT_VARIABLE, find_pictures
 
     root = os.environ.get(ROOT_VARIABLE)
-    yield Finding("ok" if root else "note", ROOT_VARIABLE, root or "not set")
+    cure = "" if root else f"export {ROOT_VARIABLE}=FOLDER, where your data sets are"
+    yield Finding("ok" if root else "note", ROOT_VARIABLE, root or "not set", cure)
     for name in [*PACKAGED, *KNOWN]:
         try:
             yield Finding("ok", name, f"{len(find_pictures(name))} pictures")

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from importlib import metadata
 
+from lossylab.eval.metrics import ffmpeg
+
 _PACKAGES = (
     "lossylab",
     "tensorflow",
@@ -32,16 +34,29 @@ def environment() -> dict:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "packages": versions,
+        "ffmpeg": _ffmpeg(),
     }
+
+
+def _ffmpeg() -> str | None:
+    """Version of the ffmpeg that scores, if there is one."""
+    try:
+        return ffmpeg.version(ffmpeg.executable())
+    except ffmpeg.FFmpegError:
+        return None
 
 
 def _commit() -> str | None:
     """Commit of the checkout that this package lies in, if it does."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    root = pathlib.Path(__file__).resolve().parent.parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
+        return done.stdout.strip()
+
     try:
-        done = subprocess.run(
-            command, cwd=pathlib.Path(__file__).parent, capture_output=True, text=True
-        )
+        if git("rev-parse", "--show-toplevel") != str(root):
+            return None  # installed inside somebody else's checkout
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or None
     except OSError:
         return None
-    return done.stdout.strip() or None

@@ -14,7 +14,6 @@ import json
 import os
 import pathlib
 import shutil
-import tempfile
 
 import numpy as np
 import tensorflow as tf
@@ -101,19 +100,20 @@ def save_codec(codec: BLS2017, path: str, options: dict) -> None:
     """
     target = pathlib.Path(path)
     make_folder(target.parent)
+    new, old = target.with_name(f".{target.name}-new"), target.with_name(f".{target.name}-old")
+    if old.exists() and not target.exists():
+        os.rename(old, target)  # an earlier call was killed between the two renames below
     served = ServedCodec(codec, options)
-    temporary = tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-")
     try:
-        tf.saved_model.save(served, temporary, signatures=served.signatures())
-        os.chmod(temporary, 0o755)
+        shutil.rmtree(new, ignore_errors=True)
+        tf.saved_model.save(served, str(new), signatures=served.signatures())
+        shutil.rmtree(old, ignore_errors=True)
         if target.exists():
-            os.rename(target, f"{temporary}-old")
-        os.rename(temporary, target)
-    except OSError as error:
-        raise OutputError(f"cannot write the export {target}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(f"{temporary}-old", ignore_errors=True)
+            os.rename(target, old)
+        os.rename(new, target)
+        shutil.rmtree(old, ignore_errors=True)
+    except (OSError, tf.errors.OpError) as error:
+        raise OutputError(f"cannot write the export {target}: {error}") from error
 
 
 def _load(path: str):

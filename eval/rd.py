@@ -8,6 +8,7 @@ decoded again; quality is measured on what the decoder gave.
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import os
 import pathlib
@@ -20,18 +21,18 @@ from PIL import Image
 
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
-from lossylab.data.files import replacing, write_bytes
+from lossylab.data.files import make_folder, replacing, write_bytes
+from lossylab.data.patches import check_sizes
 from lossylab.eval import rd_report
 from lossylab.eval.app import launch, new_flags, parse, require
 from lossylab.eval.codecs import Jpeg, Learned, PictureCodec
 from lossylab.eval.container import SUFFIX
 from lossylab.eval.environment import environment
-from lossylab.eval.metrics import ffmpeg, vmaf
+from lossylab.eval.metrics import vmaf
 from lossylab.eval.metrics.psnr import psnr_rgb
 
 JPEG_QUALITIES = (3, 5, 8, 12, 20, 30, 45, 60, 75, 90)
 METRICS = ("psnr", "ssim", "ms_ssim", "vif", "vmaf")
-_MS_SSIM_SMALLEST = 176
 
 FLAGS = new_flags()
 flags.DEFINE_list("models", [], "NAME:EXPORT, one a point.", flag_values=FLAGS)
@@ -47,16 +48,27 @@ def main(argv: list[str]) -> None:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     require(bool(FLAGS.out), "--out is needed: the folder to write")
+    require(bool(FLAGS.models), "--models is needed: NAME:EXPORT, one a point of a curve")
     wrong = [m for m in FLAGS.models if ":" not in m]
     require(not wrong, f"--models takes NAME:EXPORT, got {', '.join(wrong)}")
     paths = find_pictures(FLAGS.data)
+    check_sizes(paths, vmaf.SMALLEST, "libvmaf's windows")
+    _refuse_twins("pictures", [pathlib.Path(path).stem for path in paths])
     codecs: list[PictureCodec] = [Jpeg(quality) for quality in JPEG_QUALITIES]
     for model in FLAGS.models:
         name, path = model.split(":", 1)
-        codecs.append(Learned(name, pathlib.Path(path).parent.name, path))
+        require(name != Jpeg.name, f"--models: '{name}' is the name of the baseline")
+        codecs.append(Learned(name, pathlib.Path(path).resolve().parent.name, path))
+    _refuse_twins("models", [f"{codec.name} {codec.setting}" for codec in codecs])
+    make_folder(FLAGS.out)
     files = FLAGS.out if FLAGS.keep_files else None
     rows = measure(codecs, paths, files, FLAGS.cache_dir)
     rd_report.write(rows, about(codecs, FLAGS.data), FLAGS.out, FLAGS.title)
+
+
+def _refuse_twins(what: str, names: list[str]) -> None:
+    twins = [name for name, count in collections.Counter(names).items() if count > 1]
+    require(not twins, f"several {what} are called {', '.join(twins[:3])}: rows would be mixed up")
 
 
 def measure(
@@ -93,7 +105,7 @@ def measure(
 
 def _row(codec, path, picture, decoded, data, bits, cache_dir) -> dict:
     height, width = picture.shape[:2]
-    large = min(height, width) >= _MS_SSIM_SMALLEST
+    large = min(height, width) >= vmaf.MS_SSIM_SMALLEST
     names = [name for name in METRICS if large or name != "ms_ssim"]
     scores = vmaf.measure_cached(picture, decoded, names, cache_dir)
     return {
@@ -116,12 +128,11 @@ def about(codecs: list[PictureCodec], data: str) -> dict:
         "data": data,
         "protocol": {
             "rate": "bytes of the whole file * 8 / pixels",
-            "psnr": "(4 Y + Cb + Cr) / 6, ProxIQA Eq. 12, dB",
+            "psnr": "(4 Y + Cb + Cr) / 6, ProxIQA Eq. 12, dB; planes capped at 60 by libvmaf",
             "psnr_rgb": "RGB, dB",
             "psnr, ssim, ms_ssim, vif, vmaf": vmaf.PROTOCOL,
             "mean": "arithmetic, over pictures",
         },
-        "ffmpeg": ffmpeg.version(ffmpeg.executable()),
         "codecs": {f"{c.name} {c.setting}": c.version() for c in codecs},
         **environment(),
     }
@@ -131,8 +142,8 @@ def _keep(folder: str, codec: PictureCodec, path: str, data: bytes, decoded: np.
     place = (
         pathlib.Path(folder) / "files" / f"{codec.name}_{codec.setting}" / pathlib.Path(path).stem
     )
-    write_bytes(place.with_suffix(SUFFIX), data)
-    with replacing(place.with_suffix(".png")) as temporary:
+    write_bytes(place.with_name(place.name + SUFFIX), data)
+    with replacing(place.with_name(place.name + ".png")) as temporary:
         Image.fromarray(decoded).save(temporary)
 
 

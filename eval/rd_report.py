@@ -62,6 +62,8 @@ def difference_at_equal_rate(
     for _, group in rows.groupby("picture"):
         curve = group[group.codec == other].sort_values("bpp_file")
         points = group[group.codec == name]
+        curve = curve[curve[metric].notna()]
+        points = points[points[metric].notna()]
         inside = points.bpp_file.between(curve.bpp_file.min(), curve.bpp_file.max())
         if len(curve) < 2 or not inside.any():
             continue

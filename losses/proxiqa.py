@@ -74,9 +74,21 @@ def ms_ssim_training_score(picture: tf.Tensor, reconstruction: tf.Tensor) -> tf.
     For training only: libvmaf's MS-SSIM, with which results are measured, needs 176 pixels.
     """
     score = tf.image.ssim_multiscale(
-        luma(picture), luma(reconstruction), _LEVELS, filter_size=MS_SSIM_TRAINING_WINDOW
+        luma(picture),
+        luma(_finite_gradient(reconstruction)),
+        _LEVELS,
+        filter_size=MS_SSIM_TRAINING_WINDOW,
     )
     return UPPER_BOUND * score
+
+
+@tf.custom_gradient
+def _finite_gradient(x: tf.Tensor):
+    """x, with gradients that are not finite set to 0.
+
+    A scale of negative structure makes the score 0, whose power has the gradient 0 * infinity.
+    """
+    return tf.identity(x), lambda dx: tf.where(tf.math.is_finite(dx), dx, tf.zeros_like(dx))
 
 
 def rate_distortion_loss(rate: tf.Tensor, pixel: tf.Tensor, weight: float) -> tf.Tensor:

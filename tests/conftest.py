@@ -60,5 +60,5 @@ def pictures():
 
 @pytest.fixture(scope="session", autouse=True)
 def environment():
-    """Keeps caches of the tests out of the user's home."""
+    """Uses the packaged ffmpeg, whatever the user has set."""
     os.environ.pop("LOSSYLAB_FFMPEG", None)

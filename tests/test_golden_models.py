@@ -99,6 +99,7 @@ def test_gradients_reach_every_parameter(kind, random):
     ):
         assert gradient is not None, variable.name
         assert np.isfinite(gradient).all(), variable.name
+        assert np.any(gradient), variable.name
 
 
 _RELOAD = """

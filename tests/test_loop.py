@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from lossylab.eval.app import UsageError, WorkError
-from lossylab.train.loop import DivergedError, LoopOptions, Stopped, Task, fit
+from lossylab.train.loop import DivergedError, LoopOptions, Stopped, Task, fit, is_chief
 from lossylab.train.run_dir import RunDir, Table
 
 
@@ -181,15 +181,66 @@ def test_table_forgets_rows_after_the_resumed_step_and_half_written_ones(tmp_pat
 def test_a_run_explains_itself(tmp_path):
     _fit(Toy(), tmp_path, 5)
     assert json.loads((tmp_path / "options.json").read_text()) == {"option": 1}
-    environment = json.loads((tmp_path / "environment.json").read_text())
-    assert environment["packages"]["tensorflow"] == "2.14.1"
-    assert set(environment) == {"command", "commit", "python", "machine", "packages"}
+    _fit(Toy(), tmp_path, 6)
+    first, second = json.loads((tmp_path / "environment.json").read_text())
+    assert first == second
+    assert first["packages"]["tensorflow"] == "2.14.1"
+    assert set(first) == {"command", "commit", "python", "machine", "packages", "ffmpeg"}
+
+
+def _pretend_progress(path):
+    (path / "checkpoints").mkdir()
+    (path / "checkpoints" / "ckpt-1.index").touch()
+
+
+def test_a_run_that_never_saved_takes_corrected_options(tmp_path):
+    run = RunDir(str(tmp_path))
+    for value in (1, 2):
+        run.open({"lmbda": value}, frozenset())
+        run.close()
+    assert json.loads((tmp_path / "options.json").read_text()) == {"lmbda": 2}
+
+
+class _Resolver:
+    """What a strategy says of its cluster."""
+
+    def __init__(self, cluster, task_type, task_id):
+        self.task_type, self.task_id = task_type, task_id
+        self._cluster = cluster
+
+    def cluster_spec(self):
+        return tf.train.ClusterSpec(self._cluster)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "task", "chief"),
+    [
+        ({"worker": ["a:1", "b:1"]}, ("worker", 0), True),
+        ({"worker": ["a:1", "b:1"]}, ("worker", 1), False),
+        ({"chief": ["c:1"], "worker": ["a:1"]}, ("chief", 0), True),
+        ({"chief": ["c:1"], "worker": ["a:1"]}, ("worker", 0), False),
+    ],
+)
+def test_one_process_of_a_cluster_is_the_chief(cluster, task, chief):
+    class Strategy:
+        cluster_resolver = _Resolver(cluster, *task)
+
+    assert is_chief(Strategy()) == chief
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path):
+    _fit(Toy(), tmp_path, 5)
+    other = Toy()
+    other.weight = tf.Variable([1.0, 2.0])
+    with pytest.raises(WorkError, match="ckpt-5 cannot be resumed, is it damaged"):
+        _fit(other, tmp_path, 10)
 
 
 def test_resuming_with_other_options_names_them(tmp_path):
     run = RunDir(str(tmp_path))
     run.open({"metric": "mse", "lmbda": 0.1, "keep": 3}, frozenset({"keep"}))
     run.close()
+    _pretend_progress(tmp_path)
     with pytest.raises(UsageError) as error:
         run.open({"metric": "vmaf", "lmbda": 0.1, "keep": 5, "new": 1}, frozenset({"keep"}))
     run.close()
@@ -202,6 +253,7 @@ def test_resuming_with_other_options_names_them(tmp_path):
 
 def test_damaged_options_are_refused(tmp_path):
     (tmp_path / "options.json").write_text("{")
+    _pretend_progress(tmp_path)
     with pytest.raises(UsageError, match="options.json is damaged"):
         RunDir(str(tmp_path)).open({}, frozenset())
 

@@ -168,18 +168,12 @@ def test_pictures_of_other_sizes_do_not_go_together(metric, batch):
 NUMPY_METRICS = pytest.mark.parametrize("score", [psnr.psnr_rgb, psnr.psnr_ycbcr, ssim.ssim])
 
 
-@pytest.mark.xfail(
-    strict=True, raises=pytest.fail.Exception, reason="bug: one picture is compared with all"
-)
 @NUMPY_METRICS
 def test_batches_of_other_lengths_do_not_go_together(score, batch):
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
         score(batch[0], batch[1][:1])
 
 
-@pytest.mark.xfail(
-    strict=True, raises=pytest.fail.Exception, reason="bug: a gray picture is compared with RGB"
-)
 def test_gray_and_colour_do_not_go_together(batch):
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
         psnr.psnr_rgb(batch[0], batch[1][..., :1])
@@ -303,8 +297,10 @@ def test_scores_of_a_jpeg_equal_golden_ones(row, kodim01):
     with Image.open(file) as decoded:
         pair = np.array(kodim01)[None], np.array(decoded)[None]
     scores = vmaf.measure(*pair, vmaf.METRICS)
-    for name in ("vmaf", "ssim", "ms_ssim", "vif", "vif_scale0"):
-        assert scores[name][0] == pytest.approx(row[name], abs=1e-6), name
+    # The same libvmaf gives all six digits; the model in float, for one, is 0.012 away.
+    assert scores["vmaf"][0] == pytest.approx(row["vmaf"], abs=5e-3)
+    for name in ("ssim", "ms_ssim", "vif", "vif_scale0"):
+        assert scores[name][0] == pytest.approx(row[name], abs=1e-5), name
     assert scores["psnr"][0] == pytest.approx(row["psnr_avg"], abs=2e-3)
     assert float(psnr.psnr_ycbcr(*pair)[0]) == pytest.approx(row["psnr_avg"], abs=0.03)
     assert float(psnr.psnr_rgb(*pair)[0]) == pytest.approx(row["psnr_rgb"], abs=1e-4)
@@ -323,6 +319,15 @@ def test_metrics_measured_together_equal_those_measured_alone(batch):
 
 def test_vmaf_alone_is_measured_by_default(batch):
     assert list(vmaf.measure(*batch)) == ["vmaf"]
+
+
+@pytest.mark.parametrize("name", ["vmaf", "vif", "vif_scale0"])
+def test_reference_comes_first(name, batch):
+    # These are not symmetric: a blurred copy has lost something, a sharper one has not.
+    blurred = ndimage.gaussian_filter(batch[0], (0, 3, 3, 0))
+    there = vmaf.measure(batch[0], blurred, (name,))[name]
+    back = vmaf.measure(blurred, batch[0], (name,))[name]
+    assert (there < 0.8 * back).all()
 
 
 def test_pictures_need_not_lie_in_one_piece_of_memory(batch):
@@ -462,7 +467,6 @@ def test_scores_for_another_number_of_pictures_are_refused(count, program, pair)
         vmaf.measure(*pair)
 
 
-@pytest.mark.xfail(strict=True, raises=(TypeError, KeyError), reason="bug: a raw error escapes")
 @pytest.mark.parametrize("log", ["[]", '{"frames": null}', '{"frames": [{"metrics": {}}]}'])
 def test_log_of_another_form_is_not_readable(log, program, pair):
     program(f"#!/bin/sh\necho '{log}'\n")
@@ -511,10 +515,15 @@ def test_stream_gives_all_metrics_for_many_pictures(random):
         running.close()
 
 
-def test_stream_is_safe_to_share_by_threads(stream, random):
+def test_stream_is_safe_to_share_by_threads(random, monkeypatch):
+    monkeypatch.setattr(vmaf_stream, "_SECONDS", 5.0)  # threads in each other's way would wait
+    running = VmafStream()
     pairs = [_pairs(random, 1 + index % 3, 32 + index % 5, 40) for index in range(24)]
-    with concurrent.futures.ThreadPoolExecutor(8) as threads:
-        scores = list(threads.map(lambda pair: stream.measure(*pair)["vmaf"], pairs))
+    try:
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            scores = list(threads.map(lambda pair: running.measure(*pair)["vmaf"], pairs))
+    finally:
+        running.close()
     for pair, score in zip(pairs, scores):
         np.testing.assert_array_equal(score, vmaf.measure(*pair)["vmaf"])
 
@@ -562,7 +571,6 @@ def test_closing_ends_ffmpeg_and_may_be_repeated():
     assert running._process.returncode is not None
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="bug: a raw error escapes")
 def test_closed_stream_says_so(pair):
     running = VmafStream()
     running.close()
@@ -570,9 +578,6 @@ def test_closed_stream_says_so(pair):
         running.measure(*pair)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="bug: the scores of the batch before are given"
-)
 def test_stream_that_gave_no_answer_never_gives_a_wrong_one(pair, random, monkeypatch):
     running = VmafStream()
     try:
@@ -592,11 +597,6 @@ def test_stream_that_gave_no_answer_never_gives_a_wrong_one(pair, random, monkey
         running.close()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(AssertionError, pytest.fail.Exception),
-    reason="bug: gives two scores for 32x32, and waits a minute for other sizes",
-)
 @pytest.mark.parametrize("size", [32, 64])
 def test_stream_refuses_an_empty_batch_at_once(size, monkeypatch):
     monkeypatch.setattr(vmaf_stream, "_SECONDS", 1.0)
@@ -662,7 +662,6 @@ def test_stream_of_a_silent_program_is_refused(opened, program, monkeypatch):
         VmafStream()
 
 
-@pytest.mark.xfail(strict=True, raises=OSError, reason="bug: a raw error escapes")
 def test_stream_of_a_program_that_cannot_be_started_is_refused(opened, program):
     path = program("#!/nowhere/sh\n")
     with pytest.raises(FFmpegError, match=path):
@@ -678,15 +677,11 @@ def test_stream_that_cannot_be_started_leaves_nothing_open(opened, program, monk
     assert all(file.closed for file in opened.files)
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="bug: metrics are not checked")
 def test_stream_refuses_unknown_metrics(opened):
     with pytest.raises(ValueError, match="^unknown metric 'vmaff', expected one of vmaf"):
         VmafStream(("vmaff",))
 
 
-@pytest.mark.xfail(
-    strict=True, raises=FFmpegError, reason="bug: its own small frames are too small for MS-SSIM"
-)
 def test_stream_gives_ms_ssim(opened, monkeypatch, batch):
     monkeypatch.setattr(vmaf_stream, "_SECONDS", 2.0)
     _assert_equals_measure(VmafStream(("ms_ssim",)), *batch, ("ms_ssim",))
@@ -756,11 +751,6 @@ def test_everything_that_matters_is_in_the_key(calls, pair, tmp_path, monkeypatc
     assert len(list(tmp_path.iterdir())) == 10
 
 
-BUG = pytest.mark.xfail(
-    strict=True, raises=(TypeError, AssertionError), reason="bug: readable JSON is not checked"
-)
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -770,9 +760,9 @@ BUG = pytest.mark.xfail(
         b"[]",
         b"null",
         b'{"vmaf": "?"}',
-        pytest.param(b"{}", marks=BUG),
-        pytest.param(b'{"ssim": 0.5}', marks=BUG),
-        pytest.param(b'{"vmaf": null}', marks=BUG),
+        b"{}",
+        b'{"ssim": 0.5}',
+        b'{"vmaf": null}',
     ],
 )
 def test_damaged_entry_is_measured_again(content, calls, pair, tmp_path):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import os
 
 import tensorflow as tf
 from absl import flags
 
-from lossylab.data.patches import PatchOptions
+from lossylab.data.patches import HEADERS_CHECKED, PatchOptions
 from lossylab.eval.app import require
+from lossylab.eval.environment import environment
 from lossylab.train.loop import LoopOptions
 
 STRATEGIES = ("one", "mirrored", "multiworker")
@@ -18,14 +22,12 @@ MAY_DIFFER = frozenset(
     {
         "cache_mb",
         "checkpoint_every",
-        "devices",
         "dry_run",
         "export",
         "keep",
         "log_every",
         "run_dir",
         "steps",
-        "strategy",
         "summary_every",
         "validate_every",
         "validation_data",
@@ -72,7 +74,9 @@ def define_loop(values: flags.FlagValues, steps: int, batch: int, patch: int) ->
         255.0,
         flag_values=values,
     )
-    integer("seed", 1, "Seed of weights, data and noise.")
+    flags.DEFINE_integer(
+        "seed", 1, "Seed of weights, data and noise.", 0, 2**31 - 1, flag_values=values
+    )
     integer("cache_mb", 1024, "Decoded pictures kept in memory, MiB.")
     integer("log_every", 10, "Steps per graph call and row of metrics.csv.", 1)
     integer("checkpoint_every", 1000, "Steps between checkpoints.", 1)
@@ -98,14 +102,32 @@ def resolved(values: flags.FlagValues) -> dict:
 
 
 def dump(values: flags.FlagValues) -> str:
-    """The resolved options as JSON text."""
-    return json.dumps(resolved(values), indent=2, sort_keys=True)
+    """The resolved options and the environment as JSON text, for --dry_run."""
+    return json.dumps({**resolved(values), "environment": environment()}, indent=2, sort_keys=True)
+
+
+def fingerprint(paths: list[str]) -> str:
+    """Names a list of pictures, so that a resumed run notices another one.
+
+    It has their number and a hash of their names and, for lists that are short enough to look
+    at each, their sizes. Folders do not count: data may move.
+    """
+    look = len(paths) <= HEADERS_CHECKED
+    lines = (f"{os.path.basename(p)} {os.path.getsize(p) if look else ''}" for p in paths)
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return f"{len(paths)} pictures, {digest[:16]}"
 
 
 def check(values: flags.FlagValues) -> None:
     """Refuses contradictory loop flags; raises UsageError."""
     require(bool(values.run_dir), "--run_dir is needed: the folder that this run writes")
     require(bool(values.train_data), "--train_data is needed: a collection, folder, glob or @list")
+    for name in values:
+        value = values[name].value
+        require(
+            not isinstance(value, float) or math.isfinite(value),
+            f"--{name}={value} is not a finite number",
+        )
     require(values.min_scale > 0, "--min_scale must be above 0")
     require(
         not values.validate_every or bool(values.validation_data),

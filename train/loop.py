@@ -18,6 +18,7 @@ import math
 import signal
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -135,7 +136,33 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     resolver = strategy.cluster_resolver
     if resolver is None or resolver.task_type in (None, "chief"):
         return True
+    if "chief" in resolver.cluster_spec().as_dict():
+        return False
     return resolver.task_type == "worker" and resolver.task_id == 0
+
+
+def check_agreement(strategy: tf.distribute.Strategy, text: str) -> None:
+    """Refuses to train when the workers of a strategy were given different texts.
+
+    Args:
+      strategy: where to train.
+      text: what must be the same everywhere: options and names of the pictures.
+
+    Raises:
+      WorkError: on every worker, if any differs.
+    """
+    mine = zlib.crc32(text.encode()) % 2**16  # sums of these are exact
+    total = strategy.reduce(
+        tf.distribute.ReduceOp.SUM,
+        strategy.run(lambda: tf.constant([mine, mine**2], tf.float64)),
+        axis=None,
+    )
+    count = strategy.num_replicas_in_sync
+    if abs(float(total[1]) * count - float(total[0]) ** 2) > 0.5:  # their variance
+        raise WorkError(
+            "the workers were given different options or pictures: start all with the same "
+            "command, on the same data, with a --run_dir that all of them see"
+        )
 
 
 class _Loop:
@@ -151,11 +178,21 @@ class _Loop:
         # Only the chief's checkpoints are kept, and every worker reads those.
         newest = tf.train.latest_checkpoint(str(run_dir.checkpoints))
         if newest:
-            self._checkpoint.restore(newest).assert_consumed()
+            self._restore(newest)
             log.info("resuming at step %d from %s", self.step, newest)
         self._make_dataset = lambda context: make_dataset(self.step, context)
         self._saved = self.step if newest else -1
         self._signal = 0
+
+    def _restore(self, checkpoint: str) -> None:
+        try:
+            self._checkpoint.restore(checkpoint).assert_consumed()
+        except (ValueError, AssertionError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+            raise WorkError(
+                f"{checkpoint} cannot be resumed, is it damaged, or was it trained on another "
+                f"number of devices? {reason}"
+            ) from error
 
     @property
     def step(self) -> int:
@@ -176,11 +213,11 @@ class _Loop:
             )
             try:
                 self._train(outputs)
+                if self._chief:
+                    self._task.export(str(self._dir.export))
             except tf.errors.OpError as error:
                 # `from None`: frames of the failed call would keep the input pipeline alive.
                 raise WorkError(f"near step {self.step}: {_reason(error)}") from None
-        if self._chief:
-            self._task.export(str(self._dir.export))
 
     def _train(self, outputs: _Outputs) -> None:
         batches = iter(self._strategy.distribute_datasets_from_function(self._make_dataset))
@@ -193,7 +230,7 @@ class _Loop:
                 raise Stopped(128 + (self._signal or signal.SIGTERM))
             if bad >= 0:
                 raise DivergedError(self._divergence(int(bad)))
-            values = {name: float(total) / count for name, total in sums.items()}
+            values = dict(zip(self._task.metrics, (sums / count).numpy()))
             outputs.metrics(self.step, count, values)
             self._after(outputs)
         self._save()
@@ -207,6 +244,10 @@ class _Loop:
         """
         task, strategy = self._task, self._strategy
 
+        def one_step(batch, step):
+            report = task.step(batch, step)
+            return tf.stack([report[name] for name in task.metrics])  # one reduction for all
+
         @tf.function
         def run_steps(batches, count, stop_wish):
             # Workers stop together: one that heard a signal tells the others.
@@ -214,17 +255,14 @@ class _Loop:
                 tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.identity(stop_wish)), axis=None
             )
             count = tf.where(stop > 0, tf.zeros_like(count), count)
-            sums = dict.fromkeys(task.metrics, 0.0)
+            sums = tf.zeros(len(task.metrics))
             bad = tf.constant(-1, tf.int64)
             for _ in tf.range(count):
-                shares = strategy.run(task.step, args=(next(batches), self._step.read_value()))
-                total = {
-                    name: strategy.reduce(tf.distribute.ReduceOp.SUM, share, axis=None)
-                    for name, share in shares.items()
-                }
-                finite = tf.reduce_all([tf.math.is_finite(value) for value in total.values()])
+                shares = strategy.run(one_step, args=(next(batches), self._step.read_value()))
+                total = strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None)
+                finite = tf.reduce_all(tf.math.is_finite(total))
                 bad = tf.where(finite | (bad >= 0), bad, self._step)
-                sums = {name: sums[name] + total[name] for name in task.metrics}
+                sums += total
                 self._step.assign_add(1)
             return sums, bad, stop
 
@@ -250,6 +288,7 @@ class _Loop:
         if self._chief and _due(self.step, options.summary_every):
             outputs.images(self.step, self._task.images())
         if self._chief and _due(self.step, options.validate_every):
+            self._save()  # whatever validation meets, nothing is lost
             outputs.validation(self.step, self._task.validate())
 
     def _save(self) -> None:
@@ -266,7 +305,8 @@ class _Loop:
     def _divergence(self, step: int) -> str:
         return (
             f"step {step}: the loss is not finite. Batch: {self._task.describe_batch(step)}. "
-            f"{self._last_good()}. A smaller learning rate or another seed may help"
+            f"{self._last_good()}. The same options diverge again: start a new --run_dir with "
+            f"--init_from={self._dir.path} and a smaller --learning_rate"
         )
 
     def _last_good(self) -> str:

@@ -82,10 +82,12 @@ def libvmaf_oracle(metric: str) -> Oracle:
 
     Raises:
       ValueError: if the metric is not one of `METRICS`.
-      FFmpegError: if ffmpeg is missing.
+      FFmpegError: if ffmpeg is missing or has no libvmaf.
     """
     if metric not in _SCALES:
         raise ValueError(f"no oracle for '{metric}', expected one of {', '.join(METRICS)}")
+    probe = np.zeros((1, vmaf.SMALLEST, vmaf.SMALLEST, 3), np.uint8)
+    vmaf.measure(probe, probe, (metric,))  # fails here, before training, rather than in a step
     try:
         stream = VmafStream((metric,))
         measure, close = stream.measure, stream.close

@@ -13,6 +13,7 @@ command resumes the run; the trained codec is written to run_dir/export.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sys
 
@@ -32,7 +33,7 @@ from lossylab.models import factorized
 from lossylab.models.bls2017 import BLS2017, STRIDE
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import flags as shared
-from lossylab.train.loop import Task, fit, is_chief
+from lossylab.train.loop import Task, check_agreement, fit, is_chief
 from lossylab.train.oracle import libvmaf_oracle
 from lossylab.train.run_dir import RunDir
 
@@ -42,6 +43,7 @@ METRICS = ("mse", "ssim", "ms_ssim", "vmaf", "vif")
 MODES = ("proxy", "frozen_proxy", "pretrain_proxy", "direct")
 _DIRECT = {"ssim": losses.ssim_loss, "ms_ssim": losses.ms_ssim_loss}
 _VALIDATED = ("psnr", "ssim", "ms_ssim", "vif", "vmaf")
+_LATENT_STREAM, _IDENTICAL_STREAM = 5, 6
 
 FLAGS = new_flags()
 shared.define_loop(FLAGS, steps=2_100_000, batch=8, patch=128)
@@ -194,6 +196,7 @@ class ProxIQATask(Task):
     def _proxy_update(self, picture, distorted, step, share, after):
         """Eq. 11 on this step's pairs, or on the previous step's; returns its metrics."""
         pair = (picture, self._mix_identical(picture, tf.stop_gradient(distorted), step))
+        pair_step = step
         replica = tf.distribute.get_replica_context()
         tickets = step * replica.num_replicas_in_sync + tf.cast(
             replica.replica_id_in_sync_group, tf.int64
@@ -203,6 +206,7 @@ class ProxIQATask(Task):
             pair, tickets = self._previous.swap(
                 pair, tickets, replica.num_replicas_in_sync, first=tf.equal(step, 0)
             )
+            pair_step = tickets // replica.num_replicas_in_sync
         with tf.control_dependencies([tensor for tensor in after if tensor is not None]):
             if self._oracle is None:
                 rounded = [tf.round(side) for side in pair]
@@ -216,9 +220,12 @@ class ProxIQATask(Task):
             loss = share * tf.reduce_sum(losses.metric_loss(predicted, scores))
         if self._trains_proxy:
             self._proxy_adam.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        # Identical pairs are there to be learnt, not to be reported.
+        identical, count = self._identical(picture, pair_step)
+        kept = tf.where(identical, 0.0, 1.0 / count)
         return {
-            "proxy": share * tf.reduce_sum(predicted),
-            "score": share * tf.reduce_sum(scores),
+            "proxy": tf.reduce_sum(kept * predicted),
+            "score": tf.reduce_sum(kept * scores),
             "metric_loss": loss,
         }
 
@@ -226,17 +233,24 @@ class ProxIQATask(Task):
         """Uniform noise for the latent, the same for a sample on whichever device it is."""
         side = -(-self._options.patch // STRIDE)
         shape = (self._options.batch, side, side, self._options.num_filters)
-        noise = tf.random.stateless_uniform(shape, self._seed(step, 0), -0.5, 0.5)
+        noise = tf.random.stateless_uniform(shape, self._seed(step, _LATENT_STREAM), -0.5, 0.5)
         return self._local(noise, picture)
 
     def _mix_identical(self, picture, distorted, step):
         """With probability 1/2 replaces one pair of the global batch by (x, x)."""
-        if not self._options.identical_pairs:
-            return distorted
-        batch = self._options.batch
-        chosen = tf.random.stateless_uniform((), self._seed(step, 1), 0, 2 * batch, tf.int32)
-        identical = self._local(tf.range(batch), picture) == chosen
+        identical, _ = self._identical(picture, step)
         return tf.where(identical[:, None, None, None], picture, distorted)
+
+    def _identical(self, picture, step):
+        """Which pairs of this device are (x, x) in a step, and how many of all devices are not."""
+        batch = self._options.batch
+        if not self._options.identical_pairs or not self._trains_proxy:
+            return tf.fill(picture.shape[:1], False), tf.constant(float(batch))
+        chosen = tf.random.stateless_uniform(
+            (), self._seed(step, _IDENTICAL_STREAM), 0, 2 * batch, tf.int32
+        )
+        others = tf.where((chosen < batch) & (batch > 1), batch - 1, batch)
+        return self._local(tf.range(batch), picture) == chosen, tf.cast(others, tf.float32)
 
     def _coded(self, picture, step):
         reconstruction, _ = self.codec(picture, self._noise(picture, step))
@@ -256,7 +270,8 @@ class ProxIQATask(Task):
         return values[replica * local : (replica + 1) * local]
 
     def _seed(self, step, stream: int):
-        return tf.stack([tf.cast(self._options.seed, tf.int64) * 2 + stream, step])
+        # Streams 1 to 4 of a seed are those of the patches.
+        return tf.random.fold_in(tf.stack([tf.cast(self._options.seed, tf.int64), step]), stream)
 
     @staticmethod
     def _no_rate():
@@ -287,11 +302,17 @@ class ProxIQATask(Task):
         for path in self._validation:
             picture = read_picture(path)[None]
             decoded, bits = evaluate(picture)
-            names = [n for n in _VALIDATED if n != "ms_ssim" or min(picture.shape[1:3]) >= 176]
+            names = [
+                n
+                for n in _VALIDATED
+                if n != "ms_ssim" or min(picture.shape[1:3]) >= vmaf.MS_SSIM_SMALLEST
+            ]
             scores = vmaf.measure(picture, tf.saturate_cast(decoded, tf.uint8).numpy(), names)
             row = {name: float(values[0]) for name, values in scores.items()}
             rows.append({"bpp_estimated": float(bits[0]) / picture[0, ..., 0].size, **row})
-        return {name: float(np.mean([r[name] for r in rows if name in r])) for name in rows[0]}
+        names = ("bpp_estimated", *_VALIDATED)
+        values = {name: [row[name] for row in rows if name in row] for name in names}
+        return {name: float(np.mean(column)) for name, column in values.items() if column}
 
     def _evaluator(self):
         """Function from uint8 [1, H, W, 3] to the decoded picture and bits."""
@@ -400,12 +421,18 @@ def _restore_parts(task: ProxIQATask, options: flags.FlagValues) -> None:
     if options.init_from:
         checkpoint = _checkpoint_of(options.init_from, "init_from")
         parts = {"codec": task.codec}
-        if task.uses_proxy and _has_proxy(checkpoint):
+        same_metric = _metric_of(options.init_from) == options.metric
+        if task.uses_proxy and same_metric and _has_proxy(checkpoint):
             parts["proxy"] = task.proxy
         _restore(parts, checkpoint, "init_from")
     if options.proxy_from:
         checkpoint = _checkpoint_of(options.proxy_from, "proxy_from")
         require(_has_proxy(checkpoint), f"--proxy_from: the run {options.proxy_from} has no proxy")
+        metric = _metric_of(options.proxy_from)
+        require(
+            metric == options.metric,
+            f"--proxy_from: {options.proxy_from} has a proxy for {metric}, not {options.metric}",
+        )
         _restore({"proxy": task.proxy}, checkpoint, "proxy_from")
 
 
@@ -413,7 +440,7 @@ def _restore(parts: dict, checkpoint: str, flag: str) -> None:
     try:
         status = tf.train.Checkpoint(**parts).restore(checkpoint)
         status.assert_existing_objects_matched().expect_partial()
-    except (ValueError, AssertionError) as error:
+    except (ValueError, AssertionError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         require(False, f"--{flag}: {checkpoint} does not fit this model's flags: {reason}")
 
@@ -422,6 +449,14 @@ def _checkpoint_of(run: str, flag: str) -> str:
     newest = tf.train.latest_checkpoint(str(RunDir(run).checkpoints))
     require(bool(newest), f"--{flag}: no checkpoint in {RunDir(run).checkpoints}")
     return newest
+
+
+def _metric_of(run: str) -> str | None:
+    """What a run was trained for."""
+    try:
+        return json.loads(RunDir(run).options.read_text()).get("metric")
+    except (OSError, ValueError):
+        return None
 
 
 def _has_proxy(checkpoint: str) -> bool:
@@ -433,19 +468,22 @@ def main(argv: list[str]) -> None:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     _check(FLAGS)
-    if FLAGS.dry_run:
-        sys.stdout.write(shared.dump(FLAGS) + "\n")
-        return
     paths = find_pictures(FLAGS.train_data)
     validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
     check_sizes(paths, FLAGS.patch)
     check_sizes(validation, vmaf.SMALLEST, "libvmaf's windows")
-    tf.random.set_seed(FLAGS.seed)
+    for path in validation:
+        read_picture(path)  # a damaged one would end the run hours later
     strategy = shared.make_strategy(FLAGS)
+    if FLAGS.dry_run:
+        sys.stdout.write(shared.dump(FLAGS) + "\n")
+        return
+    options = {**shared.resolved(FLAGS), "train_pictures": shared.fingerprint(paths)}
+    tf.random.set_seed(FLAGS.seed)
     run_dir = RunDir(FLAGS.run_dir)
     with contextlib.ExitStack() as stack:
         if is_chief(strategy):
-            run_dir.open(shared.resolved(FLAGS), shared.MAY_DIFFER)
+            run_dir.open(options, shared.MAY_DIFFER)
             stack.callback(run_dir.close)
         with strategy.scope():
             task = stack.enter_context(contextlib.closing(ProxIQATask(FLAGS, paths, validation)))
@@ -464,6 +502,7 @@ def main(argv: list[str]) -> None:
                 strategy.num_replicas_in_sync // context.num_input_pipelines,
             )
 
+        check_agreement(strategy, json.dumps(options, sort_keys=True))
         fit(task, make_dataset, shared.loop_options(FLAGS), strategy, run_dir)
     log.info("done: %s", run_dir.path)
 

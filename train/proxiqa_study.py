@@ -11,6 +11,7 @@ plot, files and decoded pictures are written. Killed, the same command goes on w
 from __future__ import annotations
 
 import gc
+import math
 import pathlib
 import sys
 
@@ -18,9 +19,12 @@ import tensorflow as tf
 from absl import flags
 
 from lossylab.data.collections import find_pictures
+from lossylab.data.decode import read_picture
 from lossylab.data.files import make_folder
+from lossylab.data.patches import check_sizes
 from lossylab.eval import rd
 from lossylab.eval.app import launch, log, new_flags, parse, require
+from lossylab.eval.metrics import vmaf
 from lossylab.train import proxiqa
 
 FLAGS = new_flags()
@@ -72,7 +76,12 @@ def main(argv: list[str]) -> None:
     require(
         not set(test) & set(find_pictures(FLAGS.train_data)), "--test_data overlaps --train_data"
     )
+    check_sizes(test, vmaf.SMALLEST, "libvmaf's windows")
+    for path in test:
+        read_picture(path)  # a damaged one would be found only after hours of training
     out = make_folder(FLAGS.out)
+    if FLAGS.results:
+        make_folder(FLAGS.results)
 
     log.info("the common start, for mse at lambda %g", FLAGS.base_lmbda)
     base = out / "base"
@@ -136,7 +145,7 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    require(value > 0, f"--lmbdas takes positive numbers, got '{text}'")
+    require(math.isfinite(value) and value > 0, f"--lmbdas takes positive numbers, got '{text}'")
     return value
 
 
@@ -145,6 +154,8 @@ def _title() -> str:
         f"{FLAGS.base_steps} + {FLAGS.steps} steps of 8 patches of 128x128, N = "
         f"{FLAGS.num_filters}, alpha = {FLAGS.alpha:g}; the paper trains 2,100,000 at N = 192"
     )
+    if set(FLAGS.metrics) != {"mse"}:
+        budget = f"proxy first alone for {FLAGS.proxy_steps} steps; {budget}"
     return f"{FLAGS.title or 'BLS for ' + ' and '.join(FLAGS.metrics)} ({budget})"
 
 

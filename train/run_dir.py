@@ -9,7 +9,7 @@ import json
 import pathlib
 from typing import IO
 
-from lossylab.data.files import make_folder, write_text
+from lossylab.data.files import OutputError, make_folder, write_text
 from lossylab.eval.app import UsageError
 from lossylab.eval.environment import environment
 
@@ -40,10 +40,10 @@ class RunDir:
         make_folder(self.path)
         try:
             self._take_lock()
-            if self.options.exists():
+            if self.options.exists() and any(self.checkpoints.glob("*.index")):
                 self._compare(options, may_differ)
             write_text(self.options, json.dumps(options, indent=2, sort_keys=True) + "\n")
-            write_text(self.path / "environment.json", json.dumps(environment(), indent=2) + "\n")
+            self._write_environment()
         except BaseException:
             self.close()
             raise
@@ -54,11 +54,22 @@ class RunDir:
             self._lock.close()
             self._lock = None
 
-    def _take_lock(self) -> None:
-        self._lock = open(self.path / "lock", "w")  # noqa: SIM115 - held until close()
+    def _write_environment(self) -> None:
+        """Adds this session to those that made the run."""
+        path = self.path / "environment.json"
         try:
+            sessions = json.loads(path.read_text()) if path.exists() else []
+        except ValueError:
+            sessions = []
+        write_text(path, json.dumps([*sessions, environment()], indent=2) + "\n")
+
+    def _take_lock(self) -> None:
+        try:
+            self._lock = open(self.path / "lock", "w")  # noqa: SIM115 - held until close()
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except PermissionError as error:
+            raise OutputError(f"no permission to write {self.path / 'lock'}") from error
+        except BlockingIOError as error:
             raise UsageError(
                 f"another process is training in {self.path}: stop it or choose another --run_dir"
             ) from error
@@ -66,8 +77,10 @@ class RunDir:
     def _compare(self, options: dict, may_differ: frozenset[str]) -> None:
         try:
             before = json.loads(self.options.read_text())
-        except ValueError as error:
-            raise UsageError(f"{self.options} is damaged; choose another --run_dir") from error
+        except (ValueError, OSError) as error:
+            raise UsageError(
+                f"{self.options} is damaged or not readable; choose another --run_dir"
+            ) from error
         differing = [
             f"--{name} was {before.get(name)!r}, is {options.get(name)!r}"
             for name in sorted(before.keys() | options.keys())
@@ -98,8 +111,11 @@ class Table:
         row = {"step": step, **{name: f"{value:.6g}" for name, value in values.items()}}
         header = self._columns is None
         self._columns = self._columns or list(row)
-        with open(self._path, "a") as file:
-            file.write(self._text([row], header))
+        try:
+            with open(self._path, "a") as file:
+                file.write(self._text([row], header))
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
 
     def _text(self, rows: list[dict], header: bool) -> str:
         text = io.StringIO()

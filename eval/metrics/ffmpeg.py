@@ -11,6 +11,7 @@ import subprocess
 import imageio_ffmpeg
 
 VARIABLE = "LOSSYLAB_FFMPEG"
+_SECONDS = 600  # no picture takes that long: whoever waits longer waits for nothing
 
 
 class FFmpegError(RuntimeError):
@@ -42,7 +43,11 @@ def run(arguments: list[str], stdin: bytes = b"", program: str | None = None) ->
     command = [program or executable(), *arguments]
     try:
         # close_fds=False lets Python spawn instead of fork: the parent may be large.
-        done = subprocess.run(command, input=stdin, capture_output=True, close_fds=False)
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, close_fds=False, timeout=_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FFmpegError(f"{command[0]} gave no answer within {_SECONDS} seconds") from error
     except OSError as error:
         raise FFmpegError(f"cannot start {command[0]}: {error.strerror}") from error
     if done.returncode:

@@ -17,6 +17,7 @@ def psnr_rgb(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     Returns:
       float32 [B]; infinity for equal pictures.
     """
+    check_same_shape(reference, distorted)
     error = tf.math.squared_difference(_float(reference), _float(distorted))
     return _decibel(tf.reduce_mean(error, (1, 2, 3)))
 
@@ -34,9 +35,18 @@ def psnr_ycbcr(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     Returns:
       float32 [B]; infinity where a plane is equal.
     """
+    check_same_shape(reference, distorted)
     planes = tf.round(ycbcr(reference)) - tf.round(ycbcr(distorted))
     per_plane = _decibel(tf.reduce_mean(tf.square(planes), (1, 2)))
     return tf.tensordot(per_plane, tf.constant((4.0, 1.0, 1.0)) / 6.0, 1)
+
+
+def check_same_shape(reference: tf.Tensor, distorted: tf.Tensor) -> None:
+    """Refuses pairs that would be broadcast against each other; raises ValueError."""
+    if reference.shape != distorted.shape:
+        raise ValueError(
+            f"the pair must have one shape, got {list(reference.shape)} and {list(distorted.shape)}"
+        )
 
 
 def _decibel(error: tf.Tensor) -> tf.Tensor:

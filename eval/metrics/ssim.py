@@ -6,6 +6,8 @@ picture: see `lossylab.eval.metrics.vmaf`.
 
 import tensorflow as tf
 
+from lossylab.eval.metrics.psnr import check_same_shape
+
 _LEVELS = 255.0
 MS_SSIM_SMALLEST = 161  # pixels: (11 - 1) * 2^4 + 1, the fifth scale must hold the window
 SSIM_SMALLEST = 11
@@ -17,6 +19,7 @@ def ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     Raises:
       ValueError: if the pictures are smaller than 11 pixels.
     """
+    check_same_shape(reference, distorted)
     _check(reference, SSIM_SMALLEST, "SSIM with an 11-tap window")
     return tf.image.ssim(_float(reference), _float(distorted), _LEVELS)
 
@@ -27,6 +30,7 @@ def ms_ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     Raises:
       ValueError: if the pictures are smaller than 161 pixels.
     """
+    check_same_shape(reference, distorted)
     _check(reference, MS_SSIM_SMALLEST, "MS-SSIM with five scales and an 11-tap window")
     return tf.image.ssim_multiscale(_float(reference), _float(distorted), _LEVELS)
 

@@ -8,6 +8,7 @@ its scores equal those of single calls.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -32,7 +33,7 @@ _FIELDS = {
     "psnr": ("name=psnr", ("psnr_y", "psnr_cb", "psnr_cr")),
 }
 METRICS = tuple(_FIELDS)
-_SMALLEST = {"ms_ssim": 176}  # pixels; libvmaf refuses less
+MS_SSIM_SMALLEST = 176  # pixels; libvmaf refuses less
 SMALLEST = 32  # pixels; for the other metrics
 
 
@@ -59,13 +60,10 @@ def measure(
     frames = np.concatenate([distorted, reference], axis=1)
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{2 * height}", "-i", "pipe:0"]
     log = ffmpeg.run(arguments(source, str(width), str(height), metrics), stdin=frames.tobytes())
-    try:
-        scores = [frame["metrics"] for frame in json.loads(log)["frames"]]
-    except (ValueError, KeyError) as error:
-        raise ffmpeg.FFmpegError(f"libvmaf's log is not readable: {log[:200]!r}") from error
+    scores = read_log(log, metrics)
     if len(scores) != count:
         raise ffmpeg.FFmpegError(f"libvmaf scored {len(scores)} pictures of {count}")
-    return from_log(scores, metrics)
+    return columns(scores)
 
 
 def measure_cached(
@@ -78,10 +76,10 @@ def measure_cached(
     names = sorted(metrics)
     place = None if folder is None else pathlib.Path(folder) / _key(reference, distorted, names)
     if place is not None and place.exists():
-        try:
-            return {name: float(value) for name, value in json.loads(place.read_text()).items()}
-        except (ValueError, AttributeError):
-            place.unlink()  # a damaged entry is measured again
+        # A damaged entry is measured again.
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            kept = json.loads(place.read_text())
+            return {name: float(kept[name]) for name in names}
     scores = measure(reference[None], distorted[None], names)
     scores = {name: float(values[0]) for name, values in scores.items()}
     if place is not None:
@@ -105,9 +103,18 @@ def _value(name: str, frame: dict[str, float]) -> float:
     return frame[fields[0]]
 
 
-def from_log(frames: list[dict[str, float]], metrics: Sequence[str]) -> dict[str, np.ndarray]:
-    """Scores by metric, float64 [B], from the frames of a libvmaf log."""
-    return {name: np.array([_value(name, frame) for frame in frames]) for name in metrics}
+def read_log(log: bytes, metrics: Sequence[str]) -> list[dict[str, float]]:
+    """Scores of each frame of a libvmaf log; raises FFmpegError if it is of another form."""
+    try:
+        frames = json.loads(log)["frames"]
+        return [{name: _value(name, frame["metrics"]) for name in metrics} for frame in frames]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ffmpeg.FFmpegError(f"libvmaf's log is not readable: {log[:200]!r}") from error
+
+
+def columns(scores: list[dict[str, float]]) -> dict[str, np.ndarray]:
+    """Scores by metric, float64 [B], from scores by picture."""
+    return {name: np.array([score[name] for score in scores]) for name in scores[0]}
 
 
 def arguments(source: list[str], width: str, height: str, metrics: Sequence[str]) -> list[str]:
@@ -131,6 +138,13 @@ def arguments(source: list[str], width: str, height: str, metrics: Sequence[str]
     return ["-v", "error", *threads, *source, "-filter_complex", graph, "-f", "null", "-"]
 
 
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Refuses names that are not in `METRICS`; raises ValueError."""
+    for name in metrics:
+        if name not in _FIELDS:
+            raise ValueError(f"unknown metric '{name}', expected one of {', '.join(METRICS)}")
+
+
 def check_pair(reference: np.ndarray, distorted: np.ndarray, metrics: Sequence[str]) -> None:
     """Refuses pairs that cannot be scored; raises ValueError."""
     for name, picture in (("reference", reference), ("distorted", distorted)):
@@ -142,10 +156,11 @@ def check_pair(reference: np.ndarray, distorted: np.ndarray, metrics: Sequence[s
         raise ValueError(
             f"the pair must have one shape, got {list(reference.shape)} and {list(distorted.shape)}"
         )
+    if not len(reference):
+        raise ValueError("the batch is empty")
+    check_metrics(metrics)
     for name in metrics:
-        if name not in _FIELDS:
-            raise ValueError(f"unknown metric '{name}', expected one of {', '.join(METRICS)}")
-        smallest = _SMALLEST.get(name, SMALLEST)
+        smallest = MS_SSIM_SMALLEST if name == "ms_ssim" else SMALLEST
         height, width = reference.shape[1:3]
         if min(height, width) < smallest:
             raise ValueError(

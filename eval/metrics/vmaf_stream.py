@@ -7,8 +7,6 @@ ends the graph and the second pushes the log out. Scores equal those of `vmaf.me
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import select
 import subprocess
@@ -21,7 +19,6 @@ import numpy as np
 from lossylab.eval.metrics import ffmpeg, vmaf
 
 _PUSHES = 2
-_SMALL, _OTHER_SMALL = (64, 32), (96, 48)  # stacked pairs, two sizes that differ
 _SECONDS = 60.0
 
 
@@ -35,23 +32,36 @@ class VmafStream:
           metrics: as for `vmaf.measure`.
 
         Raises:
+          ValueError: if a metric is unknown.
           FFmpegError: if ffmpeg is missing or does not answer as expected.
         """
+        vmaf.check_metrics(metrics)
         self._metrics = tuple(metrics)
         self._lock = threading.Lock()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-        self._process = subprocess.Popen(
-            [ffmpeg.executable(), *_arguments(self._metrics)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            bufsize=0,
-        )
         self._text = b""
         self._unread = 0  # small frames whose log the next batch pushes out
-        # ffmpeg builds its first graph twice; what comes of that must not mix with scores.
+        self._failure = ""
+        self._small = [(max(side, _smallest(metrics)),) * 2 for side in (32, 48)]
+        if self._small[0] == self._small[1]:
+            self._small[1] = (self._small[0][0] + 16,) * 2
+        program = ffmpeg.executable()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         try:
-            self._score(np.zeros((4, *_OTHER_SMALL, 3), np.uint8))
+            self._process = subprocess.Popen(
+                [program, *_arguments(self._metrics)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C is for us: ffmpeg ends when its input does
+            )
+        except OSError as error:
+            self._errors.close()
+            raise ffmpeg.FFmpegError(f"cannot start {program}: {error.strerror}") from error
+        os.set_blocking(self._process.stdin.fileno(), False)
+        try:
+            # ffmpeg builds its first graph twice; what comes of that must not mix with scores.
+            self._score(np.zeros((4, 2 * self._small[1][0], self._small[1][1], 3), np.uint8))
         except ffmpeg.FFmpegError:
             self.close()
             raise
@@ -60,37 +70,43 @@ class VmafStream:
         """Scores a batch; arguments, result and errors as `vmaf.measure`."""
         vmaf.check_pair(reference, distorted, self._metrics)
         with self._lock:
-            frames = self._score(np.concatenate([distorted, reference], axis=1))
-        return vmaf.from_log(frames, self._metrics)
+            return vmaf.columns(self._score(np.concatenate([distorted, reference], axis=1)))
 
     def close(self) -> None:
         """Ends ffmpeg."""
+        self._failure = self._failure or "the stream is closed"
         self._process.kill()
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._process.stdout.close()
         self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
         self._errors.close()
 
-    def _score(self, stacked: np.ndarray) -> list[dict]:
-        small = _SMALL if stacked.shape[1:3] != _SMALL else _OTHER_SMALL
-        push = _ppm(np.zeros((*small, 3), np.uint8)) * _PUSHES
+    def _score(self, stacked: np.ndarray) -> list[dict[str, float]]:
+        if self._failure:  # what is still in the pipes would be taken for the next scores
+            raise ffmpeg.FFmpegError(f"ffmpeg stopped scoring: {self._failure}")
+        height, width = next(
+            side for side in self._small if (2 * side[0], side[1]) != stacked.shape[1:3]
+        )
+        push = _ppm(np.zeros((2 * height, width, 3), np.uint8)) * _PUSHES
         try:
             self._write(b"".join(map(_ppm, stacked)) + push)
             frames = self._read(self._unread + len(stacked))
-        except (OSError, ValueError) as error:
-            raise ffmpeg.FFmpegError(f"ffmpeg stopped scoring: {self._said() or error}") from error
+        except (OSError, ffmpeg.FFmpegError) as error:
+            self._failure = self._said() or str(error)
+            raise ffmpeg.FFmpegError(f"ffmpeg stopped scoring: {self._failure}") from error
         self._unread = _PUSHES
         return frames[-len(stacked) :]
 
     def _write(self, data: bytes) -> None:
-        view = memoryview(data)
+        view, pipe = memoryview(data), self._process.stdin
         while view:
-            view = view[self._process.stdin.write(view) :]
+            if not select.select([], [pipe], [], _SECONDS)[1]:
+                raise OSError("it takes no pictures")
+            view = view[pipe.write(view) or 0 :]
 
-    def _read(self, count: int) -> list[dict]:
-        """The next `count` frames of the logs, of which there may be several."""
-        frames: list[dict] = []
+    def _read(self, count: int) -> list[dict[str, float]]:
+        """The scores of the next `count` frames of the logs, of which there may be several."""
+        frames: list[dict[str, float]] = []
         while len(frames) < count:
             ready, _, _ = select.select([self._process.stdout], [], [], _SECONDS)
             chunk = os.read(self._process.stdout.fileno(), 2**16) if ready else b""
@@ -100,12 +116,16 @@ class VmafStream:
             # Each log ends with a brace at the start of a line.
             while (end := self._text.find(b"\n}")) >= 0:
                 log, self._text = self._text[: end + 2], self._text[end + 2 :]
-                frames += [frame["metrics"] for frame in json.loads(log)["frames"]]
+                frames += vmaf.read_log(log, self._metrics)
         return frames
 
     def _said(self) -> str:
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace").strip()[-500:]
+
+
+def _smallest(metrics: Sequence[str]) -> int:
+    return vmaf.MS_SSIM_SMALLEST if "ms_ssim" in metrics else 0
 
 
 def _arguments(metrics: Sequence[str]) -> list[str]:
