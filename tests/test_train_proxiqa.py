@@ -304,7 +304,7 @@ def test_proxy_learns_from_a_codec_that_stays_as_it_is(tmp_path):
     for name in _networks(codec):
         np.testing.assert_array_equal(codec[name], proxy[name])
     scores = [_rows(tmp_path / name)[0]["score"] for name in ("proxy", "synthetic")]
-    assert scores[0] < 20 < scores[1]  # an untrained codec's pictures are worse than any blur
+    assert scores[0] + 10 < scores[1]  # an untrained codec's pictures are worse than most
 
 
 def test_a_proxy_of_another_metric_is_not_taken(tmp_path):

@@ -14,19 +14,17 @@ import abc
 import contextlib
 import dataclasses
 import logging
-import math
 import signal
-import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
-import tqdm
 
 from lossylab.eval.app import WorkError
-from lossylab.train.run_dir import RunDir, Table
+from lossylab.train.outputs import Outputs
+from lossylab.train.run_dir import RunDir
 
 log = logging.getLogger("lossylab")
 
@@ -209,7 +207,7 @@ class _Loop:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._signals())
             outputs = stack.enter_context(
-                _Outputs(self._dir, self.step, self._options, self._chief)
+                Outputs(self._dir, self.step, self._options.steps, self._chief)
             )
             try:
                 self._train(outputs)
@@ -219,7 +217,7 @@ class _Loop:
                 # `from None`: frames of the failed call would keep the input pipeline alive.
                 raise WorkError(f"near step {self.step}: {_reason(error)}") from None
 
-    def _train(self, outputs: _Outputs) -> None:
+    def _train(self, outputs: Outputs) -> None:
         batches = iter(self._strategy.distribute_datasets_from_function(self._make_dataset))
         run_steps = self._graph()
         while self.step < self._options.steps:
@@ -280,7 +278,7 @@ class _Loop:
         due = [period - step % period for period in periods if period]
         return min([*due, options.steps - step])
 
-    def _after(self, outputs: _Outputs) -> None:
+    def _after(self, outputs: Outputs) -> None:
         """What is due after a graph call."""
         options = self._options
         if _due(self.step, options.checkpoint_every):
@@ -338,59 +336,6 @@ class _Loop:
         finally:
             for number, old in before.items():
                 signal.signal(number, old)
-
-
-class _Outputs:
-    """Progress bar, metrics.csv, validation.csv and TensorBoard; silent unless chief."""
-
-    def __init__(self, run_dir: RunDir, step: int, options: LoopOptions, chief: bool):
-        self._chief = chief
-        if not chief:
-            return
-        self._metrics = Table(run_dir.path / "metrics.csv", step)
-        self._validation = Table(run_dir.path / "validation.csv", step)
-        self._writer = tf.summary.create_file_writer(str(run_dir.summaries))
-        terminal = sys.stderr.isatty()
-        self._bar = tqdm.tqdm(
-            total=options.steps,
-            initial=step,
-            unit="step",
-            mininterval=0.5 if terminal else 10,
-            dynamic_ncols=terminal,
-            ascii=not terminal,
-        )
-
-    def __enter__(self) -> _Outputs:
-        return self
-
-    def __exit__(self, *error) -> None:
-        if self._chief:
-            self._bar.close()
-            self._writer.close()
-
-    def metrics(self, step: int, count: int, values: dict[str, float]) -> None:
-        if not self._chief:
-            return
-        self._metrics.append(step, values)
-        self._scalars(step, "train", values)
-        self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
-        self._bar.update(count)
-
-    def validation(self, step: int, values: dict[str, float]) -> None:
-        if values:
-            self._validation.append(step, values)
-            self._scalars(step, "validation", values)
-
-    def images(self, step: int, pictures: dict[str, tf.Tensor]) -> None:
-        with self._writer.as_default(step):
-            for name, picture in pictures.items():
-                tf.summary.image(name, tf.clip_by_value(picture, 0, 255) / 255)
-
-    def _scalars(self, step: int, group: str, values: dict[str, float]) -> None:
-        with self._writer.as_default(step):
-            for name, value in values.items():
-                if math.isfinite(value):
-                    tf.summary.scalar(f"{group}/{name}", value)
 
 
 def _due(step: int, every: int) -> bool:

@@ -33,6 +33,7 @@ from lossylab.models import factorized
 from lossylab.models.bls2017 import BLS2017, STRIDE
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import flags as shared
+from lossylab.train import warm_start
 from lossylab.train.loop import Task, check_agreement, fit, is_chief
 from lossylab.train.oracle import libvmaf_oracle
 from lossylab.train.run_dir import RunDir
@@ -416,51 +417,27 @@ def _check(options: flags.FlagValues) -> None:
     )
 
 
-def _restore_parts(task: ProxIQATask, options: flags.FlagValues) -> None:
+def _warm_start(task: ProxIQATask, options: flags.FlagValues) -> None:
     """Loads codec and proxy of other runs, before the first step."""
     if options.init_from:
-        checkpoint = _checkpoint_of(options.init_from, "init_from")
+        checkpoint = warm_start.checkpoint_of(options.init_from, "init_from")
         parts = {"codec": task.codec}
-        same_metric = _metric_of(options.init_from) == options.metric
-        if task.uses_proxy and same_metric and _has_proxy(checkpoint):
+        same_metric = warm_start.metric_of(options.init_from) == options.metric
+        if task.uses_proxy and same_metric and warm_start.has_proxy(checkpoint):
             parts["proxy"] = task.proxy
-        _restore(parts, checkpoint, "init_from")
+        warm_start.restore(parts, checkpoint, "init_from")
     if options.proxy_from:
-        checkpoint = _checkpoint_of(options.proxy_from, "proxy_from")
-        require(_has_proxy(checkpoint), f"--proxy_from: the run {options.proxy_from} has no proxy")
-        metric = _metric_of(options.proxy_from)
+        checkpoint = warm_start.checkpoint_of(options.proxy_from, "proxy_from")
+        require(
+            warm_start.has_proxy(checkpoint),
+            f"--proxy_from: the run {options.proxy_from} has no proxy",
+        )
+        metric = warm_start.metric_of(options.proxy_from)
         require(
             metric == options.metric,
             f"--proxy_from: {options.proxy_from} has a proxy for {metric}, not {options.metric}",
         )
-        _restore({"proxy": task.proxy}, checkpoint, "proxy_from")
-
-
-def _restore(parts: dict, checkpoint: str, flag: str) -> None:
-    try:
-        status = tf.train.Checkpoint(**parts).restore(checkpoint)
-        status.assert_existing_objects_matched().expect_partial()
-    except (ValueError, AssertionError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
-        require(False, f"--{flag}: {checkpoint} does not fit this model's flags: {reason}")
-
-
-def _checkpoint_of(run: str, flag: str) -> str:
-    newest = tf.train.latest_checkpoint(str(RunDir(run).checkpoints))
-    require(bool(newest), f"--{flag}: no checkpoint in {RunDir(run).checkpoints}")
-    return newest
-
-
-def _metric_of(run: str) -> str | None:
-    """What a run was trained for."""
-    try:
-        return json.loads(RunDir(run).options.read_text()).get("metric")
-    except (OSError, ValueError):
-        return None
-
-
-def _has_proxy(checkpoint: str) -> bool:
-    return any(name.startswith("proxy/") for name, _ in tf.train.list_variables(checkpoint))
+        warm_start.restore({"proxy": task.proxy}, checkpoint, "proxy_from")
 
 
 def main(argv: list[str]) -> None:
@@ -488,7 +465,7 @@ def main(argv: list[str]) -> None:
         with strategy.scope():
             task = stack.enter_context(contextlib.closing(ProxIQATask(FLAGS, paths, validation)))
             if not tf.train.latest_checkpoint(str(run_dir.checkpoints)):
-                _restore_parts(task, FLAGS)
+                _warm_start(task, FLAGS)
 
         def make_dataset(first_step, context):
             return patches(
