@@ -40,6 +40,9 @@ flags.DEFINE_string("data", "kodak", "Pictures to measure on.", flag_values=FLAG
 flags.DEFINE_string("out", None, "Folder for rows, table and plot.", flag_values=FLAGS)
 flags.DEFINE_string("title", "Rate and quality", "Heading of the report.", flag_values=FLAGS)
 flags.DEFINE_string("cache_dir", None, "Folder that remembers scores.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "remake", False, "Only make table and plot again, from OUT/rows.csv.", flag_values=FLAGS
+)
 flags.DEFINE_bool("keep_files", False, "Write files and decoded pictures.", flag_values=FLAGS)
 
 
@@ -48,6 +51,9 @@ def main(argv: list[str]) -> None:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     require(bool(FLAGS.out), "--out is needed: the folder to write")
+    if FLAGS.remake:
+        rd_report.remake(FLAGS.out)
+        return
     require(bool(FLAGS.models), "--models is needed: NAME:EXPORT, one a point of a curve")
     wrong = [m for m in FLAGS.models if ":" not in m]
     require(not wrong, f"--models takes NAME:EXPORT, got {', '.join(wrong)}")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import pathlib
+import textwrap
 
 import matplotlib
 import numpy as np
 import pandas as pd
 
 from lossylab.data.files import replacing, write_text
+from lossylab.eval.app import WorkError
 
 _PLOTTED = {"vmaf": "VMAF", "psnr": "PSNR (Eq. 12), dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
 _REPORTED = ("psnr", "ssim", "ms_ssim", "vif", "vmaf")
 
 
 def write(rows: pd.DataFrame, about: dict, folder: str, title: str) -> None:
-    """Writes rows.csv, about.json, table.md, rd.png and rd.svg into a folder.
+    """Writes rows.csv, about.json, and what `remake` makes of them, into a folder.
 
     Args:
       rows: as `lossylab.eval.rd.measure` gives them.
@@ -26,11 +28,34 @@ def write(rows: pd.DataFrame, about: dict, folder: str, title: str) -> None:
     """
     place = pathlib.Path(folder)
     write_text(place / "rows.csv", rows.to_csv(index=False, float_format="%.6g"))
-    write_text(place / "about.json", json.dumps(about, indent=2) + "\n")
+    write_text(place / "about.json", json.dumps({"title": title, **about}, indent=2) + "\n")
+    remake(folder)
+
+
+def remake(folder: str) -> None:
+    """Makes table.md, rd.png and rd.svg of a folder's rows.csv and about.json.
+
+    Raises:
+      WorkError: if these are missing or damaged.
+    """
+    place = pathlib.Path(folder)
+    rows, title = load(folder)
     write_text(place / "table.md", markdown(rows, title))
     for suffix in (".png", ".svg"):
         with replacing((place / "rd").with_suffix(suffix)) as temporary:
             plot(rows, title, temporary)
+
+
+def load(folder: str) -> tuple[pd.DataFrame, str]:
+    """Rows and title of a folder; raises WorkError if they are missing or damaged."""
+    place = pathlib.Path(folder)
+    try:
+        rows = pd.read_csv(place / "rows.csv", dtype={"setting": str, "picture": str})
+        title = json.loads((place / "about.json").read_text())["title"]
+        rows[["codec", "bpp_file", *_REPORTED]]
+    except (OSError, ValueError, KeyError) as error:
+        raise WorkError(f"{place} has no usable rows.csv and about.json: {error}") from error
+    return rows, title
 
 
 def markdown(rows: pd.DataFrame, title: str) -> str:
@@ -91,7 +116,7 @@ def plot(rows: pd.DataFrame, title: str, path: str) -> None:
             axis.set_xlim(0, 1.8 * high)
         axis.grid(alpha=0.3)
     axes[0, 0].legend()
-    figure.suptitle(title)
+    figure.suptitle("\n".join(textwrap.wrap(title, 100)))
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
@@ -115,8 +140,19 @@ def _against(rows: pd.DataFrame, name: str, other: str) -> dict:
     return {
         "other": other,
         "files": str(found["vmaf"][1]),
+        "better VMAF": _pictures_better(rows, name, other),
         **{metric: _cell(metric, value, "+") for metric, (value, _) in found.items()},
     }
+
+
+def _pictures_better(rows: pd.DataFrame, name: str, other: str) -> str:
+    """On how many pictures, of those that can be compared, the VMAF at equal rate is higher."""
+    by_picture = [
+        difference_at_equal_rate(group, name, other, "vmaf")[0]
+        for _, group in rows.groupby("picture")
+    ]
+    known = [value for value in by_picture if np.isfinite(value)]
+    return f"{sum(value > 0 for value in known)} of {len(known)} pictures"
 
 
 def _cell(metric: str, value: float, sign: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import lossylab
 from lossylab.eval import export, rd, rd_report
-from lossylab.eval.app import UsageError
+from lossylab.eval.app import UsageError, WorkError
 from lossylab.eval.codecs import Jpeg, Learned
 from lossylab.models.bls2017 import BLS2017
 from lossylab.train import proxiqa_study
+
+RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def test_difference_without_overlap_says_so():
     difference, count = rd_report.difference_at_equal_rate(rows, "b", "a", "vmaf")
     assert np.isnan(difference)
     assert count == 0
-    assert "| a | 0 | n/a |" in rd_report.markdown(rows, "title")
+    assert "| a | 0 | 0 of 0 pictures | n/a |" in rd_report.markdown(rows, "title")
 
 
 def test_jpeg_is_444_with_standard_tables(pictures):
@@ -104,6 +108,18 @@ def test_report_has_every_file_and_row(exported, pictures, tmp_path):
     assert min(width, height) > 500
 
 
+@pytest.mark.parametrize("path", sorted(RESULTS.rglob("rows.csv")), ids=lambda p: p.parent.name)
+def test_committed_tables_are_those_of_their_rows(path):
+    rows, title = rd_report.load(str(path.parent))
+    assert (path.parent / "table.md").read_text() == rd_report.markdown(rows, title)
+    assert "steps" in title or "paper" not in title
+
+
+def test_remaking_without_rows_says_so(tmp_path):
+    with pytest.raises(WorkError, match="has no usable rows.csv and about.json"):
+        rd.main(["rd", f"--out={tmp_path}", "--remake"])
+
+
 def test_learned_codec_names_its_weights(exported):
     assert Learned("mse", "1", exported).version().startswith("bls2017 ")
 
@@ -111,12 +127,15 @@ def test_learned_codec_names_its_weights(exported):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--out=x"], "--models is needed"),
+        (["--out=x", "--models=jpeg:y"], "'jpeg' is the name of the baseline"),
         (["--models=nothing", "--out=x"], "--models takes NAME:EXPORT, got nothing"),
         ([], "--out is needed"),
         (["--out=x", "more"], "unexpected arguments: more"),
     ],
 )
 def test_wrong_flags_of_rd(flags, message):
+    flags = [*flags, "--data=sample_test"]
     with pytest.raises(UsageError, match=message):
         rd.main(["rd", *flags])
 
