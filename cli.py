@@ -41,17 +41,23 @@ def main(argv: list[str]) -> None:
     if len(argv) < 2 or argv[1] in ("help", "--help", "-h"):
         sys.stdout.write(usage() + "\n")
         return
-    for words, (module, _) in COMMANDS.items():
-        if tuple(argv[1 : 1 + len(words)]) == words:
-            rest = argv[1 + len(words) :]
-            importlib.import_module(module).main([words[-1], *rest])
-            return
-    require(False, f"unknown command '{' '.join(argv[1:3])}'\n{usage()}")
+    words = _command(argv)
+    require(words is not None, f"unknown command '{' '.join(argv[1:3])}'\n{usage()}")
+    importlib.import_module(COMMANDS[words][0]).main([words[-1], *argv[1 + len(words) :]])
 
 
 def console() -> None:
     """Entry point of the console script."""
+    words = _command(sys.argv)
+    if words is not None:
+        # Before absl's app begins: a TensorFlow imported inside it takes itself for TensorFlow 1.
+        importlib.import_module(COMMANDS[words][0])
     launch(main)
+
+
+def _command(argv: list[str]) -> tuple[str, ...] | None:
+    """The words of argv that name a command, if they do."""
+    return next((w for w in COMMANDS if tuple(argv[1 : 1 + len(w)]) == w), None)
 
 
 if __name__ == "__main__":

@@ -104,11 +104,13 @@ def _step(filters: Sequence[int], rounds: int):
 def _training_step(codec, adam):
     side = _PATCH // 16
     noise_shape = (_BATCH, side, side, codec.num_filters)
+    done = adam.iterations  # made here: a graph must not create it
+    adam._create_all_weights(codec.trainable_variables)
 
     @tf.function
     def step(picture):
         with tf.GradientTape() as tape:
-            seed = tf.stack([tf.constant(1, tf.int64), adam.iterations])
+            seed = tf.stack([tf.constant(1, tf.int64), done.read_value()])
             noise = tf.random.stateless_uniform(noise_shape, seed, -0.5, 0.5)
             decoded, bits = codec(picture, noise)
             error = tf.reduce_mean(tf.math.squared_difference(picture, decoded))

@@ -55,12 +55,30 @@ def test_the_studys_flag_file_in_the_readme_exists():
     assert (README.parent / path).exists()
 
 
+_TRAIN = ["train", "proxiqa", "--train_data=sample_train", "--metric=mse"]
+
+
+def test_training_runs_as_a_program(tmp_path):
+    """Not only in-process: as a program, absl's app begins before the command's module runs."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lossylab", *_TRAIN, *TINY["train proxiqa"].split(), "--run_dir=r"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "r" / "export" / "saved_model.pb").exists()
+    assert "2/2" in done.stderr  # the progress bar
+    assert done.stderr.rstrip().endswith("done: r")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
         (["compress", "sample_test", "out"], 2, "error: --model is needed"),
         (["doctor"], 1, "error: not working: libvmaf"),
         (["--help"], 0, ""),
+        ([*_TRAIN, "--run_dir=run", "--optimizer=sgd"], 2, "error: Unknown command line flag"),
     ],
 )
 def test_exit_status_tells_wrong_usage_from_failure(arguments, status, message, tmp_path):

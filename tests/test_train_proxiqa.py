@@ -135,7 +135,7 @@ def _kill_at_random_moments(run_dir, steps, kills, seed):
         started = time.time()
         child = subprocess.Popen(_command(run_dir, steps), stderr=subprocess.DEVNULL)
         _wait_for_progress(run_dir, child, started)
-        time.sleep(moments.uniform(0, 0.5))
+        time.sleep(moments.uniform(0, 2))
         assert child.poll() is None, "it ended before it was killed: more steps are needed"
         child.send_signal(signal.SIGKILL)
         child.wait()
@@ -171,7 +171,7 @@ def test_killed_runs_end_with_the_weights_of_one_never_killed(kills, steps, tmp_
     straight = subprocess.run(_command(tmp_path / "straight", steps), stderr=subprocess.DEVNULL)
     assert straight.returncode == 0
     done = _kill_at_random_moments(tmp_path / "killed", steps, kills, seed=kills)
-    assert sorted(set(done)) == done, f"each start got further than the one before: {done}"
+    assert done == sorted(done), "no start lost what an earlier one had saved"
     assert 0 < done[-1] < steps
     _assert_equal(_weights(tmp_path / "straight"), _weights(tmp_path / "killed"))
     one, other = (tmp_path / name / "metrics.csv" for name in ("straight", "killed"))
