@@ -21,14 +21,14 @@ lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-# Python 3.9 to 3.11: there is no TensorFlow 2.14 for others.
+# TensorFlow 2.14 ends at Python 3.11, the ffmpeg that measures begins at 3.10.
 $(READY): setup.cfg pyproject.toml
-	@python=; for name in $(PYTHON) python3.11 python3.10 python3.9 python3 python; do \
-	  if $$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; \
+	@python=; for name in $(PYTHON) python3.11 python3.10 python3 python; do \
+	  if $$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; \
 	  then python=$$name; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then \
-	  echo "no Python 3.9, 3.10 or 3.11 with the venv module found: install one, or make PYTHON=/path/to/it" >&2; \
+	  echo "no Python 3.10 or 3.11 with the venv module found: install one, or make PYTHON=/path/to/it" >&2; \
 	  exit 1; \
 	fi; \
 	echo "setting up $(VENV) with $$($$python --version), a few minutes"; \

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import Union
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-PathLike = Union[str, pathlib.Path]
+PathLike = str | pathlib.Path
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 

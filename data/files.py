@@ -7,9 +7,8 @@ import os
 import pathlib
 import uuid
 from collections.abc import Iterator
-from typing import Union
 
-PathLike = Union[str, pathlib.Path]
+PathLike = str | pathlib.Path
 
 
 class OutputError(OSError):

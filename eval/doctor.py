@@ -65,8 +65,8 @@ def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
 
 
 def _python():
-    good = (3, 9) <= sys.version_info[:2] <= (3, 11)
-    cure = "" if good else "use Python 3.9, 3.10 or 3.11: TensorFlow 2.14 has no wheels for others"
+    good = (3, 10) <= sys.version_info[:2] <= (3, 11)
+    cure = "" if good else "use Python 3.10 or 3.11, see WORKSPACE.md"
     yield Finding("ok" if good else "bad", "Python", platform.python_version(), cure)
 
 

@@ -144,7 +144,9 @@ def test_cmyk_is_ink_on_white(suffix, tmp_path):
     inks = np.array([(0, 0, 0, 0), (0, 0, 0, 255), (200, 40, 0, 50), (0, 120, 255, 100)], np.uint8)
     flat = np.repeat(np.repeat(inks[None], 16, 1), 16, 0)
     options = {"quality": 100, "subsampling": 0} if suffix == "jpg" else {}
-    Image.fromarray(flat, mode="CMYK").save(tmp_path / f"ink.{suffix}", **options)
+    Image.frombytes("CMYK", flat.shape[1::-1], flat.tobytes()).save(
+        tmp_path / f"ink.{suffix}", **options
+    )
     with Image.open(tmp_path / f"ink.{suffix}") as image:
         assert image.mode == "CMYK"
     light = 255.0 - flat

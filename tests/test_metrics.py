@@ -12,7 +12,6 @@ import subprocess
 import tempfile
 import types
 from collections.abc import Callable
-from typing import Optional
 
 import imageio_ffmpeg
 import numpy as np
@@ -42,7 +41,7 @@ class Metric:
     tolerance: float
     lowest: float
     highest: float
-    smallest: Optional[int] = None  # pixels
+    smallest: int | None = None  # pixels
     too_small: str = ""
     rounding: float = 1e-6  # relative, of float32 sums, whose order may depend on the batch
 

@@ -13,7 +13,6 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import Optional
 
 import numpy as np
 
@@ -67,7 +66,7 @@ def measure(
 
 
 def measure_cached(
-    reference: np.ndarray, distorted: np.ndarray, metrics: Sequence[str], folder: Optional[str]
+    reference: np.ndarray, distorted: np.ndarray, metrics: Sequence[str], folder: str | None
 ) -> dict[str, float]:
     """Scores one pair [H, W, 3], remembering scores by content in `folder` (None: nowhere).
 
