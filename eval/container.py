@@ -21,7 +21,7 @@ from lossylab.models.bls2017 import STRIDE
 SUFFIX = ".lossy"
 VERSION = 1
 _HASH_BYTES = 8
-MAX_PIXELS = 2**26  # 8192x8192: a larger picture would need more than 16 GiB at N = 192
+MAX_PIXELS = 2**26  # 8192x8192: by estimate, more than 16 GiB beyond it at N = 192
 
 
 class BitstreamError(ValueError):
