@@ -32,7 +32,6 @@ from lossylab.eval.metrics import vmaf
 from lossylab.eval.metrics.psnr import psnr_rgb
 
 JPEG_QUALITIES = (3, 5, 8, 12, 20, 30, 45, 60, 75, 90)
-METRICS = ("psnr", "ssim", "ms_ssim", "vif", "vmaf")
 
 FLAGS = new_flags()
 flags.DEFINE_list("models", [], "NAME:EXPORT, one a point.", flag_values=FLAGS)
@@ -90,7 +89,7 @@ def measure(
 
     Returns:
       A row per codec and picture: codec, setting, picture, width, height, bytes, bpp_file,
-      bpp_estimated (NaN for JPEG), and the metrics of `METRICS` and psnr_rgb.
+      bpp_estimated (NaN for JPEG), and the metrics of `vmaf.REPORTED` and psnr_rgb.
     """
 
     def one(job: tuple[str, PictureCodec]) -> dict:
@@ -111,8 +110,7 @@ def measure(
 
 def _row(codec, path, picture, decoded, data, bits, cache_dir) -> dict:
     height, width = picture.shape[:2]
-    large = min(height, width) >= vmaf.MS_SSIM_SMALLEST
-    names = [name for name in METRICS if large or name != "ms_ssim"]
+    names = vmaf.reported_for(height, width)
     scores = vmaf.measure_cached(picture, decoded, names, cache_dir)
     return {
         "codec": codec.name,
@@ -123,7 +121,7 @@ def _row(codec, path, picture, decoded, data, bits, cache_dir) -> dict:
         "bytes": len(data),
         "bpp_file": 8 * len(data) / (height * width),
         "bpp_estimated": bits / (height * width),
-        **{name: scores.get(name, np.nan) for name in METRICS},
+        **{name: scores.get(name, np.nan) for name in vmaf.REPORTED},
         "psnr_rgb": float(psnr_rgb(picture[None], decoded[None])[0]),
     }
 

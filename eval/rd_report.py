@@ -12,9 +12,9 @@ import pandas as pd
 
 from lossylab.data.files import replacing, write_text
 from lossylab.eval.app import WorkError
+from lossylab.eval.metrics.vmaf import REPORTED
 
 _PLOTTED = {"vmaf": "VMAF", "psnr": "PSNR (Eq. 12), dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
-_REPORTED = ("psnr", "ssim", "ms_ssim", "vif", "vmaf")
 
 
 def write(rows: pd.DataFrame, about: dict, folder: str, title: str) -> None:
@@ -52,7 +52,7 @@ def load(folder: str) -> tuple[pd.DataFrame, str]:
     try:
         rows = pd.read_csv(place / "rows.csv", dtype={"setting": str, "picture": str})
         title = json.loads((place / "about.json").read_text())["title"]
-        rows[["codec", "bpp_file", *_REPORTED]]
+        rows[["codec", "bpp_file", *REPORTED]]
     except (OSError, ValueError, KeyError) as error:
         raise WorkError(f"{place} has no usable rows.csv and about.json: {error}") from error
     return rows, title
@@ -129,14 +129,14 @@ def _means(rows: pd.DataFrame) -> str:
             "setting": row.setting,
             "bpp of files": f"{row.bpp_file:.4f}",
             "bpp estimated": f"{row.bpp_estimated:.4f}",
-            **{name: _cell(name, row[name]) for name in _REPORTED},
+            **{name: _cell(name, row[name]) for name in REPORTED},
         }
         for _, row in means.iterrows()
     )
 
 
 def _against(rows: pd.DataFrame, name: str, other: str) -> dict:
-    found = {m: difference_at_equal_rate(rows, name, other, m) for m in _REPORTED}
+    found = {m: difference_at_equal_rate(rows, name, other, m) for m in REPORTED}
     return {
         "other": other,
         "files": str(found["vmaf"][1]),

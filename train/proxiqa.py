@@ -43,7 +43,6 @@ log = logging.getLogger("lossylab")
 METRICS = ("mse", "ssim", "ms_ssim", "vmaf", "vif")
 MODES = ("proxy", "frozen_proxy", "pretrain_proxy", "direct")
 _DIRECT = {"ssim": losses.ssim_loss, "ms_ssim": losses.ms_ssim_loss}
-_VALIDATED = ("psnr", "ssim", "ms_ssim", "vif", "vmaf")
 _LATENT_STREAM, _IDENTICAL_STREAM = 5, 6
 
 FLAGS = new_flags()
@@ -166,7 +165,7 @@ class ProxIQATask(Task):
             report |= self._proxy_update(batch, distorted, step, share, after)
         if self._trains_codec:
             self._codec_adam.apply_gradients(zip(gradients, self.codec.trainable_variables))
-        if not self._trains_codec:
+        else:
             report["loss"] = report["metric_loss"]
         return report
 
@@ -303,15 +302,11 @@ class ProxIQATask(Task):
         for path in self._validation:
             picture = read_picture(path)[None]
             decoded, bits = evaluate(picture)
-            names = [
-                n
-                for n in _VALIDATED
-                if n != "ms_ssim" or min(picture.shape[1:3]) >= vmaf.MS_SSIM_SMALLEST
-            ]
+            names = vmaf.reported_for(*picture.shape[1:3])
             scores = vmaf.measure(picture, tf.saturate_cast(decoded, tf.uint8).numpy(), names)
             row = {name: float(values[0]) for name, values in scores.items()}
             rows.append({"bpp_estimated": float(bits[0]) / picture[0, ..., 0].size, **row})
-        names = ("bpp_estimated", *_VALIDATED)
+        names = ("bpp_estimated", *vmaf.REPORTED)
         values = {name: [row[name] for row in rows if name in row] for name in names}
         return {name: float(np.mean(column)) for name, column in values.items() if column}
 

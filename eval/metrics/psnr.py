@@ -18,7 +18,7 @@ def psnr_rgb(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
       float32 [B]; infinity for equal pictures.
     """
     check_same_shape(reference, distorted)
-    error = tf.math.squared_difference(_float(reference), _float(distorted))
+    error = tf.math.squared_difference(levels(reference), levels(distorted))
     return _decibel(tf.reduce_mean(error, (1, 2, 3)))
 
 
@@ -53,5 +53,6 @@ def _decibel(error: tf.Tensor) -> tf.Tensor:
     return 10.0 * tf.math.log(_LEVELS**2 / error) / tf.math.log(10.0)
 
 
-def _float(picture: tf.Tensor) -> tf.Tensor:
+def levels(picture: tf.Tensor) -> tf.Tensor:
+    """A picture of any number type as float32, the same levels."""
     return tf.cast(picture, tf.float32)

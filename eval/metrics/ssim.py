@@ -6,7 +6,7 @@ picture: see `lossylab.eval.metrics.vmaf`.
 
 import tensorflow as tf
 
-from lossylab.eval.metrics.psnr import check_same_shape
+from lossylab.eval.metrics.psnr import check_same_shape, levels
 
 _LEVELS = 255.0
 MS_SSIM_SMALLEST = 161  # pixels: (11 - 1) * 2^4 + 1, the fifth scale must hold the window
@@ -21,7 +21,7 @@ def ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     """
     check_same_shape(reference, distorted)
     _check(reference, SSIM_SMALLEST, "SSIM with an 11-tap window")
-    return tf.image.ssim(_float(reference), _float(distorted), _LEVELS)
+    return tf.image.ssim(levels(reference), levels(distorted), _LEVELS)
 
 
 def ms_ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
@@ -32,7 +32,7 @@ def ms_ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     """
     check_same_shape(reference, distorted)
     _check(reference, MS_SSIM_SMALLEST, "MS-SSIM with five scales and an 11-tap window")
-    return tf.image.ssim_multiscale(_float(reference), _float(distorted), _LEVELS)
+    return tf.image.ssim_multiscale(levels(reference), levels(distorted), _LEVELS)
 
 
 def _check(picture: tf.Tensor, smallest: int, name: str) -> None:
@@ -41,7 +41,3 @@ def _check(picture: tf.Tensor, smallest: int, name: str) -> None:
         raise ValueError(
             f"{name} needs pictures of at least {smallest}x{smallest} pixels, got {width}x{height}"
         )
-
-
-def _float(picture: tf.Tensor) -> tf.Tensor:
-    return tf.cast(picture, tf.float32)

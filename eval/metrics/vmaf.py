@@ -32,6 +32,7 @@ _FIELDS = {
     "psnr": ("name=psnr", ("psnr_y", "psnr_cb", "psnr_cr")),
 }
 METRICS = tuple(_FIELDS)
+REPORTED = ("psnr", "ssim", "ms_ssim", "vif", "vmaf")  # what validation and tables show
 MS_SSIM_SMALLEST = 176  # pixels; libvmaf refuses less
 SMALLEST = 32  # pixels; for the other metrics
 
@@ -100,6 +101,12 @@ def _value(name: str, frame: dict[str, float]) -> float:
     if name == "psnr":
         return float(np.dot([frame[field] for field in fields], (4, 1, 1)) / 6)
     return frame[fields[0]]
+
+
+def reported_for(height: int, width: int) -> list[str]:
+    """Those of `REPORTED` that a picture of this size is large enough for."""
+    large = min(height, width) >= MS_SSIM_SMALLEST
+    return [name for name in REPORTED if large or name != "ms_ssim"]
 
 
 def read_log(log: bytes, metrics: Sequence[str]) -> list[dict[str, float]]:
