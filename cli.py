@@ -20,7 +20,10 @@ COMMANDS = {
     ),
     ("compress",): ("lossylab.eval.compress", "pictures to compressed files"),
     ("decompress",): ("lossylab.eval.compress", "compressed files to pictures"),
-    ("eval", "rd"): ("lossylab.eval.rd", "rate and quality of exported codecs and JPEG"),
+    ("eval", "rd"): ("lossylab.eval.rd", "rate and quality of codecs: rows, BD-rates, plot"),
+    ("eval", "proxiqa"): ("lossylab.eval.proxiqa", "ProxIQA's tables, figures and claims"),
+    ("eval", "crops"): ("lossylab.eval.crops", "crops of codecs side by side at equal rate"),
+    ("eval", "metrics"): ("lossylab.eval.metric_agreement", "how far metrics' definitions agree"),
     ("doctor",): ("lossylab.eval.doctor", "check this installation"),
     ("benchmark",): ("lossylab.eval.benchmark", "measure speed and memory"),
 }

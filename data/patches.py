@@ -190,43 +190,67 @@ def _crop(picture: tf.Tensor, options: PatchOptions, seed: tf.Tensor) -> tf.Tens
 
 
 class _Pictures:
-    """Decoded pictures by index, the least recently used forgotten beyond the limit."""
+    """Decoded pictures by index, the least recently used forgotten beyond the limit.
+
+    What is kept is shared by all instances: TensorFlow holds on to the functions of a pipeline
+    after its end, and a process that trains one model after the other would keep every picture
+    once for each.
+    """
 
     last_read = float("-inf")  # time of the newest call, of all instances
     reading = 0  # calls in progress, of all instances
     _lock = threading.Lock()
+    _kept: collections.OrderedDict[tuple, np.ndarray] = collections.OrderedDict()
+    _bytes = 0
 
     def __init__(self, paths: list[str], options: PatchOptions):
         self._paths = paths
         self._size = options.size
         self._limit = options.cache_mb * 2**20
-        self._kept: collections.OrderedDict[int, np.ndarray] = collections.OrderedDict()
-        self._bytes = 0
+        with self._lock:
+            self._forget()
 
     def read(self, index: np.int64) -> np.ndarray:
         """The picture, uint8 [H, W, 3]; raises PictureError with the file's name."""
         _Pictures.last_read = time.monotonic()
         if _exiting.is_set():
             raise RuntimeError("the program is ending")
+        path = self._paths[index]
+        key = _identity(path)
         with self._lock:
-            if index in self._kept:
-                self._kept.move_to_end(index)
-                return self._kept[index]
-            _Pictures.reading += 1
-        try:
-            picture = read_picture(self._paths[index])
-            if min(picture.shape[:2]) < self._size:
-                check_sizes([self._paths[index]], self._size)
-        finally:
-            with self._lock:
-                _Pictures.reading -= 1
-        self._keep(index, picture)
+            picture = self._kept.get(key)
+            if picture is not None:
+                self._kept.move_to_end(key)
+            else:
+                _Pictures.reading += 1
+        if picture is None:
+            try:
+                picture = read_picture(path)
+            finally:
+                with self._lock:
+                    _Pictures.reading -= 1
+            self._keep(key, picture)
+        if min(picture.shape[:2]) < self._size:
+            check_sizes([path], self._size)
         return picture
 
-    def _keep(self, index: int, picture: np.ndarray) -> None:
+    def _keep(self, key: tuple, picture: np.ndarray) -> None:
         with self._lock:
-            if index not in self._kept:
-                self._kept[index] = picture
-                self._bytes += picture.nbytes
-            while self._bytes > self._limit:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+            if key not in self._kept:
+                self._kept[key] = picture
+                _Pictures._bytes += picture.nbytes
+            self._forget()
+
+    def _forget(self) -> None:
+        """Drops what is beyond this instance's limit; the caller holds the lock."""
+        while self._kept and _Pictures._bytes > self._limit:
+            _Pictures._bytes -= self._kept.popitem(last=False)[1].nbytes
+
+
+def _identity(path: str) -> tuple:
+    """Path, time and size of a file; only the path if it is gone, which reading will say."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (path,)
+    return path, status.st_mtime_ns, status.st_size

@@ -7,6 +7,7 @@ one process. Exit status: 0 done, 1 failed at work, 2 wrong usage, 128 + n stopp
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Callable
 
@@ -87,6 +88,9 @@ def launch(main: Callable[[list[str]], object]) -> None:
             sys.exit(_report(error, 2))
         except (WorkError, OutputError, FFmpegError, OSError) as error:
             sys.exit(_report(error, 1))
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted\n")
+            sys.exit(128 + signal.SIGINT)
 
     def unparsed(argv: list[str]) -> list[str]:
         flags.FLAGS.mark_as_parsed()

@@ -9,6 +9,7 @@ disturbs both alike. Ratios of one run mean more than times.
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import platform
@@ -31,6 +32,7 @@ from lossylab.data.patches import PatchOptions, check_sizes, patches
 from lossylab.eval.app import launch, new_flags, parse, require
 from lossylab.eval.export import Codec, save_codec
 from lossylab.models.bls2017 import BLS2017
+from lossylab.models.bmshj2018 import BMSHJ2018
 
 SECTIONS = ("step", "oracle", "coding", "pipeline")
 _BATCH, _PATCH = 8, 128
@@ -83,7 +85,7 @@ def _print(row: dict) -> None:
 
 
 def _step(filters: Sequence[int], rounds: int):
-    """The BLS training step against the same step on tfc's own layers."""
+    """The BLS training step against the same on tfc's own layers, and the BMSHJ step."""
     picture = tf.constant(
         np.random.default_rng(0).random((_BATCH, _PATCH, _PATCH, 3)) * 255, tf.float32
     )
@@ -94,16 +96,23 @@ def _step(filters: Sequence[int], rounds: int):
             {"ours": partial(ours, picture), "tfc": partial(theirs, picture)}, rounds
         )
         yield {
+            "codec": BLS2017.model_id,
             "filters": n,
             "steps_per_second": 1 / seconds["ours"],
             "tfc_steps_per_second": 1 / seconds["tfc"],
             "ratio": seconds["tfc"] / seconds["ours"],
         }
+        step = _training_step(BMSHJ2018(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
+        seconds = in_turns({"ours": partial(step, picture)}, rounds)
+        yield {
+            "codec": BMSHJ2018.model_id,
+            "filters": n,
+            "steps_per_second": 1 / seconds["ours"],
+        }
 
 
 def _training_step(codec, adam):
-    side = _PATCH // 16
-    noise_shape = (_BATCH, side, side, codec.num_filters)
+    shapes = [(_BATCH, *shape) for shape in codec.noise_shapes(_PATCH, _PATCH)]
     done = adam.iterations  # made here: a graph must not create it
     adam._create_all_weights(codec.trainable_variables)
 
@@ -111,8 +120,8 @@ def _training_step(codec, adam):
     def step(picture):
         with tf.GradientTape() as tape:
             seed = tf.stack([tf.constant(1, tf.int64), done.read_value()])
-            noise = tf.random.stateless_uniform(noise_shape, seed, -0.5, 0.5)
-            decoded, bits = codec(picture, noise)
+            noise = [tf.random.stateless_uniform(shape, seed, -0.5, 0.5) for shape in shapes]
+            decoded, bits = codec(picture, *noise)
             error = tf.reduce_mean(tf.math.squared_difference(picture, decoded))
             loss = _LAMBDA * error + tf.reduce_mean(bits) / _PATCH**2
         variables = codec.trainable_variables
@@ -155,10 +164,12 @@ class _TfcBLS(tf.Module):
         )
         prior = tfc.NoisyDeepFactorized(batch_shape=(n,), num_filters=(3, 3, 3), init_scale=10)
         self.entropy_model = tfc.ContinuousBatchedEntropyModel(prior, 3, compression=False)
-        self(tf.zeros((1, _PATCH, _PATCH, 3)), None)
+        self(tf.zeros((1, _PATCH, _PATCH, 3)))
 
-    def __call__(self, picture, noise):
-        del noise  # tfc draws its own
+    def noise_shapes(self, height, width):
+        return ()  # tfc draws its own
+
+    def __call__(self, picture):
         latent, bits = self.entropy_model(self.analysis(picture / 255.0), training=True)
         return self.synthesis(latent) * 255.0, bits
 
@@ -226,10 +237,10 @@ def _sample_patches() -> np.ndarray:
 def _coding(filters: Sequence[int], rounds: int):
     """Coding a 768x512 picture inside the process, model loaded."""
     picture = read_picture(find_pictures("sample_train")[-1])[:512, :768]
-    for n in filters:
+    for kind, n in itertools.product((BLS2017, BMSHJ2018), filters):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "export")
-            save_codec(_concentrated(n), path, {})
+            save_codec(_concentrated(kind(n)), path, {})
             codec = Codec(path)
         encoded = codec.compress(picture)
         seconds = in_turns(
@@ -240,6 +251,7 @@ def _coding(filters: Sequence[int], rounds: int):
             rounds,
         )
         yield {
+            "codec": kind.model_id,
             "filters": n,
             "picture": f"{picture.shape[1]}x{picture.shape[0]}",
             "encode_ms": seconds["encode"] * 1e3,
@@ -248,11 +260,12 @@ def _coding(filters: Sequence[int], rounds: int):
         }
 
 
-def _concentrated(n: int) -> BLS2017:
-    """An untrained codec whose density is narrow, so that its rate is a trained codec's."""
-    codec = BLS2017(n)
+def _concentrated(codec):
+    """An untrained codec whose densities fit its latents, so that its rate is a trained one's."""
     for matrix in codec.prior.base._matrices:
         matrix.assign_add(tf.ones_like(matrix))
+    if isinstance(codec, BMSHJ2018):
+        codec.hyper_synthesis.layers[-1].bias.assign_add(tf.fill([codec.num_filters], 0.4))
     return codec
 
 

@@ -17,15 +17,19 @@ from lossylab.data.decode import PictureError
 from lossylab.eval.app import WorkError
 from lossylab.eval.export import Codec, Encoded
 from lossylab.models.bls2017 import STRIDE
+from lossylab.models.coders import INDEX_MISMATCH
 
 SUFFIX = ".lossy"
 VERSION = 1
 _HASH_BYTES = 8
-MAX_PIXELS = 2**26  # 8192x8192: by estimate, more than 16 GiB beyond it at N = 192
 
 
 class BitstreamError(ValueError):
     """A compressed file that cannot be decoded: damaged, or made by something else."""
+
+
+class IndexMismatchError(BitstreamError):
+    """A file whose scale indexes come out differently here than where it was encoded."""
 
 
 def pack(encoded: Encoded, model_id: str, weights: str) -> bytes:
@@ -41,13 +45,14 @@ def pack(encoded: Encoded, model_id: str, weights: str) -> bytes:
     return _packed(model_id, encoded.string, size, short)
 
 
-def unpack(data: bytes, model_id: str, weights: str) -> Encoded:
+def unpack(data: bytes, model_id: str, weights: str, max_pixels: int) -> Encoded:
     """The coded picture in a compressed file.
 
     Args:
       data: the file's bytes.
       model_id: of the codec that is to decode it.
       weights: hexadecimal hash of that codec's weights.
+      max_pixels: of a picture that is plausible.
 
     Raises:
       BitstreamError: if the file is truncated, altered, of another version or model, or
@@ -73,7 +78,7 @@ def unpack(data: bytes, model_id: str, weights: str) -> Encoded:
             f"made by a model with other weights ({short.hex()}, --model has "
             f"{weights[: 2 * _HASH_BYTES]}): decode it with the export that made it"
         )
-    if min(height, width) < 1 or _padded_pixels(height, width) > MAX_PIXELS:
+    if min(height, width) < 1 or _padded_pixels(height, width) > max_pixels:
         raise BitstreamError(f"declares a picture of {width}x{height} pixels")
     return Encoded(bytes(string), height, width)
 
@@ -82,11 +87,13 @@ def compress(codec: Codec, picture) -> tuple[bytes, float]:
     """A picture, uint8 [H, W, 3], as contents of a file, and the estimated bits.
 
     Raises:
-      PictureError: if the picture has more than `MAX_PIXELS`.
+      PictureError: if the picture has more pixels than the codec takes.
     """
     height, width = picture.shape[:2]
-    if _padded_pixels(height, width) > MAX_PIXELS:
-        raise PictureError(f"a picture of {width}x{height} pixels is too large, limit {MAX_PIXELS}")
+    if _padded_pixels(height, width) > codec.max_pixels:
+        raise PictureError(
+            f"a picture of {width}x{height} pixels is too large, limit {codec.max_pixels}"
+        )
     encoded = codec.compress(picture)
     return pack(encoded, codec.model_id, codec.weights), encoded.bits
 
@@ -96,13 +103,19 @@ def decompress(codec: Codec, data: bytes):
 
     Raises:
       BitstreamError: as `unpack`, or if the string does not decode.
+      IndexMismatchError: if this machine derives other scale indexes than the encoder's.
     """
-    encoded = unpack(data, codec.model_id, codec.weights)
+    encoded = unpack(data, codec.model_id, codec.weights, codec.max_pixels)
     try:
         return codec.decompress(encoded)
     except tf.errors.ResourceExhaustedError as error:
         raise WorkError("not enough memory to decode a picture of this size") from error
     except tf.errors.OpError as error:
+        if INDEX_MISMATCH in str(error):
+            raise IndexMismatchError(
+                "the scale indexes are not those of the encoder: the file is damaged, or this "
+                "machine computes the hyper-synthesis differently; the rest would decode to noise"
+            ) from error
         raise BitstreamError("damaged: the range decoder rejects it") from error
 
 

@@ -17,6 +17,7 @@ _PACKAGES = (
     "numpy",
     "pillow",
     "imageio-ffmpeg",
+    "bjontegaard",
 )
 
 
@@ -29,13 +30,19 @@ def environment() -> dict:
         except metadata.PackageNotFoundError:
             versions[package] = None
     return {
-        "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [_program(), *sys.argv[1:]],
         "commit": _commit(),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "packages": versions,
         "ffmpeg": _ffmpeg(),
     }
+
+
+def _program() -> str:
+    """What the user called."""
+    name = pathlib.Path(sys.argv[0]).name
+    return "lossylab" if name == "__main__.py" else name
 
 
 def _ffmpeg() -> str | None:

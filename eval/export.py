@@ -10,6 +10,7 @@ Loading needs TensorFlow and tensorflow-compression, but no lossylab:
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -22,6 +23,7 @@ import tensorflow_compression  # noqa: F401 - registers the range coder's operat
 from lossylab.data.files import OutputError, make_folder
 from lossylab.eval.app import UsageError
 from lossylab.models.bls2017 import BLS2017
+from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.serving import SIGNATURES, ServedCodec
 
 
@@ -61,6 +63,7 @@ class Codec:
         self.model_id: str = info["model"]
         self.weights: str = info["weights"]
         self.options: dict = info["options"]
+        self.max_pixels: int = info.get("max_pixels", BLS2017.max_pixels)
 
     def compress(self, picture: np.ndarray) -> Encoded:
         """Codes a picture, uint8 [H, W, 3]."""
@@ -87,7 +90,7 @@ class Codec:
         return out["picture"].numpy(), float(out["bits"])
 
 
-def save_codec(codec: BLS2017, path: str, options: dict) -> None:
+def save_codec(codec: BLS2017 | BMSHJ2018, path: str, options: dict) -> None:
     """Freezes a codec and writes it as a SavedModel, beside first, then renamed.
 
     Args:
@@ -116,13 +119,34 @@ def save_codec(codec: BLS2017, path: str, options: dict) -> None:
         raise OutputError(f"cannot write the export {target}: {error}") from error
 
 
-def _load(path: str):
+def fingerprint(path: str) -> str:
+    """SHA-256 over an export's stored weights and tables, in hexadecimal.
+
+    Tells exports apart without loading them, which takes a second or two. The graph beside the
+    weights is left out: TensorFlow writes it differently every time.
+
+    Raises:
+      ExportError: if `path` has no SavedModel.
+    """
+    _check(path)
+    digest = hashlib.sha256()
+    for file in sorted((pathlib.Path(path) / "variables").iterdir()):
+        digest.update(file.name.encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _check(path: str) -> None:
     if not os.path.isdir(path):
         raise ExportError(f"--model={path}: no such folder; expected RUN_DIR/export")
     if not tf.saved_model.contains_saved_model(path):
         hint = os.path.join(path, "export")
         cure = f"; did you mean {hint}?" if tf.saved_model.contains_saved_model(hint) else ""
         raise ExportError(f"--model={path}: the folder has no SavedModel{cure}")
+
+
+def _load(path: str):
+    _check(path)
     try:
         model = tf.saved_model.load(path)
     except (OSError, tf.errors.OpError, ValueError, LookupError) as error:

@@ -1,46 +1,71 @@
-"""Rate and quality of exported codecs and JPEG over pictures: rows, table and plot.
+"""Rate and quality of codecs over pictures: rows, tables with BD-rates, and a plot.
 
+  lossylab eval rd --codecs=jpeg,jpeg2000,hevc444,hevc420 --data=kodak --out=results/classical
   lossylab eval rd --models=mse:runs/mse/export,vmaf:runs/vmaf/export --data=kodak --out=results/x
 
 Models of one name are points of one curve. Rates are those of the files that were written and
-decoded again; quality is measured on what the decoder gave.
+decoded again; quality is measured on what the decoder gave. JPEG and HEVC get, per picture,
+the settings whose rates come nearest to eight from 0.05 to 2 bits per pixel. Killed and given
+again, the command computes nothing twice; --csv adds points that were measured elsewhere.
 """
 
 from __future__ import annotations
 
 import collections
-import concurrent.futures
+import contextlib
 import os
 import pathlib
 
-import numpy as np
 import pandas as pd
-import tqdm
 from absl import flags
-from PIL import Image
 
 from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
-from lossylab.data.files import make_folder, replacing, write_bytes
+from lossylab.data.files import make_folder
 from lossylab.data.patches import check_sizes
-from lossylab.eval import rd_report
-from lossylab.eval.app import launch, new_flags, parse, require
-from lossylab.eval.codecs import Jpeg, Learned, PictureCodec
-from lossylab.eval.container import SUFFIX
+from lossylab.eval import external, rd_report
+from lossylab.eval.app import UsageError, WorkError, launch, new_flags, parse, require
+from lossylab.eval.codecs import (
+    CLASSICAL,
+    HIGHEST_BPP,
+    LOWEST_BPP,
+    POINTS,
+    CodecError,
+    PictureCodec,
+    learned,
+)
 from lossylab.eval.environment import environment
 from lossylab.eval.metrics import vmaf
-from lossylab.eval.metrics.psnr import psnr_rgb
-
-JPEG_QUALITIES = (3, 5, 8, 12, 20, 30, 45, 60, 75, 90)
+from lossylab.eval.sweep import Sweep
 
 FLAGS = new_flags()
-flags.DEFINE_list("models", [], "NAME:EXPORT, one a point.", flag_values=FLAGS)
+flags.DEFINE_list("codecs", ["jpeg"], f"From {', '.join(CLASSICAL)}.", flag_values=FLAGS)
+flags.DEFINE_list(
+    "models",
+    [],
+    "NAME:EXPORT, one a point, or a pattern of several: mse:runs/mse_*/export.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_multi_string(
+    "external",
+    [],
+    f"NAME:ENCODER:DECODER[:CONFIG], a codec you have; NAME from {', '.join(external.KNOWN)}.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "csv",
+    [],
+    "Files of points measured elsewhere: columns codec, picture, bpp_file and any of the metrics.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string("anchor", "jpeg", "Codec that BD-rates compare with.", flag_values=FLAGS)
 flags.DEFINE_string("data", "kodak", "Pictures to measure on.", flag_values=FLAGS)
-flags.DEFINE_string("out", None, "Folder for rows, table and plot.", flag_values=FLAGS)
+flags.DEFINE_string("out", None, "Folder for rows, tables and plot.", flag_values=FLAGS)
 flags.DEFINE_string("title", "Rate and quality", "Heading of the report.", flag_values=FLAGS)
-flags.DEFINE_string("cache_dir", None, "Folder that remembers scores.", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "jobs", None, "Pieces of work at a time; all cores if not given.", 1, flag_values=FLAGS
+)
 flags.DEFINE_bool(
-    "remake", False, "Only make table and plot again, from OUT/rows.csv.", flag_values=FLAGS
+    "remake", False, "Only make tables and plot again, from OUT/rows.csv.", flag_values=FLAGS
 )
 flags.DEFINE_bool("keep_files", False, "Write files and decoded pictures.", flag_values=FLAGS)
 
@@ -53,22 +78,61 @@ def main(argv: list[str]) -> None:
     if FLAGS.remake:
         rd_report.remake(FLAGS.out)
         return
-    require(bool(FLAGS.models), "--models is needed: NAME:EXPORT, one a point of a curve")
-    wrong = [m for m in FLAGS.models if ":" not in m]
-    require(not wrong, f"--models takes NAME:EXPORT, got {', '.join(wrong)}")
     paths = find_pictures(FLAGS.data)
     check_sizes(paths, vmaf.SMALLEST, "libvmaf's windows")
     _refuse_twins("pictures", [pathlib.Path(path).stem for path in paths])
-    codecs: list[PictureCodec] = [Jpeg(quality) for quality in JPEG_QUALITIES]
-    for model in FLAGS.models:
-        name, path = model.split(":", 1)
-        require(name != Jpeg.name, f"--models: '{name}' is the name of the baseline")
-        codecs.append(Learned(name, pathlib.Path(path).resolve().parent.name, path))
-    _refuse_twins("models", [f"{codec.name} {codec.setting}" for codec in codecs])
+    codecs = _codecs()
+    elsewhere = _elsewhere({pathlib.Path(path).stem for path in paths}, codecs)
+    known = {codec.name for codec in codecs} | set(elsewhere.codec)
+    require(FLAGS.anchor in known, f"--anchor={FLAGS.anchor} is none of {', '.join(sorted(known))}")
     make_folder(FLAGS.out)
-    files = FLAGS.out if FLAGS.keep_files else None
-    rows = measure(codecs, paths, files, FLAGS.cache_dir)
-    rd_report.write(rows, about(codecs, FLAGS.data), FLAGS.out, FLAGS.title)
+    try:
+        with contextlib.closing(Sweep(FLAGS.out, codecs, FLAGS.keep_files)) as sweep:
+            sweep.run(paths, FLAGS.jobs or os.cpu_count())
+    except CodecError as error:
+        raise WorkError(str(error)) from error
+    rd_report.write(elsewhere, about(codecs), FLAGS.out)
+
+
+def _codecs() -> list[PictureCodec]:
+    """The codecs that the flags name; raises UsageError, or CodecError's message as one."""
+    unknown = [name for name in FLAGS.codecs if name not in CLASSICAL]
+    require(not unknown, f"--codecs knows {', '.join(CLASSICAL)}, not {', '.join(unknown)}")
+    codecs = [CLASSICAL[name]() for name in FLAGS.codecs]
+    try:
+        for text in FLAGS.external:
+            name, *rest = text.split(":")
+            require(
+                name in external.KNOWN and 2 <= len(rest) <= 3,
+                f"--external takes NAME:ENCODER:DECODER[:CONFIG], got '{text}'",
+            )
+            codecs.append(external.External(name, *rest))
+        for codec in codecs:
+            codec.version()
+    except CodecError as error:
+        raise UsageError(str(error)) from error
+    codecs += learned(FLAGS.models)
+    _refuse_twins("codecs", [codec.name for codec in codecs])
+    require(bool(codecs), "nothing to measure: give --codecs, --models or --external")
+    return codecs
+
+
+def _elsewhere(pictures: set[str], codecs: list[PictureCodec]) -> pd.DataFrame:
+    """Points of --csv; raises UsageError if they do not fit."""
+    tables = [rd_report.read_elsewhere(path) for path in FLAGS.csv]
+    table = pd.concat(tables) if tables else rd_report.no_points()
+    strange = sorted(set(table.picture) - pictures)
+    require(not strange, f"--csv has pictures that --data has not: {', '.join(strange[:3])}")
+    names = {codec.name for codec in codecs}
+    twins = sorted(names & set(table.codec))
+    require(not twins, f"--csv: '{', '.join(twins)}' is the name of another codec")
+    twins = sorted(names & set(rd_report.elsewhere(FLAGS.out).codec))
+    require(
+        not twins,
+        f"{FLAGS.out} has points of {', '.join(twins)} that were measured elsewhere: remove "
+        f"{rd_report.ELSEWHERE} there, or choose another --out",
+    )
+    return table
 
 
 def _refuse_twins(what: str, names: list[str]) -> None:
@@ -76,79 +140,35 @@ def _refuse_twins(what: str, names: list[str]) -> None:
     require(not twins, f"several {what} are called {', '.join(twins[:3])}: rows would be mixed up")
 
 
-def measure(
-    codecs: list[PictureCodec], paths: list[str], files: str | None, cache_dir: str | None
-) -> pd.DataFrame:
-    """Codes every picture with every codec, decodes it and measures.
-
-    Args:
-      codecs: what to measure.
-      paths: picture files.
-      files: folder that gets learned codecs' files and decoded pictures, or None.
-      cache_dir: folder that remembers scores by content, or None.
-
-    Returns:
-      A row per codec and picture: codec, setting, picture, width, height, bytes, bpp_file,
-      bpp_estimated (NaN for JPEG), and the metrics of `vmaf.REPORTED` and psnr_rgb.
-    """
-
-    def one(job: tuple[str, PictureCodec]) -> dict:
-        path, codec = job
-        picture = read_picture(path)
-        data, bits = codec.encode(picture)
-        decoded = codec.decode(data)
-        if files and isinstance(codec, Learned):
-            _keep(files, codec, path, data, decoded)
-        return _row(codec, path, picture, decoded, data, bits, cache_dir)
-
-    jobs = [(path, codec) for path in paths for codec in codecs]
-    # Threads do: the work is in ffmpeg, TensorFlow and Pillow, which let go of Python's lock.
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-        results = threads.map(one, jobs)
-        return pd.DataFrame(tqdm.tqdm(results, total=len(jobs), unit="file", desc="measuring"))
-
-
-def _row(codec, path, picture, decoded, data, bits, cache_dir) -> dict:
-    height, width = picture.shape[:2]
-    names = vmaf.reported_for(height, width)
-    scores = vmaf.measure_cached(picture, decoded, names, cache_dir)
-    return {
-        "codec": codec.name,
-        "setting": codec.setting,
-        "picture": pathlib.Path(path).stem,
-        "width": width,
-        "height": height,
-        "bytes": len(data),
-        "bpp_file": 8 * len(data) / (height * width),
-        "bpp_estimated": bits / (height * width),
-        **{name: scores.get(name, np.nan) for name in vmaf.REPORTED},
-        "psnr_rgb": float(psnr_rgb(picture[None], decoded[None])[0]),
-    }
-
-
-def about(codecs: list[PictureCodec], data: str) -> dict:
+def about(codecs: list[PictureCodec]) -> dict:
     """What a reader needs to know of rows: protocol, software, command, commit, data."""
+    made_by = environment()
     return {
-        "data": data,
+        "title": FLAGS.title,
+        "anchor": FLAGS.anchor,
+        "data": FLAGS.data,
         "protocol": {
             "rate": "bytes of the whole file * 8 / pixels",
+            "settings": f"searched per picture for {POINTS} rates spaced logarithmically from "
+            f"{LOWEST_BPP} to {HIGHEST_BPP} bits per pixel, or the codec's own range",
             "psnr": "(4 Y + Cb + Cr) / 6, ProxIQA Eq. 12, dB; planes capped at 60 by libvmaf",
             "psnr_rgb": "RGB, dB",
-            "psnr, ssim, ms_ssim, vif, vmaf": vmaf.PROTOCOL,
+            "psnr, ssim, ms_ssim, vif, vif_scale0, vmaf": vmaf.PROTOCOL,
             "mean": "arithmetic, over pictures",
+            "times": f"milliseconds with {FLAGS.jobs or os.cpu_count()} pieces of work at a time",
         },
-        "codecs": {f"{c.name} {c.setting}": c.version() for c in codecs},
-        **environment(),
+        "codecs": {
+            codec.name: {
+                "version": codec.version(),
+                "settings": f"{codec.settings[0]} to {codec.settings[-1]}",
+                "options": codec.options(codec.settings[0]),
+                "command": made_by["command"],
+                "commit": made_by["commit"],
+            }
+            for codec in codecs
+        },
+        **made_by,
     }
-
-
-def _keep(folder: str, codec: PictureCodec, path: str, data: bytes, decoded: np.ndarray) -> None:
-    place = (
-        pathlib.Path(folder) / "files" / f"{codec.name}_{codec.setting}" / pathlib.Path(path).stem
-    )
-    write_bytes(place.with_name(place.name + SUFFIX), data)
-    with replacing(place.with_name(place.name + ".png")) as temporary:
-        Image.fromarray(decoded).save(temporary)
 
 
 if __name__ == "__main__":

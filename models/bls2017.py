@@ -10,31 +10,17 @@ that ProxIQA names in Table III; the density is tfc's factorised prior.
 import tensorflow as tf
 
 from lossylab.models import factorized
-from lossylab.models.conv import SignalConv
+from lossylab.models.conv import Chain, SignalConv
 from lossylab.models.gdn import GDN
 
 STRIDE = 16  # pixels of the picture per latent sample, each way
-
-
-class Chain(tf.Module):
-    """Layers applied one after the other."""
-
-    def __init__(self, layers, name: str):
-        """Keeps `layers`, callables from tensor to tensor."""
-        super().__init__(name=name)
-        self.layers = layers
-
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """Applies the layers to x."""
-        for layer in self.layers:
-            x = layer(x)
-        return x
 
 
 class BLS2017(tf.Module):
     """Analysis, synthesis and prior of the BLS codec."""
 
     model_id = "bls2017"
+    max_pixels = 2**26  # 8192x8192: by estimate, more than 16 GiB beyond it at N = 192
 
     def __init__(self, num_filters: int = 192, name: str = "bls2017"):
         """Creates the codec.
@@ -73,6 +59,10 @@ class BLS2017(tf.Module):
         )
         self.prior = factorized.make_prior(n)
 
+    def noise_shapes(self, height: int, width: int) -> tuple[tuple[int, int, int]]:
+        """Shape of one sample's noise for `__call__`, for pictures of this size."""
+        return ((-(-height // STRIDE), -(-width // STRIDE), self.num_filters),)
+
     def analyse(self, picture: tf.Tensor) -> tf.Tensor:
         """Latent [B, ceil(H/16), ceil(W/16), N] of a picture [B, H, W, 3] in levels 0..255."""
         return self.analysis_transform(picture / 255.0)
@@ -93,3 +83,13 @@ class BLS2017(tf.Module):
         """
         latent = self.analyse(picture) + noise
         return self.synthesise(latent), factorized.bits(self.prior, latent)
+
+    def quantised(self, picture: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Latent as in a file, and the rate in bits [B].
+
+        Args:
+          picture: float32 [B, H, W, 3], levels.
+          offset: of the prior, see `factorized.quantization_offset`.
+        """
+        latent = tf.round(self.analyse(picture) - offset) + offset
+        return latent, factorized.bits(self.prior, latent)

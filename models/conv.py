@@ -76,8 +76,43 @@ def _transposed_conv(x, kernel, stride, before, after):
     return y[:, before : before + height, before : before + width]
 
 
+class Chain(tf.Module):
+    """Layers applied one after the other."""
+
+    def __init__(self, layers, name: str):
+        """Keeps `layers`, callables from tensor to tensor."""
+        super().__init__(name=name)
+        self.layers = layers
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Applies the layers to x."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class PlainKernel(tf.Module):
+    """A convolution kernel stored as it is; call it for the taps."""
+
+    def __init__(self, initial_value: tf.Tensor, name: str = "kernel"):
+        """Stores `initial_value` [height, width, a, b]."""
+        super().__init__(name=name)
+        self.taps = tf.Variable(initial_value, name="taps")
+
+    def __call__(self) -> tf.Tensor:
+        """The kernel, float32 [height, width, a, b]."""
+        return self.taps.read_value()
+
+
 class SignalConv(tf.Module):
-    """A strided convolution with an RDFT kernel and an optional bias."""
+    """A strided convolution with an optional bias; its kernel is RDFT coefficients or plain.
+
+    Attributes:
+      stride: sampling factor.
+      up: whether it up-samples.
+      kernel: call it for the taps.
+      bias: variable, or None.
+    """
 
     def __init__(
         self,
@@ -87,6 +122,7 @@ class SignalConv(tf.Module):
         stride: int,
         up: bool = False,
         bias: bool = True,
+        rdft: bool = True,
         name: str = "conv",
     ):
         """Creates the layer.
@@ -98,18 +134,19 @@ class SignalConv(tf.Module):
           stride: sampling factor.
           up: whether to up-sample by `stride` instead of down-sampling.
           bias: whether to add a bias, initially 0.
+          rdft: whether the kernel is stored as RDFT coefficients.
           name: name of the layer.
         """
         super().__init__(name=name)
-        self._stride = stride
+        self.stride, self.up = stride, up
         self._resample = upsample if up else downsample
         kernel = _variance_scaled((taps, taps, inputs, outputs))
         if up:
             kernel = tf.transpose(kernel, (0, 1, 3, 2))
-        self.kernel = RDFTKernel(kernel)
+        self.kernel = RDFTKernel(kernel) if rdft else PlainKernel(kernel)
         self.bias = tf.Variable(tf.zeros([outputs]), name="bias") if bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """Filters x, float32 [B, H, W, inputs]."""
-        y = self._resample(x, self.kernel(), self._stride)
+        y = self._resample(x, self.kernel(), self.stride)
         return y if self.bias is None else tf.nn.bias_add(y, self.bias)

@@ -17,11 +17,11 @@ import hashlib
 import json
 
 import tensorflow as tf
-import tensorflow_compression as tfc
 
-from lossylab.models import factorized
 from lossylab.models.bls2017 import BLS2017, STRIDE
-from lossylab.models.conv import SignalConv
+from lossylab.models.bmshj2018 import BMSHJ2018
+from lossylab.models.coders import FactorizedCoder, HyperpriorCoder
+from lossylab.models.conv import Chain, SignalConv
 from lossylab.models.gdn import GDN
 
 SIGNATURES = ("compress", "decompress", "describe", "reconstruct")
@@ -44,7 +44,7 @@ class _Fixed(tf.Module):
 class ServedCodec(tf.Module):
     """Compression and decompression of single pictures of any size."""
 
-    def __init__(self, codec: BLS2017, options: dict):
+    def __init__(self, codec: BLS2017 | BMSHJ2018, options: dict):
         """Copies a trained codec; building the tables takes seconds.
 
         Args:
@@ -53,12 +53,15 @@ class ServedCodec(tf.Module):
         """
         super().__init__(name="served")
         self._codec = _frozen(codec)
-        self._coder = tfc.ContinuousBatchedEntropyModel(
-            self._codec.prior, coding_rank=3, compression=True
-        )
+        if isinstance(codec, BMSHJ2018):
+            self._coder = HyperpriorCoder(self._codec)
+            self._codec.hyper_synthesis = None  # the coder has an exact one; do not store both
+        else:
+            self._coder = FactorizedCoder(self._codec.prior)
         info = {
             "model": codec.model_id,
             "weights": weights_hash(self),
+            "max_pixels": codec.max_pixels,
             "num_filters": codec.num_filters,
             "options": options,
         }
@@ -67,23 +70,22 @@ class ServedCodec(tf.Module):
     @tf.function(input_signature=[_PICTURE])
     def compress(self, picture):
         """Picture to bit string, and the string's estimated length in bits."""
-        latent = self._latent(picture)
-        string = self._coder.compress(latent)[0]
-        return {"string": string, "bits": self._bits(latent)}
+        string, bits = self._coder.encode(self._latent(picture))
+        return {"string": string, "bits": bits}
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.string, name="string"), _SIDE, _SIDE])
     def decompress(self, string, height, width):
         """Bit string and true size to picture."""
-        sides = ((height + STRIDE - 1) // STRIDE, (width + STRIDE - 1) // STRIDE)
-        latent = self._coder.decompress(string[None], sides)
+        sides = [(side + STRIDE - 1) // STRIDE for side in (height, width)]
+        latent = self._coder.decode(string, *sides)
         return {"picture": self._picture(latent, height, width)}
 
     @tf.function(input_signature=[_PICTURE])
     def reconstruct(self, picture):
         """What decompressing the compressed picture gives, without the range coder."""
-        latent = self._coder.quantize(self._latent(picture))
+        latent, bits = self._coder.quantize(self._latent(picture))
         height, width = tf.unstack(tf.shape(picture)[:2])
-        return {"picture": self._picture(latent, height, width), "bits": self._bits(latent)}
+        return {"picture": self._picture(latent, height, width), "bits": bits}
 
     @tf.function(input_signature=[])
     def describe(self):
@@ -96,9 +98,6 @@ class ServedCodec(tf.Module):
 
     def _latent(self, picture):
         return self._codec.analyse(tf.cast(picture[None], tf.float32))
-
-    def _bits(self, latent):
-        return factorized.bits(self._codec.prior, self._coder.quantize(latent))[0]
 
     def _picture(self, latent, height, width):
         picture = self._codec.synthesise(latent)[0, :height, :width]
@@ -115,18 +114,23 @@ def weights_hash(module: tf.Module) -> str:
     return digest.hexdigest()
 
 
-def _frozen(codec: BLS2017) -> BLS2017:
+def _frozen(codec: BLS2017 | BMSHJ2018) -> BLS2017 | BMSHJ2018:
     """A copy whose kernels and GDN parameters are stored as they are used."""
-    twin = BLS2017(codec.num_filters)
+    twin = type(codec)(codec.num_filters)
     for mine, theirs in zip(twin.prior.trainable_variables, codec.prior.trainable_variables):
         mine.assign(theirs)
-    for part in ("analysis_transform", "synthesis_transform"):
-        for mine, theirs in zip(getattr(twin, part).layers, getattr(codec, part).layers):
-            if isinstance(theirs, GDN):
-                mine.beta = _Fixed(theirs.beta(), "beta")
-                mine.gamma = _Fixed(theirs.gamma(), "gamma")
-            elif isinstance(theirs, SignalConv):
-                mine.kernel = _Fixed(theirs.kernel(), "kernel")
-                if theirs.bias is not None:
-                    mine.bias.assign(theirs.bias)
+    for part, chain in vars(codec).items():
+        if isinstance(chain, Chain):
+            for mine, theirs in zip(getattr(twin, part).layers, chain.layers):
+                _freeze(mine, theirs)
     return twin
+
+
+def _freeze(mine, theirs) -> None:
+    if isinstance(theirs, GDN):
+        mine.beta = _Fixed(theirs.beta(), "beta")
+        mine.gamma = _Fixed(theirs.gamma(), "gamma")
+    elif isinstance(theirs, SignalConv):
+        mine.kernel = _Fixed(theirs.kernel(), "kernel")
+        if theirs.bias is not None:
+            mine.bias.assign(theirs.bias)

@@ -10,10 +10,14 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from lossylab.models.bls2017 import BLS2017
+from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.proxiqa import ProxIQA
 
 # Public modules of lossylab.models that are parts of models or wrap them, tested by themselves.
-PARTS = {"Chain", "GDN", "RDFTKernel", "ServedCodec", "SignalConv"}
+PARTS = {
+    *("Chain", "ExactHyperSynthesis", "FactorizedCoder", "GDN", "HyperpriorCoder"),
+    *("PlainKernel", "RDFTKernel", "ServedCodec", "SignalConv"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +53,17 @@ _BLS_192 = (
     + 192 * (3 + 9 + 9 + 3 + 3 * 3 + 1 + 3 * 3)  # density
 )  # fmt: skip
 
+# BMSHJ: as many filters everywhere; the hyper-synthesis has plain kernels.
+_BMSHJ_192 = (
+    2 * 30 * 3 * 192  # first and last convolution
+    + 6 * 30 * 192**2  # the other six of the transforms
+    + (12 + 2 * 30) * 192**2  # hyper-analysis
+    + (2 * 25 + 9) * 192**2  # hyper-synthesis
+    + (4 + 3 + 2 + 3) * 192 + 3  # biases
+    + 6 * (192 + 192**2)  # GDN and IGDN
+    + 192 * (3 + 9 + 9 + 3 + 3 * 3 + 1 + 3 * 3)  # density
+)  # fmt: skip
+
 GOLDENS = {
     BLS2017: Golden(
         build=lambda: BLS2017(8),
@@ -56,6 +71,13 @@ GOLDENS = {
         sizes=((1, 1), (7, 13), (63, 65), (32, 48)),
         parameters=_BLS_192,
         default=BLS2017,
+    ),
+    BMSHJ2018: Golden(
+        build=lambda: BMSHJ2018(8),
+        call=_code,
+        sizes=((1, 1), (7, 13), (63, 65), (32, 48)),
+        parameters=_BMSHJ_192,
+        default=BMSHJ2018,
     ),
     ProxIQA: Golden(
         build=lambda: ProxIQA(32),

@@ -90,7 +90,8 @@ def test_gradients_reach_every_parameter(kind, random):
     picture = _picture((32, 32), random)
     with tf.GradientTape() as tape:
         if hasattr(model, "prior"):
-            reconstruction, bits = model(picture, tf.zeros((2, 2, 2, 8)) + 0.25)
+            noise = [tf.fill((2, *shape), 0.25) for shape in model.noise_shapes(32, 32)]
+            reconstruction, bits = model(picture, *noise)
             loss = tf.reduce_sum(reconstruction) + tf.reduce_sum(bits)
         else:
             loss = tf.reduce_sum(GOLDENS[kind].call(model, picture))

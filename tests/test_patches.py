@@ -174,6 +174,7 @@ def test_slow_files_do_not_change_the_order(flat, monkeypatch):
 
 def _count_reads(monkeypatch, paths, cache_mb, count):
     reads, read = collections.Counter(), module.read_picture
+    _take(paths, PatchOptions(size=16, cache_mb=0), 1, 3, 1)  # forgets what earlier tests read
 
     def counting(path):
         reads[path] += 1
@@ -192,6 +193,25 @@ def test_cache_spares_reading_again(flat, monkeypatch):
 
 def test_pictures_beyond_the_cache_are_read_again(flat, monkeypatch):
     assert sum(_count_reads(monkeypatch, flat, 0, 70).values()) >= 70
+
+
+def test_a_second_pipeline_keeps_no_second_copy(flat, monkeypatch):
+    _count_reads(monkeypatch, flat, 1, 70)
+    before = module._Pictures._bytes
+    reads, read = [], module.read_picture
+    monkeypatch.setattr(module, "read_picture", lambda path: reads.append(path) or read(path))
+    _take(flat, PatchOptions(size=16, cache_mb=1), 1, 4, 70)
+    assert not reads
+    assert (
+        module._Pictures._bytes == before == sum(p.nbytes for p in module._Pictures._kept.values())
+    )
+
+
+def test_a_file_that_changed_is_read_again(tmp_path):
+    path = _save(tmp_path / "a.png", np.full((32, 32, 3), 10))
+    assert _take([path], PLAIN, 1, 3, 1).max() == 10
+    _save(tmp_path / "a.png", np.full((33, 32, 3), 20))
+    assert _take([path], PLAIN, 1, 3, 1).min() == 20
 
 
 def test_cache_forgets_the_least_recently_used_picture(tmp_path, monkeypatch):

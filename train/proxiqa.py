@@ -31,6 +31,7 @@ from lossylab.eval.metrics import vmaf
 from lossylab.losses import proxiqa as losses
 from lossylab.models import factorized
 from lossylab.models.bls2017 import BLS2017, STRIDE
+from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import flags as shared
 from lossylab.train import warm_start
@@ -40,10 +41,11 @@ from lossylab.train.run_dir import RunDir
 
 log = logging.getLogger("lossylab")
 
+CODECS = {codec.model_id: codec for codec in (BLS2017, BMSHJ2018)}
 METRICS = ("mse", "ssim", "ms_ssim", "vmaf", "vif")
 MODES = ("proxy", "frozen_proxy", "pretrain_proxy", "direct")
 _DIRECT = {"ssim": losses.ssim_loss, "ms_ssim": losses.ms_ssim_loss}
-_LATENT_STREAM, _IDENTICAL_STREAM = 5, 6
+_LATENT_STREAMS, _IDENTICAL_STREAM = (5, 7), 6
 
 FLAGS = new_flags()
 shared.define_loop(FLAGS, steps=2_100_000, batch=8, patch=128)
@@ -58,6 +60,7 @@ flags.DEFINE_enum(
     "--alpha=1 Eq. 14).",
     flag_values=FLAGS,
 )
+flags.DEFINE_enum("codec", "bls2017", list(CODECS), "Codec to train.", flag_values=FLAGS)
 flags.DEFINE_integer("num_filters", 192, "Filters of every layer.", 1, 1024, flag_values=FLAGS)
 flags.DEFINE_float(
     "lmbda",
@@ -121,7 +124,7 @@ class ProxIQATask(Task):
           validation: pictures to validate on.
         """
         self._options, self._paths, self._validation = options, paths, validation
-        self.codec = BLS2017(options.num_filters)
+        self.codec = CODECS[options.codec](options.num_filters)
         self.uses_proxy = options.metric != "mse" and options.optimize != "direct"
         self._trains_codec = options.optimize != "pretrain_proxy"
         self._trains_proxy = self.uses_proxy and options.optimize != "frozen_proxy"
@@ -175,7 +178,7 @@ class ProxIQATask(Task):
         variables = self.codec.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            reconstruction, bits = self.codec(picture, self._noise(picture, step))
+            reconstruction, bits = self.codec(picture, *self._noise(picture, step))
             clipped = tf.clip_by_value(reconstruction, 0.0, 255.0)
             rate = losses.rate_loss(bits, options.patch**2)
             pixel = losses.pixel_loss(picture, reconstruction, options.pixel_norm)
@@ -230,11 +233,15 @@ class ProxIQATask(Task):
         }
 
     def _noise(self, picture, step):
-        """Uniform noise for the latent, the same for a sample on whichever device it is."""
-        side = -(-self._options.patch // STRIDE)
-        shape = (self._options.batch, side, side, self._options.num_filters)
-        noise = tf.random.stateless_uniform(shape, self._seed(step, _LATENT_STREAM), -0.5, 0.5)
-        return self._local(noise, picture)
+        """Uniform noise for the latents, the same for a sample on whichever device it is."""
+        patch, batch = self._options.patch, self._options.batch
+        return [
+            self._local(
+                tf.random.stateless_uniform((batch, *shape), self._seed(step, stream), -0.5, 0.5),
+                picture,
+            )
+            for shape, stream in zip(self.codec.noise_shapes(patch, patch), _LATENT_STREAMS)
+        ]
 
     def _mix_identical(self, picture, distorted, step):
         """With probability 1/2 replaces one pair of the global batch by (x, x)."""
@@ -253,7 +260,7 @@ class ProxIQATask(Task):
         return self._local(tf.range(batch), picture) == chosen, tf.cast(others, tf.float32)
 
     def _coded(self, picture, step):
-        reconstruction, _ = self.codec(picture, self._noise(picture, step))
+        reconstruction, _ = self.codec(picture, *self._noise(picture, step))
         return tf.clip_by_value(reconstruction, 0.0, 255.0)
 
     def _synthetic(self, picture, step):
@@ -317,12 +324,10 @@ class ProxIQATask(Task):
         @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8)])
         def evaluate(picture):
             levels = tf.cast(picture, tf.float32)
-            latent = tf.round(self.codec.analyse(levels) - offset) + offset
-            decoded = self.codec.synthesise(latent)[
-                :, : tf.shape(picture)[1], : tf.shape(picture)[2]
-            ]
-            decoded = tf.round(tf.clip_by_value(decoded, 0.0, 255.0))
-            return decoded, factorized.bits(self.codec.prior, latent)
+            latent, bits = self.codec.quantised(levels, offset)
+            decoded = self.codec.synthesise(latent)
+            decoded = decoded[:, : tf.shape(picture)[1], : tf.shape(picture)[2]]
+            return tf.round(tf.clip_by_value(decoded, 0.0, 255.0)), bits
 
         return evaluate
 

@@ -8,15 +8,11 @@ its scores equal those of single calls.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from lossylab.data.files import write_text
 from lossylab.eval.metrics import ffmpeg
 
 MODEL = "vmaf_v0.6.1"
@@ -64,36 +60,6 @@ def measure(
     if len(scores) != count:
         raise ffmpeg.FFmpegError(f"libvmaf scored {len(scores)} pictures of {count}")
     return columns(scores)
-
-
-def measure_cached(
-    reference: np.ndarray, distorted: np.ndarray, metrics: Sequence[str], folder: str | None
-) -> dict[str, float]:
-    """Scores one pair [H, W, 3], remembering scores by content in `folder` (None: nowhere).
-
-    The key covers both pictures, the metrics, the protocol and ffmpeg's version.
-    """
-    names = sorted(metrics)
-    place = None if folder is None else pathlib.Path(folder) / _key(reference, distorted, names)
-    if place is not None and place.exists():
-        # A damaged entry is measured again.
-        with contextlib.suppress(ValueError, TypeError, KeyError):
-            kept = json.loads(place.read_text())
-            return {name: float(kept[name]) for name in names}
-    scores = measure(reference[None], distorted[None], names)
-    scores = {name: float(values[0]) for name, values in scores.items()}
-    if place is not None:
-        write_text(place, json.dumps(scores))
-    return scores
-
-
-def _key(reference: np.ndarray, distorted: np.ndarray, names: list[str]) -> str:
-    program = ffmpeg.executable()
-    digest = hashlib.sha256(repr((reference.shape, names, PROTOCOL)).encode())
-    digest.update(ffmpeg.version(program).encode())
-    for picture in (reference, distorted):
-        digest.update(np.ascontiguousarray(picture).tobytes())
-    return f"{digest.hexdigest()}.json"
 
 
 def _value(name: str, frame: dict[str, float]) -> float:

@@ -1,0 +1,161 @@
+"""Bjontegaard-delta rate: how much rate a codec needs more than another at equal quality.
+
+G. Bjontegaard: "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001,
+as ProxIQA uses it (Sec. IV-A): per picture, then mean and standard deviation. Computed by
+the package bjontegaard; curves that cannot be compared say why instead of a number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+METHODS = ("cubic", "pchip")
+_FEWEST = 4  # points of a curve: a cubic has four coefficients
+
+
+@dataclasses.dataclass(frozen=True)
+class BDRate:
+    """A comparison of two curves.
+
+    Attributes:
+      percent: rate that the test needs more than the anchor; negative saves; NaN if unknown.
+      overlap: share of the qualities of both curves together that both reach, 0..1.
+      reason: why there is no number, else empty.
+    """
+
+    percent: float
+    overlap: float = 0.0
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """BD-rates over pictures.
+
+    Attributes:
+      mean: percent, over the pictures that could be compared; NaN if there is none.
+      std: likewise, with n - 1; NaN below two.
+      compared: how many these are.
+      pictures: how many there are.
+      overlap: mean share of qualities that the integral covers.
+      reasons: why pictures are missing, by picture.
+    """
+
+    mean: float
+    std: float
+    compared: int
+    pictures: int
+    overlap: float
+    reasons: dict[str, str]
+
+
+def bd_rate(
+    anchor: tuple[Sequence[float], Sequence[float]],
+    test: tuple[Sequence[float], Sequence[float]],
+    method: str = "cubic",
+) -> BDRate:
+    """Compares two curves.
+
+    Args:
+      anchor: rates (any unit, above 0) and qualities, in any order.
+      test: likewise.
+      method: 'cubic', one polynomial a curve, or 'pchip', piecewise and monotone.
+
+    Raises:
+      ValueError: for another method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got '{method}'")
+    curves = []
+    for name, (rates, qualities) in (("anchor", anchor), ("test", test)):
+        rates, qualities = np.asarray(rates, float), np.asarray(qualities, float)
+        reason = _unusable(rates, qualities, method)
+        if reason:
+            return BDRate(np.nan, reason=f"the {name} {reason}")
+        order = np.argsort(qualities)
+        curves.append((rates[order], qualities[order]))
+    (rate_a, quality_a), (rate_t, quality_t) = curves
+    low, high = max(quality_a[0], quality_t[0]), min(quality_a[-1], quality_t[-1])
+    if low >= high:
+        return BDRate(np.nan, reason="the curves reach no common quality")
+    overlap = (high - low) / (max(quality_a[-1], quality_t[-1]) - min(quality_a[0], quality_t[0]))
+    from bjontegaard import bd_rate as package  # its import takes a second
+
+    with warnings.catch_warnings():
+        # numpy says so where eight saturating qualities hardly determine a cubic.
+        warnings.filterwarnings("ignore", "Polyfit may be poorly conditioned")
+        with contextlib.suppress(OverflowError), np.errstate(over="ignore", invalid="ignore"):
+            percent = package(
+                *(rate_a, quality_a, rate_t, quality_t),
+                method=method,
+                require_matching_points=False,
+                min_overlap=0,
+            )
+            if np.isfinite(percent):
+                return BDRate(float(percent), float(overlap))
+    return BDRate(np.nan, reason=f"{method} swings without bounds between these qualities")
+
+
+def over_pictures(
+    rows: pd.DataFrame, anchor: str, test: str, metric: str, method: str = "cubic"
+) -> Summary:
+    """BD-rates of one codec's rows against another's, picture by picture.
+
+    Args:
+      rows: with columns codec, picture, bpp_file and the metric.
+      anchor: name of the codec compared with.
+      test: name of the codec in question.
+      metric: column to compare at equal values of.
+      method: see `bd_rate`.
+    """
+    values = per_picture(rows, anchor, test, metric, method)
+    known = [value for value in values.values() if not value.reason]
+    percents = [value.percent for value in known]
+    return Summary(
+        mean=float(np.mean(percents)) if known else np.nan,
+        std=float(np.std(percents, ddof=1)) if len(known) > 1 else np.nan,
+        compared=len(known),
+        pictures=len(values),
+        overlap=float(np.mean([value.overlap for value in known])) if known else 0.0,
+        reasons={picture: v.reason for picture, v in values.items() if v.reason},
+    )
+
+
+def per_picture(
+    rows: pd.DataFrame, anchor: str, test: str, metric: str, method: str = "cubic"
+) -> dict[str, BDRate]:
+    """BD-rate of each picture that either codec has rows of; see `over_pictures`."""
+    curves = {
+        name: dict(iter(rows[rows.codec == name].groupby("picture"))) for name in (anchor, test)
+    }
+    values = {}
+    for picture in sorted(curves[anchor].keys() | curves[test].keys()):
+        missing = [name for name in (anchor, test) if picture not in curves[name]]
+        if missing:
+            values[picture] = BDRate(np.nan, reason=f"no rows of {' and '.join(missing)}")
+            continue
+        pair = [(c.bpp_file, c[metric]) for c in (curves[n][picture] for n in (anchor, test))]
+        values[picture] = bd_rate(*pair, method)
+    return values
+
+
+def _unusable(rates: np.ndarray, qualities: np.ndarray, method: str) -> str:
+    """Why a curve cannot be compared, or nothing."""
+    if len(rates) < _FEWEST:
+        return f"has {len(rates)} points, {_FEWEST} are needed"
+    if not (np.isfinite(rates).all() and np.isfinite(qualities).all()):
+        return "has values that are not finite"
+    if (rates <= 0).any():
+        return "has rates that are not positive"
+    different = len(np.unique(qualities))
+    if method == "pchip" and different < len(qualities):
+        return "has the same quality at several rates"
+    if different < _FEWEST:
+        return f"has {different} different qualities, {_FEWEST} are needed"
+    return ""

@@ -1,0 +1,107 @@
+"""How far metrics that TensorFlow and libvmaf both compute agree, on JPEG pictures.
+
+  lossylab eval metrics --data=kodak --out=results/metrics
+
+The two differ by definition: planes and their rounding, windows, down-sampling. The table says
+by how much, so that nobody compares numbers of one kind with numbers of the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from lossylab.data.collections import find_pictures
+from lossylab.data.colour import luma
+from lossylab.data.decode import read_picture
+from lossylab.data.files import make_folder, write_text
+from lossylab.data.patches import check_sizes
+from lossylab.eval.app import launch, new_flags, parse, require
+from lossylab.eval.codecs import Jpeg
+from lossylab.eval.metrics import vmaf
+from lossylab.eval.metrics.psnr import psnr_rgb, psnr_ycbcr
+from lossylab.eval.metrics.ssim import ms_ssim, ssim
+from lossylab.eval.tables import csv_table, markdown_table, number
+
+_QUALITIES = ("10", "30", "60", "90")
+
+# Ours (a function of two float32 batches) -> libvmaf's name, and why they may differ.
+_PAIRS = {
+    "psnr_ycbcr": (psnr_ycbcr, "psnr", "the same definition; rounding of planes in ffmpeg"),
+    "psnr_rgb": (psnr_rgb, "psnr", "RGB against weighted Y, Cb, Cr in limited range"),
+    "SSIM of luma": (
+        lambda a, b: ssim(*map(_gray, (a, b))),
+        "ssim",
+        "libvmaf averages 2x2 pixels first at this size",
+    ),
+    "SSIM of RGB": (ssim, "ssim", "and three channels against luma"),
+    "MS-SSIM of luma": (
+        lambda a, b: ms_ssim(*map(_gray, (a, b))),
+        "ms_ssim",
+        "low-pass filter between scales, borders",
+    ),
+    "MS-SSIM of RGB": (ms_ssim, "ms_ssim", "and three channels against luma"),
+}
+
+FLAGS = new_flags()
+flags.DEFINE_string("data", "kodak", "Pictures.", flag_values=FLAGS)
+flags.DEFINE_string("out", None, "Folder for agreement.md and .csv.", flag_values=FLAGS)
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; argv[0] is the program's name."""
+    extra = parse(FLAGS, argv, __doc__)
+    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    require(bool(FLAGS.out), "--out is needed: the folder to write")
+    paths = find_pictures(FLAGS.data)
+    check_sizes(paths, vmaf.MS_SSIM_SMALLEST, "libvmaf's MS-SSIM")
+    out = make_folder(FLAGS.out)
+    scores = [_scores(path, quality) for path in paths for quality in _QUALITIES]
+    lines = [_line(name, scores) for name in _PAIRS]
+    text = [
+        "# Metrics of TensorFlow against libvmaf's",
+        "",
+        f"{FLAGS.data}: {len(paths)} pictures, each as JPEG of quality {', '.join(_QUALITIES)}. "
+        f"libvmaf: {vmaf.PROTOCOL}.",
+        "",
+        markdown_table(lines),
+        "",
+    ]
+    write_text(out / "agreement.md", "\n".join(text))
+    write_text(out / "agreement.csv", csv_table(lines))
+
+
+def _gray(picture: tf.Tensor) -> tf.Tensor:
+    """8-bit luma as ffmpeg makes it."""
+    return tf.round(luma(picture))
+
+
+def _scores(path: str, quality: str) -> dict[str, tuple[float, float]]:
+    """(ours, libvmaf's) of each pair for one picture."""
+    picture = read_picture(path)
+    codec = Jpeg()
+    decoded = codec.decode(codec.encode(picture, quality)[0], quality)
+    theirs = vmaf.measure(picture[None], decoded[None], ("psnr", "ssim", "ms_ssim"))
+    pair = [tf.cast(side[None], tf.float32) for side in (picture, decoded)]
+    return {
+        name: (float(function(*pair)[0]), float(theirs[other][0]))
+        for name, (function, other, _) in _PAIRS.items()
+    }
+
+
+def _line(name: str, scores: list[dict]) -> dict[str, str]:
+    ours, theirs = np.array([score[name] for score in scores]).T
+    digits = 3 if _PAIRS[name][1] == "psnr" else 5
+    return {
+        "TensorFlow": name,
+        "libvmaf": _PAIRS[name][1],
+        "mean difference": number(float(np.mean(ours - theirs)), digits, "+"),
+        "largest": number(float(np.abs(ours - theirs).max()), digits),
+        "correlation": number(float(np.corrcoef(ours, theirs)[0, 1]), 5),
+        "why": _PAIRS[name][2],
+    }
+
+
+if __name__ == "__main__":
+    launch(main)

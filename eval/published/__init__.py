@@ -1,0 +1,48 @@
+"""Published values as data: STEM.csv has every number of a paper's tables.
+
+Columns: table (as the paper numbers it), row, column, statistic ('value', 'mean' or 'std'), value,
+unit. Values are text as printed, so that digits after the point are kept.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+
+import pandas as pd
+
+
+def load(stem: str, table: str) -> pd.DataFrame:
+    """The values of one table of a paper.
+
+    Args:
+      stem: of the paper, such as 'proxiqa'.
+      table: as the paper numbers it, such as 'II'.
+
+    Returns:
+      Columns row, column, statistic, value (text) and unit, in the paper's order.
+
+    Raises:
+      ValueError: if there is no such paper or table.
+    """
+    file = importlib.resources.files(__name__) / f"{stem}.csv"
+    if not file.is_file():
+        raise ValueError(f"no published values of '{stem}'")
+    with file.open() as text:
+        values = pd.read_csv(text, dtype=str, keep_default_na=False)
+    mine = values[values.table == table].drop(columns="table").reset_index(drop=True)
+    if mine.empty:
+        raise ValueError(f"{stem} has no table '{table}', only {', '.join(values.table.unique())}")
+    return mine
+
+
+def numbers(stem: str, table: str) -> dict[tuple[str, str, str], float]:
+    """Values of a table by (row, column, statistic)."""
+    values = load(stem, table)
+    keys = zip(values.row, values.column, values.statistic)
+    return {key: float(value) for key, value in zip(keys, values.value)}
+
+
+def reference(name: str) -> pd.DataFrame:
+    """A table of reference values measured elsewhere, text, from NAME.csv beside this file."""
+    with (importlib.resources.files(__name__) / f"{name}.csv").open() as text:
+        return pd.read_csv(text, dtype=str)

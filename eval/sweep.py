@@ -1,0 +1,254 @@
+"""Codec x picture x rate to rows: every encoding, decoding and measurement is done once.
+
+Rows are found again by what decides them: the picture's content, the codec's weights, options
+and version, and how it is measured. A sweep that was killed goes on where it was; one that
+finds all its rows is done in seconds; rows of other weights or versions are set aside.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import hashlib
+import logging
+import math
+import pathlib
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import tqdm
+from PIL import Image
+
+from lossylab.data.decode import PictureError, read_picture
+from lossylab.data.files import replacing, write_bytes
+from lossylab.eval import rate_search, rows
+from lossylab.eval.app import WorkError
+from lossylab.eval.codecs import (
+    HIGHEST_BPP,
+    LOWEST_BPP,
+    POINTS,
+    CodecError,
+    Learned,
+    PictureCodec,
+    digest,
+)
+from lossylab.eval.container import SUFFIX, BitstreamError
+from lossylab.eval.metrics import ffmpeg, vmaf
+
+log = logging.getLogger("lossylab")
+
+MEASURED = ("psnr", "psnr_rgb", "ssim", "ms_ssim", "vif", "vif_scale0", "vmaf")
+TEXT = ("codec", "setting", "picture", "version", "ffmpeg", "identity", "content")
+COLUMNS = (
+    *("codec", "point", "points", "setting", "picture", "width", "height", "bytes"),
+    *("bpp_file", "bpp_estimated", *MEASURED, "encode_ms", "decode_ms"),
+    *("version", "ffmpeg", "identity", "content"),
+)
+_PROBES = ("identity", "content", "bytes")
+
+
+class Sweep:
+    """Rows of one folder, and the work that is still to do for them."""
+
+    def __init__(self, folder: str, codecs: Sequence[PictureCodec], keep_files: bool = False):
+        """Opens the folder's rows; those of these codecs' other versions are set aside.
+
+        Args:
+          folder: gets rows.csv and probes.csv, the sizes met while searching for rates.
+          codecs: what to measure.
+          keep_files: whether to write learned codecs' files and decoded pictures too.
+
+        Raises:
+          CodecError: if a codec's software is missing.
+          WorkError: if the rows are damaged.
+        """
+        self._folder, self._codecs, self._keep = pathlib.Path(folder), list(codecs), keep_files
+        self._ffmpeg = ffmpeg.version(ffmpeg.executable())
+        self._identities = {
+            (codec.name, setting): self._identity(codec, setting)
+            for codec in codecs
+            for setting in codec.settings
+        }
+        self._rows = rows.Rows(self._folder / "rows.csv", COLUMNS)
+        try:
+            self._probes = rows.Rows(self._folder / "probes.csv", _PROBES)
+            self._set_aside()
+        except BaseException:
+            self._rows.close()
+            raise
+        self._known = {_key(row): row for row in self._rows.rows}
+        self._sizes = {(r["identity"], r["content"]): int(r["bytes"]) for r in self._probes.rows}
+
+    def close(self) -> None:
+        """Lets other processes write the rows."""
+        self._rows.close()
+        self._probes.close()
+
+    def run(self, paths: Sequence[str], jobs: int) -> pd.DataFrame:
+        """Measures what is missing.
+
+        Args:
+          paths: picture files.
+          jobs: how many pieces of work at a time.
+
+        Returns:
+          The rows of these codecs and pictures, by codec, picture and rate.
+
+        Raises:
+          WorkError: at the end, if something could not be measured; the rest is.
+        """
+        found, failed = [], []
+        total = sum(POINTS if c.searched else len(c.settings) for c in self._codecs) * len(paths)
+        with contextlib.ExitStack() as stack:
+            bar = stack.enter_context(tqdm.tqdm(total=total, unit="point", desc="measuring"))
+            pool = concurrent.futures.ThreadPoolExecutor(jobs)
+            stack.callback(pool.shutdown, cancel_futures=True)
+            # Threads do: the work is in ffmpeg, TensorFlow and Pillow, which let go of
+            # Python's lock. The longest work comes first, so that all threads end together.
+            pending = {
+                pool.submit(self._curve, codec, path, bar): (codec, path)
+                for codec in sorted(self._codecs, key=lambda c: not c.name.startswith("hevc"))
+                for path in paths
+            }
+            for future in concurrent.futures.as_completed(pending):
+                codec, path = pending[future]
+                try:
+                    found += future.result()
+                except (CodecError, PictureError, BitstreamError, ffmpeg.FFmpegError) as error:
+                    failed.append(f"{codec.name}, {path}: {error}")
+        if failed:
+            raise WorkError(
+                f"{len(failed)} of {len(pending)} curves could not be measured; the others are in "
+                f"{self._rows.path}:\n" + "\n".join(sorted(failed))
+            )
+        table = rows.frame(found, TEXT)
+        order = [codec.name for codec in self._codecs]
+        table = table.sort_values(
+            ["codec", "picture", "point"],
+            key=lambda column: column.map(order.index) if column.name == "codec" else column,
+        )
+        return table.reset_index(drop=True)
+
+    def _curve(self, codec: PictureCodec, path: str, bar: tqdm.tqdm) -> list[dict]:
+        """All rows of one codec and picture."""
+        name = pathlib.Path(path).stem
+        picture = read_picture(path)
+        content = digest(picture)[:16]
+        settings = self._finished(codec, name, content)
+        coded: dict[str, tuple] = {}
+        if settings is None:
+            codec.check(*picture.shape[:2])
+            settings = list(codec.settings)
+            if codec.searched:
+                settings = self._search(codec, picture, content, coded)
+        curve = []
+        for point, setting in enumerate(settings):
+            row = self._known.get((self._identities[codec.name, setting], content, name))
+            if row is None:
+                place = {"point": point, "points": len(settings), "setting": setting}
+                row = self._measure(codec, picture, {**place, "picture": name}, content, coded)
+            curve.append(row)
+            bar.update()
+        return curve
+
+    def _finished(self, codec: PictureCodec, name: str, content: str) -> list[str] | None:
+        """The settings of a searched curve all of whose points are known, or None."""
+        if not codec.searched:
+            return None
+        mine = [
+            row
+            for row in list(self._known.values())
+            if (row["codec"], row["content"], row["picture"]) == (codec.name, content, name)
+        ]
+        if not mine or len(mine) < int(mine[0]["points"]):
+            return None
+        return [row["setting"] for row in sorted(mine, key=lambda row: int(row["point"]))]
+
+    def _search(self, codec, picture, content, coded) -> list[str]:
+        pixels = picture.shape[0] * picture.shape[1]
+
+        def rate_of(index: int) -> float:
+            setting = codec.settings[index]
+            key = self._identities[codec.name, setting], content
+            if key not in self._sizes:
+                coded[setting] = _timed(codec.encode, picture, setting)
+                self._sizes[key] = len(coded[setting][0][0])
+                self._probes.append(dict(zip(_PROBES, (*key, self._sizes[key]))))
+            return 8 * self._sizes[key] / pixels
+
+        chosen = rate_search.choose(len(codec.settings), rate_of, LOWEST_BPP, HIGHEST_BPP, POINTS)
+        return [codec.settings[index] for index in chosen]
+
+    def _measure(self, codec, picture, place, content, coded) -> dict[str, str]:
+        setting, (height, width) = place["setting"], picture.shape[:2]
+        codec.prepare(picture, setting)
+        (data, bits), encode_ms = coded.get(setting) or _timed(codec.encode, picture, setting)
+        decoded, decode_ms = _timed(codec.decode, data, setting)
+        if decoded.shape != picture.shape:
+            raise CodecError(f"{codec.name} decoded {decoded.shape} from {picture.shape}")
+        if self._keep and isinstance(codec, Learned):
+            _write_files(self._folder / "files" / codec.name / setting, place, data, decoded)
+        names = [*vmaf.reported_for(height, width), "vif_scale0"]
+        scores = vmaf.measure(picture[None], decoded[None], names)
+        scores = {name: float(values[0]) for name, values in scores.items()}
+        row = {
+            **place,
+            **{"codec": codec.name, "width": width, "height": height, "bytes": len(data)},
+            "bpp_file": 8 * len(data) / (height * width),
+            "bpp_estimated": bits / (height * width),
+            **{name: scores.get(name, math.nan) for name in MEASURED},
+            "psnr_rgb": _psnr_rgb(picture, decoded),
+            **{"encode_ms": encode_ms, "decode_ms": decode_ms},
+            **{"version": codec.version(), "ffmpeg": self._ffmpeg, "content": content},
+            "identity": self._identities[codec.name, setting],
+        }
+        kept = self._rows.append(row)
+        self._known[_key(kept)] = kept
+        return kept
+
+    def _identity(self, codec: PictureCodec, setting: str) -> str:
+        text = repr((codec.identity(setting), vmaf.PROTOCOL, self._ffmpeg))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _set_aside(self) -> None:
+        """Moves rows of these codecs that other weights, options or versions gave."""
+        names = {codec.name for codec in self._codecs}
+
+        def is_old(row):
+            current = self._identities.get((row["codec"], row["setting"]))
+            return row["codec"] in names and row["identity"] != current
+
+        old = [row for row in self._rows.rows if is_old(row)]
+        if not old:
+            return
+        place = self._folder / "superseded.csv"
+        log.warning("%d rows are of other weights or versions: moved to %s", len(old), place)
+        aside = rows.Rows(place, COLUMNS)
+        for row in old:
+            aside.append(row)
+        aside.close()
+        self._rows.replace(row for row in self._rows.rows if not is_old(row))
+
+
+def _key(row: dict[str, str]) -> tuple[str, str, str]:
+    return row["identity"], row["content"], row["picture"]
+
+
+def _timed(function, *arguments):
+    """What a function returns, and the milliseconds it took."""
+    start = time.perf_counter()
+    value = function(*arguments)
+    return value, 1000 * (time.perf_counter() - start)
+
+
+def _psnr_rgb(picture: np.ndarray, decoded: np.ndarray) -> float:
+    error = np.mean(np.square(picture.astype(np.float64) - decoded))
+    return float(10 * np.log10(255**2 / error)) if error else math.inf
+
+
+def _write_files(folder: pathlib.Path, place: dict, data: bytes, decoded: np.ndarray) -> None:
+    write_bytes(folder / (place["picture"] + SUFFIX), data)
+    with replacing(folder / (place["picture"] + ".png")) as temporary:
+        Image.fromarray(decoded).save(temporary)
