@@ -143,7 +143,7 @@ def _train_all(out: pathlib.Path, lmbdas: list[float], stops: list[int]) -> list
         scale = 1.0
         if metric != "mse":
             options.append(f"--alpha={FLAGS.alpha if alpha is None else alpha}")
-            scale = 1.0
+            scale = 1 / (1 - FLAGS.alpha)
             if mode == "proxy":
                 options.append(f"--proxy_from={_proxy(out, base, metric)}")
         for lmbda in lmbdas:
