@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,7 +36,7 @@ class Claim:
       published: what the paper reports.
       criterion: when it counts as holding.
       decide: from the paper's evidence to a decision.
-      scale: what it is measured at, if not at the scale of the whole section.
+      scale: from the evidence to what the claim is measured at, if not at the section's scale.
     """
 
     number: str
@@ -43,7 +44,20 @@ class Claim:
     published: str
     criterion: str
     decide: Callable[[Any], Decision]
-    scale: str = "as above"
+    scale: Callable[[Any], str] | None = None
+
+
+def merged(page: str, section: str) -> str:
+    """A ledger with one paper's section replaced or added; the others stay.
+
+    Args:
+      page: the present contents of results/claims.md, or nothing.
+      section: as `ledger` makes it.
+    """
+    head = "# Claims\n\nEvery checkable claim, decided from the rows beside this file.\n"
+    title = section.split("\n", 1)[0]
+    others = [part for part in re.split(r"(?m)^(?=## )", page)[1:] if part.split("\n")[0] != title]
+    return "\n".join([head, *(part.rstrip() + "\n" for part in [*others, section])])
 
 
 def ledger(paper: str, scale: str, claims: Sequence[Claim], evidence: Any) -> str:
@@ -63,7 +77,7 @@ def ledger(paper: str, scale: str, claims: Sequence[Claim], evidence: Any) -> st
             "claim": claim.text,
             "paper": claim.published,
             "holds if": claim.criterion,
-            "scale": claim.scale,
+            "scale": claim.scale(evidence) if claim.scale else "as above",
             "measured": decision.measured,
             "verdict": words[decision.holds],
         }

@@ -29,6 +29,7 @@ from lossylab.eval import container
 from lossylab.eval.app import require
 from lossylab.eval.export import Codec, fingerprint
 from lossylab.eval.metrics import ffmpeg
+from lossylab.models.serving import REVISION
 
 LOWEST_BPP, HIGHEST_BPP, POINTS = 0.05, 2.0, 8  # Sec. IV-A
 
@@ -145,6 +146,7 @@ class Hevc(PictureCodec):
 
     settings = tuple(str(qp) for qp in range(51, -1, -1))
     _SMALLEST = 64  # pixels, that of a coding tree unit
+    _PRESET = "placebo"
     # ipratio=1 because x265 otherwise codes intra slices three steps finer than asked.
     _OPTIONS = (
         "keyint=1:ipratio=1:aq-mode=0:psy-rd=0:psy-rdoq=0:cutree=0:info=0:no-wpp=1:"
@@ -163,6 +165,7 @@ class Hevc(PictureCodec):
 
     def options(self, setting):
         return {
+            "preset": self._PRESET,
             "x265": f"qp={setting}:{self._OPTIONS}",
             "conversion": [self._format, "bt601", "tv", self._FLAGS],
         }
@@ -180,7 +183,7 @@ class Hevc(PictureCodec):
         arguments = [
             *("-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
             *("-i", "pipe:0", "-vf", f"scale={colours},format={self._format}"),
-            *("-c:v", "libx265", "-preset", "placebo"),
+            *("-c:v", "libx265", "-preset", self._PRESET),
             *("-x265-params", self.options(setting)["x265"], "-f", "hevc", "pipe:1"),
         ]
         return self._run(arguments, picture.tobytes()), float("nan")
@@ -230,12 +233,15 @@ class Learned(PictureCodec):
         self._paths = dict(zip(self.runs, exports))
         self._fingerprints = {run: fingerprint(path) for run, path in self._paths.items()}
         self._loaded: dict[str, Codec] = {}
+        self._warm: set[str] = set()
         self._guard = threading.Lock()
 
     def prepare(self, picture, setting):
-        if setting not in self._loaded:
-            codec = self._codec(setting)
-            codec.decompress(codec.compress(picture))
+        codec = self._codec(setting)
+        with self._guard:  # nobody times a first encoding, nor beside one
+            if setting not in self._warm:
+                codec.decompress(codec.compress(picture))
+                self._warm.add(setting)
 
     def encode(self, picture, setting):
         return container.compress(self._codec(setting), picture)
@@ -253,7 +259,7 @@ class Learned(PictureCodec):
         return f"tensorflow-compression {metadata.version('tensorflow-compression')}"
 
     def options(self, setting):
-        return {"run": setting, "export": self._fingerprints[setting]}
+        return {"run": setting, "export": self._fingerprints[setting], "serving": REVISION}
 
 
 # Name -> codec, of those that need nothing but this package.
@@ -271,7 +277,8 @@ def learned(models: Sequence[str]) -> list[Learned]:
 
     Args:
       models: NAME:EXPORT each; EXPORT may be a pattern such as runs/mse_*/export, whose matches
-        are taken in the order of their names. Exports of one name are points of one curve.
+        are taken in the order of the numbers in them. Exports of one name are points of one
+        curve.
 
     Raises:
       UsageError: if one is not of that form, matches nothing, or has the name of a twin.
@@ -282,7 +289,7 @@ def learned(models: Sequence[str]) -> list[Learned]:
         name, colon, pattern = model.partition(":")
         require(bool(name and colon and pattern), f"--models takes NAME:EXPORT, got {model}")
         require(name not in CLASSICAL, f"--models: '{name}' is the name of another codec")
-        found = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
+        found = sorted(glob.glob(pattern), key=_numbers) if glob.has_magic(pattern) else [pattern]
         require(bool(found), f"--models: nothing matches {pattern}")
         exports[name] += found
     codecs = [Learned(name, paths) for name, paths in exports.items()]
@@ -294,6 +301,12 @@ def learned(models: Sequence[str]) -> list[Learned]:
             "be mixed up",
         )
     return codecs
+
+
+def _numbers(path: str) -> list[tuple[float, str]]:
+    """A key that sorts runs/mse_0.004 before runs/mse_0.016 and both before runs/mse_2."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", path)
+    return [(float(part), "") if i % 2 else (0.0, part) for i, part in enumerate(parts)]
 
 
 def _run_name(path: str) -> str:

@@ -42,6 +42,8 @@ class Cell:
         if math.isfinite(self.spread) and abs(difference) <= self.spread:
             return "within the paper's spread"
         if self.unit == "%":
+            if self.paper == 0:
+                return "zero in the paper"
             return "same sign" if self.ours * self.paper > 0 else "other sign"
         return f"{self.ours / self.paper:.2f} times"
 

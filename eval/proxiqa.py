@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         write_text(place / name, text)
     drawn = proxiqa_figures.draw(evidence, str(place))
     ledger = pathlib.Path(FLAGS.claims) if FLAGS.claims else place.parent / "claims.md"
-    write_text(ledger, claims_text(evidence))
+    write_text(ledger, claims_text(evidence, ledger.read_text() if ledger.exists() else ""))
     sys.stdout.write(
         f"tables   {place / 'tables.md'}, {place / 'tables'}\n"
         f"figures  {place / 'figures'}: {', '.join(drawn)}\n"
@@ -56,11 +56,10 @@ def main(argv: list[str]) -> None:
     )
 
 
-def claims_text(evidence: Evidence) -> str:
-    """Contents of claims.md."""
-    return "# Claims\n\nEvery checkable claim, decided from the rows beside this file.\n\n" + (
-        claims.ledger("ProxIQA", evidence.about["title"], CLAIMS, evidence)
-    )
+def claims_text(evidence: Evidence, page: str = "") -> str:
+    """Contents of claims.md, with other papers' sections of `page` kept."""
+    section = claims.ledger("ProxIQA", evidence.about["title"], CLAIMS, evidence)
+    return claims.merged(page, section)
 
 
 def texts(evidence: Evidence) -> dict[str, str]:
@@ -106,7 +105,7 @@ def _markdown(evidence: Evidence, made: dict) -> str:
         "table4": comparison.summary(proxiqa_tables.table_4(evidence)) + ".",
         "table5": "Another machine, other encoders: only ratios between codecs can be compared. "
         "Ours: means over all pictures and rates, one piece of work at a time, model loaded; "
-        "HEVC with the start of its process.",
+        "HEVC with the start of its process; learned codecs with the filters of the heading.",
     }
     parts = ["# ProxIQA: paper and ours", "", f"Ours: {budget}", ""]
     for name, (heading, lines) in made.items():

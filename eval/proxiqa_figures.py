@@ -85,7 +85,9 @@ def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
             table = evidence.training[run]
             axis.plot(table.step, table.proxy, label="proxy", lw=1)
             axis.plot(table.step, table.score, label="VMAF", lw=1)
-            axis.set(title=label, xlabel="steps", ylabel="score", ylim=(0, 110))
+            axis.axhline(100, color="0.7", lw=0.8)
+            axis.set(title=label, xlabel="steps", ylabel="score")
+            axis.set_ylim(bottom=0)
             axis.grid(alpha=0.3)
             axis.legend()
     return True
@@ -119,7 +121,7 @@ def _steps(evidence: Evidence, path: pathlib.Path) -> bool:
         return False
     tests = [f"bls_vmaf_p{_STEPS}{stop}" for stop in stops] + ["bls_vmaf_p"]
     equal = [f"{ANCHOR}{_STEPS}{stop}" for stop in stops] + [ANCHOR]
-    labels = [str(stop) for stop in stops] + ["end, rate lowered"]
+    labels = [str(stop) for stop in stops] + ["end, learning\nrate lowered"]
     lines = {
         f"vmaf_p (mse after {stops[0]} steps)": ([equal[0]] * len(tests), "-"),
         "vmaf_p (mse after as many steps)": (equal, ":"),
@@ -131,7 +133,7 @@ def _steps(evidence: Evidence, path: pathlib.Path) -> bool:
             found = [evidence.bd(test, "vmaf", anchor) for test, anchor in zip(tests, anchors)]
             means, deviations, _ = zip(*found)
             axis.errorbar(labels, means, deviations, ls=style, marker="o", capsize=3, label=label)
-        axis.set(xlabel="steps", ylabel="VMAF BD-rate, %; bars: deviation over pictures")
+        axis.set(xlabel="steps", ylabel="VMAF BD-rate, %; bars: std over pictures")
         axis.grid(alpha=0.3)
         axis.legend()
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import pathlib
 
@@ -14,6 +15,8 @@ from lossylab.eval.app import WorkError
 from lossylab.eval.comparison import Cell
 from lossylab.eval.sweep import COLUMNS, TEXT
 from lossylab.eval.tables import number
+
+log = logging.getLogger("lossylab")
 
 STEM = "proxiqa"
 ANCHOR = "bls_mse"  # baseline of all the paper's BD-rates
@@ -85,12 +88,18 @@ def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if it is damaged."""
     table, about = rd_report.load(folder)
     place = pathlib.Path(folder)
-    timing = place / "timing" / "rows.csv"
+    timing = table[:0]
+    if (place / "timing" / "rows.csv").exists():
+        timing = rows.frame(rows.read(place / "timing" / "rows.csv", COLUMNS), TEXT)
+        old = ~timing.identity.isin(table.identity)
+        if old.any():
+            log.warning("%d times are of other weights or versions: left out", old.sum())
+        timing = timing[~old]
     training = sorted((place / "training").glob("*.csv"))
     return Evidence(
         table=table,
         about=about,
-        timing=rows.frame(rows.read(timing, COLUMNS), TEXT) if timing.exists() else table[:0],
+        timing=timing,
         training={path.stem: _training(path) for path in training},
     )
 
@@ -150,7 +159,7 @@ def table_3(evidence: Evidence) -> list[dict[str, str]]:
                 "codec": row,
                 "paper": paper,
                 "ours": mine if row in names else tfc,
-                "verdict": "the same library" if row not in names else "another encoder",
+                "verdict": "later release, own layers" if row not in names else "another encoder",
             }
         )
     return lines

@@ -124,7 +124,7 @@ def _elsewhere(pictures: set[str], codecs: list[PictureCodec]) -> pd.DataFrame:
     strange = sorted(set(table.picture) - pictures)
     require(not strange, f"--csv has pictures that --data has not: {', '.join(strange[:3])}")
     names = {codec.name for codec in codecs}
-    twins = sorted(names & set(table.codec))
+    twins = sorted((names | rd_report.measured(FLAGS.out)) & set(table.codec))
     require(not twins, f"--csv: '{', '.join(twins)}' is the name of another codec")
     twins = sorted(names & set(rd_report.elsewhere(FLAGS.out).codec))
     require(

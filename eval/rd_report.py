@@ -35,7 +35,7 @@ def write(points: pd.DataFrame, about: dict, folder: str) -> None:
     """Writes about.json, elsewhere.csv, and what `remake` makes of the folder.
 
     Args:
-      points: measured elsewhere, added to those the folder has; may be empty.
+      points: measured elsewhere; they replace those of the same codecs, others stay.
       about: protocol and software, JSON values; codecs of earlier sweeps are kept.
       folder: with rows.csv.
     """
@@ -46,7 +46,9 @@ def write(points: pd.DataFrame, about: dict, folder: str) -> None:
     about = {**about, "codecs": {**before, **about["codecs"]}}
     write_text(place / "about.json", json.dumps(about, indent=2) + "\n")
     if len(points):
-        write_text(place / ELSEWHERE, points.to_csv(index=False))
+        others = elsewhere(folder)
+        others = others[~others.codec.isin(points.codec)]
+        write_text(place / ELSEWHERE, pd.concat([others, points]).to_csv(index=False))
     remake(folder)
 
 
@@ -70,7 +72,8 @@ def load(folder: str) -> tuple[pd.DataFrame, dict]:
     table = rows.frame(rows.read(place / "rows.csv", COLUMNS), TEXT)
     try:
         about = json.loads((place / "about.json").read_text())
-        about["title"], about["anchor"]
+        for key in ("title", "anchor", "data", "codecs", "packages"):
+            about[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WorkError(f"{place} has no usable about.json: {error}") from error
     if (place / ELSEWHERE).exists():
@@ -85,6 +88,12 @@ def load(folder: str) -> tuple[pd.DataFrame, dict]:
         kind="stable",
     )
     return table.reset_index(drop=True), about
+
+
+def measured(folder: str) -> set[str]:
+    """Names of the codecs that a folder has rows of."""
+    path = pathlib.Path(folder) / "rows.csv"
+    return {row["codec"] for row in rows.read(path, COLUMNS)} if path.exists() else set()
 
 
 def elsewhere(folder: str) -> pd.DataFrame:
@@ -138,8 +147,10 @@ def markdown(table: pd.DataFrame, about: dict) -> str:
             parts += [f"## BD-rate against {anchor}, per cent ({method})", ""]
             parts += [_bd_rates(table, anchor, others, method), ""]
         parts += [
-            "Mean over pictures, standard deviation, and on how many of the pictures curves could "
-            "be compared; negative saves rate.",
+            "Mean over pictures ± standard deviation (n - 1); in brackets on how many pictures "
+            "curves could be compared, and the mean share of both curves' qualities that both "
+            "reach. Negative saves rate. A cubic through four points has nothing left to smooth: "
+            "where it differs much from pchip, neither says much.",
             "",
             f"## At equal rate, minus {anchor}",
             "",
@@ -219,20 +230,24 @@ def _means(table: pd.DataFrame) -> str:
 
 
 def _bd_rates(table: pd.DataFrame, anchor: str, others: list[str], method: str) -> str:
-    lines, missing = [], []
+    lines, missing = [], collections.defaultdict(list)
     for name in others:
         line = {"codec": name}
         for metric in MEASURED:
             found = bd_rate.over_pictures(table, anchor, name, metric, method)
-            text = f"{number(found.mean, 1)} ± {number(found.std, 1)} ({found.compared})"
+            text = (
+                f"{number(found.mean, 1)} ± {number(found.std, 1)} "
+                f"({found.compared}; {found.overlap:.0%})"
+            )
             line[metric] = text if found.compared else "n/a"
             for reason, count in collections.Counter(found.reasons.values()).items():
-                missing.append(
-                    f"- {name}, {metric}: {count} of {found.pictures} pictures: {reason}"
-                )
+                missing[name, reason, f"{count} of {found.pictures}"].append(metric)
         lines.append(line)
-    notes = ["", "Not compared:", "", *missing] if missing else []
-    return "\n".join([markdown_table(lines), *notes])
+    notes = [
+        f"- {name}, {count} pictures: {reason} ({', '.join(metrics)})"
+        for (name, reason, count), metrics in missing.items()
+    ]
+    return "\n".join([markdown_table(lines), *(["", "Not compared:", "", *notes] if notes else [])])
 
 
 def _against(table: pd.DataFrame, name: str, other: str) -> dict[str, str]:

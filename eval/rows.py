@@ -49,16 +49,7 @@ class Rows:
         self._take()
 
     def _take(self) -> None:
-        try:
-            self._file = open(self.path, "ab")  # noqa: SIM115 - held until close()
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.close()
-            raise UsageError(
-                f"another process writes {self.path}: wait for it or choose another folder"
-            ) from error
-        except OSError as error:
-            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
+        self._file = self._locked()
         try:
             self._remove_torn_line()
             if self.path.stat().st_size:
@@ -69,6 +60,27 @@ class Rows:
         except BaseException:
             self.close()
             raise
+
+    def _locked(self):
+        """The file, opened and locked; again if it was replaced in between."""
+        while True:
+            try:
+                file = open(self.path, "ab")  # noqa: SIM115 - held until close()
+            except OSError as error:
+                raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(self.path)):
+                    return file
+            except BlockingIOError as error:
+                file.close()
+                raise UsageError(
+                    f"another process writes {self.path}: wait for it or choose another folder"
+                ) from error
+            except OSError as error:
+                file.close()
+                raise OutputError(f"cannot lock {self.path}: {error.strerror}") from error
+            file.close()
 
     def _remove_torn_line(self) -> None:
         data = self.path.read_bytes()
@@ -100,9 +112,12 @@ class Rows:
         lines = [_line([*self.columns, _CHECK], header=True)]
         lines += [_line([row[name] for name in self.columns]) for row in rows]
         with self._guard:
-            self._file.close()
+            old = self._file  # stays locked until the new file is
             write_bytes(self.path, b"".join(lines))
-        self._take()
+            try:
+                self._take()
+            finally:
+                old.close()
 
     def close(self) -> None:
         """Lets other processes write."""

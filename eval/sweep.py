@@ -14,7 +14,7 @@ import logging
 import math
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,8 @@ COLUMNS = (
     *("bpp_file", "bpp_estimated", *MEASURED, "encode_ms", "decode_ms"),
     *("version", "ffmpeg", "identity", "content"),
 )
+# What concerns one picture and codec: the others are measured all the same.
+_FAILURES = (CodecError, PictureError, BitstreamError, WorkError, ffmpeg.FFmpegError)
 _PROBES = ("identity", "content", "bytes")
 
 
@@ -74,9 +76,13 @@ class Sweep:
         self._rows = rows.Rows(self._folder / "rows.csv", COLUMNS)
         try:
             self._probes = rows.Rows(self._folder / "probes.csv", _PROBES)
-            self._set_aside()
         except BaseException:
             self._rows.close()
+            raise
+        try:
+            self._set_aside(self._is_old, "are of other weights or versions")
+        except BaseException:
+            self.close()
             raise
         self._known = {_key(row): row for row in self._rows.rows}
         self._sizes = {(r["identity"], r["content"]): int(r["bytes"]) for r in self._probes.rows}
@@ -116,8 +122,13 @@ class Sweep:
                 codec, path = pending[future]
                 try:
                     found += future.result()
-                except (CodecError, PictureError, BitstreamError, ffmpeg.FFmpegError) as error:
+                except _FAILURES as error:
                     failed.append(f"{codec.name}, {path}: {error}")
+        now = {(row["codec"], row["picture"]): row["content"] for row in found}
+        self._set_aside(
+            lambda row: now.get((row["codec"], row["picture"]), row["content"]) != row["content"],
+            "are of pictures that have changed",
+        )
         if failed:
             raise WorkError(
                 f"{len(failed)} of {len(pending)} curves could not be measured; the others are in "
@@ -212,23 +223,22 @@ class Sweep:
         text = repr((codec.identity(setting), vmaf.PROTOCOL, self._ffmpeg))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def _set_aside(self) -> None:
-        """Moves rows of these codecs that other weights, options or versions gave."""
+    def _is_old(self, row: dict[str, str]) -> bool:
+        """Whether a row is of one of these codecs, but not as it is now."""
         names = {codec.name for codec in self._codecs}
+        current = self._identities.get((row["codec"], row["setting"]))
+        return row["codec"] in names and row["identity"] != current
 
-        def is_old(row):
-            current = self._identities.get((row["codec"], row["setting"]))
-            return row["codec"] in names and row["identity"] != current
-
+    def _set_aside(self, is_old: Callable[[dict[str, str]], bool], why: str) -> None:
+        """Moves rows out of what is shown."""
         old = [row for row in self._rows.rows if is_old(row)]
         if not old:
             return
         place = self._folder / "superseded.csv"
-        log.warning("%d rows are of other weights or versions: moved to %s", len(old), place)
-        aside = rows.Rows(place, COLUMNS)
-        for row in old:
-            aside.append(row)
-        aside.close()
+        log.warning("%d rows %s: moved to %s", len(old), why, place)
+        with contextlib.closing(rows.Rows(place, COLUMNS)) as aside:
+            for row in old:
+                aside.append(row)
         self._rows.replace(row for row in self._rows.rows if not is_old(row))
 
 

@@ -18,7 +18,8 @@ from lossylab.models.exact import ExactHyperSynthesis
 # No apostrophe: TensorFlow escapes them in its errors.
 INDEX_MISMATCH = "scale indexes are not those of the encoder"
 
-_BYTES = tf.constant([bytes([i]) for i in range(256)])
+# No tensor: one made at import would start TensorFlow before a strategy can configure it.
+_BYTES = tuple(bytes([i]) for i in range(256))
 _WORD = 4  # bytes of a number in the string
 
 
@@ -117,7 +118,7 @@ def _word(number: tf.Tensor) -> tf.Tensor:
     digits = tf.bitwise.bitwise_and(
         tf.bitwise.right_shift(tf.cast(number, tf.int64), shifts), tf.constant(255, tf.int64)
     )
-    return tf.strings.reduce_join(tf.gather(_BYTES, digits))
+    return tf.strings.reduce_join(tf.gather(tf.constant(_BYTES), digits))
 
 
 def _number(string: tf.Tensor, start: int) -> tf.Tensor:

@@ -36,7 +36,9 @@ class ExactHyperSynthesis(tf.Module):
         super().__init__(name=name)
         self._table = tf.constant(gaussian.scale_table())
         self._layers = []
-        for layer in trained.layers:
+        for i, layer in enumerate(trained.layers):
+            if isinstance(layer, SignalConv) != (i % 2 == 0):
+                raise ValueError("convolutions and ReLUs must take turns")
             if isinstance(layer, SignalConv):
                 kernel = _on_grid(layer.kernel().numpy().astype(np.float64), _KERNEL_GRID)
                 bias = _on_grid(layer.bias.numpy().astype(np.float64), _KERNEL_GRID)
@@ -55,7 +57,10 @@ class ExactHyperSynthesis(tf.Module):
         Returns:
           int32 [1, height, width, N], 0..63: of the next scale that is not smaller.
         """
-        x = tf.cast(hyper, tf.float64)
+        with tf.device("CPU:0"):  # sums directly; a GPU library may transform first
+            return self._indexes(tf.cast(hyper, tf.float64), height, width)
+
+    def _indexes(self, x, height, width):
         for i, (up, stride, kernel, bias) in enumerate(self._layers):
             low = -_LARGEST_VALUE if i == 0 else 0.0  # ReLUs lie between the convolutions
             x = tf.clip_by_value(x, low, _LARGEST_VALUE)

@@ -24,6 +24,8 @@ from lossylab.models.coders import FactorizedCoder, HyperpriorCoder
 from lossylab.models.conv import Chain, SignalConv
 from lossylab.models.gdn import GDN
 
+# Raised when the same weights would code or decode otherwise than before.
+REVISION = 1
 SIGNATURES = ("compress", "decompress", "describe", "reconstruct")
 
 _PICTURE = tf.TensorSpec((None, None, 3), tf.uint8, name="picture")

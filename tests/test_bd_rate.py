@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossylab.eval.bd_rate import METHODS, bd_rate, over_pictures, per_picture
@@ -97,6 +97,7 @@ def _rising(draw):
 
 
 @EVERY_METHOD
+@settings(deadline=None)
 @given(curve=_rising(), other=_rising(), data=st.data())
 def test_order_of_points_does_not_matter(method, curve, other, data):
     orders = [data.draw(st.permutations(range(len(c[0])))) for c in (curve, other)]
@@ -108,6 +109,7 @@ def test_order_of_points_does_not_matter(method, curve, other, data):
 
 
 @EVERY_METHOD
+@settings(deadline=None)
 @given(curve=_rising(), other=_rising())
 def test_the_other_way_round_is_the_reciprocal(method, curve, other):
     there, back = bd_rate(curve, other, method), bd_rate(other, curve, method)
@@ -121,6 +123,7 @@ def test_the_other_way_round_is_the_reciprocal(method, curve, other):
 
 
 @EVERY_METHOD
+@settings(deadline=None)
 @given(curve=_rising(), other=_rising(), unit=st.sampled_from([1e-3, 8.0, 1e6]))
 def test_unit_of_the_rate_does_not_matter(method, curve, other, unit):
     one = bd_rate(curve, other, method)

@@ -257,9 +257,9 @@ def test_a_program_that_writes_nothing_is_an_error(name, make, program, picture)
 @pytest.mark.parametrize("body", ["wb", "w"], ids=["nothing", "rubbish"])
 def test_a_decoder_that_writes_rubbish_is_an_error(name, body, make, program, picture):
     write = (
-        "for place in (arguments[-1], *(after(f) for f in ('-o',) if f in arguments)):\n"
-        f"    with open(place, '{body}') as file:\n"
-        f"        file.write({'rubbish' if body == 'w' else b''!r})\n"
+        "place = after('-o') if '-o' in arguments else arguments[-1]\n"
+        f"with open(place, '{body}') as file:\n"
+        f"    file.write({'rubbish' if body == 'w' else b''!r})\n"
     )
     data, _ = make(name).encode(picture, SETTING[name])
     codec = make(name, decoder=program("rubbish", write))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lossylab.eval.rate_search import choose
@@ -57,12 +57,14 @@ def _rising(start, steps):
     return np.exp(start + np.cumsum([0.0, *steps]))
 
 
+@settings(deadline=None)
 @given(start=_STARTS, steps=_STEPS, ends=_RANGES, points=_POINTS)
 def test_chosen_settings_are_the_nearest_of_all(start, steps, ends, points):
     rates = _rising(start, steps)
     assert Rates(rates).choose(*ends, points) == _nearest(rates, *ends, points)
 
 
+@settings(deadline=None)
 @given(
     start=_STARTS,
     steps=st.lists(st.sampled_from([0.0, 0.0, 0.3, 1.0]), max_size=40),
@@ -77,6 +79,7 @@ def test_settings_of_equal_rates_do_not_confuse_it(start, steps, ends, points):
         assert min(abs(logs[chosen] - target)) == pytest.approx(min(abs(logs - target)), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(
     start=_STARTS,
     steps=_STEPS,

@@ -55,8 +55,8 @@ flags.DEFINE_list("variants", ["mse", "vmaf_p"], "Losses to train with.", flag_v
 flags.DEFINE_list(
     "lmbdas",
     ["0.003", "0.01", "0.03"],
-    "Weights of the pixel loss; perceptual runs get lambda / (1 - alpha), so that all weigh "
-    "pixels alike.",
+    "Weights of the pixel loss: perceptual runs are trained at lambda / (1 - alpha), so that all "
+    "weigh pixels alike. Runs and rows are named by the number given here.",
     flag_values=FLAGS,
 )
 flags.DEFINE_float("base_lmbda", 0.01, "Lambda of the common start.", 0.0, flag_values=FLAGS)
