@@ -192,6 +192,7 @@ def plot(table: pd.DataFrame, title: str, path: str) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    matplotlib.rcParams["svg.hashsalt"] = "rd"  # equal rows give an equal file
     figure, axes = pyplot.subplots(2, 2, figsize=(11, 8), layout="constrained")
     curves = table.groupby(["codec", "point"], sort=False).mean(numeric_only=True).reset_index()
     many = curves.codec.nunique() > 10
