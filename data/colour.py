@@ -1,14 +1,21 @@
-"""Colour conversion as ffmpeg does it by default: BT.601, limited (studio) range.
+"""Colour conversion by BT.601: limited (studio) range as ffmpeg and MATLAB, full range as JPEG.
 
-ProxIQA measured with ffmpeg and libvmaf, which see Y in 16..235 and Cb, Cr in 16..240.
+ProxIQA measured with ffmpeg and libvmaf, which see Y in 16..235 and Cb, Cr in 16..240; papers on
+JPEG restoration measure MATLAB's luma, the same range.
 """
 
+import numpy as np
 import tensorflow as tf
 
 _ROWS = (
     (65.481, 128.553, 24.966),
     (-37.797, -74.203, 112.0),
     (112.0, -93.786, -18.214),
+)
+_JFIF = (
+    (0.299, 0.587, 0.114),
+    (-0.168736, -0.331264, 0.5),
+    (0.5, -0.418688, -0.081312),
 )
 _OFFSETS = (16.0, 128.0, 128.0)
 
@@ -29,3 +36,21 @@ def ycbcr(picture: tf.Tensor) -> tf.Tensor:
 def luma(picture: tf.Tensor) -> tf.Tensor:
     """Y of a picture [..., 3] in levels, unrounded, float32 [..., 1]."""
     return ycbcr(picture)[..., :1]
+
+
+def studio_luma(picture: np.ndarray) -> np.ndarray:
+    """Y of uint8 RGB [H, W, 3] as MATLAB's rgb2ycbcr rounds it: uint8 [H, W, 1], 16..235."""
+    luma = 16 + (picture.astype(np.float64) @ np.array(_ROWS[0])) / 255
+    return np.floor(luma + 0.5).astype(np.uint8)[..., None]
+
+
+def jpeg_ycbcr(picture: np.ndarray) -> np.ndarray:
+    """Planes of JPEG files (JFIF: BT.601, full range), unrounded, of RGB [H, W, 3]; float64."""
+    planes = picture.astype(np.float64) @ np.array(_JFIF).T
+    return planes + (0.0, 128.0, 128.0)
+
+
+def jpeg_rgb(planes: np.ndarray) -> np.ndarray:
+    """RGB of JFIF's planes [H, W, 3] in levels, rounded and clipped: uint8 [H, W, 3]."""
+    rgb = (planes - (0.0, 128.0, 128.0)) @ np.linalg.inv(np.array(_JFIF)).T
+    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)

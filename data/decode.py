@@ -41,6 +41,22 @@ def read_picture(path: PathLike) -> np.ndarray:
         return np.array(_to_rgb(ImageOps.exif_transpose(image), path))
 
 
+def read_as_coded(path: PathLike) -> np.ndarray:
+    """Decodes one file, gray files as one plane.
+
+    Returns:
+      uint8 [height, width, 1] of a gray file, else [height, width, 3] as `read_picture`.
+
+    Raises:
+      PictureError: as `read_picture`.
+    """
+    with _pillow_errors(path), Image.open(path) as image:
+        image.load()
+        gray = image.mode == "1" or image.mode[0] in "LI" and "A" not in image.mode
+        picture = np.array(_to_rgb(ImageOps.exif_transpose(image), path))
+        return picture[..., :1] if gray else picture
+
+
 def smaller_side(path: PathLike) -> int:
     """The smaller of a picture file's height and width in pixels, from its header alone.
 
@@ -49,8 +65,7 @@ def smaller_side(path: PathLike) -> int:
     Raises:
       PictureError: as `read_picture`, as far as the header shows.
     """
-    with _pillow_errors(path), Image.open(path) as image:
-        return min(image.size)
+    return min(sides(path))
 
 
 class _pillow_errors:  # noqa: N801 - reads as a statement
@@ -80,6 +95,27 @@ class _pillow_errors:  # noqa: N801 - reads as a statement
         else:
             reason = f"cannot be decoded, is it damaged? ({error})"
         raise PictureError(f"{self._path}: {reason}") from error
+
+
+def sides(path: PathLike) -> tuple[int, int]:
+    """A picture file's sides in pixels from its header, width first unless EXIF turns it.
+
+    Raises:
+      PictureError: as `read_picture`, as far as the header shows.
+    """
+    with _pillow_errors(path), Image.open(path) as image:
+        return image.size
+
+
+def quantisation_tables(path: PathLike) -> list[np.ndarray] | None:
+    """The tables of a JPEG file, luminance first, int64 [8, 8]; None for other formats.
+
+    Raises:
+      PictureError: as `read_picture`, as far as the header shows.
+    """
+    with _pillow_errors(path), Image.open(path) as image:
+        tables = getattr(image, "quantization", None)
+        return [np.reshape(table, (8, 8)) for table in tables.values()] if tables else None
 
 
 def _to_rgb(image: Image.Image, path: PathLike) -> Image.Image:

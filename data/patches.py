@@ -7,36 +7,20 @@ resumed sees the same patches, as do two devices that share a batch.
 
 from __future__ import annotations
 
-import atexit
-import collections
 import dataclasses
 import os
-import threading
-import time
 
 import numpy as np
 import tensorflow as tf
 
 from lossylab.data.decode import PictureError, read_picture, smaller_side
+from lossylab.data.decoded import Decoded
 
 # Headers of this many files are checked before training starts: the rest when they are read.
 HEADERS_CHECKED = 20_000
 
 # Streams of random numbers of one patch.
 _CROP_STREAM, _NOISE_STREAM = 1, 2
-
-# An endless pipeline that still prefetches dead-locks the interpreter's exit: its threads wait
-# for Python while Python waits for its threads. So at exit reading fails at once, which fills
-# the bounded buffers, and the interpreter goes on when no thread has asked for a while.
-_exiting = threading.Event()
-_QUIET_SECONDS = 0.1
-
-
-@atexit.register
-def _stop_reading() -> None:
-    _exiting.set()
-    while _Pictures.reading or time.monotonic() - _Pictures.last_read < _QUIET_SECONDS:
-        time.sleep(_QUIET_SECONDS / 4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,15 +120,19 @@ def patches(
         raise ValueError(f"a batch of {batch} cannot be shared by {shards * replicas} devices")
     local = batch // shards
     # A plain closure, not a tensor: a graph with a million paths would be slow to build.
-    pictures = _Pictures(paths, options)
+    pictures = Decoded(paths, read_picture, options.cache_mb)
 
     def numbers(step):
         return step * batch + shard * local + tf.range(local, dtype=tf.int64)
 
+    def read(index):
+        picture = pictures.read(index)
+        if min(picture.shape[:2]) < options.size:
+            check_sizes([paths[index]], options.size)
+        return picture
+
     def patch(number):
-        picture = tf.numpy_function(
-            pictures.read, [picture_index(seed, number, len(paths))], tf.uint8
-        )
+        picture = tf.numpy_function(read, [picture_index(seed, number, len(paths))], tf.uint8)
         picture.set_shape((None, None, 3))
         return _crop(picture, options, tf.stack([tf.cast(seed, tf.int64), number]))
 
@@ -187,70 +175,3 @@ def _crop(picture: tf.Tensor, options: PatchOptions, seed: tf.Tensor) -> tf.Tens
     if options.noise:
         crop = tf.clip_by_value(crop, 0.0, 255.0)
     return tf.ensure_shape(crop, (size, size, 3))
-
-
-class _Pictures:
-    """Decoded pictures by index, the least recently used forgotten beyond the limit.
-
-    What is kept is shared by all instances: TensorFlow holds on to the functions of a pipeline
-    after its end, and a process that trains one model after the other would keep every picture
-    once for each.
-    """
-
-    last_read = float("-inf")  # time of the newest call, of all instances
-    reading = 0  # calls in progress, of all instances
-    _lock = threading.Lock()
-    _kept: collections.OrderedDict[tuple, np.ndarray] = collections.OrderedDict()
-    _bytes = 0
-
-    def __init__(self, paths: list[str], options: PatchOptions):
-        self._paths = paths
-        self._size = options.size
-        self._limit = options.cache_mb * 2**20
-        with self._lock:
-            self._forget()
-
-    def read(self, index: np.int64) -> np.ndarray:
-        """The picture, uint8 [H, W, 3]; raises PictureError with the file's name."""
-        _Pictures.last_read = time.monotonic()
-        if _exiting.is_set():
-            raise RuntimeError("the program is ending")
-        path = self._paths[index]
-        key = _identity(path)
-        with self._lock:
-            picture = self._kept.get(key)
-            if picture is not None:
-                self._kept.move_to_end(key)
-            else:
-                _Pictures.reading += 1
-        if picture is None:
-            try:
-                picture = read_picture(path)
-            finally:
-                with self._lock:
-                    _Pictures.reading -= 1
-            self._keep(key, picture)
-        if min(picture.shape[:2]) < self._size:
-            check_sizes([path], self._size)
-        return picture
-
-    def _keep(self, key: tuple, picture: np.ndarray) -> None:
-        with self._lock:
-            if key not in self._kept:
-                self._kept[key] = picture
-                _Pictures._bytes += picture.nbytes
-            self._forget()
-
-    def _forget(self) -> None:
-        """Drops what is beyond this instance's limit; the caller holds the lock."""
-        while self._kept and _Pictures._bytes > self._limit:
-            _Pictures._bytes -= self._kept.popitem(last=False)[1].nbytes
-
-
-def _identity(path: str) -> tuple:
-    """Path, time and size of a file; only the path if it is gone, which reading will say."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return (path,)
-    return path, status.st_mtime_ns, status.st_size

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable
 
 from absl import app, flags
@@ -69,6 +70,13 @@ def require(condition: bool, message: str) -> None:
     """Raises UsageError(message) unless the condition holds."""
     if not condition:
         raise UsageError(message)
+
+
+def timed(function: Callable, *arguments):
+    """What a function returns, and the milliseconds it took."""
+    start = time.perf_counter()
+    value = function(*arguments)
+    return value, 1000 * (time.perf_counter() - start)
 
 
 def launch(main: Callable[[list[str]], object]) -> None:

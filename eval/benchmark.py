@@ -1,6 +1,6 @@
 """Measures speed and memory; prints a table, or JSON with --json.
 
-  python -m lossylab.eval.benchmark [--sections=step,oracle,coding,pipeline] [--filters=128,192]
+  python -m lossylab.eval.benchmark [--sections=step,coding,restoration] [--filters=128,192]
 
 Times are medians after warm-up, with the things compared taking turns, so that a busy machine
 disturbs both alike. Ratios of one run mean more than times.
@@ -29,12 +29,13 @@ from absl import flags
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
 from lossylab.data.patches import PatchOptions, check_sizes, patches
+from lossylab.eval import benchmark_restoration
 from lossylab.eval.app import launch, new_flags, parse, require
 from lossylab.eval.export import Codec, save_codec
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
 
-SECTIONS = ("step", "oracle", "coding", "pipeline")
+SECTIONS = ("step", "oracle", "coding", "pipeline", "restoration", "pairs", "large")
 _BATCH, _PATCH = 8, 128
 _LAMBDA = 0.01
 _MANY_PATHS = 1_000_000
@@ -303,7 +304,12 @@ def _resident_mib() -> float:
         return int(file.read().split()[1]) * resource.getpagesize() / 2**20
 
 
-_RUN = {"step": _step, "oracle": _oracle, "coding": _coding, "pipeline": _pipeline}
+_RUN = {
+    **{"step": _step, "oracle": _oracle, "coding": _coding, "pipeline": _pipeline},
+    "restoration": partial(benchmark_restoration.networks, in_turns),
+    "pairs": partial(benchmark_restoration.pairs_of_patches, in_turns),
+    "large": partial(benchmark_restoration.large, in_turns),
+}
 
 if __name__ == "__main__":
     launch(main)

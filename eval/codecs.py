@@ -27,8 +27,9 @@ from PIL import Image, features
 
 from lossylab.eval import container
 from lossylab.eval.app import require
-from lossylab.eval.export import Codec, fingerprint
+from lossylab.eval.export import Codec
 from lossylab.eval.metrics import ffmpeg
+from lossylab.eval.saved_model import fingerprint
 from lossylab.models.serving import REVISION
 
 LOWEST_BPP, HIGHEST_BPP, POINTS = 0.05, 2.0, 8  # Sec. IV-A

@@ -9,30 +9,25 @@ folder. A table of what was written goes to standard output, as CSV.
 
 from __future__ import annotations
 
-import collections
-import csv
+import functools
 import glob
 import os
 import pathlib
-import sys
-from collections.abc import Iterable
 
-import tqdm
 from absl import flags
 from PIL import Image
 
 from lossylab.data.collections import CollectionError, find_pictures
-from lossylab.data.decode import PictureError, read_picture
-from lossylab.data.files import make_folder, replacing, write_bytes
-from lossylab.eval import container
-from lossylab.eval.app import WorkError, launch, log, new_flags, parse, require
+from lossylab.data.decode import read_picture
+from lossylab.data.files import replacing, write_bytes
+from lossylab.eval import container, jobs
+from lossylab.eval.app import launch, new_flags, parse, require
 from lossylab.eval.export import Codec
 
 FLAGS = new_flags()
 flags.DEFINE_string("model", None, "Folder of the exported codec.", flag_values=FLAGS)
 flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=FLAGS)
 
-_LOSSLESS = (".png", ".ppm", ".bmp", ".tif", ".tiff")
 _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp_file", "bpp_estimated")
 
 
@@ -46,19 +41,16 @@ def main(argv: list[str]) -> None:
     sources = find_pictures(arguments[0]) if verb == "compress" else _find_files(arguments[0])
     codec = Codec(FLAGS.model)
     suffix = container.SUFFIX if verb == "compress" else ".png"
-    jobs = _jobs(sources, arguments[1], suffix, many=arguments[0] != sources[0])
+    plan = jobs.plan(
+        sources,
+        arguments[1],
+        suffix,
+        jobs.LOSSLESS if verb == "decompress" else None,
+        many=arguments[0] != sources[0],
+        overwrite=FLAGS.overwrite,
+    )
     work = _compress_one if verb == "compress" else _decompress_one
-    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    failed = 0
-    for source, target in _progress(jobs):
-        try:
-            writer.writerow(work(codec, source, target))
-        except (PictureError, container.BitstreamError, WorkError, OSError) as error:
-            failed += 1
-            log.error("%s: %s", source, str(error).removeprefix(f"{source}: "))
-    if failed:
-        raise WorkError(f"{failed} of {len(jobs)} files failed, see above")
+    jobs.run(plan, functools.partial(work, codec), _COLUMNS, (container.BitstreamError,))
 
 
 def _compress_one(codec: Codec, source: str, target: str) -> dict:
@@ -101,32 +93,6 @@ def _find_files(spec: str) -> list[str]:
     if not found:
         raise CollectionError(f"no {container.SUFFIX} files found for '{spec}'")
     return found
-
-
-def _jobs(sources: list[str], output: str, suffix: str, many: bool) -> list[tuple[str, str]]:
-    """Pairs of input and output file; refuses outputs that clash, exist or cannot be written."""
-    if many or os.path.isdir(output):
-        folder = make_folder(output)
-        targets = [str(folder / (pathlib.Path(source).stem + suffix)) for source in sources]
-    else:
-        make_folder(pathlib.Path(output).parent)
-        targets = [output]
-        require(
-            suffix != ".png" or output.lower().endswith(_LOSSLESS),
-            f"the output '{output}' must end in one of {', '.join(_LOSSLESS)}, which lose nothing",
-        )
-    clash = [target for target, count in collections.Counter(targets).items() if count > 1]
-    require(not clash, f"several inputs would be written to {', '.join(clash[:3])}")
-    existing = [target for target in targets if os.path.exists(target)]
-    require(
-        FLAGS.overwrite or not existing,
-        f"{len(existing)} outputs exist, {existing[0] if existing else ''} first: --overwrite",
-    )
-    return list(zip(sources, targets))
-
-
-def _progress(jobs: list) -> Iterable:
-    return tqdm.tqdm(jobs, unit="file", disable=len(jobs) < 2)
 
 
 if __name__ == "__main__":

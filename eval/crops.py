@@ -9,20 +9,18 @@ the quality of the whole picture. `lossylab eval proxiqa` makes figures of the f
 
 from __future__ import annotations
 
-import json
 import math
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 from absl import flags
-from PIL import Image
 
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
-from lossylab.data.files import make_folder, replacing, write_text
+from lossylab.data.files import make_folder
 from lossylab.data.patches import check_sizes
-from lossylab.eval import rate_search
+from lossylab.eval import crop_sheet, rate_search
 from lossylab.eval.app import UsageError, launch, new_flags, parse, require
 from lossylab.eval.codecs import CLASSICAL, CodecError, PictureCodec, learned
 from lossylab.eval.metrics import vmaf
@@ -63,16 +61,15 @@ def main(argv: list[str]) -> None:
     require(not unknown, f"--metrics knows {', '.join(vmaf.METRICS)}, not {', '.join(unknown)}")
     unknown = [name for name in FLAGS.codecs if name not in CLASSICAL]
     require(not unknown, f"--codecs knows {', '.join(CLASSICAL)}, not {', '.join(unknown)}")
-    _centre()
+    shares = crop_sheet.centre(FLAGS.at)
     require(bool(FLAGS.codecs or FLAGS.models), "nothing to show: give --codecs or --models")
     paths = find_pictures(FLAGS.data)
     check_sizes(paths, max(FLAGS.size, vmaf.SMALLEST), "--size")
     codecs = learned(FLAGS.models) + [CLASSICAL[name]() for name in FLAGS.codecs]
     proxy = _proxy(FLAGS.proxy_from) if FLAGS.proxy_from else None
     out = make_folder(FLAGS.out)
-    pictures = {pathlib.Path(path).stem: _crops(codecs, path, proxy, out) for path in paths}
-    sheet = {"title": FLAGS.title or f"{FLAGS.rate:g} bits per pixel", "pictures": pictures}
-    write_text(out / "index.json", json.dumps(sheet, indent=1) + "\n")
+    pictures = {pathlib.Path(path).stem: _crops(codecs, path, proxy, shares, out) for path in paths}
+    crop_sheet.write_index(out, FLAGS.title or f"{FLAGS.rate:g} bits per pixel", pictures)
 
 
 def _proxy(run: str) -> ProxIQA:
@@ -90,12 +87,12 @@ def _proxy(run: str) -> ProxIQA:
     return proxy
 
 
-def _crops(codecs, path: str, proxy: ProxIQA | None, out: pathlib.Path) -> list[dict]:
+def _crops(codecs, path: str, proxy: ProxIQA | None, shares, out: pathlib.Path) -> list[dict]:
     """Writes the crops of one picture; returns their entries of the index."""
     picture = read_picture(path)
     stem = pathlib.Path(path).stem
-    window = _window(*picture.shape[:2])
-    items = [_write(out, f"{stem}_original.png", picture[window], "original")]
+    window = crop_sheet.window(*picture.shape[:2], FLAGS.size, shares)
+    items = [crop_sheet.write(out, f"{stem}_original.png", picture[window], "original")]
     for codec in codecs:
         decoded, bpp = _nearest(codec, picture)
         names = [n for n in FLAGS.metrics if n in (*vmaf.reported_for(*picture.shape[:2]), "vmaf")]
@@ -104,7 +101,7 @@ def _crops(codecs, path: str, proxy: ProxIQA | None, out: pathlib.Path) -> list[
         if proxy is not None:
             words = _proxy_words(proxy, picture[window], decoded[window])
         label = f"{codec.name}, {bpp:.3f} bpp\n{', '.join(words)}"
-        items.append(_write(out, f"{stem}_{codec.name}.png", decoded[window], label))
+        items.append(crop_sheet.write(out, f"{stem}_{codec.name}.png", decoded[window], label))
     return items
 
 
@@ -134,34 +131,6 @@ def _proxy_words(proxy: ProxIQA, crop: np.ndarray, decoded: np.ndarray) -> list[
     pair = [tf.cast(side[None], tf.float32) for side in (crop, decoded)]
     true = vmaf.measure(crop[None], decoded[None])["vmaf"][0]
     return [f"crop: VMAF {true:.1f}", f"proxy {float(proxy(*pair)[0]):.1f}"]
-
-
-def _centre() -> list[float]:
-    """Shares of width and height at which the crops lie; raises UsageError."""
-    try:
-        shares = [float(text) for text in FLAGS.at]
-    except ValueError:
-        shares = []
-    require(
-        len(shares) == 2 and all(0 <= share <= 1 for share in shares),
-        f"--at takes two shares from 0 to 1, got {','.join(FLAGS.at)}",
-    )
-    return shares
-
-
-def _window(height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of the crop."""
-    starts = [
-        min(max(round(share * side - FLAGS.size / 2), 0), side - FLAGS.size)
-        for share, side in zip(_centre(), (width, height))
-    ]
-    return tuple(slice(start, start + FLAGS.size) for start in reversed(starts))
-
-
-def _write(out: pathlib.Path, file: str, crop: np.ndarray, label: str) -> dict:
-    with replacing(out / file) as temporary:
-        Image.fromarray(crop).save(temporary)
-    return {"file": file, "label": label}
 
 
 if __name__ == "__main__":

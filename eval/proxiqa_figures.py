@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import pathlib
-import textwrap
-from collections.abc import Iterator
 
-import matplotlib
-import numpy as np
-from PIL import Image
-
-from lossylab.data.files import replacing
+from lossylab.eval import plots
 from lossylab.eval.proxiqa_tables import ANCHOR, Evidence
 from lossylab.eval.rd_report import LABELS
 
@@ -38,12 +30,12 @@ def draw(evidence: Evidence, folder: str) -> list[str]:
     """
     place = pathlib.Path(folder)
     figures = {
-        "fig06_adversarial": lambda path: _crops(place / "crops" / "fig06", path),
+        "fig06_adversarial": lambda path: plots.sheet(place / "crops" / "fig06", path),
         "fig07_proxy_and_vmaf": lambda path: _scores(evidence, path),
         "fig08_curves": lambda path: _curves(evidence, _FIG_8, _OURS, "vmaf", path),
-        "fig08_crops": lambda path: _crops(place / "crops" / "fig08", path),
+        "fig08_crops": lambda path: plots.sheet(place / "crops" / "fig08", path),
         "fig09_ssim_curves": lambda path: _curves(evidence, _FIG_9, _SSIM_ORIENTED, "ssim", path),
-        "fig10_ssim_crops": lambda path: _crops(place / "crops" / "fig10", path),
+        "fig10_ssim_crops": lambda path: plots.sheet(place / "crops" / "fig10", path),
         "fig11_steps": lambda path: _steps(evidence, path),
         "fig12_times": lambda path: _times(evidence, path),
     }
@@ -56,31 +48,13 @@ def draw(evidence: Evidence, folder: str) -> list[str]:
     return drawn
 
 
-@contextlib.contextmanager
-def _figure(path: pathlib.Path, title: str, rows: int, columns: int, size) -> Iterator:
-    """Axes of a new figure, saved as PNG and SVG at the end."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with matplotlib.rc_context({"svg.hashsalt": path.name}):
-        figure, axes = pyplot.subplots(
-            rows, columns, figsize=size, squeeze=False, layout="constrained"
-        )
-        yield axes
-        figure.suptitle("\n".join(textwrap.wrap(title, 30 + int(9 * size[0]))), fontsize=10)
-        for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
-            with replacing(path.with_suffix(suffix)) as temporary:
-                figure.savefig(temporary, dpi=120, metadata=metadata)
-        pyplot.close(figure)
-
-
 def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
     """Fig. 7: proxy and true score over the steps of training."""
     runs = {"frozen": "(a) frozen proxy", "alternating": "(b) alternating training"}
     if not all(run in evidence.training for run in runs):
         return False
     title = f"Proxy and true VMAF of reconstructed patches. {evidence.about['title']}"
-    with _figure(path, title, 1, 2, (10, 4)) as axes:
+    with plots.figure(path, title, 1, 2, (10, 4)) as axes:
         for axis, (run, label) in zip(axes.flat, runs.items()):
             table = evidence.training[run]
             axis.plot(table.step, table.proxy, label="proxy", lw=1)
@@ -100,7 +74,7 @@ def _curves(evidence: Evidence, pictures, codecs, metric: str, path: pathlib.Pat
     if not found:
         return False
     title = f"{LABELS[metric]} over rate. {evidence.about['title']}"
-    with _figure(path, title, 1, len(found), (4.6 * len(found), 4)) as axes:
+    with plots.figure(path, title, 1, len(found), (4.6 * len(found), 4)) as axes:
         for axis, picture in zip(axes.flat, found):
             for codec in codecs:
                 curve = table[(table.picture == picture) & (table.codec == codec)]
@@ -127,7 +101,7 @@ def _steps(evidence: Evidence, path: pathlib.Path) -> bool:
         "vmaf_p (mse after as many steps)": (equal, ":"),
     }
     title = f"VMAF BD-rate of vmaf_p by steps of the last stage. {evidence.about['title']}"
-    with _figure(path, title, 1, 1, (7, 4.2)) as axes:
+    with plots.figure(path, title, 1, 1, (7, 4.2)) as axes:
         axis = axes[0, 0]
         for label, (anchors, style) in lines.items():
             found = [evidence.bd(test, "vmaf", anchor) for test, anchor in zip(tests, anchors)]
@@ -145,7 +119,9 @@ def _times(evidence: Evidence, path: pathlib.Path) -> bool:
     if timing.empty:
         return False
     means = timing.groupby(["codec", "point"], sort=False)[["bpp_file", "encode_ms"]].mean()
-    with _figure(path, "Encoding time, highest rate = 1; mean over pictures", 1, 1, (7, 4)) as axes:
+    with plots.figure(
+        path, "Encoding time, highest rate = 1; mean over pictures", 1, 1, (7, 4)
+    ) as axes:
         axis = axes[0, 0]
         for codec, curve in means.groupby("codec", sort=False):
             curve = curve.sort_values("bpp_file")
@@ -155,24 +131,4 @@ def _times(evidence: Evidence, path: pathlib.Path) -> bool:
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         axis.legend()
-    return True
-
-
-def _crops(folder: pathlib.Path, path: pathlib.Path) -> bool:
-    """Fig. 6, 8 and 10: crops side by side, as `lossylab eval crops` wrote them."""
-    index = folder / "index.json"
-    if not index.exists():
-        return False
-    sheet = json.loads(index.read_text())
-    pictures = sheet["pictures"]
-    columns = max(len(items) for items in pictures.values())
-    size = (2.5 * columns, 0.7 + 2.9 * len(pictures))
-    with _figure(path, sheet["title"], len(pictures), columns, size) as axes:
-        for axis in axes.flat:
-            axis.axis("off")
-        for line, items in zip(axes, pictures.values()):
-            for axis, item in zip(line, items):
-                with Image.open(folder / item["file"]) as image:
-                    axis.imshow(np.asarray(image), interpolation="nearest")
-                axis.set_title(item["label"], fontsize=8)
     return True

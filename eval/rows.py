@@ -7,6 +7,7 @@ is not as it was written is an error that names it.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import fcntl
 import io
@@ -15,7 +16,7 @@ import os
 import pathlib
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
@@ -118,6 +119,22 @@ class Rows:
                 self._take()
             finally:
                 old.close()
+
+    def set_aside(self, is_old: Callable[[dict[str, str]], bool], why: str) -> None:
+        """Moves rows to superseded.csv beside the file.
+
+        Args:
+          is_old: whether a row is to go.
+          why: what is said of them, such as 'are of other weights'.
+        """
+        old = [row for row in self.rows if is_old(row)]
+        if not old:
+            return
+        place = self.path.with_name("superseded.csv")
+        log.warning("%d rows %s: moved to %s", len(old), why, place)
+        with contextlib.closing(Rows(place, self.columns)) as aside:
+            aside.replace([*aside.rows, *old])
+        self.replace(row for row in self.rows if not is_old(row))
 
     def close(self) -> None:
         """Lets other processes write."""

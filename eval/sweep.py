@@ -10,11 +10,9 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import hashlib
-import logging
 import math
 import pathlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,7 +22,7 @@ from PIL import Image
 from lossylab.data.decode import PictureError, read_picture
 from lossylab.data.files import replacing, write_bytes
 from lossylab.eval import rate_search, rows
-from lossylab.eval.app import WorkError
+from lossylab.eval.app import WorkError, timed
 from lossylab.eval.codecs import (
     HIGHEST_BPP,
     LOWEST_BPP,
@@ -36,8 +34,7 @@ from lossylab.eval.codecs import (
 )
 from lossylab.eval.container import SUFFIX, BitstreamError
 from lossylab.eval.metrics import ffmpeg, vmaf
-
-log = logging.getLogger("lossylab")
+from lossylab.eval.metrics.psnr import psnr
 
 MEASURED = ("psnr", "psnr_rgb", "ssim", "ms_ssim", "vif", "vif_scale0", "vmaf")
 TEXT = ("codec", "setting", "picture", "version", "ffmpeg", "identity", "content")
@@ -80,7 +77,7 @@ class Sweep:
             self._rows.close()
             raise
         try:
-            self._set_aside(self._is_old, "are of other weights or versions")
+            self._rows.set_aside(self._is_old, "are of other weights or versions")
         except BaseException:
             self.close()
             raise
@@ -125,7 +122,7 @@ class Sweep:
                 except _FAILURES as error:
                     failed.append(f"{codec.name}, {path}: {error}")
         now = {(row["codec"], row["picture"]): row["content"] for row in found}
-        self._set_aside(
+        self._rows.set_aside(
             lambda row: now.get((row["codec"], row["picture"]), row["content"]) != row["content"],
             "are of pictures that have changed",
         )
@@ -184,7 +181,7 @@ class Sweep:
             setting = codec.settings[index]
             key = self._identities[codec.name, setting], content
             if key not in self._sizes:
-                coded[setting] = _timed(codec.encode, picture, setting)
+                coded[setting] = timed(codec.encode, picture, setting)
                 self._sizes[key] = len(coded[setting][0][0])
                 self._probes.append(dict(zip(_PROBES, (*key, self._sizes[key]))))
             return 8 * self._sizes[key] / pixels
@@ -195,8 +192,8 @@ class Sweep:
     def _measure(self, codec, picture, place, content, coded) -> dict[str, str]:
         setting, (height, width) = place["setting"], picture.shape[:2]
         codec.prepare(picture, setting)
-        (data, bits), encode_ms = coded.get(setting) or _timed(codec.encode, picture, setting)
-        decoded, decode_ms = _timed(codec.decode, data, setting)
+        (data, bits), encode_ms = coded.get(setting) or timed(codec.encode, picture, setting)
+        decoded, decode_ms = timed(codec.decode, data, setting)
         if decoded.shape != picture.shape:
             raise CodecError(f"{codec.name} decoded {decoded.shape} from {picture.shape}")
         if self._keep and isinstance(codec, Learned):
@@ -210,7 +207,7 @@ class Sweep:
             "bpp_file": 8 * len(data) / (height * width),
             "bpp_estimated": bits / (height * width),
             **{name: scores.get(name, math.nan) for name in MEASURED},
-            "psnr_rgb": _psnr_rgb(picture, decoded),
+            "psnr_rgb": psnr(picture, decoded),
             **{"encode_ms": encode_ms, "decode_ms": decode_ms},
             **{"version": codec.version(), "ffmpeg": self._ffmpeg, "content": content},
             "identity": self._identities[codec.name, setting],
@@ -229,33 +226,9 @@ class Sweep:
         current = self._identities.get((row["codec"], row["setting"]))
         return row["codec"] in names and row["identity"] != current
 
-    def _set_aside(self, is_old: Callable[[dict[str, str]], bool], why: str) -> None:
-        """Moves rows out of what is shown."""
-        old = [row for row in self._rows.rows if is_old(row)]
-        if not old:
-            return
-        place = self._folder / "superseded.csv"
-        log.warning("%d rows %s: moved to %s", len(old), why, place)
-        with contextlib.closing(rows.Rows(place, COLUMNS)) as aside:
-            for row in old:
-                aside.append(row)
-        self._rows.replace(row for row in self._rows.rows if not is_old(row))
-
 
 def _key(row: dict[str, str]) -> tuple[str, str, str]:
     return row["identity"], row["content"], row["picture"]
-
-
-def _timed(function, *arguments):
-    """What a function returns, and the milliseconds it took."""
-    start = time.perf_counter()
-    value = function(*arguments)
-    return value, 1000 * (time.perf_counter() - start)
-
-
-def _psnr_rgb(picture: np.ndarray, decoded: np.ndarray) -> float:
-    error = np.mean(np.square(picture.astype(np.float64) - decoded))
-    return float(10 * np.log10(255**2 / error)) if error else math.inf
 
 
 def _write_files(folder: pathlib.Path, place: dict, data: bytes, decoded: np.ndarray) -> None:

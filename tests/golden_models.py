@@ -7,16 +7,25 @@ checkpoint, SavedModel reloaded in a fresh process, tf.function, odd sizes, grad
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
+from lossylab.models.arcnn import ARCNN
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
+from lossylab.models.dncnn import DnCNN
+from lossylab.models.memnet import MemNet
+from lossylab.models.mwcnn import MWCNN
 from lossylab.models.proxiqa import ProxIQA
+from lossylab.models.tnrd import TNRD
+from lossylab.models.wcdgan import WCDGAN, Discriminator
 
 # Public modules of lossylab.models that are parts of models or wrap them, tested by themselves.
 PARTS = {
     *("Chain", "ExactHyperSynthesis", "FactorizedCoder", "GDN", "HyperpriorCoder"),
-    *("PlainKernel", "RDFTKernel", "ServedCodec", "SignalConv"),
+    *("PlainKernel", "RDFTKernel", "ServedCodec", "ServedRestorer", "SignalConv"),
+    *("BNReLUConv", "Conv2D", "MixedAttention", "MixedConv", "StandardConv", "WCDB"),
+    *("AlexNetFeatures", "InceptionFeatures", "VGG19Features"),
 }
 
 
@@ -43,6 +52,13 @@ def _code(codec, picture):
     height, width = tf.unstack(tf.shape(picture)[1:3])
     return codec.synthesise(tf.round(codec.analyse(picture)))[:, :height, :width]
 
+
+def _diffuse(model, picture):
+    return tf.repeat(model(picture[..., :1]), 3, -1)
+
+
+_ODD = ((1, 1), (7, 13), (33, 31))
+_TABLE = np.full((8, 8), 40)
 
 # BLS with RDFT coefficients: 9x9 kernels have 90, 5x5 ones 30 per pair of channels.
 _BLS_192 = (
@@ -85,5 +101,54 @@ GOLDENS = {
         sizes=((32, 32),),
         parameters=82_897,
         default=ProxIQA,
+    ),
+    WCDGAN: Golden(
+        build=lambda: WCDGAN(3, filters=8, blocks=2),
+        call=lambda model, picture: model(picture),
+        sizes=_ODD,
+        parameters=1_690_443,
+        default=WCDGAN,
+    ),
+    Discriminator: Golden(
+        build=lambda: Discriminator(3, patch=32, filters=8, hidden=16),
+        call=lambda model, picture: model(picture),
+        sizes=((32, 32),),
+        parameters=35_627_201,
+        default=Discriminator,
+    ),
+    ARCNN: Golden(
+        build=lambda: ARCNN(3),
+        call=lambda model, picture: model(picture),
+        sizes=_ODD,
+        parameters=106_561,
+        default=ARCNN,
+    ),
+    TNRD: Golden(
+        build=lambda: TNRD(2, _TABLE),
+        call=_diffuse,
+        sizes=_ODD,
+        parameters=26_645,
+        default=lambda: TNRD(5),
+    ),
+    DnCNN: Golden(
+        build=lambda: DnCNN(3, layers=5, filters=8),
+        call=lambda model, picture: model(picture),
+        sizes=_ODD,
+        parameters=556_096,
+        default=DnCNN,
+    ),
+    MemNet: Golden(
+        build=lambda: MemNet(3, filters=8, blocks=2, recursions=2),
+        call=lambda model, picture: model(picture),
+        sizes=_ODD,
+        parameters=2_905_474,
+        default=MemNet,
+    ),
+    MWCNN: Golden(
+        build=lambda: MWCNN(3, filters=4),
+        call=lambda model, picture: model(picture),
+        sizes=_ODD,
+        parameters=24_927_809,
+        default=MWCNN,
     ),
 }

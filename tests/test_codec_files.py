@@ -19,7 +19,8 @@ from lossylab.data.files import OutputError
 from lossylab.eval import compress as command
 from lossylab.eval import container, export
 from lossylab.eval.app import UsageError, WorkError
-from lossylab.eval.export import Codec, Encoded, ExportError
+from lossylab.eval.export import Codec, Encoded
+from lossylab.eval.saved_model import ExportError
 from lossylab.models import factorized
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.serving import ServedCodec, weights_hash

@@ -13,13 +13,14 @@ from PIL import Image
 
 import lossylab
 from lossylab import cli
-from lossylab.eval import benchmark
+from lossylab.eval import benchmark, benchmark_restoration
 from lossylab.eval.app import UsageError
 
 README = pathlib.Path(lossylab.__file__).parent / "README.md"
 # Appended to the README's commands so that they end in seconds; later flags win.
 TINY = {
     "train proxiqa": "--steps=2 --num_filters=4 --patch=32 --batch=2 --min_scale=1",
+    "train wcdgan": "--steps=2 --filters=4 --blocks=1 --patch=32 --stride=32 --batch=2",
     "eval rd": "--data=pictures --models=mse:runs/vmaf/export,vmaf:runs/mse/export",
 }
 
@@ -99,6 +100,10 @@ def test_exit_status_tells_wrong_usage_from_failure(arguments, status, message, 
 def test_benchmark_measures_every_section(monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "_MANY_PATHS", 1000)
     monkeypatch.setattr(benchmark, "_MEMORY_STEPS", 4)
+    small = {"arcnn_rgb": ("arcnn", 3, {}), "tnrd": ("tnrd", 1, {"stages": 1})}
+    monkeypatch.setattr(benchmark_restoration, "_NETWORKS", small)
+    monkeypatch.setattr(benchmark_restoration, "_LARGE_NETWORKS", ("arcnn_rgb",))
+    monkeypatch.setattr(benchmark_restoration, "_LARGE", (700, 800))
     rows = benchmark.main(["benchmark", "--filters=2", "--rounds=3", "--json"])
     assert {row["section"] for row in rows} == set(benchmark.SECTIONS)
     assert len(capsys.readouterr().out.splitlines()) == len(rows)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from lossylab.data import patches as module
 from lossylab.data.decode import PictureError
+from lossylab.data.decoded import Decoded
 from lossylab.data.patches import PatchOptions, check_sizes, patches, paths_of_step, picture_index
 
 few = hypothesis.settings(max_examples=15, deadline=None, database=None, derandomize=True)
@@ -197,14 +198,12 @@ def test_pictures_beyond_the_cache_are_read_again(flat, monkeypatch):
 
 def test_a_second_pipeline_keeps_no_second_copy(flat, monkeypatch):
     _count_reads(monkeypatch, flat, 1, 70)
-    before = module._Pictures._bytes
+    before = Decoded._bytes
     reads, read = [], module.read_picture
     monkeypatch.setattr(module, "read_picture", lambda path: reads.append(path) or read(path))
     _take(flat, PatchOptions(size=16, cache_mb=1), 1, 4, 70)
     assert not reads
-    assert (
-        module._Pictures._bytes == before == sum(p.nbytes for p in module._Pictures._kept.values())
-    )
+    assert Decoded._bytes == before == sum(p.nbytes for p in Decoded._kept.values())
 
 
 def test_a_file_that_changed_is_read_again(tmp_path):

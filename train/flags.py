@@ -56,24 +56,6 @@ def define_loop(values: flags.FlagValues, steps: int, batch: int, patch: int) ->
     integer("steps", steps, "Training steps in all.", 1)
     integer("batch", batch, "Patches in the global batch, over all devices.", 1)
     integer("patch", patch, "Height and width of the patches in pixels.", 1)
-    flags.DEFINE_float(
-        "min_scale",
-        0.5,
-        "Scale pictures down by a random factor in [min_scale, 1]; 1 is off. Assumed: the paper "
-        "says 'random factors'.",
-        0.0,
-        1.0,
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "noise",
-        1.0,
-        "Width in levels of the uniform noise added before scaling; 0 is off. Assumed: the paper "
-        "says 'small amounts'; one level hides 8-bit quantisation.",
-        0.0,
-        255.0,
-        flag_values=values,
-    )
     flags.DEFINE_integer(
         "seed", 1, "Seed of weights, data and noise.", 0, 2**31 - 1, flag_values=values
     )
@@ -92,6 +74,28 @@ def define_loop(values: flags.FlagValues, steps: int, batch: int, patch: int) ->
     )
     flags.DEFINE_bool("export", True, "Write run_dir/export at the end.", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "Print the resolved options and stop.", flag_values=values)
+
+
+def define_augmentation(values: flags.FlagValues) -> None:
+    """Defines the flags of what is done to a picture before a patch is cut from it."""
+    flags.DEFINE_float(
+        "min_scale",
+        0.5,
+        "Scale pictures down by a random factor in [min_scale, 1]; 1 is off. Assumed: the paper "
+        "says 'random factors'.",
+        0.0,
+        1.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "noise",
+        1.0,
+        "Width in levels of the uniform noise added before scaling; 0 is off. Assumed: the paper "
+        "says 'small amounts'; one level hides 8-bit quantisation.",
+        0.0,
+        255.0,
+        flag_values=values,
+    )
 
 
 def resolved(values: flags.FlagValues) -> dict:
@@ -128,7 +132,7 @@ def check(values: flags.FlagValues) -> None:
             not isinstance(value, float) or math.isfinite(value),
             f"--{name}={value} is not a finite number",
         )
-    require(values.min_scale > 0, "--min_scale must be above 0")
+    require("min_scale" not in values or values.min_scale > 0, "--min_scale must be above 0")
     require(
         not values.validate_every or bool(values.validation_data),
         "--validate_every needs --validation_data",

@@ -42,20 +42,24 @@ class Task(abc.ABC):
 
     Attributes:
       metrics: names of the scalars that `step` returns; 'loss' is among them.
+      boundaries: numbers of steps done at which another phase begins; `step` is traced anew.
+      phase: how many boundaries are passed; the loop sets it before it traces `step`.
     """
 
     metrics: tuple[str, ...]
+    boundaries: tuple[int, ...] = ()
+    phase: int = 0
 
     @abc.abstractmethod
     def checkpointed(self) -> dict[str, Any]:
         """All state that a resumed run needs, as trackable objects by name."""
 
     @abc.abstractmethod
-    def step(self, batch: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
+    def step(self, batch, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """One training step on one device, traced into a graph.
 
         Args:
-          batch: this device's part of the global batch.
+          batch: this device's part of the global batch, an element of the data set.
           step: int64 scalar, the number of steps done before.
 
         Returns:
@@ -219,8 +223,12 @@ class _Loop:
 
     def _train(self, outputs: Outputs) -> None:
         batches = iter(self._strategy.distribute_datasets_from_function(self._make_dataset))
-        run_steps = self._graph()
+        run_steps = None
         while self.step < self._options.steps:
+            phase = sum(self.step >= boundary for boundary in self._task.boundaries)
+            if run_steps is None or phase != self._task.phase:
+                self._task.phase = phase
+                run_steps = self._graph()
             count = self._steps_until_due()
             sums, bad, stop = run_steps(batches, tf.constant(count, tf.int64), self._stop_wish())
             if stop > 0:
@@ -276,6 +284,7 @@ class _Loop:
             options.validate_every,
         )
         due = [period - step % period for period in periods if period]
+        due += [boundary - step for boundary in self._task.boundaries if boundary > step]
         return min([*due, options.steps - step])
 
     def _after(self, outputs: Outputs) -> None:

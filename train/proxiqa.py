@@ -12,9 +12,6 @@ command resumes the run; the trained codec is written to run_dir/export.
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
 import sys
 
 import numpy as np
@@ -35,11 +32,9 @@ from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import flags as shared
 from lossylab.train import warm_start
-from lossylab.train.loop import Task, check_agreement, fit, is_chief
+from lossylab.train.loop import Task
 from lossylab.train.oracle import libvmaf_oracle
-from lossylab.train.run_dir import RunDir
-
-log = logging.getLogger("lossylab")
+from lossylab.train.session import run
 
 CODECS = {codec.model_id: codec for codec in (BLS2017, BMSHJ2018)}
 METRICS = ("mse", "ssim", "ms_ssim", "vmaf", "vif")
@@ -49,6 +44,7 @@ _LATENT_STREAMS, _IDENTICAL_STREAM = (5, 7), 6
 
 FLAGS = new_flags()
 shared.define_loop(FLAGS, steps=2_100_000, batch=8, patch=128)
+shared.define_augmentation(FLAGS)
 flags.DEFINE_enum("metric", "vmaf", METRICS, "What to optimise for.", flag_values=FLAGS)
 flags.DEFINE_enum(
     "optimize",
@@ -455,33 +451,14 @@ def main(argv: list[str]) -> None:
     if FLAGS.dry_run:
         sys.stdout.write(shared.dump(FLAGS) + "\n")
         return
-    options = {**shared.resolved(FLAGS), "train_pictures": shared.fingerprint(paths)}
-    tf.random.set_seed(FLAGS.seed)
-    run_dir = RunDir(FLAGS.run_dir)
-    with contextlib.ExitStack() as stack:
-        if is_chief(strategy):
-            run_dir.open(options, shared.MAY_DIFFER)
-            stack.callback(run_dir.close)
-        with strategy.scope():
-            task = stack.enter_context(contextlib.closing(ProxIQATask(FLAGS, paths, validation)))
-            if not tf.train.latest_checkpoint(str(run_dir.checkpoints)):
-                _warm_start(task, FLAGS)
 
-        def make_dataset(first_step, context):
-            return patches(
-                paths,
-                shared.patch_options(FLAGS),
-                FLAGS.batch,
-                FLAGS.seed,
-                first_step,
-                context.input_pipeline_id,
-                context.num_input_pipelines,
-                strategy.num_replicas_in_sync // context.num_input_pipelines,
-            )
+    def make_task():
+        return ProxIQATask(FLAGS, paths, validation)
 
-        check_agreement(strategy, json.dumps(options, sort_keys=True))
-        fit(task, make_dataset, shared.loop_options(FLAGS), strategy, run_dir)
-    log.info("done: %s", run_dir.path)
+    def make_dataset(*place):
+        return patches(paths, shared.patch_options(FLAGS), FLAGS.batch, FLAGS.seed, *place)
+
+    run(FLAGS, strategy, paths, make_task, make_dataset, lambda task: _warm_start(task, FLAGS))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Peak signal-to-noise ratio, of RGB and as ProxIQA averages it over Y, Cb, Cr (Eq. 12)."""
 
+import math
+
+import numpy as np
 import tensorflow as tf
 
 from lossylab.data.colour import ycbcr
@@ -39,6 +42,21 @@ def psnr_ycbcr(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     planes = tf.round(ycbcr(reference)) - tf.round(ycbcr(distorted))
     per_plane = _decibel(tf.reduce_mean(tf.square(planes), (1, 2)))
     return tf.tensordot(per_plane, tf.constant((4.0, 1.0, 1.0)) / 6.0, 1)
+
+
+def psnr(reference: np.ndarray, distorted: np.ndarray) -> float:
+    """PSNR in dB of one picture or plane, from the error over all its samples.
+
+    Args:
+      reference: [H, W, C], levels 0..255.
+      distorted: likewise.
+
+    Returns:
+      dB; infinity for equal pictures.
+    """
+    check_same_shape(reference, distorted)
+    error = np.mean(np.square(reference.astype(np.float64) - distorted))
+    return 10 * math.log10(_LEVELS**2 / error) if error else math.inf
 
 
 def check_same_shape(reference: tf.Tensor, distorted: tf.Tensor) -> None:

@@ -11,6 +11,7 @@ from lossylab.eval.metrics.psnr import check_same_shape, levels
 _LEVELS = 255.0
 MS_SSIM_SMALLEST = 161  # pixels: (11 - 1) * 2^4 + 1, the fifth scale must hold the window
 SSIM_SMALLEST = 11
+_UNIFORM = 8  # pixels
 
 
 def ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
@@ -22,6 +23,35 @@ def ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     check_same_shape(reference, distorted)
     _check(reference, SSIM_SMALLEST, "SSIM with an 11-tap window")
     return tf.image.ssim(levels(reference), levels(distorted), _LEVELS)
+
+
+def ssim_uniform(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+    """SSIM with a uniform 8x8 window, as the ARCNN paper and its followers have it.
+
+    Args:
+      reference: [B, H, W, C], levels 0..255.
+      distorted: likewise.
+
+    Returns:
+      float64 [B], mean over places where the window fits, and channels.
+
+    Raises:
+      ValueError: if the pictures are smaller than 8 pixels.
+    """
+    check_same_shape(reference, distorted)
+    _check(reference, _UNIFORM, "SSIM with an 8x8 window")
+    # Variances are differences of large numbers: float32 would lose them.
+    x, y = (tf.cast(side, tf.float64) for side in (reference, distorted))
+
+    def mean(values):
+        return tf.nn.avg_pool2d(values, _UNIFORM, 1, "VALID")
+
+    mean_x, mean_y = mean(x), mean(y)
+    variances = mean(x * x) - mean_x**2 + mean(y * y) - mean_y**2
+    covariance = mean(x * y) - mean_x * mean_y
+    c1, c2 = (0.01 * _LEVELS) ** 2, (0.03 * _LEVELS) ** 2
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return tf.reduce_mean(luminance * (2 * covariance + c2) / (variances + c2), (1, 2, 3))
 
 
 def ms_ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:

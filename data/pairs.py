@@ -1,0 +1,175 @@
+"""Training patches of pictures and of their JPEG files, on a lattice (WCDGAN Sec. III-A).
+
+A picture is coded whole, then patches are cut from both at equal places, `stride` apart. An epoch
+has every patch once: pictures come in groups, in a new order each epoch, and the patches of a
+group are mixed, so that each picture is decoded and coded once an epoch however many there are.
+All of it is a function of (seed, step).
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import functools
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.data.colour import studio_luma
+from lossylab.data.decode import read_as_coded, read_picture, sides
+from lossylab.data.decoded import Decoded
+from lossylab.data.jpeg import degrade
+
+_GROUP = 32  # pictures whose patches are mixed; 550 MiB of DIV2K with their JPEG versions
+
+
+@dataclasses.dataclass(frozen=True)
+class PairOptions:
+    """What a pair of patches is.
+
+    Attributes:
+      size: height and width in pixels.
+      stride: distance of the patches in pixels.
+      quality: of the JPEG file, 1..100.
+      channels: 1 for luma in studio range (gray files as they are), 3 for RGB with 4:2:0.
+      cache_mb: decoded pictures kept in memory, MiB.
+    """
+
+    size: int = 80
+    stride: int = 75
+    quality: int = 10
+    channels: int = 3
+    cache_mb: int = 1024
+
+    def __post_init__(self):
+        """Checks the ranges; raises ValueError."""
+        for name in ("size", "stride"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1 pixel, got {getattr(self, name)}")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, got {self.channels}")
+
+
+def read_planes(path: str, channels: int) -> np.ndarray:
+    """A picture file as luma or RGB, uint8 [H, W, channels]; raises PictureError.
+
+    Luma is MATLAB's studio range; the plane of a gray file is taken as it is.
+    """
+    if channels == 3:
+        return read_picture(path)
+    picture = read_as_coded(path)
+    return picture if picture.shape[2] == 1 else studio_luma(picture)
+
+
+class Lattice:
+    """Which patch is which: a function of the seed and the patch's number."""
+
+    def __init__(self, paths: list[str], options: PairOptions):
+        """Reads the headers of all pictures.
+
+        Raises:
+          PictureError: if a file is no picture.
+          ValueError: if no picture holds a patch.
+        """
+        # Turning a picture by its EXIF orientation does not change its number of patches.
+        self._counts = np.array([self._count(sides(path), options) for path in paths])
+        self.total = int(self._counts.sum())
+        if not self.total:
+            raise ValueError("no picture is as large as a patch")
+
+    @staticmethod
+    def _count(size: tuple[int, int], options: PairOptions) -> int:
+        return int(np.prod([max(0, (s - options.size) // options.stride + 1) for s in size]))
+
+    def locate(self, seed: int, number: int) -> tuple[int, int]:
+        """Index of the picture, and of the patch in it, of the patch that is `number`-th."""
+        epoch, offset = divmod(number, self.total)
+        starts, groups = self._epoch(seed, epoch)
+        group = bisect.bisect_right(starts, offset) - 1
+        patch = self._mixed(seed, epoch, group)[offset - starts[group]]
+        counts = np.cumsum(self._counts[groups[group]])
+        place = int(np.searchsorted(counts, patch, side="right"))
+        return int(groups[group][place]), int(patch - (counts[place - 1] if place else 0))
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019 - lives as long as the pipeline
+    def _epoch(self, seed: int, epoch: int) -> tuple[list[int], list[np.ndarray]]:
+        """The groups of an epoch, and the number of patches before each."""
+        order = _generator(seed, epoch, 0).permutation(len(self._counts))
+        groups = [order[i : i + _GROUP] for i in range(0, len(order), _GROUP)]
+        sizes = [int(self._counts[group].sum()) for group in groups]
+        return [0, *np.cumsum(sizes)[:-1].tolist()], groups
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019
+    def _mixed(self, seed: int, epoch: int, group: int) -> np.ndarray:
+        groups = self._epoch(seed, epoch)[1]
+        count = int(self._counts[groups[group]].sum())
+        return _generator(seed, epoch, 1 + group).permutation(count)
+
+
+def pairs(
+    paths: list[str],
+    options: PairOptions,
+    batch: int,
+    seed: int,
+    first_step: int = 0,
+    shard: int = 0,
+    shards: int = 1,
+    replicas: int = 1,
+) -> tf.data.Dataset:
+    """Endless batches of pairs, one a step; arguments as for `patches.patches`.
+
+    Returns:
+      Data set of (true, damaged), each uint8 [batch / shards / replicas, size, size, channels].
+
+    Raises:
+      ValueError: if the devices do not divide `batch`, or no picture holds a patch.
+    """
+    if batch < 1 or batch % (shards * replicas):
+        raise ValueError(f"a batch of {batch} cannot be shared by {shards * replicas} devices")
+    lattice, local = Lattice(paths, options), batch // (shards * replicas)
+    # Both versions side by side, so that they are kept and forgotten together.
+    pictures = Decoded(
+        paths,
+        functools.partial(_load, options=options),
+        options.cache_mb,
+        ("pair", options.quality, options.channels),
+    )
+
+    def cut(element):
+        step, replica = divmod(int(element), replicas)
+        first = step * batch + (shard * replicas + replica) * local
+        both = []
+        for number in range(first, first + local):
+            picture, patch = lattice.locate(seed, number)
+            both.append(_window(pictures.read(picture), patch, options))
+        return np.split(np.stack(both), 2, axis=-1)
+
+    def tensors(element):
+        shape = (local, options.size, options.size, options.channels)
+        return [
+            tf.ensure_shape(side, shape)
+            for side in tf.numpy_function(cut, [element], (tf.uint8, tf.uint8))
+        ]
+
+    elements = tf.data.Dataset.range(first_step * replicas, np.iinfo(np.int64).max)
+    return elements.map(
+        lambda element: tuple(tensors(element)),
+        num_parallel_calls=os.cpu_count(),
+        deterministic=True,
+    ).prefetch(4)
+
+
+def _load(path: str, options: PairOptions) -> np.ndarray:
+    picture = read_planes(path, options.channels)
+    return np.concatenate([picture, degrade(picture, options.quality)], -1)
+
+
+def _window(pair: np.ndarray, patch: int, options: PairOptions) -> np.ndarray:
+    columns = (pair.shape[1] - options.size) // options.stride + 1
+    top, left = (options.stride * place for place in divmod(patch, columns))
+    return pair[top : top + options.size, left : left + options.size]
+
+
+def _generator(*key: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))

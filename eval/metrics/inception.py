@@ -1,0 +1,88 @@
+"""Inception Score (Salimans et al. 2016) and FID (Heusel et al. 2017) of sets of pictures.
+
+By Keras's Inception-v3, whose ImageNet weights are not those of the original implementations:
+values are comparable with each other, not with published ones. Both need thousands of pictures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable
+
+import numpy as np
+import scipy.linalg
+import tensorflow as tf
+
+from lossylab.models.backbones import InceptionFeatures
+
+log = logging.getLogger("lossylab")
+
+ENOUGH = 2048  # pictures; with fewer, the covariance of the 2048 features is singular
+_SIDE = 299
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What the network says of a set.
+
+    Attributes:
+      pooled: features, float64 [pictures, 2048].
+      classes: probabilities, float64 [pictures, 1000].
+    """
+
+    pooled: np.ndarray
+    classes: np.ndarray
+
+
+class Inception:
+    """Features of pictures of any size."""
+
+    def __init__(self, weights: str):
+        """Loads the network; see `models.backbones` for `weights` and errors."""
+        self._network = InceptionFeatures(weights)
+
+    def __call__(self, pictures: Iterable[np.ndarray]) -> Features:
+        """Of pictures, uint8 [H, W, 1 or 3], each scaled to 299x299."""
+        found = [self._one(picture) for picture in pictures]
+        pooled, classes = (np.concatenate(part).astype(np.float64) for part in zip(*found))
+        return Features(pooled, classes)
+
+    def _one(self, picture):
+        colour = np.broadcast_to(picture, (*picture.shape[:2], 3)).astype(np.float32)
+        scaled = tf.image.resize(colour[None], (_SIDE, _SIDE), antialias=True)
+        return [part.numpy() for part in self._network(scaled)]
+
+
+def score(features: Features) -> float:
+    """Inception Score, at least 1, higher is better: exp of the mean KL divergence, one split."""
+    p = np.maximum(features.classes, 1e-16)
+    divergence = np.sum(p * (np.log(p) - np.log(p.mean(0))), 1)
+    return float(np.exp(divergence.mean()))
+
+
+def frechet_distance(one: Features, other: Features) -> float:
+    """FID between two sets, at least 0, lower is better; needs two pictures each.
+
+    Raises:
+      ValueError: if a set has fewer.
+    """
+    if min(len(one.pooled), len(other.pooled)) < 2:
+        raise ValueError("FID needs at least two pictures in each set")
+    means = [f.pooled.mean(0) for f in (one, other)]
+    covariances = [np.cov(f.pooled, rowvar=False) for f in (one, other)]
+    # The trace of the root of a product is the sum of the roots of its eigenvalues.
+    eigenvalues = scipy.linalg.eigvals(covariances[0] @ covariances[1]).real
+    root = np.sqrt(np.maximum(eigenvalues, 0)).sum()
+    distance = np.sum((means[0] - means[1]) ** 2)
+    return float(distance + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * root)
+
+
+def warn_if_few(count: int) -> None:
+    """Says so when a set is too small for either measure to mean much."""
+    if count < ENOUGH:
+        log.warning(
+            "%d pictures: Inception Score and FID mean little below %d, and FID is biased upwards",
+            count,
+            ENOUGH,
+        )

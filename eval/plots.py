@@ -1,0 +1,63 @@
+"""Figures: files that are equal when the numbers are."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import textwrap
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+from lossylab.data.files import replacing
+
+
+@contextlib.contextmanager
+def figure(
+    path: pathlib.Path, title: str, rows: int, columns: int, size: tuple[float, float]
+) -> Iterator:
+    """Axes [rows, columns] of a new figure, saved as PNG and SVG at the end.
+
+    Args:
+      path: of the files, without suffix.
+      title: over the axes.
+      rows: of axes.
+      columns: of axes.
+      size: width and height in inches.
+    """
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with matplotlib.rc_context({"svg.hashsalt": path.name}):
+        figure, axes = pyplot.subplots(
+            rows, columns, figsize=size, squeeze=False, layout="constrained"
+        )
+        yield axes
+        figure.suptitle("\n".join(textwrap.wrap(title, 30 + int(9 * size[0]))), fontsize=10)
+        for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
+            with replacing(path.with_suffix(suffix)) as temporary:
+                figure.savefig(temporary, dpi=120, metadata=metadata)
+        pyplot.close(figure)
+
+
+def sheet(folder: pathlib.Path, path: pathlib.Path) -> bool:
+    """Crops side by side, as `crop_sheet` wrote them; False if there are none."""
+    index = folder / "index.json"
+    if not index.exists():
+        return False
+    page = json.loads(index.read_text())
+    pictures = page["pictures"]
+    columns = max(len(items) for items in pictures.values())
+    size = (2.5 * columns, 0.7 + 2.9 * len(pictures))
+    with figure(path, page["title"], len(pictures), columns, size) as axes:
+        for axis in axes.flat:
+            axis.axis("off")
+        for line, items in zip(axes, pictures.values()):
+            for axis, item in zip(line, items):
+                with Image.open(folder / item["file"]) as image:
+                    axis.imshow(np.asarray(image), interpolation="nearest")
+                axis.set_title(item["label"], fontsize=8)
+    return True

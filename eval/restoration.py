@@ -1,0 +1,344 @@
+"""Measures restoration of JPEG pictures: methods x qualities x pictures to rows.
+
+  lossylab eval restoration --data=live1,classic5 --methods=jpeg,sadct --qualities=10 \\
+    --models=wcdgan:runs/wcdgan_q10/export --out=results/mine --title="my budget"
+
+Protocols (--channels): y takes MATLAB's studio-range luma and codes that plane as a gray file, as
+the ARCNN, DnCNN and MWCNN papers do; rgb codes colour files with 4:2:0. Every row has PSNR, SSIM
+with the Gaussian window of 11 taps and with the uniform one of 8, PSNR-B, and the run time; with
+--lpips also LPIPS. With --inception the sets get Inception Score and FID (sets.csv). A model is
+measured at the quality it was trained for, official blind ones at all. What is known already is not
+measured again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import math
+import pathlib
+import shlex
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import PIL
+import tensorflow as tf
+import tqdm
+from absl import flags
+
+import lossylab
+from lossylab.data import jpeg
+from lossylab.data.collections import find_pictures
+from lossylab.data.files import make_folder, write_text
+from lossylab.data.pairs import read_planes
+from lossylab.data.patches import check_sizes
+from lossylab.eval import crop_sheet, rows, tables
+from lossylab.eval.app import UsageError, launch, new_flags, parse, require, timed
+from lossylab.eval.codecs import digest
+from lossylab.eval.environment import environment
+from lossylab.eval.metrics import inception, lpips
+from lossylab.eval.metrics.psnr import psnr
+from lossylab.eval.metrics.psnr_b import psnr_b
+from lossylab.eval.metrics.ssim import ssim, ssim_uniform
+from lossylab.eval.restore import SADCT, by_sadct
+from lossylab.eval.restorers import Restorer
+from lossylab.models.backbones import BackboneError
+
+CHANNELS = {"y": 1, "rgb": 3}
+METHODS = ("jpeg", SADCT)
+OFFICIAL, UNTRAINED = "official weights", "no training"  # budgets
+MEASURED = ("psnr", "ssim", "ssim_uniform", "psnr_b", "lpips")
+TEXT = ("method", "channels", "data", "picture", "budget", "version", "identity", "content")
+COLUMNS = (
+    *("method", "channels", "quality", "data", "picture", "width", "height", *MEASURED),
+    *("seconds", "parameters", "budget", "version", "identity", "content"),
+)
+SET_COLUMNS = (
+    *("method", "channels", "quality", "data", "pictures", "inception_score", "fid"),
+    *("weights", "budget", "version", "identity"),
+)
+_SMALLEST = 16  # pixels, for all of the measures
+_REVISION = 1  # of how pictures are measured
+
+FLAGS = new_flags()
+flags.DEFINE_list("data", ["live1", "classic5"], "Collections of pictures.", flag_values=FLAGS)
+flags.DEFINE_enum("channels", "y", list(CHANNELS), "Protocol.", flag_values=FLAGS)
+flags.DEFINE_list("qualities", ["5", "10", "20"], "JPEG qualities.", flag_values=FLAGS)
+flags.DEFINE_list("methods", list(METHODS), f"From {', '.join(METHODS)}.", flag_values=FLAGS)
+flags.DEFINE_list(
+    "models", [], "NAME:EXPORT; several of one name for several qualities.", flag_values=FLAGS
+)
+flags.DEFINE_string("out", None, "Folder of rows.csv.", flag_values=FLAGS)
+flags.DEFINE_string("title", "", "Budget of the models, for their rows.", flag_values=FLAGS)
+flags.DEFINE_string("lpips", None, "LPIPS weights: a file, or random.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "inception", None, "Inception weights: imagenet, random, or a Keras file.", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "crops",
+    None,
+    "Folder to write crops of all methods into, at the first quality; `eval wcdgan` draws them.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer("size", 128, "Side of the crops in pixels.", 32, flag_values=FLAGS)
+flags.DEFINE_list(
+    "at", ["0.5", "0.5"], "Centre of the crops: shares of width and height.", flag_values=FLAGS
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """One way to restore pictures of one quality.
+
+    Attributes:
+      name: for the rows.
+      restore: from a decoded picture uint8 [H, W, C] to the restored one.
+      parameters: trainable weights.
+      budget: of its training.
+      identity: what decides its results.
+    """
+
+    name: str
+    restore: Callable[[np.ndarray], np.ndarray]
+    parameters: int
+    budget: str
+    identity: str
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; argv[0] is the program's name."""
+    extra = parse(FLAGS, argv, __doc__)
+    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    require(bool(FLAGS.out), "--out is needed: the folder of the rows")
+    unknown = [name for name in FLAGS.methods if name not in METHODS]
+    require(not unknown, f"--methods knows {', '.join(METHODS)}, not {', '.join(unknown)}")
+    require(bool(FLAGS.title or not FLAGS.models), "--title is needed: the models' budget")
+    qualities = _qualities()
+    shares = crop_sheet.centre(FLAGS.at)
+    pictures = {name: find_pictures(name) for name in FLAGS.data}
+    for paths in pictures.values():
+        check_sizes(paths, FLAGS.size if FLAGS.crops else _SMALLEST, "the windows")
+    methods = {quality: _methods(quality) for quality in qualities}
+    try:
+        perceptual = lpips.LPIPS(FLAGS.lpips) if FLAGS.lpips else None
+        features = inception.Inception(FLAGS.inception) if FLAGS.inception else None
+    except BackboneError as error:
+        raise UsageError(str(error)) from error
+    out = pathlib.Path(FLAGS.out)
+    measured = []
+    with contextlib.closing(rows.Rows(out / "rows.csv", COLUMNS)) as table:
+        _set_old_aside(table, methods)
+        known = {_key(row): row for row in table.rows}
+        total = sum(len(m) for m in methods.values()) * sum(map(len, pictures.values()))
+        with tqdm.tqdm(total=total, unit="picture", desc="measuring") as bar:
+            for name, paths in pictures.items():
+                for path in paths:
+                    true = read_planes(path, CHANNELS[FLAGS.channels])
+                    for quality in qualities:
+                        damaged = jpeg.degrade(true, quality)
+                        for method in methods[quality]:
+                            place = _place(method, quality, name, path, true)
+                            row = known.get(_key(place))
+                            if row is None:
+                                row = _measure(method, place, true, damaged, perceptual)
+                                row = table.append(row)
+                            measured.append(row)
+                            bar.update()
+    _note_command(out, argv)
+    if FLAGS.crops:
+        _write_crops(methods[qualities[0]], qualities[0], pictures, shares)
+    if features is not None:
+        _measure_sets(out, features, methods, pictures)
+    sys.stdout.write(tables.markdown_table(means(rows.frame(measured, TEXT))) + "\n")
+
+
+def means(table) -> list[dict[str, str]]:
+    """Mean values of each method, set and quality as lines of a table."""
+    lines = []
+    groups = table.groupby(["data", "quality", "method"], sort=False)
+    for (data, quality, method), mine in sorted(groups, key=lambda group: group[0][:2]):
+        lines.append(
+            {
+                **{"set": data, "q": str(quality), "method": method},
+                "PSNR, dB": tables.number(mine.psnr.mean(), 2),
+                "SSIM, Gaussian 11": tables.number(mine.ssim.mean(), 4),
+                "SSIM, uniform 8": tables.number(mine.ssim_uniform.mean(), 4),
+                "PSNR-B, dB": tables.number(mine.psnr_b.mean(), 2),
+                "s per picture": tables.number(mine.seconds.mean(), 2),
+                "pictures": str(len(mine)),
+            }
+        )
+    return lines
+
+
+def _measure(method, place, true, damaged, perceptual) -> dict:
+    restored, milliseconds = timed(method.restore, damaged)
+    if restored.shape != true.shape:
+        raise UsageError(f"{method.name} made {restored.shape} of {true.shape}")
+    distance = math.nan
+    if perceptual is not None:
+        distance = perceptual(true, restored)
+    return {
+        **place,
+        **{"width": true.shape[1], "height": true.shape[0]},
+        "psnr": psnr(true, restored),
+        "ssim": float(ssim(true[None], restored[None])[0]),
+        "ssim_uniform": float(ssim_uniform(true[None], restored[None])[0]),
+        "psnr_b": psnr_b(true, restored),
+        "lpips": distance,
+        "seconds": milliseconds / 1000,
+        **{"parameters": method.parameters, "budget": method.budget, "version": _version()},
+    }
+
+
+def _place(method, quality, data, path, true) -> dict:
+    return {
+        **{"method": method.name, "channels": FLAGS.channels, "quality": quality, "data": data},
+        **{"picture": pathlib.Path(path).stem, "content": digest(true)[:16]},
+        "identity": method.identity,
+    }
+
+
+def _key(row: dict) -> tuple:
+    names = ("method", "channels", "quality", "data", "picture", "content", "identity")
+    return tuple(str(row[name]) for name in names)
+
+
+def _set_old_aside(table: rows.Rows, methods: dict[int, list[Method]]) -> None:
+    """Rows of these methods as they were before are not shown any more."""
+    current = {
+        (method.name, FLAGS.channels, str(quality)): method.identity
+        for quality, some in methods.items()
+        for method in some
+    }
+
+    def is_old(row):
+        mine = current.get((row["method"], row["channels"], row["quality"]))
+        return mine is not None and row["identity"] != mine
+
+    table.set_aside(is_old, "are of other weights or versions")
+
+
+def _methods(quality: int) -> list[Method]:
+    """All methods that can restore pictures of a quality."""
+    found = []
+    luminance, chrominance = jpeg.luminance_table(quality), jpeg.chrominance_table(quality)
+    if "jpeg" in FLAGS.methods:
+        found.append(_method("jpeg", lambda picture: picture, 0, "", "jpeg"))
+    if SADCT in FLAGS.methods:
+
+        def restore(picture):
+            return by_sadct(picture, luminance, chrominance)
+
+        found.append(_method(SADCT, restore, 0, UNTRAINED, SADCT))
+    for name, network in _networks():
+        if network.quality in (None, quality):
+            budget = OFFICIAL if "official" in network.options else FLAGS.title
+            parameters, identity = network.parameters, network.weights
+            found.append(_method(name, network.restore, parameters, budget, identity))
+    names = [method.name for method in found]
+    twins = {name for name in names if names.count(name) > 1}
+    require(not twins, f"several methods for quality {quality} are named {', '.join(twins)}")
+    return found
+
+
+def _method(name, restore, parameters, budget, identity) -> Method:
+    text = repr((_REVISION, identity, PIL.__version__, FLAGS.lpips))
+    digest_of_it = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Method(name, restore, parameters, budget, digest_of_it)
+
+
+_loaded: dict[tuple[str, str], Restorer] = {}
+
+
+def _networks() -> list[tuple[str, Restorer]]:
+    found = []
+    for entry in FLAGS.models:
+        name, colon, path = entry.partition(":")
+        require(bool(colon and name and path), f"--models={entry}: expected NAME:EXPORT")
+        require(name not in METHODS, f"--models={entry}: {name} is the name of a method")
+        network = _loaded.get((name, path)) or Restorer(path)
+        _loaded[name, path] = network
+        wanted = CHANNELS[FLAGS.channels]
+        require(
+            network.channels == wanted,
+            f"--models={entry}: a network for {network.channels} channels, --channels="
+            f"{FLAGS.channels} needs {wanted}",
+        )
+        found.append((name, network))
+    return found
+
+
+def _qualities() -> list[int]:
+    """The qualities asked for; raises UsageError."""
+    try:
+        qualities = [int(text) for text in FLAGS.qualities]
+    except ValueError:
+        qualities = []
+    require(
+        bool(qualities) and all(quality in jpeg.QUALITIES for quality in qualities),
+        f"--qualities takes numbers from 1 to 100, got {','.join(FLAGS.qualities)}",
+    )
+    return qualities
+
+
+def _version() -> str:
+    return f"lossylab {lossylab.__version__}, TensorFlow {tf.__version__}, Pillow {PIL.__version__}"
+
+
+def _note_command(out: pathlib.Path, argv: list[str]) -> None:
+    """Keeps the commands that made the rows, and the newest one's software, beside them."""
+    place = out / "about.json"
+    before = json.loads(place.read_text())["commands"] if place.exists() else []
+    command = shlex.join(["lossylab", "eval", *argv])
+    commands = [*(known for known in before if known != command), command]
+    text = json.dumps({"commands": commands, "environment": environment()}, indent=1)
+    write_text(place, text + "\n")
+
+
+def _write_crops(methods, quality, pictures, shares) -> None:
+    """Crops of all methods at equal places, labelled with PSNR and SSIM of the pictures."""
+    out, found = make_folder(FLAGS.crops), {}
+    for path in (path for paths in pictures.values() for path in paths):
+        true, stem = read_planes(path, CHANNELS[FLAGS.channels]), pathlib.Path(path).stem
+        damaged = jpeg.degrade(true, quality)
+        place = crop_sheet.window(*true.shape[:2], FLAGS.size, shares)
+        items = [crop_sheet.write(out, f"{stem}_original.png", true[place], "original")]
+        for method in methods:
+            restored = method.restore(damaged)
+            similarity = float(ssim(true[None], restored[None])[0])
+            label = f"{method.name}\n{psnr(true, restored):.2f} dB / {similarity:.4f}"
+            items.append(crop_sheet.write(out, f"{stem}_{method.name}.png", restored[place], label))
+        found[stem] = items
+    title = f"JPEG q = {quality}, PSNR / SSIM (Gaussian 11). {FLAGS.title}"
+    crop_sheet.write_index(out, title, found)
+
+
+def _measure_sets(out, features, methods, pictures) -> None:
+    """Inception Score and FID of whole sets."""
+    with contextlib.closing(rows.Rows(out / "sets.csv", SET_COLUMNS)) as table:
+        for name, paths in pictures.items():
+            inception.warn_if_few(len(paths))
+            for quality, some in methods.items():
+                true = [read_planes(path, CHANNELS[FLAGS.channels]) for path in paths]
+                reference = features(true)
+                for method in some:
+                    restored = features([method.restore(jpeg.degrade(t, quality)) for t in true])
+                    row = {
+                        **{"method": method.name, "channels": FLAGS.channels, "quality": quality},
+                        **{"data": name, "pictures": len(paths), "weights": FLAGS.inception},
+                        "inception_score": inception.score(restored),
+                        "fid": inception.frechet_distance(reference, restored),
+                        **{"budget": method.budget, "version": _version()},
+                        "identity": method.identity,
+                    }
+                    same = {k: str(row[k]) for k in ("method", "channels", "quality", "data")}
+                    table.replace(r for r in table.rows if same.items() - r.items())
+                    table.append(row)
+
+
+if __name__ == "__main__":
+    launch(main)

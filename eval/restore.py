@@ -1,0 +1,141 @@
+"""Restores pictures from JPEG files with an exported network, or with SA-DCT.
+
+  lossylab restore INPUT OUTPUT --model=runs/wcdgan_q10/export
+  lossylab restore photos restored --model=sadct
+
+INPUT is a file, a folder, a glob or a named collection; OUTPUT a file for one input, else a
+folder. Gray stays gray. A network for luma restores the luma of colour pictures. Large pictures
+are restored in pieces that do not show. A network that was trained for one JPEG quality refuses
+files of another (--any_quality); other formats do not say what they were coded at. A table of
+what was written goes to standard output, as CSV.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from absl import flags
+from PIL import Image
+
+from lossylab.data import jpeg
+from lossylab.data.collections import find_pictures
+from lossylab.data.colour import jpeg_rgb, jpeg_ycbcr
+from lossylab.data.decode import quantisation_tables, read_as_coded
+from lossylab.data.files import replacing
+from lossylab.eval import jobs
+from lossylab.eval.app import UsageError, launch, new_flags, parse, require, timed
+from lossylab.eval.restorers import AT_ONCE, Restorer
+from lossylab.models import sadct
+
+SADCT = "sadct"
+
+FLAGS = new_flags()
+flags.DEFINE_string("model", None, "Folder of the export, or 'sadct'.", flag_values=FLAGS)
+flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "any_quality", False, "Restore JPEG files of whatever quality.", flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "quality",
+    None,
+    "For sadct: quality at which pictures that are no JPEG files were coded before.",
+    1,
+    100,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "at_once", AT_ONCE, "Pixels a network sees at once: more need memory.", 2**12, flag_values=FLAGS
+)
+
+_COLUMNS = ("input", "output", "width", "height", "channels", "quality", "seconds")
+# Files of this quality and one are close enough: the tables differ by a level or two.
+_NEAR = 0.1
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; argv[0] is the program's name."""
+    arguments = parse(FLAGS, argv, __doc__)
+    require(len(arguments) == 2, f"expected INPUT and OUTPUT, got {len(arguments)} arguments")
+    require(bool(FLAGS.model), "--model is needed: the folder of an exported network, or 'sadct'")
+    require(
+        FLAGS.quality is None or FLAGS.model == SADCT,
+        "--quality goes with --model=sadct: a network knows its own",
+    )
+    sources = find_pictures(arguments[0])
+    many = arguments[0] != sources[0]
+    plan = jobs.plan(sources, arguments[1], ".png", jobs.LOSSLESS, many, FLAGS.overwrite)
+    network = None if FLAGS.model == SADCT else Restorer(FLAGS.model, FLAGS.at_once)
+    jobs.run(plan, functools.partial(_one, network), _COLUMNS)
+
+
+def _one(network: Restorer | None, source: str, target: str) -> dict:
+    picture, tables = read_as_coded(source), quantisation_tables(source)
+    quality = jpeg.nearest_quality(tables[0]) if tables else None
+    if network is None:
+        restored, milliseconds = timed(_by_sadct, source, picture, tables)
+    else:
+        _check_quality(network, source, quality)
+        restored, milliseconds = timed(restore, network, picture)
+    with replacing(target) as temporary:
+        Image.fromarray(restored[..., 0] if restored.shape[2] == 1 else restored).save(temporary)
+    return {
+        **{"input": source, "output": target},
+        **{"width": picture.shape[1], "height": picture.shape[0], "channels": picture.shape[2]},
+        **{"quality": quality or "", "seconds": f"{milliseconds / 1000:.2f}"},
+    }
+
+
+def restore(network: Restorer, picture: np.ndarray) -> np.ndarray:
+    """Restores a picture with a network for either luma or RGB.
+
+    Args:
+      network: the loaded export.
+      picture: uint8, gray [H, W, 1] or RGB [H, W, 3].
+
+    Returns:
+      uint8, the same shape. A network for luma leaves the colours as they are, one for RGB sees
+      gray three times.
+    """
+    if network.channels == picture.shape[2]:
+        return network.restore(picture)
+    if network.channels == 3:
+        thrice = np.repeat(picture, 3, 2)
+        return np.rint(network.restore(thrice).mean(2, keepdims=True)).astype(np.uint8)
+    # The plane that the file has coded, so that TNRD knows its coefficients.
+    planes = jpeg_ycbcr(picture)
+    luma = np.clip(np.rint(planes[..., :1]), 0, 255).astype(np.uint8)
+    planes[..., :1] = network.restore(luma)
+    return jpeg_rgb(planes)
+
+
+def by_sadct(
+    picture: np.ndarray, luminance: np.ndarray, chrominance: np.ndarray | None
+) -> np.ndarray:
+    """Restores a gray or RGB picture by SA-DCT, given its quantisation tables [8, 8]."""
+    if picture.shape[2] == 1:
+        return sadct.restore(picture, luminance)
+    planes = np.clip(np.rint(jpeg_ycbcr(picture)), 0, 255).astype(np.uint8)
+    return jpeg_rgb(sadct.restore(planes, luminance, chrominance).astype(np.float64))
+
+
+def _by_sadct(source, picture, tables):
+    if tables is None:
+        if FLAGS.quality is None:
+            raise UsageError(f"{source}: no JPEG file: give the --quality it was coded at")
+        tables = [jpeg.luminance_table(FLAGS.quality), jpeg.chrominance_table(FLAGS.quality)]
+    return by_sadct(picture, tables[0], tables[-1])
+
+
+def _check_quality(network: Restorer, source: str, quality: int | None) -> None:
+    if quality is None or network.quality is None or FLAGS.any_quality:
+        return
+    require(
+        abs(quality - network.quality) <= max(1, _NEAR * network.quality),
+        f"{source}: was coded at a quality near {quality}, the network is for "
+        f"{network.quality}: choose another --model, or --any_quality",
+    )
+
+
+if __name__ == "__main__":
+    launch(main)

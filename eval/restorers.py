@@ -1,0 +1,182 @@
+"""Exported restoration networks: writing, loading, and pictures of any size piece by piece.
+
+Loading needs TensorFlow, but no lossylab:
+
+  import tensorflow as tf
+  model = tf.saved_model.load("runs/wcdgan_q10/export").signatures
+  restored = model["restore"](picture=picture)["picture"]
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.eval import saved_model
+from lossylab.models.served_restorer import SIGNATURES, ServedRestorer
+
+# Pixels that a network sees at once: WCDGAN takes some 4 KiB a pixel, MemNet 8.
+AT_ONCE = 2**19
+_LEAST_ROWS = 64  # of a strip, however wide
+
+
+class Restorer:
+    """A loaded export: uint8 pictures in, uint8 pictures out.
+
+    Attributes:
+      path: where it was loaded from.
+      model: the network's name.
+      channels: 1 for luma, 3 for RGB.
+      parameters: trainable weights.
+      options: how it was trained.
+      quality: of the JPEG files that it was trained for; None if it takes all.
+    """
+
+    def __init__(self, path: str, at_once: int = AT_ONCE):
+        """Loads an export.
+
+        Args:
+          path: its folder.
+          at_once: pixels that the network sees at once.
+
+        Raises:
+          ExportError: if `path` has no SavedModel or it is no restorer.
+        """
+        self.path, self._at_once = path, at_once
+        self._functions = saved_model.load(path, SIGNATURES, "restorer")
+        info = json.loads(self._functions["describe"]()["info"].numpy())
+        self.model: str = info["model"]
+        self.channels: int = info["channels"]
+        self.parameters: int = info["parameters"]
+        self.weights: str = info["weights"]
+        self.options: dict = info["options"]
+        self.quality: int | None = info["options"].get("quality")
+        self._multiple, self._reach = info["multiple"], info["reach"]
+        self._blocks = info.get("blocks", 0)
+
+    def restore(self, picture: np.ndarray) -> np.ndarray:
+        """Restores a picture, uint8 [H, W, channels], at once or, if it is large, in pieces.
+
+        Pieces overlap by all that the network sees, so that they do not show.
+        """
+        if picture.shape[0] * picture.shape[1] <= self._at_once:
+            return self._call("restore", picture=picture)
+        if self._blocks:
+            return self._block_by_block(picture)
+        return self._tile_by_tile(picture)
+
+    def _call(self, name: str, **arrays) -> np.ndarray:
+        out = self._functions[name](**{key: tf.constant(value) for key, value in arrays.items()})
+        return next(iter(out.values())).numpy()
+
+    def _tile_by_tile(self, picture):
+        halo = _up(self._reach, self._multiple)
+        inner = _up(max(int(self._at_once**0.5) - 2 * halo, halo // 2), self._multiple)
+        restored = np.empty_like(picture)
+        for rows in _cuts(picture.shape[0], inner, halo):
+            for columns in _cuts(picture.shape[1], inner, halo):
+                tile = self._call("restore", picture=picture[rows.wide, columns.wide])
+                restored[rows.kept, columns.kept] = tile[rows.inside, columns.inside]
+        return restored
+
+    def _block_by_block(self, picture):
+        """WCDGAN: each block over all strips, because its attention needs the whole's mean."""
+        axis = int(picture.shape[1] > picture.shape[0])  # strips lie across the longer side
+        length, across = picture.shape[axis], picture.shape[1 - axis]
+        rows = max(self._at_once // across, _LEAST_ROWS)
+        lying = functools.partial(np.moveaxis, source=0, destination=axis)
+        picture = np.moveaxis(picture, axis, 0)
+
+        def enter(cut):
+            return self._call("enter", picture=lying(picture[cut.wide]))
+
+        width = enter(next(_cuts(length, 1, 0))).shape[-1]
+        features = _scratch((length, across, width))
+        mean = self._pass(features, enter, _cuts(length, rows, self._reach["enter"]), axis)
+        for index in range(self._blocks - 1):
+            mean = self._next(features, index, mean, rows, lying, axis)
+        restored = np.empty_like(picture)
+        for cut in _cuts(length, rows, self._reach["leave"]):
+            piece = self._call(
+                "leave",
+                picture=lying(picture[cut.wide]),
+                features=lying(features[cut.wide]),
+                mean=mean,
+            )
+            restored[cut.kept] = np.moveaxis(piece, axis, 0)[cut.inside]
+        return np.ascontiguousarray(np.moveaxis(restored, 0, axis))
+
+    def _next(self, features, index, mean, rows, lying, axis):
+        """One block, in place; returns the mean of what it gives."""
+        halo = self._reach["next"]
+        before = features[:0].copy()  # rows that are overwritten, as they were
+
+        def compute(cut):
+            nonlocal before
+            old = np.concatenate([before, features[cut.kept.start : cut.wide.stop]])
+            before = np.concatenate([before, features[cut.kept]])[-halo:]
+            return self._call("next", index=np.int32(index), features=lying(old), mean=mean)
+
+        return self._pass(features, compute, _cuts(features.shape[0], rows, halo), axis)
+
+    @staticmethod
+    def _pass(features, compute, cuts, axis):
+        """Fills `features` strip by strip; returns their mean over the picture, float32 [F]."""
+        total = np.zeros(features.shape[-1])
+        for cut in cuts:
+            strip = np.moveaxis(compute(cut), axis, 0)[cut.inside]
+            features[cut.kept] = strip
+            total += strip.sum((0, 1), dtype=np.float64)
+        return (total / (features.shape[0] * features.shape[1])).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cut:
+    """A piece of a side: what is kept of it, with its surroundings, and where in these it lies."""
+
+    kept: slice
+    wide: slice
+    inside: slice
+
+
+def _cuts(length: int, size: int, halo: int) -> Iterator[_Cut]:
+    """Pieces of `size` that cover a side, with `halo` on both ends where there is that much."""
+    for start in range(0, length, size):
+        stop = min(start + size, length)
+        low, high = max(0, start - halo), min(length, stop + halo)
+        yield _Cut(slice(start, stop), slice(low, high), slice(start - low, stop - low))
+
+
+def _up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
+
+
+def _scratch(shape: tuple[int, ...]) -> np.ndarray:
+    """A large float32 array: in memory, or in a temporary file if that would fill it."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if 4 * math.prod(shape) < 0.75 * free:
+        return np.empty(shape, np.float32)
+    return np.memmap(tempfile.TemporaryFile(), np.float32, shape=shape)
+
+
+def save_restorer(network: tf.Module, path: str, options: dict) -> None:
+    """Writes a network as a SavedModel, beside first, then renamed.
+
+    Args:
+      network: one of `models.restorers.NETWORKS`.
+      path: folder to write; an export that is there is replaced.
+      options: how it was trained, JSON values.
+
+    Raises:
+      OutputError: if the folder cannot be written.
+    """
+    served = ServedRestorer(network, options)
+    saved_model.write(served, served.signatures(), path)

@@ -1,0 +1,98 @@
+"""Writing and loading SavedModels safely."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import shutil
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from lossylab.data.files import OutputError, make_folder
+from lossylab.eval.app import UsageError
+
+
+class ExportError(UsageError):
+    """A folder that is no usable lossylab export; the message says what is wrong."""
+
+
+def write(served: tf.Module, signatures: dict, path: str) -> None:
+    """Writes a SavedModel beside `path`, then renames it; one that is there is replaced.
+
+    Args:
+      served: the module.
+      signatures: concrete functions by name.
+      path: folder to write.
+
+    Raises:
+      OutputError: if the folder cannot be written.
+    """
+    target = pathlib.Path(path)
+    make_folder(target.parent)
+    new, old = target.with_name(f".{target.name}-new"), target.with_name(f".{target.name}-old")
+    if old.exists() and not target.exists():
+        os.rename(old, target)  # an earlier call was killed between the two renames below
+    try:
+        shutil.rmtree(new, ignore_errors=True)
+        tf.saved_model.save(served, str(new), signatures=signatures)
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            os.rename(target, old)
+        os.rename(new, target)
+        shutil.rmtree(old, ignore_errors=True)
+    except (OSError, tf.errors.OpError) as error:
+        raise OutputError(f"cannot write the export {target}: {error}") from error
+
+
+def fingerprint(path: str) -> str:
+    """SHA-256 over an export's stored weights and tables, in hexadecimal.
+
+    Tells exports apart without loading them, which takes a second or two. The graph beside the
+    weights is left out: TensorFlow writes it differently every time.
+
+    Raises:
+      ExportError: if `path` has no SavedModel.
+    """
+    _check(path)
+    digest = hashlib.sha256()
+    for file in sorted((pathlib.Path(path) / "variables").iterdir()):
+        digest.update(file.name.encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _check(path: str) -> None:
+    if not os.path.isdir(path):
+        raise ExportError(f"--model={path}: no such folder; expected RUN_DIR/export")
+    if not tf.saved_model.contains_saved_model(path):
+        hint = os.path.join(path, "export")
+        cure = f"; did you mean {hint}?" if tf.saved_model.contains_saved_model(hint) else ""
+        raise ExportError(f"--model={path}: the folder has no SavedModel{cure}")
+
+
+def load(path: str, signatures: Sequence[str], kind: str) -> dict:
+    """The functions of an export by signature name.
+
+    Args:
+      path: folder of the SavedModel.
+      signatures: names it must have.
+      kind: what they make it, for the message: 'codec'.
+
+    Raises:
+      ExportError: if there is no SavedModel, it is damaged, or it lacks a signature.
+    """
+    _check(path)
+    try:
+        model = tf.saved_model.load(path)
+    except (OSError, tf.errors.OpError, ValueError, LookupError) as error:
+        raise ExportError(f"--model={path}: damaged SavedModel: {error}") from error
+    lacking = [name for name in signatures if name not in model.signatures]
+    if lacking:
+        raise ExportError(
+            f"--model={path}: not a lossylab {kind}, it lacks the signatures {', '.join(lacking)}"
+        )
+    functions = dict(model.signatures)
+    functions["keep_alive"] = model  # the functions use its variables
+    return functions

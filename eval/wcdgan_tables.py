@@ -1,0 +1,277 @@
+"""WCDGAN's Tables 1 to 6 from measured rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import json
+import math
+import pathlib
+
+import pandas as pd
+
+from lossylab.eval import published, restoration, rows
+from lossylab.eval.tables import number
+
+SETS = {"Classic5": "classic5", "LIVE1": "live1", "DIV2K": "div2k_val"}
+# What stands for a column of the paper: the first that was measured.
+SOURCES = {
+    "JPEG": ("jpeg",),
+    "ARCNN": ("arcnn_official", "arcnn"),
+    "TNRD": ("tnrd",),
+    "DnCNN": ("dncnn3_official", "dncnn"),
+    "MemNet": ("memnet",),
+    "MWCNN": ("mwcnn",),
+    "WCDGAN": ("wcdgan",),
+}
+CONTENT = "wcdgan_content"
+ABLATIONS = {
+    "proposed": CONTENT,
+    "without mixed convolution": f"{CONTENT}_no_mixed_conv",
+    "without mixed attention": f"{CONTENT}_no_mixed_attention",
+}
+GAN_ABLATION = {"proposed": "wcdgan", "without perceptual loss and GAN": CONTENT}
+_ELSEWHERE = {"SA-DCT": "sadct", "ARCNN": "arcnn_official", "DnCNN-3": "dncnn3_official"}
+_DECIBEL, _SIMILARITY = 0.01, 1e-3  # what counts as reproduced
+_ROUNDING = 0.005 + 1e-9
+_WITHOUT_BUDGET = (restoration.OFFICIAL, restoration.UNTRAINED)
+_WINDOWS = {"ssim_uniform": "uniform 8", "ssim": "Gaussian 11"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What was measured.
+
+    Attributes:
+      table: rows of `lossylab eval restoration`.
+      timing: rows of `lossylab benchmark --sections=restoration`, by network.
+    """
+
+    table: pd.DataFrame
+    timing: dict[str, dict]
+
+    @property
+    def title(self) -> str:
+        """The budgets of what was trained here."""
+        budgets = dict.fromkeys(self.table.budget)
+        return "; ".join(b for b in budgets if b not in ("", *_WITHOUT_BUDGET))
+
+    def mean(self, method: str, data: str, quality: int, channels: str = "y") -> pd.Series | None:
+        """Means of a method over a set, or None."""
+        mine = self.pictures(method, data, quality, channels)
+        return mine[list(restoration.MEASURED)].mean() if len(mine) else None
+
+    def pictures(self, method: str, data: str, quality: int, channels: str = "y") -> pd.DataFrame:
+        """Rows of a method and set, by picture."""
+        t = self.table
+        mine = t[(t.method == method) & (t.data == data) & (t.channels == channels)]
+        return mine[mine.quality == quality].set_index("picture").sort_index()
+
+    def source(self, column: str, data: str, quality: int, channels: str = "y") -> str | None:
+        """The method that stands for a column of the paper."""
+        for method in SOURCES[column]:
+            if self.mean(method, data, quality, channels) is not None:
+                return method
+        return None
+
+    def budget(self, method: str) -> str:
+        """What a method was trained with."""
+        mine = self.table[self.table.method == method]
+        return mine.budget.iloc[0] if len(mine) else ""
+
+
+def load(folder: str) -> Evidence:
+    """Reads a results folder; raises WorkError if its rows are missing or damaged."""
+    place = pathlib.Path(folder)
+    table = rows.frame(rows.read(place / "rows.csv", restoration.COLUMNS), restoration.TEXT)
+    timing = {}
+    if (place / "timing.jsonl").exists():
+        lines = (place / "timing.jsonl").read_text().splitlines()
+        timing = {row["network"]: row for row in map(json.loads, lines)}
+    return Evidence(table, timing)
+
+
+def doubt(table: str, row: str, column: str) -> str:
+    """Why a published cell is not one to be reproduced; '' if nothing speaks against it."""
+    reasons = published.reference("wcdgan_doubts")
+    found = [
+        entry.reason
+        for entry in reasons.itertuples()
+        if entry.table == table
+        and fnmatch.fnmatch(row, entry.row)
+        and fnmatch.fnmatch(column, entry.column)
+    ]
+    return "; ".join(found)
+
+
+def comparison_table(evidence: Evidence, table: str, channels: str) -> list[dict[str, str]]:
+    """Table 1 (luma) or 2 (RGB): a line for each published pair of PSNR and SSIM."""
+    values = published.numbers("wcdgan", table)
+    lines = []
+    for (row, column, _), decibel in values.items():
+        method, measure = column.split("/")
+        if measure != "PSNR":
+            continue
+        data, quality = row.split("/")
+        source = evidence.source(method, SETS[data], int(quality), channels)
+        similarity = values[row, f"{method}/SSIM", "value"]
+        lines.append(
+            {
+                **{"set": data, "q": quality, "method": method},
+                "ours is": source or "",
+                **_pair(evidence, source, SETS[data], int(quality), channels, decibel, similarity),
+                "doubts": _doubts(table, row, method),
+            }
+        )
+    return lines
+
+
+def _pair(evidence, source, data, quality, channels, decibel, similarity) -> dict[str, str]:
+    """Paper's and our values of one cell, and the verdict."""
+    mean = evidence.mean(source, data, quality, channels) if source else None
+    if mean is None:
+        mean = pd.Series(math.nan, list(restoration.MEASURED))
+    return {
+        "paper, dB": number(decibel, 2),
+        "ours, dB": number(mean.psnr, 2),
+        "difference, dB": number(mean.psnr - decibel, 2, "+"),
+        "paper, SSIM": number(similarity, 4),
+        "ours, uniform 8": number(mean.ssim_uniform, 4),
+        "ours, Gaussian 11": number(mean.ssim, 4),
+        "verdict": verdict(mean, decibel, similarity, evidence.budget(source) if source else ""),
+    }
+
+
+def verdict(mean: pd.Series, decibel: float, similarity: float, budget: str) -> str:
+    """How a cell compares, in words."""
+    if not math.isfinite(mean.psnr):
+        return "not measured"
+    if budget and budget not in _WITHOUT_BUDGET:
+        return "small budget"
+    agrees = abs(mean.psnr - decibel) <= _DECIBEL + _ROUNDING
+    windows = [name for key, name in _WINDOWS.items() if abs(mean[key] - similarity) <= _SIMILARITY]
+    if agrees and windows:
+        return f"reproduced, SSIM {windows[0]}"
+    return "PSNR reproduced, SSIM not" if agrees else "not reproduced"
+
+
+def _doubts(table: str, row: str, method: str) -> str:
+    found = [doubt(table, row, f"{method}/{measure}") for measure in ("PSNR", "SSIM")]
+    return "; ".join(dict.fromkeys(text for text in found if text))
+
+
+def elsewhere(evidence: Evidence) -> list[dict[str, str]]:
+    """Methods that need no training here, against what their own papers and codes publish."""
+    lines = []
+    for entry in published.reference("wcdgan_elsewhere").itertuples():
+        source = _ELSEWHERE.get(entry.method)
+        mean = evidence.mean(source, entry.data, int(entry.quality)) if source else None
+        if mean is None:
+            continue
+        key = next(key for key, name in _WINDOWS.items() if name == entry.window)
+        lines.append(
+            {
+                **{"set": entry.data, "q": entry.quality, "method": entry.method},
+                **{"published by": entry.source, "published, dB": entry.psnr},
+                "ours, dB": number(mean.psnr, 2),
+                "difference, dB": number(mean.psnr - float(entry.psnr), 2, "+"),
+                f"published, SSIM ({'/'.join(_WINDOWS.values())})": f"{entry.ssim} {entry.window}",
+                "ours, SSIM": number(mean[key], 4),
+                "verdict": verdict(mean, float(entry.psnr), float(entry.ssim), ""),
+            }
+        )
+    return lines
+
+
+def small_budget(evidence: Evidence) -> list[dict[str, str]]:
+    """Every method at every set and quality, with its gain over JPEG."""
+    lines = []
+    groups = evidence.table.groupby(["channels", "data", "quality"], sort=True)
+    for (channels, data, quality), mine in groups:
+        plain = evidence.mean("jpeg", data, quality, channels)
+        for method in dict.fromkeys(mine.method):
+            mean = evidence.mean(method, data, quality, channels)
+            gain = mean.psnr - plain.psnr if plain is not None else math.nan
+            lines.append(
+                {
+                    **{"set": data, "channels": channels, "q": str(quality), "method": method},
+                    "PSNR, dB": number(mean.psnr, 2),
+                    "gain, dB": number(gain, 2, "+"),
+                    "SSIM, uniform 8": number(mean.ssim_uniform, 4),
+                    "SSIM, Gaussian 11": number(mean.ssim, 4),
+                    "PSNR-B, dB": number(mean.psnr_b, 2),
+                    "budget": evidence.budget(method),
+                }
+            )
+    return lines
+
+
+def complexity(evidence: Evidence) -> list[dict[str, str]]:
+    """Table 3: model size and run time."""
+    values = published.numbers("wcdgan", "3")
+    lines = []
+    for name in ("ARCNN", "DnCNN", "MemNet", "MWCNN", "WCDGAN"):
+        timing = evidence.timing.get(f"{name.lower()}_rgb", {})
+        size = timing.get("parameters", math.nan) / 1e6
+        published_size = values["model size", name, "value"]
+        same = abs(size - published_size) <= 0.05 + 1e-9
+        lines.append(
+            {
+                "method": name,
+                "paper, M": number(published_size, 1),
+                "ours, M": number(size, 2),
+                "size": ("same" if same else "differs") if timing else "not measured",
+                "paper, s": number(values["runtime", name, "value"], 4),
+                "ours, s": number(timing.get("seconds", math.nan), 2),
+                "ours, WCDGAN = 1": _ratio(evidence, name),
+            }
+        )
+    return lines
+
+
+def _ratio(evidence: Evidence, name: str) -> str:
+    one, ours = (evidence.timing.get(f"{n}_rgb") for n in (name.lower(), "wcdgan"))
+    return number(one["seconds"] / ours["seconds"], 2) if one and ours else number(math.nan, 2)
+
+
+def ablation(evidence: Evidence, table: str) -> list[dict[str, str]]:
+    """Table 4 or 5: published values, and ours at the small budget."""
+    variants = ABLATIONS if table == "4" else GAN_ABLATION
+    values = published.numbers("wcdgan", table)
+    lines = []
+    for row in dict.fromkeys(row for row, _, _ in values):
+        data, quality = row.split("/")
+        for column, method in variants.items():
+            decibel = values[row, f"{column}/PSNR", "value"]
+            similarity = values[row, f"{column}/SSIM", "value"]
+            cells = _pair(evidence, method, SETS[data], int(quality), "y", decibel, similarity)
+            reference = evidence.mean(variants["proposed"], SETS[data], int(quality))
+            mean = evidence.mean(method, SETS[data], int(quality))
+            known = reference is not None and mean is not None
+            proposed = values[row, "proposed/PSNR", "value"]
+            lines.append(
+                {
+                    **{"set": data, "q": quality, "variant": column},
+                    "paper, change, dB": number(decibel - proposed, 2, "+"),
+                    "ours, change, dB": number(
+                        mean.psnr - reference.psnr if known else math.nan, 3, "+"
+                    ),
+                    **cells,
+                    "doubts": _doubts(table, row, column),
+                }
+            )
+    return lines
+
+
+def realism() -> list[dict[str, str]]:
+    """Table 6: Inception Score and FID, which were not measured."""
+    values = published.numbers("wcdgan", "6")
+    return [
+        {
+            **{"set": row.split("/")[0], "q": row.split("/")[1]},
+            **{"variant and measure": column, "paper": number(value, 4), "ours": "n/a"},
+            "verdict": "not measured",
+            "doubts": doubt("6", row, column),
+        }
+        for (row, column, _), value in values.items()
+    ]

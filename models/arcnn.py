@@ -1,0 +1,34 @@
+"""ARCNN (Dong, Deng, Loy, Tang, ICCV 2015): four convolutions that predict the picture."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from lossylab.models.layers import Conv2D
+
+
+class ARCNN(tf.Module):
+    """9x9x64, 7x7x32, 1x1x16 with ReLUs, 5x5 without; edges are replicated, as in their code."""
+
+    model_id = "arcnn"
+
+    def __init__(self, channels: int = 1, name: str = "arcnn"):
+        """Creates the network.
+
+        Args:
+          channels: 1 for luma, as published; 3 for RGB.
+          name: name of the module.
+        """
+        super().__init__(name=name)
+        self.channels = channels
+        self.reach = 4 + 3 + 0 + 2
+        shapes = ((channels, 64, 9), (64, 32, 7), (32, 16, 1), (16, channels, 5))
+        self.convs = [Conv2D(*shape, replicate=True) for shape in shapes]
+
+    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores a picture, float32 [B, H, W, channels] in levels; the result is unclipped."""
+        del training
+        x = picture / 255.0
+        for conv in self.convs[:-1]:
+            x = tf.nn.relu(conv(x))
+        return self.convs[-1](x) * 255.0

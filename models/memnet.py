@@ -1,0 +1,71 @@
+"""MemNet (Tai, Yang, Liu, Xu, ICCV 2017): memory blocks of recursions, joined by gates.
+
+With weights of their own for every recursion, which is what the 2.9 M weights of WCDGAN's
+Table 3 count; MemNet itself shares them. The one output is supervised.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from lossylab.models.layers import SMALL, BNReLUConv
+
+
+class _Residual(tf.Module):
+    """x plus two pre-activated convolutions of it."""
+
+    def __init__(self, filters: int):
+        super().__init__(name="residual")
+        self.convs = [BNReLUConv(filters, filters, 3) for _ in range(2)]
+
+    def __call__(self, x, training):
+        y = x
+        for conv in self.convs:
+            y = conv(y, training)
+        return x + y
+
+
+class MemNet(tf.Module):
+    """M memory blocks of R recursions."""
+
+    model_id = "memnet"
+
+    def __init__(
+        self,
+        channels: int = 1,
+        filters: int = 64,
+        blocks: int = 6,
+        recursions: int = 6,
+        name: str = "memnet",
+    ):
+        """Creates the network.
+
+        Args:
+          channels: 1 for luma, as published; 3 for RGB.
+          filters: of all inner layers.
+          blocks: M.
+          recursions: R.
+          name: name of the module.
+        """
+        super().__init__(name=name)
+        self.channels = channels
+        self.reach = 2 * blocks * recursions + 2
+        self.extractor = BNReLUConv(channels, filters, 3)
+        self.units = [[_Residual(filters) for _ in range(recursions)] for _ in range(blocks)]
+        self.gates = [
+            BNReLUConv((recursions + 1 + block) * filters, filters, 1) for block in range(blocks)
+        ]
+        self.reconstructor = BNReLUConv(filters, channels, 3, gain=SMALL)
+
+    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores a picture, float32 [B, H, W, channels] in levels; the result is unclipped."""
+        x = self.extractor(picture / 255.0, training)
+        long_term = [x]
+        for units, gate in zip(self.units, self.gates):
+            short_term = []
+            for unit in units:
+                x = unit(x, training)
+                short_term.append(x)
+            x = gate(tf.concat(short_term + long_term, -1), training)
+            long_term.append(x)
+        return picture + self.reconstructor(x, training) * 255.0

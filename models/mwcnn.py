@@ -1,0 +1,96 @@
+"""MWCNN (Liu, Zhang, Lian, Zuo, IEEE Access 2019): a U-Net with wavelets for its pooling.
+
+Three levels of Haar transforms; every level has three convolutions with ReLUs down and three up,
+dilated as in the authors' code, and no batch normalisation.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from lossylab.models.layers import SMALL, Conv2D, pad_to_multiple
+
+_MULTIPLE = 8  # three levels
+
+
+def haar(x: tf.Tensor) -> tf.Tensor:
+    """Orthonormal Haar transform of [B, 2h, 2w, C]: [B, h, w, 4C], sub-bands LL, HL, LH, HH."""
+    half = x / 2.0
+    a, b = half[:, 0::2, 0::2], half[:, 1::2, 0::2]
+    c, d = half[:, 0::2, 1::2], half[:, 1::2, 1::2]
+    return tf.concat([a + b + c + d, -a - b + c + d, -a + b - c + d, a - b - c + d], -1)
+
+
+def inverse_haar(bands: tf.Tensor) -> tf.Tensor:
+    """The inverse of `haar`: [B, h, w, 4C] to [B, 2h, 2w, C]."""
+    low, hl, lh, hh = tf.split(bands / 2.0, 4, -1)
+    a, b = low - hl - lh + hh, low - hl + lh - hh
+    c, d = low + hl - lh - hh, low + hl + lh + hh
+    return tf.nn.depth_to_space(tf.concat([a, c, b, d], -1), 2)
+
+
+class _Stack(tf.Module):
+    """3x3 convolutions with ReLUs."""
+
+    def __init__(self, widths: tuple[int, ...], dilations: tuple[int, ...]):
+        super().__init__(name="stack")
+        self.convs = [
+            Conv2D(inputs, outputs, 3, dilation=dilation)
+            for inputs, outputs, dilation in zip(widths, widths[1:], dilations)
+        ]
+
+    def __call__(self, x):
+        for conv in self.convs:
+            x = tf.nn.relu(conv(x))
+        return x
+
+
+class MWCNN(tf.Module):
+    """The network of the journal paper, 24.9 M weights."""
+
+    model_id = "mwcnn"
+    multiple = _MULTIPLE
+
+    def __init__(self, channels: int = 1, filters: int = 64, name: str = "mwcnn"):
+        """Creates the network.
+
+        Args:
+          channels: 1 for luma; 3 for RGB.
+          filters: of the first level; twice, four and eight times as many follow.
+          name: name of the module.
+        """
+        super().__init__(name=name)
+        self.channels = channels
+        # Four pixels down and four up at each level of 1, 2, 4, twelve at 8, and what the
+        # wavelets of a block of eight see.
+        self.reach = 8 * (1 + 2 + 4) + 8 * 12 + 8
+        n = filters
+        self.down = [
+            _Stack((channels, n, n, n), (1, 2, 1)),
+            _Stack((4 * n, 2 * n, 2 * n, 2 * n), (1, 2, 1)),
+            _Stack((8 * n, 4 * n, 4 * n, 4 * n), (1, 2, 1)),
+        ]
+        self.centre = _Stack((16 * n, *5 * (8 * n,), 16 * n), (1, 2, 3, 3, 2, 1))
+        self.up = [
+            _Stack((4 * n, 4 * n, 4 * n, 8 * n), (2, 1, 1)),
+            _Stack((2 * n, 2 * n, 2 * n, 4 * n), (2, 1, 1)),
+            _Stack((n, n, n), (2, 1)),
+        ]
+        self.tail = Conv2D(n, channels, 3, gain=SMALL)
+
+    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores a picture, float32 [B, H, W, channels] in levels; the result is unclipped.
+
+        Sides that are no multiples of 8 are extended by their last rows and columns, then cut.
+        """
+        del training
+        height, width = tf.unstack(tf.shape(picture)[1:3])
+        x = pad_to_multiple(picture, _MULTIPLE) / 255.0
+        kept = []
+        for index, stack in enumerate(self.down):
+            x = stack(haar(x) if index else x)
+            kept.append(x)
+        x = self.centre(haar(x))
+        for stack, skip in zip(self.up, reversed(kept)):
+            x = stack(inverse_haar(x) + skip)
+        return picture + self.tail(x)[:, :height, :width] * 255.0

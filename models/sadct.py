@@ -1,0 +1,300 @@
+"""Pointwise shape-adaptive DCT (Foi, Katkovnik, Egiazarian 2007), for pictures from JPEG files.
+
+Around each pixel, eight directional lengths are chosen by local polynomial approximation and the
+intersection of confidence intervals (LPA-ICI); the octagon they span is transformed by a DCT of
+its own shape, thresholded, and the overlapping results are averaged. Luma gets a second pass with
+Wiener weights. The noise level comes from the quantisation table. Constants are those of the
+authors' deblocking demo. Plain NumPy: nothing is learnt.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+
+LEVELS = 255.0
+_SCALES = (1, 2, 3, 5, 7, 9)  # directional lengths in pixels, the centre included
+_WIENER_SCALES = (1, 2, 3, 5, 6, 8)
+_MIXTURE = (-0.75, -0.70, -0.85, -0.90, -0.97, -1.0)  # of first and zero order, a scale each
+_DIRECTIONS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
+_THRESHOLD = 0.925
+_OVERLAP = 70  # estimates at least that a pixel is averaged from, where shapes are large
+_CHUNK = 4096  # shapes that are transformed at a time
+
+
+def noise_level(table: np.ndarray) -> float:
+    """Standard deviation in levels that stands for a quantisation table [8, 8]."""
+    return LEVELS * (7.65 * np.mean(np.asarray(table)[:3, :3])) ** 0.65 / 1150
+
+
+def restore_luma(plane: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Restores a plane.
+
+    Args:
+      plane: [H, W], levels 0..255.
+      table: its quantisation table, [8, 8].
+
+    Returns:
+      float64 [H, W], levels, unclipped.
+    """
+    sigma = noise_level(table)
+    first, lengths = _first_pass(plane, sigma)
+    return _average(plane, lengths, _WIENER_SCALES, functools.partial(_wiener, sigma, first))
+
+
+def restore(
+    picture: np.ndarray, luminance: np.ndarray, chrominance: np.ndarray | None = None
+) -> np.ndarray:
+    """Restores a decoded picture.
+
+    Args:
+      picture: uint8 [H, W, 1], or [H, W, 3] with planes Y, Cb, Cr; colours from 4:2:0.
+      luminance: quantisation table of the first plane, [8, 8].
+      chrominance: of the others.
+
+    Returns:
+      uint8, the same shape.
+    """
+    plane = picture[..., 0].astype(np.float64)
+    planes = [restore_luma(plane, luminance)]
+    if picture.shape[2] == 3:
+        _, lengths = _first_pass(plane, noise_level(luminance))
+        sigma = noise_level(chrominance) * math.sqrt(2)  # down-sampled by 2
+        for index in (1, 2):
+            keep = functools.partial(_hard, sigma)
+            planes.append(_average(picture[..., index].astype(np.float64), lengths, _SCALES, keep))
+    return np.clip(np.rint(np.stack(planes, -1)), 0, LEVELS).astype(np.uint8)
+
+
+def _first_pass(plane: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """The estimate by hard thresholds, and the shapes' lengths."""
+    lengths = directional_lengths(plane, sigma)
+    return _average(plane, lengths, _SCALES, functools.partial(_hard, sigma)), lengths
+
+
+def directional_lengths(plane: np.ndarray, sigma: float) -> np.ndarray:
+    """LPA-ICI: index of the scale for each direction, int [8, H, W].
+
+    Args:
+      plane: [H, W], levels.
+      sigma: of the noise, levels.
+    """
+    gamma = max(0.8, 2.4 / math.log(1 + 60 * sigma / LEVELS))
+    reach = _SCALES[-1] - 1
+    wide = np.pad(plane.astype(np.float64), reach, mode="symmetric")
+    height, width = plane.shape
+    chosen = np.zeros((len(_DIRECTIONS), height, width), np.int64)
+    for direction, (down, right) in enumerate(_DIRECTIONS):
+        shifted = [
+            wide[
+                reach + j * down : reach + j * down + height,
+                reach + j * right : reach + j * right + width,
+            ]
+            for j in range(_SCALES[-1])
+        ]
+        low = np.full(plane.shape, -np.inf)
+        high = np.full(plane.shape, np.inf)
+        going = np.ones(plane.shape, bool)
+        for index, (scale, mixture) in enumerate(zip(_SCALES, _MIXTURE)):
+            kernel = _kernel(scale, mixture)
+            estimate = sum(weight * shift for weight, shift in zip(kernel, shifted))
+            spread = gamma * sigma * math.sqrt(np.sum(kernel**2))
+            low = np.maximum(low, estimate - spread)
+            high = np.minimum(high, estimate + spread)
+            going &= low <= high
+            chosen[direction][going] = index
+    return chosen
+
+
+def _kernel(scale: int, mixture: float) -> np.ndarray:
+    """One-sided kernel for its first sample: (1 + s) of first order - s of zero order."""
+    j = np.arange(scale)
+    first = (2 * (2 * scale - 1) - 6 * j) / (scale * (scale + 1)) if scale > 1 else np.ones(1)
+    return (1 + mixture) * first - mixture / scale
+
+
+@functools.lru_cache(maxsize=2)
+def _octants(scales: tuple[int, ...]) -> np.ndarray:
+    """Pixels of the triangle between two neighbouring arms, by their lengths.
+
+    Returns:
+      bool [8, scales, scales, side, side]: octant, scale of its first and of its second arm.
+    """
+    reach = max(scales) - 1
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    masks = np.zeros((8, len(scales), len(scales), *y.shape), bool)
+    for octant in range(8):
+        one, two = _DIRECTIONS[octant], _DIRECTIONS[(octant + 1) % 8]
+        # Every place is a sum of the two directions, whose determinant is 1 or -1.
+        determinant = one[0] * two[1] - one[1] * two[0]
+        a = (y * two[1] - x * two[0]) / determinant
+        b = (one[0] * x - one[1] * y) / determinant
+        for i, first in enumerate(scales):
+            for k, second in enumerate(scales):
+                share = a / max(first - 1, 1e-9) + b / max(second - 1, 1e-9)
+                masks[octant, i, k] = (a >= 0) & (b >= 0) & (share <= 1 + 1e-9)
+    return masks
+
+
+@dataclasses.dataclass
+class _Shapes:
+    """Shapes around some pixels: where their samples lie.
+
+    Attributes:
+      count: number of shapes.
+      side: of the window that holds any of them.
+      pixels: flat index in the padded picture of every sample, [samples].
+      owner: shape of every sample.
+      sizes: samples of each shape.
+    """
+
+    count: int
+    side: int
+    pixels: np.ndarray
+    owner: np.ndarray
+    sizes: np.ndarray
+    columns: _Packing
+    rows: _Packing
+
+    @classmethod
+    def of(cls, masks: np.ndarray, corners: np.ndarray, stride: int) -> _Shapes:
+        """From masks [n, side, side] and the flat indexes of the windows' corners [n]."""
+        count, side, _ = masks.shape
+        owner, y, x = np.nonzero(masks)
+        pixels = corners[owner] + y * stride + x
+        heights = masks.sum(1)
+        # Columns are pushed up and transformed, then rows of coefficients pushed left.
+        place = (np.cumsum(masks, 1) - 1)[owner, y, x]
+        columns = _Packing((owner * side + x) * side + place, heights.ravel())
+        coefficients = np.arange(side)[:, None] < heights[:, None, :]
+        left = (np.cumsum(coefficients, 2) - 1)[owner, place, x]
+        rows = _Packing((owner * side + place) * side + left, coefficients.sum(2).ravel())
+        sizes = heights.sum(1)
+        return cls(count, side, pixels, owner, sizes, columns, rows)
+
+    def transform(self, samples: np.ndarray) -> np.ndarray:
+        """Shape-adaptive DCT of values [samples]."""
+        return self.rows.apply(self.columns.apply(samples, self.side, False), self.side, False)
+
+    def inverse(self, coefficients: np.ndarray) -> np.ndarray:
+        """Its inverse."""
+        return self.columns.apply(self.rows.apply(coefficients, self.side, True), self.side, True)
+
+    def per_shape(self, values: np.ndarray) -> np.ndarray:
+        """Sums of values [samples] over each shape."""
+        return np.bincount(self.owner, values, self.count)
+
+
+@dataclasses.dataclass
+class _Packing:
+    """Lines of different lengths in the rows of one array.
+
+    Attributes:
+      place: flat index of each sample.
+      lengths: of the lines.
+    """
+
+    place: np.ndarray
+    lengths: np.ndarray
+
+    def apply(self, samples: np.ndarray, side: int, inverse: bool) -> np.ndarray:
+        """Transforms every line by the orthonormal DCT of its length."""
+        lines = np.zeros((self.lengths.size, side))
+        lines.ravel()[self.place] = samples
+        for length in range(2, side + 1):
+            mine = np.flatnonzero(self.lengths == length)
+            if mine.size:
+                matrix = _dct(length)
+                lines[mine, :length] = lines[mine, :length] @ (matrix if inverse else matrix.T)
+        return lines.ravel()[self.place]
+
+
+@functools.lru_cache(maxsize=64)
+def _dct(size: int) -> np.ndarray:
+    angle = np.outer(np.arange(size), np.arange(size) + 0.5) * np.pi / size
+    matrix = np.sqrt(2 / size) * np.cos(angle)
+    matrix[0] /= math.sqrt(2)
+    return matrix
+
+
+def _average(plane, lengths, scales, shrink) -> np.ndarray:
+    """Estimates shapes all over a plane and averages them where they overlap.
+
+    Args:
+      plane: float64 [H, W].
+      lengths: indexes into `scales`, [8, H, W].
+      scales: lengths in pixels.
+      shrink: from shapes, their samples without mean, and the padding to (samples, weights of
+        the shapes).
+    """
+    reach = max(scales) - 1
+    wide = np.pad(plane, reach, mode="symmetric")
+    total, weight = np.zeros(wide.size), np.zeros(wide.size)
+    todo = _centres(lengths, scales)
+    inner = np.ones(plane.shape, bool)
+    while todo.any():
+        for masks, corners in _windows(todo, lengths, scales, wide.shape[1]):
+            shapes = _Shapes.of(masks, corners, wide.shape[1])
+            samples = wide.ravel()[shapes.pixels]
+            mean = (shapes.per_shape(samples) / shapes.sizes)[shapes.owner]
+            estimate, share = shrink(shapes, samples - mean, mean, reach)
+            share = (share / shapes.sizes)[shapes.owner]
+            total += np.bincount(shapes.pixels, share * (estimate + mean), wide.size)
+            weight += np.bincount(shapes.pixels, share, wide.size)
+        covered = weight.reshape(wide.shape)[reach:-reach, reach:-reach] > 0
+        todo = inner & ~covered
+    result = (total / np.maximum(weight, 1e-300)).reshape(wide.shape)
+    return result[reach:-reach, reach:-reach]
+
+
+def _centres(lengths, scales) -> np.ndarray:
+    """Pixels whose shapes are estimated: all, or of large ones every second."""
+    arms = np.asarray(scales)[lengths]
+    following = np.roll(arms, -1, 0)
+    area = np.maximum(1, np.sum(arms * following, 0) / 2)  # of the octagon, in unit triangles
+    step = np.maximum(1, np.sqrt(area / _OVERLAP).astype(int))
+    y, x = np.mgrid[: lengths.shape[1], : lengths.shape[2]]
+    return (y % step == 0) & (x % step == 0)
+
+
+def _windows(todo, lengths, scales, stride):
+    """Masks of the shapes at the pixels of `todo`, and the corners of their windows."""
+    octants = _octants(scales)
+    y, x = np.nonzero(todo)
+    chosen = lengths[:, y, x]
+    largest = chosen.max(0)
+    for index, scale in enumerate(scales):  # small shapes in small windows
+        mine = np.flatnonzero(largest == index)
+        middle, reach = max(scales) - 1, scale - 1
+        crop = slice(middle - reach, middle + reach + 1)
+        cropped = octants[..., crop, crop]
+        for start in range(0, mine.size, _CHUNK):
+            part = mine[start : start + _CHUNK]
+            masks = np.zeros((part.size, 2 * reach + 1, 2 * reach + 1), bool)
+            for octant in range(8):
+                one, two = chosen[octant, part], chosen[(octant + 1) % 8, part]
+                masks |= cropped[octant, one, two]
+            # Windows are those of the padded picture, whose padding is `middle` wide.
+            yield masks, (y[part] + middle - reach) * stride + x[part] + middle - reach
+
+
+def _hard(sigma, shapes, samples, mean, reach):
+    """Keeps coefficients above the universal threshold; weight by the number kept."""
+    del mean, reach
+    coefficients = shapes.transform(samples)
+    threshold = _THRESHOLD * sigma * np.sqrt(2 * np.log(shapes.sizes) + 1)
+    kept = np.abs(coefficients) > threshold[shapes.owner]
+    count = 1 + shapes.per_shape(kept.astype(float))
+    return shapes.inverse(coefficients * kept), 1 / (sigma**2 * count)
+
+
+def _wiener(sigma, first, shapes, samples, mean, reach):
+    """Weighs coefficients by those of the first estimate."""
+    wide = np.pad(first, reach, mode="symmetric")
+    reference = shapes.transform(wide.ravel()[shapes.pixels] - mean)
+    gain = reference**2 / (reference**2 + sigma**2)
+    energy = 1 + shapes.per_shape(gain**2)
+    return shapes.inverse(shapes.transform(samples) * gain), 1 / (sigma**2 * energy)

@@ -1,0 +1,148 @@
+"""TNRD (Chen and Pock 2017): trained diffusion with Gaussian radial basis functions.
+
+  u_t = P(u_{t-1} - sum_i rot180(k_i) * phi_i(k_i * u_{t-1})),  u_0 = the decoded picture
+
+For JPEG, P projects onto the pictures that would have been quantised to the same coefficients; for
+other damage a data term lambda (u - u_0) takes its place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.models.layers import pad_to_multiple
+
+TAPS, FILTERS = 7, 48  # 7x7 filters in the span of all DCT atoms but the constant one
+CENTRES = np.linspace(-310.0, 310.0, 63)  # of the radial basis functions, levels
+PRECISION = 0.01  # of the Gaussians, per squared level
+_BLOCK = 8  # of JPEG
+_STEP = 0.25  # of the table that stands for the functions, levels
+
+
+def dct_matrix(size: int) -> np.ndarray:
+    """The orthonormal DCT-II as float64 [size, size], a basis vector a row."""
+    angle = np.outer(np.arange(size), np.arange(size) + 0.5) * np.pi / size
+    matrix = np.sqrt(2 / size) * np.cos(angle)
+    matrix[0] /= np.sqrt(2)
+    return matrix
+
+
+def _atoms(size: int) -> np.ndarray:
+    """The 2-D DCT's basis as float32 [size * size, size, size], the constant one first."""
+    rows = dct_matrix(size)
+    return np.einsum("iy,jx->ijyx", rows, rows).reshape(-1, size, size).astype(np.float32)
+
+
+class _Stage(tf.Module):
+    """One step of the diffusion; its filters and functions are its own."""
+
+    def __init__(self, data_term: bool):
+        super().__init__(name="stage")
+        # Filters start as the DCT's atoms; the functions as those of a Student-t prior, scaled so
+        # that one step does not overshoot (49 filters cover each pixel).
+        self.mixture = tf.Variable(tf.eye(FILTERS), name="mixture")
+        start = 0.2 / TAPS**2 * CENTRES / (1 + (CENTRES / 20) ** 2)
+        weights = np.linalg.solve(_gaussians(CENTRES), start)
+        noise = tf.random.normal((FILTERS, CENTRES.size), stddev=1e-4)
+        self.weights = tf.Variable(tf.cast(weights, tf.float32) + noise, name="weights")
+        self.strength = tf.Variable(0.1, name="strength") if data_term else None
+
+    def __call__(self, u, first):
+        unit = tf.math.l2_normalize(self.mixture, axis=1)
+        atoms = tf.reshape(_atoms(TAPS)[1:], (FILTERS, TAPS * TAPS))
+        kernel = tf.reshape(tf.transpose(unit @ atoms), (TAPS, TAPS, 1, FILTERS))
+        pad = TAPS // 2
+        response = self._functions(tf.nn.conv2d(_mirror(u, pad), kernel, 1, "VALID"))
+        # The transpose of a correlation is a correlation with the turned kernel.
+        turned = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
+        step = tf.nn.conv2d(_mirror(response, pad), turned, 1, "VALID")
+        return u - step if self.strength is None else u - step - self.strength * (u - first)
+
+    def _functions(self, x):
+        """phi_i of channel i, from a table: 63 Gaussians a sample would take most of the time."""
+        grid = np.arange(CENTRES[0], CENTRES[-1] + _STEP / 2, _STEP)
+        table = self.weights @ tf.constant(_gaussians(grid).T, tf.float32)  # [filters, grid]
+        slopes = tf.pad(table[:, 1:] - table[:, :-1], ((0, 0), (0, 1)))
+        pairs = tf.reshape(tf.stack([table, slopes], -1), (-1, 2))
+        place = tf.clip_by_value((x - CENTRES[0]) / _STEP, 0.0, grid.size - 1.001)
+        cell = tf.floor(place)
+        row = tf.cast(cell, tf.int32) + tf.range(FILTERS) * grid.size
+        value, slope = tf.unstack(tf.gather(pairs, row), axis=-1)
+        return value + (place - tf.stop_gradient(cell)) * slope
+
+
+def _gaussians(x: np.ndarray) -> np.ndarray:
+    """The radial basis functions at x [n] as float64 [n, 63]."""
+    return np.exp(-0.5 * PRECISION * (x[:, None] - CENTRES) ** 2)
+
+
+def _mirror(x: tf.Tensor, pad: int) -> tf.Tensor:
+    """Extends x [B, H, W, C] by its mirror image, also where it is smaller than the pad."""
+    for axis in (1, 2):
+        size = tf.shape(x)[axis]
+        index = tf.math.floormod(tf.range(-pad, size + pad), 2 * size)
+        x = tf.gather(x, tf.minimum(index, 2 * size - 1 - index), axis=axis)
+    return x
+
+
+class TNRD(tf.Module):
+    """The diffusion, on luma."""
+
+    model_id = "tnrd"
+    multiple = _BLOCK
+
+    def __init__(self, stages: int = 4, quantisation: np.ndarray | None = None, name: str = "tnrd"):
+        """Creates the network.
+
+        Args:
+          stages: T; the authors have 4 for JPEG, 5 for noise.
+          quantisation: the luma table [8, 8] of the pictures to restore, whose blocks begin at
+            their first pixel; None for a data term instead of the projection.
+          name: name of the module.
+
+        Raises:
+          ValueError: if there is no stage.
+        """
+        super().__init__(name=name)
+        if stages < 1:
+            raise ValueError(f"stages must be at least 1, got {stages}")
+        self.channels = 1
+        # Two 7x7 filters a stage, and a block of the projection.
+        self.reach = stages * (TAPS - 1 + _BLOCK)
+        self.stages = [_Stage(data_term=quantisation is None) for _ in range(stages)]
+        self._table = None
+        if quantisation is not None:
+            self._table = np.asarray(quantisation, np.float32).reshape(_BLOCK * _BLOCK)
+
+    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores a picture, float32 [B, H, W, 1] in levels; the result is unclipped."""
+        del training
+        centre = None if self._table is None else tf.round(_block_dct(picture) / self._table)
+        u = picture
+        for stage in self.stages:
+            u = stage(u, picture)
+            if centre is not None:
+                u = self._project(u, centre)
+        return u
+
+    def _project(self, u, centre):
+        """Moves u to the nearest picture with the quantised coefficients of the file.
+
+        Blocks that the picture's end cuts are left alone: theirs are not known.
+        """
+        low, high = (centre - 0.5) * self._table, (centre + 0.5) * self._table
+        blocks = tf.clip_by_value(_block_dct(u), low, high)
+        atoms = tf.reshape(_atoms(_BLOCK), (_BLOCK**2, _BLOCK**2))
+        projected = tf.nn.depth_to_space(tf.tensordot(blocks, atoms, 1), _BLOCK) + 128.0
+        height, width = tf.unstack(tf.shape(u)[1:3])
+        whole = [tf.range(size) < size // _BLOCK * _BLOCK for size in (height, width)]
+        mask = (whole[0][:, None] & whole[1])[None, :, :, None]
+        return tf.where(mask, projected[:, :height, :width], u)
+
+
+def _block_dct(picture: tf.Tensor) -> tf.Tensor:
+    """JPEG's transform of luma [B, H, W, 1] in levels: [B, H / 8, W / 8, 64], row by row."""
+    blocks = tf.nn.space_to_depth(pad_to_multiple(picture, _BLOCK) - 128.0, _BLOCK)
+    atoms = tf.reshape(_atoms(_BLOCK), (_BLOCK**2, _BLOCK**2))
+    return tf.tensordot(blocks, tf.transpose(atoms), 1)

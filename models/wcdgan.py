@@ -1,0 +1,243 @@
+"""The generator and the discriminator of WCDGAN (Xie, Zhang, Jung 2021).
+
+  picture -> 5x5 -> 5x5 -> 8 weakly connected dense blocks, + F0 -> 3x3 -> 3x3 -> picture
+
+The discriminator's widths are not printed (Fig. 3 is a drawing): 64, doubled at each stride of
+two, so that 80x80 patches end as 5x5 features.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from lossylab.models.layers import Conv2D, batch_norm
+
+SLOPE = 0.02  # of LeakyReLU below zero, Sec. II-B
+_DILATIONS = (1, 2, 4, 8)
+_REDUCTION = 4  # r of Fig. 6
+# The paper gives no initial values. Gates that begin half closed would leave 4^-8 of a signal that
+# passes 8 blocks; these begin open.
+_OPEN = 3.0
+# Channels and strides of the discriminator's nine convolutions.
+_DISCRIMINATOR = ((1, 1), (1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2))
+
+
+def _leaky(x: tf.Tensor) -> tf.Tensor:
+    return tf.nn.leaky_relu(x, SLOPE)
+
+
+class MixedConv(tf.Module):
+    """Standard and dilated 3x3 convolution side by side, then 1x1 (Eq. 8, Fig. 5)."""
+
+    def __init__(self, filters: int, dilation: int, name: str = "mixed_conv"):
+        """Creates the layer; each branch has half of `filters`, the only split with 1.7 M weights.
+
+        Args:
+          filters: channels of input and output.
+          dilation: d.
+          name: name of the layer.
+        """
+        super().__init__(name=name)
+        self.standard = Conv2D(filters, filters // 2, 3)
+        self.dilated = Conv2D(filters, filters // 2, 3, dilation=dilation)
+        self.compress = Conv2D(filters, filters, 1, gain=1.0)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Filters x [B, H, W, filters]."""
+        return self.compress(_leaky(tf.concat([self.standard(x), self.dilated(x)], -1)))
+
+
+class StandardConv(tf.Module):
+    """What stands for a mixed convolution in Table 4: 3x3 and LeakyReLU."""
+
+    def __init__(self, filters: int, name: str = "standard_conv"):
+        """Creates the layer."""
+        super().__init__(name=name)
+        self.conv = Conv2D(filters, filters, 3)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Filters x [B, H, W, filters]."""
+        return _leaky(self.conv(x))
+
+
+class MixedAttention(tf.Module):
+    """Channel attention, then spatial attention (Eq. 15-17, Fig. 6)."""
+
+    def __init__(self, filters: int, name: str = "mixed_attention"):
+        """Creates the layer."""
+        super().__init__(name=name)
+        few = filters // _REDUCTION
+        self.channel = [
+            Conv2D(filters, few, 1),
+            Conv2D(few, few, 1),
+            Conv2D(few, filters, 1, gain=0.1, offset=_OPEN),
+        ]
+        self.spatial = [
+            Conv2D(filters, filters, 1, gain=1.0),
+            Conv2D(filters, 1, 5, gain=0.1, offset=_OPEN),
+        ]
+
+    def __call__(self, x: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
+        """Weighs channels, then places.
+
+        Args:
+          x: [B, H, W, filters].
+          mean: of x over the whole picture, [B, 1, 1, filters] (Eq. 15); x may be a part of it.
+        """
+        weight = mean
+        for conv in self.channel[:-1]:
+            weight = _leaky(conv(weight))
+        x *= tf.sigmoid(self.channel[-1](weight))
+        attention = x
+        for conv in self.spatial:
+            attention = conv(attention)
+        return x * tf.sigmoid(attention)
+
+
+class WCDB(tf.Module):
+    """A weakly connected dense block (Eq. 9-14, Fig. 4)."""
+
+    def __init__(self, filters: int, mixed_conv: bool, mixed_attention: bool, name: str = "wcdb"):
+        """Creates the block; the switches are the ablations of Table 4."""
+        super().__init__(name=name)
+        self.convs = [
+            MixedConv(filters, dilation) if mixed_conv else StandardConv(filters)
+            for dilation in _DILATIONS
+        ]
+        self.compress = Conv2D(filters * (1 + len(_DILATIONS)), filters, 1, gain=0.1)
+        self.attention = MixedAttention(filters) if mixed_attention else None
+
+    def dense(self, x: tf.Tensor) -> tf.Tensor:
+        """Eq. 9-13: everything before the attention, which alone looks at the whole picture."""
+        features = [x]
+        for conv in self.convs:
+            features.append(conv(features[-1]))
+        return self.compress(tf.concat(features, -1)) + x
+
+    def attend(self, x: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
+        """Eq. 14, given the mean of x over the whole picture."""
+        return x if self.attention is None else self.attention(x, mean)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Filters x [B, H, W, filters]."""
+        x = self.dense(x)
+        return self.attend(x, tf.reduce_mean(x, (1, 2), keepdims=True))
+
+
+class WCDGAN(tf.Module):
+    """The generator: restores pictures of any size."""
+
+    model_id = "wcdgan"
+
+    def __init__(
+        self,
+        channels: int = 3,
+        filters: int = 64,
+        blocks: int = 8,
+        mixed_conv: bool = True,
+        mixed_attention: bool = True,
+        name: str = "wcdgan",
+    ):
+        """Creates the generator.
+
+        Args:
+          channels: 3 for RGB, 1 for luma.
+          filters: of all layers (64 in Sec. III-A), a multiple of 4.
+          blocks: WCDBs in chain (8 in Fig. 2).
+          mixed_conv: False puts standard convolutions in their place (Table 4).
+          mixed_attention: False leaves it out (Table 4).
+          name: name of the module.
+
+        Raises:
+          ValueError: if a number does not fit.
+        """
+        super().__init__(name=name)
+        if filters < _REDUCTION or filters % _REDUCTION:
+            raise ValueError(f"filters must be a multiple of {_REDUCTION}, got {filters}")
+        if blocks < 1:
+            raise ValueError(f"blocks must be at least 1, got {blocks}")
+        self.channels = channels
+        self.shallow = [
+            Conv2D(channels, filters, 5, gain=1.0, passing=channels),
+            Conv2D(filters, filters, 5, passing=channels),
+        ]
+        self.blocks = [WCDB(filters, mixed_conv, mixed_attention) for _ in range(blocks)]
+        self.reconstruction = [
+            Conv2D(filters, filters, 3, passing=channels),
+            Conv2D(filters, channels, 3, passing=channels),
+        ]
+        # F1 begins as F0 plus what the gates let through of it.
+        passed = 1.0 + (tf.sigmoid(_OPEN) ** (2 * blocks) if mixed_attention else 1.0)
+        kernel = self.reconstruction[-1].kernel
+        kernel.assign(kernel / passed)
+
+    def extract(self, picture: tf.Tensor) -> tf.Tensor:
+        """Eq. 5: shallow features F0 [B, H, W, filters] of a picture in levels."""
+        first, second = self.shallow
+        return _leaky(second(first(picture / 255.0)))
+
+    def reconstruct(self, features: tf.Tensor) -> tf.Tensor:
+        """Eq. 7: the picture in levels, unclipped, of F1."""
+        first, second = self.reconstruction
+        return second(_leaky(first(features))) * 255.0
+
+    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores a picture.
+
+        Args:
+          picture: float32 [B, H, W, channels], levels 0..255.
+          training: of no effect.
+
+        Returns:
+          float32 of the same shape, levels, unclipped.
+        """
+        del training
+        shallow = deep = self.extract(picture)
+        for block in self.blocks:
+            deep = block(deep)
+        return self.reconstruct(deep + shallow)
+
+
+class Discriminator(tf.Module):
+    """Tells restored patches from true ones (Sec. II-A, Fig. 3)."""
+
+    def __init__(
+        self,
+        channels: int = 3,
+        patch: int = 80,
+        filters: int = 64,
+        hidden: int = 1024,
+        name: str = "discriminator",
+    ):
+        """Creates the discriminator.
+
+        Args:
+          channels: of the patches.
+          patch: their height and width in pixels.
+          filters: of the first layer.
+          hidden: units of the first fully connected layer (assumed).
+          name: name of the module.
+        """
+        super().__init__(name=name)
+        inputs, side = channels, patch
+        self.convs, self.norms = [], []
+        for factor, stride in _DISCRIMINATOR:
+            self.convs.append(Conv2D(inputs, factor * filters, 3, stride))
+            inputs, side = factor * filters, -(-side // stride)
+        self.norms = [batch_norm(conv.kernel.shape[-1]) for conv in self.convs[1:]]
+        # A fully connected layer is a convolution over all that is left.
+        self.hidden = tf.Variable(
+            tf.random.normal((side * side * inputs, hidden), stddev=(2 / side**2 / inputs) ** 0.5)
+        )
+        self.hidden_bias = tf.Variable(tf.zeros([hidden]))
+        self.output = tf.Variable(tf.random.normal((hidden, 1), stddev=hidden**-0.5))
+        self.output_bias = tf.Variable(tf.zeros([1]))
+
+    def __call__(self, patch: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Scores [B] of patches [B, patch, patch, channels] in levels; 1 means true (Eq. 20)."""
+        x = tf.nn.relu(self.convs[0](patch / 255.0))
+        for conv, norm in zip(self.convs[1:], self.norms):
+            x = norm(tf.nn.relu(conv(x)), training=training)
+        x = tf.reshape(x, (tf.shape(x)[0], self.hidden.shape[0]))
+        x = tf.nn.relu(x @ self.hidden + self.hidden_bias)
+        return (x @ self.output + self.output_bias)[:, 0]
