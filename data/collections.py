@@ -41,6 +41,10 @@ KNOWN = {
     ),
     "live1": Collection("live1", 29, "reference pictures of LIVE Image Quality release 1"),
     "classic5": Collection("classic5", 5, "the five gray pictures of the SA-DCT and ARCNN papers"),
+    "div2k_train": Collection(
+        "div2k/train", 800, "DIV2K training pictures, data.vision.ee.ethz.ch/cvl/DIV2K"
+    ),
+    "div2k_val": Collection("div2k/val", 100, "DIV2K validation pictures, from the same place"),
     "bsds500_train": Collection("bsds500/train", 400, "BSDS500, train and test pictures"),
     "bsds500_val": Collection("bsds500/val", 100, "BSDS500, validation pictures"),
 }

@@ -12,7 +12,7 @@ import os
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 PathLike = str | pathlib.Path
 
@@ -116,6 +116,12 @@ def quantisation_tables(path: PathLike) -> list[np.ndarray] | None:
     with _pillow_errors(path), Image.open(path) as image:
         tables = getattr(image, "quantization", None)
         return [np.reshape(table, (8, 8)) for table in tables.values()] if tables else None
+
+
+def upright(path: PathLike) -> bool:
+    """Whether a picture is shown as it is stored; raises PictureError as `read_picture`."""
+    with _pillow_errors(path), Image.open(path) as image:
+        return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
 def _to_rgb(image: Image.Image, path: PathLike) -> Image.Image:

@@ -2,7 +2,8 @@
 
 A picture is coded whole, then patches are cut from both at equal places, `stride` apart. An epoch
 has every patch once: pictures come in groups, in a new order each epoch, and the patches of a
-group are mixed, so that each picture is decoded and coded once an epoch however many there are.
+group are mixed, so that each picture is decoded and coded once an epoch however many there are,
+if a group fits into memory.
 All of it is a function of (seed, step).
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import functools
+import logging
 import os
 
 import numpy as np
@@ -20,6 +22,8 @@ from lossylab.data.colour import studio_luma
 from lossylab.data.decode import read_as_coded, read_picture, sides
 from lossylab.data.decoded import Decoded
 from lossylab.data.jpeg import degrade
+
+log = logging.getLogger("lossylab")
 
 _GROUP = 32  # pictures whose patches are mixed; 550 MiB of DIV2K with their JPEG versions
 
@@ -63,7 +67,12 @@ def read_planes(path: str, channels: int) -> np.ndarray:
 
 
 class Lattice:
-    """Which patch is which: a function of the seed and the patch's number."""
+    """Which patch is which: a function of the seed and the patch's number.
+
+    Attributes:
+      total: patches in an epoch.
+      group_mb: memory that the pictures of a group take, MiB.
+    """
 
     def __init__(self, paths: list[str], options: PairOptions):
         """Reads the headers of all pictures.
@@ -73,7 +82,10 @@ class Lattice:
           ValueError: if no picture holds a patch.
         """
         # Turning a picture by its EXIF orientation does not change its number of patches.
-        self._counts = np.array([self._count(sides(path), options) for path in paths])
+        sizes = [sides(path) for path in paths]
+        self._counts = np.array([self._count(size, options) for size in sizes])
+        pixels = np.mean([width * height for width, height in sizes]) * min(_GROUP, len(paths))
+        self.group_mb = int(2 * options.channels * pixels / 2**20)
         self.total = int(self._counts.sum())
         if not self.total:
             raise ValueError("no picture is as large as a patch")
@@ -128,6 +140,12 @@ def pairs(
     if batch < 1 or batch % (shards * replicas):
         raise ValueError(f"a batch of {batch} cannot be shared by {shards * replicas} devices")
     lattice, local = Lattice(paths, options), batch // (shards * replicas)
+    if lattice.group_mb > options.cache_mb:
+        log.warning(
+            "%d pictures and their JPEG versions take %d MiB, --cache_mb is %d: they will be "
+            "decoded again and again",
+            *(min(_GROUP, len(paths)), lattice.group_mb, options.cache_mb),
+        )
     # Both versions side by side, so that they are kept and forgotten together.
     pictures = Decoded(
         paths,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
+import tensorflow as tf
 
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
@@ -41,15 +42,20 @@ InTurns = Callable[[dict[str, Callable[[], object]], int], dict[str, float]]
 def networks(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Iterator[dict]:
     """Restoring a 768x512 picture inside the process, model loaded."""
     del filters
-    for name, (kind, channels, options) in _NETWORKS.items():
-        network, picture = _restorer(kind, channels, options), _picture(channels)[:512, :768]
-        seconds = in_turns({"restore": partial(network.restore, picture)}, rounds)
+    loaded = {name: _restorer(*described) for name, described in _NETWORKS.items()}
+    pictures = {channels: _picture(channels)[:512, :768] for channels in (1, 3)}
+    seconds = in_turns(
+        {name: partial(n.restore, pictures[n.channels]) for name, n in loaded.items()}, rounds
+    )
+    devices = ", ".join(device.name for device in tf.config.list_logical_devices("GPU"))
+    for name, network in loaded.items():
+        height, width = pictures[network.channels].shape[:2]
         yield {
             "network": name,
             "parameters": network.parameters,
-            "picture": f"{picture.shape[1]}x{picture.shape[0]}",
-            "seconds": seconds["restore"],
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+            "picture": f"{width}x{height}",
+            "seconds": seconds[name],
+            "machine": f"{os.cpu_count()} {platform.machine()} cores, {devices or 'no GPU'}",
         }
 
 

@@ -9,6 +9,7 @@ import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
+import tensorflow as tf
 import tqdm
 
 from lossylab.data.decode import PictureError
@@ -88,6 +89,9 @@ def run(
     for source, target in tqdm.tqdm(pairs, unit="file", disable=len(pairs) < 2):
         try:
             writer.writerow(work(source, target))
+        except (MemoryError, tf.errors.ResourceExhaustedError):
+            failed += 1
+            log.error("%s: not enough memory for a picture of this size", source)
         except (*usual, *failures) as error:
             failed += 1
             log.error("%s: %s", source, str(error).removeprefix(f"{source}: "))

@@ -25,8 +25,12 @@ from lossylab.models.arcnn import ARCNN
 from lossylab.models.dncnn import DnCNN
 
 FLAGS = new_flags()
-flags.DEFINE_integer(
-    "quality", None, "JPEG quality of an ARCNN file: 10 to 40.", 1, 100, flag_values=FLAGS
+flags.DEFINE_enum(
+    "quality",
+    None,
+    ("10", "20", "30", "40"),
+    "JPEG quality that an ARCNN file is for.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_bool("overwrite", False, "Replace an export that exists.", flag_values=FLAGS)
 
@@ -48,8 +52,9 @@ def main(argv: list[str]) -> None:
         else "--quality makes no sense: DnCNN-3 was trained for all",
     )
     make_folder(pathlib.Path(target).parent)
+    quality = int(FLAGS.quality) if arcnn else None
     options = {"official": pathlib.Path(source).name, "channels": "y", "model": network.model_id}
-    save_restorer(network, target, {**options, "quality": FLAGS.quality})
+    save_restorer(network, target, {**options, "quality": quality})
 
 
 def load(path: str) -> ARCNN | DnCNN:

@@ -58,6 +58,6 @@ def sheet(folder: pathlib.Path, path: pathlib.Path) -> bool:
         for line, items in zip(axes, pictures.values()):
             for axis, item in zip(line, items):
                 with Image.open(folder / item["file"]) as image:
-                    axis.imshow(np.asarray(image), interpolation="nearest")
+                    axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")
                 axis.set_title(item["label"], fontsize=8)
     return True

@@ -12,25 +12,22 @@ or measured here: tables.md, tables/ (CSV, LaTeX), figures/ and claims.md are ma
 from __future__ import annotations
 
 import pathlib
-import sys
 
-from absl import flags
-
-from lossylab.data.files import write_text
-from lossylab.eval import claims, comparison, proxiqa_figures, proxiqa_tables, rd_report, tables
+from lossylab.eval import (
+    claims,
+    comparison,
+    proxiqa_figures,
+    proxiqa_tables,
+    rd_report,
+    report,
+    tables,
+)
 from lossylab.eval.app import launch, new_flags, parse, require
 from lossylab.eval.proxiqa_claims import CLAIMS
 from lossylab.eval.proxiqa_tables import ANCHOR, Evidence
 
-_RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
-
 FLAGS = new_flags()
-flags.DEFINE_string(
-    "results", str(_RESULTS / "proxiqa"), "Folder of measured rows.", flag_values=FLAGS
-)
-flags.DEFINE_string(
-    "claims", None, "Ledger to write; beside the results folder if not given.", flag_values=FLAGS
-)
+report.define(FLAGS, "proxiqa")
 
 
 def main(argv: list[str]) -> None:
@@ -44,22 +41,13 @@ def main(argv: list[str]) -> None:
         f"{place} has no rows of {ANCHOR}, the baseline of the paper's BD-rates",
     )
     rd_report.remake(str(place))
-    for name, text in texts(evidence).items():
-        write_text(place / name, text)
     drawn = proxiqa_figures.draw(evidence, str(place))
-    ledger = pathlib.Path(FLAGS.claims) if FLAGS.claims else place.parent / "claims.md"
-    write_text(ledger, claims_text(evidence, ledger.read_text() if ledger.exists() else ""))
-    sys.stdout.write(
-        f"tables   {place / 'tables.md'}, {place / 'tables'}\n"
-        f"figures  {place / 'figures'}: {', '.join(drawn)}\n"
-        f"claims   {ledger}\n"
-    )
+    report.publish(FLAGS, texts(evidence), drawn, lambda: section(evidence))
 
 
-def claims_text(evidence: Evidence, page: str = "") -> str:
-    """Contents of claims.md, with other papers' sections of `page` kept."""
-    section = claims.ledger("ProxIQA", evidence.about["title"], CLAIMS, evidence)
-    return claims.merged(page, section)
+def section(evidence: Evidence) -> str:
+    """The paper's section of claims.md."""
+    return claims.ledger("ProxIQA", evidence.about["title"], CLAIMS, evidence)
 
 
 def texts(evidence: Evidence) -> dict[str, str]:

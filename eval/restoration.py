@@ -45,6 +45,7 @@ from lossylab.eval.metrics.psnr_b import psnr_b
 from lossylab.eval.metrics.ssim import ssim, ssim_uniform
 from lossylab.eval.restore import SADCT, by_sadct
 from lossylab.eval.restorers import Restorer
+from lossylab.models import sadct
 from lossylab.models.backbones import BackboneError
 
 CHANNELS = {"y": 1, "rgb": 3}
@@ -119,9 +120,16 @@ def main(argv: list[str]) -> None:
     qualities = _qualities()
     shares = crop_sheet.centre(FLAGS.at)
     pictures = {name: find_pictures(name) for name in FLAGS.data}
-    for paths in pictures.values():
-        check_sizes(paths, FLAGS.size if FLAGS.crops else _SMALLEST, "the windows")
+    smallest = max(
+        _SMALLEST, lpips.SMALLEST if FLAGS.lpips else 0, FLAGS.size if FLAGS.crops else 0
+    )
+    for name, paths in pictures.items():
+        check_sizes(paths, smallest, "the windows")
+        require(
+            not FLAGS.inception or len(paths) > 1, f"--inception needs more pictures than {name}'s"
+        )
     methods = {quality: _methods(quality) for quality in qualities}
+    _refuse_unused(methods)
     try:
         perceptual = lpips.LPIPS(FLAGS.lpips) if FLAGS.lpips else None
         features = inception.Inception(FLAGS.inception) if FLAGS.inception else None
@@ -130,7 +138,7 @@ def main(argv: list[str]) -> None:
     out = pathlib.Path(FLAGS.out)
     measured = []
     with contextlib.closing(rows.Rows(out / "rows.csv", COLUMNS)) as table:
-        _set_old_aside(table, methods)
+        _set_old_aside(table, methods, pictures)
         known = {_key(row): row for row in table.rows}
         total = sum(len(m) for m in methods.values()) * sum(map(len, pictures.values()))
         with tqdm.tqdm(total=total, unit="picture", desc="measuring") as bar:
@@ -207,8 +215,21 @@ def _key(row: dict) -> tuple:
     return tuple(str(row[name]) for name in names)
 
 
-def _set_old_aside(table: rows.Rows, methods: dict[int, list[Method]]) -> None:
-    """Rows of these methods as they were before are not shown any more."""
+def _refuse_unused(methods: dict[int, list[Method]]) -> None:
+    """Raises UsageError if a model is for none of the qualities, or nothing is to be measured."""
+    used = {method.name for some in methods.values() for method in some}
+    unused = [name for name, _ in _networks() if name not in used]
+    require(not unused, f"--models: {', '.join(unused)} is for none of the --qualities")
+    require(bool(used), "nothing to measure: give --methods or --models")
+
+
+def _set_old_aside(table: rows.Rows, methods: dict[int, list[Method]], pictures) -> None:
+    """Rows of these methods and pictures as they were before are not shown any more."""
+    contents = {
+        (name, pathlib.Path(path).stem): digest(read_planes(path, CHANNELS[FLAGS.channels]))[:16]
+        for name, paths in pictures.items()
+        for path in paths
+    }
     current = {
         (method.name, FLAGS.channels, str(quality)): method.identity
         for quality, some in methods.items()
@@ -217,9 +238,11 @@ def _set_old_aside(table: rows.Rows, methods: dict[int, list[Method]]) -> None:
 
     def is_old(row):
         mine = current.get((row["method"], row["channels"], row["quality"]))
-        return mine is not None and row["identity"] != mine
+        content = contents.get((row["data"], row["picture"]), row["content"])
+        changed = row["channels"] == FLAGS.channels and row["content"] != content
+        return mine is not None and (row["identity"] != mine or changed)
 
-    table.set_aside(is_old, "are of other weights or versions")
+    table.set_aside(is_old, "are of other weights, budgets, versions or pictures")
 
 
 def _methods(quality: int) -> list[Method]:
@@ -233,7 +256,7 @@ def _methods(quality: int) -> list[Method]:
         def restore(picture):
             return by_sadct(picture, luminance, chrominance)
 
-        found.append(_method(SADCT, restore, 0, UNTRAINED, SADCT))
+        found.append(_method(SADCT, restore, 0, UNTRAINED, f"{SADCT} {sadct.REVISION}"))
     for name, network in _networks():
         if network.quality in (None, quality):
             budget = OFFICIAL if "official" in network.options else FLAGS.title
@@ -246,7 +269,7 @@ def _methods(quality: int) -> list[Method]:
 
 
 def _method(name, restore, parameters, budget, identity) -> Method:
-    text = repr((_REVISION, identity, PIL.__version__, FLAGS.lpips))
+    text = repr((_REVISION, identity, budget, PIL.__version__, FLAGS.lpips))
     digest_of_it = hashlib.sha256(text.encode()).hexdigest()[:16]
     return Method(name, restore, parameters, budget, digest_of_it)
 

@@ -21,12 +21,13 @@ from PIL import Image
 from lossylab.data import jpeg
 from lossylab.data.collections import find_pictures
 from lossylab.data.colour import jpeg_rgb, jpeg_ycbcr
-from lossylab.data.decode import quantisation_tables, read_as_coded
+from lossylab.data.decode import quantisation_tables, read_as_coded, upright
 from lossylab.data.files import replacing
-from lossylab.eval import jobs
+from lossylab.eval import jobs, pieces
 from lossylab.eval.app import UsageError, launch, new_flags, parse, require, timed
 from lossylab.eval.restorers import AT_ONCE, Restorer
 from lossylab.models import sadct
+from lossylab.models.tnrd import TNRD
 
 SADCT = "sadct"
 
@@ -76,6 +77,7 @@ def _one(network: Restorer | None, source: str, target: str) -> dict:
         restored, milliseconds = timed(_by_sadct, source, picture, tables)
     else:
         _check_quality(network, source, quality)
+        _check_blocks(network, source, tables)
         restored, milliseconds = timed(restore, network, picture)
     with replacing(target) as temporary:
         Image.fromarray(restored[..., 0] if restored.shape[2] == 1 else restored).save(temporary)
@@ -113,10 +115,16 @@ def by_sadct(
     picture: np.ndarray, luminance: np.ndarray, chrominance: np.ndarray | None
 ) -> np.ndarray:
     """Restores a gray or RGB picture by SA-DCT, given its quantisation tables [8, 8]."""
-    if picture.shape[2] == 1:
-        return sadct.restore(picture, luminance)
-    planes = np.clip(np.rint(jpeg_ycbcr(picture)), 0, 255).astype(np.uint8)
-    return jpeg_rgb(sadct.restore(planes, luminance, chrominance).astype(np.float64))
+    gray = picture.shape[2] == 1
+    planes = picture
+    if not gray:
+        planes = np.clip(np.rint(jpeg_ycbcr(picture)), 0, 255).astype(np.uint8)
+
+    def work(tile):
+        return sadct.restore(tile, luminance, chrominance)
+
+    restored = pieces.in_tiles(planes, work, AT_ONCE, sadct.REACH, sadct.GRID)
+    return restored if gray else jpeg_rgb(restored.astype(np.float64))
 
 
 def _by_sadct(source, picture, tables):
@@ -134,6 +142,22 @@ def _check_quality(network: Restorer, source: str, quality: int | None) -> None:
         abs(quality - network.quality) <= max(1, _NEAR * network.quality),
         f"{source}: was coded at a quality near {quality}, the network is for "
         f"{network.quality}: choose another --model, or --any_quality",
+    )
+
+
+def _check_blocks(network: Restorer, source: str, tables: list[np.ndarray] | None) -> None:
+    """TNRD projects onto the file's coefficients: its table and blocks must be the trained ones."""
+    if network.model != TNRD.model_id or tables is None:
+        return
+    require(
+        np.array_equal(tables[0], jpeg.luminance_table(network.quality)),
+        f"{source}: has another quantisation table than quality {network.quality}, which tnrd "
+        "projects onto: choose another --model",
+    )
+    require(
+        upright(source),
+        f"{source}: is turned by its EXIF orientation, so that tnrd does not find its blocks: "
+        "choose another --model",
     )
 
 

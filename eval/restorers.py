@@ -9,23 +9,22 @@ Loading needs TensorFlow, but no lossylab:
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from lossylab.eval import saved_model
+from lossylab.data.files import OutputError
+from lossylab.eval import pieces, saved_model
 from lossylab.models.served_restorer import SIGNATURES, ServedRestorer
 
 # Pixels that a network sees at once: WCDGAN takes some 4 KiB a pixel, MemNet 8.
 AT_ONCE = 2**19
-_LEAST_ROWS = 64  # of a strip, however wide
+_LEAST_ROWS = 32  # of a strip, however wide
 
 
 class Restorer:
@@ -67,25 +66,18 @@ class Restorer:
 
         Pieces overlap by all that the network sees, so that they do not show.
         """
-        if picture.shape[0] * picture.shape[1] <= self._at_once:
-            return self._call("restore", picture=picture)
-        if self._blocks:
+        if self._blocks and picture.shape[0] * picture.shape[1] > self._at_once:
             return self._block_by_block(picture)
-        return self._tile_by_tile(picture)
+
+        def whole(tile):
+            return self._call("restore", picture=tile)
+
+        reach = 0 if self._blocks else self._reach
+        return pieces.in_tiles(picture, whole, self._at_once, reach, self._multiple)
 
     def _call(self, name: str, **arrays) -> np.ndarray:
         out = self._functions[name](**{key: tf.constant(value) for key, value in arrays.items()})
         return next(iter(out.values())).numpy()
-
-    def _tile_by_tile(self, picture):
-        halo = _up(self._reach, self._multiple)
-        inner = _up(max(int(self._at_once**0.5) - 2 * halo, halo // 2), self._multiple)
-        restored = np.empty_like(picture)
-        for rows in _cuts(picture.shape[0], inner, halo):
-            for columns in _cuts(picture.shape[1], inner, halo):
-                tile = self._call("restore", picture=picture[rows.wide, columns.wide])
-                restored[rows.kept, columns.kept] = tile[rows.inside, columns.inside]
-        return restored
 
     def _block_by_block(self, picture):
         """WCDGAN: each block over all strips, because its attention needs the whole's mean."""
@@ -98,13 +90,13 @@ class Restorer:
         def enter(cut):
             return self._call("enter", picture=lying(picture[cut.wide]))
 
-        width = enter(next(_cuts(length, 1, 0))).shape[-1]
+        width = enter(next(pieces.cuts(length, 1, 0))).shape[-1]
         features = _scratch((length, across, width))
-        mean = self._pass(features, enter, _cuts(length, rows, self._reach["enter"]), axis)
+        mean = self._pass(features, enter, pieces.cuts(length, rows, self._reach["enter"]), axis)
         for index in range(self._blocks - 1):
             mean = self._next(features, index, mean, rows, lying, axis)
         restored = np.empty_like(picture)
-        for cut in _cuts(length, rows, self._reach["leave"]):
+        for cut in pieces.cuts(length, rows, self._reach["leave"]):
             piece = self._call(
                 "leave",
                 picture=lying(picture[cut.wide]),
@@ -125,7 +117,7 @@ class Restorer:
             before = np.concatenate([before, features[cut.kept]])[-halo:]
             return self._call("next", index=np.int32(index), features=lying(old), mean=mean)
 
-        return self._pass(features, compute, _cuts(features.shape[0], rows, halo), axis)
+        return self._pass(features, compute, pieces.cuts(features.shape[0], rows, halo), axis)
 
     @staticmethod
     def _pass(features, compute, cuts, axis):
@@ -138,33 +130,20 @@ class Restorer:
         return (total / (features.shape[0] * features.shape[1])).astype(np.float32)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Cut:
-    """A piece of a side: what is kept of it, with its surroundings, and where in these it lies."""
-
-    kept: slice
-    wide: slice
-    inside: slice
-
-
-def _cuts(length: int, size: int, halo: int) -> Iterator[_Cut]:
-    """Pieces of `size` that cover a side, with `halo` on both ends where there is that much."""
-    for start in range(0, length, size):
-        stop = min(start + size, length)
-        low, high = max(0, start - halo), min(length, stop + halo)
-        yield _Cut(slice(start, stop), slice(low, high), slice(start - low, stop - low))
-
-
-def _up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple
-
-
 def _scratch(shape: tuple[int, ...]) -> np.ndarray:
     """A large float32 array: in memory, or in a temporary file if that would fill it."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if 4 * math.prod(shape) < 0.75 * free:
         return np.empty(shape, np.float32)
-    return np.memmap(tempfile.TemporaryFile(), np.float32, shape=shape)
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the array
+    try:
+        os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
+    except OSError as error:
+        raise OutputError(
+            f"a picture of this size needs {4 * math.prod(shape) / 2**30:.1f} GiB of memory, or as "
+            f"much room in {tempfile.gettempdir()} (set TMPDIR to another folder)"
+        ) from error
+    return np.memmap(file, np.float32, shape=shape)
 
 
 def save_restorer(network: tf.Module, path: str, options: dict) -> None:

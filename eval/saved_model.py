@@ -27,10 +27,12 @@ def write(served: tf.Module, signatures: dict, path: str) -> None:
       path: folder to write.
 
     Raises:
-      OutputError: if the folder cannot be written.
+      OutputError: if the folder cannot be written, or holds something else.
     """
     target = pathlib.Path(path)
     make_folder(target.parent)
+    if target.is_dir() and any(target.iterdir()) and not tf.saved_model.contains_saved_model(path):
+        raise OutputError(f"{target} holds something that is no SavedModel: choose another folder")
     new, old = target.with_name(f".{target.name}-new"), target.with_name(f".{target.name}-old")
     if old.exists() and not target.exists():
         os.rename(old, target)  # an earlier call was killed between the two renames below

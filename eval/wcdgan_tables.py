@@ -11,6 +11,7 @@ import pathlib
 import pandas as pd
 
 from lossylab.eval import published, restoration, rows
+from lossylab.eval.app import WorkError
 from lossylab.eval.tables import number
 
 SETS = {"Classic5": "classic5", "LIVE1": "live1", "DIV2K": "div2k_val"}
@@ -34,6 +35,7 @@ GAN_ABLATION = {"proposed": "wcdgan", "without perceptual loss and GAN": CONTENT
 _ELSEWHERE = {"SA-DCT": "sadct", "ARCNN": "arcnn_official", "DnCNN-3": "dncnn3_official"}
 _DECIBEL, _SIMILARITY = 0.01, 1e-3  # what counts as reproduced
 _ROUNDING = 0.005 + 1e-9
+_SMALL = "small budget"  # in the titles of such trainings
 _WITHOUT_BUDGET = (restoration.OFFICIAL, restoration.UNTRAINED)
 _WINDOWS = {"ssim_uniform": "uniform 8", "ssim": "Gaussian 11"}
 
@@ -45,10 +47,12 @@ class Evidence:
     Attributes:
       table: rows of `lossylab eval restoration`.
       timing: rows of `lossylab benchmark --sections=restoration`, by network.
+      sets: Inception Score and FID of sets, rows of `lossylab eval restoration --inception`.
     """
 
     table: pd.DataFrame
     timing: dict[str, dict]
+    sets: pd.DataFrame
 
     @property
     def title(self) -> str:
@@ -74,21 +78,31 @@ class Evidence:
                 return method
         return None
 
-    def budget(self, method: str) -> str:
-        """What a method was trained with."""
-        mine = self.table[self.table.method == method]
-        return mine.budget.iloc[0] if len(mine) else ""
+    def budget(self, method: str, data: str, quality: int, channels: str = "y") -> str:
+        """What a method was trained with; '' if it was not measured."""
+        mine = self.pictures(method, data, quality, channels)
+        return "; ".join(dict.fromkeys(mine.budget))
 
 
 def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
     place = pathlib.Path(folder)
-    table = rows.frame(rows.read(place / "rows.csv", restoration.COLUMNS), restoration.TEXT)
+    measured = rows.read(place / "rows.csv", restoration.COLUMNS)
+    if not measured:
+        raise WorkError(
+            f"{place / 'rows.csv'} has no rows: measure with `lossylab eval restoration`"
+        )
+    table = rows.frame(measured, restoration.TEXT)
+    columns = restoration.SET_COLUMNS
+    sets = pd.DataFrame(columns=columns)
+    if (place / "sets.csv").exists():
+        text = ("method", "channels", "data", "weights", "budget", "version", "identity")
+        sets = rows.frame(rows.read(place / "sets.csv", columns), text)
     timing = {}
     if (place / "timing.jsonl").exists():
         lines = (place / "timing.jsonl").read_text().splitlines()
         timing = {row["network"]: row for row in map(json.loads, lines)}
-    return Evidence(table, timing)
+    return Evidence(table, timing, sets)
 
 
 def doubt(table: str, row: str, column: str) -> str:
@@ -129,6 +143,7 @@ def comparison_table(evidence: Evidence, table: str, channels: str) -> list[dict
 def _pair(evidence, source, data, quality, channels, decibel, similarity) -> dict[str, str]:
     """Paper's and our values of one cell, and the verdict."""
     mean = evidence.mean(source, data, quality, channels) if source else None
+    budget = evidence.budget(source, data, quality, channels) if source else ""
     if mean is None:
         mean = pd.Series(math.nan, list(restoration.MEASURED))
     return {
@@ -138,7 +153,7 @@ def _pair(evidence, source, data, quality, channels, decibel, similarity) -> dic
         "paper, SSIM": number(similarity, 4),
         "ours, uniform 8": number(mean.ssim_uniform, 4),
         "ours, Gaussian 11": number(mean.ssim, 4),
-        "verdict": verdict(mean, decibel, similarity, evidence.budget(source) if source else ""),
+        "verdict": verdict(mean, decibel, similarity, budget),
     }
 
 
@@ -146,13 +161,13 @@ def verdict(mean: pd.Series, decibel: float, similarity: float, budget: str) -> 
     """How a cell compares, in words."""
     if not math.isfinite(mean.psnr):
         return "not measured"
-    if budget and budget not in _WITHOUT_BUDGET:
-        return "small budget"
     agrees = abs(mean.psnr - decibel) <= _DECIBEL + _ROUNDING
     windows = [name for key, name in _WINDOWS.items() if abs(mean[key] - similarity) <= _SIMILARITY]
     if agrees and windows:
         return f"reproduced, SSIM {windows[0]}"
-    return "PSNR reproduced, SSIM not" if agrees else "not reproduced"
+    if agrees:
+        return "PSNR reproduced, SSIM not"
+    return "small budget" if _SMALL in budget.lower() else "not reproduced"
 
 
 def _doubts(table: str, row: str, method: str) -> str:
@@ -200,7 +215,7 @@ def small_budget(evidence: Evidence) -> list[dict[str, str]]:
                     "SSIM, uniform 8": number(mean.ssim_uniform, 4),
                     "SSIM, Gaussian 11": number(mean.ssim, 4),
                     "PSNR-B, dB": number(mean.psnr_b, 2),
-                    "budget": evidence.budget(method),
+                    "budget": evidence.budget(method, data, quality, channels),
                 }
             )
     return lines
@@ -235,43 +250,54 @@ def _ratio(evidence: Evidence, name: str) -> str:
 
 
 def ablation(evidence: Evidence, table: str) -> list[dict[str, str]]:
-    """Table 4 or 5: published values, and ours at the small budget."""
+    """Table 4 or 5: changes of PSNR and SSIM against the proposed network, paper's and ours."""
     variants = ABLATIONS if table == "4" else GAN_ABLATION
     values = published.numbers("wcdgan", table)
     lines = []
     for row in dict.fromkeys(row for row, _, _ in values):
         data, quality = row.split("/")
-        for column, method in variants.items():
-            decibel = values[row, f"{column}/PSNR", "value"]
-            similarity = values[row, f"{column}/SSIM", "value"]
-            cells = _pair(evidence, method, SETS[data], int(quality), "y", decibel, similarity)
-            reference = evidence.mean(variants["proposed"], SETS[data], int(quality))
-            mean = evidence.mean(method, SETS[data], int(quality))
-            known = reference is not None and mean is not None
-            proposed = values[row, "proposed/PSNR", "value"]
-            lines.append(
-                {
-                    **{"set": data, "q": quality, "variant": column},
-                    "paper, change, dB": number(decibel - proposed, 2, "+"),
-                    "ours, change, dB": number(
-                        mean.psnr - reference.psnr if known else math.nan, 3, "+"
-                    ),
-                    **cells,
-                    "doubts": _doubts(table, row, column),
-                }
-            )
+        first, *others = variants
+        base = evidence.mean(variants[first], SETS[data], int(quality))
+        for column in others:
+            mean = evidence.mean(variants[column], SETS[data], int(quality))
+            known = base is not None and mean is not None
+            line = {"set": data, "q": quality, "variant": column}
+            for measure, key, digits in (("PSNR", "psnr", 3), ("SSIM", "ssim", 4)):
+                unit = ", dB" if measure == "PSNR" else ""
+                printed = [values[row, f"{c}/{measure}", "value"] for c in (first, column)]
+                line[f"paper, {measure}{unit}"] = number(printed[1] - printed[0], digits, "+")
+                ours = mean[key] - base[key] if known else math.nan
+                line[f"ours, {measure}{unit}"] = number(ours, digits, "+")
+            budget = evidence.budget(variants[first], SETS[data], int(quality))
+            line["verdict"] = _SMALL if _SMALL in budget.lower() else "measured"
+            line["verdict"] = line["verdict"] if known else "not measured"
+            lines.append({**line, "doubts": _doubts(table, row, first)})
     return lines
 
 
-def realism() -> list[dict[str, str]]:
-    """Table 6: Inception Score and FID, which were not measured."""
-    values = published.numbers("wcdgan", "6")
-    return [
-        {
-            **{"set": row.split("/")[0], "q": row.split("/")[1]},
-            **{"variant and measure": column, "paper": number(value, 4), "ours": "n/a"},
-            "verdict": "not measured",
-            "doubts": doubt("6", row, column),
-        }
-        for (row, column, _), value in values.items()
-    ]
+def realism(evidence: Evidence) -> list[dict[str, str]]:
+    """Table 6: Inception Score and FID."""
+    lines = []
+    for (row, column, _), value in published.numbers("wcdgan", "6").items():
+        data, quality = row.split("/")
+        variant, measure = column.split("/")
+        found = set_measures(evidence, GAN_ABLATION[variant], SETS[data], int(quality), "rgb")
+        ours = found[{"IS": "inception_score", "FID": "fid"}[measure]] if found else math.nan
+        lines.append(
+            {
+                **{"set": data, "q": quality, "variant": variant, "measure": measure},
+                **{"paper": number(value, 4), "ours": number(ours, 4)},
+                "weights": found["weights"] if found else "",
+                "doubts": doubt("6", row, column),
+            }
+        )
+    return lines
+
+
+def set_measures(evidence, method: str, data: str, quality: int, channels: str) -> dict | None:
+    """The row of a whole set, or None."""
+    wanted = {"method": method, "data": data, "quality": quality, "channels": channels}
+    for row in evidence.sets.to_dict("records"):
+        if wanted.items() <= row.items():
+            return row
+    return None

@@ -7,7 +7,9 @@ without a network.
 
 from __future__ import annotations
 
+import collections
 import os
+import re
 import zipfile
 import zlib
 
@@ -71,8 +73,12 @@ def _load(model: tf.keras.Model, weights: str, application, **options) -> None:
 
 def draw_by_name(model: tf.keras.Model) -> None:
     """He-normal kernels, each from a seed made of its layer's name, and zero biases."""
+    met = collections.Counter()
     for variable in model.variables:
-        seed = zlib.crc32(variable.name.encode())
+        # Keras numbers layers without a name through the process: their order counts instead.
+        name = re.sub(r"_\d+/", "/", variable.name)
+        seed = zlib.crc32(f"{name}{met[name] or ''}".encode())
+        met[name] += 1
         shape = variable.shape.as_list()
         if "kernel" in variable.name:
             deviation = (2.0 / tf.reduce_prod(tf.cast(shape[:-1], tf.float32))) ** 0.5

@@ -14,8 +14,13 @@ import functools
 import math
 
 import numpy as np
+import scipy.fft
 
 LEVELS = 255.0
+REVISION = 1  # raised when the same picture would be restored otherwise
+# How far a pixel's result looks: shapes of both passes, and the lengths of the first's.
+REACH = 5 * 8
+GRID = 2  # centres of large shapes lie on its multiples
 _SCALES = (1, 2, 3, 5, 7, 9)  # directional lengths in pixels, the centre included
 _WIENER_SCALES = (1, 2, 3, 5, 6, 8)
 _MIXTURE = (-0.75, -0.70, -0.85, -0.90, -0.97, -1.0)  # of first and zero order, a scale each
@@ -30,18 +35,19 @@ def noise_level(table: np.ndarray) -> float:
     return LEVELS * (7.65 * np.mean(np.asarray(table)[:3, :3])) ** 0.65 / 1150
 
 
-def restore_luma(plane: np.ndarray, table: np.ndarray) -> np.ndarray:
+def restore_luma(plane: np.ndarray, table: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Restores a plane.
 
     Args:
       plane: [H, W], levels 0..255.
       table: its quantisation table, [8, 8].
+      lengths: of its shapes, see `directional_lengths`.
 
     Returns:
       float64 [H, W], levels, unclipped.
     """
     sigma = noise_level(table)
-    first, lengths = _first_pass(plane, sigma)
+    first = _average(plane, lengths, _SCALES, functools.partial(_hard, sigma))
     return _average(plane, lengths, _WIENER_SCALES, functools.partial(_wiener, sigma, first))
 
 
@@ -59,9 +65,9 @@ def restore(
       uint8, the same shape.
     """
     plane = picture[..., 0].astype(np.float64)
-    planes = [restore_luma(plane, luminance)]
+    lengths = directional_lengths(plane, noise_level(luminance))
+    planes = [restore_luma(plane, luminance, lengths)]
     if picture.shape[2] == 3:
-        _, lengths = _first_pass(plane, noise_level(luminance))
         sigma = noise_level(chrominance) * math.sqrt(2)  # down-sampled by 2
         for index in (1, 2):
             keep = functools.partial(_hard, sigma)
@@ -69,14 +75,8 @@ def restore(
     return np.clip(np.rint(np.stack(planes, -1)), 0, LEVELS).astype(np.uint8)
 
 
-def _first_pass(plane: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """The estimate by hard thresholds, and the shapes' lengths."""
-    lengths = directional_lengths(plane, sigma)
-    return _average(plane, lengths, _SCALES, functools.partial(_hard, sigma)), lengths
-
-
 def directional_lengths(plane: np.ndarray, sigma: float) -> np.ndarray:
-    """LPA-ICI: index of the scale for each direction, int [8, H, W].
+    """LPA-ICI: index of the scale for each direction, int8 [8, H, W].
 
     Args:
       plane: [H, W], levels.
@@ -86,7 +86,7 @@ def directional_lengths(plane: np.ndarray, sigma: float) -> np.ndarray:
     reach = _SCALES[-1] - 1
     wide = np.pad(plane.astype(np.float64), reach, mode="symmetric")
     height, width = plane.shape
-    chosen = np.zeros((len(_DIRECTIONS), height, width), np.int64)
+    chosen = np.zeros((len(_DIRECTIONS), height, width), np.int8)
     for direction, (down, right) in enumerate(_DIRECTIONS):
         shifted = [
             wide[
@@ -202,22 +202,14 @@ class _Packing:
 
     def apply(self, samples: np.ndarray, side: int, inverse: bool) -> np.ndarray:
         """Transforms every line by the orthonormal DCT of its length."""
+        transform = scipy.fft.idct if inverse else scipy.fft.dct
         lines = np.zeros((self.lengths.size, side))
         lines.ravel()[self.place] = samples
         for length in range(2, side + 1):
             mine = np.flatnonzero(self.lengths == length)
             if mine.size:
-                matrix = _dct(length)
-                lines[mine, :length] = lines[mine, :length] @ (matrix if inverse else matrix.T)
+                lines[mine, :length] = transform(lines[mine, :length], norm="ortho")
         return lines.ravel()[self.place]
-
-
-@functools.lru_cache(maxsize=64)
-def _dct(size: int) -> np.ndarray:
-    angle = np.outer(np.arange(size), np.arange(size) + 0.5) * np.pi / size
-    matrix = np.sqrt(2 / size) * np.cos(angle)
-    matrix[0] /= math.sqrt(2)
-    return matrix
 
 
 def _average(plane, lengths, scales, shrink) -> np.ndarray:

@@ -327,7 +327,7 @@ def test_committed_tables_are_those_of_their_rows(tmp_path):
     for name, text in proxiqa.texts(evidence).items():
         assert (folder / name).read_text() == text, f"{name} is stale: lossylab eval proxiqa"
     page = (RESULTS / "claims.md").read_text()
-    assert page == proxiqa.claims_text(evidence, page)
+    assert page == claims.merged(page, proxiqa.section(evidence))
 
 
 def test_every_committed_figure_can_be_drawn(tmp_path):

@@ -1,5 +1,6 @@
 """Published values: a second reading of the paper, and the paper against itself."""
 
+import fnmatch
 import pathlib
 import re
 
@@ -124,3 +125,44 @@ def test_unknown_papers_and_tables():
     with pytest.raises(ValueError, match="has no table 'VI', only I, II, III, IV, V"):
         published.load("proxiqa", "VI")
     assert isinstance(published.load("proxiqa", "III"), pd.DataFrame)
+
+
+# Sums of the first and second numbers of WCDGAN's cells, by another program from its text.
+WCDGAN_SUMS = {
+    "1": (40, 1166.70, 32.1062),
+    "2": (24, 639.72, 18.5447),
+    "4": (18, 529.24, 14.5429),
+    "5": (8, 218.72, 6.1889),
+    "6": (8, 23.3665, 391.6725),
+}
+
+
+@pytest.mark.parametrize("table", WCDGAN_SUMS)
+def test_wcdgans_tables_add_up(table):
+    values = published.load("wcdgan", table)
+    values = values.assign(value=values.value.astype(float), part=values.column.str[-4:])
+    first = values[values.column.str.endswith(("/PSNR", "/IS"))].value
+    second = values[values.column.str.endswith(("/SSIM", "/FID"))].value
+    cells, one, other = WCDGAN_SUMS[table]
+    assert len(first) == len(second) == cells
+    assert first.sum() == pytest.approx(one, abs=1e-6)
+    assert second.sum() == pytest.approx(other, abs=1e-6)
+
+
+def test_wcdgans_complexity():
+    values = published.numbers("wcdgan", "3")
+    sizes = [v for (row, _, _), v in values.items() if row == "model size"]
+    times = [v for (row, _, _), v in values.items() if row == "runtime"]
+    assert sizes == [0.1, 0.6, 2.9, 25.1, 1.7]
+    assert sum(times) == pytest.approx(0.5722 + 0.8071 + 1.6937 + 1.4814 + 1.4606)
+
+
+def test_doubts_are_about_cells_that_exist():
+    doubts = published.reference("wcdgan_doubts")
+    for doubt in doubts.itertuples():
+        cells = published.load("wcdgan", doubt.table)
+        assert any(
+            fnmatch.fnmatch(row, doubt.row) and fnmatch.fnmatch(column, doubt.column)
+            for row, column in zip(cells.row, cells.column)
+        ), doubt
+        assert doubt.reason

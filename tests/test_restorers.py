@@ -11,6 +11,7 @@ from PIL import Image
 
 from lossylab.data.collections import CollectionError
 from lossylab.data.decode import read_picture
+from lossylab.data.files import OutputError
 from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.eval import restore
 from lossylab.eval.app import UsageError, WorkError
@@ -225,3 +226,52 @@ def test_gray_is_restored_by_rgb_networks_as_the_mean(exports, pictures):
     gray = degrade(pictures[0][..., :1], 10)
     wanted = network.restore(np.repeat(gray, 3, 2)).mean(2, keepdims=True)
     assert np.abs(restore.restore(network, gray) - wanted).max() <= 0.5
+
+
+def test_tnrd_needs_its_table_and_its_blocks(exports, tmp_path, pictures, caplog):
+    model = f"--model={exports / 'tnrd'}"
+    Image.fromarray(pictures[0]).save(tmp_path / "near.jpg", quality=9)
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    Image.fromarray(pictures[0]).save(tmp_path / "turned.jpg", quality=10, exif=turned)
+    for name, words in (("near", "another quantisation table"), ("turned", "EXIF orientation")):
+        with pytest.raises(WorkError, match="1 of 1 files failed"):
+            _restore(tmp_path / f"{name}.jpg", tmp_path / "a.png", model, "--any_quality")
+        assert words in caplog.text
+    _restore(tmp_path / "turned.jpg", tmp_path / "b.png", f"--model={exports / 'arcnn'}")
+    with Image.open(tmp_path / "b.png") as made:
+        assert made.size == pictures[0].shape[1::-1]
+
+
+def test_exports_replace_exports_only(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.txt").write_text("dear")
+    with pytest.raises(OutputError, match="holds something that is no SavedModel"):
+        save_restorer(_network("arcnn"), str(tmp_path / "photos"), {})
+    assert (tmp_path / "photos" / "mine.txt").read_text() == "dear"
+    for _ in range(2):
+        save_restorer(_network("arcnn"), str(tmp_path / "export"), {})
+    assert Restorer(str(tmp_path / "export")).model == "arcnn"
+
+
+def test_sadct_in_pieces_is_sadct(pictures, monkeypatch):
+    picture = degrade(np.tile(pictures[0], (2, 2, 1))[:239, :301], 10)
+    tables = luminance_table(10), luminance_table(10)
+    whole = restore.by_sadct(picture, *tables)
+    monkeypatch.setattr(restore, "AT_ONCE", 2**15)
+    np.testing.assert_array_equal(restore.by_sadct(picture, *tables), whole)
+
+
+def test_too_little_memory_is_said(exports, folder, tmp_path, monkeypatch, caplog):
+    real = restore.restore
+
+    def scarce(network, picture):
+        if picture.shape[2] == 1:
+            raise MemoryError
+        return real(network, picture)
+
+    monkeypatch.setattr(restore, "restore", scarce)
+    with pytest.raises(WorkError, match="1 of 5 files failed"):
+        _restore(folder, tmp_path / "out", f"--model={exports / 'arcnn'}")
+    assert "not enough memory for a picture of this size" in caplog.text
+    assert len(list((tmp_path / "out").iterdir())) == 4

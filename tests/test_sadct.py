@@ -88,7 +88,9 @@ def test_flat_pictures_stay_and_all_sizes_work(random):
 
 def test_every_pixel_is_estimated(pictures):
     plane = pictures[0][:70, :90, 0].astype(float)
-    restored = sadct.restore_luma(plane, luminance_table(10))
+    table = luminance_table(10)
+    lengths = sadct.directional_lengths(plane, sadct.noise_level(table))
+    restored = sadct.restore_luma(plane, table, lengths)
     assert np.isfinite(restored).all()
     assert restored.min() > 0 or plane.min() < 30
 

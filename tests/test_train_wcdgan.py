@@ -14,6 +14,7 @@ from lossylab.eval.app import UsageError, parse
 from lossylab.eval.restorers import Restorer
 from lossylab.models.restorers import NETWORKS
 from lossylab.train import wcdgan, wcdgan_study
+from lossylab.train.loop import DivergedError
 
 _TINY = [
     *("--train_data=sample_train", "--patch=32", "--stride=256", "--batch=2", "--steps=4"),
@@ -214,7 +215,7 @@ def test_the_small_budget_names_every_variant(capsys):
         assert wcdgan.FLAGS.quality == 10
 
 
-def test_a_study_trains_what_is_missing(tmp_path, caplog):
+def test_a_study_trains_what_is_missing(tmp_path):
     common = ",".join(flag.removeprefix("--") for flag in _TINY[1:] if flag != "--noexport")
     arguments = [
         *_STUDY, f"--out={tmp_path}", "--variants=wcdgan_content,arcnn", f"--common={common}",
@@ -223,9 +224,33 @@ def test_a_study_trains_what_is_missing(tmp_path, caplog):
     wcdgan_study.main(arguments)
     assert {p.name for p in (tmp_path / "runs").iterdir()} == {"wcdgan_content", "arcnn"}
     assert len(_rows(tmp_path / "runs" / "arcnn")) == 2
-    with caplog.at_level("INFO", "lossylab"):
-        wcdgan_study.main(arguments)
-    assert caplog.text.count("done before") == 2
+    before = _weights(tmp_path / "runs" / "wcdgan_content")
+    wcdgan_study.main(arguments)
+    after = _weights(tmp_path / "runs" / "wcdgan_content")
+    for name, value in before.items():
+        np.testing.assert_array_equal(value, after[name])
+    with pytest.raises(UsageError, match="holds a run with other options: --learning_rate"):
+        wcdgan_study.main([*arguments, "--variant=arcnn:learning_rate=0.5"])
+    with pytest.raises(UsageError, match="--filters makes no sense for arcnn"):
+        wcdgan_study.main([*arguments, "--variant=arcnn:filters=4"])
+
+
+def test_a_training_that_ends_before_the_gan_says_so(tmp_path, caplog):
+    _train(tmp_path / "run", "--generator_epochs=99")
+    assert "with --steps=4 there is no adversarial training" in caplog.text
+
+
+def test_the_discriminators_rate_is_halved_by_the_trainings_steps():
+    parse(wcdgan.FLAGS, ["wcdgan", "--halve_every=10"], "")
+    schedule = wcdgan._adam(1e-4, wcdgan.FLAGS, begins_at=25).learning_rate
+    np.testing.assert_allclose(
+        [float(schedule(step)) for step in (0, 4, 5)], [2.5e-5, 2.5e-5, 1.25e-5], rtol=1e-6
+    )
+
+
+def test_a_divergence_names_the_pictures(tmp_path):
+    with pytest.raises(DivergedError, match=r"Batch: .*\.(png|jpg)"):
+        _train(tmp_path / "run", *_CONTENT, "--learning_rate=1e30", "--steps=20")
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,18 @@ MAY_DIFFER = frozenset(
 )
 
 
-def define_loop(values: flags.FlagValues, steps: int, batch: int, patch: int) -> None:
-    """Defines the flags of the loop and the data, with the paper's defaults."""
+def define_loop(
+    values: flags.FlagValues, steps: int, batch: int, patch: int, why_steps: str = ""
+) -> None:
+    """Defines the flags of the loop and the data, with the paper's defaults.
+
+    Args:
+      values: the command's flags.
+      steps: training steps in all.
+      batch: patches in the global batch.
+      patch: their height and width in pixels.
+      why_steps: said of a number of steps that is not the paper's.
+    """
 
     def integer(name, default, text, low=0):
         flags.DEFINE_integer(name, default, text, lower_bound=low, flag_values=values)
@@ -53,7 +63,7 @@ def define_loop(values: flags.FlagValues, steps: int, batch: int, patch: int) ->
     flags.DEFINE_string(
         "validation_data", None, "Pictures for --validate_every, likewise.", flag_values=values
     )
-    integer("steps", steps, "Training steps in all.", 1)
+    integer("steps", steps, f"Training steps in all. {why_steps}".strip(), 1)
     integer("batch", batch, "Patches in the global batch, over all devices.", 1)
     integer("patch", patch, "Height and width of the patches in pixels.", 1)
     flags.DEFINE_integer(

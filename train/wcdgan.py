@@ -13,6 +13,7 @@ Killed or stopped, the same command resumes the run; the network is written to r
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sys
 
 import numpy as np
@@ -36,12 +37,21 @@ from lossylab.train import warm_start
 from lossylab.train.loop import Task
 from lossylab.train.session import run
 
+log = logging.getLogger("lossylab")
+
 CHANNELS = {"rgb": 3, "y": 1}
 _TERMS = ("perceptual", "adversarial", "tv")
 _HALVING = 20_000  # steps, Sec. III-A
+_VALIDATED = 768  # pixels: height and width that are looked at in validation
 
 FLAGS = new_flags()
-shared.define_loop(FLAGS, steps=200_000, batch=16, patch=80)
+shared.define_loop(
+    FLAGS,
+    steps=200_000,
+    batch=16,
+    patch=80,
+    why_steps="Assumed: not printed; the rates are halved ten times by then.",
+)
 flags.DEFINE_enum(
     "model", WCDGAN.model_id, list(restorers.NETWORKS), "Network to train.", flag_values=FLAGS
 )
@@ -131,18 +141,26 @@ class Recipe:
 class RestorationTask(Task):
     """Network, discriminator and their optimisers."""
 
-    def __init__(self, options: flags.FlagValues, epoch_steps: float, validation: list[str]):
+    def __init__(
+        self,
+        options: flags.FlagValues,
+        paths: list[str],
+        lattice: Lattice,
+        validation: list[str],
+    ):
         """Builds the networks; call inside the strategy's scope.
 
         Args:
           options: the command's flags.
-          epoch_steps: steps in which every patch is seen once.
+          paths: training pictures.
+          lattice: their patches.
           validation: pictures to validate on.
 
         Raises:
           BackboneError: if VGG-19's weights cannot be had.
         """
         self._options, self._recipe = options, Recipe.of(options)
+        self._paths, self._lattice = paths, lattice
         channels = CHANNELS[options.channels]
         self._validation = [_pair(path, channels, options.quality) for path in validation]
         self.network = make_network(options)
@@ -150,8 +168,10 @@ class RestorationTask(Task):
         self.discriminator = None
         if self._recipe.adversarial:
             self.discriminator = Discriminator(channels, options.patch)
-            self._discriminator_adam = _adam(options.discriminator_learning_rate, options)
-            self.boundaries = (round(options.generator_epochs * epoch_steps),)
+            alone = steps_alone(options, lattice)
+            rate = options.discriminator_learning_rate
+            self._discriminator_adam = _adam(rate, options, alone)
+            self.boundaries = (alone,)
         self._features = VGG19Features(options.weights) if self._recipe.perceptual else None
         self.metrics = ("loss", "content")
         self.metrics += tuple(term for term in _TERMS if getattr(self._recipe, term))
@@ -247,6 +267,13 @@ class RestorationTask(Task):
         restored = self.network(tf.cast(damaged, tf.float32))
         return tf.saturate_cast(tf.round(restored), tf.uint8)
 
+    def describe_batch(self, step):
+        """Names of the files in a step's batch."""
+        batch = self._options.batch
+        numbers = range(step * batch, (step + 1) * batch)
+        places = [self._lattice.locate(self._options.seed, number) for number in numbers]
+        return ", ".join(self._paths[picture] for picture, _ in places)
+
     def export(self, path):
         """Writes the network as a SavedModel."""
         if self._options.export:
@@ -283,16 +310,35 @@ def make_network(options: flags.FlagValues) -> tf.Module:
         raise UsageError(f"--model={options.model}: {error}") from error
 
 
-def _adam(rate: float, options: flags.FlagValues) -> tf.keras.optimizers.Optimizer:
-    schedule = tf.keras.optimizers.schedules.ExponentialDecay(
-        rate, options.halve_every, 0.5, staircase=True
-    )
+def steps_alone(options: flags.FlagValues, lattice: Lattice) -> int:
+    """Steps in which the generator learns alone."""
+    return round(options.generator_epochs * lattice.total / options.batch)
+
+
+class _Halving(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """Halved at multiples of the training's steps, whenever the optimiser itself began."""
+
+    def __init__(self, rate: float, every: int, begins_at: int):
+        self._rate, self._every, self._begins_at = rate, every, begins_at
+
+    def __call__(self, step):
+        passed = (tf.cast(step, tf.int64) + self._begins_at) // self._every
+        return self._rate * tf.pow(0.5, tf.cast(passed, tf.float32))
+
+
+def _adam(
+    rate: float, options: flags.FlagValues, begins_at: int = 0
+) -> tf.keras.optimizers.Optimizer:
+    schedule = _Halving(rate, options.halve_every, begins_at)
     return tf.keras.optimizers.legacy.Adam(schedule, options.beta_1, 0.999, epsilon=1e-8)
 
 
 def _pair(path: str, channels: int, quality: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture and its JPEG version; of large ones the middle, for the memory's sake."""
     true = read_planes(path, channels)
-    return true, degrade(true, quality)
+    starts = [max(0, side - _VALIDATED) // 16 * 8 for side in true.shape[:2]]
+    middle = tuple(slice(start, start + _VALIDATED) for start in starts)
+    return true[middle], degrade(true, quality)[middle]
 
 
 def _check(options: flags.FlagValues) -> None:
@@ -316,27 +362,38 @@ def _check(options: flags.FlagValues) -> None:
     )
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command; `argv[0]` is the program's name."""
+def check(argv: list[str]) -> None:
+    """Parses a command line and refuses what does not make sense; raises UsageError."""
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     _check(FLAGS)
+    make_network(FLAGS)  # whatever does not fit is said before a run directory is made
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; `argv[0]` is the program's name."""
+    check(argv)
     paths = find_pictures(FLAGS.train_data)
     validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
     check_sizes(paths, FLAGS.patch)
     check_sizes(validation, 1)
-    make_network(FLAGS)  # whatever does not fit is said before a run directory is made
     strategy = shared.make_strategy(FLAGS)
     channels = CHANNELS[FLAGS.channels]
     pair_options = PairOptions(FLAGS.patch, FLAGS.stride, FLAGS.quality, channels, FLAGS.cache_mb)
     if FLAGS.dry_run:
         sys.stdout.write(shared.dump(FLAGS) + "\n")
         return
-    epoch_steps = Lattice(paths, pair_options).total / FLAGS.batch
+    lattice = Lattice(paths, pair_options)
+    if Recipe.of(FLAGS).adversarial and steps_alone(FLAGS, lattice) >= FLAGS.steps:
+        log.warning(
+            "the generator learns alone for %g epochs, %d steps: with --steps=%d there is no "
+            "adversarial training",
+            *(FLAGS.generator_epochs, steps_alone(FLAGS, lattice), FLAGS.steps),
+        )
 
     def make_task():
         try:
-            return RestorationTask(FLAGS, epoch_steps, validation)
+            return RestorationTask(FLAGS, paths, lattice, validation)
         except BackboneError as error:
             raise UsageError(f"--weights: {error}") from error
 

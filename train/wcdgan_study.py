@@ -3,7 +3,8 @@
   python -m lossylab.train.wcdgan_study --flagfile=train/flags/wcdgan_small.flags --out=study
 
 Each variant is a run of `lossylab train wcdgan` in OUT/runs/NAME with the flags of this command and
-those of the variant. Killed or stopped, the same command goes on where it was.
+those of the variant. Killed or stopped, the same command goes on where it was; a variant that has
+all its steps is only exported again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from absl import flags
 
 from lossylab.eval.app import launch, new_flags, parse, require
 from lossylab.train import wcdgan
-from lossylab.train.run_dir import RunDir
 
 log = logging.getLogger("lossylab")
 
@@ -63,10 +63,9 @@ def main(argv: list[str]) -> None:
     if FLAGS.dry_run:
         sys.stdout.write("".join(f"{' '.join(words)}\n" for words in commands.values()))
         return
+    for words in commands.values():
+        wcdgan.check(words)
     for name, words in commands.items():
-        if finished(name, words):
-            log.info("%s: done before", name)
-            continue
         log.info("%s: %s", name, " ".join(words[1:]))
         wcdgan.main(words)
 
@@ -81,20 +80,8 @@ def command(name: str) -> list[str]:
         require(bool(names), f"--variant={entry}: no variant {pattern}, only {', '.join(VARIANTS)}")
         if name in names:
             words += [f"--{flag}" for flag in given.split(",")]
-    run_dir = run_of(name)
+    run_dir = pathlib.Path(FLAGS.out) / "runs" / name
     return ["wcdgan", f"--train_data={FLAGS.train_data}", f"--run_dir={run_dir}", *words]
-
-
-def run_of(name: str) -> pathlib.Path:
-    """Run directory of a variant."""
-    return pathlib.Path(FLAGS.out) / "runs" / name
-
-
-def finished(name: str, words: list[str]) -> bool:
-    """Whether a variant's run has all its steps and its export."""
-    run = RunDir(str(run_of(name)))
-    parse(wcdgan.FLAGS, words, "")
-    return run.export.is_dir() and any(run.checkpoints.glob(f"*-{wcdgan.FLAGS.steps}.index"))
 
 
 def _begins(name: str, pattern: str) -> bool:

@@ -1,0 +1,65 @@
+"""Large pictures in overlapping pieces."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """A piece of a side.
+
+    Attributes:
+      kept: what is kept of it.
+      wide: the same with its surroundings.
+      inside: where `kept` lies in `wide`.
+    """
+
+    kept: slice
+    wide: slice
+    inside: slice
+
+
+def cuts(length: int, size: int, halo: int) -> Iterator[Cut]:
+    """Pieces of `size` that cover a side, with `halo` on both ends where there is that much."""
+    for start in range(0, length, size):
+        stop = min(start + size, length)
+        low, high = max(0, start - halo), min(length, stop + halo)
+        yield Cut(slice(start, stop), slice(low, high), slice(start - low, stop - low))
+
+
+def in_tiles(
+    picture: np.ndarray,
+    work: Callable[[np.ndarray], np.ndarray],
+    at_once: int,
+    reach: int,
+    multiple: int = 1,
+) -> np.ndarray:
+    """Does local work on a picture tile by tile.
+
+    Args:
+      picture: [H, W, C].
+      work: from a tile to one of the same shape; what it does at a pixel depends on none farther
+        away than `reach`, and on where the pixel lies modulo `multiple`.
+      at_once: pixels of a tile, more where `reach` needs it.
+      reach: in pixels.
+      multiple: tiles begin at its multiples.
+    """
+    if picture.shape[0] * picture.shape[1] <= at_once:
+        return work(picture)
+    halo = up(reach, multiple)
+    inner = up(max(int(at_once**0.5) - 2 * halo, halo // 2), multiple)
+    made = np.empty_like(picture)
+    for rows in cuts(picture.shape[0], inner, halo):
+        for columns in cuts(picture.shape[1], inner, halo):
+            tile = work(picture[rows.wide, columns.wide])
+            made[rows.kept, columns.kept] = tile[rows.inside, columns.inside]
+    return made
+
+
+def up(size: int, multiple: int) -> int:
+    """The next multiple."""
+    return -(-size // multiple) * multiple
