@@ -55,9 +55,12 @@ def merged(page: str, section: str) -> str:
       section: as `ledger` makes it.
     """
     head = "# Claims\n\nEvery checkable claim, decided from the rows beside this file.\n"
+    parts = re.split(r"(?m)^(?=## )", page)[1:]
     title = section.split("\n", 1)[0]
-    others = [part for part in re.split(r"(?m)^(?=## )", page)[1:] if part.split("\n")[0] != title]
-    return "\n".join([head, *(part.rstrip() + "\n" for part in [*others, section])])
+    same = [part.split("\n", 1)[0] == title for part in parts]
+    parts = [section if mine else part for part, mine in zip(parts, same)]
+    parts += [] if any(same) else [section]
+    return "\n".join([head, *(part.rstrip() + "\n" for part in parts)])
 
 
 def ledger(paper: str, scale: str, claims: Sequence[Claim], evidence: Any) -> str:

@@ -158,7 +158,7 @@ def test_what_finds_nothing_lists_what_could_be_named(spec, here):
     text = (
         f"no pictures found for '{spec}': expected an existing file or folder, a glob that "
         "matches files, @LIST, or one of the named collections kodak, live1, classic5, "
-        "bsds500_train, bsds500_val, sample_train, sample_test"
+        "div2k_train, div2k_val, bsds500_train, bsds500_val, sample_train, sample_test"
     )
     with pytest.raises(CollectionError, match=f"^{re.escape(text)}$"):
         find_pictures(spec)

@@ -21,6 +21,7 @@ README = pathlib.Path(lossylab.__file__).parent / "README.md"
 TINY = {
     "train proxiqa": "--steps=2 --num_filters=4 --patch=32 --batch=2 --min_scale=1",
     "train wcdgan": "--steps=2 --filters=4 --blocks=1 --patch=32 --stride=32 --batch=2",
+    "eval restoration": "--data=photos --methods=jpeg",
     "eval rd": "--data=pictures --models=mse:runs/vmaf/export,vmaf:runs/mse/export",
 }
 
@@ -134,5 +135,8 @@ def test_benchmark_compares_one_model(random):
 
 
 def test_benchmark_refuses_unknown_sections():
-    with pytest.raises(UsageError, match="--sections knows step, oracle, coding, pipeline, not x"):
+    with pytest.raises(
+        UsageError,
+        match="--sections knows step, oracle, coding, pipeline, restoration, pairs, large, not x",
+    ):
         benchmark.main(["benchmark", "--sections=x"])
