@@ -22,9 +22,11 @@ from lossylab.data.colour import studio_luma
 from lossylab.data.decode import read_as_coded, read_picture, sides
 from lossylab.data.decoded import Decoded
 from lossylab.data.jpeg import degrade
+from lossylab.data.patches import device_batch
 
 log = logging.getLogger("lossylab")
 
+CHANNELS = {"rgb": 3, "y": 1}  # of the protocols
 _GROUP = 32  # pictures whose patches are mixed; 550 MiB of DIV2K with their JPEG versions
 
 
@@ -70,6 +72,8 @@ class Lattice:
     """Which patch is which: a function of the seed and the patch's number.
 
     Attributes:
+      paths: picture files.
+      options: what a pair is.
       total: patches in an epoch.
       group_mb: memory that the pictures of a group take, MiB.
     """
@@ -82,6 +86,7 @@ class Lattice:
           ValueError: if no picture holds a patch.
         """
         # Turning a picture by its EXIF orientation does not change its number of patches.
+        self.paths, self.options = paths, options
         sizes = [sides(path) for path in paths]
         self._counts = np.array([self._count(size, options) for size in sizes])
         pixels = np.mean([width * height for width, height in sizes]) * min(_GROUP, len(paths))
@@ -120,8 +125,7 @@ class Lattice:
 
 
 def pairs(
-    paths: list[str],
-    options: PairOptions,
+    lattice: Lattice,
     batch: int,
     seed: int,
     first_step: int = 0,
@@ -129,17 +133,25 @@ def pairs(
     shards: int = 1,
     replicas: int = 1,
 ) -> tf.data.Dataset:
-    """Endless batches of pairs, one a step; arguments as for `patches.patches`.
+    """Endless batches of pairs, one a step.
+
+    Args:
+      lattice: the patches.
+      batch: pairs in the global batch; this and all others as for `patches.patches`.
+      seed: the run's seed.
+      first_step: step at which to begin.
+      shard: which part of each global batch this worker gets.
+      shards: number of workers.
+      replicas: devices of this worker.
 
     Returns:
       Data set of (true, damaged), each uint8 [batch / shards / replicas, size, size, channels].
 
     Raises:
-      ValueError: if the devices do not divide `batch`, or no picture holds a patch.
+      ValueError: if the devices do not divide `batch`.
     """
-    if batch < 1 or batch % (shards * replicas):
-        raise ValueError(f"a batch of {batch} cannot be shared by {shards * replicas} devices")
-    lattice, local = Lattice(paths, options), batch // (shards * replicas)
+    paths, options = lattice.paths, lattice.options
+    local = device_batch(batch, shards * replicas)
     if lattice.group_mb > options.cache_mb:
         log.warning(
             "%d pictures and their JPEG versions take %d MiB, --cache_mb is %d: they will be "

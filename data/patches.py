@@ -116,9 +116,7 @@ def patches(
     """
     if not paths:
         raise ValueError("no pictures to draw patches from")
-    if batch < 1 or batch % (shards * replicas):
-        raise ValueError(f"a batch of {batch} cannot be shared by {shards * replicas} devices")
-    local = batch // shards
+    local = replicas * device_batch(batch, shards * replicas)
     # A plain closure, not a tensor: a graph with a million paths would be slow to build.
     pictures = Decoded(paths, read_picture, options.cache_mb)
 
@@ -143,6 +141,13 @@ def patches(
         .batch(local // replicas, drop_remainder=True)
         .prefetch(4)
     )
+
+
+def device_batch(batch: int, devices: int) -> int:
+    """Samples that each device gets of a global batch; raises ValueError if it cannot be shared."""
+    if batch < 1 or batch % devices:
+        raise ValueError(f"a batch of {batch} cannot be shared by {devices} devices")
+    return batch // devices
 
 
 def paths_of_step(paths: list[str], batch: int, seed: int, step: int) -> list[str]:

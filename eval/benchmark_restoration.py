@@ -17,7 +17,7 @@ import tensorflow as tf
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
 from lossylab.data.jpeg import degrade, luminance_table
-from lossylab.data.pairs import PairOptions, pairs, read_planes
+from lossylab.data.pairs import Lattice, PairOptions, pairs, read_planes
 from lossylab.eval.restorers import Restorer, save_restorer
 from lossylab.models import restorers
 
@@ -64,7 +64,7 @@ def pairs_of_patches(in_turns: InTurns, filters: Sequence[int], rounds: int) -> 
     del filters
     paths = find_pictures("sample_train")
     for name, cache in (("kept", 1024), ("decoded and coded every time", 0)):
-        batches = iter(pairs(paths, PairOptions(cache_mb=cache), 16, seed=1))
+        batches = iter(pairs(Lattice(paths, PairOptions(cache_mb=cache)), 16, seed=1))
         seconds = in_turns({"batch": partial(next, batches)}, rounds)
         yield {"pictures": name, "pairs_of_16_per_second": 1 / seconds["batch"]}
         del batches

@@ -21,7 +21,14 @@ from lossylab.data.decode import read_picture
 from lossylab.data.files import make_folder
 from lossylab.data.patches import check_sizes
 from lossylab.eval import crop_sheet, rate_search
-from lossylab.eval.app import UsageError, launch, new_flags, parse, require
+from lossylab.eval.app import (
+    UsageError,
+    launch,
+    new_flags,
+    parse,
+    require,
+    require_known,
+)
 from lossylab.eval.codecs import CLASSICAL, CodecError, PictureCodec, learned
 from lossylab.eval.metrics import vmaf
 from lossylab.models.proxiqa import ProxIQA
@@ -57,10 +64,8 @@ def main(argv: list[str]) -> None:
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     require(bool(FLAGS.out), "--out is needed: the folder to write")
     require(FLAGS.rate > 0, "--rate must be above 0")
-    unknown = [name for name in FLAGS.metrics if name not in vmaf.METRICS]
-    require(not unknown, f"--metrics knows {', '.join(vmaf.METRICS)}, not {', '.join(unknown)}")
-    unknown = [name for name in FLAGS.codecs if name not in CLASSICAL]
-    require(not unknown, f"--codecs knows {', '.join(CLASSICAL)}, not {', '.join(unknown)}")
+    require_known("metrics", FLAGS.metrics, vmaf.METRICS)
+    require_known("codecs", FLAGS.codecs, CLASSICAL)
     shares = crop_sheet.centre(FLAGS.at)
     require(bool(FLAGS.codecs or FLAGS.models), "nothing to show: give --codecs or --models")
     paths = find_pictures(FLAGS.data)

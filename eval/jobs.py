@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import csv
 import os
 import pathlib
@@ -14,7 +13,7 @@ import tqdm
 
 from lossylab.data.decode import PictureError
 from lossylab.data.files import make_folder
-from lossylab.eval.app import UsageError, WorkError, log, require
+from lossylab.eval.app import UsageError, WorkError, log, repeated, require
 
 LOSSLESS = (".png", ".ppm", ".bmp", ".tif", ".tiff")
 
@@ -52,7 +51,7 @@ def plan(
             f"the output '{output}' must end in one of {', '.join(suffixes or ())}, which lose "
             "nothing",
         )
-    clash = [target for target, count in collections.Counter(targets).items() if count > 1]
+    clash = repeated(targets)
     require(not clash, f"several inputs would be written to {', '.join(clash[:3])}")
     existing = [target for target in targets if os.path.exists(target)]
     require(

@@ -11,7 +11,6 @@ again, the command computes nothing twice; --csv adds points that were measured 
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 import pathlib
@@ -23,7 +22,16 @@ from lossylab.data.collections import find_pictures
 from lossylab.data.files import make_folder
 from lossylab.data.patches import check_sizes
 from lossylab.eval import external, rd_report
-from lossylab.eval.app import UsageError, WorkError, launch, new_flags, parse, require
+from lossylab.eval.app import (
+    UsageError,
+    WorkError,
+    launch,
+    new_flags,
+    parse,
+    require,
+    require_distinct,
+    require_known,
+)
 from lossylab.eval.codecs import (
     CLASSICAL,
     HIGHEST_BPP,
@@ -80,7 +88,7 @@ def main(argv: list[str]) -> None:
         return
     paths = find_pictures(FLAGS.data)
     check_sizes(paths, vmaf.SMALLEST, "libvmaf's windows")
-    _refuse_twins("pictures", [pathlib.Path(path).stem for path in paths])
+    require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
     codecs = _codecs()
     elsewhere = _elsewhere({pathlib.Path(path).stem for path in paths}, codecs)
     known = {codec.name for codec in codecs} | set(elsewhere.codec)
@@ -96,8 +104,7 @@ def main(argv: list[str]) -> None:
 
 def _codecs() -> list[PictureCodec]:
     """The codecs that the flags name; raises UsageError, or CodecError's message as one."""
-    unknown = [name for name in FLAGS.codecs if name not in CLASSICAL]
-    require(not unknown, f"--codecs knows {', '.join(CLASSICAL)}, not {', '.join(unknown)}")
+    require_known("codecs", FLAGS.codecs, CLASSICAL)
     codecs = [CLASSICAL[name]() for name in FLAGS.codecs]
     try:
         for text in FLAGS.external:
@@ -112,7 +119,7 @@ def _codecs() -> list[PictureCodec]:
     except CodecError as error:
         raise UsageError(str(error)) from error
     codecs += learned(FLAGS.models)
-    _refuse_twins("codecs", [codec.name for codec in codecs])
+    require_distinct("codecs", [codec.name for codec in codecs])
     require(bool(codecs), "nothing to measure: give --codecs, --models or --external")
     return codecs
 
@@ -133,11 +140,6 @@ def _elsewhere(pictures: set[str], codecs: list[PictureCodec]) -> pd.DataFrame:
         f"{rd_report.ELSEWHERE} there, or choose another --out",
     )
     return table
-
-
-def _refuse_twins(what: str, names: list[str]) -> None:
-    twins = [name for name, count in collections.Counter(names).items() if count > 1]
-    require(not twins, f"several {what} are called {', '.join(twins[:3])}: rows would be mixed up")
 
 
 def about(codecs: list[PictureCodec]) -> dict:

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
+import functools
 import json
 import math
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import PIL
@@ -33,10 +33,20 @@ import lossylab
 from lossylab.data import jpeg
 from lossylab.data.collections import find_pictures
 from lossylab.data.files import make_folder, write_text
-from lossylab.data.pairs import read_planes
+from lossylab.data.pairs import CHANNELS, read_planes
 from lossylab.data.patches import check_sizes
 from lossylab.eval import crop_sheet, rows, tables
-from lossylab.eval.app import UsageError, launch, new_flags, parse, require, timed
+from lossylab.eval.app import (
+    UsageError,
+    launch,
+    new_flags,
+    parse,
+    repeated,
+    require,
+    require_distinct,
+    require_known,
+    timed,
+)
 from lossylab.eval.codecs import digest
 from lossylab.eval.environment import environment
 from lossylab.eval.metrics import inception, lpips
@@ -48,7 +58,6 @@ from lossylab.eval.restorers import Restorer
 from lossylab.models import sadct
 from lossylab.models.backbones import BackboneError
 
-CHANNELS = {"y": 1, "rgb": 3}
 METHODS = ("jpeg", SADCT)
 OFFICIAL, UNTRAINED = "official weights", "no training"  # budgets
 MEASURED = ("psnr", "ssim", "ssim_uniform", "psnr_b", "lpips")
@@ -114,8 +123,7 @@ def main(argv: list[str]) -> None:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     require(bool(FLAGS.out), "--out is needed: the folder of the rows")
-    unknown = [name for name in FLAGS.methods if name not in METHODS]
-    require(not unknown, f"--methods knows {', '.join(METHODS)}, not {', '.join(unknown)}")
+    require_known("methods", FLAGS.methods, METHODS)
     require(bool(FLAGS.title or not FLAGS.models), "--title is needed: the models' budget")
     qualities = _qualities()
     shares = crop_sheet.centre(FLAGS.at)
@@ -124,37 +132,22 @@ def main(argv: list[str]) -> None:
         _SMALLEST, lpips.SMALLEST if FLAGS.lpips else 0, FLAGS.size if FLAGS.crops else 0
     )
     for name, paths in pictures.items():
+        require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
         check_sizes(paths, smallest, "the windows")
         require(
             not FLAGS.inception or len(paths) > 1, f"--inception needs more pictures than {name}'s"
         )
-    methods = {quality: _methods(quality) for quality in qualities}
-    _refuse_unused(methods)
+    networks = _networks()
+    methods = {quality: _methods(quality, networks) for quality in qualities}
+    _refuse_unused(methods, networks)
     try:
         perceptual = lpips.LPIPS(FLAGS.lpips) if FLAGS.lpips else None
         features = inception.Inception(FLAGS.inception) if FLAGS.inception else None
     except BackboneError as error:
         raise UsageError(str(error)) from error
     out = pathlib.Path(FLAGS.out)
-    measured = []
     with contextlib.closing(rows.Rows(out / "rows.csv", COLUMNS)) as table:
-        _set_old_aside(table, methods, pictures)
-        known = {_key(row): row for row in table.rows}
-        total = sum(len(m) for m in methods.values()) * sum(map(len, pictures.values()))
-        with tqdm.tqdm(total=total, unit="picture", desc="measuring") as bar:
-            for name, paths in pictures.items():
-                for path in paths:
-                    true = read_planes(path, CHANNELS[FLAGS.channels])
-                    for quality in qualities:
-                        damaged = jpeg.degrade(true, quality)
-                        for method in methods[quality]:
-                            place = _place(method, quality, name, path, true)
-                            row = known.get(_key(place))
-                            if row is None:
-                                row = _measure(method, place, true, damaged, perceptual)
-                                row = table.append(row)
-                            measured.append(row)
-                            bar.update()
+        measured = _measure_pictures(table, methods, pictures, perceptual)
     _note_command(out, argv)
     if FLAGS.crops:
         _write_crops(methods[qualities[0]], qualities[0], pictures, shares)
@@ -182,6 +175,34 @@ def means(table) -> list[dict[str, str]]:
     return lines
 
 
+def _measure_pictures(table, methods, pictures, perceptual) -> list[dict[str, str]]:
+    """The rows of all methods and pictures; those that are missing are measured."""
+    _set_old_methods_aside(table, methods)
+    known = {_key(row): row for row in table.rows}
+    measured = []
+    total = sum(len(some) for some in methods.values()) * sum(map(len, pictures.values()))
+    with tqdm.tqdm(total=total, unit="picture", desc="measuring") as bar:
+        for name, path in _each(pictures):
+            true = read_planes(path, CHANNELS[FLAGS.channels])
+            content = digest(true)[:16]
+            for quality, some in methods.items():
+                damaged = functools.cache(functools.partial(jpeg.degrade, true, quality))
+                for method in some:
+                    place = _place(method, quality, name, path, content)
+                    row = known.get(_key(place))
+                    if row is None:
+                        row = table.append(_measure(method, place, true, damaged(), perceptual))
+                    measured.append(row)
+                    bar.update()
+    _set_old_contents_aside(table, measured)
+    return measured
+
+
+def _each(pictures: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """Every picture with the name of its set."""
+    return ((name, path) for name, paths in pictures.items() for path in paths)
+
+
 def _measure(method, place, true, damaged, perceptual) -> dict:
     restored, milliseconds = timed(method.restore, damaged)
     if restored.shape != true.shape:
@@ -202,10 +223,10 @@ def _measure(method, place, true, damaged, perceptual) -> dict:
     }
 
 
-def _place(method, quality, data, path, true) -> dict:
+def _place(method, quality, data, path, content) -> dict:
     return {
         **{"method": method.name, "channels": FLAGS.channels, "quality": quality, "data": data},
-        **{"picture": pathlib.Path(path).stem, "content": digest(true)[:16]},
+        **{"picture": pathlib.Path(path).stem, "content": content},
         "identity": method.identity,
     }
 
@@ -215,21 +236,16 @@ def _key(row: dict) -> tuple:
     return tuple(str(row[name]) for name in names)
 
 
-def _refuse_unused(methods: dict[int, list[Method]]) -> None:
+def _refuse_unused(methods: dict[int, list[Method]], networks) -> None:
     """Raises UsageError if a model is for none of the qualities, or nothing is to be measured."""
     used = {method.name for some in methods.values() for method in some}
-    unused = [name for name, _ in _networks() if name not in used]
+    unused = [name for name, _ in networks if name not in used]
     require(not unused, f"--models: {', '.join(unused)} is for none of the --qualities")
     require(bool(used), "nothing to measure: give --methods or --models")
 
 
-def _set_old_aside(table: rows.Rows, methods: dict[int, list[Method]], pictures) -> None:
-    """Rows of these methods and pictures as they were before are not shown any more."""
-    contents = {
-        (name, pathlib.Path(path).stem): digest(read_planes(path, CHANNELS[FLAGS.channels]))[:16]
-        for name, paths in pictures.items()
-        for path in paths
-    }
+def _set_old_methods_aside(table: rows.Rows, methods: dict[int, list[Method]]) -> None:
+    """Rows of these methods as they were before are not shown any more."""
     current = {
         (method.name, FLAGS.channels, str(quality)): method.identity
         for quality, some in methods.items()
@@ -238,14 +254,25 @@ def _set_old_aside(table: rows.Rows, methods: dict[int, list[Method]], pictures)
 
     def is_old(row):
         mine = current.get((row["method"], row["channels"], row["quality"]))
-        content = contents.get((row["data"], row["picture"]), row["content"])
-        changed = row["channels"] == FLAGS.channels and row["content"] != content
-        return mine is not None and (row["identity"] != mine or changed)
+        return mine is not None and row["identity"] != mine
 
-    table.set_aside(is_old, "are of other weights, budgets, versions or pictures")
+    table.set_aside(is_old, "are of other weights, budgets or versions")
 
 
-def _methods(quality: int) -> list[Method]:
+def _set_old_contents_aside(table: rows.Rows, measured: list[dict[str, str]]) -> None:
+    """Nor are those of pictures that have changed since."""
+
+    def place(row):
+        return tuple(row[name] for name in ("method", "channels", "quality", "data", "picture"))
+
+    current = {place(row): row["content"] for row in measured}
+    table.set_aside(
+        lambda row: current.get(place(row), row["content"]) != row["content"],
+        "are of pictures that have changed",
+    )
+
+
+def _methods(quality: int, networks: list[tuple[str, Restorer]]) -> list[Method]:
     """All methods that can restore pictures of a quality."""
     found = []
     luminance, chrominance = jpeg.luminance_table(quality), jpeg.chrominance_table(quality)
@@ -257,34 +284,29 @@ def _methods(quality: int) -> list[Method]:
             return by_sadct(picture, luminance, chrominance)
 
         found.append(_method(SADCT, restore, 0, UNTRAINED, f"{SADCT} {sadct.REVISION}"))
-    for name, network in _networks():
+    for name, network in networks:
         if network.quality in (None, quality):
             budget = OFFICIAL if "official" in network.options else FLAGS.title
             parameters, identity = network.parameters, network.weights
             found.append(_method(name, network.restore, parameters, budget, identity))
-    names = [method.name for method in found]
-    twins = {name for name in names if names.count(name) > 1}
+    twins = repeated(method.name for method in found)
     require(not twins, f"several methods for quality {quality} are named {', '.join(twins)}")
     return found
 
 
 def _method(name, restore, parameters, budget, identity) -> Method:
-    text = repr((_REVISION, identity, budget, PIL.__version__, FLAGS.lpips))
-    digest_of_it = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Method(name, restore, parameters, budget, digest_of_it)
-
-
-_loaded: dict[tuple[str, str], Restorer] = {}
+    identity = rows.identity(_REVISION, identity, budget, PIL.__version__, FLAGS.lpips)
+    return Method(name, restore, parameters, budget, identity)
 
 
 def _networks() -> list[tuple[str, Restorer]]:
+    """The exports that --models names, loaded; raises UsageError."""
     found = []
     for entry in FLAGS.models:
         name, colon, path = entry.partition(":")
         require(bool(colon and name and path), f"--models={entry}: expected NAME:EXPORT")
         require(name not in METHODS, f"--models={entry}: {name} is the name of a method")
-        network = _loaded.get((name, path)) or Restorer(path)
-        _loaded[name, path] = network
+        network = Restorer(path)
         wanted = CHANNELS[FLAGS.channels]
         require(
             network.channels == wanted,
@@ -325,7 +347,7 @@ def _note_command(out: pathlib.Path, argv: list[str]) -> None:
 def _write_crops(methods, quality, pictures, shares) -> None:
     """Crops of all methods at equal places, labelled with PSNR and SSIM of the pictures."""
     out, found = make_folder(FLAGS.crops), {}
-    for path in (path for paths in pictures.values() for path in paths):
+    for _, path in _each(pictures):
         true, stem = read_planes(path, CHANNELS[FLAGS.channels]), pathlib.Path(path).stem
         damaged = jpeg.degrade(true, quality)
         place = crop_sheet.window(*true.shape[:2], FLAGS.size, shares)
@@ -345,9 +367,9 @@ def _measure_sets(out, features, methods, pictures) -> None:
     with contextlib.closing(rows.Rows(out / "sets.csv", SET_COLUMNS)) as table:
         for name, paths in pictures.items():
             inception.warn_if_few(len(paths))
+            true = [read_planes(path, CHANNELS[FLAGS.channels]) for path in paths]
+            reference = features(true)
             for quality, some in methods.items():
-                true = [read_planes(path, CHANNELS[FLAGS.channels]) for path in paths]
-                reference = features(true)
                 for method in some:
                     restored = features([method.restore(jpeg.degrade(t, quality)) for t in true])
                     row = {

@@ -66,14 +66,14 @@ class Restorer:
 
         Pieces overlap by all that the network sees, so that they do not show.
         """
-        if self._blocks and picture.shape[0] * picture.shape[1] > self._at_once:
+        if picture.shape[0] * picture.shape[1] <= self._at_once:
+            return self._whole(picture)
+        if self._blocks:
             return self._block_by_block(picture)
+        return pieces.in_tiles(picture, self._whole, self._at_once, self._reach, self._multiple)
 
-        def whole(tile):
-            return self._call("restore", picture=tile)
-
-        reach = 0 if self._blocks else self._reach
-        return pieces.in_tiles(picture, whole, self._at_once, reach, self._multiple)
+    def _whole(self, picture: np.ndarray) -> np.ndarray:
+        return self._call("restore", picture=picture)
 
     def _call(self, name: str, **arrays) -> np.ndarray:
         out = self._functions[name](**{key: tf.constant(value) for key, value in arrays.items()})
@@ -90,7 +90,7 @@ class Restorer:
         def enter(cut):
             return self._call("enter", picture=lying(picture[cut.wide]))
 
-        width = enter(next(pieces.cuts(length, 1, 0))).shape[-1]
+        width = self._functions["enter"].structured_outputs["features"].shape[-1]
         features = _scratch((length, across, width))
         mean = self._pass(features, enter, pieces.cuts(length, rows, self._reach["enter"]), axis)
         for index in range(self._blocks - 1):

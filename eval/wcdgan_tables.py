@@ -74,7 +74,7 @@ class Evidence:
     def source(self, column: str, data: str, quality: int, channels: str = "y") -> str | None:
         """The method that stands for a column of the paper."""
         for method in SOURCES[column]:
-            if self.mean(method, data, quality, channels) is not None:
+            if len(self.pictures(method, data, quality, channels)):
                 return method
         return None
 
@@ -198,7 +198,7 @@ def elsewhere(evidence: Evidence) -> list[dict[str, str]]:
     return lines
 
 
-def small_budget(evidence: Evidence) -> list[dict[str, str]]:
+def everything(evidence: Evidence) -> list[dict[str, str]]:
     """Every method at every set and quality, with its gain over JPEG."""
     lines = []
     groups = evidence.table.groupby(["channels", "data", "quality"], sort=True)
@@ -257,9 +257,11 @@ def ablation(evidence: Evidence, table: str) -> list[dict[str, str]]:
     for row in dict.fromkeys(row for row, _, _ in values):
         data, quality = row.split("/")
         first, *others = variants
-        base = evidence.mean(variants[first], SETS[data], int(quality))
+        place = SETS[data], int(quality)
+        base = evidence.mean(variants[first], *place)
+        small = _SMALL in evidence.budget(variants[first], *place).lower()
         for column in others:
-            mean = evidence.mean(variants[column], SETS[data], int(quality))
+            mean = evidence.mean(variants[column], *place)
             known = base is not None and mean is not None
             line = {"set": data, "q": quality, "variant": column}
             for measure, key, digits in (("PSNR", "psnr", 3), ("SSIM", "ssim", 4)):
@@ -268,10 +270,9 @@ def ablation(evidence: Evidence, table: str) -> list[dict[str, str]]:
                 line[f"paper, {measure}{unit}"] = number(printed[1] - printed[0], digits, "+")
                 ours = mean[key] - base[key] if known else math.nan
                 line[f"ours, {measure}{unit}"] = number(ours, digits, "+")
-            budget = evidence.budget(variants[first], SETS[data], int(quality))
-            line["verdict"] = _SMALL if _SMALL in budget.lower() else "measured"
-            line["verdict"] = line["verdict"] if known else "not measured"
-            lines.append({**line, "doubts": _doubts(table, row, first)})
+            verdict_of_it = (_SMALL if small else "measured") if known else "not measured"
+            doubts = _doubts(table, row, first)
+            lines.append({**line, "verdict": verdict_of_it, "doubts": doubts})
     return lines
 
 

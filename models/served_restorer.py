@@ -20,10 +20,9 @@ import json
 import tensorflow as tf
 
 from lossylab.models.serving import weights_hash
+from lossylab.models.wcdgan import WCDGAN
 
 SIGNATURES = ("describe", "restore")
-
-_ENTER_REACH, _NEXT_REACH, _LEAVE_REACH = 4 + 15, 2 + 15, 6
 
 
 class ServedRestorer(tf.Module):
@@ -38,20 +37,18 @@ class ServedRestorer(tf.Module):
         """
         super().__init__(name="served")
         self._network = network
-        self._piecewise = hasattr(network, "blocks")
+        self._piecewise = isinstance(network, WCDGAN)
         info = {
             "model": network.model_id,
             "channels": network.channels,
             "weights": weights_hash(network),
             "parameters": sum(v.shape.num_elements() for v in network.trainable_variables),
             "multiple": getattr(network, "multiple", 1),
+            "reach": network.reach,
             "options": options,
         }
         if self._piecewise:
             info["blocks"] = len(network.blocks)
-            info["reach"] = {"enter": _ENTER_REACH, "next": _NEXT_REACH, "leave": _LEAVE_REACH}
-        else:
-            info["reach"] = network.reach
         self._info = json.dumps(info, sort_keys=True)
         self._signatures = self._make()
 

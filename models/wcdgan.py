@@ -128,6 +128,9 @@ class WCDGAN(tf.Module):
     """The generator: restores pictures of any size."""
 
     model_id = "wcdgan"
+    # What lies between two means over the picture looks so far: shallow features and a dense
+    # block; attention and the next block; attention and reconstruction, or the shallow features.
+    reach = {"enter": 4 + sum(_DILATIONS), "next": 2 + sum(_DILATIONS), "leave": 4 + 2}
 
     def __init__(
         self,

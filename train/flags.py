@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -185,7 +186,7 @@ def make_strategy(values: flags.FlagValues) -> tf.distribute.Strategy:
         require(
             not unknown, f"--devices: no {', '.join(unknown)} here, only {', '.join(sorted(known))}"
         )
-        strategy = tf.distribute.MirroredStrategy(values.devices or None)
+        strategy = _mirrored(tuple(values.devices))
     elif values.strategy == "multiworker":
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     else:
@@ -196,3 +197,12 @@ def make_strategy(values: flags.FlagValues) -> tf.distribute.Strategy:
         f"--batch={values.batch} cannot be shared by {replicas} devices: choose a multiple",
     )
     return strategy
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    """One strategy a process: two would number their collective operations alike.
+
+    The second would now and then meet what the first has left, and fail.
+    """
+    return tf.distribute.MirroredStrategy(list(devices) or None)

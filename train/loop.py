@@ -79,6 +79,9 @@ class Task(abc.ABC):
     def export(self, path: str) -> None:
         """Writes the trained model as a SavedModel."""
 
+    def close(self) -> None:  # noqa: B027 - most tasks have nothing to end
+        """Ends what the task has started."""
+
     def describe_batch(self, step: int) -> str:
         """What the batch of a step consisted of, for the message of a divergence."""
         return ""

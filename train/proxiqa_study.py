@@ -30,7 +30,14 @@ from lossylab.data.decode import read_picture
 from lossylab.data.files import make_folder
 from lossylab.data.patches import check_sizes
 from lossylab.eval import rd
-from lossylab.eval.app import launch, log, new_flags, parse, require
+from lossylab.eval.app import (
+    launch,
+    log,
+    new_flags,
+    parse,
+    require,
+    require_known,
+)
 from lossylab.eval.codecs import CLASSICAL
 from lossylab.eval.metrics import vmaf
 from lossylab.train import proxiqa
@@ -103,10 +110,8 @@ def main(argv: list[str]) -> None:
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     for name in ("out", "train_data", "test_data"):
         require(bool(getattr(FLAGS, name)), f"--{name} is needed")
-    unknown = [name for name in FLAGS.variants if name not in VARIANTS]
-    require(not unknown, f"--variants knows {', '.join(VARIANTS)}, not {', '.join(unknown)}")
-    unknown = [name for name in FLAGS.compare_with if name not in CLASSICAL]
-    require(not unknown, f"--compare_with knows {', '.join(CLASSICAL)}, not {', '.join(unknown)}")
+    require_known("variants", FLAGS.variants, VARIANTS)
+    require_known("compare_with", FLAGS.compare_with, CLASSICAL)
     lmbdas = [_number(text) for text in FLAGS.lmbdas]
     stops = _stops()
     test = find_pictures(FLAGS.test_data)

@@ -31,8 +31,7 @@ def run(
       values: the command's flags, checked.
       strategy: where to train.
       paths: training pictures; a resumed run must have the same.
-      make_task: builds the task, called inside the strategy's scope; a task with a method
-        `close` is closed at the end.
+      make_task: builds the task, called inside the strategy's scope; it is closed at the end.
       make_dataset: from (first step, shard, shards, devices of this worker) to the data.
       warm_start: called with the task of a run that begins.
 
@@ -48,7 +47,7 @@ def run(
             stack.callback(run_dir.close)
         with strategy.scope():
             task = make_task()
-            stack.callback(getattr(task, "close", lambda: None))
+            stack.callback(task.close)
             if not tf.train.latest_checkpoint(str(run_dir.checkpoints)):
                 warm_start(task)
 

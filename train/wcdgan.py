@@ -22,7 +22,7 @@ from absl import flags
 
 from lossylab.data.collections import find_pictures
 from lossylab.data.jpeg import degrade, luminance_table
-from lossylab.data.pairs import Lattice, PairOptions, pairs, read_planes
+from lossylab.data.pairs import CHANNELS, Lattice, PairOptions, pairs, read_planes
 from lossylab.data.patches import check_sizes
 from lossylab.eval.app import UsageError, launch, new_flags, parse, require
 from lossylab.eval.metrics.psnr import psnr
@@ -39,7 +39,6 @@ from lossylab.train.session import run
 
 log = logging.getLogger("lossylab")
 
-CHANNELS = {"rgb": 3, "y": 1}
 _TERMS = ("perceptual", "adversarial", "tv")
 _HALVING = 20_000  # steps, Sec. III-A
 _VALIDATED = 768  # pixels: height and width that are looked at in validation
@@ -144,7 +143,6 @@ class RestorationTask(Task):
     def __init__(
         self,
         options: flags.FlagValues,
-        paths: list[str],
         lattice: Lattice,
         validation: list[str],
     ):
@@ -152,15 +150,14 @@ class RestorationTask(Task):
 
         Args:
           options: the command's flags.
-          paths: training pictures.
-          lattice: their patches.
+          lattice: patches of the training pictures.
           validation: pictures to validate on.
 
         Raises:
           BackboneError: if VGG-19's weights cannot be had.
         """
         self._options, self._recipe = options, Recipe.of(options)
-        self._paths, self._lattice = paths, lattice
+        self._lattice = lattice
         channels = CHANNELS[options.channels]
         self._validation = [_pair(path, channels, options.quality) for path in validation]
         self.network = make_network(options)
@@ -272,7 +269,7 @@ class RestorationTask(Task):
         batch = self._options.batch
         numbers = range(step * batch, (step + 1) * batch)
         places = [self._lattice.locate(self._options.seed, number) for number in numbers]
-        return ", ".join(self._paths[picture] for picture, _ in places)
+        return ", ".join(self._lattice.paths[picture] for picture, _ in places)
 
     def export(self, path):
         """Writes the network as a SavedModel."""
@@ -393,12 +390,12 @@ def main(argv: list[str]) -> None:
 
     def make_task():
         try:
-            return RestorationTask(FLAGS, paths, lattice, validation)
+            return RestorationTask(FLAGS, lattice, validation)
         except BackboneError as error:
             raise UsageError(f"--weights: {error}") from error
 
     def make_dataset(*place):
-        return pairs(paths, pair_options, FLAGS.batch, FLAGS.seed, *place)
+        return pairs(lattice, FLAGS.batch, FLAGS.seed, *place)
 
     def begin(task):
         if FLAGS.init_from:

@@ -6,6 +6,7 @@ unit. Values are text as printed, so that digits after the point are kept.
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 
 import pandas as pd
@@ -24,11 +25,9 @@ def load(stem: str, table: str) -> pd.DataFrame:
     Raises:
       ValueError: if there is no such paper or table.
     """
-    file = importlib.resources.files(__name__) / f"{stem}.csv"
-    if not file.is_file():
+    if not (importlib.resources.files(__name__) / f"{stem}.csv").is_file():
         raise ValueError(f"no published values of '{stem}'")
-    with file.open() as text:
-        values = pd.read_csv(text, dtype=str, keep_default_na=False)
+    values = reference(stem)
     mine = values[values.table == table].drop(columns="table").reset_index(drop=True)
     if mine.empty:
         raise ValueError(f"{stem} has no table '{table}', only {', '.join(values.table.unique())}")
@@ -43,6 +42,11 @@ def numbers(stem: str, table: str) -> dict[tuple[str, str, str], float]:
 
 
 def reference(name: str) -> pd.DataFrame:
-    """A table of reference values measured elsewhere, text, from NAME.csv beside this file."""
+    """NAME.csv beside this file, as text: values measured elsewhere, or remarks on a paper's."""
+    return _read(name).copy()
+
+
+@functools.cache
+def _read(name: str) -> pd.DataFrame:
     with (importlib.resources.files(__name__) / f"{name}.csv").open() as text:
-        return pd.read_csv(text, dtype=str)
+        return pd.read_csv(text, dtype=str, keep_default_na=False)
