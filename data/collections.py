@@ -45,6 +45,9 @@ KNOWN = {
         "div2k/train", 800, "DIV2K training pictures, data.vision.ee.ethz.ch/cvl/DIV2K"
     ),
     "div2k_val": Collection("div2k/val", 100, "DIV2K validation pictures, from the same place"),
+    "hdrplus": Collection(
+        "hdrplus", 3640, "HDR+ gallery 20171023, final.jpg of each burst, hdrplusdata.org"
+    ),
     "bsds500_train": Collection("bsds500/train", 400, "BSDS500, train and test pictures"),
     "bsds500_val": Collection("bsds500/val", 100, "BSDS500, validation pictures"),
 }

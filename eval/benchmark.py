@@ -29,13 +29,23 @@ from absl import flags
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
 from lossylab.data.patches import PatchOptions, check_sizes, patches
-from lossylab.eval import benchmark_restoration
-from lossylab.eval.app import launch, new_flags, parse, require
+from lossylab.eval import benchmark_jpeg, benchmark_restoration
+from lossylab.eval.app import launch, new_flags, parse, require, require_known
 from lossylab.eval.export import Codec, save_codec
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
 
-SECTIONS = ("step", "oracle", "coding", "pipeline", "restoration", "pairs", "large")
+SECTIONS = (
+    "step",
+    "oracle",
+    "coding",
+    "pipeline",
+    "restoration",
+    "pairs",
+    "large",
+    "jpeg",
+    "jpeg_training",
+)
 _BATCH, _PATCH = 8, 128
 _LAMBDA = 0.01
 _MANY_PATHS = 1_000_000
@@ -52,8 +62,7 @@ def main(argv: list[str]) -> list[dict]:
     """Runs the sections; returns the rows that it prints."""
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
-    unknown = set(FLAGS.sections) - set(SECTIONS)
-    require(not unknown, f"--sections knows {', '.join(SECTIONS)}, not {', '.join(unknown)}")
+    require_known("sections", FLAGS.sections, SECTIONS)
     filters = [int(n) for n in FLAGS.filters]
     rows = []
     for name in SECTIONS:
@@ -66,6 +75,11 @@ def main(argv: list[str]) -> list[dict]:
 
 def in_turns(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Median seconds of each action, the actions taking turns after three warm-up calls."""
+    return {name: statistics.median(values) for name, values in samples(actions, rounds).items()}
+
+
+def samples(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """The seconds themselves, `rounds` of each action."""
     times: dict[str, list[float]] = {name: [] for name in actions}
     for turn in range(rounds + 3):
         for name, action in actions.items():
@@ -73,7 +87,7 @@ def in_turns(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str,
             action()
             if turn >= 3:
                 times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
 
 
 def _print(row: dict) -> None:
@@ -239,10 +253,7 @@ def _coding(filters: Sequence[int], rounds: int):
     """Coding a 768x512 picture inside the process, model loaded."""
     picture = read_picture(find_pictures("sample_train")[-1])[:512, :768]
     for kind, n in itertools.product((BLS2017, BMSHJ2018), filters):
-        with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "export")
-            save_codec(_concentrated(kind(n)), path, {})
-            codec = Codec(path)
+        codec = _untrained(kind, n)
         encoded = codec.compress(picture)
         seconds = in_turns(
             {
@@ -259,6 +270,14 @@ def _coding(filters: Sequence[int], rounds: int):
             "decode_ms": seconds["decode"] * 1e3,
             "bpp_file": 8 * len(encoded.string) / picture[..., 0].size,
         }
+
+
+def _untrained(kind, filters: int) -> Codec:
+    """A loaded export whose rate is a trained one's."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "export")
+        save_codec(_concentrated(kind(filters)), path, {})
+        return Codec(path)
 
 
 def _concentrated(codec):
@@ -309,6 +328,8 @@ _RUN = {
     "restoration": partial(benchmark_restoration.networks, in_turns),
     "pairs": partial(benchmark_restoration.pairs_of_patches, in_turns),
     "large": partial(benchmark_restoration.large, in_turns),
+    "jpeg": partial(benchmark_jpeg.encoders, samples, partial(_untrained, BLS2017)),
+    "jpeg_training": partial(benchmark_jpeg.training, samples),
 }
 
 if __name__ == "__main__":

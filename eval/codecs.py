@@ -25,11 +25,13 @@ from importlib import metadata
 import numpy as np
 from PIL import Image, features
 
-from lossylab.eval import container
-from lossylab.eval.app import require
+from lossylab.eval import container, jpeg_files
+from lossylab.eval.app import repeated, require
 from lossylab.eval.export import Codec
+from lossylab.eval.jpeg_encoders import Encoder
 from lossylab.eval.metrics import ffmpeg
-from lossylab.eval.saved_model import fingerprint
+from lossylab.eval.saved_model import fingerprint, signature_names
+from lossylab.models.served_jpeg import SIGNATURES
 from lossylab.models.serving import REVISION
 
 LOWEST_BPP, HIGHEST_BPP, POINTS = 0.05, 2.0, 8  # Sec. IV-A
@@ -94,10 +96,17 @@ class Jpeg(PictureCodec):
 
     settings = tuple(str(quality) for quality in range(4, 101))
 
-    def __init__(self, optimised: bool = False):
-        """A codec with standard or, per picture, optimised Huffman tables."""
+    def __init__(self, optimised: bool = False, qualities: Sequence[int] = ()):
+        """A codec with standard or, per picture, optimised Huffman tables.
+
+        Args:
+          optimised: which.
+          qualities: points of the curve, rising; searched for given rates if there are none.
+        """
         self.name = "jpeg_optimised" if optimised else "jpeg"
         self._optimised = optimised
+        if qualities:
+            self.searched, self.settings = False, tuple(map(str, qualities))
 
     def options(self, setting):
         return {"quality": int(setting), "subsampling": 0, "optimize": self._optimised}
@@ -211,56 +220,96 @@ class Hevc(PictureCodec):
         return out
 
 
-class Learned(PictureCodec):
-    """Exported lossylab codecs, one a point of the curve.
+class _Exports(PictureCodec):
+    """Exported models, one a point of the curve; loaded when they are needed first.
 
-    Attributes:
-      runs: names of the runs that the exports lie in.
+    Settings are the names of the runs that the exports lie in.
     """
 
     searched = False
 
     def __init__(self, name: str, exports: list[str]):
-        """Names the exports; they are loaded when they are needed first.
-
-        A setting is the name of the run an export lies in.
+        """Names the exports.
 
         Raises:
           ExportError: if one is no SavedModel.
         """
         self.name = name
-        self.runs = [_run_name(path) for path in exports]
-        self.settings = tuple(self.runs)
-        self._paths = dict(zip(self.runs, exports))
+        self.settings = tuple(_run_name(path) for path in exports)
+        self._paths = dict(zip(self.settings, exports))
         self._fingerprints = {run: fingerprint(path) for run, path in self._paths.items()}
-        self._loaded: dict[str, Codec] = {}
+        self._loaded: dict = {}
         self._warm: set[str] = set()
         self._guard = threading.Lock()
 
     def prepare(self, picture, setting):
-        codec = self._codec(setting)
+        model = self._model(setting)
         with self._guard:  # nobody times a first encoding, nor beside one
             if setting not in self._warm:
-                codec.decompress(codec.compress(picture))
+                self._warm_up(model, picture)
                 self._warm.add(setting)
 
-    def encode(self, picture, setting):
-        return container.compress(self._codec(setting), picture)
+    def path(self, setting: str) -> str:
+        """The export of a setting."""
+        return self._paths[setting]
 
-    def decode(self, data, setting):
-        return container.decompress(self._codec(setting), data)
-
-    def _codec(self, setting: str) -> Codec:
+    def _model(self, setting: str):
         with self._guard:
             if setting not in self._loaded:
-                self._loaded[setting] = Codec(self._paths[setting])
+                self._loaded[setting] = self._load(self._paths[setting])
             return self._loaded[setting]
+
+    def options(self, setting):
+        return {"run": setting, "export": self._fingerprints[setting]}
+
+    @abc.abstractmethod
+    def _load(self, path: str):
+        """The model of an export."""
+
+    @abc.abstractmethod
+    def _warm_up(self, model, picture: np.ndarray) -> None:
+        """Does what is slow the first time."""
+
+
+class Learned(_Exports):
+    """Exported lossylab codecs."""
+
+    def encode(self, picture, setting):
+        return container.compress(self._model(setting), picture)
+
+    def decode(self, data, setting):
+        return container.decompress(self._model(setting), data)
 
     def version(self):
         return f"tensorflow-compression {metadata.version('tensorflow-compression')}"
 
     def options(self, setting):
-        return {"run": setting, "export": self._fingerprints[setting], "serving": REVISION}
+        return {**super().options(setting), "serving": REVISION}
+
+    def _load(self, path):
+        return Codec(path)
+
+    def _warm_up(self, model, picture):
+        model.decompress(model.compress(picture))
+
+
+class LearnedJpeg(_Exports):
+    """Exported JPEG encoders, whose files Pillow decodes; standard Huffman tables."""
+
+    def encode(self, picture, setting):
+        return jpeg_files.to_bytes(self._model(setting).encode(picture)), float("nan")
+
+    def decode(self, data, setting):
+        return _pillow_decode(data, self.name)
+
+    def version(self):
+        return f"jpeglib {metadata.version('jpeglib')}, {Jpeg().version()}"
+
+    def _load(self, path):
+        return Encoder(path)
+
+    def _warm_up(self, model, picture):
+        model.encode(picture)
 
 
 # Name -> codec, of those that need nothing but this package.
@@ -273,8 +322,8 @@ CLASSICAL = {
 }
 
 
-def learned(models: Sequence[str]) -> list[Learned]:
-    """The codecs that a --models flag names.
+def learned(models: Sequence[str]) -> list[Learned | LearnedJpeg]:
+    """The codecs that a --models flag names, of either kind.
 
     Args:
       models: NAME:EXPORT each; EXPORT may be a pattern such as runs/mse_*/export, whose matches
@@ -293,15 +342,24 @@ def learned(models: Sequence[str]) -> list[Learned]:
         found = sorted(glob.glob(pattern), key=_numbers) if glob.has_magic(pattern) else [pattern]
         require(bool(found), f"--models: nothing matches {pattern}")
         exports[name] += found
-    codecs = [Learned(name, paths) for name, paths in exports.items()]
+    codecs = [_kind_of(name, paths)(name, paths) for name, paths in exports.items()]
     for codec in codecs:
-        twins = [run for run, count in collections.Counter(codec.runs).items() if count > 1]
+        twins = repeated(codec.settings)
         require(
             not twins,
             f"--models: several exports of {codec.name} are called {', '.join(twins)}: rows would "
             "be mixed up",
         )
     return codecs
+
+
+def _kind_of(name: str, exports: Sequence[str]) -> type[Learned] | type[LearnedJpeg]:
+    kinds = [set(SIGNATURES) <= signature_names(path) for path in exports]
+    require(
+        all(kinds) or not any(kinds),
+        f"--models: {name} has JPEG encoders and codecs: give them two names",
+    )
+    return LearnedJpeg if all(kinds) else Learned
 
 
 def _numbers(path: str) -> list[tuple[float, str]]:

@@ -41,7 +41,17 @@ def main(argv: list[str]) -> list[Finding]:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     findings = []
-    for check in (_python, _tensorflow, _tfc, _gpu, _ffmpeg, _encoders, _codecs, _collections):
+    for check in (
+        _python,
+        _tensorflow,
+        _tfc,
+        _gpu,
+        _ffmpeg,
+        _encoders,
+        _codecs,
+        _jpeglib,
+        _collections,
+    ):
         for finding in _safely(check):
             findings.append(finding)
             line = f"{finding.state:4}  {finding.what:22} {finding.found}"
@@ -144,6 +154,22 @@ def _codecs():
         version = features.version(name)
         cure = "" if version else "pip install --force-reinstall pillow"
         yield Finding("ok" if version else "bad", what, version or "absent from Pillow", cure)
+
+
+def _jpeglib():
+    import numpy as np
+
+    from lossylab.eval import jpeg_files
+
+    planes = np.arange(-96, 96, dtype=np.int16).reshape(3, 1, 1, 8, 8)
+    written = jpeg_files.Contents(planes, np.full((2, 8, 8), 9), 8, 8)
+    found = jpeg_files.contents_of(jpeg_files.to_bytes(written))
+    good = np.array_equal(found.coefficients, planes)
+    cure = "" if good else "pip install --force-reinstall jpeglib==1.0.2"
+    said = "keeps coefficients" if good else "changes coefficients"
+    yield Finding(
+        "ok" if good else "bad", "jpeglib", f"{metadata.version('jpeglib')}, {said}", cure
+    )
 
 
 def _collections():

@@ -18,6 +18,7 @@ _PACKAGES = (
     "pillow",
     "imageio-ffmpeg",
     "bjontegaard",
+    "jpeglib",
 )
 
 

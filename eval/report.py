@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from lossylab.data.files import write_text
-from lossylab.eval import claims
+from lossylab.eval import claims, tables
 
 _RESULTS = pathlib.Path(__file__).resolve().parent.parent / "results"
 
@@ -25,6 +25,30 @@ def define(values: flags.FlagValues, stem: str) -> None:
         "Ledger to write; beside the results folder if not given.",
         flag_values=values,
     )
+
+
+def texts(
+    heading: str, budget: str, made: dict[str, tuple[str, str, list[dict[str, str]]]]
+) -> dict[str, str]:
+    """tables.md and, for each table, tables/NAME.csv and .tex.
+
+    Args:
+      heading: of tables.md.
+      budget: what our numbers were made with; said at every table.
+      made: heading, note and lines by table; those without lines are left out.
+
+    Returns:
+      Contents by path in the results folder.
+    """
+    files, parts = {}, [f"# {heading}: paper and ours", "", f"Ours: {budget}", ""]
+    for name, (title, note, lines) in made.items():
+        if not lines:
+            continue
+        files[f"tables/{name}.csv"] = tables.csv_table(lines)
+        files[f"tables/{name}.tex"] = tables.latex_table(lines, f"{title}. {budget}")
+        parts += [f"## {title}", "", f"*{budget}*", "", note, "", tables.markdown_table(lines), ""]
+    files["tables.md"] = "\n".join(parts).rstrip() + "\n"
+    return files
 
 
 def publish(

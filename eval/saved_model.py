@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Sequence
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
 
 from lossylab.data.files import OutputError, make_folder
 from lossylab.eval.app import UsageError
@@ -63,6 +65,21 @@ def fingerprint(path: str) -> str:
         digest.update(file.name.encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def signature_names(path: str) -> set[str]:
+    """Names of an export's signatures, without loading it.
+
+    Raises:
+      ExportError: if `path` has no SavedModel, or a damaged one.
+    """
+    _check(path)
+    found = saved_model_pb2.SavedModel()
+    try:
+        found.ParseFromString((pathlib.Path(path) / "saved_model.pb").read_bytes())
+    except (OSError, DecodeError) as error:
+        raise ExportError(f"--model={path}: damaged SavedModel: {error}") from error
+    return {name for graph in found.meta_graphs for name in graph.signature_def}
 
 
 def _check(path: str) -> None:

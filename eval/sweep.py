@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import hashlib
 import math
 import pathlib
 from collections.abc import Sequence
@@ -33,16 +32,25 @@ from lossylab.eval.codecs import (
     digest,
 )
 from lossylab.eval.container import SUFFIX, BitstreamError
-from lossylab.eval.metrics import ffmpeg, vmaf
-from lossylab.eval.metrics.psnr import psnr
+from lossylab.eval.measures import Libvmaf, Measures
+from lossylab.eval.metrics import ffmpeg
 
-MEASURED = ("psnr", "psnr_rgb", "ssim", "ms_ssim", "vif", "vif_scale0", "vmaf")
-TEXT = ("codec", "setting", "picture", "version", "ffmpeg", "identity", "content")
-COLUMNS = (
-    *("codec", "point", "points", "setting", "picture", "width", "height", "bytes"),
-    *("bpp_file", "bpp_estimated", *MEASURED, "encode_ms", "decode_ms"),
-    *("version", "ffmpeg", "identity", "content"),
-)
+
+def columns(measures: type[Measures] | Measures) -> tuple[str, ...]:
+    """Of the rows of a set of measures."""
+    return (
+        *("codec", "point", "points", "setting", "picture", "width", "height", "bytes"),
+        *("bpp_file", "bpp_estimated", *measures.names, "encode_ms", "decode_ms"),
+        *("version", measures.tool, "identity", "content"),
+    )
+
+
+def text_columns(measures: type[Measures] | Measures) -> tuple[str, ...]:
+    """Those that are no numbers."""
+    return ("codec", "setting", "picture", "version", measures.tool, "identity", "content")
+
+
+MEASURED, COLUMNS, TEXT = Libvmaf.names, columns(Libvmaf), text_columns(Libvmaf)
 # What concerns one picture and codec: the others are measured all the same.
 _FAILURES = (CodecError, PictureError, BitstreamError, WorkError, ffmpeg.FFmpegError)
 _PROBES = ("identity", "content", "bytes")
@@ -51,26 +59,33 @@ _PROBES = ("identity", "content", "bytes")
 class Sweep:
     """Rows of one folder, and the work that is still to do for them."""
 
-    def __init__(self, folder: str, codecs: Sequence[PictureCodec], keep_files: bool = False):
+    def __init__(
+        self,
+        folder: str,
+        codecs: Sequence[PictureCodec],
+        keep_files: bool = False,
+        measures: Measures | None = None,
+    ):
         """Opens the folder's rows; those of these codecs' other versions are set aside.
 
         Args:
           folder: gets rows.csv and probes.csv, the sizes met while searching for rates.
           codecs: what to measure.
           keep_files: whether to write learned codecs' files and decoded pictures too.
+          measures: of the decoded pictures; `Libvmaf` if not given.
 
         Raises:
           CodecError: if a codec's software is missing.
           WorkError: if the rows are damaged.
         """
         self._folder, self._codecs, self._keep = pathlib.Path(folder), list(codecs), keep_files
-        self._ffmpeg = ffmpeg.version(ffmpeg.executable())
+        self._measures = measures or Libvmaf()
         self._identities = {
             (codec.name, setting): self._identity(codec, setting)
             for codec in codecs
             for setting in codec.settings
         }
-        self._rows = rows.Rows(self._folder / "rows.csv", COLUMNS)
+        self._rows = rows.Rows(self._folder / "rows.csv", columns(self._measures))
         try:
             self._probes = rows.Rows(self._folder / "probes.csv", _PROBES)
         except BaseException:
@@ -131,7 +146,7 @@ class Sweep:
                 f"{len(failed)} of {len(pending)} curves could not be measured; the others are in "
                 f"{self._rows.path}:\n" + "\n".join(sorted(failed))
             )
-        table = rows.frame(found, TEXT)
+        table = rows.frame(found, text_columns(self._measures))
         order = [codec.name for codec in self._codecs]
         table = table.sort_values(
             ["codec", "picture", "point"],
@@ -198,18 +213,16 @@ class Sweep:
             raise CodecError(f"{codec.name} decoded {decoded.shape} from {picture.shape}")
         if self._keep and isinstance(codec, Learned):
             _write_files(self._folder / "files" / codec.name / setting, place, data, decoded)
-        names = [*vmaf.reported_for(height, width), "vif_scale0"]
-        scores = vmaf.measure(picture[None], decoded[None], names)
-        scores = {name: float(values[0]) for name, values in scores.items()}
+        scores = self._measures(picture, decoded, data)
         row = {
             **place,
             **{"codec": codec.name, "width": width, "height": height, "bytes": len(data)},
             "bpp_file": 8 * len(data) / (height * width),
             "bpp_estimated": bits / (height * width),
-            **{name: scores.get(name, math.nan) for name in MEASURED},
-            "psnr_rgb": psnr(picture, decoded),
+            **{name: scores.get(name, math.nan) for name in self._measures.names},
             **{"encode_ms": encode_ms, "decode_ms": decode_ms},
-            **{"version": codec.version(), "ffmpeg": self._ffmpeg, "content": content},
+            **{"version": codec.version(), self._measures.tool: self._measures.version},
+            "content": content,
             "identity": self._identities[codec.name, setting],
         }
         kept = self._rows.append(row)
@@ -217,8 +230,8 @@ class Sweep:
         return kept
 
     def _identity(self, codec: PictureCodec, setting: str) -> str:
-        text = repr((codec.identity(setting), vmaf.PROTOCOL, self._ffmpeg))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        measures = self._measures
+        return rows.identity(codec.identity(setting), measures.protocol, measures.version)
 
     def _is_old(self, row: dict[str, str]) -> bool:
         """Whether a row is of one of these codecs, but not as it is now."""

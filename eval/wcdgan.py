@@ -10,7 +10,7 @@ tables/ (CSV, LaTeX), figures/ and claims.md are made anew.
 
 from __future__ import annotations
 
-from lossylab.eval import claims, report, tables, wcdgan_figures, wcdgan_tables
+from lossylab.eval import claims, report, wcdgan_figures, wcdgan_tables
 from lossylab.eval.app import launch, new_flags, parse, require
 from lossylab.eval.wcdgan_claims import CLAIMS
 from lossylab.eval.wcdgan_tables import Evidence
@@ -35,26 +35,7 @@ def section(evidence: Evidence) -> str:
 
 def texts(evidence: Evidence) -> dict[str, str]:
     """Contents of the text files, by path in the results folder."""
-    made = _made(evidence)
-    budget = evidence.title
-    files, parts = {}, ["# WCDGAN: paper and ours", "", f"Ours: {budget}", ""]
-    for name, (heading, note, lines) in made.items():
-        if not lines:
-            continue
-        files[f"tables/{name}.csv"] = tables.csv_table(lines)
-        files[f"tables/{name}.tex"] = tables.latex_table(lines, f"{heading}. {budget}")
-        parts += [
-            f"## {heading}",
-            "",
-            f"*{budget}*",
-            "",
-            note,
-            "",
-            tables.markdown_table(lines),
-            "",
-        ]
-    files["tables.md"] = "\n".join(parts).rstrip() + "\n"
-    return files
+    return report.texts("WCDGAN", evidence.title, _made(evidence))
 
 
 def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]]:
@@ -79,7 +60,7 @@ def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]
         "all": (
             "Everything measured",
             "Means over the pictures of each set.",
-            wcdgan_tables.small_budget(evidence),
+            wcdgan_tables.everything(evidence),
         ),
         "table2": (
             "Table 2: RGB, LIVE1 and DIV2K validation",

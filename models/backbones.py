@@ -10,11 +10,13 @@ from __future__ import annotations
 import collections
 import os
 import re
-import zipfile
 import zlib
 
-import numpy as np
 import tensorflow as tf
+
+# Random residual networks would double their variance with every block: the last scale of each is
+# small, as trained ones are.
+_LAST_NORM, _LAST_GAMMA = "_3_bn", 0.2
 
 
 class BackboneError(ValueError):
@@ -35,10 +37,8 @@ class VGG19Features(tf.Module):
           BackboneError: if there are no such weights.
         """
         super().__init__(name=name)
-        self._model = tf.keras.applications.VGG19(include_top=False, weights=None)
-        _load(self._model, weights, tf.keras.applications.VGG19, include_top=False)
-        layer = self._model.get_layer("block5_conv4")
-        self._model = tf.keras.Model(self._model.input, layer.output)
+        model = _make(tf.keras.applications.VGG19, weights, self.name, include_top=False)
+        self._model = tf.keras.Model(model.input, model.get_layer("block5_conv4").output)
         self._model.trainable = False
 
     def __call__(self, picture: tf.Tensor) -> tf.Tensor:
@@ -46,29 +46,54 @@ class VGG19Features(tf.Module):
         return self._model(tf.keras.applications.vgg19.preprocess_input(picture), training=False)
 
 
-def _load(model: tf.keras.Model, weights: str, application, **options) -> None:
-    """Fills a Keras application with weights; raises BackboneError."""
-    if weights == "random":
-        draw_by_name(model)
-        return
+def _make(application, weights: str, name: str, **options) -> tf.keras.Model:
+    """A Keras application with weights; raises BackboneError."""
+    files = (weights, f"{weights}.index")
+    if weights not in ("imagenet", "random") and not any(map(os.path.isfile, files)):
+        raise BackboneError(
+            f"weights '{weights}' of {name}: no such file; expected 'imagenet', 'random' or the "
+            "path of a Keras weights file"
+        )
     try:
         if weights == "imagenet":
-            model.set_weights(application(weights="imagenet", **options).get_weights())
-        elif os.path.isfile(weights) or os.path.isfile(f"{weights}.index"):
-            model.load_weights(weights)
+            return application(weights="imagenet", **options)
+        model = application(weights=None, **options)
+        if weights == "random":
+            draw_by_name(model)
         else:
-            raise BackboneError(
-                f"weights '{weights}' of {model.name}: no such file; expected 'imagenet', "
-                "'random' or the path of a Keras weights file"
-            )
-    except BackboneError:
-        raise
+            model.load_weights(weights)
+        return model
     except Exception as error:  # Keras raises bare Exception when a download fails
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BackboneError(
-            f"weights '{weights}' of {model.name} cannot be loaded: {reason}. Without a network, "
+            f"weights '{weights}' of {name} cannot be loaded: {reason}. Without a network, "
             "download the file elsewhere and give its path, or use 'random'"
         ) from error
+
+
+def fill(application, weights: str, name: str, layers: dict[str, tuple[tf.Variable, ...]]) -> None:
+    """Fills the variables of a network written out here with those of a Keras application.
+
+    Args:
+      application: from tf.keras.applications.
+      weights: 'imagenet', 'random', or the path of a Keras weights file without top.
+      name: of the network, for messages.
+      layers: variables by the names of Keras's layers, in Keras's order.
+
+    Raises:
+      BackboneError: if there are no such weights.
+    """
+    if weights == "random":
+        for layer, (kernel, *_) in layers.items():
+            if kernel.shape.rank == 4:
+                kernel.assign(_he_normal(kernel.shape.as_list(), f"{layer}/kernel:0"))
+            elif layer.endswith(_LAST_NORM):
+                kernel.assign(tf.fill(kernel.shape, _LAST_GAMMA))
+        return
+    model = _make(application, weights, name, include_top=False)
+    for layer, variables in layers.items():
+        for variable, value in zip(variables, model.get_layer(layer).get_weights()):
+            variable.assign(value)
 
 
 def draw_by_name(model: tf.keras.Model) -> None:
@@ -77,13 +102,16 @@ def draw_by_name(model: tf.keras.Model) -> None:
     for variable in model.variables:
         # Keras numbers layers without a name through the process: their order counts instead.
         name = re.sub(r"_\d+/", "/", variable.name)
-        seed = zlib.crc32(f"{name}{met[name] or ''}".encode())
+        text = f"{name}{met[name] or ''}"
         met[name] += 1
         shape = variable.shape.as_list()
         if "kernel" in variable.name:
-            deviation = (2.0 / tf.reduce_prod(tf.cast(shape[:-1], tf.float32))) ** 0.5
-            values = tf.random.stateless_normal(shape, (seed, 0), stddev=deviation)
-            variable.assign(values)
+            variable.assign(_he_normal(shape, text))
+
+
+def _he_normal(shape: list[int], seed: str) -> tf.Tensor:
+    deviation = (2.0 / tf.reduce_prod(tf.cast(shape[:-1], tf.float32))) ** 0.5
+    return tf.random.stateless_normal(shape, (zlib.crc32(seed.encode()), 0), stddev=deviation)
 
 
 class InceptionFeatures(tf.Module):
@@ -92,9 +120,7 @@ class InceptionFeatures(tf.Module):
     def __init__(self, weights: str = "imagenet", name: str = "inception"):
         """Loads the network; arguments and errors as for `VGG19Features`, with top."""
         super().__init__(name=name)
-        application = tf.keras.applications.InceptionV3
-        model = application(weights=None)
-        _load(model, weights, application)
+        model = _make(tf.keras.applications.InceptionV3, weights, self.name)
         outputs = [model.get_layer("avg_pool").output, model.output]
         self._model = tf.keras.Model(model.input, outputs)
         self._model.trainable = False
@@ -103,83 +129,3 @@ class InceptionFeatures(tf.Module):
         """Features [B, 2048] and probabilities [B, 1000] of RGB [B, 299, 299, 3] in levels."""
         scaled = tf.keras.applications.inception_v3.preprocess_input(picture)
         return self._model(scaled, training=False)
-
-
-class AlexNetFeatures(tf.Module):
-    """AlexNet's five convolutions as torchvision has them, and LPIPS's weights of channels.
-
-    Attributes:
-      linear: five weights of channels, [C] each.
-    """
-
-    # Index in torchvision's `features`, inputs, outputs, taps, stride, padding, pool before.
-    _LAYERS = (
-        (0, 3, 64, 11, 4, 2, False),
-        (3, 64, 192, 5, 1, 2, True),
-        (6, 192, 384, 3, 1, 1, True),
-        (8, 384, 256, 3, 1, 1, False),
-        (10, 256, 256, 3, 1, 1, False),
-    )
-
-    def __init__(self, weights: str, name: str = "alexnet"):
-        """Loads the weights.
-
-        Args:
-          weights: a NumPy archive, or 'random'; see `eval.metrics.lpips`.
-          name: name of the module.
-
-        Raises:
-          BackboneError: if the file is missing or lacks an array.
-        """
-        super().__init__(name=name)
-        arrays = self._random() if weights == "random" else self._read(weights)
-        try:
-            self.kernels = [
-                tf.Variable(arrays[f"features.{i}.weight"].transpose(2, 3, 1, 0), trainable=False)
-                for i, *_ in self._LAYERS
-            ]
-            self.biases = [
-                tf.Variable(arrays[f"features.{i}.bias"], trainable=False) for i, *_ in self._LAYERS
-            ]
-            self.linear = [
-                tf.Variable(arrays[f"lin{k}.weight"].reshape(-1), trainable=False)
-                for k in range(len(self._LAYERS))
-            ]
-        except KeyError as error:
-            raise BackboneError(f"weights '{weights}' of LPIPS lack the array {error}") from error
-
-    def __call__(self, picture: tf.Tensor) -> list[tf.Tensor]:
-        """The five layers after their ReLUs, of normalised RGB [B, H, W, 3]."""
-        found, x = [], picture
-        for (_, _, _, _, stride, pad, pooled), kernel, bias in zip(
-            self._LAYERS, self.kernels, self.biases
-        ):
-            if pooled:
-                x = tf.nn.max_pool2d(x, 3, 2, "VALID")
-            x = tf.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-            x = tf.nn.relu(tf.nn.conv2d(x, kernel, stride, "VALID") + bias)
-            found.append(x)
-        return found
-
-    @classmethod
-    def _random(cls) -> dict[str, np.ndarray]:
-        arrays = {}
-        for k, (i, inputs, outputs, taps, *_) in enumerate(cls._LAYERS):
-            generator = np.random.default_rng(zlib.crc32(f"features.{i}".encode()))
-            kernel = generator.standard_normal((outputs, inputs, taps, taps))
-            kernel *= (2 / (inputs * taps * taps)) ** 0.5
-            arrays[f"features.{i}.weight"] = kernel.astype(np.float32)
-            arrays[f"features.{i}.bias"] = np.zeros(outputs, np.float32)
-            arrays[f"lin{k}.weight"] = np.full(outputs, 1 / outputs, np.float32)
-        return arrays
-
-    @staticmethod
-    def _read(path: str) -> dict[str, np.ndarray]:
-        try:
-            with np.load(path) as file:
-                return {name: file[name].astype(np.float32) for name in file.files}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise BackboneError(
-                f"weights '{path}' of LPIPS cannot be read: expected 'random' or a NumPy archive "
-                f"({error})"
-            ) from error

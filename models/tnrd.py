@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from lossylab.models.jpeg import dct_matrix
 from lossylab.models.layers import pad_to_multiple
 
 TAPS, FILTERS = 7, 48  # 7x7 filters in the span of all DCT atoms but the constant one
@@ -18,14 +19,6 @@ CENTRES = np.linspace(-310.0, 310.0, 63)  # of the radial basis functions, level
 PRECISION = 0.01  # of the Gaussians, per squared level
 _BLOCK = 8  # of JPEG
 _STEP = 0.25  # of the table that stands for the functions, levels
-
-
-def dct_matrix(size: int) -> np.ndarray:
-    """The orthonormal DCT-II as float64 [size, size], a basis vector a row."""
-    angle = np.outer(np.arange(size), np.arange(size) + 0.5) * np.pi / size
-    matrix = np.sqrt(2 / size) * np.cos(angle)
-    matrix[0] /= np.sqrt(2)
-    return matrix
 
 
 def _atoms(size: int) -> np.ndarray:

@@ -11,13 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.models.arcnn import ARCNN
+from lossylab.models.attention import ConvAttention
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.dncnn import DnCNN
+from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.memnet import MemNet
 from lossylab.models.mwcnn import MWCNN
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.models.tnrd import TNRD
+from lossylab.models.trunks import VGG19Trunk
 from lossylab.models.wcdgan import WCDGAN, Discriminator
 
 # Public modules of lossylab.models that are parts of models or wrap them, tested by themselves.
@@ -25,7 +28,8 @@ PARTS = {
     *("Chain", "ExactHyperSynthesis", "FactorizedCoder", "GDN", "HyperpriorCoder"),
     *("PlainKernel", "RDFTKernel", "ServedCodec", "ServedRestorer", "SignalConv"),
     *("BNReLUConv", "Conv2D", "MixedAttention", "MixedConv", "StandardConv", "WCDB"),
-    *("AlexNetFeatures", "InceptionFeatures", "VGG19Features"),
+    *("InceptionFeatures", "VGG19Features", "LPIPSFeatures", "Trunk", "ResNet152Trunk"),
+    *("VGG19Trunk", "Attention", "ConvAttention", "LSTMAttention", "LSTM", "ServedJPEG"),
 }
 
 
@@ -55,6 +59,10 @@ def _code(codec, picture):
 
 def _diffuse(model, picture):
     return tf.repeat(model(picture[..., :1]), 3, -1)
+
+
+def _encoder():
+    return JPEGEncoder(ConvAttention(VGG19Trunk("random")))
 
 
 _ODD = ((1, 1), (7, 13), (33, 31))
@@ -143,6 +151,13 @@ GOLDENS = {
         sizes=_ODD,
         parameters=2_905_474,
         default=MemNet,
+    ),
+    JPEGEncoder: Golden(
+        build=_encoder,
+        call=lambda model, picture: model(picture).decoded,
+        sizes=_ODD,
+        parameters=2_325_568 + 256 * 128 + 128 + 2 * 64,  # VGG-19's, 1x1 convolution, tables
+        default=_encoder,
     ),
     MWCNN: Golden(
         build=lambda: MWCNN(3, filters=4),

@@ -30,7 +30,7 @@ def _touch(folder, *names):
 def _place(monkeypatch, root, name, count):
     """Puts `count` files where the collection belongs below root."""
     monkeypatch.setenv("LOSSYLAB_DATA", str(root))
-    return _touch(root / KNOWN[name].folder, *(f"{number:03}.png" for number in range(count)))
+    return _touch(root / KNOWN[name].folder, *(f"{number:04}.png" for number in range(count)))
 
 
 @pytest.mark.parametrize("name", PACKAGED)
@@ -158,7 +158,7 @@ def test_what_finds_nothing_lists_what_could_be_named(spec, here):
     text = (
         f"no pictures found for '{spec}': expected an existing file or folder, a glob that "
         "matches files, @LIST, or one of the named collections kodak, live1, classic5, "
-        "div2k_train, div2k_val, bsds500_train, bsds500_val, sample_train, sample_test"
+        "div2k_train, div2k_val, hdrplus, bsds500_train, bsds500_val, sample_train, sample_test"
     )
     with pytest.raises(CollectionError, match=f"^{re.escape(text)}$"):
         find_pictures(spec)

@@ -13,7 +13,7 @@ from PIL import Image
 
 import lossylab
 from lossylab import cli
-from lossylab.eval import benchmark, benchmark_restoration
+from lossylab.eval import benchmark, benchmark_jpeg, benchmark_restoration
 from lossylab.eval.app import UsageError
 
 README = pathlib.Path(lossylab.__file__).parent / "README.md"
@@ -21,6 +21,7 @@ README = pathlib.Path(lossylab.__file__).parent / "README.md"
 TINY = {
     "train proxiqa": "--steps=2 --num_filters=4 --patch=32 --batch=2 --min_scale=1",
     "train wcdgan": "--steps=2 --filters=4 --blocks=1 --patch=32 --stride=32 --batch=2",
+    "train jpeg_encoder": "--steps=2 --patch=32 --batch=1 --ms_ssim_weight=0",
     "eval restoration": "--data=photos --methods=jpeg",
     "eval rd": "--data=pictures --models=mse:runs/vmaf/export,vmaf:runs/mse/export",
 }
@@ -105,6 +106,8 @@ def test_benchmark_measures_every_section(monkeypatch, capsys):
     monkeypatch.setattr(benchmark_restoration, "_NETWORKS", small)
     monkeypatch.setattr(benchmark_restoration, "_LARGE_NETWORKS", ("arcnn_rgb",))
     monkeypatch.setattr(benchmark_restoration, "_LARGE", (700, 800))
+    monkeypatch.setattr(benchmark_jpeg, "_ENCODERS", {"no attention": lambda: None})
+    monkeypatch.setattr(benchmark_jpeg, "_TRAINED", ("vgg19",))
     rows = benchmark.main(["benchmark", "--filters=2", "--rounds=3", "--json"])
     assert {row["section"] for row in rows} == set(benchmark.SECTIONS)
     assert len(capsys.readouterr().out.splitlines()) == len(rows)

@@ -10,10 +10,11 @@ from lossylab.losses import wcdgan as losses
 from lossylab.models import backbones, restorers, tnrd
 from lossylab.models.arcnn import ARCNN
 from lossylab.models.dncnn import DnCNN
+from lossylab.models.jpeg import dct_matrix
 from lossylab.models.layers import Conv2D, pad_to_multiple, replicate_pad
 from lossylab.models.memnet import MemNet
 from lossylab.models.mwcnn import MWCNN, haar, inverse_haar
-from lossylab.models.tnrd import TNRD, dct_matrix
+from lossylab.models.tnrd import TNRD
 from lossylab.models.wcdgan import WCDB, WCDGAN, MixedAttention, MixedConv
 
 

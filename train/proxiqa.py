@@ -418,7 +418,7 @@ def _warm_start(task: ProxIQATask, options: flags.FlagValues) -> None:
     if options.init_from:
         checkpoint = warm_start.checkpoint_of(options.init_from, "init_from")
         parts = {"codec": task.codec}
-        same_metric = warm_start.metric_of(options.init_from) == options.metric
+        same_metric = warm_start.option_of(options.init_from, "metric") == options.metric
         if task.uses_proxy and same_metric and warm_start.has_proxy(checkpoint):
             parts["proxy"] = task.proxy
         warm_start.restore(parts, checkpoint, "init_from")
@@ -428,7 +428,7 @@ def _warm_start(task: ProxIQATask, options: flags.FlagValues) -> None:
             warm_start.has_proxy(checkpoint),
             f"--proxy_from: the run {options.proxy_from} has no proxy",
         )
-        metric = warm_start.metric_of(options.proxy_from)
+        metric = warm_start.option_of(options.proxy_from, "metric")
         require(
             metric == options.metric,
             f"--proxy_from: {options.proxy_from} has a proxy for {metric}, not {options.metric}",

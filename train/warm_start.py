@@ -36,10 +36,10 @@ def checkpoint_of(run: str, flag: str) -> str:
     return newest
 
 
-def metric_of(run: str) -> str | None:
-    """What a run was trained for."""
+def option_of(run: str, name: str):
+    """An option that a run was trained with; None if it has none of the name."""
     try:
-        return json.loads(RunDir(run).options.read_text()).get("metric")
+        return json.loads(RunDir(run).options.read_text()).get(name)
     except (OSError, ValueError):
         return None
 

@@ -1,0 +1,129 @@
+"""Rate and quality of learned JPEG encoders beside standard JPEG, from real files.
+
+  lossylab eval jpeg_rd --study=study --data=kodak --lpips=alex.npz --out=results/jpeg_encoder
+  lossylab eval jpeg_rd --models=mine:runs/mine_*/export --data=kodak --out=results/x
+
+Every file is written, decoded by Pillow and measured: rate, MSE, MS-SSIM and LPIPS of RGB as the
+paper defines them (Sec. 6.3), the size with optimised Huffman codes, and how far ffmpeg's decoder
+is apart. Killed and given again, the command computes nothing twice. `lossylab eval jpeg_encoder`
+makes the figures, tables and claims.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import os
+import pathlib
+
+from absl import flags
+
+from lossylab.data.collections import find_pictures
+from lossylab.data.files import make_folder, write_text
+from lossylab.data.patches import check_sizes
+from lossylab.eval.app import (
+    UsageError,
+    WorkError,
+    launch,
+    new_flags,
+    parse,
+    require,
+    require_distinct,
+)
+from lossylab.eval.codecs import CodecError, Jpeg, LearnedJpeg, learned
+from lossylab.eval.environment import environment
+from lossylab.eval.jpeg_encoders import Encoder
+from lossylab.eval.measures import Colour
+from lossylab.eval.sweep import Sweep
+from lossylab.models.backbones import BackboneError
+from lossylab.models.lpips_features import NETWORKS
+
+# Of standard JPEG: those that the baseline's code plots.
+QUALITIES = (*range(1, 10), *range(10, 91, 5))
+
+_START = "start"  # runs of a study in which the tables that the variants begin with learn alone
+
+FLAGS = new_flags()
+flags.DEFINE_list("models", [], "NAME:EXPORT, one a point, or a pattern.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "study", None, "Folder of a study: all runs in it, by variant.", flag_values=FLAGS
+)
+flags.DEFINE_string("data", "kodak", "Pictures to measure on.", flag_values=FLAGS)
+flags.DEFINE_string("lpips", None, "LPIPS's weights, or random; none: left out.", flag_values=FLAGS)
+flags.DEFINE_enum(
+    "lpips_network", "alex", NETWORKS, "Whose features LPIPS compares.", flag_values=FLAGS
+)
+flags.DEFINE_string("out", None, "Folder of rows.csv.", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "jobs", None, "Pieces of work at a time; all cores if not given.", 1, flag_values=FLAGS
+)
+
+# What of the training's options tells budgets apart.
+_BUDGET = (
+    *("attention", "backbone", "weights", "steps", "batch", "patch", "lmbda", "learning_rate"),
+    *("table_scale", "lpips_weight", "lpips", "ms_ssim_weight", "table_weight"),
+    *("attention_weight", "lstm_input", "lstm_output", "tables_from", "train_data"),
+)
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; argv[0] is the program's name."""
+    extra = parse(FLAGS, argv, __doc__)
+    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    require(bool(FLAGS.out), "--out is needed: the folder to write")
+    paths = find_pictures(FLAGS.data)
+    check_sizes(paths, Colour.smallest, "MS-SSIM")
+    require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
+    encoders = learned([*FLAGS.models, *(_models_of(FLAGS.study) if FLAGS.study else ())])
+    strange = [codec.name for codec in encoders if not isinstance(codec, LearnedJpeg)]
+    require(not strange, f"--models: {', '.join(strange)} are codecs, see `lossylab eval rd`")
+    try:
+        measures = Colour(FLAGS.lpips, FLAGS.lpips_network)
+    except BackboneError as error:
+        raise UsageError(f"--lpips: {error}") from error
+    out = make_folder(FLAGS.out)
+    codecs = [Jpeg(qualities=QUALITIES), *encoders]
+    try:
+        with contextlib.closing(Sweep(FLAGS.out, codecs, measures=measures)) as sweep:
+            sweep.run(paths, FLAGS.jobs or os.cpu_count())
+    except CodecError as error:
+        raise WorkError(str(error)) from error
+    write_text(out / "about.json", json.dumps(_about(out, encoders, measures), indent=1) + "\n")
+
+
+def _models_of(study: str) -> list[str]:
+    """NAME:EXPORT of the variants of a study that have an export, NAME without the lambda."""
+    exports = sorted(pathlib.Path(study).glob("runs/*/export"))
+    require(bool(exports), f"--study: no runs/*/export in {study}")
+    names = [path.parent.name.rpartition("_")[0] for path in exports]
+    return [f"{name}:{path}" for name, path in zip(names, exports) if name != _START]
+
+
+def _about(out: pathlib.Path, encoders: list[LearnedJpeg], measures: Colour) -> dict:
+    """What a reader needs to know of the rows, JSON values; earlier models are kept."""
+    before = {}
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        before = json.loads((out / "about.json").read_text())["models"]
+    models = collections.defaultdict(dict, before)
+    for codec in encoders:
+        models[codec.name] = {setting: _budget(codec.path(setting)) for setting in codec.settings}
+    return {
+        "data": FLAGS.data,
+        "protocol": measures.protocol,
+        "lpips": measures.lpips,
+        "models": models,
+        **environment(),
+    }
+
+
+def _budget(export: str) -> dict:
+    options = Encoder(export).options
+    found = {name: options[name] for name in _BUDGET if options.get(name) not in (None, "")}
+    if "tables_from" in found:  # the run's name says enough, wherever it lay
+        found["tables_from"] = pathlib.Path(found["tables_from"]).name
+    return found
+
+
+if __name__ == "__main__":
+    launch(main)

@@ -1,0 +1,105 @@
+"""What is measured of a coded and decoded picture: sets of quality measures for sweeps."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.eval import jpeg_decoders, jpeg_files
+from lossylab.eval.app import WorkError
+from lossylab.eval.metrics import ffmpeg, vmaf
+from lossylab.eval.metrics.lpips import LPIPS
+from lossylab.eval.metrics.psnr import psnr
+from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
+
+
+class Measures(abc.ABC):
+    """A set of measures.
+
+    Attributes:
+      names: the columns that they fill.
+      tool: the column that names their software.
+      version: what it says there.
+      protocol: how is measured, in words; rows of another protocol are measured again.
+      smallest: height and width in pixels that pictures need at least.
+    """
+
+    names: tuple[str, ...]
+    tool: str
+    version: str
+    protocol: str
+    smallest: int
+
+    @abc.abstractmethod
+    def __call__(self, picture: np.ndarray, decoded: np.ndarray, data: bytes) -> dict[str, float]:
+        """Values by name, those that there are.
+
+        Args:
+          picture: uint8 [H, W, 3].
+          decoded: likewise.
+          data: the file that it was decoded from.
+        """
+
+
+class Libvmaf(Measures):
+    """VMAF, VIF, SSIM, MS-SSIM and PSNR as ProxIQA reports them, and PSNR of RGB."""
+
+    names = ("psnr", "psnr_rgb", "ssim", "ms_ssim", "vif", "vif_scale0", "vmaf")
+    tool = "ffmpeg"
+    smallest = vmaf.SMALLEST
+
+    def __init__(self):
+        """Finds the ffmpeg that measures; raises FFmpegError."""
+        self.version = ffmpeg.version(ffmpeg.executable())
+        self.protocol = vmaf.PROTOCOL
+
+    def __call__(self, picture, decoded, data):
+        """Measures a pair; see `Measures`."""
+        asked = [*vmaf.reported_for(*picture.shape[:2]), "vif_scale0"]
+        scores = vmaf.measure(picture[None], decoded[None], asked)
+        values = {name: float(scores[name][0]) for name in asked}
+        return {**values, "psnr_rgb": psnr(picture, decoded)}
+
+
+class Colour(Measures):
+    """MSE, MS-SSIM and LPIPS of RGB, as the JPEG encoder's paper reports them (Sec. 6.3).
+
+    Of JPEG files also their size with optimised Huffman codes, coefficients unchanged, and how far
+    ffmpeg's decoder is apart from Pillow's, in levels of the stored planes.
+    """
+
+    names = ("mse", "psnr_rgb", "ms_ssim_rgb", "lpips", "bytes_optimised", "decoders_apart")
+    tool = "tensorflow"
+    version = tf.__version__
+    smallest = MS_SSIM_SMALLEST
+
+    def __init__(self, lpips: str | None = None, network: str = "alex"):
+        """Loads LPIPS.
+
+        Args:
+          lpips: its weights, see `metrics.lpips`; None leaves it out.
+          network: likewise.
+
+        Raises:
+          BackboneError: if the weights cannot be had.
+        """
+        self._lpips = LPIPS(lpips, network) if lpips else None
+        self.lpips = f"LPIPS {network}, weights {lpips}" if lpips else "no LPIPS"
+        self.protocol = f"RGB, 8 bit, tf.image.ssim_multiscale; {self.lpips}"
+
+    def __call__(self, picture, decoded, data):
+        """Measures a pair; see `Measures`."""
+        values = {
+            "mse": float(np.mean(np.square(picture.astype(np.float64) - decoded))),
+            "psnr_rgb": psnr(picture, decoded),
+            "ms_ssim_rgb": float(ms_ssim(picture[None], decoded[None])[0]),
+        }
+        with contextlib.suppress(WorkError):  # other files have none
+            values["bytes_optimised"] = len(jpeg_files.optimised(data))
+            values["decoders_apart"] = jpeg_decoders.apart(data)
+        if self._lpips is not None:
+            values["lpips"] = self._lpips(picture, decoded)
+        return values

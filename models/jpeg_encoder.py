@@ -1,0 +1,129 @@
+"""The learned JPEG encoder: attention and quantisation tables, for standard decoders.
+
+R. Liu, Y. Liu, S. Mantravadi: "Deep Neural Network Based Image Compression Encoders", after
+Y. Struempler, R. Yang, R. Timofte: "Learning to Improve Image Compression without Changing the
+Standard Decoder", 2020. Eq. 4-6: quantised = round(DCT * attention / table).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.models import jpeg
+from lossylab.models.attention import Attention
+from lossylab.models.layers import pad_to_multiple
+
+TABLE_SCALE = 1e-5  # Sec. 6.2: the variables are this much smaller than the tables' steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Coded:
+    """What coding a batch gives.
+
+    Attributes:
+      decoded: float32 [B, H, W, 3], levels, neither rounded nor clipped.
+      attention: of luminance and chrominance, each float32 [B, H / 8, W / 8, 8, 8], 0..1; None
+        without an attention network.
+      quantised: coefficients, float32 [B, 3, H / 8, W / 8, 64], whole numbers.
+    """
+
+    decoded: tf.Tensor
+    attention: tuple[tf.Tensor, tf.Tensor] | None
+    quantised: tf.Tensor
+
+
+class JPEGEncoder(tf.Module):
+    """Encoder with learned tables and, unless told otherwise, attention.
+
+    Attributes:
+      attention: the network that weighs coefficients, or None.
+      scaled_tables: variable [2, 8, 8], luminance and chrominance: steps times the table scale.
+    """
+
+    model_id = "jpeg_encoder"
+
+    def __init__(
+        self,
+        attention: Attention | None = None,
+        table_scale: float = TABLE_SCALE,
+        name: str = "jpeg_encoder",
+    ):
+        """Creates the tables, uniform in 1..2 (Sec. 6.2).
+
+        Args:
+          attention: the network that weighs coefficients; None leaves them as they are.
+          table_scale: s of Sec. 6.2: one step of Adam moves a table by learning rate / s.
+          name: name of the module.
+
+        Raises:
+          ValueError: if the scale is not positive.
+        """
+        super().__init__(name=name)
+        if not table_scale > 0:
+            raise ValueError(f"table_scale must be above 0, got {table_scale}")
+        self.attention, self._scale = attention, table_scale
+        low, high = table_scale, table_scale * jpeg.LARGEST_STEP
+        self.scaled_tables = tf.Variable(
+            tf.random.uniform((2, jpeg.BLOCK, jpeg.BLOCK), low, 2 * low),
+            constraint=lambda value: tf.clip_by_value(value, low, high),
+            name="tables",
+        )
+
+    @property
+    def tables(self) -> tf.Tensor:
+        """Steps of luminance and chrominance, float32 [2, 8, 8], 1..255, not rounded."""
+        return self.scaled_tables / self._scale
+
+    @property
+    def reach(self) -> int | None:
+        """Pixels around a block that its code depends on; None for the whole picture."""
+        return 0 if self.attention is None else self.attention.reach
+
+    def set_tables(self, tables: np.ndarray) -> None:
+        """Begins with these steps [2, 8, 8], 1..255."""
+        self.scaled_tables.assign(tf.cast(tables, tf.float32) * self._scale)
+
+    def __call__(self, picture: tf.Tensor) -> Coded:
+        """Codes and decodes with the tables as they are.
+
+        Args:
+          picture: float32 [B, H, W, 3], RGB in levels 0..255, any size.
+        """
+        return self._code(picture, self.tables)
+
+    def encode(self, picture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What a file holds: quantised coefficients and rounded tables.
+
+        Args:
+          picture: float32 [B, H, W, 3], RGB in levels 0..255, any size.
+
+        Returns:
+          int16 [B, 3, ceil(H / 8), ceil(W / 8), 8, 8] and int32 [2, 8, 8], 1..255.
+        """
+        tables = self.rounded_tables()
+        coded = self.quantise(picture, tables)[0]
+        shape = tf.concat([tf.shape(coded)[:-1], (jpeg.BLOCK, jpeg.BLOCK)], 0)
+        return tf.cast(tf.reshape(coded, shape), tf.int16), tf.cast(tables, tf.int32)
+
+    def rounded_tables(self) -> tf.Tensor:
+        """The tables of files, float32 [2, 8, 8]."""
+        return tf.clip_by_value(tf.round(self.tables), 1.0, float(jpeg.LARGEST_STEP))
+
+    def quantise(self, picture: tf.Tensor, tables: tf.Tensor):
+        """Quantised coefficients as in `Coded`, and the attention (Eq. 4-6)."""
+        found = jpeg.coefficients(picture)
+        if self.attention is None:
+            return jpeg.quantise(found, tables), None
+        luma, chroma = self.attention(pad_to_multiple(picture, jpeg.BLOCK), found)
+        weights = tf.stack([luma, chroma, chroma], 1)
+        weights = tf.reshape(weights, tf.shape(found))
+        return jpeg.quantise(found * weights, tables), (luma, chroma)
+
+    def _code(self, picture: tf.Tensor, tables: tf.Tensor) -> Coded:
+        quantised, attention = self.quantise(picture, tables)
+        height, width = tf.unstack(tf.shape(picture)[1:3])
+        decoded = jpeg.reconstruction(jpeg.dequantise(quantised, tables), height, width)
+        return Coded(tf.ensure_shape(decoded, picture.shape), attention, quantised)
