@@ -30,6 +30,15 @@ COMMANDS = {
     ),
     ("jpeg",): ("lossylab.eval.jpeg", "pictures to standard .jpg files by a learned encoder"),
     ("restore",): ("lossylab.eval.restore", "pictures from JPEG files without their artefacts"),
+    ("train", "distortion_gan"): (
+        "lossylab.train.distortion_gan",
+        "train a generator of distortions",
+    ),
+    ("train", "distortion_gan_study"): (
+        "lossylab.train.distortion_gan_study",
+        "train generators of four distortions, and their ablations",
+    ),
+    ("distort",): ("lossylab.eval.distort", "pictures made worse, by a generator or truly"),
     ("import", "lpips"): ("lossylab.eval.lpips_weights", "LPIPS's official weights to one file"),
     ("import",): ("lossylab.eval.official", "official ARCNN and DnCNN-3 weights to exports"),
     ("compress",): ("lossylab.eval.compress", "pictures to compressed files"),
@@ -48,6 +57,14 @@ COMMANDS = {
     ("eval", "jpeg_encoder"): (
         "lossylab.eval.jpeg_encoder",
         "the JPEG encoder's figures, tables and claims",
+    ),
+    ("eval", "distortions"): (
+        "lossylab.eval.distortions",
+        "how like true distortions generated ones are: rows",
+    ),
+    ("eval", "distortion_gan"): (
+        "lossylab.eval.distortion_gan",
+        "the distortion GAN's table, figures and claims",
     ),
     ("eval", "crops"): ("lossylab.eval.crops", "crops of codecs side by side at equal rate"),
     ("eval", "metrics"): ("lossylab.eval.metric_agreement", "how far metrics' definitions agree"),

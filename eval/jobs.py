@@ -48,8 +48,8 @@ def plan(
         targets = [output]
         require(
             suffixes is None or output.lower().endswith(tuple(suffixes)),
-            f"the output '{output}' must end in one of {', '.join(suffixes or ())}, which lose "
-            "nothing",
+            f"the output '{output}' must end in one of {', '.join(suffixes or ())}"
+            + (", which lose nothing" if suffixes is LOSSLESS else ""),
         )
     clash = repeated(targets)
     require(not clash, f"several inputs would be written to {', '.join(clash[:3])}")

@@ -43,7 +43,7 @@ flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=F
 flags.DEFINE_integer(
     "at_once",
     AT_ONCE,
-    "Pixels the network sees at once: more need memory.",
+    "Pixels the network sees at once, in strips over the whole width: more need memory.",
     2**12,
     flag_values=FLAGS,
 )
@@ -64,6 +64,7 @@ def main(argv: list[str]) -> None:
 
 def _one(encoder: Encoder, source: str, target: str) -> dict:
     picture = read_as_coded(source)
+    jpeg_files.check_size(*picture.shape[:2])
     (contents, data), milliseconds = timed(encode, encoder, picture, FLAGS.huffman)
     decoded = jpeg_decoders.by_pillow(data)
     if FLAGS.verify:

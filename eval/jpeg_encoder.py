@@ -57,8 +57,9 @@ def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]
         ),
         "equal_rate": (
             "At equal rate, minus standard JPEG",
-            f"Mean over pictures ± standard error (pictures). {LOW} to {HIGH} bits per pixel is "
-            "the range of the paper's Fig. 5.",
+            "Mean over pictures ± standard error (pictures), over all rates that both curves of a "
+            f"picture reach. {LOW} to {HIGH} bits per pixel is the range of the paper's Fig. 5; "
+            "lines of different encoders are of different rates and pictures there.",
             jpeg_encoder_tables.equal_rate(evidence),
         ),
         "points": (

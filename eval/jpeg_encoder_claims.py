@@ -82,7 +82,7 @@ def _nearly_equal(evidence: Evidence) -> Decision:
         found = at_equal_rate(evidence, "resnet_ms_ssim", "vgg_ms_ssim", measure)
         if found is None:
             return UNDECIDED
-        level = evidence.curve("vgg_ms_ssim")[measure].mean()
+        level = found.level
         name, digits = _WORDS[measure]
         text.append(f"{name} {number(found.mean, digits, '+')} ({found.mean / level:+.1%})")
         equal = equal and abs(found.mean) <= share * level

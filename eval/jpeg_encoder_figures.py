@@ -35,6 +35,7 @@ _PANELS = {
     "ms_ssim_db": "MS-SSIM, dB: -10 log10(1 - MS-SSIM)",
     "lpips": "LPIPS",
 }
+_FEWEST = {"fig07_weights": 3}  # curves without which a figure says nothing
 _RANGE = 1.25  # times the highest rate of the learned encoders
 _STEPS = {
     "with": ("fig13_steps_with_attention", "Fig. 13: with attention"),
@@ -47,7 +48,7 @@ def draw(evidence: Evidence, folder: str) -> list[str]:
     place, drawn = pathlib.Path(folder), []
     for name, (heading, wanted) in _CURVES.items():
         models = [model for model in wanted if model in evidence.models]
-        if models:
+        if len(models) >= _FEWEST.get(name, 1):
             for huffman, suffix in (("standard", ""), ("optimised", "_optimised")):
                 path = place / "figures" / f"{name}{suffix}"
                 _curves(evidence, heading, [JPEG, *models], huffman, path)
@@ -119,6 +120,8 @@ def _steps(table, title: str, path: pathlib.Path) -> None:
     with plots.figure(path, title, 1, 1, (7, 4.5)) as axes:
         axis = axes[0, 0]
         for name, label in (("bpp", "bits per pixel"), ("mse", "MSE"), ("ms_ssim", "MS-SSIM")):
+            if name not in table:  # too small for MS-SSIM
+                continue
             values = table[name]
             low, high = values.min(), values.max()
             scaled = (values - low) / max(high - low, 1e-12)

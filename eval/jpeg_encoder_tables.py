@@ -9,6 +9,7 @@ import pathlib
 
 import numpy as np
 import pandas as pd
+from scipy import interpolate
 
 from lossylab.eval import bd_rate, published, rows
 from lossylab.eval.app import WorkError
@@ -28,6 +29,14 @@ MEASURED = {
     "lpips": ("LPIPS", 5, False),
 }
 # What curves are compared by at equal quality: each rises with the rate.
+# Measures where curves over the logarithm of the rate are nearly straight, and back.
+_STRAIGHT = {
+    "mse": (np.log, np.exp),
+    "psnr_rgb": (np.asarray, np.asarray),
+    "ms_ssim_rgb": (lambda value: -np.log(1 - value), lambda value: 1 - np.exp(-value)),
+    "lpips": (np.log, np.exp),
+}
+_RATES = 33  # at which curves are compared
 QUALITIES = {"psnr_rgb": "MSE", "ms_ssim_db": "MS-SSIM", "lpips_quality": "LPIPS"}
 
 
@@ -100,9 +109,12 @@ def load(folder: str) -> Evidence:
         raise WorkError(f"{place} has no usable about.json: {error}") from error
     timing = {}
     if (place / "timing.jsonl").exists():
-        for line in (place / "timing.jsonl").read_text().splitlines():
-            row = json.loads(line)
-            timing[row["network"], row["work"]] = row
+        try:
+            for line in (place / "timing.jsonl").read_text().splitlines():
+                row = json.loads(line)
+                timing[row["network"], row["work"]] = row
+        except (ValueError, KeyError, TypeError) as error:
+            raise WorkError(f"{place / 'timing.jsonl'} is damaged: {error}") from error
     training = {
         name: pd.read_csv(path)
         for name in ("with", "without")
@@ -165,11 +177,13 @@ class Difference:
       mean: over the pictures.
       error: standard error of that.
       pictures: how many there are.
+      level: mean of the other encoder's measure at these rates.
     """
 
     mean: float
     error: float
     pictures: int
+    level: float
 
 
 def at_equal_rate(
@@ -181,12 +195,16 @@ def at_equal_rate(
     low: float = LOW,
     high: float = HIGH,
 ) -> Difference | None:
-    """A measure of one encoder's files minus that of another's at the same rate.
+    """A measure of one encoder minus that of another at the same rates.
+
+    Both curves of a picture are interpolated in the same way, by pchip over the logarithm of the
+    rate where they are nearly straight (`_STRAIGHT`), at rates that both reach: the other way
+    round gives the opposite.
 
     Args:
       evidence: the rows.
-      model: whose files are taken, those of the range that lie within the other's curve.
-      other: whose curve is interpolated linearly over the logarithm of the rate, by picture.
+      model: name of the one.
+      other: name of the other.
       measure: column of the rows.
       huffman: whose rate.
       low: least bits per pixel.
@@ -195,19 +213,30 @@ def at_equal_rate(
     Returns:
       None if there are fewer than two pictures to compare.
     """
-    rate, differences = HUFFMAN[huffman], []
+    rate, differences, levels = HUFFMAN[huffman], [], []
+    bend, back = _STRAIGHT[measure]
     for _, group in evidence.table.groupby("picture"):
-        curve = group[group.codec == other].sort_values(rate)
-        mine = group[(group.codec == model) & group[rate].between(low, high)]
-        mine = mine[mine[rate].between(curve[rate].min(), curve[rate].max())]
-        if len(curve) < 2 or mine.empty or mine[measure].isna().any():
+        curves = [
+            group[group.codec == name].sort_values(rate).drop_duplicates(rate)
+            for name in (model, other)
+        ]
+        if min(map(len, curves)) < 2 or any(curve[measure].isna().any() for curve in curves):
             continue
-        same = np.interp(np.log(mine[rate]), np.log(curve[rate]), curve[measure])
-        differences.append(float((mine[measure] - same).mean()))
+        least = max(low, *(curve[rate].min() for curve in curves))
+        most = min(high, *(curve[rate].max() for curve in curves))
+        if least >= most:
+            continue
+        rates = np.linspace(np.log(least), np.log(most), _RATES)
+        mine, theirs = (
+            back(interpolate.PchipInterpolator(np.log(curve[rate]), bend(curve[measure]))(rates))
+            for curve in curves
+        )
+        differences.append(float(np.mean(mine - theirs)))
+        levels.append(float(np.mean(theirs)))
     if len(differences) < 2:
         return None
     error = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
-    return Difference(float(np.mean(differences)), error, len(differences))
+    return Difference(float(np.mean(differences)), error, len(differences), float(np.mean(levels)))
 
 
 def equal_rate(evidence: Evidence) -> list[dict[str, str]]:

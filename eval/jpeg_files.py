@@ -62,10 +62,10 @@ def to_bytes(contents: Contents, huffman: str = "standard") -> bytes:
                 file = jpeglib.from_dct(*planes, qt=tables)
                 file.height, file.width = contents.height, contents.width
                 file.write_dct(path, flags=flags)
+            with open(path, "rb") as written:
+                return written.read()
         except OSError as error:
             raise WorkError(f"the JPEG file cannot be written: {error}") from error
-        with open(path, "rb") as written:
-            return written.read()
 
 
 def contents_of(data: bytes) -> Contents:
@@ -75,9 +75,9 @@ def contents_of(data: bytes) -> Contents:
       WorkError: if it is no such JPEG file.
     """
     with _scratch() as path, _guard:
-        with open(path, "wb") as file:
-            file.write(data)
         try:
+            with open(path, "wb") as file:
+                file.write(data)
             with jpeglib.version(_LIBRARY):
                 read = jpeglib.read_dct(path)
                 planes = [plane for plane in (read.Y, read.Cb, read.Cr) if plane is not None]
@@ -99,14 +99,18 @@ def optimised(data: bytes) -> bytes:
     return to_bytes(contents_of(data), "optimised")
 
 
+def check_size(height: int, width: int) -> None:
+    """Raises WorkError if a picture of this size does not fit into a JPEG file."""
+    if max(height, width) > LARGEST_SIDE:
+        raise WorkError(
+            f"a JPEG file has at most {LARGEST_SIDE} pixels a side, the picture is {width}x{height}"
+        )
+
+
 def _check(contents: Contents, huffman: str) -> None:
     if huffman not in HUFFMAN:
         raise ValueError(f"huffman must be one of {', '.join(HUFFMAN)}, got '{huffman}'")
-    if max(contents.height, contents.width) > LARGEST_SIDE:
-        raise WorkError(
-            f"a JPEG file has at most {LARGEST_SIDE} pixels a side, the picture is "
-            f"{contents.width}x{contents.height}"
-        )
+    check_size(contents.height, contents.width)
     if contents.tables.min() < 1 or contents.tables.max() > 255:
         raise ValueError("steps of baseline tables lie in 1..255")
     planes, rows, columns = contents.coefficients.shape[:3]

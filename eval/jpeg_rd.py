@@ -62,9 +62,14 @@ flags.DEFINE_integer(
 # What of the training's options tells budgets apart.
 _BUDGET = (
     *("attention", "backbone", "weights", "steps", "batch", "patch", "lmbda", "learning_rate"),
-    *("table_scale", "lpips_weight", "lpips", "ms_ssim_weight", "table_weight"),
-    *("attention_weight", "lstm_input", "lstm_output", "tables_from", "train_data"),
+    *("table_scale", "lpips_weight", "lpips", "lpips_network", "ms_ssim_weight", "table_weight"),
+    *("attention_weight", "attention_gain", "attention_offset", "preprocess", "first_step"),
+    *("lstm_input", "lstm_output", "tables_from", "init_from", "train_data", "seed"),
 )
+_PLACES = ("lpips", "tables_from", "init_from", "train_data", "weights")
+# What has no effect without networks, convolutional attention, LSTMs, LPIPS.
+_NETWORKS = ("backbone", "weights", "attention_weight", "preprocess")
+_CONV, _LSTM = ("attention_gain", "attention_offset"), ("lstm_input", "lstm_output")
 
 
 def main(argv: list[str]) -> None:
@@ -120,9 +125,16 @@ def _about(out: pathlib.Path, encoders: list[LearnedJpeg], measures: Colour) -> 
 def _budget(export: str) -> dict:
     options = Encoder(export).options
     found = {name: options[name] for name in _BUDGET if options.get(name) not in (None, "")}
-    if "tables_from" in found:  # the run's name says enough, wherever it lay
-        found["tables_from"] = pathlib.Path(found["tables_from"]).name
-    return found
+    for name in set(_PLACES) & set(found):  # names say enough, wherever things lay
+        found[name] = pathlib.Path(found[name]).name
+    attention = found.get("attention")
+    idle = [
+        *(_NETWORKS if attention == "none" else ()),
+        *(_CONV if attention != "conv" else ()),
+        *(_LSTM if attention not in ("lstm", "bilstm") else ()),
+        *(() if found.get("lpips_weight") else ("lpips", "lpips_network")),
+    ]
+    return {name: value for name, value in found.items() if name not in idle}
 
 
 if __name__ == "__main__":

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import abc
-import contextlib
 
 import numpy as np
 import tensorflow as tf
 
 from lossylab.eval import jpeg_decoders, jpeg_files
-from lossylab.eval.app import WorkError
 from lossylab.eval.metrics import ffmpeg, vmaf
 from lossylab.eval.metrics.lpips import LPIPS
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
+
+_JPEG = b"\xff\xd8"  # how its files begin
 
 
 class Measures(abc.ABC):
@@ -87,7 +87,10 @@ class Colour(Measures):
           BackboneError: if the weights cannot be had.
         """
         self._lpips = LPIPS(lpips, network) if lpips else None
-        self.lpips = f"LPIPS {network}, weights {lpips}" if lpips else "no LPIPS"
+        self.lpips = "no LPIPS"
+        if self._lpips is not None:
+            weights = lpips if lpips == "random" else self._lpips.fingerprint()
+            self.lpips = f"LPIPS {network}, weights {weights}"
         self.protocol = f"RGB, 8 bit, tf.image.ssim_multiscale; {self.lpips}"
 
     def __call__(self, picture, decoded, data):
@@ -97,7 +100,7 @@ class Colour(Measures):
             "psnr_rgb": psnr(picture, decoded),
             "ms_ssim_rgb": float(ms_ssim(picture[None], decoded[None])[0]),
         }
-        with contextlib.suppress(WorkError):  # other files have none
+        if data.startswith(_JPEG):
             values["bytes_optimised"] = len(jpeg_files.optimised(data))
             values["decoders_apart"] = jpeg_decoders.apart(data)
         if self._lpips is not None:

@@ -28,8 +28,15 @@ _TYPES = {
 }
 
 
+class _Sealed:
+    """What a pickle may not change once it is made."""
+
+    def __setstate__(self, state):
+        raise pickle.UnpicklingError("it changes a tensor after making it")
+
+
 @dataclasses.dataclass
-class _Storage:
+class _Storage(_Sealed):
     """Numbers in a row; old files have them behind the pickle."""
 
     kind: type
@@ -37,18 +44,18 @@ class _Storage:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Tensor:
+class _Tensor(_Sealed):
     storage: _Storage
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
     def array(self) -> np.ndarray:
-        values, itemsize = self.storage.values, self.storage.kind().itemsize
+        values = self.storage.values
         last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride))
         if values is None or min((*self.stride, self.offset), default=0) < 0 or last >= values.size:
             raise pickle.UnpicklingError("a tensor reaches outside its storage")
-        steps = [step * itemsize for step in self.stride]
+        steps = [step * values.itemsize for step in self.stride]
         return np.lib.stride_tricks.as_strided(values[self.offset :], self.size, steps).copy()
 
 

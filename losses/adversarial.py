@@ -21,3 +21,24 @@ def least_squares_discriminator(true: tf.Tensor, restored: tf.Tensor) -> tf.Tens
 def least_squares_generator(restored: tf.Tensor) -> tf.Tensor:
     """The generator's side, WCDGAN's Eq. 21 likewise: scores [B] towards 1; a scalar."""
     return tf.reduce_mean(tf.square(restored - 1.0))
+
+
+def hinge_discriminator(true: tf.Tensor, made: tf.Tensor) -> tf.Tensor:
+    """Hinge loss (Lim and Ye 2017): scores of true samples above 1, of made ones below -1.
+
+    The distortion GAN's Eq. 4, whose print min(0, 1 + D(x, y)) + min(0, 1 - D(x, G(x))) has no
+    lower bound.
+
+    Args:
+      true: scores of true samples, of any shape.
+      made: scores of the generator's.
+
+    Returns:
+      A scalar, at least 0.
+    """
+    return tf.reduce_mean(tf.nn.relu(1.0 - true)) + tf.reduce_mean(tf.nn.relu(1.0 + made))
+
+
+def hinge_generator(made: tf.Tensor) -> tf.Tensor:
+    """The generator's side, the distortion GAN's Eq. 1: scores as high as can be; a scalar."""
+    return -tf.reduce_mean(made)

@@ -66,7 +66,8 @@ def coefficients(picture: tf.Tensor) -> tf.Tensor:
     """
     picture = pad_to_multiple(picture, BLOCK)
     planes = tf.tensordot(picture, tf.constant(_TO_PLANES, tf.float32), ((3,), (1,)))
-    planes = round_through(planes - (_MIDDLE, 0.0, 0.0))
+    # Pure blue and red are half a level above what a plane holds.
+    planes = tf.minimum(round_through(planes - (_MIDDLE, 0.0, 0.0)), _MIDDLE - 1.0)
     batch, height, width = tf.unstack(tf.shape(picture)[:3])
     planes = tf.reshape(tf.transpose(planes, (0, 3, 1, 2)), (-1, height, width, 1))
     blocks = tf.nn.space_to_depth(planes, BLOCK)

@@ -60,6 +60,8 @@ class _Pool:
     convolutions = ()
 
 
+# What NumPy raises for files that are no archives, or damaged ones.
+_DAMAGED = (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error, zipfile.BadZipFile)
 _TAP = "tap"  # the features here are compared
 
 
@@ -206,7 +208,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path) as file:
             return {name: file[name].astype(np.float32) for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise BackboneError(
             f"weights '{path}' of LPIPS cannot be read: expected 'random' or a NumPy archive that "
             f"`lossylab import` made ({error})"

@@ -130,7 +130,7 @@ class ResNet152Trunk(Trunk):
     """
 
     channels = 512
-    BLOCKS = (1, 7)  # those that the paper tries
+    _BLOCKS = 8  # of the third stage
 
     def __init__(
         self,
@@ -144,12 +144,15 @@ class ResNet152Trunk(Trunk):
         Args:
           weights: as for `VGG19Trunk`.
           preprocess: likewise.
-          block: of the third stage, conv3_block1_out to conv3_block8_out.
+          block: of the third stage, 1 to 8; the paper tries 1 and 7.
           name: name of the module.
 
         Raises:
           BackboneError: if there are no such weights.
+          ValueError: if there is no such block.
         """
+        if not 1 <= block <= self._BLOCKS:
+            raise ValueError(f"block must lie in 1..{self._BLOCKS}, got {block}")
         super().__init__(name=name)
         applications = tf.keras.applications
         self._preprocess = applications.resnet.preprocess_input if preprocess else None

@@ -18,9 +18,11 @@ from lossylab.models.dncnn import DnCNN
 from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.memnet import MemNet
 from lossylab.models.mwcnn import MWCNN
+from lossylab.models.patchgan import PatchGAN
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.models.tnrd import TNRD
 from lossylab.models.trunks import VGG19Trunk
+from lossylab.models.unet import ResidualUNet
 from lossylab.models.wcdgan import WCDGAN, Discriminator
 
 # Public modules of lossylab.models that are parts of models or wrap them, tested by themselves.
@@ -30,6 +32,7 @@ PARTS = {
     *("BNReLUConv", "Conv2D", "MixedAttention", "MixedConv", "StandardConv", "WCDB"),
     *("InceptionFeatures", "VGG19Features", "LPIPSFeatures", "Trunk", "ResNet152Trunk"),
     *("VGG19Trunk", "Attention", "ConvAttention", "LSTMAttention", "LSTM", "ServedJPEG"),
+    "ServedDistorter",
 }
 
 
@@ -151,6 +154,20 @@ GOLDENS = {
         sizes=_ODD,
         parameters=2_905_474,
         default=MemNet,
+    ),
+    ResidualUNet: Golden(
+        build=lambda: ResidualUNet(2),
+        call=lambda model, picture: model(picture),
+        sizes=_ODD,
+        parameters=41_830_147,
+        default=ResidualUNet,
+    ),
+    PatchGAN: Golden(
+        build=lambda: PatchGAN(2),
+        call=lambda model, picture: model(picture, 255.0 - picture)[..., 0, 0],
+        sizes=((32, 32),),
+        parameters=2_768_705,
+        default=PatchGAN,
     ),
     JPEGEncoder: Golden(
         build=_encoder,

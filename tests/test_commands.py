@@ -22,6 +22,7 @@ TINY = {
     "train proxiqa": "--steps=2 --num_filters=4 --patch=32 --batch=2 --min_scale=1",
     "train wcdgan": "--steps=2 --filters=4 --blocks=1 --patch=32 --stride=32 --batch=2",
     "train jpeg_encoder": "--steps=2 --patch=32 --batch=1 --ms_ssim_weight=0",
+    "train distortion_gan": "--steps=2 --patch=32 --batch=1 --filters=2 --discriminator_filters=2",
     "eval restoration": "--data=photos --methods=jpeg",
     "eval rd": "--data=pictures --models=mse:runs/vmaf/export,vmaf:runs/mse/export",
 }

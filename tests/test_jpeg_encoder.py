@@ -66,6 +66,13 @@ def test_kodak_coefficients_are_pillows(collection):
     assert max(levels for *_, levels in found) <= 3
 
 
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 255), (0, 255, 0), (255, 0, 255)])
+def test_saturated_colours_are_pillows(colour):
+    share, _, levels = _against_pillow(np.full((16, 16, 3), colour, np.uint8), 100)
+    assert share == 0
+    assert levels == 0
+
+
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 8), (33, 41)])
 def test_unquantised_pictures_come_back(size, random):
     picture = tf.constant(random.integers(0, 256, (2, *size, 3)), tf.float32)
@@ -180,6 +187,11 @@ def test_features_depend_on_no_more_than_their_reach(make, random):
         middle = found[:, :, blocks + more // 8]
         np.testing.assert_allclose(middle, narrow, rtol=1e-3, atol=1e-4 * np.abs(narrow).max())
     assert not np.allclose(found[:, :, more // 8], trunk(tf.constant(wide))[:, :, 0], rtol=1e-3)
+
+
+def test_blocks_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match=r"block must lie in 1\.\.8, got 9"):
+        ResNet152Trunk("random", block=9)
 
 
 def test_random_weights_are_the_same_everywhere():
@@ -435,6 +447,26 @@ def test_lpips_networks_have_torchvisions_layers(network, layers, channels):
     assert [each.shape[-1] for each in features] == list(channels)
 
 
+@pytest.mark.parametrize(
+    ("network", "layers"),
+    [
+        ("vgg", [1.1315612e-3, 2.9410666e-4, 1.0440965e-4, 3.087975e-5, 2.0340518e-5]),
+        (
+            "squeeze",
+            [1.2544016e-3, 3.4494582e-4, 5.8942871e-5, 1.6659131e-5, 1.6609531e-5]
+            + [1.3431427e-5, 1.2604478e-5],
+        ),
+    ],
+)
+def test_lpips_networks_are_pytorchs(network, layers):
+    """Computed with PyTorch 2.13, torchvision's layers and the authors' taps, random weights."""
+    generator = np.random.default_rng(7)
+    one = generator.integers(0, 256, (67, 93, 3))
+    other = np.clip(one + generator.integers(-40, 41, one.shape), 0, 255)
+    found = LPIPS("random", network).per_layer(_batch(one), _batch(other))[0]
+    np.testing.assert_allclose(found, layers, rtol=1e-4)
+
+
 def test_squeezenet_pools_windows_that_stick_out():
     sides = [f.shape[1] for f in LPIPSFeatures("squeeze", "random")(tf.zeros((1, 67, 67, 3)))]
     assert sides == [33, 16, 8, 4, 4, 4, 4]  # PyTorch's ceil_mode
@@ -445,5 +477,10 @@ def test_lpips_refuses_weights_of_another_network(tmp_path):
     np.savez(tmp_path / "alex.npz", **arrays)
     with pytest.raises(BackboneError, match=r"'features.0.weight' is \[64, 3, 11, 11\], expected"):
         LPIPS(str(tmp_path / "alex.npz"), "vgg")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for name in ("one.npy", "empty.npz"):
+        with pytest.raises(BackboneError, match="expected 'random' or a NumPy archive"):
+            LPIPS(str(tmp_path / name))
     with pytest.raises(ValueError, match="network must be one of alex, vgg, squeeze"):
         LPIPS("random", "lenet")

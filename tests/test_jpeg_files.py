@@ -272,7 +272,7 @@ def test_nothing_that_exists_is_replaced_unasked(exported, tmp_path, capsys, pic
     [
         ([], "expected INPUT and OUTPUT, got 0 arguments"),
         (["a.png", "b.jpg"], "--model is needed"),
-        (["{in}", "{out}.png", "--model={model}"], "must end in one of .jpg, .jpeg"),
+        (["{in}", "{out}.png", "--model={model}"], "must end in one of .jpg, .jpeg$"),
         (["{in}", "{out}.jpg", "--model=nowhere"], "--model=nowhere: no such folder"),
         (["{in}", "{out}.jpg", "--model={model}", "--huffman=none"], "standard|optimised"),
     ],
@@ -430,6 +430,25 @@ def test_hostile_weight_files_run_nothing(tmp_path):
         with pytest.raises(UsageError, match="names posix.mkdir, which weights do not need"):
             torch_files.read(str(tmp_path / name))
     assert not (tmp_path / "harmed").exists()
+
+
+def test_pickles_cannot_change_what_they_made(tmp_path):
+    """A storage of bytes that says it has doubles would be read beyond its end."""
+
+    class Pickler(_Pickler):
+        def save(self, value, save_persistent_id=True):
+            super().save(value, save_persistent_id)
+            if isinstance(value, _Storage):
+                super().save({"kind": _Named("torch", "DoubleStorage")})
+                self.write(pickle.BUILD)
+
+    file = io.BytesIO()
+    Pickler(file, 2).dump({"a": _Tensor(np.zeros(4, np.float32), "0")})
+    with zipfile.ZipFile(tmp_path / "forged.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", file.getvalue())
+        archive.writestr("archive/data/0", np.zeros(4, np.float32).tobytes())
+    with pytest.raises(UsageError, match="it changes a tensor after making it"):
+        torch_files.read(str(tmp_path / "forged.pth"))
 
 
 @pytest.mark.parametrize("content", [b"", b"text", pickle.dumps([1]), b"PK\x03\x04 cut"])

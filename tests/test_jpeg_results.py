@@ -146,12 +146,12 @@ def test_kinds_of_exports_are_told_apart(exported, tmp_path):
 _RATES = (0.2, 0.3, 0.4, 0.5)
 
 
-def _curve(name, gain=0.0, wobble=0.0, pictures=6):
+def _curve(name, gain=0.0, wobble=0.0, pictures=6, rates=_RATES):
     """Rows of a curve whose MSE is lower and MS-SSIM higher by a gain, in per cent."""
     made = []
     for picture in range(pictures):
         better = (gain + wobble * (-1) ** picture) / 100
-        for point, rate in enumerate(_RATES):
+        for point, rate in enumerate(rates):
             row = dict.fromkeys(COLUMNS, "x")
             row |= {"codec": name, "setting": f"{name}_{point}", "picture": f"p{picture}"}
             row |= {"point": point, "points": 4, "width": 800, "height": 800}
@@ -187,10 +187,23 @@ def test_differences_at_equal_rate_are_the_made_up_ones(tmp_path):
     evidence = _evidence(tmp_path / "a", _curve("jpeg"), _curve("tables", gain=10, wobble=1))
     found = jpeg_encoder_tables.at_equal_rate(evidence, "tables", "jpeg", "mse")
     assert found.pictures == 6
-    assert found.mean == pytest.approx(-0.1 * np.mean([50 / 0.3, 50 / 0.4]), rel=1e-6)
+    grid = np.exp(np.linspace(np.log(0.25), np.log(0.42), 33))
+    assert found.level == pytest.approx(np.mean(50 / grid), rel=1e-6)
+    assert found.mean == pytest.approx(-0.1 * np.mean(50 / grid), rel=1e-3)
     assert 0 < found.error < 1
     none = jpeg_encoder_tables.at_equal_rate(evidence, "tables", "jpeg", "mse", low=3.0, high=4.0)
     assert none is None
+
+
+def test_curves_sampled_elsewhere_are_equal_both_ways(tmp_path):
+    """Interpolating one curve only would make either look better than the other."""
+    sparse = _curve("vgg", rates=(0.2, 0.29, 0.41, 0.6))
+    evidence = _evidence(tmp_path / "a", _curve("tables", rates=(0.18, 0.24, 0.35, 0.55)), sparse)
+    for measure, near in (("mse", 1e-6), ("ms_ssim_rgb", 2e-4), ("lpips", 1e-9)):
+        one = jpeg_encoder_tables.at_equal_rate(evidence, "tables", "vgg", measure)
+        other = jpeg_encoder_tables.at_equal_rate(evidence, "vgg", "tables", measure)
+        assert one.mean == pytest.approx(-other.mean, abs=1e-12)
+        assert one.mean == pytest.approx(0, abs=near)
 
 
 def test_bd_rates_have_the_sign_of_the_gain(tmp_path):

@@ -4,9 +4,10 @@
       --out=study
 
 Each variant and lambda is a run of `lossylab train jpeg_encoder` in OUT/runs/NAME_LAMBDA with the
-flags of this command and those of the variant. With --table_steps, tables first learn alone, and
-all variants of a lambda begin with these. Killed or stopped, the same command goes on where it
-was; a variant that has all its steps is only exported again.
+flags of this command and those of the variant (--variant names it NAME_LAMBDA). With
+--table_steps, tables first learn alone, and all variants of a lambda begin with these. Killed or
+stopped, the same command goes on where it was; a variant that has all its steps is only exported
+again.
 """
 
 from __future__ import annotations

@@ -75,6 +75,9 @@ class Task(abc.ABC):
         """Scalars measured on pictures that are not trained on."""
         return {}
 
+    def watch(self, step: int, values: dict[str, float]) -> None:  # noqa: B027 - optional
+        """Looks at the metrics of a row of metrics.csv, and warns of what goes wrong."""
+
     @abc.abstractmethod
     def export(self, path: str) -> None:
         """Writes the trained model as a SavedModel."""
@@ -241,6 +244,7 @@ class _Loop:
                 raise DivergedError(self._divergence(int(bad)))
             values = dict(zip(self._task.metrics, (sums / count).numpy()))
             outputs.metrics(self.step, count, values)
+            self._task.watch(self.step, values)
             self._after(outputs)
         self._save()
 

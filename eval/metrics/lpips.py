@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from lossylab.eval.metrics.psnr import check_same_shape
 from lossylab.losses import lpips
+from lossylab.models.serving import weights_hash
 
 SMALLEST = lpips.SMALLEST
 
@@ -18,6 +19,10 @@ class LPIPS:
         """Loads the weights; arguments and errors as for `losses.lpips.LPIPS`."""
         self._distance = lpips.LPIPS(weights, network)
         self._per_layer = tf.function(self._distance.per_layer, reduce_retracing=True)
+
+    def fingerprint(self) -> str:
+        """Names the weights, wherever they lie: the begin of a SHA-256."""
+        return weights_hash(self._distance)[:16]
 
     def __call__(self, reference: np.ndarray, distorted: np.ndarray) -> float:
         """Distance of two pictures, uint8 [H, W, 1 or 3], at least 32x32 pixels."""

@@ -1,0 +1,125 @@
+"""Training patches of pictures and of their distorted versions.
+
+Every picture has one distorted version, made whole ("Learning to Distort Images Using Generative
+Adversarial Networks", Sec. III-A); patches are cut from both at the same random place. All of it is
+a function of (seed, step).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.data.decode import read_picture
+from lossylab.data.decoded import Decoded
+from lossylab.data.distortions import distort
+from lossylab.data.patches import check_sizes, device_batch, picture_index
+
+_PLACE_STREAM = 3  # of the random numbers of one patch
+
+
+@dataclasses.dataclass(frozen=True)
+class DistortedOptions:
+    """What a pair of patches is.
+
+    Attributes:
+      distortion: one of `distortions.DISTORTIONS`.
+      severity: of it.
+      size: height and width in pixels.
+      grid: patches begin at its multiples, pixels; 8 keeps JPEG's blocks where they are.
+      cache_mb: decoded pictures kept in memory, MiB.
+    """
+
+    distortion: str
+    severity: float
+    size: int = 256
+    grid: int = 1
+    cache_mb: int = 1024
+
+    def __post_init__(self):
+        """Checks the ranges; raises ValueError."""
+        for name in ("size", "grid"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1 pixel, got {getattr(self, name)}")
+
+
+def noise_seed(path: str) -> int:
+    """The seed of a picture's noise, of its name alone: the same wherever it lies."""
+    return zlib.crc32(pathlib.Path(path).stem.encode())
+
+
+def distorted_patches(
+    paths: list[str],
+    options: DistortedOptions,
+    batch: int,
+    seed: int,
+    first_step: int = 0,
+    shard: int = 0,
+    shards: int = 1,
+    replicas: int = 1,
+) -> tf.data.Dataset:
+    """Endless batches of pairs, one a step.
+
+    Args:
+      paths: picture files.
+      options: what a pair is.
+      batch: pairs in the global batch; this and all others as for `patches.patches`.
+      seed: the run's seed.
+      first_step: step at which to begin.
+      shard: which part of each global batch this worker gets.
+      shards: number of workers.
+      replicas: devices of this worker.
+
+    Returns:
+      Data set of (pristine, distorted), each uint8 [batch / shards / replicas, size, size, 3].
+
+    Raises:
+      ValueError: if the devices do not divide `batch`.
+    """
+    local = replicas * device_batch(batch, shards * replicas)
+    # Both versions side by side, so that they are kept and forgotten together.
+    kind = ("distorted", options.distortion, options.severity)
+    load = functools.partial(_load, options=options)
+    pictures = Decoded(paths, load, options.cache_mb, kind)
+
+    def numbers(step):
+        return step * batch + shard * local + tf.range(local, dtype=tf.int64)
+
+    def read(index):
+        both = pictures.read(index)
+        if min(both.shape[:2]) < options.size:
+            check_sizes([paths[index]], options.size)
+        return both
+
+    def pair(number):
+        both = tf.numpy_function(read, [picture_index(seed, number, len(paths))], tf.uint8)
+        both.set_shape((None, None, 6))
+        draws = tf.random.stateless_uniform(
+            (2,), tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), _PLACE_STREAM)
+        )
+        rooms = (tf.shape(both)[:2] - options.size) // options.grid + 1
+        top, left = tf.unstack(options.grid * tf.cast(draws * tf.cast(rooms, tf.float32), tf.int32))
+        patch = both[top : top + options.size, left : left + options.size]
+        return tf.ensure_shape(patch, (options.size, options.size, 6))
+
+    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
+    return (
+        steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(numbers(step)))
+        .map(pair, num_parallel_calls=os.cpu_count(), deterministic=True)
+        .batch(local // replicas, drop_remainder=True)
+        .map(lambda both: tuple(tf.split(both, 2, -1)))
+        .prefetch(4)
+    )
+
+
+def _load(path: str, options: DistortedOptions) -> np.ndarray:
+    picture = read_picture(path)
+    return np.concatenate(
+        [picture, distort(picture, options.distortion, options.severity, noise_seed(path))], -1
+    )

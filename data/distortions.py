@@ -1,0 +1,127 @@
+"""Distortions as pure functions: JPEG, JPEG 2000, white and pink noise.
+
+"Learning to Distort Images Using Generative Adversarial Networks" (Chen, Bampis, Li, Bovik) takes
+them as ground truth; anything else may use them. The same picture, severity and seed give the same
+result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from lossylab.data import jpeg
+
+
+@dataclasses.dataclass(frozen=True)
+class Distortion:
+    """A kind of distortion.
+
+    Attributes:
+      apply: from (uint8 [H, W, 3], severity, seed) to the distorted picture, the same shape.
+      unit: what a severity is.
+      lowest: least severity.
+      highest: greatest.
+      severity: what the GAN of the paper is trained with here (Sec. III-A prints none), see
+        results/distortion_gan/severity.csv.
+      random: whether the seed counts.
+    """
+
+    apply: Callable[[np.ndarray, float, int], np.ndarray]
+    unit: str
+    lowest: float
+    highest: float
+    severity: float
+    random: bool = False
+
+
+def _jpeg(picture: np.ndarray, severity: float, seed: int) -> np.ndarray:
+    del seed
+    return jpeg.degrade(picture, int(severity))
+
+
+def _jpeg2000(picture: np.ndarray, severity: float, seed: int) -> np.ndarray:
+    del seed
+    file = io.BytesIO()
+    Image.fromarray(picture).save(
+        file, "JPEG2000", irreversible=True, mct=1, no_jp2=True,
+        quality_mode="rates", quality_layers=[float(severity)],
+    )  # fmt: skip
+    return np.array(Image.open(file).convert("RGB"))
+
+
+def _white(picture: np.ndarray, severity: float, seed: int) -> np.ndarray:
+    return _add(picture, severity * np.random.default_rng(seed).standard_normal(picture.shape))
+
+
+def _pink(picture: np.ndarray, severity: float, seed: int) -> np.ndarray:
+    return _add(picture, severity * pink_noise(picture.shape, seed))
+
+
+def _add(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
+
+
+def pink_noise(shape: tuple[int, int, int], seed: int) -> np.ndarray:
+    """Gaussian noise whose amplitude falls as 1 / frequency, of mean 0 and deviation 1.
+
+    Args:
+      shape: height, width and channels; channels are independent.
+      seed: of the random numbers.
+
+    Returns:
+      float64 of that shape; zeros where a single pixel leaves no frequency but the constant.
+    """
+    height, width, channels = shape
+    white = np.random.default_rng(seed).standard_normal(shape)
+    spectrum = np.fft.rfft2(white, axes=(0, 1))
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    frequency[0, 0] = np.inf  # no constant part
+    noise = np.fft.irfft2(spectrum / frequency[..., None], s=(height, width), axes=(0, 1))
+    deviation = noise.std((0, 1))
+    return noise / np.where(deviation > 0, deviation, 1)
+
+
+DISTORTIONS = {
+    "jpeg": Distortion(_jpeg, "JPEG quality, 4:2:0", 1, 100, 40),
+    "jpeg2000": Distortion(_jpeg2000, "compression ratio", 1, 1000, 20),
+    "white": Distortion(_white, "standard deviation, levels", 0, 255, 60, random=True),
+    "pink": Distortion(_pink, "standard deviation, levels", 0, 255, 3, random=True),
+}
+
+
+def distort(
+    picture: np.ndarray, name: str, severity: float | None = None, seed: int = 0
+) -> np.ndarray:
+    """Distorts a picture.
+
+    Args:
+      picture: uint8 [H, W, 3], RGB.
+      name: one of `DISTORTIONS`.
+      severity: in the distortion's unit; its own if None.
+      seed: of the noise.
+
+    Returns:
+      uint8, the same shape.
+
+    Raises:
+      ValueError: for an unknown name, another shape or type, or a severity outside.
+    """
+    if name not in DISTORTIONS:
+        raise ValueError(f"distortion must be one of {', '.join(DISTORTIONS)}, got '{name}'")
+    kind = DISTORTIONS[name]
+    severity = kind.severity if severity is None else severity
+    if not kind.lowest <= severity <= kind.highest:
+        raise ValueError(
+            f"severity of {name} ({kind.unit}) must lie in {kind.lowest:g}..{kind.highest:g}, got "
+            f"{severity:g}"
+        )
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+        raise ValueError(
+            f"expected a picture uint8 [H, W, 3], got {picture.dtype} {list(picture.shape)}"
+        )
+    return kind.apply(picture, severity, seed)

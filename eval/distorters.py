@@ -1,0 +1,63 @@
+"""Exported distortion generators: writing and loading.
+
+Loading needs TensorFlow, but no lossylab:
+
+  import tensorflow as tf
+  model = tf.saved_model.load("runs/jpeg/export").signatures
+  worse = model["distort"](picture=picture)["picture"]  # uint8 [H, W, 3] of any size
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.eval import saved_model
+from lossylab.models.served_distorter import SIGNATURES, ServedDistorter
+from lossylab.models.unet import ResidualUNet
+
+
+class Distorter:
+    """A loaded export: uint8 pictures in, distorted ones out.
+
+    Attributes:
+      path: where it was loaded from.
+      parameters: trainable weights.
+      weights: their hash.
+      options: how it was trained.
+    """
+
+    def __init__(self, path: str):
+        """Loads an export.
+
+        Raises:
+          ExportError: if `path` has no SavedModel or it is no distorter.
+        """
+        self.path = path
+        self._functions = saved_model.load(path, SIGNATURES, "distorter")
+        info = json.loads(self._functions["describe"]()["info"].numpy())
+        self.parameters: int = info["parameters"]
+        self.weights: str = info["weights"]
+        self.options: dict = info["options"]
+
+    def distort(self, picture: np.ndarray) -> np.ndarray:
+        """Distorts a picture, uint8 [H, W, 3] of any size; the same picture in the same way."""
+        made = self._functions["distort"](picture=tf.constant(picture))
+        return made["picture"].numpy()
+
+
+def save_distorter(generator: ResidualUNet, path: str, options: dict) -> None:
+    """Writes a generator as a SavedModel, beside first, then renamed.
+
+    Args:
+      generator: the network.
+      path: folder to write; an export that is there is replaced.
+      options: how it was trained, JSON values.
+
+    Raises:
+      OutputError: if the folder cannot be written.
+    """
+    served = ServedDistorter(generator, options)
+    saved_model.write(served, served.signatures(), path)

@@ -1,0 +1,263 @@
+"""How like true distortions generated ones are: divergences of natural scene statistics as rows.
+
+  lossylab eval distortions --models=jpeg:study/runs/jpeg/export,white:study/runs/white/export \\
+      --data=kodak --title="small budget: ..." --out=results/distortion_gan
+  lossylab eval distortions --search --data=kodak --out=results/distortion_gan
+
+Each model's pictures, the four true distortions and the pristine pictures are compared with the
+four true distortions: a row a picture has the Jensen-Shannon divergence of the histograms of
+products of adjacent MSCN coefficients (Sec. III-B). --sheets writes crops and histograms for
+figures instead. --search measures how far the true distortions are apart for a grid of
+severities and writes severity.csv, nearest to the paper's Table I first. Killed and given again,
+the command computes nothing twice. `lossylab eval distortion_gan` makes tables, figures and claims.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import json
+import pathlib
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import tqdm
+from absl import flags
+
+from lossylab.data.collections import find_pictures
+from lossylab.data.decode import read_picture
+from lossylab.data.distorted import noise_seed
+from lossylab.data.distortions import DISTORTIONS, distort
+from lossylab.data.files import make_folder, write_text
+from lossylab.data.patches import check_sizes
+from lossylab.eval import crop_sheet, rows, severity_search, tables
+from lossylab.eval.app import (
+    launch,
+    new_flags,
+    parse,
+    repeated,
+    require,
+    require_distinct,
+    timed,
+)
+from lossylab.eval.codecs import digest
+from lossylab.eval.distorters import Distorter
+from lossylab.eval.environment import environment
+from lossylab.eval.metrics import nss
+
+COLUMNS = (
+    *("made", "truth", "severity", "data", "picture", "width", "height", "jsd", "residual"),
+    *("seconds", "parameters", "budget", "protocol", "identity", "content"),
+)
+TEXT = ("made", "truth", "data", "picture", "budget", "protocol", "identity", "content")
+TRUE = "true "  # before the name of a true distortion among what is made
+PRISTINE = "pristine"
+_OTHER_SEED = 1  # true noise is compared with noise of another seed
+
+FLAGS = new_flags()
+flags.DEFINE_list("models", [], "NAME:EXPORT each.", flag_values=FLAGS)
+flags.DEFINE_string("data", "kodak", "Pictures to measure on.", flag_values=FLAGS)
+flags.DEFINE_string("title", None, "Budget of the models, for the rows.", flag_values=FLAGS)
+flags.DEFINE_string("out", None, "Folder of rows.csv.", flag_values=FLAGS)
+flags.DEFINE_bool("search", False, "Only search for severities.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "sheets", None, "Only write crops of the models' pictures to this folder.", flag_values=FLAGS
+)
+flags.DEFINE_integer("size", 160, "Side of these crops in pixels.", 16, flag_values=FLAGS)
+flags.DEFINE_list("at", ["0.5", "0.5"], "Their centre: shares of width, height.", flag_values=FLAGS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Maker:
+    """What makes distorted pictures.
+
+    Attributes:
+      name: for the rows.
+      make: from a path and its picture to the distorted one.
+      parameters: trainable weights.
+      budget: of its training.
+      identity: what decides its results.
+    """
+
+    name: str
+    make: Callable[[str, np.ndarray], np.ndarray]
+    parameters: int
+    budget: str
+    identity: str
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; argv[0] is the program's name."""
+    extra = parse(FLAGS, argv, __doc__)
+    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    require(bool(FLAGS.out or FLAGS.sheets), "--out is needed: the folder of the rows")
+    require(bool(FLAGS.title or not FLAGS.models), "--title is needed: the models' budget")
+    paths = find_pictures(FLAGS.data)
+    require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
+    check_sizes(paths, max(2, FLAGS.size if FLAGS.sheets else 2))
+    if FLAGS.search:
+        text = severity_search.search(paths)
+        write_text(make_folder(FLAGS.out) / "severity.csv", text)
+        sys.stdout.write("".join(line + "\n" for line in text.splitlines()[:6]))
+        return
+    models = _models()
+    if FLAGS.sheets:
+        _write_sheets(models, paths)
+        return
+    out = make_folder(FLAGS.out)
+    with contextlib.closing(rows.Rows(out / "rows.csv", COLUMNS)) as table:
+        measured = _measure_all(table, [*models, *_truths(), _pristine()], paths)
+    about = {"data": FLAGS.data, "protocol": nss.PROTOCOL, **environment()}
+    write_text(out / "about.json", json.dumps(about, indent=1) + "\n")
+    sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
+
+
+def _models() -> list[Maker]:
+    makers = []
+    for text in FLAGS.models:
+        name, colon, path = text.partition(":")
+        require(bool(name and colon and path), f"--models takes NAME:EXPORT, got {text}")
+        network = Distorter(path)
+        makers.append(
+            Maker(
+                name,
+                lambda path, picture, network=network: network.distort(picture),
+                network.parameters,
+                FLAGS.title,
+                rows.identity(network.weights, nss.PROTOCOL, FLAGS.title),
+            )
+        )
+    twins = repeated(maker.name for maker in makers)
+    require(not twins, f"--models: several are called {', '.join(twins)}")
+    taken = [m.name for m in makers if m.name == PRISTINE or m.name.startswith(TRUE)]
+    require(not taken, f"--models: '{', '.join(taken)}' is the name of something else")
+    return makers
+
+
+def _truths() -> list[Maker]:
+    """The true distortions, noise of another seed than what is compared with."""
+    return [
+        Maker(
+            TRUE + name,
+            lambda path, picture, name=name: distort(
+                picture, name, seed=noise_seed(path) ^ _OTHER_SEED
+            ),
+            0,
+            "",
+            rows.identity(name, kind.severity, nss.PROTOCOL),
+        )
+        for name, kind in DISTORTIONS.items()
+    ]
+
+
+def _pristine() -> Maker:
+    return Maker(PRISTINE, lambda path, picture: picture, 0, "", rows.identity(nss.PROTOCOL))
+
+
+def _measure_all(table: rows.Rows, makers: list[Maker], paths: list[str]) -> list[dict[str, str]]:
+    """The rows of all makers, truths and pictures; those that are missing are measured."""
+    severities = {name: f"{kind.severity:g}" for name, kind in DISTORTIONS.items()}
+    current = {maker.name: maker.identity for maker in makers}
+
+    def is_old(row):
+        mine = current.get(row["made"])
+        changed = row["severity"] != severities.get(row["truth"])
+        return changed or (mine is not None and row["identity"] != mine)
+
+    table.set_aside(is_old, "are of other weights, severities or budgets")
+    known = {_key(row): row for row in table.rows}
+    measured = []
+    for path in tqdm.tqdm(paths, unit="picture", desc="measuring"):
+        picture = read_picture(path)
+        place = {"data": FLAGS.data, "picture": pathlib.Path(path).stem}
+        place["content"] = digest(picture)[:16]
+        truths: dict[str, np.ndarray] = {}
+        for maker in makers:
+            mine = [
+                {**place, "made": maker.name, "identity": maker.identity}
+                | {"truth": truth, "severity": severity}
+                for truth, severity in severities.items()
+            ]
+            if any(_key(row) not in known for row in mine):
+                if not truths:
+                    truths = _histograms(path, picture)
+                for row in _measure(maker, mine, path, picture, truths):
+                    known.setdefault(_key(row), None)
+                    if known[_key(row)] is None:
+                        known[_key(row)] = table.append(row)
+            measured += [known[_key(row)] for row in mine]
+    return measured
+
+
+def _key(row: dict) -> tuple:
+    names = ("made", "truth", "severity", "data", "picture", "content", "identity")
+    return tuple(str(row[name]) for name in names)
+
+
+def _histograms(path: str, picture: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        name: nss.histogram(distort(picture, name, seed=noise_seed(path))) for name in DISTORTIONS
+    }
+
+
+def _measure(maker, places, path, picture, truths):
+    made, milliseconds = timed(maker.make, path, picture)
+    histogram = nss.histogram(made)
+    for place in places:
+        yield {
+            **place,
+            **{"width": picture.shape[1], "height": picture.shape[0]},
+            "jsd": nss.jensen_shannon(histogram, truths[place["truth"]]),
+            "residual": float(np.abs(made.astype(float) - picture).mean()),
+            "seconds": milliseconds / 1000,
+            **{"parameters": maker.parameters, "budget": maker.budget, "protocol": nss.PROTOCOL},
+        }
+
+
+def _means(measured: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Mean divergences, a line for each maker."""
+    groups = collections.defaultdict(list)
+    for row in measured:
+        groups[row["made"], row["truth"]].append(float(row["jsd"]))
+    makers = dict.fromkeys(row["made"] for row in measured)
+    return [
+        {"made": made, **{t: tables.number(np.mean(groups[made, t]), 4) for t in DISTORTIONS}}
+        for made in makers
+    ]
+
+
+def _write_sheets(models: list[Maker], paths: list[str]) -> None:
+    """Crops of original, truth, made and residual, with histograms, by picture and model."""
+    require(bool(models), "--sheets needs --models")
+    shares, out = crop_sheet.centre(FLAGS.at), make_folder(FLAGS.sheets)
+    pictures = {}
+    for path in paths:
+        picture, stem = read_picture(path), pathlib.Path(path).stem
+        window = crop_sheet.window(*picture.shape[:2], FLAGS.size, shares)
+        truths = {name: distort(picture, name, seed=noise_seed(path)) for name in DISTORTIONS}
+        for model in models:
+            name = model.name.partition("_")[0]
+            require(name in truths, f"--models: {model.name} does not begin with a distortion")
+            made = model.make(path, picture)
+            histograms = [nss.histogram(side) for side in (truths[name], made)]
+            jsd = nss.jensen_shannon(*histograms)
+            # Twice as strong, around middle gray: faint residuals are seen.
+            residual = np.clip(128 + 2 * (made.astype(int) - picture), 0, 255).astype(np.uint8)
+            sides = {
+                "original": ("original", picture),
+                "true": (f"{name}, severity {DISTORTIONS[name].severity:g}", truths[name]),
+                "made": (f"{model.name}\nJSD {jsd:.4f}", made),
+                "residual": ("what was added, twice", residual),
+            }
+            entry = pictures.setdefault(f"{stem}, {model.name}", [])
+            for side, (label, whole) in sides.items():
+                file = f"{stem}_{model.name}_{side}.png"
+                entry.append(crop_sheet.write(out, file, whole[window], label))
+            entry[2]["histograms"] = [np.round(each, 6).tolist() for each in histograms]
+    crop_sheet.write_index(out, FLAGS.title, pictures)
+
+
+if __name__ == "__main__":
+    launch(main)

@@ -1,0 +1,143 @@
+"""The residual U-Net of the distortion GAN (Sec. II-A): 7 layers down, 7 up."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.models.layers import SMALL, batch_norm, pad_to_multiple
+
+TAPS = 4
+_WIDTHS = (1, 2, 4, 8, 8, 8, 8)  # times the filters of the first layer
+MULTIPLE = 2 ** len(_WIDTHS)  # pixels: the sides of what the network sees
+_SLOPE = 0.2  # of LeakyReLU
+UPSAMPLINGS = ("nearest", "transposed")
+# Pixels that are doubled and convolved with 4 taps give, in even and odd places, 3 taps of the
+# pixels before: some of the 4 meet the same pixel.
+_PHASES = np.array(
+    [
+        [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]],
+        [[0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1]],
+    ],
+    np.float32,
+)
+_FEW = 2**17  # kernels: with more, making those of the phases takes longer than they save
+
+
+class _Down(tf.Module):
+    """A strided convolution, batch normalisation, LeakyReLU."""
+
+    def __init__(self, inputs: int, outputs: int, name: str):
+        super().__init__(name=name)
+        self.kernel = tf.Variable(_initial(inputs, outputs), name="kernel")
+        self.norm = batch_norm(outputs)
+
+    def __call__(self, x: tf.Tensor, statistics: str) -> tf.Tensor:
+        y = tf.nn.conv2d(x, self.kernel, 2, "SAME")  # pads a pixel on each side
+        return tf.nn.leaky_relu(_normalise(self.norm, y, statistics), _SLOPE)
+
+
+class _Up(tf.Module):
+    """Twice the size, then a convolution; batch normalisation and LeakyReLU but in the last."""
+
+    def __init__(self, inputs: int, outputs: int, last: bool, upsampling: str, name: str):
+        super().__init__(name=name)
+        kernel = _initial(inputs, outputs) * (SMALL**0.5 if last else 1.0)
+        if upsampling == "transposed":
+            kernel = tf.transpose(kernel, (0, 1, 3, 2))
+        self.kernel = tf.Variable(kernel, name="kernel")
+        self.bias = tf.Variable(tf.zeros(outputs), name="bias") if last else None
+        self.norm = None if last else batch_norm(outputs)
+        self._transposed = upsampling == "transposed"
+        self._phased = inputs * outputs <= _FEW
+
+    def __call__(self, x: tf.Tensor, statistics: str) -> tf.Tensor:
+        if self._transposed:
+            batch, height, width, _ = tf.unstack(tf.shape(x))
+            shape = (batch, 2 * height, 2 * width, self.kernel.shape[2])
+            y = tf.nn.conv2d_transpose(x, self.kernel, shape, 2, "SAME")
+        elif self._phased:
+            y = tf.nn.depth_to_space(tf.nn.conv2d(x, self._kernel_of_phases(), 1, "SAME"), 2)
+        else:
+            twice = tf.repeat(tf.repeat(x, 2, 1), 2, 2)
+            y = tf.nn.conv2d(twice, self.kernel, 1, "SAME")
+        if self.norm is None:
+            return tf.nn.bias_add(y, self.bias)
+        return tf.nn.leaky_relu(_normalise(self.norm, y, statistics), _SLOPE)
+
+    def _kernel_of_phases(self) -> tf.Tensor:
+        """For the four places of a doubled pixel, [3, 3, inputs, 4 * outputs]."""
+        kernel = tf.einsum("pyi,qxj,ijab->yxapqb", _PHASES, _PHASES, self.kernel)
+        return tf.reshape(kernel, (3, 3, kernel.shape[2], -1))
+
+
+class ResidualUNet(tf.Module):
+    """Generator: what it makes of a picture is added to the picture."""
+
+    model_id = "residual_unet"
+
+    def __init__(self, filters: int = 64, upsampling: str = "nearest", name: str = "generator"):
+        """Creates the network.
+
+        Args:
+          filters: of the first layer; the others have 2, 4 and four times 8 as many (assumed).
+          upsampling: 'nearest' and a convolution, or 'transposed' convolutions.
+          name: name of the module.
+
+        Raises:
+          ValueError: if there are no filters, or for another kind of up-sampling.
+        """
+        super().__init__(name=name)
+        if filters < 1:
+            raise ValueError(f"filters must be at least 1, got {filters}")
+        if upsampling not in UPSAMPLINGS:
+            raise ValueError(
+                f"upsampling must be one of {', '.join(UPSAMPLINGS)}, got '{upsampling}'"
+            )
+        widths = [filters * factor for factor in _WIDTHS]
+        self.down = [
+            _Down(inputs, outputs, f"down{i}")
+            for i, (inputs, outputs) in enumerate(zip([3, *widths], widths))
+        ]
+        # Each but the first sees the skip beside what comes from below.
+        above = [*widths[-2::-1], 3]
+        inputs = [widths[-1], *(2 * width for width in widths[-2::-1])]
+        self.up = [
+            _Up(a, b, i == len(above) - 1, upsampling, f"up{i}")
+            for i, (a, b) in enumerate(zip(inputs, above))
+        ]
+
+    def __call__(self, picture: tf.Tensor, statistics: str = "moving") -> tf.Tensor:
+        """The distorted picture, not clipped.
+
+        Args:
+          picture: float32 [B, H, W, 3], RGB in levels; any size: the last row and column are
+            repeated up to a multiple of 128.
+          statistics: what layers are normalised by: those of the 'batch', for training, which
+            updates the moving ones; of each 'picture' itself, as pix2pix is used; or 'moving'.
+        """
+        height, width = tf.unstack(tf.shape(picture)[1:3])
+        padded = pad_to_multiple(picture, MULTIPLE)
+        x, skips = padded / 127.5 - 1.0, []
+        for layer in self.down:
+            x = layer(x, statistics)
+            skips.append(x)
+        for layer, skip in zip(self.up, [None, *skips[-2::-1]]):
+            x = layer(x if skip is None else tf.concat([x, skip], -1), statistics)
+        distorted = (padded + 127.5 * x)[:, :height, :width]
+        return tf.ensure_shape(distorted, picture.shape)
+
+
+def _normalise(
+    layer: tf.keras.layers.BatchNormalization, x: tf.Tensor, statistics: str
+) -> tf.Tensor:
+    if statistics == "picture":
+        mean, variance = tf.nn.moments(x, (1, 2), keepdims=True)
+        return tf.nn.batch_normalization(x, mean, variance, layer.beta, layer.gamma, layer.epsilon)
+    return layer(x, training=statistics == "batch")
+
+
+def _initial(inputs: int, outputs: int) -> tf.Tensor:
+    """He-normal for LeakyReLU."""
+    deviation = (2.0 / (1.0 + _SLOPE**2) / (TAPS * TAPS * inputs)) ** 0.5
+    return tf.random.normal((TAPS, TAPS, inputs, outputs), stddev=deviation)

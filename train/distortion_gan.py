@@ -1,0 +1,310 @@
+"""Trains a generator to distort pictures as JPEG, JPEG 2000, white or pink noise do.
+
+L.-H. Chen, C. G. Bampis, Z. Li, A. C. Bovik: "Learning to Distort Images Using Generative
+Adversarial Networks", IEEE Signal Processing Letters 2020.
+
+  python -m lossylab.train.distortion_gan --train_data=FOLDER --distortion=jpeg --run_dir=runs/jpeg
+
+Generator and discriminator learn in turn by the hinge loss and the sparsity of what is added
+(Eq. 1-4); with --pixel_loss the generator learns alone (Sec. III-D). Killed or stopped, the same
+command resumes the run; the generator is written to run_dir/export, for `lossylab distort`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from lossylab.data.collections import find_pictures
+from lossylab.data.decode import read_picture
+from lossylab.data.distorted import DistortedOptions, distorted_patches, noise_seed
+from lossylab.data.distortions import DISTORTIONS, distort
+from lossylab.data.patches import check_sizes, paths_of_step
+from lossylab.eval.app import UsageError, launch, new_flags, parse, require
+from lossylab.eval.distorters import save_distorter
+from lossylab.eval.metrics import nss
+from lossylab.losses import adversarial
+from lossylab.losses import distortion_gan as losses
+from lossylab.models.patchgan import SMALLEST, PatchGAN
+from lossylab.models.unet import UPSAMPLINGS, ResidualUNet
+from lossylab.train import flags as shared
+from lossylab.train import warm_start
+from lossylab.train.loop import Task
+from lossylab.train.session import run
+
+log = logging.getLogger("lossylab")
+
+_PIXEL = ("none", "l1", "l2")
+_COLLAPSED = 0.02  # mean hinge loss of a discriminator that always wins
+
+FLAGS = new_flags()
+shared.define_loop(
+    FLAGS,
+    steps=100_000,
+    batch=16,
+    patch=256,
+    why_steps="Assumed: not printed; 340 epochs of the paper's 4700 pictures.",
+)
+flags.DEFINE_enum("distortion", "jpeg", list(DISTORTIONS), "What to learn.", flag_values=FLAGS)
+flags.DEFINE_float(
+    "severity",
+    None,
+    "Of the distortion, in its unit. Assumed: not printed; chosen so that the statistics of the "
+    "true distortions differ as in Table I.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "grid", 1, "Patches begin at its multiples; 8 keeps JPEG's blocks in place.", 1,
+    flag_values=FLAGS,
+)  # fmt: skip
+flags.DEFINE_integer(
+    "filters", 64, "Of the generator's first layer. Assumed: not printed.", 1, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "discriminator_filters", 64, "Of the discriminator's first layer.", 1, flag_values=FLAGS
+)
+flags.DEFINE_float(
+    "residual_gain",
+    0.0,
+    "Show the discriminator so many times the difference instead of the second picture; 0: as in "
+    "the paper.",
+    0.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "upsampling",
+    "nearest",
+    UPSAMPLINGS,
+    "Of the generator. Assumed: the paper says 'upsampling'.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "sparsity_weight",
+    0.1,
+    "lambda of Eq. 3, of the mean absolute residual in levels. Assumed: the paper prints no range.",
+    0.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "pixel_loss", "none", _PIXEL, "Learn by this alone, without GAN (Fig. 4).", flag_values=FLAGS
+)
+flags.DEFINE_float("learning_rate", 3e-4, "Of the generator.", 0.0, flag_values=FLAGS)
+flags.DEFINE_float(
+    "discriminator_learning_rate", 1e-4, "Of the discriminator.", 0.0, flag_values=FLAGS
+)
+flags.DEFINE_float("beta_1", 0.9, "Of Adam. Assumed: Adam's default.", 0.0, 1.0, flag_values=FLAGS)
+flags.DEFINE_string("init_from", None, "Run whose generator to begin with.", flag_values=FLAGS)
+
+
+class DistortionTask(Task):
+    """Generator, discriminator and their optimisers."""
+
+    def __init__(self, options: flags.FlagValues, paths: list[str], validation: list[str]):
+        """Builds the networks; call inside the strategy's scope.
+
+        Args:
+          options: the command's flags.
+          paths: training pictures.
+          validation: pictures to validate on.
+        """
+        self._options, self._paths, self._warned = options, paths, False
+        self._validation = [_pair(path, options) for path in validation]
+        self.generator = ResidualUNet(options.filters, options.upsampling)
+        self._adam = _adam(options.learning_rate, options)
+        self.discriminator = None
+        self.metrics = ("loss", "residual")
+        if options.pixel_loss == "none":
+            self.discriminator = PatchGAN(options.discriminator_filters, options.residual_gain)
+            self._discriminator_adam = _adam(options.discriminator_learning_rate, options)
+            self.metrics += ("adversarial", "discriminator", "score_true", "score_made")
+
+    def checkpointed(self):
+        """Both networks and their optimisers."""
+        self._adam._create_all_weights(self.generator.trainable_variables)
+        state = {"generator": self.generator, "adam": self._adam}
+        if self.discriminator is not None:
+            adam = self._discriminator_adam
+            adam._create_all_weights(self.discriminator.trainable_variables)
+            state |= {"discriminator": self.discriminator, "discriminator_adam": adam}
+        return state
+
+    def step(self, batch, step):
+        """One step of the generator, then one of the discriminator on the same pictures."""
+        del step
+        pristine, distorted = (tf.cast(side, tf.float32) for side in batch)
+        share = 1.0 / tf.distribute.get_replica_context().num_replicas_in_sync
+        variables = self.generator.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            made = self.generator(pristine, "batch")
+            report = self._losses(pristine, distorted, made)
+            loss = share * report["loss"]
+        gradients = tape.gradient(loss, variables)
+        if self.discriminator is not None:
+            report |= self._discriminator_step(pristine, distorted, made, share)
+        self._adam.apply_gradients(zip(gradients, variables))
+        return {name: share * report[name] for name in self.metrics}
+
+    def _losses(self, pristine, distorted, made):
+        """Eq. 3, or a pixel loss; the discriminator's parameters are fixed."""
+        options = self._options
+        report = {"residual": losses.sparsity(pristine, made)}
+        if self.discriminator is None:
+            return {"loss": losses.pixel_loss(distorted, made, options.pixel_loss), **report}
+        scores = self.discriminator(pristine, made, training=True)
+        report["adversarial"] = adversarial.hinge_generator(scores)
+        loss = report["adversarial"] + options.sparsity_weight * report["residual"]
+        return {"loss": loss, **report}
+
+    def _discriminator_step(self, pristine, distorted, made, share):
+        """Eq. 4; returns its loss and the mean scores."""
+        variables = self.discriminator.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            true, false = (
+                self.discriminator(pristine, side, training=True)
+                for side in (distorted, tf.stop_gradient(made))
+            )
+            loss = adversarial.hinge_discriminator(true, false)
+            shared_loss = share * loss
+        gradients = tape.gradient(shared_loss, variables)
+        self._discriminator_adam.apply_gradients(zip(gradients, variables))
+        return {
+            "discriminator": loss,
+            "score_true": tf.reduce_mean(true),
+            "score_made": tf.reduce_mean(false),
+        }
+
+    def images(self):
+        """The first validation picture, truly distorted and as the generator does."""
+        if not self._validation:
+            return {}
+        pristine, distorted = self._validation[0]
+        sides = {"original": pristine, "true": distorted, "made": self._distort(pristine)}
+        return {name: tf.cast(side[None], tf.float32) for name, side in sides.items()}
+
+    def validate(self):
+        """JSD of made and true distortions' statistics in bits, and the residual in levels."""
+        rows = []
+        for pristine, distorted in self._validation:
+            made = self._distort(pristine).numpy()
+            residual = np.abs(made.astype(float) - pristine).mean()
+            rows.append(
+                [nss.jensen_shannon(nss.histogram(distorted), nss.histogram(made)), residual]
+            )
+        jsd, residual = np.mean(rows, 0)
+        return {"jsd": jsd, "residual": residual}
+
+    @tf.function(reduce_retracing=True)
+    def _distort(self, pristine):
+        made = self.generator(tf.cast(pristine[None], tf.float32), "picture")
+        return tf.saturate_cast(tf.round(made[0]), tf.uint8)
+
+    def describe_batch(self, step):
+        """Names of the files in a step's batch."""
+        options = self._options
+        return ", ".join(paths_of_step(self._paths, options.batch, options.seed, step))
+
+    def watch(self, step, values):
+        """Warns once when the discriminator always wins: the generator learns nothing more."""
+        if self._warned or values.get("discriminator", 1.0) > _COLLAPSED:
+            return
+        self._warned = True
+        log.warning(
+            "step %d: the discriminator tells all apart (loss %.3g, scores %.2g and %.2g): "
+            "the generator has hardly a gradient; lower --discriminator_learning_rate",
+            *(step, values["discriminator"], values["score_true"], values["score_made"]),
+        )
+
+    def export(self, path):
+        """Writes the generator as a SavedModel."""
+        if self._options.export:
+            options = {**shared.resolved(self._options), "severity": severity(self._options)}
+            save_distorter(self.generator, path, options)
+
+
+def severity(options: flags.FlagValues) -> float:
+    """The severity that the flags ask for."""
+    if options.severity is None:
+        return DISTORTIONS[options.distortion].severity
+    return options.severity
+
+
+def _adam(rate: float, options: flags.FlagValues) -> tf.keras.optimizers.Optimizer:
+    return tf.keras.optimizers.legacy.Adam(rate, options.beta_1, 0.999, epsilon=1e-8)
+
+
+def _pair(path: str, options: flags.FlagValues) -> tuple[np.ndarray, np.ndarray]:
+    picture = read_picture(path)
+    return picture, distort(picture, options.distortion, severity(options), noise_seed(path))
+
+
+def check(argv: list[str]) -> None:
+    """Parses a command line and refuses what does not make sense; raises UsageError."""
+    extra = parse(FLAGS, argv, __doc__)
+    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    shared.check(FLAGS)
+    require(FLAGS.beta_1 < 1, "--beta_1 must be below 1")
+    kind = DISTORTIONS[FLAGS.distortion]
+    require(
+        kind.lowest <= severity(FLAGS) <= kind.highest,
+        f"--severity of {FLAGS.distortion} ({kind.unit}) must lie in {kind.lowest:g}.."
+        f"{kind.highest:g}, got {severity(FLAGS):g}",
+    )
+    adversarial_only = (
+        *("sparsity_weight", "residual_gain"),
+        *("discriminator_filters", "discriminator_learning_rate"),
+    )
+    given = [f"--{n}" for n in adversarial_only if FLAGS[n].value != FLAGS[n].default]
+    require(
+        FLAGS.pixel_loss == "none" or not given,
+        f"{' and '.join(given)} make no sense with --pixel_loss={FLAGS.pixel_loss}: no GAN is "
+        "trained",
+    )
+    fits = FLAGS.patch % 8 == 0 and FLAGS.patch >= SMALLEST
+    require(
+        FLAGS.pixel_loss != "none" or fits,
+        f"--patch={FLAGS.patch} must be a multiple of 8 and at least {SMALLEST}, for the "
+        "discriminator",
+    )
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; `argv[0]` is the program's name."""
+    check(argv)
+    paths = find_pictures(FLAGS.train_data)
+    validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
+    check_sizes(paths, FLAGS.patch)
+    check_sizes(validation, 2)
+    strategy = shared.make_strategy(FLAGS)
+    if FLAGS.dry_run:
+        sys.stdout.write(shared.dump(FLAGS) + "\n")
+        return
+    try:
+        options = DistortedOptions(
+            FLAGS.distortion, severity(FLAGS), FLAGS.patch, FLAGS.grid, FLAGS.cache_mb
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+    def begin(task):
+        if FLAGS.init_from:
+            checkpoint = warm_start.checkpoint_of(FLAGS.init_from, "init_from")
+            warm_start.restore({"generator": task.generator}, checkpoint, "init_from")
+
+    run(
+        FLAGS,
+        strategy,
+        paths,
+        lambda: DistortionTask(FLAGS, paths, validation),
+        lambda *place: distorted_patches(paths, options, FLAGS.batch, FLAGS.seed, *place),
+        begin,
+    )
+
+
+if __name__ == "__main__":
+    launch(main)
