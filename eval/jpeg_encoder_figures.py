@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import pathlib
 from collections.abc import Sequence
 
@@ -10,8 +9,6 @@ import numpy as np
 
 from lossylab.eval import plots
 from lossylab.eval.jpeg_encoder_tables import HUFFMAN, JPEG, Evidence
-
-log = logging.getLogger("lossylab")
 
 # Name -> heading and curves; those that were not measured are left out.
 _CURVES = {
@@ -63,11 +60,7 @@ def draw(evidence: Evidence, folder: str) -> list[str]:
         name, heading = _STEPS[kind]
         _steps(table, f"{heading}. {evidence.title}", place / "figures" / name)
         drawn.append(name)
-    for crops in sorted((place / "crops").glob("*")):
-        if plots.sheet(crops, place / "figures" / crops.name):
-            drawn.append(crops.name)
-        else:
-            log.warning("%s has no index.json", crops)
+    drawn += plots.sheets(place)
     return drawn
 
 

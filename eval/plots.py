@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import pathlib
 import textwrap
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import numpy as np
 from PIL import Image
 
 from lossylab.data.files import replacing
+
+log = logging.getLogger("lossylab")
 
 
 @contextlib.contextmanager
@@ -41,6 +44,17 @@ def figure(
             with replacing(path.with_suffix(suffix)) as temporary:
                 figure.savefig(temporary, dpi=120, metadata=metadata)
         pyplot.close(figure)
+
+
+def sheets(results: pathlib.Path) -> list[str]:
+    """Draws every folder of crops below crops/ to figures/; returns their names."""
+    drawn = []
+    for crops in sorted((results / "crops").glob("*")):
+        if sheet(crops, results / "figures" / crops.name):
+            drawn.append(crops.name)
+        else:
+            log.warning("%s has no index.json", crops)
+    return drawn
 
 
 def sheet(folder: pathlib.Path, path: pathlib.Path) -> bool:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import pathlib
 
 import numpy as np
 
 from lossylab.eval import plots
 from lossylab.eval.wcdgan_tables import Evidence
-
-log = logging.getLogger("lossylab")
 
 
 def draw(evidence: Evidence, folder: str) -> list[str]:
@@ -21,11 +18,7 @@ def draw(evidence: Evidence, folder: str) -> list[str]:
         for quality in sorted(set(evidence.table.quality))
         if _gains(evidence, quality, place / "figures" / f"gains_q{quality}")
     ]
-    for crops in sorted((place / "crops").glob("*")):
-        if plots.sheet(crops, place / "figures" / crops.name):
-            drawn.append(crops.name)
-        else:
-            log.warning("%s has no index.json", crops)
+    drawn += plots.sheets(place)
     return drawn
 
 

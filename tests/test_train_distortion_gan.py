@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import run_files
 import tensorflow as tf
 from PIL import Image
 
@@ -34,18 +35,6 @@ _GAN = "--discriminator_filters=2"
 
 def _train(run_dir, *extra):
     distortion_gan.main(["distortion_gan", *_TINY, f"--run_dir={run_dir}", *extra])
-
-
-def _weights(run_dir):
-    path = tf.train.latest_checkpoint(str(pathlib.Path(run_dir) / "checkpoints"))
-    reader = tf.train.load_checkpoint(path)
-    names = [name for name, _ in tf.train.list_variables(path) if "OBJECT_GRAPH" not in name]
-    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
-
-
-def _rows(run_dir, name="metrics.csv"):
-    with open(pathlib.Path(run_dir) / name) as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 # Networks.
@@ -157,7 +146,7 @@ def test_sparsity_and_pixel_losses():
 @pytest.mark.parametrize("name", DISTORTIONS)
 def test_every_distortion_trains_and_is_exported(name, tmp_path, pictures):
     _train(tmp_path / "run", _GAN, f"--distortion={name}", "--export", "--steps=2")
-    rows = _rows(tmp_path / "run")
+    rows = run_files.rows(tmp_path / "run")
     assert len(rows) == 2
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     network = Distorter(str(tmp_path / "run" / "export"))
@@ -180,7 +169,7 @@ def test_defaults_are_the_papers():
 
 def test_losses_weigh_as_told(tmp_path):
     _train(tmp_path / "run", _GAN, "--sparsity_weight=3")
-    for row in _rows(tmp_path / "run"):
+    for row in run_files.rows(tmp_path / "run"):
         assert row["loss"] == pytest.approx(row["adversarial"] + 3 * row["residual"], rel=1e-4)
         assert row["adversarial"] == pytest.approx(-row["score_made"], abs=1e-3)
 
@@ -189,10 +178,10 @@ def test_losses_weigh_as_told(tmp_path):
 def test_pixel_losses_train_alone(norm, tmp_path):
     flags = [f"--pixel_loss={norm}", "--steps=40", "--learning_rate=1e-2", "--checkpoint_every=99"]
     _train(tmp_path / "run", *flags, "--severity=5")
-    rows = _rows(tmp_path / "run")
+    rows = run_files.rows(tmp_path / "run")
     assert set(rows[0]) == {"step", "loss", "residual"}
     assert np.mean([r["loss"] for r in rows[-5:]]) < np.mean([r["loss"] for r in rows[:5]])
-    assert not any(name.startswith("discriminator") for name in _weights(tmp_path / "run"))
+    assert not any(name.startswith("discriminator") for name in run_files.weights(tmp_path / "run"))
 
 
 def test_sparsity_keeps_the_residual_small(tmp_path):
@@ -200,7 +189,7 @@ def test_sparsity_keeps_the_residual_small(tmp_path):
     last = {}
     for weight in (0, 10):
         _train(tmp_path / str(weight), *flags, f"--sparsity_weight={weight}")
-        last[weight] = _rows(tmp_path / str(weight))[-1]["residual"]
+        last[weight] = run_files.rows(tmp_path / str(weight))[-1]["residual"]
     assert last[10] < last[0]
 
 
@@ -208,7 +197,7 @@ def test_resuming_is_exact(tmp_path):
     _train(tmp_path / "whole", _GAN)
     _train(tmp_path / "parts", _GAN, "--steps=1")
     _train(tmp_path / "parts", _GAN)
-    whole, parts = _weights(tmp_path / "whole"), _weights(tmp_path / "parts")
+    whole, parts = run_files.weights(tmp_path / "whole"), run_files.weights(tmp_path / "parts")
     assert whole.keys() == parts.keys()
     for name, value in whole.items():
         np.testing.assert_array_equal(value, parts[name], err_msg=name)
@@ -219,7 +208,7 @@ def test_a_run_can_begin_with_another(tmp_path):
     _train(
         tmp_path / "two", _GAN, "--learning_rate=0", "--steps=1", f"--init_from={tmp_path / 'one'}"
     )
-    one, two = _weights(tmp_path / "one"), _weights(tmp_path / "two")
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
     kernels = [n for n in one if n.startswith("generator/") and "kernel" in n]
     for name in (n for n in kernels if "OPTIMIZER" not in n):
         np.testing.assert_array_equal(one[name], two[name])
@@ -227,7 +216,7 @@ def test_a_run_can_begin_with_another(tmp_path):
 
 def test_validation_tells_the_divergence(tmp_path):
     _train(tmp_path / "run", _GAN, "--validation_data=sample_test", "--validate_every=2")
-    rows = _rows(tmp_path / "run", "validation.csv")
+    rows = run_files.rows(tmp_path / "run", "validation.csv")
     assert [row["step"] for row in rows] == [2, 4]
     assert all(0 < row["jsd"] < 1 and row["residual"] > 0 for row in rows)
 

@@ -1,6 +1,5 @@
 """train.jpeg_encoder end to end on tiny budgets: attention, losses, exact resume, bad flags."""
 
-import csv
 import os
 import pathlib
 import signal
@@ -10,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import run_files
 import tensorflow as tf
 
 from lossylab.eval.app import UsageError, parse
@@ -28,20 +28,8 @@ def _train(run_dir, *extra):
     jpeg_encoder.main(["jpeg_encoder", *_TINY, f"--run_dir={run_dir}", *extra])
 
 
-def _weights(run_dir):
-    path = tf.train.latest_checkpoint(str(pathlib.Path(run_dir) / "checkpoints"))
-    reader = tf.train.load_checkpoint(path)
-    names = [name for name, _ in tf.train.list_variables(path) if "OBJECT_GRAPH" not in name]
-    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
-
-
-def _rows(run_dir, name="metrics.csv"):
-    with open(pathlib.Path(run_dir) / name) as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
 def _tables(run_dir, scale):
-    return _weights(run_dir)["encoder/scaled_tables/.ATTRIBUTES/VARIABLE_VALUE"] / scale
+    return run_files.weights(run_dir)["encoder/scaled_tables/.ATTRIBUTES/VARIABLE_VALUE"] / scale
 
 
 @pytest.mark.parametrize(
@@ -57,7 +45,7 @@ def _tables(run_dir, scale):
 )
 def test_every_attention_trains_and_is_exported(flags, tmp_path, pictures):
     _train(tmp_path / "run", *flags, "--export", "--steps=2")
-    rows = _rows(tmp_path / "run")
+    rows = run_files.rows(tmp_path / "run")
     assert len(rows) == 2
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     assert ("attention" in rows[0]) == (flags != [_TABLES])
@@ -88,7 +76,7 @@ def test_losses_are_the_equations(tmp_path):
         "--ms_ssim_weight=700", "--lpips_weight=300", "--lpips=random", "--table_weight=3",
         "--attention_weight=2", "--train_data=sample_test",
     )  # fmt: skip
-    for row in _rows(tmp_path / "run"):
+    for row in run_files.rows(tmp_path / "run"):
         distortion = row["mse"] + 300 * row["lpips"] + 700 * row["ms_ssim"]
         wanted = 0.05 * distortion + 3 * row["tables"] + 2 * row["attention"]
         assert row["loss"] == pytest.approx(wanted, rel=1e-4)
@@ -102,10 +90,12 @@ def test_training_trades_quality_for_rate(tmp_path):
     _train(tmp_path / "high", *flags, "--lmbda=10")
     low, high = _tables(tmp_path / "low", 1e-5), _tables(tmp_path / "high", 1e-5)
     assert low.mean() > 1.3 * high.mean()
-    measured = _rows(tmp_path / "low", "validation.csv")
+    measured = run_files.rows(tmp_path / "low", "validation.csv")
     assert measured[1]["bpp"] < measured[0]["bpp"]
     assert measured[1]["mse"] > measured[0]["mse"]
-    assert _rows(tmp_path / "low")[-1]["loss"] < _rows(tmp_path / "low")[0]["loss"]
+    assert (
+        run_files.rows(tmp_path / "low")[-1]["loss"] < run_files.rows(tmp_path / "low")[0]["loss"]
+    )
 
 
 def test_validation_measures_files(tmp_path):
@@ -113,7 +103,7 @@ def test_validation_measures_files(tmp_path):
         tmp_path / "run", _TABLES, "--validation_data=sample_test", "--validate_every=2",
         "--lpips=random", "--lpips_weight=1",
     )  # fmt: skip
-    rows = _rows(tmp_path / "run", "validation.csv")
+    rows = run_files.rows(tmp_path / "run", "validation.csv")
     assert [row["step"] for row in rows] == [2, 4]
     assert all(set(row) == {"step", "bpp", "mse", "ms_ssim", "lpips"} for row in rows)
     assert all(1 < row["bpp"] < 24 and row["ms_ssim"] > 0.9 for row in rows)
@@ -125,7 +115,7 @@ def test_resuming_is_exact(flags, tmp_path):
     _train(tmp_path / "parts", *flags, "--steps=1")
     _train(tmp_path / "parts", *flags, "--steps=3")
     _train(tmp_path / "parts", *flags)
-    whole, parts = _weights(tmp_path / "whole"), _weights(tmp_path / "parts")
+    whole, parts = run_files.weights(tmp_path / "whole"), run_files.weights(tmp_path / "parts")
     assert whole.keys() == parts.keys()
     for name, value in whole.items():
         np.testing.assert_array_equal(value, parts[name], err_msg=name)
@@ -135,7 +125,7 @@ def test_two_devices_train_like_one(tmp_path):
     flags = ["--attention=conv", "--batch=4", "--steps=2"]
     _train(tmp_path / "one", *flags)
     _train(tmp_path / "two", *flags, "--strategy=mirrored", "--devices=CPU:0,CPU:1")
-    one, two = _weights(tmp_path / "one"), _weights(tmp_path / "two")
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
     for name in (n for n in one if n.startswith("encoder/") and "OPTIMIZER" not in n):
         np.testing.assert_allclose(one[name], two[name], atol=2e-6)
 
@@ -155,9 +145,9 @@ def test_a_killed_run_goes_on(tmp_path):
         assert child.wait(60) == 128 + signal.SIGTERM
     finally:
         child.kill()
-    done = int(_rows(tmp_path / "run")[-1]["step"])
+    done = int(run_files.rows(tmp_path / "run")[-1]["step"])
     _train(tmp_path / "run", _TABLES, f"--steps={done + 5}", "--checkpoint_every=20")
-    assert _rows(tmp_path / "run")[-1]["step"] == done + 5
+    assert run_files.rows(tmp_path / "run")[-1]["step"] == done + 5
 
 
 def test_tables_of_another_run(tmp_path):
@@ -177,7 +167,7 @@ def test_a_run_can_begin_with_another(tmp_path):
         tmp_path / "two", "--attention=conv", "--steps=1", "--learning_rate=0",
         f"--init_from={tmp_path / 'one'}",
     )  # fmt: skip
-    one, two = _weights(tmp_path / "one"), _weights(tmp_path / "two")
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
     for name in (n for n in one if n.startswith("encoder/") and "OPTIMIZER" not in n):
         np.testing.assert_array_equal(one[name], two[name])
     with pytest.raises(UsageError, match="--init_from: .* does not fit this model's flags"):
@@ -188,7 +178,9 @@ def test_a_run_can_begin_with_another(tmp_path):
 
 def test_attention_begins_where_it_is_told(tmp_path):
     _train(tmp_path / "run", "--attention_offset=5", "--attention_gain=0.0001", "--steps=1")
-    assert _rows(tmp_path / "run")[0]["attention"] == pytest.approx(2 / (1 + np.exp(-5)), abs=0.01)
+    assert run_files.rows(tmp_path / "run")[0]["attention"] == pytest.approx(
+        2 / (1 + np.exp(-5)), abs=0.01
+    )
 
 
 @pytest.mark.parametrize(
@@ -266,8 +258,8 @@ def test_a_study_trains_tables_first(tmp_path):
     jpeg_encoder_study.main(arguments)
     names = {path.name for path in (tmp_path / "runs").iterdir()}
     assert names == {f"{n}_{x}" for n in ("start", "tables", "lstm") for x in ("0.01", "0.1")}
-    assert len(_rows(tmp_path / "runs" / "start_0.1")) == 3
-    assert len(_rows(tmp_path / "runs" / "tables_0.1")) == 4
+    assert len(run_files.rows(tmp_path / "runs" / "start_0.1")) == 3
+    assert len(run_files.rows(tmp_path / "runs" / "tables_0.1")) == 4
     begun = _tables(tmp_path / "runs" / "start_0.01", 1e-5)
     np.testing.assert_allclose(_tables(tmp_path / "runs" / "lstm_0.01", 1e-5), begun, atol=0.6)
     jpeg_encoder_study.main(arguments)  # nothing is left to do

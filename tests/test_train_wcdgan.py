@@ -1,12 +1,11 @@
 """train.wcdgan end to end on tiny networks: all models, two phases, exact resume, bad flags."""
 
-import csv
 import json
 import pathlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
+import run_files
 
 from lossylab.data.collections import find_pictures
 from lossylab.data.pairs import Lattice, PairOptions
@@ -38,25 +37,11 @@ def _train(run_dir, *extra, model="wcdgan"):
     )
 
 
-def _weights(run_dir, step=None):
-    """All numbers of a checkpoint by name, the newest if no step is given."""
-    place = pathlib.Path(run_dir) / "checkpoints"
-    path = f"{place}/ckpt-{step}" if step else tf.train.latest_checkpoint(str(place))
-    reader = tf.train.load_checkpoint(path)
-    names = [name for name, _ in tf.train.list_variables(path) if "OBJECT_GRAPH" not in name]
-    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
-
-
-def _rows(run_dir, name="metrics.csv"):
-    with open(pathlib.Path(run_dir) / name) as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
 @pytest.mark.parametrize("model", NETWORKS)
 def test_every_network_trains_and_is_exported(model, tmp_path, pictures):
     channels = "y" if model in ("tnrd", "memnet") else "rgb"
     _train(tmp_path / "run", *_CONTENT, f"--channels={channels}", "--export", model=model)
-    rows = _rows(tmp_path / "run")
+    rows = run_files.rows(tmp_path / "run")
     assert len(rows) == 4
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     network = Restorer(str(tmp_path / "run" / "export"))
@@ -69,7 +54,7 @@ def test_every_network_trains_and_is_exported(model, tmp_path, pictures):
 def test_training_lowers_the_loss(tmp_path):
     flags = ("--steps=60", "--learning_rate=1e-2", "--train_data=sample_test", "--log_every=10")
     _train(tmp_path / "run", *_CONTENT, *flags, "--checkpoint_every=100")
-    rows = _rows(tmp_path / "run")
+    rows = run_files.rows(tmp_path / "run")
     assert rows[-1]["content"] < rows[0]["content"]
 
 
@@ -81,15 +66,15 @@ def _two_steps_alone():
 
 def test_the_generator_learns_alone_at_first(tmp_path):
     _train(tmp_path / "run", *_two_steps_alone())
-    rows = _rows(tmp_path / "run")
+    rows = run_files.rows(tmp_path / "run")
     assert [row["discriminator"] > 0 for row in rows] == [False, False, True, True]
     assert [row["adversarial"] > 0 for row in rows] == [False, False, True, True]
     assert all(row["perceptual"] > 0 and row["tv"] > 0 for row in rows)
-    before, after = _weights(tmp_path / "run", 2), _weights(tmp_path / "run", 4)
+    before, after = run_files.weights(tmp_path / "run", 2), run_files.weights(tmp_path / "run", 4)
     mine = [n for n in after if n.startswith("discriminator/") and "OPTIMIZER" not in n]
     moved = {name for name in mine if not np.array_equal(before[name], after[name])}
     _train(tmp_path / "other", *_two_steps_alone(), "--steps=2")
-    untouched = _weights(tmp_path / "other")
+    untouched = run_files.weights(tmp_path / "other")
     assert all(np.array_equal(untouched[name], before[name]) for name in mine)
     assert len(moved) > len(mine) / 2
 
@@ -100,23 +85,23 @@ def test_resuming_is_exact_across_the_phases(stop, tmp_path):
     _train(tmp_path / "whole", *flags)
     _train(tmp_path / "parts", *flags, f"--steps={stop}")
     _train(tmp_path / "parts", *flags)
-    whole, parts = _weights(tmp_path / "whole"), _weights(tmp_path / "parts")
+    whole, parts = run_files.weights(tmp_path / "whole"), run_files.weights(tmp_path / "parts")
     assert whole.keys() == parts.keys()
     for name, value in whole.items():
         np.testing.assert_array_equal(value, parts[name], err_msg=name)
-    assert _rows(tmp_path / "whole") == _rows(tmp_path / "parts")
+    assert run_files.rows(tmp_path / "whole") == run_files.rows(tmp_path / "parts")
 
 
 def test_losses_weigh_as_told(tmp_path):
     _train(tmp_path / "run", "--adversarial_weight=0", "--tv_weight=3", "--content_weight=0.5")
-    for row in _rows(tmp_path / "run"):
+    for row in run_files.rows(tmp_path / "run"):
         wanted = 0.5 * row["content"] + row["perceptual"] + 3 * row["tv"]
         assert row["loss"] == pytest.approx(wanted, rel=1e-4)
 
 
 def test_other_networks_minimise_squared_errors_alone(tmp_path):
     _train(tmp_path / "run", model="arcnn")
-    for row in _rows(tmp_path / "run"):
+    for row in run_files.rows(tmp_path / "run"):
         assert set(row) == {"step", "loss", "content"}
         assert row["loss"] == row["content"]
 
@@ -140,7 +125,7 @@ def test_defaults_are_the_papers():
 
 def test_validation_tells_the_gain(tmp_path):
     _train(tmp_path / "run", *_CONTENT, "--validation_data=sample_test", "--validate_every=2")
-    rows = _rows(tmp_path / "run", "validation.csv")
+    rows = run_files.rows(tmp_path / "run", "validation.csv")
     assert [row["step"] for row in rows] == [2, 4]
     assert all(row["psnr"] > row["gain"] for row in rows)
 
@@ -151,7 +136,7 @@ def test_a_run_can_begin_with_another(tmp_path):
         tmp_path / "two", *_CONTENT, f"--init_from={tmp_path / 'one'}", "--steps=1",
         "--learning_rate=0",
     )  # fmt: skip
-    one, two = _weights(tmp_path / "one"), _weights(tmp_path / "two")
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
     for name in (n for n in one if n.startswith("network/") and "OPTIMIZER" not in n):
         np.testing.assert_array_equal(one[name], two[name])
     with pytest.raises(UsageError, match="--init_from: .* does not fit this model's flags"):
@@ -162,7 +147,7 @@ def test_two_devices_train_like_one(tmp_path):
     flags = [*_CONTENT, "--batch=4", "--steps=2"]
     _train(tmp_path / "one", *flags)
     _train(tmp_path / "two", *flags, "--strategy=mirrored", "--devices=CPU:0,CPU:1")
-    one, two = _weights(tmp_path / "one"), _weights(tmp_path / "two")
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
     for name in (n for n in one if n.startswith("network/") and "OPTIMIZER" not in n):
         np.testing.assert_allclose(one[name], two[name], atol=2e-5)
 
@@ -223,10 +208,10 @@ def test_a_study_trains_what_is_missing(tmp_path):
     ]  # fmt: skip
     wcdgan_study.main(arguments)
     assert {p.name for p in (tmp_path / "runs").iterdir()} == {"wcdgan_content", "arcnn"}
-    assert len(_rows(tmp_path / "runs" / "arcnn")) == 2
-    before = _weights(tmp_path / "runs" / "wcdgan_content")
+    assert len(run_files.rows(tmp_path / "runs" / "arcnn")) == 2
+    before = run_files.weights(tmp_path / "runs" / "wcdgan_content")
     wcdgan_study.main(arguments)
-    after = _weights(tmp_path / "runs" / "wcdgan_content")
+    after = run_files.weights(tmp_path / "runs" / "wcdgan_content")
     for name, value in before.items():
         np.testing.assert_array_equal(value, after[name])
     with pytest.raises(UsageError, match="holds a run with other options: --learning_rate"):
