@@ -41,6 +41,8 @@ class Distortion:
 
 def _jpeg(picture: np.ndarray, severity: float, seed: int) -> np.ndarray:
     del seed
+    if severity != int(severity):
+        raise ValueError(f"JPEG quality must be a whole number, got {severity:g}")
     return jpeg.degrade(picture, int(severity))
 
 
@@ -90,7 +92,7 @@ DISTORTIONS = {
     "jpeg": Distortion(_jpeg, "JPEG quality, 4:2:0", 1, 100, 40),
     "jpeg2000": Distortion(_jpeg2000, "compression ratio", 1, 1000, 20),
     "white": Distortion(_white, "standard deviation, levels", 0, 255, 60, random=True),
-    "pink": Distortion(_pink, "standard deviation, levels", 0, 255, 3, random=True),
+    "pink": Distortion(_pink, "standard deviation, levels", 0, 255, 5, random=True),
 }
 
 

@@ -43,7 +43,7 @@ def _matrix(evidence: Evidence, prefix: str, path: pathlib.Path) -> bool:
         values = np.array([[evidence.mean(prefix + m, t) for t in SHORT] for m in makers])
         axis.imshow(np.log10(np.maximum(values, 1e-4)), cmap="viridis", vmin=-3.5, vmax=-0.5)
         for (y, x), value in np.ndenumerate(values):
-            axis.text(x, y, f"{value:.4f}", ha="center", va="center", color="white")
+            axis.text(x, y, f"{value:.4f}", ha="center", va="center", color="red")
         axis.set_xticks(range(len(SHORT)), SHORT.values())
         axis.set_yticks(range(len(makers)), [SHORT[name] for name in makers])
         axis.set(xlabel="true", ylabel=what)

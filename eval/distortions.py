@@ -120,6 +120,7 @@ def _models() -> list[Maker]:
         name, colon, path = text.partition(":")
         require(bool(name and colon and path), f"--models takes NAME:EXPORT, got {text}")
         network = Distorter(path)
+        _check_severity(name, network.options)
         makers.append(
             Maker(
                 name,
@@ -134,6 +135,17 @@ def _models() -> list[Maker]:
     taken = [m.name for m in makers if m.name == PRISTINE or m.name.startswith(TRUE)]
     require(not taken, f"--models: '{', '.join(taken)}' is the name of something else")
     return makers
+
+
+def _check_severity(name: str, options: dict) -> None:
+    """Refuses models that were trained for other severities than they are measured against."""
+    kind = DISTORTIONS.get(options.get("distortion"))
+    trained = options.get("severity")
+    require(
+        kind is None or trained in (None, kind.severity),
+        f"--models: {name} was trained for severity {trained}, true distortions here have "
+        f"{kind.severity if kind else ''}",
+    )
 
 
 def _truths() -> list[Maker]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lossylab.models.layers import batch_norm
+from lossylab.models.unet import norm
 
 _TAPS = 4
 _LAYERS = ((1, 2), (2, 2), (4, 2), (8, 1))  # width in filters, stride; then one score a patch
@@ -37,7 +37,7 @@ class PatchGAN(tf.Module):
             kernel = tf.random.normal(shape, stddev=deviation)
             self.kernels.append(tf.Variable(kernel, name=f"kernel{index}"))
             if 0 < index < len(_LAYERS):
-                self.norms.append(batch_norm(outputs))
+                self.norms.append(norm(outputs))
             inputs = outputs
         self.first_bias = tf.Variable(tf.zeros(filters), name="first_bias")
         self.last_bias = tf.Variable(tf.zeros(1), name="last_bias")

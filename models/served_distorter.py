@@ -40,7 +40,7 @@ class ServedDistorter(tf.Module):
 
         @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="picture")])
         def distort(picture):
-            made = generator(tf.cast(picture[None], tf.float32), "picture")
+            made = generator(tf.cast(picture[None], tf.float32))
             return {"picture": tf.saturate_cast(tf.round(made[0]), tf.uint8)}
 
         @tf.function(input_signature=[])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from lossylab.models.layers import SMALL, batch_norm, pad_to_multiple
+from lossylab.models.layers import SMALL, pad_to_multiple
 
 TAPS = 4
 _WIDTHS = (1, 2, 4, 8, 8, 8, 8)  # times the filters of the first layer
@@ -30,11 +30,11 @@ class _Down(tf.Module):
     def __init__(self, inputs: int, outputs: int, name: str):
         super().__init__(name=name)
         self.kernel = tf.Variable(_initial(inputs, outputs), name="kernel")
-        self.norm = batch_norm(outputs)
+        self.norm = norm(outputs)
 
-    def __call__(self, x: tf.Tensor, statistics: str) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         y = tf.nn.conv2d(x, self.kernel, 2, "SAME")  # pads a pixel on each side
-        return tf.nn.leaky_relu(_normalise(self.norm, y, statistics), _SLOPE)
+        return tf.nn.leaky_relu(self.norm(y, training=training), _SLOPE)
 
 
 class _Up(tf.Module):
@@ -47,11 +47,11 @@ class _Up(tf.Module):
             kernel = tf.transpose(kernel, (0, 1, 3, 2))
         self.kernel = tf.Variable(kernel, name="kernel")
         self.bias = tf.Variable(tf.zeros(outputs), name="bias") if last else None
-        self.norm = None if last else batch_norm(outputs)
+        self.norm = None if last else norm(outputs)
         self._transposed = upsampling == "transposed"
         self._phased = inputs * outputs <= _FEW
 
-    def __call__(self, x: tf.Tensor, statistics: str) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         if self._transposed:
             batch, height, width, _ = tf.unstack(tf.shape(x))
             shape = (batch, 2 * height, 2 * width, self.kernel.shape[2])
@@ -63,7 +63,7 @@ class _Up(tf.Module):
             y = tf.nn.conv2d(twice, self.kernel, 1, "SAME")
         if self.norm is None:
             return tf.nn.bias_add(y, self.bias)
-        return tf.nn.leaky_relu(_normalise(self.norm, y, statistics), _SLOPE)
+        return tf.nn.leaky_relu(self.norm(y, training=training), _SLOPE)
 
     def _kernel_of_phases(self) -> tf.Tensor:
         """For the four places of a doubled pixel, [3, 3, inputs, 4 * outputs]."""
@@ -107,34 +107,31 @@ class ResidualUNet(tf.Module):
             for i, (a, b) in enumerate(zip(inputs, above))
         ]
 
-    def __call__(self, picture: tf.Tensor, statistics: str = "moving") -> tf.Tensor:
+    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The distorted picture, not clipped.
 
         Args:
           picture: float32 [B, H, W, 3], RGB in levels; any size: the last row and column are
             repeated up to a multiple of 128.
-          statistics: what layers are normalised by: those of the 'batch', for training, which
-            updates the moving ones; of each 'picture' itself, as pix2pix is used; or 'moving'.
+          training: whether to normalise by the batch and update the moving moments.
         """
         height, width = tf.unstack(tf.shape(picture)[1:3])
         padded = pad_to_multiple(picture, MULTIPLE)
         x, skips = padded / 127.5 - 1.0, []
         for layer in self.down:
-            x = layer(x, statistics)
+            x = layer(x, training)
             skips.append(x)
         for layer, skip in zip(self.up, [None, *skips[-2::-1]]):
-            x = layer(x if skip is None else tf.concat([x, skip], -1), statistics)
+            x = layer(x if skip is None else tf.concat([x, skip], -1), training)
         distorted = (padded + 127.5 * x)[:, :height, :width]
         return tf.ensure_shape(distorted, picture.shape)
 
 
-def _normalise(
-    layer: tf.keras.layers.BatchNormalization, x: tf.Tensor, statistics: str
-) -> tf.Tensor:
-    if statistics == "picture":
-        mean, variance = tf.nn.moments(x, (1, 2), keepdims=True)
-        return tf.nn.batch_normalization(x, mean, variance, layer.beta, layer.gamma, layer.epsilon)
-    return layer(x, training=statistics == "batch")
+def norm(channels: int) -> tf.keras.layers.BatchNormalization:
+    """TensorFlow's layer with its own constants, as the paper's code."""
+    layer = tf.keras.layers.BatchNormalization()
+    layer.build((None, None, None, channels))
+    return layer
 
 
 def _initial(inputs: int, outputs: int) -> tf.Tensor:

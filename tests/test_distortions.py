@@ -102,6 +102,7 @@ def test_pink_noise_falls_as_one_over_frequency():
     [
         (("blur", 1), "distortion must be one of jpeg, jpeg2000, white, pink, got 'blur'"),
         (("jpeg", 0), r"severity of jpeg \(JPEG quality, 4:2:0\) must lie in 1..100, got 0"),
+        (("jpeg", 30.5), "JPEG quality must be a whole number, got 30.5"),
         (("white", -1), "must lie in 0..255, got -1"),
         (("jpeg2000", 0.5), "must lie in 1..1000, got 0.5"),
         (("pink", float("nan")), "must lie in 0..255, got nan"),
@@ -250,7 +251,10 @@ def test_flat_pictures_have_no_structure():
 
 
 def test_kodak_truths_are_apart_as_recorded(collection):
-    """With the severities of the specification's figures, which are of eight pictures of Kodak."""
+    """Eight pictures, JPEG 2000 at 20:1; the published figures of other code said 10:1.
+
+    At 10:1 its divergence from white noise is .11, not .16, and from pink noise .015, not .04.
+    """
     severities = {"jpeg": 30, "jpeg2000": 20, "white": 40, "pink": 5}
     paths = collection("kodak")[:8]
     histograms = {
@@ -268,4 +272,4 @@ def test_kodak_truths_are_apart_as_recorded(collection):
         found = np.mean(
             [nss.jensen_shannon(a, b) for a, b in zip(histograms[one], histograms[other])]
         )
-        assert found == pytest.approx(expected, abs=0.02)
+        assert found == pytest.approx(expected, rel=0.15)

@@ -53,31 +53,18 @@ def test_the_generator_begins_near_the_picture(upsampling, random):
 def test_up_sampling_by_phases_is_the_same_convolution(random):
     layer = _Up(6, 5, False, "nearest", "up")
     x = tf.constant(random.normal(size=(2, 5, 7, 6)), tf.float32)
-    phased = layer(x, "batch")
+    phased = layer(x, training=True)
     layer._phased = False
-    np.testing.assert_allclose(phased, layer(x, "batch"), atol=1e-5)
+    np.testing.assert_allclose(phased, layer(x, training=True), atol=1e-5)
     gradients = []
     for way in (True, False):
         layer._phased = way
         with tf.GradientTape() as tape:
             tape.watch(x)
-            loss = tf.reduce_sum(layer(x, "moving") ** 2 * tf.range(5.0))
+            loss = tf.reduce_sum(layer(x, training=False) ** 2 * tf.range(5.0))
         gradients.append(tape.gradient(loss, [x, layer.kernel]))
     for one, other in zip(*gradients):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
-
-
-def test_pictures_are_normalised_by_themselves(random):
-    """As a batch of one in training, without touching the moving moments."""
-    network = ResidualUNet(4)
-    pictures = tf.constant(random.uniform(0, 255, (2, 256, 128, 3)), tf.float32)
-    before = [variable.numpy() for variable in network.variables]
-    both = network(pictures, "picture")
-    for variable, value in zip(network.variables, before):
-        np.testing.assert_array_equal(variable, value)
-    for i in range(2):
-        alone = network(pictures[i : i + 1], "batch")
-        np.testing.assert_allclose(both[i : i + 1], alone, atol=0.05)
 
 
 def test_bad_generators():
@@ -234,6 +221,53 @@ def test_a_discriminator_that_always_wins_is_warned_of_once(tmp_path, caplog):
     assert "step 20" in caplog.text
 
 
+def test_a_discriminator_that_tells_nothing_apart_is_warned_of(tmp_path, caplog):
+    parse(distortion_gan.FLAGS, ["distortion_gan", *_TINY, _GAN, f"--run_dir={tmp_path}"], "")
+    task = distortion_gan.DistortionTask(distortion_gan.FLAGS, [], [])
+    values = {"discriminator": 2.0, "score_true": 0.01, "score_made": 0.01}
+    with caplog.at_level(logging.WARNING, "lossylab"):
+        task.watch(100, values)
+        assert not caplog.text
+        task.watch(600, values)
+    assert "tells nothing apart" in caplog.text
+
+
+def test_the_mean_follows_the_generator(tmp_path):
+    flags = [_GAN, "--average=0.75", "--export", "--learning_rate=1e-2", "--checkpoint_every=1"]
+    _train(tmp_path / "run", *flags, "--steps=2")
+    before = run_files.weights(tmp_path / "run", 1)
+    after = run_files.weights(tmp_path / "run", 2)
+    names = [n for n in after if n.startswith("mean/") and "kernel" in n]
+    assert names
+    for name in names:
+        new = after[name.replace("mean/", "generator/")]
+        np.testing.assert_allclose(after[name], 0.75 * before[name] + 0.25 * new, atol=1e-6)
+    _train(tmp_path / "parts", *flags, "--steps=1")
+    _train(tmp_path / "parts", *flags, "--steps=2")
+    for name, value in run_files.weights(tmp_path / "parts").items():
+        np.testing.assert_array_equal(value, after[name], err_msg=name)
+
+
+def test_two_devices_share_a_batch(tmp_path):
+    """Each normalises by its half, so that they do not give what one gives."""
+    devices = ["--strategy=mirrored", "--devices=CPU:0,CPU:1"]
+    _train(tmp_path / "run", _GAN, "--average=0.5", "--batch=4", *devices)
+    rows = run_files.rows(tmp_path / "run")
+    assert np.isfinite([list(row.values()) for row in rows]).all()
+    numbers = run_files.weights(tmp_path / "run")
+    for name in (n for n in numbers if n.startswith("mean/") and "kernel" in n):
+        assert not np.array_equal(numbers[name], numbers[name.replace("mean/", "generator/")])
+
+
+def test_the_discriminator_may_learn_first(tmp_path):
+    _train(tmp_path / "one", _GAN, "--steps=2", "--discriminator_first=2")
+    _train(tmp_path / "two", _GAN, "--steps=1", "--learning_rate=0")
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
+    kernels = [n for n in one if "kernel" in n and "OPTIMIZER" not in n]
+    for name in kernels:
+        assert np.array_equal(one[name], two[name]) == name.startswith("generator"), name
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -242,6 +276,7 @@ def test_a_discriminator_that_always_wins_is_warned_of_once(tmp_path, caplog):
         (["--patch=36"], "--patch=36 must be a multiple of 8 and at least 32"),
         (["--pixel_loss=l1", "--sparsity_weight=1"], "--sparsity_weight make no sense with"),
         (["--beta_1=1"], "--beta_1 must be below 1"),
+        (["--average=1"], "--average must be below 1"),
         (["--init_from=nowhere"], "--init_from: no checkpoint in nowhere"),
         (["--patch=4000"], "pictures are smaller than the patch of 4000x4000 pixels"),
         (["--validate_every=5"], "--validate_every needs --validation_data"),

@@ -24,7 +24,7 @@ from lossylab.data.decode import read_picture
 from lossylab.data.distorted import DistortedOptions, distorted_patches, noise_seed
 from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patches import check_sizes, paths_of_step
-from lossylab.eval.app import UsageError, launch, new_flags, parse, require
+from lossylab.eval.app import launch, new_flags, parse, require
 from lossylab.eval.distorters import save_distorter
 from lossylab.eval.metrics import nss
 from lossylab.losses import adversarial
@@ -40,6 +40,8 @@ log = logging.getLogger("lossylab")
 
 _PIXEL = ("none", "l1", "l2")
 _COLLAPSED = 0.02  # mean hinge loss of a discriminator that always wins
+_BLIND = 1.98  # of one that tells nothing apart, after that many steps:
+_PATIENCE = 500
 
 FLAGS = new_flags()
 shared.define_loop(
@@ -92,11 +94,27 @@ flags.DEFINE_float(
 flags.DEFINE_enum(
     "pixel_loss", "none", _PIXEL, "Learn by this alone, without GAN (Fig. 4).", flag_values=FLAGS
 )
+flags.DEFINE_integer(
+    "discriminator_first",
+    0,
+    "Steps in which the discriminator learns alone; 0: as in the paper.",
+    0,
+    flag_values=FLAGS,
+)
 flags.DEFINE_float("learning_rate", 3e-4, "Of the generator.", 0.0, flag_values=FLAGS)
 flags.DEFINE_float(
     "discriminator_learning_rate", 1e-4, "Of the discriminator.", 0.0, flag_values=FLAGS
 )
 flags.DEFINE_float("beta_1", 0.9, "Of Adam. Assumed: Adam's default.", 0.0, 1.0, flag_values=FLAGS)
+flags.DEFINE_float(
+    "average",
+    0.0,
+    "Export the generator's exponential mean with this share of the past, such as 0.995; 0: the "
+    "last generator, as the paper.",
+    0.0,
+    1.0,
+    flag_values=FLAGS,
+)
 flags.DEFINE_string("init_from", None, "Run whose generator to begin with.", flag_values=FLAGS)
 
 
@@ -115,17 +133,26 @@ class DistortionTask(Task):
         self._validation = [_pair(path, options) for path in validation]
         self.generator = ResidualUNet(options.filters, options.upsampling)
         self._adam = _adam(options.learning_rate, options)
+        self._mean = None
+        if options.average:
+            with tf.variable_creator_scope(_averaged):
+                self._mean = ResidualUNet(options.filters, options.upsampling, name="mean")
+            self.begin_mean()
         self.discriminator = None
         self.metrics = ("loss", "residual")
         if options.pixel_loss == "none":
             self.discriminator = PatchGAN(options.discriminator_filters, options.residual_gain)
             self._discriminator_adam = _adam(options.discriminator_learning_rate, options)
             self.metrics += ("adversarial", "discriminator", "score_true", "score_made")
+            if options.discriminator_first:
+                self.boundaries = (options.discriminator_first,)
 
     def checkpointed(self):
         """Both networks and their optimisers."""
         self._adam._create_all_weights(self.generator.trainable_variables)
         state = {"generator": self.generator, "adam": self._adam}
+        if self._mean is not None:
+            state["mean"] = self._mean
         if self.discriminator is not None:
             adam = self._discriminator_adam
             adam._create_all_weights(self.discriminator.trainable_variables)
@@ -140,14 +167,33 @@ class DistortionTask(Task):
         variables = self.generator.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            made = self.generator(pristine, "batch")
+            made = self.generator(pristine, training=True)
             report = self._losses(pristine, distorted, made)
             loss = share * report["loss"]
         gradients = tape.gradient(loss, variables)
         if self.discriminator is not None:
             report |= self._discriminator_step(pristine, distorted, made, share)
-        self._adam.apply_gradients(zip(gradients, variables))
+        if self.phase == len(self.boundaries):
+            self._adam.apply_gradients(zip(gradients, variables))
+            self._average()
         return {name: share * report[name] for name in self.metrics}
+
+    def begin_mean(self):
+        """The mean begins with the generator as it is."""
+        if self._mean is not None:
+            for mean, variable in zip(self._mean.variables, self.generator.variables):
+                mean.assign(variable)
+
+    def _average(self):
+        if self._mean is not None:
+            share = 1.0 - self._options.average
+            for mean, variable in zip(self._mean.variables, self.generator.variables):
+                mean.assign_add(share * (variable - mean))
+
+    @property
+    def served(self) -> ResidualUNet:
+        """The generator that is validated and exported."""
+        return self.generator if self._mean is None else self._mean
 
     def _losses(self, pristine, distorted, made):
         """Eq. 3, or a pixel loss; the discriminator's parameters are fixed."""
@@ -155,8 +201,9 @@ class DistortionTask(Task):
         report = {"residual": losses.sparsity(pristine, made)}
         if self.discriminator is None:
             return {"loss": losses.pixel_loss(distorted, made, options.pixel_loss), **report}
-        scores = self.discriminator(pristine, made, training=True)
-        report["adversarial"] = adversarial.hinge_generator(scores)
+        report["adversarial"] = adversarial.hinge_generator(
+            self._scores(pristine, distorted, made)[1]
+        )
         loss = report["adversarial"] + options.sparsity_weight * report["residual"]
         return {"loss": loss, **report}
 
@@ -165,10 +212,7 @@ class DistortionTask(Task):
         variables = self.discriminator.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            true, false = (
-                self.discriminator(pristine, side, training=True)
-                for side in (distorted, tf.stop_gradient(made))
-            )
+            true, false = self._scores(pristine, distorted, tf.stop_gradient(made))
             loss = adversarial.hinge_discriminator(true, false)
             shared_loss = share * loss
         gradients = tape.gradient(shared_loss, variables)
@@ -178,6 +222,12 @@ class DistortionTask(Task):
             "score_true": tf.reduce_mean(true),
             "score_made": tf.reduce_mean(false),
         }
+
+    def _scores(self, pristine, distorted, made):
+        """Scores of true and made pictures, normalised together: else their strengths vanish."""
+        both = tf.concat([distorted, made], 0)
+        scores = self.discriminator(tf.concat([pristine, pristine], 0), both, training=True)
+        return tf.split(scores, 2)
 
     def images(self):
         """The first validation picture, truly distorted and as the generator does."""
@@ -201,7 +251,7 @@ class DistortionTask(Task):
 
     @tf.function(reduce_retracing=True)
     def _distort(self, pristine):
-        made = self.generator(tf.cast(pristine[None], tf.float32), "picture")
+        made = self.served(tf.cast(pristine[None], tf.float32))
         return tf.saturate_cast(tf.round(made[0]), tf.uint8)
 
     def describe_batch(self, step):
@@ -210,21 +260,29 @@ class DistortionTask(Task):
         return ", ".join(paths_of_step(self._paths, options.batch, options.seed, step))
 
     def watch(self, step, values):
-        """Warns once when the discriminator always wins: the generator learns nothing more."""
-        if self._warned or values.get("discriminator", 1.0) > _COLLAPSED:
+        """Warns once when the discriminator always wins or tells nothing apart."""
+        loss = values.get("discriminator", 1.0)
+        blind = loss > _BLIND and step > _PATIENCE
+        if self._warned or not (loss < _COLLAPSED or blind):
             return
         self._warned = True
         log.warning(
-            "step %d: the discriminator tells all apart (loss %.3g, scores %.2g and %.2g): "
-            "the generator has hardly a gradient; lower --discriminator_learning_rate",
-            *(step, values["discriminator"], values["score_true"], values["score_made"]),
+            "step %d: the discriminator tells %s apart (loss %.3g, scores %.2g and %.2g): the "
+            "generator learns nothing from it; %s --discriminator_learning_rate",
+            *(step, "nothing" if blind else "all", loss),
+            *(values["score_true"], values["score_made"], "raise" if blind else "lower"),
         )
 
     def export(self, path):
         """Writes the generator as a SavedModel."""
         if self._options.export:
             options = {**shared.resolved(self._options), "severity": severity(self._options)}
-            save_distorter(self.generator, path, options)
+            save_distorter(self.served, path, options)
+
+
+def _averaged(creator, **options):
+    """A variable that several devices may change: what they would write is averaged."""
+    return creator(**{**options, "aggregation": tf.VariableAggregation.MEAN})
 
 
 def severity(options: flags.FlagValues) -> float:
@@ -249,6 +307,7 @@ def check(argv: list[str]) -> None:
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     shared.check(FLAGS)
     require(FLAGS.beta_1 < 1, "--beta_1 must be below 1")
+    require(FLAGS.average < 1, "--average must be below 1")
     kind = DISTORTIONS[FLAGS.distortion]
     require(
         kind.lowest <= severity(FLAGS) <= kind.highest,
@@ -256,7 +315,7 @@ def check(argv: list[str]) -> None:
         f"{kind.highest:g}, got {severity(FLAGS):g}",
     )
     adversarial_only = (
-        *("sparsity_weight", "residual_gain"),
+        *("sparsity_weight", "residual_gain", "discriminator_first"),
         *("discriminator_filters", "discriminator_learning_rate"),
     )
     given = [f"--{n}" for n in adversarial_only if FLAGS[n].value != FLAGS[n].default]
@@ -284,17 +343,15 @@ def main(argv: list[str]) -> None:
     if FLAGS.dry_run:
         sys.stdout.write(shared.dump(FLAGS) + "\n")
         return
-    try:
-        options = DistortedOptions(
-            FLAGS.distortion, severity(FLAGS), FLAGS.patch, FLAGS.grid, FLAGS.cache_mb
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    options = DistortedOptions(
+        FLAGS.distortion, severity(FLAGS), FLAGS.patch, FLAGS.grid, FLAGS.cache_mb
+    )
 
     def begin(task):
         if FLAGS.init_from:
             checkpoint = warm_start.checkpoint_of(FLAGS.init_from, "init_from")
             warm_start.restore({"generator": task.generator}, checkpoint, "init_from")
+            task.begin_mean()
 
     run(
         FLAGS,

@@ -15,8 +15,8 @@ _RADIUS, _DEVIATION = 3, 7 / 6  # pixels, of the Gaussian window
 _CONSTANT = 1.0  # of Eq. 5, levels
 BINS, LIMIT = 100, 2.0  # of the histograms: products outside count as the limit
 PROTOCOL = (
-    f"BT.601 luma, Gaussian window {2 * _RADIUS + 1}x{2 * _RADIUS + 1}, {BINS} bins on "
-    f"[-{LIMIT:g}, {LIMIT:g}], base 2"
+    f"BT.601 luma, Gaussian window {2 * _RADIUS + 1}x{2 * _RADIUS + 1} of deviation 7/6, edges "
+    f"repeated, constant {_CONSTANT:g}, {BINS} bins on [-{LIMIT:g}, {LIMIT:g}], clipped, base 2"
 )
 _LUMA = np.array((0.299, 0.587, 0.114))
 
