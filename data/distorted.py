@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import pathlib
 import zlib
 
@@ -19,7 +18,7 @@ import tensorflow as tf
 from lossylab.data.decode import read_picture
 from lossylab.data.decoded import Decoded
 from lossylab.data.distortions import distort
-from lossylab.data.patches import check_sizes, device_batch, picture_index
+from lossylab.data.patches import numbered, picture_index, read_whole
 
 _PLACE_STREAM = 3  # of the random numbers of one patch
 
@@ -82,24 +81,14 @@ def distorted_patches(
     Raises:
       ValueError: if the devices do not divide `batch`.
     """
-    local = replicas * device_batch(batch, shards * replicas)
     # Both versions side by side, so that they are kept and forgotten together.
     kind = ("distorted", options.distortion, options.severity)
     load = functools.partial(_load, options=options)
     pictures = Decoded(paths, load, options.cache_mb, kind)
 
-    def numbers(step):
-        return step * batch + shard * local + tf.range(local, dtype=tf.int64)
-
-    def read(index):
-        both = pictures.read(index)
-        if min(both.shape[:2]) < options.size:
-            check_sizes([paths[index]], options.size)
-        return both
-
     def pair(number):
-        both = tf.numpy_function(read, [picture_index(seed, number, len(paths))], tf.uint8)
-        both.set_shape((None, None, 6))
+        index = picture_index(seed, number, len(paths))
+        both = read_whole(pictures, paths, index, options.size, 6)
         draws = tf.random.stateless_uniform(
             (2,), tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), _PLACE_STREAM)
         )
@@ -108,14 +97,8 @@ def distorted_patches(
         patch = both[top : top + options.size, left : left + options.size]
         return tf.ensure_shape(patch, (options.size, options.size, 6))
 
-    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-    return (
-        steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(numbers(step)))
-        .map(pair, num_parallel_calls=os.cpu_count(), deterministic=True)
-        .batch(local // replicas, drop_remainder=True)
-        .map(lambda both: tuple(tf.split(both, 2, -1)))
-        .prefetch(4)
-    )
+    both = numbered(pair, batch, first_step, shard, shards, replicas)
+    return both.map(lambda both: tuple(tf.split(both, 2, -1))).prefetch(4)
 
 
 def _load(path: str, options: DistortedOptions) -> np.ndarray:

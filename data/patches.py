@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -116,30 +117,70 @@ def patches(
     """
     if not paths:
         raise ValueError("no pictures to draw patches from")
-    local = replicas * device_batch(batch, shards * replicas)
     # A plain closure, not a tensor: a graph with a million paths would be slow to build.
     pictures = Decoded(paths, read_picture, options.cache_mb)
 
-    def numbers(step):
-        return step * batch + shard * local + tf.range(local, dtype=tf.int64)
+    def patch(number):
+        index = picture_index(seed, number, len(paths))
+        picture = read_whole(pictures, paths, index, options.size, 3)
+        return _crop(picture, options, tf.stack([tf.cast(seed, tf.int64), number]))
+
+    return numbered(patch, batch, first_step, shard, shards, replicas).prefetch(4)
+
+
+def read_whole(
+    pictures: Decoded, paths: list[str], index: tf.Tensor, size: int, channels: int
+) -> tf.Tensor:
+    """A picture that patches are cut from, inside a pipeline.
+
+    Args:
+      pictures: reads them.
+      paths: their files, for messages.
+      index: which.
+      size: of the patches in pixels; the pipeline fails by name where a picture is smaller.
+      channels: of what is read.
+
+    Returns:
+      uint8 [H, W, channels].
+    """
 
     def read(index):
         picture = pictures.read(index)
-        if min(picture.shape[:2]) < options.size:
-            check_sizes([paths[index]], options.size)
+        if min(picture.shape[:2]) < size:
+            check_sizes([paths[index]], size)
         return picture
 
-    def patch(number):
-        picture = tf.numpy_function(read, [picture_index(seed, number, len(paths))], tf.uint8)
-        picture.set_shape((None, None, 3))
-        return _crop(picture, options, tf.stack([tf.cast(seed, tf.int64), number]))
+    picture = tf.numpy_function(read, [index], tf.uint8)
+    picture.set_shape((None, None, channels))
+    return picture
+
+
+def numbered(
+    patch: Callable[[tf.Tensor], tf.Tensor],
+    batch: int,
+    first_step: int = 0,
+    shard: int = 0,
+    shards: int = 1,
+    replicas: int = 1,
+) -> tf.data.Dataset:
+    """Endless batches of patches that are functions of their numbers; arguments as `patches`.
+
+    Args:
+      patch: from the number of a patch in the whole training to the patch.
+
+    Raises:
+      ValueError: if the devices do not divide `batch`.
+    """
+    local = replicas * device_batch(batch, shards * replicas)
+
+    def numbers(step):
+        return step * batch + shard * local + tf.range(local, dtype=tf.int64)
 
     steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
     return (
         steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(numbers(step)))
         .map(patch, num_parallel_calls=os.cpu_count(), deterministic=True)
         .batch(local // replicas, drop_remainder=True)
-        .prefetch(4)
     )
 
 

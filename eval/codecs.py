@@ -243,17 +243,14 @@ class _Exports(PictureCodec):
         self._guard = threading.Lock()
 
     def prepare(self, picture, setting):
-        model = self._model(setting)
+        model = self.model(setting)
         with self._guard:  # nobody times a first encoding, nor beside one
             if setting not in self._warm:
                 self._warm_up(model, picture)
                 self._warm.add(setting)
 
-    def path(self, setting: str) -> str:
-        """The export of a setting."""
-        return self._paths[setting]
-
-    def _model(self, setting: str):
+    def model(self, setting: str):
+        """The loaded export of a setting."""
         with self._guard:
             if setting not in self._loaded:
                 self._loaded[setting] = self._load(self._paths[setting])
@@ -275,10 +272,10 @@ class Learned(_Exports):
     """Exported lossylab codecs."""
 
     def encode(self, picture, setting):
-        return container.compress(self._model(setting), picture)
+        return container.compress(self.model(setting), picture)
 
     def decode(self, data, setting):
-        return container.decompress(self._model(setting), data)
+        return container.decompress(self.model(setting), data)
 
     def version(self):
         return f"tensorflow-compression {metadata.version('tensorflow-compression')}"
@@ -297,7 +294,7 @@ class LearnedJpeg(_Exports):
     """Exported JPEG encoders, whose files Pillow decodes; standard Huffman tables."""
 
     def encode(self, picture, setting):
-        return jpeg_files.to_bytes(self._model(setting).encode(picture)), float("nan")
+        return jpeg_files.to_bytes(self.model(setting).encode(picture)), float("nan")
 
     def decode(self, data, setting):
         return _pillow_decode(data, self.name)

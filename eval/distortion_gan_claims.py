@@ -70,9 +70,7 @@ def _residual_falls(evidence: Evidence) -> Decision:
     text = ", ".join(f"{number(r, 2)} at {v:g}" for v, r in sorted(found.items()))
     true = evidence.mean("true jpeg", "jpeg", "residual")
     falling = all(a > b for a, b in zip(ordered, ordered[1:])) and ordered[0] > true > ordered[-1]
-    return Decision(
-        f"{text}; true JPEG {evidence.mean('true jpeg', 'jpeg', 'residual'):.2f}", falling
-    )
+    return Decision(f"{text}; true JPEG {true:.2f}", falling)
 
 
 def _low_at_a_tenth(evidence: Evidence) -> Decision:

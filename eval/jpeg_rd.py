@@ -112,7 +112,7 @@ def _about(out: pathlib.Path, encoders: list[LearnedJpeg], measures: Colour) -> 
         before = json.loads((out / "about.json").read_text())["models"]
     models = collections.defaultdict(dict, before)
     for codec in encoders:
-        models[codec.name] = {setting: _budget(codec.path(setting)) for setting in codec.settings}
+        models[codec.name] = {setting: _budget(codec.model(setting)) for setting in codec.settings}
     return {
         "data": FLAGS.data,
         "protocol": measures.protocol,
@@ -122,8 +122,8 @@ def _about(out: pathlib.Path, encoders: list[LearnedJpeg], measures: Colour) -> 
     }
 
 
-def _budget(export: str) -> dict:
-    options = Encoder(export).options
+def _budget(encoder: Encoder) -> dict:
+    options = encoder.options
     found = {name: options[name] for name in _BUDGET if options.get(name) not in (None, "")}
     for name in set(_PLACES) & set(found):  # names say enough, wherever things lay
         found[name] = pathlib.Path(found[name]).name

@@ -7,6 +7,7 @@ raster order through an LSTM for each of the two (Sec. 5.3).
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -21,7 +22,7 @@ _DCT_RANGE = 1024.0  # largest coefficient
 Maps = tuple[tf.Tensor, tf.Tensor]
 
 
-class Attention(tf.Module):
+class Attention(tf.Module, abc.ABC):
     """What every attention network does.
 
     Called with pictures, float32 [B, H, W, 3] in levels, sides multiples of 8, and their DCT
@@ -34,9 +35,9 @@ class Attention(tf.Module):
 
     reach: int | None = None
 
+    @abc.abstractmethod
     def __call__(self, picture: tf.Tensor, coefficients: tf.Tensor) -> Maps:
         """Looks at the picture; arguments and result as above."""
-        raise NotImplementedError
 
 
 class ConvAttention(Attention):

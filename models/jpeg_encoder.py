@@ -92,7 +92,11 @@ class JPEGEncoder(tf.Module):
         Args:
           picture: float32 [B, H, W, 3], RGB in levels 0..255, any size.
         """
-        return self._code(picture, self.tables)
+        tables = self.tables
+        quantised, attention = self.quantise(picture, tables)
+        height, width = tf.unstack(tf.shape(picture)[1:3])
+        decoded = jpeg.reconstruction(jpeg.dequantise(quantised, tables), height, width)
+        return Coded(tf.ensure_shape(decoded, picture.shape), attention, quantised)
 
     def encode(self, picture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What a file holds: quantised coefficients and rounded tables.
@@ -121,9 +125,3 @@ class JPEGEncoder(tf.Module):
         weights = tf.stack([luma, chroma, chroma], 1)
         weights = tf.reshape(weights, tf.shape(found))
         return jpeg.quantise(found * weights, tables), (luma, chroma)
-
-    def _code(self, picture: tf.Tensor, tables: tf.Tensor) -> Coded:
-        quantised, attention = self.quantise(picture, tables)
-        height, width = tf.unstack(tf.shape(picture)[1:3])
-        decoded = jpeg.reconstruction(jpeg.dequantise(quantised, tables), height, width)
-        return Coded(tf.ensure_shape(decoded, picture.shape), attention, quantised)
