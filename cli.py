@@ -39,6 +39,11 @@ COMMANDS = {
         "train generators of four distortions, and their ablations",
     ),
     ("distort",): ("lossylab.eval.distort", "pictures made worse, by a generator or truly"),
+    ("train", "mmd_restoration"): (
+        "lossylab.train.mmd_restoration",
+        "train a model of a degradation's likelihood",
+    ),
+    ("sample",): ("lossylab.eval.sample", "degraded versions drawn from a degradation model"),
     ("import", "lpips"): ("lossylab.eval.lpips_weights", "LPIPS's official weights to one file"),
     ("import",): ("lossylab.eval.official", "official ARCNN and DnCNN-3 weights to exports"),
     ("compress",): ("lossylab.eval.compress", "pictures to compressed files"),
@@ -65,6 +70,10 @@ COMMANDS = {
     ("eval", "distortion_gan"): (
         "lossylab.eval.distortion_gan",
         "the distortion GAN's table, figures and claims",
+    ),
+    ("eval", "degradation_nll"): (
+        "lossylab.eval.degradation_nll",
+        "likelihood of degraded pictures given good ones: rows",
     ),
     ("eval", "crops"): ("lossylab.eval.crops", "crops of codecs side by side at equal rate"),
     ("eval", "metrics"): ("lossylab.eval.metric_agreement", "how far metrics' definitions agree"),

@@ -19,6 +19,7 @@ from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.memnet import MemNet
 from lossylab.models.mwcnn import MWCNN
 from lossylab.models.patchgan import PatchGAN
+from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.models.tnrd import TNRD
 from lossylab.models.trunks import VGG19Trunk
@@ -32,7 +33,7 @@ PARTS = {
     *("BNReLUConv", "Conv2D", "MixedAttention", "MixedConv", "StandardConv", "WCDB"),
     *("InceptionFeatures", "VGG19Features", "LPIPSFeatures", "Trunk", "ResNet152Trunk"),
     *("VGG19Trunk", "Attention", "ConvAttention", "LSTMAttention", "LSTM", "ServedJPEG"),
-    "ServedDistorter",
+    *("ServedDistorter", "ServedDegradation", "ConditionEncoder", "GatedBlock", "WeightNormConv"),
 }
 
 
@@ -68,6 +69,11 @@ def _encoder():
     return JPEGEncoder(ConvAttention(VGG19Trunk("random")))
 
 
+def _nats_like(model, picture):
+    """Sums of the parameters, of a picture whose condition is its negative."""
+    return tf.reduce_sum(model(picture, 255.0 - picture), -1)
+
+
 _ODD = ((1, 1), (7, 13), (33, 31))
 _TABLE = np.full((8, 8), 40)
 
@@ -89,6 +95,16 @@ _BMSHJ_192 = (
     + (4 + 3 + 2 + 3) * 192 + 3  # biases
     + 6 * (192 + 192**2)  # GDN and IGDN
     + 192 * (3 + 9 + 9 + 3 + 3 * 3 + 1 + 3 * 3)  # density
+)  # fmt: skip
+
+# PixelCNN++: kernels with 2 C inputs, lengths and biases; the condition's encoder and 67 features.
+_PIXELCNN_100 = (
+    4 * 100 * (6 + 3 + 2)  # first convolutions
+    + 6 * 100 * 200 * (6 + 12 + 4 + 1 + 8)  # both streams' blocks
+    + 100 * 100  # last convolution
+    + 2 * (3 * 100 + 6 * 700 + 100)  # lengths and biases
+    + 9 * 64 * (3 + 64 + 64) + 2 * 3 * 64  # encoder
+    + 12 * 67 * 200
 )  # fmt: skip
 
 GOLDENS = {
@@ -168,6 +184,13 @@ GOLDENS = {
         sizes=((32, 32),),
         parameters=2_768_705,
         default=PatchGAN,
+    ),
+    ConditionalPixelCNN: Golden(
+        build=lambda: ConditionalPixelCNN(4, 2, 2, condition_filters=4),
+        call=_nats_like,
+        sizes=_ODD,
+        parameters=_PIXELCNN_100,
+        default=ConditionalPixelCNN,
     ),
     JPEGEncoder: Golden(
         build=_encoder,

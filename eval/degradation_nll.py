@@ -1,0 +1,189 @@
+"""Likelihood of degraded pictures given their good versions, and given others': rows (Table 1).
+
+  lossylab eval degradation_nll --model=runs/jpeg5/export --data=kodak \\
+      --title="small budget: ..." --out=results/mmd_restoration
+
+Each picture is degraded as the model has learnt, scaled down as in its training, and its middle is
+scored given its own good version ("paired") and the next picture's ("unpaired"), in bits for
+each number. All windows have one size: that of --crop, or the largest that all pictures have. Rows
+go to nll.csv in --out; killed and given again, the command computes nothing twice. The means
+go to standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+from absl import flags
+
+from lossylab.data.collections import find_pictures
+from lossylab.data.degraded import DegradedOptions, centred_pairs
+from lossylab.data.files import make_folder, write_text
+from lossylab.eval import rows, tables
+from lossylab.eval.app import launch, new_flags, parse, require, require_distinct, timed
+from lossylab.eval.codecs import digest
+from lossylab.eval.degradations import Degradation
+from lossylab.eval.environment import environment
+
+COLUMNS = (
+    *("model", "degradation", "severity", "factor", "kind", "data", "picture", "condition"),
+    *("width", "height", "nll", "seconds", "parameters", "budget", "protocol", "identity"),
+    "content",
+)
+TEXT = (
+    *("model", "degradation", "kind", "data", "picture", "condition", "budget", "protocol"),
+    *("identity", "content"),
+)
+PAIRED, UNPAIRED = KINDS = ("paired", "unpaired")
+PROTOCOL = (
+    "degraded whole, both scaled down, middle windows of one size; unpaired: the next picture; "
+    "bits per number, mean over pictures"
+)
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+FLAGS = new_flags()
+flags.DEFINE_string("model", None, "Folder of an exported degradation model.", flag_values=FLAGS)
+flags.DEFINE_string("name", "pixelcnn", "Of the model, for the rows.", flag_values=FLAGS)
+flags.DEFINE_string("data", "kodak", "Pictures to measure on.", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "crop", 0, "Side of the windows, pixels after scaling; 0: the largest.", 0, flag_values=FLAGS
+)
+flags.DEFINE_string("title", "", "Budget of the model, for the rows.", flag_values=FLAGS)
+flags.DEFINE_string("out", None, "Folder of nll.csv; none: only the means.", flag_values=FLAGS)
+
+
+def paired_and_unpaired(
+    bits: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], pairs: Sequence[Pair]
+) -> np.ndarray:
+    """Bits of each degraded picture, given its own good version and the next one's.
+
+    Args:
+      bits: from degraded pictures and conditions, float32 [1, H, W, 3], to [1].
+      pairs: good and degraded pictures, uint8 of one shape [H, W, 3]; at least two.
+
+    Returns:
+      float64 [pictures, 2].
+    """
+    return np.array(
+        [[float(_score(bits, pairs, i, kind)) for kind in KINDS] for i in range(len(pairs))]
+    )
+
+
+def _score(bits, pairs: Sequence[Pair], index: int, kind: str) -> float:
+    degraded, condition = pairs[index][1], pairs[_partner(index, kind, len(pairs))][0]
+    sides = [tf.constant(side[None], tf.float32) for side in (degraded, condition)]
+    return bits(*sides)[0].numpy()
+
+
+def _partner(index: int, kind: str, count: int) -> int:
+    """Index of the picture whose good version is the condition."""
+    return index if kind == PAIRED else (index + 1) % count
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; argv[0] is the program's name."""
+    extra = parse(FLAGS, argv, __doc__)
+    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    require(bool(FLAGS.model), "--model is needed: the folder of an exported degradation model")
+    paths = find_pictures(FLAGS.data)
+    require(len(paths) > 1, "--data needs at least two pictures: each is scored given another, too")
+    require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
+    model = Degradation(FLAGS.model)
+    pairs = centred_pairs(paths, degraded_options(model), FLAGS.crop)
+    if FLAGS.out is None:
+        measured = _measure_all(None, model, paths, pairs)
+    else:
+        out = make_folder(FLAGS.out)
+        with contextlib.closing(rows.Rows(out / "nll.csv", COLUMNS)) as table:
+            measured = _measure_all(table, model, paths, pairs)
+        about = {"data": FLAGS.data, "protocol": PROTOCOL, **environment()}
+        write_text(out / "nll_about.json", json.dumps(about, indent=1) + "\n")
+    sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
+
+
+def degraded_options(model: Degradation) -> DegradedOptions:
+    """What a model has learnt, from the options it was exported with."""
+    options = model.options
+    names = ("degradation", "severity", "factor", "grid")
+    missing = [name for name in names if name not in options]
+    require(
+        not missing,
+        f"--model={model.path}: the export does not say {', '.join(missing)} of its training",
+    )
+    return DegradedOptions(
+        *(options["degradation"], options["severity"], options["factor"]), grid=options["grid"]
+    )
+
+
+def _measure_all(
+    table: rows.Rows | None, model: Degradation, paths: list[str], pairs: list[Pair]
+) -> list[dict]:
+    """The rows of all pictures, paired and unpaired; those that are missing are measured."""
+    identity = rows.identity(model.weights, PROTOCOL, FLAGS.title)
+    known = {}
+    if table is not None:
+        table.set_aside(
+            lambda row: row["model"] == FLAGS.name and row["identity"] != identity,
+            "are of other weights or budgets",
+        )
+        known = {_key(row): row for row in table.rows}
+    stems = [pathlib.Path(path).stem for path in paths]
+    measured = []
+    for index, kind in tqdm.tqdm(
+        [(i, kind) for i in range(len(paths)) for kind in KINDS], unit="score", desc="measuring"
+    ):
+        partner = _partner(index, kind, len(paths))
+        place = {
+            **{"model": FLAGS.name, "kind": kind, "data": FLAGS.data, "picture": stems[index]},
+            **{"condition": stems[partner], "identity": identity},
+            "content": digest(np.concatenate([pairs[index][1], pairs[partner][0]]))[:16],
+        }
+        if _key(place) not in known:
+            row = _measure(place, model, pairs, index)
+            known[_key(place)] = row if table is None else table.append(row)
+        measured.append(known[_key(place)])
+    return measured
+
+
+def _measure(place: dict, model: Degradation, pairs: list[Pair], index: int) -> dict:
+    nll, milliseconds = timed(_score, model.nll, pairs, index, place["kind"])
+    height, width = pairs[index][1].shape[:2]
+    options = degraded_options(model)
+    return {
+        **place,
+        **{"degradation": options.distortion, "severity": options.severity},
+        **{"factor": options.factor, "width": width, "height": height, "nll": float(nll)},
+        **{"seconds": milliseconds / 1000, "parameters": model.parameters},
+        **{"budget": FLAGS.title, "protocol": PROTOCOL},
+    }
+
+
+def _key(row: dict) -> tuple:
+    names = ("model", "kind", "data", "picture", "condition", "identity", "content")
+    return tuple(str(row[name]) for name in names)
+
+
+def _means(measured: list[dict]) -> list[dict[str, str]]:
+    """Mean bits of both kinds, and how often the own good version is the likelier one."""
+    bits = {kind: [float(r["nll"]) for r in measured if r["kind"] == kind] for kind in KINDS}
+    told = np.mean(np.array(bits[PAIRED]) < np.array(bits[UNPAIRED]))
+    return [
+        {
+            "model": FLAGS.name,
+            "pictures": str(len(bits[PAIRED])),
+            **{kind: tables.number(np.mean(bits[kind]), 3) for kind in KINDS},
+            "told apart": f"{100 * told:.0f} %",
+        }
+    ]
+
+
+if __name__ == "__main__":
+    launch(main)

@@ -1,0 +1,102 @@
+"""Exported degradation models: writing and loading.
+
+Loading needs TensorFlow, but no lossylab:
+
+  import tensorflow as tf
+  model = tf.saved_model.load("runs/jpeg5/export").signatures
+  bits = model["nll"](degraded=jpeg, condition=picture)["bits"]  # float32 [B, H, W, 3] in levels
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+
+import tensorflow as tf
+
+from lossylab.eval import saved_model
+from lossylab.eval.saved_model import ExportError
+from lossylab.losses.pixelcnn import bits_per_dim
+from lossylab.models.pixelcnn import ConditionalPixelCNN
+from lossylab.models.served_degradation import SIGNATURES, ServedDegradation
+
+
+class Degradation:
+    """A loaded export: how probable degraded pictures are, given good ones.
+
+    Attributes:
+      path: where it was loaded from.
+      parameters: trainable weights.
+      weights: their hash.
+      options: how it was trained.
+    """
+
+    def __init__(self, path: str):
+        """Loads an export.
+
+        Raises:
+          ExportError: if `path` has no SavedModel or it is no degradation model.
+        """
+        self.path = path
+        self._functions = saved_model.load(path, SIGNATURES, "degradation model")
+        info = json.loads(self._functions["describe"]()["info"].numpy())
+        self._network_options: dict = info["network"]
+        self.parameters: int = info["parameters"]
+        self.weights: str = info["weights"]
+        self.options: dict = info["options"]
+
+    def nll(self, degraded: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+        """Negative log-likelihood of degraded pictures; gradients pass to the condition.
+
+        Args:
+          degraded: uint8 or float [B, H, W, 3], RGB in whole levels.
+          condition: the good pictures, the same shape, any levels.
+
+        Returns:
+          float32 [B], bits for each number of a picture.
+
+        Raises:
+          ValueError: if the shapes differ or are no pictures'.
+        """
+        shapes = [tuple(side.shape) for side in (degraded, condition)]
+        if shapes[0] != shapes[1] or len(shapes[0]) != 4 or shapes[0][3] != 3:
+            raise ValueError(
+                "expected degraded pictures and conditions of one shape [B, H, W, 3], got "
+                f"{list(shapes[0])} and {list(shapes[1])}"
+            )
+        sides = [tf.cast(side, tf.float32) for side in (degraded, condition)]
+        return self._functions["nll"](degraded=sides[0], condition=sides[1])["bits"]
+
+    @functools.cached_property
+    def network(self) -> ConditionalPixelCNN:
+        """The network itself, for the samplers."""
+        network = ConditionalPixelCNN(**self._network_options)
+        stored = tf.train.Checkpoint(network=network)
+        try:
+            status = stored.read(os.path.join(self.path, "variables", "variables"))
+            status.assert_existing_objects_matched().expect_partial()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+            raise ExportError(f"--model={self.path}: damaged weights: {reason}") from error
+        return network
+
+
+def save_degradation(network: ConditionalPixelCNN, path: str, options: dict) -> None:
+    """Writes a network as a SavedModel, beside first, then renamed.
+
+    Args:
+      network: the network, with a condition.
+      path: folder to write; an export that is there is replaced.
+      options: how it was trained, JSON values.
+
+    Raises:
+      ValueError: if the network has no condition.
+      OutputError: if the folder cannot be written.
+    """
+    if network.encoder is None:
+        raise ValueError("a degradation model needs a condition (condition_filters above 0)")
+    family = network.options["family"]
+    bits = functools.partial(bits_per_dim, family=family)
+    served = ServedDegradation(network, bits, options)
+    saved_model.write(served, served.signatures(), path)

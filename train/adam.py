@@ -1,0 +1,43 @@
+"""Adam as PixelCNN++'s code has it: epsilon inside the square root, the rate lowered each step."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+
+class AdamInside(tf.keras.optimizers.legacy.Adam):
+    """p -= rate * m / sqrt(v + epsilon), with the moments m and v corrected for their start."""
+
+    def _resource_apply_dense(self, grad, var, apply_state=None):
+        constants = apply_state[(var.device, var.dtype.base_dtype)]
+        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
+        m = m.assign(constants["beta_1_t"] * m + constants["one_minus_beta_1_t"] * grad)
+        v = v.assign(constants["beta_2_t"] * v + constants["one_minus_beta_2_t"] * grad**2)
+        mean = m / (1.0 - constants["beta_1_power"])
+        square = v / (1.0 - constants["beta_2_power"])
+        change = constants["lr_t"] * mean * tf.math.rsqrt(square + constants["epsilon"])
+        return var.assign_sub(change)
+
+
+class Decay(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """rate * decay^step, also right for decays near 1 and many steps."""
+
+    def __init__(self, rate: float, decay: float):
+        """Creates the schedule.
+
+        Args:
+          rate: of the first step.
+          decay: factor of each step, above 0.
+        """
+        self._rate, self._decay = rate, decay
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate after so many steps."""
+        # float32 has only 80 numbers between .999995 and 1: its logarithm is exact enough.
+        return self._rate * tf.exp(math.log(self._decay) * tf.cast(step, tf.float32))
+
+    def get_config(self) -> dict:
+        """The constructor's arguments."""
+        return {"rate": self._rate, "decay": self._decay}
