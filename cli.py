@@ -38,6 +38,10 @@ COMMANDS = {
         "lossylab.train.distortion_gan_study",
         "train generators of four distortions, and their ablations",
     ),
+    ("train", "rankiqa"): (
+        "lossylab.train.rankiqa",
+        "train scores of pictures without a reference",
+    ),
     ("distort",): ("lossylab.eval.distort", "pictures made worse, by a generator or truly"),
     ("train", "mmd_restoration"): (
         "lossylab.train.mmd_restoration",
@@ -74,6 +78,11 @@ COMMANDS = {
     ("eval", "degradation_nll"): (
         "lossylab.eval.degradation_nll",
         "likelihood of degraded pictures given good ones: rows",
+    ),
+    ("eval", "rankiqa"): ("lossylab.eval.rankiqa", "scores of pictures without a reference"),
+    ("eval", "rank_accuracy"): (
+        "lossylab.eval.rank_accuracy",
+        "how often such scores rank distortions rightly: rows",
     ),
     ("eval", "crops"): ("lossylab.eval.crops", "crops of codecs side by side at equal rate"),
     ("eval", "metrics"): ("lossylab.eval.metric_agreement", "how far metrics' definitions agree"),

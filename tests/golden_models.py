@@ -21,6 +21,7 @@ from lossylab.models.mwcnn import MWCNN
 from lossylab.models.patchgan import PatchGAN
 from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.models.proxiqa import ProxIQA
+from lossylab.models.rankiqa import RankIQA
 from lossylab.models.tnrd import TNRD
 from lossylab.models.trunks import VGG19Trunk
 from lossylab.models.unet import ResidualUNet
@@ -34,6 +35,7 @@ PARTS = {
     *("InceptionFeatures", "VGG19Features", "LPIPSFeatures", "Trunk", "ResNet152Trunk"),
     *("VGG19Trunk", "Attention", "ConvAttention", "LSTMAttention", "LSTM", "ServedJPEG"),
     *("ServedDistorter", "ServedDegradation", "ConditionEncoder", "GatedBlock", "WeightNormConv"),
+    *("ServedDistorter", "ServedRankIQA"),
 }
 
 
@@ -205,5 +207,12 @@ GOLDENS = {
         sizes=_ODD,
         parameters=24_927_809,
         default=MWCNN,
+    ),
+    RankIQA: Golden(
+        build=lambda: RankIQA(4, 8, 32, "random"),
+        call=lambda model, picture: model(picture),
+        sizes=((32, 32),),
+        parameters=134_264_641,  # VGG-16 with one unit in the last layer instead of 1000
+        default=lambda: RankIQA(weights="random"),
     ),
 }

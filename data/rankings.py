@@ -1,0 +1,230 @@
+"""Ladders of distortions of growing strength, and training batches of them, for RankIQA.
+
+X. Liu, J. van de Weijer, A. D. Bagdanov: "RankIQA: Learning from Rankings for No-reference Image
+Quality Assessment", ICCV 2017: pictures are blurred, made noisy or compressed at five levels each,
+and which of two levels is worse is known without any rater. The levels are those of the authors'
+generator. All of it is a function of (seed, step) and of the pictures' names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.data import jpeg
+from lossylab.data.decode import read_picture
+from lossylab.data.decoded import Decoded
+from lossylab.data.distorted import noise_seed
+from lossylab.data.distortions import DISTORTIONS
+from lossylab.data.patches import check_sizes, device_batch, numbered, picture_index
+
+_CROP_STREAM = 5  # of the random numbers of one ladder
+
+
+@dataclasses.dataclass(frozen=True)
+class Ladder:
+    """A kind of distortion at levels of growing strength.
+
+    Attributes:
+      apply: from (uint8 [H, W, 3], severity, seed) to the distorted picture, the same shape.
+      unit: what a severity is.
+      trained: severities that are trained with, weakest first.
+      held_out: severities between those, to measure with.
+    """
+
+    apply: Callable[[np.ndarray, float, int], np.ndarray]
+    unit: str
+    trained: tuple[float, ...]
+    held_out: tuple[float, ...]
+
+
+def _blur(picture: np.ndarray, taps: float, seed: int) -> np.ndarray:
+    del seed
+    rows, columns = (_blur_matrix(side, int(taps)) for side in picture.shape[:2])
+    blurred = np.tensordot(rows, picture.astype(np.float64), (1, 0))
+    blurred = np.einsum("ij,hjc->hic", columns, blurred, optimize=True)
+    return np.rint(blurred).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=16)
+def _blur_matrix(side: int, taps: int) -> np.ndarray:
+    """A Gaussian of deviation taps / 6, cut off and mirrored at the edges, as a matrix.
+
+    As a product of matrices a window of 199 pixels takes no longer than a small one.
+    """
+    reach = taps // 2
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (taps / 6)) ** 2)
+    kernel /= kernel.sum()
+    mirrored = np.pad(np.arange(side), reach, "symmetric")
+    matrix = np.zeros((side, side))
+    for offset, weight in enumerate(kernel):
+        np.add.at(matrix, (np.arange(side), mirrored[offset : offset + side]), weight)
+    return matrix
+
+
+def _noise(picture: np.ndarray, variance: float, seed: int) -> np.ndarray:
+    return DISTORTIONS["white"].apply(picture, 255.0 * variance**0.5, seed)
+
+
+def _jpeg(picture: np.ndarray, quality: float, seed: int) -> np.ndarray:
+    del seed
+    return jpeg.degrade(picture, max(int(quality), 1))  # libjpeg takes 0 for 1
+
+
+LADDERS = {
+    "blur": Ladder(
+        _blur, "taps of a Gaussian of a sixth of that", (7, 15, 39, 91, 199), (11, 25, 59, 135)
+    ),
+    "noise": Ladder(
+        _noise,
+        "variance in [0, 1]",
+        (2**-10, 2**-7.5, 2**-5.5, 2**-3.5, 1),
+        (2**-8.75, 2**-6.5, 2**-4.5, 2**-1.75),
+    ),
+    "jpeg": Ladder(_jpeg, "JPEG quality", (43, 12, 7, 4, 0), (27, 9, 5, 3)),
+    "jpeg2000": Ladder(
+        DISTORTIONS["jpeg2000"].apply,
+        "compression ratio",
+        tuple(24 / bpp for bpp in (0.46, 0.16, 0.07, 0.04, 0.02)),
+        tuple(24 / bpp for bpp in (0.27, 0.11, 0.053, 0.028)),
+    ),
+}
+LEVELS = 6  # in training: five, and the pristine picture
+SMALLEST_BATCH = len(LADDERS) * LEVELS
+
+
+def versions(picture: np.ndarray, name: str, seed: int, held_out: bool = False) -> np.ndarray:
+    """A picture at all levels of a distortion.
+
+    Args:
+      picture: uint8 [H, W, 3].
+      name: one of `LADDERS`.
+      seed: of the noise, which is another one at each level.
+      held_out: the levels between the trained ones instead.
+
+    Returns:
+      uint8 [levels + 1, H, W, 3], the strongest first, the picture itself last. A JPEG 2000
+      file takes some 180 bytes at least: below 70,000 pixels the strongest levels are alike.
+
+    Raises:
+      ValueError: for an unknown name.
+    """
+    if name not in LADDERS:
+        raise ValueError(f"distortion must be one of {', '.join(LADDERS)}, got '{name}'")
+    ladder = LADDERS[name]
+    severities = ladder.held_out if held_out else ladder.trained
+    made = [
+        ladder.apply(picture, severity, zlib.crc32(f"{seed} {severity:g}".encode()))
+        for severity in reversed(severities)
+    ]
+    return np.stack([*made, picture])
+
+
+@dataclasses.dataclass(frozen=True)
+class RankingOptions:
+    """What a batch of rankings is cut from.
+
+    Attributes:
+      size: height and width of the crops in pixels.
+      cache_mb: ladders kept in memory, MiB.
+    """
+
+    size: int = 224
+    cache_mb: int = 1024
+
+    def __post_init__(self):
+        """Checks the ranges; raises ValueError."""
+        if self.size < 1:
+            raise ValueError(f"size must be at least 1 pixel, got {self.size}")
+
+
+def rankings(
+    paths: list[str],
+    options: RankingOptions,
+    batch: int,
+    seed: int,
+    first_step: int = 0,
+    shard: int = 0,
+    shards: int = 1,
+    replicas: int = 1,
+) -> tf.data.Dataset:
+    """Endless batches of ladders, one a step.
+
+    A device's part is (4 distortions) x (6 levels, strongest first, pristine last) x (pictures),
+    the same pictures for all distortions. Pictures are distorted whole; each version has a crop
+    at a place of its own (assumed: as in the authors' code).
+
+    Args:
+      paths: picture files.
+      options: what crops are.
+      batch: crops in the global batch, a multiple of `SMALLEST_BATCH` a device; this and all
+        others as for `patches.patches`.
+      seed: the run's seed.
+      first_step: step at which to begin.
+      shard: which part of each global batch this worker gets.
+      shards: number of workers.
+      replicas: devices of this worker.
+
+    Returns:
+      Data set of uint8 [batch / shards / replicas, size, size, 3].
+
+    Raises:
+      ValueError: if the devices do not get whole ladders.
+    """
+    slots = pictures_of_device(batch, shards * replicas)
+    names = tuple(LADDERS)
+    kept = [
+        Decoded(paths, functools.partial(_load, name=name), options.cache_mb, ("ladder", name))
+        for name in names
+    ]
+
+    def cut(index, kind, draws):
+        versions = kept[kind].read(index)
+        if min(versions.shape[1:3]) < options.size:
+            check_sizes([paths[index]], options.size)
+        rooms = np.array(versions.shape[1:3]) - options.size + 1
+        return np.stack(
+            [
+                version[top : top + options.size, left : left + options.size]
+                for version, (top, left) in zip(versions, (draws * rooms).astype(int))
+            ]
+        )
+
+    def ladder(number):
+        groups = batch // LEVELS
+        step, place = number // groups, number % groups
+        device, place = place // (len(names) * slots), place % (len(names) * slots)
+        picture = step * (batch // SMALLEST_BATCH) + device * slots + place % slots
+        key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), _CROP_STREAM)
+        draws = tf.random.stateless_uniform((LEVELS, 2), key)
+        index = picture_index(seed, picture, len(paths))
+        crops = tf.numpy_function(cut, [index, place // slots, draws], tf.uint8)
+        return tf.ensure_shape(crops, (LEVELS, options.size, options.size, 3))
+
+    def ordered(crops):
+        shape = (options.size, options.size, 3)
+        crops = tf.reshape(crops, (len(names), slots, LEVELS, *shape))
+        return tf.reshape(tf.transpose(crops, (0, 2, 1, 3, 4, 5)), (-1, *shape))
+
+    groups = numbered(ladder, batch // LEVELS, first_step, shard, shards, replicas)
+    return groups.map(ordered).prefetch(4)
+
+
+def pictures_of_device(batch: int, devices: int) -> int:
+    """Pictures in a device's part of a batch of crops; raises ValueError if it is not whole."""
+    local = device_batch(batch, devices)
+    if local % SMALLEST_BATCH:
+        raise ValueError(
+            f"a batch of {local} crops a device is no multiple of {SMALLEST_BATCH}: "
+            f"{len(LADDERS)} distortions at {LEVELS} levels"
+        )
+    return local // SMALLEST_BATCH
+
+
+def _load(path: str, name: str) -> np.ndarray:
+    return versions(read_picture(path), name, noise_seed(path))

@@ -1,0 +1,172 @@
+"""Pictures with ratings from a CSV file, their split by reference, and crops to train with."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.data.collections import CollectionError
+from lossylab.data.decode import read_picture
+from lossylab.data.decoded import Decoded
+from lossylab.data.patches import numbered, picture_index, read_whole
+
+_CROP_STREAM = 6  # of the random numbers of one crop
+
+
+@dataclasses.dataclass(frozen=True)
+class Rated:
+    """A picture and what raters say of it.
+
+    Attributes:
+      path: of its file.
+      score: the rating.
+      reference: name of the pristine picture that it was made of.
+    """
+
+    path: str
+    score: float
+    reference: str
+
+
+def read_ratings(path: str, pictures: list[str]) -> list[Rated]:
+    """Reads a CSV file with the columns picture, score and, optionally, reference.
+
+    Args:
+      path: the file.
+      pictures: files among which its pictures are found by name; others are not used.
+
+    Returns:
+      The ratings in the file's order; a picture without reference is its own.
+
+    Raises:
+      CollectionError: naming the line, if the file is no such table, or a picture is missing, in
+        several folders, or rated twice.
+    """
+    named: dict[str, list[str]] = {}
+    for each in pictures:
+        named.setdefault(pathlib.Path(each).name, []).append(each)
+    found: dict[str, Rated] = {}
+    for number, row in _lines(path):
+        where = f"{path}, line {number}"
+        name = pathlib.Path((row.get("picture") or "").strip()).name
+        places = named.get(name, [])
+        if len(places) != 1:
+            raise CollectionError(
+                f"{where}: picture '{name}' is {len(places)} times among the {len(pictures)} "
+                "training pictures, expected once"
+            )
+        if name in found:
+            raise CollectionError(f"{where}: picture '{name}' is rated a second time")
+        found[name] = Rated(
+            places[0], _score(row, where), (row.get("reference") or "").strip() or name
+        )
+    if not found:
+        raise CollectionError(f"{path} has no ratings")
+    return list(found.values())
+
+
+def _lines(path: str):
+    """Numbered rows of the file; raises CollectionError if it cannot be read."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            lacking = {"picture", "score"} - set(reader.fieldnames or ())
+            if lacking:
+                raise CollectionError(
+                    f"{path}, line 1: expected the columns picture, score and, optionally, "
+                    f"reference; {' and '.join(sorted(lacking))} missing"
+                )
+            yield from ((reader.line_num, row) for row in reader)
+    except OSError as error:
+        raise CollectionError(f"cannot read the ratings {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CollectionError(f"{path} is no CSV file: {error}") from error
+
+
+def _score(row: dict, where: str) -> float:
+    text = row.get("score") or ""
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise CollectionError(f"{where}: score '{text}' is no number")
+    return score
+
+
+def split(ratings: list[Rated], test_share: float, seed: int) -> tuple[list[Rated], list[Rated]]:
+    """Splits so that no reference is on both sides.
+
+    Args:
+      ratings: all.
+      test_share: of the references, rounded, at least one.
+      seed: decides which.
+
+    Returns:
+      Ratings to train with, ratings to test with.
+
+    Raises:
+      CollectionError: if there are fewer than two references.
+    """
+    references = sorted({rated.reference for rated in ratings})
+    if len(references) < 2:
+        raise CollectionError(
+            f"ratings of {len(references)} reference cannot be split: at least two are needed"
+        )
+    count = min(max(round(test_share * len(references)), 1), len(references) - 1)
+    shuffled = np.random.default_rng(seed).permutation(references)
+    test = set(shuffled[:count].tolist())
+    kept = [rated for rated in ratings if rated.reference in test]
+    return [rated for rated in ratings if rated.reference not in test], kept
+
+
+def rated_crops(
+    ratings: list[Rated],
+    size: int,
+    cache_mb: int,
+    batch: int,
+    seed: int,
+    first_step: int = 0,
+    shard: int = 0,
+    shards: int = 1,
+    replicas: int = 1,
+) -> tf.data.Dataset:
+    """Endless batches of random crops with their pictures' ratings, one a step.
+
+    Args:
+      ratings: to train with.
+      size: height and width of the crops in pixels.
+      cache_mb: decoded pictures kept in memory, MiB.
+      batch: crops in the global batch; this and all others as for `patches.patches`.
+      seed: the run's seed.
+      first_step: step at which to begin.
+      shard: which part of each global batch this worker gets.
+      shards: number of workers.
+      replicas: devices of this worker.
+
+    Returns:
+      Data set of (uint8 [batch / shards / replicas, size, size, 3], float32 scores of them).
+
+    Raises:
+      ValueError: if the devices do not divide `batch`.
+    """
+    paths = [rated.path for rated in ratings]
+    scores = np.array([rated.score for rated in ratings], np.float32)
+    pictures = Decoded(paths, read_picture, cache_mb)
+
+    def crop(number):
+        index = picture_index(seed, number, len(paths))
+        picture = read_whole(pictures, paths, index, size, 3)
+        key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), _CROP_STREAM)
+        rooms = tf.cast(tf.shape(picture)[:2] - size + 1, tf.float32)
+        draws = tf.random.stateless_uniform((2,), key)
+        top, left = tf.unstack(tf.cast(draws * rooms, tf.int32))
+        patch = picture[top : top + size, left : left + size]
+        return tf.ensure_shape(patch, (size, size, 3)), tf.gather(scores, index)
+
+    return numbered(crop, batch, first_step, shard, shards, replicas).prefetch(4)

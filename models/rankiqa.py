@@ -1,0 +1,127 @@
+"""RankIQA's network: VGG-16 whose last layer gives one score, larger for worse pictures.
+
+X. Liu, J. van de Weijer, A. D. Bagdanov: "RankIQA: Learning from Rankings for No-reference Image
+Quality Assessment", ICCV 2017. As in the authors' code, its input is BGR in levels 0..255 of which
+no mean is subtracted.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from lossylab.models import backbones
+
+_BLOCKS = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))  # widths in filters of the first layer
+SHRINK = 2 ** len(_BLOCKS)  # pixels that become one before the dense layers
+_DROPOUT = 0.5
+FULL = {"filters": 64, "units": 4096, "patch": 224}  # of VGG-16
+
+
+class RankIQA(tf.Module):
+    """Scores of pictures of one size.
+
+    Attributes:
+      patch: their height and width in pixels.
+      body: all layers but the last.
+      last: the last one.
+    """
+
+    model_id = "rankiqa"
+
+    def __init__(
+        self,
+        filters: int = FULL["filters"],
+        units: int = FULL["units"],
+        patch: int = FULL["patch"],
+        weights: str = "imagenet",
+        name: str = "rankiqa",
+    ):
+        """Creates the network.
+
+        Args:
+          filters: of the first convolution, at most eight times as many later.
+          units: of the two hidden dense layers.
+          patch: height and width of what it sees, at least 32.
+          weights: of all layers but the last: 'imagenet', the path of a Keras weights file of
+            VGG-16 with top, or 'random'.
+          name: name of the module.
+
+        Raises:
+          ValueError: for sizes below these, or weights that a reduced network cannot take.
+          BackboneError: if there are no such weights.
+        """
+        if filters < 1 or units < 1 or patch < SHRINK:
+            raise ValueError(
+                f"filters and units must be at least 1 and patch {SHRINK}, got {filters}, {units} "
+                f"and {patch}"
+            )
+        sizes = {"filters": filters, "units": units, "patch": patch}
+        if weights != "random" and sizes != FULL:
+            raise ValueError(
+                f"weights '{weights}' fit {FULL} only, got {sizes}: use weights 'random'"
+            )
+        super().__init__(name=name)
+        self.patch = patch
+        self.body = _Body(filters, units, patch)
+        self.last = _Layer((units, 1), units**-0.5, "last")
+        if weights != "random":
+            layers = {layer.label: (layer.kernel, layer.bias) for layer in self.body.layers}
+            backbones.fill(_with_top, weights, self.name, layers)
+
+    def __call__(self, picture: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Scores float32 [B] of RGB float32 [B, patch, patch, 3] in levels.
+
+        Args:
+          picture: the crops.
+          dropout_seed: int [2], switches dropout on, as in training.
+        """
+        features = self.body(picture, dropout_seed)
+        return tf.nn.bias_add(features @ self.last.kernel, self.last.bias)[:, 0]
+
+
+class _Layer(tf.Module):
+    """Kernel and bias of one layer."""
+
+    def __init__(self, shape: tuple[int, ...], deviation: float, label: str):
+        super().__init__(name=label)
+        self.label = label  # Keras's name
+        self.kernel = tf.Variable(tf.random.normal(shape, stddev=deviation), name="kernel")
+        self.bias = tf.Variable(tf.zeros(shape[-1]), name="bias")
+
+
+class _Body(tf.Module):
+    """VGG-16 to fc7, with its ReLU."""
+
+    def __init__(self, filters: int, units: int, patch: int):
+        super().__init__(name="body")
+        self.layers, inputs = [], 3
+        for block, widths in enumerate(_BLOCKS, 1):
+            for number, width in enumerate(widths, 1):
+                shape = (3, 3, inputs, width * filters)
+                label = f"block{block}_conv{number}"
+                self.layers.append(_Layer(shape, (2 / (9 * inputs)) ** 0.5, label))
+                inputs = width * filters
+        inputs *= (patch // SHRINK) ** 2
+        for label in ("fc1", "fc2"):
+            self.layers.append(_Layer((inputs, units), (2 / inputs) ** 0.5, label))
+            inputs = units
+
+    def __call__(self, picture, dropout_seed):
+        x, layers = picture[..., ::-1], iter(self.layers)
+        for widths in _BLOCKS:
+            for _, layer in zip(widths, layers):
+                x = tf.nn.conv2d(x, layer.kernel, 1, "SAME")
+                x = tf.nn.relu(tf.nn.bias_add(x, layer.bias))
+            x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+        x = tf.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3]))
+        for number, layer in enumerate(layers):
+            x = tf.nn.relu(tf.nn.bias_add(x @ layer.kernel, layer.bias))
+            if dropout_seed is not None:
+                seed = tf.random.fold_in(dropout_seed, number)
+                x = tf.nn.experimental.stateless_dropout(x, _DROPOUT, seed)
+        return x
+
+
+def _with_top(**options) -> tf.keras.Model:
+    """Keras's VGG-16 with its dense layers."""
+    return tf.keras.applications.VGG16(**{**options, "include_top": True})

@@ -1,0 +1,324 @@
+"""Trains RankIQA: scores of pictures without a reference, first by rankings, then by ratings.
+
+X. Liu, J. van de Weijer, A. D. Bagdanov: "RankIQA: Learning from Rankings for No-reference Image
+Quality Assessment", ICCV 2017; it measures the results of "Perceptual Image Restoration with
+High-Quality Priori and Degradation Learning" (Table 2).
+
+  python -m lossylab.train.rankiqa --train_data=FOLDER --run_dir=runs/ranked
+  python -m lossylab.train.rankiqa --phase=finetune --init_from=runs/ranked \\
+      --train_data=live --scores=live/dmos.csv --run_dir=runs/finetuned
+
+In the first phase pictures are distorted at five levels in four ways, and the network learns which
+is worse. In the second it learns ratings from a CSV file with the columns picture, score and,
+optionally, reference: the pictures of some references are kept to test with. Killed or stopped,
+the same command resumes the run; the network is written to run_dir/export, for `lossylab eval
+rankiqa`. Defaults are those of the authors' code.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import scipy.stats
+import tensorflow as tf
+from absl import flags
+
+from lossylab.data.collections import find_pictures
+from lossylab.data.decode import read_picture
+from lossylab.data.distorted import noise_seed
+from lossylab.data.patches import check_sizes, paths_of_step
+from lossylab.data.rankings import (
+    LADDERS,
+    LEVELS,
+    SMALLEST_BATCH,
+    RankingOptions,
+    pictures_of_device,
+    rankings,
+)
+from lossylab.data.ratings import Rated, rated_crops, read_ratings, split
+from lossylab.eval.app import UsageError, launch, new_flags, parse, require
+from lossylab.eval.rank_accuracy import LEVEL_SETS, accuracy, ladder_crops, scores_of, srocc
+from lossylab.eval.rankiqa import random_crops, save_rankiqa
+from lossylab.losses import rankiqa as losses
+from lossylab.models.backbones import BackboneError
+from lossylab.models.rankiqa import FULL, SHRINK, RankIQA
+from lossylab.train import flags as shared
+from lossylab.train import warm_start
+from lossylab.train.loop import Task
+from lossylab.train.session import run
+
+# Defaults of the phases where they differ.
+PHASES = {
+    "rank": {"steps": 50_000, "batch": 48, "learning_rate": 1e-5, "decay": 0.1, "period": 10_000},
+    "finetune": {"steps": 20_000, "batch": 30, "learning_rate": 1e-6, "decay": 0.5, "period": 5000},
+}
+_LAST = 10.0  # times the learning rate for the last layer
+_BIAS = 2.0  # likewise for biases, which do not decay
+_DROPOUT_STREAM = 7
+_SCORED_AT_ONCE = 64
+
+FLAGS = new_flags()
+shared.define_loop(
+    FLAGS,
+    steps=PHASES["rank"]["steps"],
+    batch=PHASES["rank"]["batch"],
+    patch=FULL["patch"],
+    why_steps="To fine-tune: 20,000, with a batch of 30.",
+)
+flags.DEFINE_enum("phase", "rank", list(PHASES), "What to learn from.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "weights",
+    "imagenet",
+    "VGG-16 to begin with: imagenet, the path of a Keras weights file with top, or random. Not "
+    "used with --init_from.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer("filters", FULL["filters"], "Of the first convolution.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("units", FULL["units"], "Of the dense layers.", 1, flag_values=FLAGS)
+flags.DEFINE_float("margin", losses.MARGIN, "Between scores of two levels.", 0.0, flag_values=FLAGS)
+flags.DEFINE_enum(
+    "optimizer",
+    "sgd",
+    ["sgd", "adam"],
+    "The authors' stochastic gradient descent with momentum .9, or Adam, for which the last "
+    "layer's and the biases' larger rates do not count.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "learning_rate", PHASES["rank"]["learning_rate"], "To fine-tune: 1e-6.", 0.0, flag_values=FLAGS
+)
+flags.DEFINE_float(
+    "decay", PHASES["rank"]["decay"], "Of the rate, each --period. To fine-tune: 0.5.", 0.0, 1.0,
+    flag_values=FLAGS,
+)  # fmt: skip
+flags.DEFINE_integer(
+    "period", PHASES["rank"]["period"], "Steps. To fine-tune: 5000.", 1, flag_values=FLAGS
+)
+flags.DEFINE_float("weight_decay", 5e-4, "Of all but biases.", 0.0, flag_values=FLAGS)
+flags.DEFINE_string(
+    "init_from", None, "Run to begin with; its last layer only for rankings.", flag_values=FLAGS
+)
+flags.DEFINE_string("scores", None, "CSV file: picture, score, reference.", flag_values=FLAGS)
+flags.DEFINE_float(
+    "test_share",
+    0.2,
+    "Share of the references whose pictures are kept to test with; of LIVE's 29 these are 6, as "
+    "the authors'.",
+    0.0,
+    1.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "validation_crops", 5, "Of each picture, in validations.", 1, flag_values=FLAGS
+)
+
+
+class RankIQATask(Task):
+    """The network and its optimiser; how it learns is up to the phase."""
+
+    def __init__(self, options: flags.FlagValues, paths: list[str], validation: list):
+        """Builds the network; call inside the strategy's scope.
+
+        Args:
+          options: the command's flags.
+          paths: training pictures.
+          validation: pictures to validate on: paths, or to fine-tune `ratings.Rated`.
+
+        Raises:
+          UsageError: if the weights cannot be had.
+        """
+        self._options, self._paths, self._validation = options, paths, validation
+        weights = "random" if options.init_from else options.weights
+        try:
+            self.network = RankIQA(options.filters, options.units, options.patch, weights)
+        except (BackboneError, ValueError) as error:
+            raise UsageError(f"--weights: {error}") from error
+        self._optimizer = _optimizer(options)
+        self._crops: list[np.ndarray] = []
+        self.metrics = ("loss", "ordered") if options.phase == "rank" else ("loss",)
+
+    def checkpointed(self):
+        """The network without its last layer, that, and the optimiser."""
+        self._optimizer._create_all_weights(self.network.trainable_variables)
+        parts = {"body": self.network.body, "last": self.network.last}
+        return {**parts, "optimizer": self._optimizer}
+
+    def step(self, batch, step):
+        """One step on ladders of versions, or on crops and their pictures' scores."""
+        context = tf.distribute.get_replica_context()
+        share = 1.0 / context.num_replicas_in_sync
+        seed = tf.stack([tf.constant(self._options.seed, tf.int64), step])
+        seed = tf.random.fold_in(seed, _DROPOUT_STREAM)
+        seed = tf.random.fold_in(seed, context.replica_id_in_sync_group)
+        variables = self.network.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            report = self._losses(batch, seed)
+            loss = share * report["loss"]
+        gradients = tape.gradient(loss, variables)
+        pairs = [(self._scaled(g, v, share), v) for g, v in zip(gradients, variables)]
+        self._optimizer.apply_gradients(pairs)
+        return {name: share * report[name] for name in self.metrics}
+
+    def _losses(self, batch, seed):
+        if self._options.phase == "finetune":
+            crops, targets = batch
+            scores = self.network(tf.cast(crops, tf.float32), seed)
+            return {"loss": losses.euclidean(scores, targets)}
+        scores = self.network(tf.cast(batch, tf.float32), seed)
+        loss = losses.ranking_hinge(scores, len(LADDERS), LEVELS, self._options.margin)
+        # Without a margin: the share of neighbouring levels of a picture that are in order.
+        ladders = tf.reshape(scores, (len(LADDERS), LEVELS, -1))
+        ordered = tf.reduce_mean(tf.cast(ladders[:, :-1] > ladders[:, 1:], tf.float32))
+        return {"loss": loss, "ordered": ordered}
+
+    def _scaled(self, gradient, variable, share):
+        """With weight decay and the layer's own rate: a factor of both is Caffe's lr_mult."""
+        last = self.network.last
+        rate = _LAST if variable is last.kernel or variable is last.bias else 1.0
+        if variable.shape.rank == 1:
+            return _BIAS * rate * gradient
+        return rate * (gradient + share * self._options.weight_decay * variable)
+
+    def validate(self):
+        """Rank accuracies on versions of pictures; or correlations with their ratings."""
+        if self._options.phase == "finetune":
+            return self._correlations()
+        if not self._crops:
+            self._crops = [
+                ladder_crops(self._validation, name, held_out, *self._validation_crops())
+                for name in LADDERS
+                for held_out in LEVEL_SETS.values()
+            ]
+        found, places = {}, [(name, label) for name in LADDERS for label in LEVEL_SETS]
+        scores = [scores_of(self._score, crops) for crops in self._crops]
+        for (name, label), each in zip(places, scores):
+            found[f"{name}_{label.replace(' ', '_')}"] = accuracy(each)
+        for index, label in enumerate(LEVEL_SETS):
+            mine = scores[index :: len(LEVEL_SETS)]
+            label = label.replace(" ", "_")
+            found[f"accuracy_{label}"] = float(np.mean([accuracy(each) for each in mine]))
+            found[f"srocc_{label}"] = float(np.mean([srocc(each) for each in mine]))
+        return found
+
+    def _validation_crops(self) -> tuple[int, int, int]:
+        return self._options.patch, self._options.validation_crops, self._options.seed
+
+    def _correlations(self):
+        """SROCC, LCC and root mean squared error of mean scores on the pictures kept."""
+        size, count, seed = self._validation_crops()
+        made = []
+        for rated in self._validation:
+            places = (seed, noise_seed(rated.path))
+            crops = random_crops(read_picture(rated.path), size, count, places)
+            made.append(self._score(crops).mean())
+        truth = np.array([rated.score for rated in self._validation])
+        constant = np.ptp(made) == 0 or np.ptp(truth) == 0
+        both = (scipy.stats.spearmanr, scipy.stats.pearsonr)
+        ranks, linear = (0.0 if constant else float(f(made, truth).statistic) for f in both)
+        return {"srocc": ranks, "lcc": linear, "rmse": float(np.sqrt(np.mean((made - truth) ** 2)))}
+
+    def _score(self, crops: np.ndarray) -> np.ndarray:
+        parts = [crops[i : i + _SCORED_AT_ONCE] for i in range(0, len(crops), _SCORED_AT_ONCE)]
+        return np.concatenate([self._graph(tf.constant(part)).numpy() for part in parts])
+
+    @tf.function(reduce_retracing=True)
+    def _graph(self, crops):
+        return self.network(tf.cast(crops, tf.float32))
+
+    def describe_batch(self, step):
+        """Names of the files in a step's batch."""
+        options = self._options
+        count = options.batch // SMALLEST_BATCH if options.phase == "rank" else options.batch
+        return ", ".join(paths_of_step(self._paths, count, options.seed, step))
+
+    def export(self, path):
+        """Writes the network as a SavedModel."""
+        if self._options.export:
+            save_rankiqa(self.network, path, shared.resolved(self._options))
+
+
+def _optimizer(options: flags.FlagValues) -> tf.keras.optimizers.Optimizer:
+    """By the flags; its own count of steps, which checkpoints keep, decides the rate."""
+    rate = tf.keras.optimizers.schedules.ExponentialDecay(
+        options.learning_rate, options.period, options.decay, staircase=True
+    )
+    if options.optimizer == "adam":
+        return tf.keras.optimizers.legacy.Adam(rate, epsilon=1e-8)
+    return tf.keras.optimizers.legacy.SGD(rate, momentum=0.9)
+
+
+def check(argv: list[str]) -> None:
+    """Parses a command line and refuses what does not make sense; raises UsageError."""
+    extra = parse(FLAGS, argv, __doc__)
+    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    for name, value in PHASES[FLAGS.phase].items():
+        if not FLAGS[name].present:
+            FLAGS[name].value = value
+    if FLAGS.phase == "finetune":
+        require(bool(FLAGS.scores), "--phase=finetune needs --scores, a CSV file")
+        require(not FLAGS.validation_data, "--validation_data: --scores has the pictures to test")
+        require(
+            0 < FLAGS.test_share < 1, f"--test_share must lie in (0, 1), got {FLAGS.test_share}"
+        )
+        FLAGS["validation_data"].value = FLAGS.scores
+    else:
+        require(not FLAGS.scores, "--scores goes with --phase=finetune")
+    shared.check(FLAGS)
+    require(FLAGS.decay > 0, "--decay must be above 0")
+    require(FLAGS.patch >= SHRINK, f"--patch must be at least {SHRINK}, got {FLAGS.patch}")
+    sizes = {name: FLAGS[name].value for name in FULL}
+    require(
+        FLAGS.weights == "random" or bool(FLAGS.init_from) or sizes == FULL,
+        f"--weights={FLAGS.weights} fit {FULL} only, got {sizes}: use --weights=random",
+    )
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; `argv[0]` is the program's name."""
+    check(argv)
+    paths, validation, ratings = _pictures()
+    check_sizes(paths, FLAGS.patch)
+    strategy = shared.make_strategy(FLAGS)
+    if FLAGS.phase == "rank":
+        try:
+            pictures_of_device(FLAGS.batch, strategy.num_replicas_in_sync)
+        except ValueError as error:
+            raise UsageError(f"--batch: {error}") from error
+    if FLAGS.dry_run:
+        sys.stdout.write(shared.dump(FLAGS) + "\n")
+        return
+
+    def begin(task):
+        if FLAGS.init_from:
+            parts = {"body": task.network.body}
+            if FLAGS.phase == "rank":
+                parts["last"] = task.network.last
+            checkpoint = warm_start.checkpoint_of(FLAGS.init_from, "init_from")
+            warm_start.restore(parts, checkpoint, "init_from")
+
+    def data(*place):
+        if FLAGS.phase == "finetune":
+            options = (FLAGS.patch, FLAGS.cache_mb, FLAGS.batch, FLAGS.seed)
+            return rated_crops(ratings, *options, *place)
+        options = RankingOptions(FLAGS.patch, FLAGS.cache_mb)
+        return rankings(paths, options, FLAGS.batch, FLAGS.seed, *place)
+
+    run(FLAGS, strategy, paths, lambda: RankIQATask(FLAGS, paths, validation), data, begin)
+
+
+def _pictures() -> tuple[list[str], list, list[Rated]]:
+    """Pictures to train with, to validate on, and the ratings of the former, if any."""
+    paths = find_pictures(FLAGS.train_data)
+    if FLAGS.phase == "rank":
+        validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
+        check_sizes(validation, FLAGS.patch)
+        return paths, validation, []
+    ratings, test = split(read_ratings(FLAGS.scores, paths), FLAGS.test_share, FLAGS.seed)
+    check_sizes([rated.path for rated in test], FLAGS.patch)
+    return [rated.path for rated in ratings], test, ratings
+
+
+if __name__ == "__main__":
+    launch(main)
