@@ -166,3 +166,20 @@ def test_doubts_are_about_cells_that_exist():
             for row, column in zip(cells.row, cells.column)
         ), doubt
         assert doubt.reason
+
+
+# Sums over the rows of the restoration paper's Table 2, by another program from its text.
+MMD_ROWS = (
+    *(100.75, 99.77, 112.70, 111.31, 80.03, 86.94, 95.67, 83.19, 83.31, 86.73, 79.86, 79.47),
+    *(81.62, 118.68, 228.47),
+)
+
+
+def test_the_restoration_papers_tables():
+    two = published.load("mmd_restoration", "2")
+    sums = two.assign(value=two.value.astype(float)).groupby("row", sort=False).value.sum()
+    assert list(sums.index) == [*(str(row) for row in range(1, 14)), "Original", "Compressed"]
+    np.testing.assert_allclose(sums, MMD_ROWS, atol=1e-6)
+    one, three = (published.numbers("mmd_restoration", table) for table in "13")
+    assert sum(one.values()) == pytest.approx(2.65)
+    assert sum(three.values()) == pytest.approx(100)

@@ -1,0 +1,40 @@
+"""Losses of PULSE (Menon et al. 2020), by which latents are searched for."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+_TINY = 1e-9  # under roots, whose gradient at 0 is not finite
+EPSILON = 2e-3  # squared error at which PULSE is content
+
+
+def squared_error(made: tf.Tensor, given: tf.Tensor, epsilon: float = 0.0) -> tf.Tensor:
+    """Mean squared error by picture, of levels divided by 255.
+
+    Args:
+      made: float32 [B, H, W, 3] in levels, degraded as the given pictures were.
+      given: float32 [B, H, W, 3] in levels.
+      epsilon: what is below counts as this much and has no gradient; PULSE's is 0.002.
+
+    Returns:
+      [B].
+    """
+    return tf.maximum(tf.reduce_mean(tf.square((made - given) / 255.0), (1, 2, 3)), epsilon)
+
+
+def geocross(latents: tf.Tensor) -> tf.Tensor:
+    """How far a picture's latents are from each other on the sphere (GEOCROSS).
+
+    Args:
+      latents: [B, L, D], measured about the origin. The official code has L = 18 and D = 512
+        written into it; here they are those of the latents.
+
+    Returns:
+      [B]: mean over all ordered pairs, a latent with itself included, of D * angle^2 / 8.
+    """
+    one, other = latents[:, :, None], latents[:, None]
+    apart = tf.sqrt(tf.reduce_sum(tf.square(one - other), -1) + _TINY)
+    together = tf.sqrt(tf.reduce_sum(tf.square(one + other), -1) + _TINY)
+    angles = 2 * tf.atan2(apart, together)
+    size = tf.cast(tf.shape(latents)[-1], latents.dtype)
+    return tf.reduce_mean(tf.square(angles) * size / 8, (1, 2))
