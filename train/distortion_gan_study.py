@@ -5,8 +5,8 @@
 
 Each variant is a run of `lossylab train distortion_gan` in OUT/runs/NAME with the flags of this
 command and those of the variant. With --start_steps, generators of compressions begin with one
-that has learned JPEG by l1. Killed or stopped, the same command goes on where it was; a variant
-that has all its steps is only exported again.
+that has learned the compression by l1. Killed or stopped, the same command goes on where it was; a
+variant that has all its steps is only exported again.
 """
 
 from __future__ import annotations
@@ -30,13 +30,17 @@ VARIANTS = {
     "jpeg_l2": (_JPEG, "--pixel_loss=l2"),
 }
 
-START = "start"  # the generator that those of compressions begin with
-_BEGIN = ("jpeg", "jpeg2000", "jpeg_lambda_0", "jpeg_lambda_0.01", "jpeg_lambda_1")
+# Generators to begin with, by the distortion that they have learned, and who begins with them.
+STARTS = {"start_jpeg": "--distortion=jpeg", "start_jpeg2000": "--distortion=jpeg2000"}
+_BEGIN = {
+    **dict.fromkeys(("jpeg", *(n for n in VARIANTS if n.startswith("jpeg_lambda"))), "start_jpeg"),
+    "jpeg2000": "start_jpeg2000",
+}
 
 FLAGS = new_flags()
 study.define(FLAGS, list(VARIANTS), "train distortion_gan")
 flags.DEFINE_integer(
-    "start_steps", 0, "Steps of that generator; 0 as the paper.", 0, flag_values=FLAGS
+    "start_steps", 0, "Steps of these generators; 0 as the paper.", 0, flag_values=FLAGS
 )
 
 
@@ -45,18 +49,23 @@ def main(argv: list[str]) -> None:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     require_known("variants", FLAGS.variants, VARIANTS)
-    study.train(FLAGS, _variants(), [START, *VARIANTS], distortion_gan)
+    study.train(FLAGS, _variants(), [*STARTS, *VARIANTS], distortion_gan)
 
 
 def _variants() -> dict[str, tuple[str, ...]]:
     """Flags by variant; what the others begin with comes first."""
     chosen = {name: VARIANTS[name] for name in FLAGS.variants}
-    if not FLAGS.start_steps or not set(_BEGIN) & set(chosen):
-        return chosen
-    begin = f"--init_from={study.run_dir(FLAGS, START)}"
-    start = (_JPEG, "--pixel_loss=l1", f"--steps={FLAGS.start_steps}")
-    return {START: start} | {
-        name: (*words, begin) if name in _BEGIN else words for name, words in chosen.items()
+    begun = {name: _BEGIN[name] for name in chosen if name in _BEGIN and FLAGS.start_steps}
+    starts = {
+        start: (words, "--pixel_loss=l1", f"--steps={FLAGS.start_steps}")
+        for start, words in STARTS.items()
+        if start in begun.values()
+    }
+    return starts | {
+        name: (*words, f"--init_from={study.run_dir(FLAGS, begun[name])}")
+        if name in begun
+        else words
+        for name, words in chosen.items()
     }
 
 
