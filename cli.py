@@ -49,6 +49,10 @@ COMMANDS = {
     ),
     ("sample",): ("lossylab.eval.sample", "degraded versions drawn from a degradation model"),
     ("import", "lpips"): ("lossylab.eval.lpips_weights", "LPIPS's official weights to one file"),
+    ("import", "stylegan"): (
+        "lossylab.eval.stylegan_files",
+        "an official StyleGAN or StyleGAN2 network to one file",
+    ),
     ("import",): ("lossylab.eval.official", "official ARCNN and DnCNN-3 weights to exports"),
     ("compress",): ("lossylab.eval.compress", "pictures to compressed files"),
     ("decompress",): ("lossylab.eval.compress", "compressed files to pictures"),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from lossylab.models import stylegan
 from lossylab.models.arcnn import ARCNN
 from lossylab.models.attention import ConvAttention
 from lossylab.models.bls2017 import BLS2017
@@ -22,6 +23,7 @@ from lossylab.models.patchgan import PatchGAN
 from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.models.rankiqa import RankIQA
+from lossylab.models.stylegan2 import StyleGAN2
 from lossylab.models.tnrd import TNRD
 from lossylab.models.trunks import VGG19Trunk
 from lossylab.models.unet import ResidualUNet
@@ -35,7 +37,7 @@ PARTS = {
     *("InceptionFeatures", "VGG19Features", "LPIPSFeatures", "Trunk", "ResNet152Trunk"),
     *("VGG19Trunk", "Attention", "ConvAttention", "LSTMAttention", "LSTM", "ServedJPEG"),
     *("ServedDistorter", "ServedDegradation", "ConditionEncoder", "GatedBlock", "WeightNormConv"),
-    *("ServedDistorter", "ServedRankIQA"),
+    *("ServedRankIQA", "StyleGAN", "StyleGAN1"),
 }
 
 
@@ -74,6 +76,15 @@ def _encoder():
 def _nats_like(model, picture):
     """Sums of the parameters, of a picture whose condition is its negative."""
     return tf.reduce_sum(model(picture, 255.0 - picture), -1)
+
+
+def _generator():
+    return stylegan.random(2, 32, None, fmap_base=128, fmap_max=16, latent=24, mapping=20, width=28)
+
+
+def _generate(model, picture):
+    """From what a picture has in its first column."""
+    return model(picture[:, : model.latent, 0, 0] - 127.5)
 
 
 _ODD = ((1, 1), (7, 13), (33, 31))
@@ -200,6 +211,13 @@ GOLDENS = {
         sizes=_ODD,
         parameters=2_325_568 + 256 * 128 + 128 + 2 * 64,  # VGG-19's, 1x1 convolution, tables
         default=_encoder,
+    ),
+    StyleGAN2: Golden(
+        build=_generator,
+        call=_generate,
+        sizes=((32, 32),),
+        parameters=30_370_060,
+        default=lambda: stylegan.random(2, 1024, 0),
     ),
     MWCNN: Golden(
         build=lambda: MWCNN(3, filters=4),

@@ -1,0 +1,136 @@
+"""An official StyleGAN or StyleGAN2 network to the one file that a search takes.
+
+  lossylab import stylegan stylegan2-ffhq-config-f.pkl ffhq.npz
+
+The official networks are NVIDIA's, under licences of their own, for use that is not commercial:
+github.com/NVlabs/stylegan2 (nvlabs-fi-cdn.nvidia.com/stylegan2/networks) and
+github.com/NVlabs/stylegan. The averaged generator is taken. TensorFlow 1 is not needed, and
+nothing in the file is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+
+import numpy as np
+from absl import flags
+
+from lossylab.data.files import replacing
+from lossylab.eval import stylegan_pickles
+from lossylab.eval.app import UsageError, launch, new_flags, parse, require
+from lossylab.eval.stylegan_official import generator_of
+from lossylab.models import stylegan
+from lossylab.models.stylegan_base import StyleGAN
+
+FLAGS = new_flags()
+flags.DEFINE_bool("overwrite", False, "Replace a file that exists.", flag_values=FLAGS)
+
+_FORMAT = "lossylab StyleGAN 1"
+_HEADER = "header"
+_HEADER_BYTES = 2**16
+_NPY_BYTES = 2**12  # more than what comes before an array's numbers
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; argv[0] is the program's name."""
+    arguments = parse(FLAGS, argv, __doc__)
+    require(
+        len(arguments) == 2,
+        f"expected NETWORK.pkl and GENERATOR.npz, got {len(arguments)} arguments",
+    )
+    source, target = arguments
+    require(target.endswith(".npz"), f"the output '{target}' must end in .npz")
+    require(FLAGS.overwrite or not os.path.exists(target), f"{target} exists: --overwrite")
+    save(read_official(source), target)
+
+
+def read_official(path: str) -> StyleGAN:
+    """The averaged generator of an official pickle.
+
+    Raises:
+      UsageError: if the file cannot be read, or has what generators here cannot do.
+    """
+    network = stylegan_pickles.read(path)
+    try:
+        return generator_of(network)
+    # Arrays whose states are no states, names that are no names, and the like.
+    except Exception as error:
+        raise UsageError(f"{path}: {error or type(error).__name__}") from error
+
+
+def save(generator: StyleGAN, path: str) -> None:
+    """Writes a generator, its weights by their official names and in official layouts.
+
+    Raises:
+      OutputError: if the file cannot be written.
+    """
+    arrays = generator.official()
+    header = {"format": _FORMAT, "config": generator.config, "sha256": _digest(arrays)}
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **{_HEADER: np.array(json.dumps(header)), **arrays})
+
+
+def load(path: str) -> StyleGAN:
+    """The generator of a file that `save` has written.
+
+    Raises:
+      UsageError: if the file is missing, none of these, or damaged.
+    """
+    require(os.path.isfile(path), f"{path}: no such file")
+    try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no .npz archive")
+        with np.load(path, allow_pickle=False) as archive:
+            return _from_archive(archive)
+    # NumPy and zipfile raise all kinds for damaged files.
+    except Exception as error:
+        raise UsageError(
+            f"{path} is no generator that `lossylab import stylegan` has written, or damaged: "
+            f"{error or type(error).__name__}"
+        ) from error
+
+
+def _from_archive(archive: np.lib.npyio.NpzFile) -> StyleGAN:
+    sizes_of_members = {}
+    for member in archive.zip.infolist():
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise ValueError(f"'{member.filename:.80}' is compressed")
+        sizes_of_members[member.filename.removesuffix(".npy")] = member.file_size
+    if sizes_of_members.get(_HEADER, _HEADER_BYTES) >= _HEADER_BYTES:
+        raise ValueError("it has no header")
+    header = json.loads(archive[_HEADER].item())
+    if header.get("format") != _FORMAT:
+        raise ValueError(f"its format is not '{_FORMAT}'")
+    kind, sizes = stylegan.kind_and_sizes(header["config"])
+    shapes = kind.official_shapes(sizes)
+    if set(archive.files) != {_HEADER, *shapes}:
+        odd = sorted(set(archive.files) ^ {_HEADER, *shapes})
+        raise ValueError(f"it has arrays too many or too few, such as '{odd[0]:.80}'")
+    arrays = {}
+    for name, shape in shapes.items():
+        excess = sizes_of_members[name] - 4 * int(np.prod(shape, dtype=np.int64))
+        if not 0 <= excess <= _NPY_BYTES:
+            raise ValueError(f"'{name}' has not the size of {list(shape)}")
+        arrays[name] = archive[name]
+        if arrays[name].shape != shape or arrays[name].dtype != np.float32:
+            raise ValueError(f"'{name}' is not float32 {list(shape)}")
+    if _digest(arrays) != header.get("sha256"):
+        raise ValueError("its checksum is another")
+    generator = kind(sizes, seed=0)
+    generator.assign_official(arrays)
+    return generator
+
+
+def _digest(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name], "<f4"))
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    launch(main)
