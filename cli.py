@@ -88,6 +88,11 @@ COMMANDS = {
         "lossylab.eval.rank_accuracy",
         "how often such scores rank distortions rightly: rows",
     ),
+    ("eval", "study_page"): (
+        "lossylab.eval.study_page",
+        "a page on which raters choose the better of two pictures",
+    ),
+    ("eval", "study_tally"): ("lossylab.eval.study_tally", "the preferences of such raters"),
     ("eval", "crops"): ("lossylab.eval.crops", "crops of codecs side by side at equal rate"),
     ("eval", "metrics"): ("lossylab.eval.metric_agreement", "how far metrics' definitions agree"),
     ("doctor",): ("lossylab.eval.doctor", "check this installation"),

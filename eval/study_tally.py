@@ -1,0 +1,251 @@
+"""Counts the answers of a user study: which method raters prefer, and how sure that is.
+
+  lossylab eval study_tally answers_*.csv --out=results/mmd_restoration
+
+Files are those that the pages of `lossylab eval study_page` save; all must be of the same two
+methods. Preferences have Wilson's 95 % interval and a two-sided binomial test against 50 %. Both
+take answers as independent, though those of one rater are alike: the table of raters shows how
+much. With --out tables are written there, among them Table 3 of "Perceptual Image Restoration with
+High-Quality Priori and Degradation Learning" as paper | ours.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import dataclasses
+import datetime
+import math
+import sys
+from collections.abc import Iterable, Sequence
+
+import scipy.stats
+from absl import flags
+
+from lossylab.data.files import make_folder, write_text
+from lossylab.eval import comparison, tables
+from lossylab.eval.app import WorkError, launch, new_flags, parse, require
+
+COLUMNS = ("rater", "started", "pair", "left", "right", "choice", "seconds", "order")
+PUBLISHED = {"PULSE": 19.0, "Ours": 81.0}  # Table 3, per cent
+_Z = scipy.stats.norm.ppf(0.975)
+
+FLAGS = new_flags()
+flags.DEFINE_string("out", None, "Folder for the tables.", flag_values=FLAGS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """One choice.
+
+    Attributes:
+      rater: name or number.
+      pair: of pictures.
+      left: method on the left.
+      right: the other.
+      choice: one of both.
+      seconds: it took.
+      where: file and line.
+    """
+
+    rater: str
+    pair: str
+    left: str
+    right: str
+    choice: str
+    seconds: float
+    where: str
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; argv[0] is the program's name."""
+    paths = parse(FLAGS, argv, __doc__)
+    require(bool(paths), "expected CSV files of answers")
+    answers = read_answers(paths)
+    methods = _methods(answers)
+    require(
+        not FLAGS.out or set(methods) == set(PUBLISHED),
+        f"--out compares {' and '.join(PUBLISHED)} with Table 3, these answers are of "
+        f"{' and '.join(methods)}",
+    )
+    found = {
+        "preference": preferences(answers, methods),
+        "raters": _groups(answers, methods, "rater"),
+        "pairs": _groups(answers, methods, "pair"),
+    }
+    sys.stdout.write("\n\n".join(tables.markdown_table(lines) for lines in found.values()) + "\n")
+    if FLAGS.out:
+        out = make_folder(FLAGS.out)
+        found["table_3"] = comparison.lines(table_3(answers), "method", "value")
+        for name, lines in found.items():
+            write_text(out / f"study_{name}.csv", tables.csv_table(lines))
+        title = "Table 3: preference of the user study, paper | ours"
+        text = f"# {title}\n\n{tables.markdown_table(found['table_3'])}\n"
+        write_text(out / "study_table_3.md", text)
+
+
+def read_answers(paths: Sequence[str]) -> list[Answer]:
+    """Reads files of answers.
+
+    Raises:
+      WorkError: naming file and line, if one is missing or malformed, if a rater has answered a
+        pair twice, or if the files are of other methods.
+    """
+    answers: list[Answer] = []
+    known: dict[tuple[str, str], Answer] = {}
+    for path in paths:
+        mine = _read(path)
+        if not mine:
+            raise WorkError(f"{path} has no answers")
+        for answer in mine:
+            before = known.setdefault((answer.rater, answer.pair), answer)
+            if before is not answer:
+                same = before.choice == answer.choice
+                raise WorkError(
+                    f"{answer.where}: rater '{answer.rater}' has answered the pair '{answer.pair}' "
+                    f"at {before.where} already, {'the same' if same else 'otherwise'}: "
+                    + (
+                        "keep one file of a session, the longest"
+                        if same
+                        else "remove one, or rename one of two raters"
+                    )
+                )
+        answers += mine
+    first = answers[0]
+    for answer in answers:
+        if {answer.left, answer.right} != {first.left, first.right}:
+            raise WorkError(
+                f"{answer.where} compares {answer.left} and {answer.right}, {first.where} "
+                f"{first.left} and {first.right}: tally one study at a time"
+            )
+    return answers
+
+
+def _read(path: str) -> list[Answer]:
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            head = next(reader, [])
+            if tuple(head) != COLUMNS:
+                expected, got = ",".join(COLUMNS), ",".join(head)
+                raise WorkError(f"{path}, line 1: expected the columns {expected}, got {got}")
+            return [_answer(row, f"{path}, line {reader.line_num}") for row in reader]
+    except OSError as error:
+        raise WorkError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise WorkError(f"{path} is no CSV file of answers: {error}") from error
+
+
+def _answer(row: list[str], where: str) -> Answer:
+    """A line as an answer; raises WorkError if it makes no sense."""
+
+    def need(condition, what):
+        if not condition:
+            raise WorkError(f"{where}: {what}; restore the file as the page saved it")
+
+    need(len(row) == len(COLUMNS), f"expected {len(COLUMNS)} fields, got {len(row)}")
+    value = dict(zip(COLUMNS, row))
+    for name in ("rater", "pair", "left", "right"):
+        need(value[name].strip(), f"{name} is empty")
+    need(value["left"] != value["right"], f"left and right are both '{value['left']}'")
+    need(
+        value["choice"] in (value["left"], value["right"]),
+        f"choice '{value['choice']}' is neither '{value['left']}' nor '{value['right']}'",
+    )
+    seconds = _number(value["seconds"])
+    need(seconds >= 0 and math.isfinite(seconds), f"seconds '{value['seconds']}' are no time")
+    need(value["order"].isdecimal() and int(value["order"]) > 0, f"order '{value['order']}'")
+    need(_is_time(value["started"]), f"started '{value['started']}' is no date and time")
+    kept = {name: value[name] for name in ("rater", "pair", "left", "right", "choice")}
+    return Answer(**kept, seconds=seconds, where=where)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return False
+    return True
+
+
+def wilson(chosen: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, as shares.
+
+    Args:
+      chosen: how often.
+      count: of how many, at least one.
+    """
+    share, squared = chosen / count, _Z**2 / count
+    centre = (share + squared / 2) / (1 + squared)
+    half = math.sqrt(share * (1 - share) * squared + squared**2 / 4) / (1 + squared)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def _methods(answers: Iterable[Answer]) -> list[str]:
+    """Both methods, in the paper's order if they are the paper's."""
+    found = {name for answer in answers for name in (answer.left, answer.right)}
+    return [name for name in PUBLISHED if name in found] + sorted(found - set(PUBLISHED))
+
+
+def preferences(answers: Sequence[Answer], methods: Sequence[str]) -> list[dict[str, str]]:
+    """How often each method is chosen, as lines of a table."""
+    lines, count = [], len(answers)
+    left = sum(answer.choice == answer.left for answer in answers)
+    for method in (*methods, "left side"):
+        chosen = left if method == "left side" else sum(a.choice == method for a in answers)
+        low, high = wilson(chosen, count)
+        test = scipy.stats.binomtest(chosen, count)
+        lines.append(
+            {
+                **{"chosen": method, "times": str(chosen), "of": str(count)},
+                "share, %": tables.number(100 * chosen / count, 1),
+                "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
+                "p (against 50 %)": f"{test.pvalue:.2g}",
+            }
+        )
+    return lines
+
+
+def _groups(answers, methods, attribute) -> list[dict[str, str]]:
+    """How often each method is chosen by rater or pair."""
+    groups = collections.defaultdict(list)
+    for answer in answers:
+        groups[getattr(answer, attribute)].append(answer)
+    return [
+        {
+            attribute: name.replace("|", "/"),
+            **{m: str(sum(a.choice == m for a in groups[name])) for m in methods},
+            f"{methods[-1]}, %": tables.number(
+                100 * sum(a.choice == methods[-1] for a in groups[name]) / len(groups[name]), 1
+            ),
+            "median seconds": tables.number(
+                sorted(a.seconds for a in groups[name])[len(groups[name]) // 2], 1
+            ),
+        }
+        for name in sorted(groups)
+    ]
+
+
+def table_3(answers: Sequence[Answer]) -> list[comparison.Cell]:
+    """Table 3's cells: per cent of all answers."""
+    return [
+        comparison.Cell(
+            method,
+            "Preference",
+            paper,
+            100 * sum(answer.choice == method for answer in answers) / len(answers),
+            unit="per cent",
+        )
+        for method, paper in PUBLISHED.items()
+    ]
+
+
+if __name__ == "__main__":
+    launch(main)
