@@ -13,7 +13,7 @@ from lossylab.models import backbones
 
 _BLOCKS = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))  # widths in filters of the first layer
 SHRINK = 2 ** len(_BLOCKS)  # pixels that become one before the dense layers
-_DROPOUT = 0.5
+DROPOUT = 0.5  # of the authors' code
 FULL = {"filters": 64, "units": 4096, "patch": 224}  # of VGG-16
 
 
@@ -34,6 +34,7 @@ class RankIQA(tf.Module):
         units: int = FULL["units"],
         patch: int = FULL["patch"],
         weights: str = "imagenet",
+        dropout: float = DROPOUT,
         name: str = "rankiqa",
     ):
         """Creates the network.
@@ -44,6 +45,7 @@ class RankIQA(tf.Module):
           patch: height and width of what it sees, at least 32.
           weights: of all layers but the last: 'imagenet', the path of a Keras weights file of
             VGG-16 with top, or 'random'.
+          dropout: share of the dense layers' features that are dropped in training.
           name: name of the module.
 
         Raises:
@@ -56,13 +58,15 @@ class RankIQA(tf.Module):
                 f"and {patch}"
             )
         sizes = {"filters": filters, "units": units, "patch": patch}
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
         if weights != "random" and sizes != FULL:
             raise ValueError(
                 f"weights '{weights}' fit {FULL} only, got {sizes}: use weights 'random'"
             )
         super().__init__(name=name)
         self.patch = patch
-        self.body = _Body(filters, units, patch)
+        self.body = _Body(filters, units, patch, dropout, drawn=weights == "random")
         self.last = _Layer((units, 1), units**-0.5, "last")
         if weights != "random":
             layers = {layer.label: (layer.kernel, layer.bias) for layer in self.body.layers}
@@ -85,25 +89,27 @@ class _Layer(tf.Module):
     def __init__(self, shape: tuple[int, ...], deviation: float, label: str):
         super().__init__(name=label)
         self.label = label  # Keras's name
-        self.kernel = tf.Variable(tf.random.normal(shape, stddev=deviation), name="kernel")
+        kernel = tf.random.normal(shape, stddev=deviation) if deviation else tf.zeros(shape)
+        self.kernel = tf.Variable(kernel, name="kernel")
         self.bias = tf.Variable(tf.zeros(shape[-1]), name="bias")
 
 
 class _Body(tf.Module):
     """VGG-16 to fc7, with its ReLU."""
 
-    def __init__(self, filters: int, units: int, patch: int):
+    def __init__(self, filters: int, units: int, patch: int, dropout: float, drawn: bool):
         super().__init__(name="body")
+        self._dropout = dropout
         self.layers, inputs = [], 3
         for block, widths in enumerate(_BLOCKS, 1):
             for number, width in enumerate(widths, 1):
                 shape = (3, 3, inputs, width * filters)
                 label = f"block{block}_conv{number}"
-                self.layers.append(_Layer(shape, (2 / (9 * inputs)) ** 0.5, label))
+                self.layers.append(_Layer(shape, drawn * (2 / (9 * inputs)) ** 0.5, label))
                 inputs = width * filters
         inputs *= (patch // SHRINK) ** 2
         for label in ("fc1", "fc2"):
-            self.layers.append(_Layer((inputs, units), (2 / inputs) ** 0.5, label))
+            self.layers.append(_Layer((inputs, units), drawn * (2 / inputs) ** 0.5, label))
             inputs = units
 
     def __call__(self, picture, dropout_seed):
@@ -116,9 +122,9 @@ class _Body(tf.Module):
         x = tf.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3]))
         for number, layer in enumerate(layers):
             x = tf.nn.relu(tf.nn.bias_add(x @ layer.kernel, layer.bias))
-            if dropout_seed is not None:
+            if dropout_seed is not None and self._dropout:
                 seed = tf.random.fold_in(dropout_seed, number)
-                x = tf.nn.experimental.stateless_dropout(x, _DROPOUT, seed)
+                x = tf.nn.experimental.stateless_dropout(x, self._dropout, seed)
         return x
 
 

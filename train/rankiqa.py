@@ -42,7 +42,7 @@ from lossylab.eval.rank_accuracy import LEVEL_SETS, accuracy, ladder_crops, scor
 from lossylab.eval.rankiqa import random_crops, save_rankiqa
 from lossylab.losses import rankiqa as losses
 from lossylab.models.backbones import BackboneError
-from lossylab.models.rankiqa import FULL, SHRINK, RankIQA
+from lossylab.models.rankiqa import DROPOUT, FULL, SHRINK, RankIQA
 from lossylab.train import flags as shared
 from lossylab.train import warm_start
 from lossylab.train.loop import Task
@@ -76,6 +76,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer("filters", FULL["filters"], "Of the first convolution.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("units", FULL["units"], "Of the dense layers.", 1, flag_values=FLAGS)
+flags.DEFINE_float(
+    "dropout", DROPOUT, "Of the dense layers, in training.", 0.0, 1.0, flag_values=FLAGS
+)
 flags.DEFINE_float("margin", losses.MARGIN, "Between scores of two levels.", 0.0, flag_values=FLAGS)
 flags.DEFINE_enum(
     "optimizer",
@@ -131,7 +134,8 @@ class RankIQATask(Task):
         self._options, self._paths, self._validation = options, paths, validation
         weights = "random" if options.init_from else options.weights
         try:
-            self.network = RankIQA(options.filters, options.units, options.patch, weights)
+            sizes = (options.filters, options.units, options.patch)
+            self.network = RankIQA(*sizes, weights, options.dropout)
         except (BackboneError, ValueError) as error:
             raise UsageError(f"--weights: {error}") from error
         self._optimizer = _optimizer(options)
@@ -266,6 +270,7 @@ def check(argv: list[str]) -> None:
     else:
         require(not FLAGS.scores, "--scores goes with --phase=finetune")
     shared.check(FLAGS)
+    require(FLAGS.dropout < 1, "--dropout must be below 1")
     require(FLAGS.decay > 0, "--decay must be above 0")
     require(FLAGS.patch >= SHRINK, f"--patch must be at least {SHRINK}, got {FLAGS.patch}")
     sizes = {name: FLAGS[name].value for name in FULL}

@@ -1,0 +1,286 @@
+"""train.rankiqa and data.ratings on tiny budgets."""
+
+import collections
+import pathlib
+
+import numpy as np
+import pytest
+import run_files
+import tensorflow as tf
+from PIL import Image
+
+from lossylab.data.collections import CollectionError, find_pictures
+from lossylab.data.ratings import Rated, rated_crops, read_ratings, split
+from lossylab.eval.app import UsageError, parse
+from lossylab.eval.rankiqa import RankIQA
+from lossylab.losses import rankiqa as losses
+from lossylab.models.rankiqa import RankIQA as RankIQANetwork
+from lossylab.train import rankiqa
+
+_TINY = [
+    *("--patch=32", "--steps=4", "--filters=2", "--units=8", "--weights=random"),
+    *("--log_every=1", "--summary_every=0", "--noexport", "--checkpoint_every=2"),
+    "--cache_mb=64",
+]
+_RANK = ["--batch=24"]
+_TUNE = ["--phase=finetune", "--batch=4"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, pictures):
+    """Six small pictures of three scenes, and their ratings."""
+    place = tmp_path_factory.mktemp("rated")
+    lines = ["picture,score,reference"]
+    for index, picture in enumerate(pictures):
+        for half in (0, 1):
+            name = f"{index}{half}.png"
+            Image.fromarray(picture[:64, 80 * half : 80 * half + 80]).save(place / name)
+            lines.append(f"{name},{20 * index + half},scene{index}")
+    (place / "scores.csv").write_text("\n".join(lines) + "\n")
+    return place
+
+
+@pytest.fixture
+def train(tmp_path, folder):
+    """Trains in a folder of the test by its name; gives the run's folder."""
+
+    def run(name, phase, *extra):
+        flags = [f"--train_data={folder}", f"--run_dir={tmp_path / name}"]
+        flags += [f"--scores={folder / 'scores.csv'}"] if phase is _TUNE else []
+        rankiqa.main(["rankiqa", *flags, *_TINY, *phase, *extra])
+        return tmp_path / name
+
+    return run
+
+
+_PHASES = pytest.mark.parametrize("phase", [_RANK, _TUNE], ids=["rank", "finetune"])
+
+
+def _flags(*arguments):
+    rankiqa.check(["rankiqa", "--train_data=x", "--run_dir=y", *arguments])
+    return rankiqa.FLAGS
+
+
+def test_defaults_are_the_authors():
+    flags = _flags()
+    found = (flags.steps, flags.batch, flags.learning_rate, flags.decay, flags.period)
+    assert found == (50_000, 48, 1e-5, 0.1, 10_000)
+    assert (flags.patch, flags.filters, flags.units) == (224, 64, 4096)
+    assert (flags.margin, flags.weight_decay, flags.dropout) == (10, 5e-4, 0.5)
+    assert (flags.weights, flags.optimizer) == ("imagenet", "sgd")
+    flags = _flags("--phase=finetune", "--scores=s.csv")
+    found = (flags.steps, flags.batch, flags.learning_rate, flags.decay, flags.period)
+    assert found == (20_000, 30, 1e-6, 0.5, 5000)
+    assert _flags("--phase=finetune", "--scores=s.csv", "--steps=50000").steps == 50_000
+    assert _flags().steps == 50_000
+
+
+@_PHASES
+def test_resuming_is_exact(phase, train):
+    whole = run_files.weights(train("whole", phase))
+    train("parts", phase, "--steps=1")
+    parts = run_files.weights(train("parts", phase))
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, parts[name], err_msg=name)
+
+
+@_PHASES
+def test_runs_are_exported_with_their_options(phase, train, pictures):
+    run = train("run", phase, "--export", "--steps=2")
+    assert len(run_files.rows(run)) == 2
+    model = RankIQA(str(run / "export"))
+    assert model.options["filters"] == 2
+    assert model.patch == 32
+    assert np.isfinite(list(model.table2(pictures[0], crops=3).values())).all()
+
+
+def test_ranking_learns_to_order(train):
+    flags = ["--steps=60", "--checkpoint_every=99", "--optimizer=adam", "--learning_rate=3e-3"]
+    run = train("run", _RANK, *flags, "--dropout=0", "--margin=1", "--filters=4", "--units=16")
+    rows = run_files.rows(run)
+    late = np.mean([row["loss"] for row in rows[-10:]])
+    assert late < 0.8 * 60 / 24  # without any order each of the 60 pairs costs the margin
+    assert np.mean([row["ordered"] for row in rows[-10:]]) > 0.6
+
+
+def _stepped(crops, *flags):
+    """Variables of a task before and after two steps on the same crops."""
+    tf.random.set_seed(1)
+    task = rankiqa.RankIQATask(_flags(*_TINY, *_RANK, "--dropout=0", *flags), [], [])
+    task.checkpointed()
+    states = [[v.numpy() for v in task.network.trainable_variables]]
+    for step in range(2):
+        task.step(crops, tf.constant(step, tf.int64))
+        states.append([v.numpy() for v in task.network.trainable_variables])
+    return task, states
+
+
+def test_steps_are_caffes(random):
+    """Momentum SGD with weight decay; larger rates for biases and the last layer."""
+    rate, decay = 1e-3, 0.5
+    crops = tf.constant(random.integers(0, 256, (24, 32, 32, 3)), tf.uint8)
+    flags = [f"--learning_rate={rate}", "--margin=1000"]  # at which the loss is linear
+    task, (before, one, two) = _stepped(crops, *flags, "--weight_decay=0")
+    _, (same, decayed, _) = _stepped(crops, *flags, f"--weight_decay={decay}")
+    network = RankIQANetwork(2, 8, 32, "random")
+    for variable, value in zip(network.trainable_variables, before):
+        variable.assign(value)
+    slopes = []
+    for values in (before, one):
+        for variable, value in zip(network.trainable_variables, values):
+            variable.assign(value)
+        with tf.GradientTape() as tape:
+            loss = losses.ranking_hinge(network(tf.cast(crops, tf.float32)), margin=1000.0)
+        slopes.append(tape.gradient(loss, network.trainable_variables))
+    for index, variable in enumerate(task.network.trainable_variables):
+        is_bias = variable.shape.rank == 1
+        is_last = variable.shape.as_list() in ([8, 1], [1])
+        factor = (10 if is_last else 1) * (2 if is_bias else 1)
+        first, second = (rate * factor * slope[index].numpy() for slope in slopes)
+        scale = 1e-3 * np.abs(first).max() + 1e-7
+        np.testing.assert_allclose(one[index], before[index] - first, atol=scale)
+        expected = one[index] - second - 0.9 * first
+        np.testing.assert_allclose(two[index], expected, atol=10 * scale)
+        np.testing.assert_array_equal(same[index], before[index])
+        shrunk = 0 if is_bias else rate * factor * decay * before[index]
+        np.testing.assert_allclose(decayed[index], one[index] - shrunk, atol=scale)
+
+
+def test_the_rate_falls_by_steps():
+    optimizer = rankiqa._optimizer(_flags())
+    rates = [float(optimizer.learning_rate(step)) for step in (0, 9999, 10_000, 25_000)]
+    assert rates == pytest.approx([1e-5, 1e-5, 1e-6, 1e-7])
+
+
+def test_fine_tuning_begins_with_all_but_the_last_layer(train):
+    ranked = train("ranked", _RANK, "--steps=2")
+    flags = ["--steps=1", "--learning_rate=0", f"--init_from={ranked}"]
+    one = run_files.weights(ranked)
+    tuned, again = (run_files.weights(train(*run, *flags)) for run in (("t", _TUNE), ("r", _RANK)))
+    kernels = [n for n in one if "kernel" in n and "OPTIMIZER" not in n]
+    for name in kernels:
+        np.testing.assert_array_equal(one[name], again[name])
+        assert np.array_equal(one[name], tuned[name]) == name.startswith("body/"), name
+
+
+def test_fine_tuning_comes_near_the_ratings(train):
+    flags = ["--steps=80", "--checkpoint_every=99", "--optimizer=adam", "--learning_rate=3e-3"]
+    rows = run_files.rows(train("run", _TUNE, *flags, "--dropout=0"))
+    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
+
+
+def test_validations(train, folder):
+    flags = ["--validate_every=2", "--validation_crops=2", "--steps=2"]
+    run = train("ranked", _RANK, *flags, f"--validation_data={folder}")
+    (row,) = run_files.rows(run, "validation.csv")
+    assert {"blur_trained", "jpeg2000_held_out", "accuracy_trained", "srocc_held_out"} <= set(row)
+    assert all(-1 <= value <= 1 for name, value in row.items() if name != "step")
+    assert row["accuracy_trained"] == pytest.approx(
+        np.mean([row[f"{n}_trained"] for n in ("blur", "noise", "jpeg", "jpeg2000")]), abs=1e-6
+    )
+    (row,) = run_files.rows(train("tuned", _TUNE, *flags), "validation.csv")
+    assert set(row) == {"step", "srocc", "lcc", "rmse"}
+    assert row["rmse"] > 0
+
+
+def test_two_devices_share_ladders(train):
+    devices = ["--strategy=mirrored", "--devices=CPU:0,CPU:1", "--batch=48", "--steps=2"]
+    for row in run_files.rows(train("run", _RANK, *devices)):
+        assert np.isfinite(list(row.values())).all()
+
+
+# Ratings.
+
+
+def test_no_reference_is_on_both_sides(folder):
+    ratings = read_ratings(str(folder / "scores.csv"), find_pictures(str(folder)))
+    assert [rated.score for rated in ratings] == [0, 1, 20, 21, 40, 41]
+    tests = collections.Counter()
+    for seed in range(20):
+        train, test = split(ratings, 0.2, seed)
+        assert sorted([*train, *test], key=lambda r: r.path) == ratings
+        assert not {r.reference for r in train} & {r.reference for r in test}
+        assert len({r.reference for r in test}) == 1
+        assert (train, test) == split(ratings, 0.2, seed)
+        tests[test[0].reference] += 1
+    assert len(tests) == 3
+    live = [Rated(str(i), i, f"r{i % 29}") for i in range(982)]
+    assert len({r.reference for r in split(live, 0.2, 1)[1]}) == 6
+
+
+def test_crops_come_with_their_ratings(folder):
+    ratings = read_ratings(str(folder / "scores.csv"), find_pictures(str(folder)))
+    by_score = {r.score: np.array(Image.open(r.path)) for r in ratings}
+    data = rated_crops(ratings, 64, 64, 6, 1)
+    ((crops, scores),) = data.take(1)
+    assert sorted(scores.numpy()) == sorted(by_score)
+    for crop, score in zip(crops.numpy(), scores.numpy()):
+        whole = by_score[float(score)]
+        places = [whole[:, left : left + 64] for left in range(17)]
+        assert any(np.array_equal(crop, place) for place in places)
+    (later,) = rated_crops(ratings, 64, 64, 6, 1, 3).take(1)
+    np.testing.assert_array_equal(later[0], list(data.take(4))[3][0])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,score\n00.png,1\n", "line 1: expected the columns picture, score .*; picture miss"),
+        ("", "picture and score missing"),
+        ("picture,score\n", "has no ratings"),
+        ("picture,score\nx.png,1\n", "line 2: picture 'x.png' is 0 times among the 6"),
+        ("picture,score\n00.png,1\n00.png,2\n", "line 3: picture '00.png' is rated a second time"),
+        ("picture,score\n00.png,good\n", "line 2: score 'good' is no number"),
+        ("picture,score\n00.png,inf\n", "line 2: score 'inf' is no number"),
+        ("picture,score\n00.png\n", "line 2: score '' is no number"),
+        ("picture,score\n00.png,1\n", "1 reference cannot be split"),
+    ],
+)
+def test_bad_ratings(text, message, folder, tmp_path):
+    (tmp_path / "scores.csv").write_text(text)
+    with pytest.raises(CollectionError, match=message):
+        split(read_ratings(str(tmp_path / "scores.csv"), find_pictures(str(folder))), 0.2, 1)
+    with pytest.raises(CollectionError, match="cannot read the ratings nowhere.csv"):
+        read_ratings("nowhere.csv", [])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--batch=20"], "--batch: a batch of 20 crops a device is no multiple of 24"),
+        (["--patch=16"], "--patch must be at least 32, got 16"),
+        (["--weights=imagenet"], "--weights=imagenet fit .* only, got .* use --weights=random"),
+        (["--phase=finetune"], "--phase=finetune needs --scores"),
+        (["--scores=s.csv"], "--scores goes with --phase=finetune"),
+        (["--phase=finetune", "--scores=s", "--validation_data=x"], "has the pictures to test"),
+        (
+            ["--phase=finetune", "--scores=s", "--test_share=1"],
+            r"--test_share must lie in \(0, 1\)",
+        ),
+        (["--decay=0"], "--decay must be above 0"),
+        (["--dropout=1"], "--dropout must be below 1"),
+        (["--init_from=nowhere"], "--init_from: no checkpoint in nowhere"),
+        (["--patch=90"], "pictures are smaller than the patch of 90x90 pixels"),
+        (["stray"], "unexpected arguments: stray"),
+    ],
+)
+def test_bad_usage(flags, message, train, tmp_path):
+    with pytest.raises((UsageError, ValueError), match=message):
+        train("run", _RANK, *flags)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_weights_that_are_not_there_are_refused(folder, tmp_path):
+    flags = [f"--train_data={folder}", f"--run_dir={tmp_path / 'run'}", "--weights=nowhere.h5"]
+    rankiqa.check(["rankiqa", *flags])
+    with pytest.raises(UsageError, match="weights 'nowhere.h5' of rankiqa: no such file"):
+        rankiqa.RankIQATask(rankiqa.FLAGS, [], [])
+
+
+def test_the_small_budget_is_a_reduced_network():
+    path = pathlib.Path(rankiqa.__file__).parent / "flags" / "rankiqa_small.flags"
+    parse(rankiqa.FLAGS, ["rankiqa", f"--flagfile={path}", "--run_dir=r"], "")
+    assert rankiqa.FLAGS.weights == "random"
+    assert rankiqa.FLAGS.filters < 64
+    rankiqa.check(["rankiqa", f"--flagfile={path}", "--run_dir=r"])
