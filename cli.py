@@ -79,6 +79,14 @@ COMMANDS = {
         "lossylab.eval.distortion_gan",
         "the distortion GAN's table, figures and claims",
     ),
+    ("eval", "latent_study"): (
+        "lossylab.eval.latent_study",
+        "known pictures restored by every search of Table 2: rows",
+    ),
+    ("eval", "mmd_restoration"): (
+        "lossylab.eval.mmd_restoration",
+        "latent restoration's tables, figures and claims",
+    ),
     ("eval", "degradation_nll"): (
         "lossylab.eval.degradation_nll",
         "likelihood of degraded pictures given good ones: rows",

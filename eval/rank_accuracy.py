@@ -37,6 +37,7 @@ COLUMNS = (
     *("paper", "model", "distortion", "levels", "data", "pictures", "crops", "seed"),
     *("accuracy", "accuracy_same", "srocc", "parameters", "budget", "identity", "content"),
 )
+TEXT = (*("paper", "model", "distortion", "levels", "data", "budget", "identity", "content"),)
 PAPER = "mmd_restoration"
 LEVEL_SETS = {"trained": False, "held out": True}
 

@@ -1,13 +1,19 @@
-"""Restores pictures from JPEG files with an exported network, or with SA-DCT.
+"""Restores pictures with an exported network, with SA-DCT, or by a search in a StyleGAN.
 
   lossylab restore INPUT OUTPUT --model=runs/wcdgan_q10/export
   lossylab restore photos restored --model=sadct
+  lossylab restore faces restored --method=mmd --generator=generator.npz
 
 INPUT is a file, a folder, a glob or a named collection; OUTPUT a file for one input, else a
 folder. Gray stays gray. A network for luma restores the luma of colour pictures. Large pictures
 are restored in pieces that do not show. A network that was trained for one JPEG quality refuses
 files of another (--any_quality); other formats do not say what they were coded at. A table of
 what was written goes to standard output, as CSV.
+
+--method=pulse and --method=mmd search a generator's latent space for pictures that degrade to the
+given ones, which are square: low resolution, or compressed (--size=256 scales them first, as the
+paper). Each result has a report beside it, of the losses reached and whether the constraint was
+met. Files are written from the first steps on; a killed search goes on when given again.
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ from lossylab.data.collections import find_pictures
 from lossylab.data.colour import jpeg_rgb, jpeg_ycbcr
 from lossylab.data.decode import quantisation_tables, read_as_coded, upright
 from lossylab.data.files import replacing
-from lossylab.eval import jobs, pieces
+from lossylab.eval import jobs, latent_flags, latent_restore, pieces
 from lossylab.eval.app import UsageError, launch, new_flags, parse, require, timed
 from lossylab.eval.restorers import AT_ONCE, Restorer
 from lossylab.models import sadct
@@ -31,7 +37,16 @@ from lossylab.models.tnrd import TNRD
 
 SADCT = "sadct"
 
+NETWORK = "network"
+
 FLAGS = new_flags()
+flags.DEFINE_enum(
+    "method",
+    NETWORK,
+    (NETWORK, *latent_flags.METHODS),
+    "An exported network, PULSE, or the search under an MMD constraint.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string("model", None, "Folder of the export, or 'sadct'.", flag_values=FLAGS)
 flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=FLAGS)
 flags.DEFINE_bool(
@@ -48,6 +63,7 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "at_once", AT_ONCE, "Pixels a network sees at once: more need memory.", 2**12, flag_values=FLAGS
 )
+latent_flags.define(FLAGS)
 
 _COLUMNS = ("input", "output", "width", "height", "channels", "quality", "seconds")
 # Files of this quality and one are close enough: the tables differ by a level or two.
@@ -58,6 +74,10 @@ def main(argv: list[str]) -> None:
     """Runs the command; argv[0] is the program's name."""
     arguments = parse(FLAGS, argv, __doc__)
     require(len(arguments) == 2, f"expected INPUT and OUTPUT, got {len(arguments)} arguments")
+    _check_method()
+    if FLAGS.method != NETWORK:
+        latent_restore.run(FLAGS, *arguments)
+        return
     require(bool(FLAGS.model), "--model is needed: the folder of an exported network, or 'sadct'")
     require(
         FLAGS.quality is None or FLAGS.model == SADCT,
@@ -68,6 +88,16 @@ def main(argv: list[str]) -> None:
     plan = jobs.plan(sources, arguments[1], ".png", jobs.LOSSLESS, many, FLAGS.overwrite)
     network = None if FLAGS.model == SADCT else Restorer(FLAGS.model, FLAGS.at_once)
     jobs.run(plan, functools.partial(_one, network), _COLUMNS)
+
+
+def _check_method() -> None:
+    """Refuses flags of other methods than the one asked for."""
+    other = ("model", "any_quality", "quality", "at_once")
+    names = latent_flags.names(FLAGS)
+    if FLAGS.method != NETWORK:
+        names = [name for name in other if FLAGS[name].value != FLAGS[name].default]
+    given = ", ".join(f"--{name}" for name in names)
+    require(not names, f"{given} make no sense with --method={FLAGS.method}")
 
 
 def _one(network: Restorer | None, source: str, target: str) -> dict:

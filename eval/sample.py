@@ -24,6 +24,7 @@ from lossylab.data.distorted import noise_seed
 from lossylab.data.files import replacing
 from lossylab.eval import jobs
 from lossylab.eval.app import launch, new_flags, parse, require, timed
+from lossylab.eval.codecs import digest
 from lossylab.eval.degradations import Degradation
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.models.pixelcnn_sampler import draw_uniforms, sample_naive, sample_wavefront
@@ -36,7 +37,7 @@ flags.DEFINE_integer("seed", 0, "Of what is drawn.", 0, 2**31 - 1, flag_values=F
 flags.DEFINE_enum("sampler", "wavefront", list(SAMPLERS), "How to draw.", flag_values=FLAGS)
 flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=FLAGS)
 
-_COLUMNS = ("input", "output", "width", "height", "psnr", "nll", "seconds")
+_COLUMNS = ("input", "output", "width", "height", "psnr", "nll", "content", "seconds")
 
 
 def main(argv: list[str]) -> None:
@@ -66,6 +67,7 @@ def _one(model: Degradation, source: str, target: str) -> dict:
         **{"input": source, "output": target, "width": width, "height": height},
         "psnr": f"{psnr(picture, drawn[0]):.2f}",
         "nll": f"{float(model.nll(drawn, picture[None])[0]):.3f}",
+        "content": digest(drawn[0])[:16],
         "seconds": f"{milliseconds / 1000:.3f}",
     }
 

@@ -1,11 +1,14 @@
 """An official StyleGAN or StyleGAN2 network to the one file that a search takes.
 
   lossylab import stylegan stylegan2-ffhq-config-f.pkl ffhq.npz
+  lossylab import stylegan random:2:64 small.npz --contrast=50
 
 The official networks are NVIDIA's, under licences of their own, for use that is not commercial:
 github.com/NVlabs/stylegan2 (nvlabs-fi-cdn.nvidia.com/stylegan2/networks) and
 github.com/NVlabs/stylegan. The averaged generator is taken. TensorFlow 1 is not needed, and
-nothing in the file is run.
+nothing in the file is run. 'random:VERSION:RESOLUTION' instead of a file makes a network with
+random weights, at most 64 channels wide, for trying things out; --contrast brings the pictures of
+such networks, which would be clipped, into the range of levels.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import os
 import zipfile
 
 import numpy as np
+import tensorflow as tf
 from absl import flags
 
 from lossylab.data.files import replacing
@@ -27,7 +31,19 @@ from lossylab.models.stylegan_base import StyleGAN
 
 FLAGS = new_flags()
 flags.DEFINE_bool("overwrite", False, "Replace a file that exists.", flag_values=FLAGS)
+flags.DEFINE_float(
+    "contrast",
+    None,
+    "Scale what the network adds to its pictures so that levels deviate so much from their middle.",
+    1.0,
+    100.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer("seed", 0, "Of random weights.", 0, 2**31 - 1, flag_values=FLAGS)
 
+_RANDOM = "random:"
+_CHANNELS = 64  # of random networks, and width of their latents
+_SAMPLES = 64  # pictures that the contrast is measured on
 _FORMAT = "lossylab StyleGAN 1"
 _HEADER = "header"
 _HEADER_BYTES = 2**16
@@ -44,7 +60,41 @@ def main(argv: list[str]) -> None:
     source, target = arguments
     require(target.endswith(".npz"), f"the output '{target}' must end in .npz")
     require(FLAGS.overwrite or not os.path.exists(target), f"{target} exists: --overwrite")
-    save(read_official(source), target)
+    generator = _random(source) if source.startswith(_RANDOM) else read_official(source)
+    if FLAGS.contrast is not None:
+        scale_contrast(generator, FLAGS.contrast)
+    save(generator, target)
+
+
+def _random(source: str) -> StyleGAN:
+    """The network of 'random:VERSION:RESOLUTION'."""
+    words = source.split(":")[1:]
+    require(
+        len(words) == 2 and all(word.isdigit() for word in words),
+        f"expected random:VERSION:RESOLUTION, such as random:2:64, got {source}",
+    )
+    version, resolution = map(int, words)
+    sizes = dict.fromkeys(("latent", "mapping", "width", "fmap_max"), _CHANNELS)
+    try:
+        return stylegan.random(version, resolution, FLAGS.seed, **sizes)
+    except ValueError as error:
+        raise UsageError(f"{source}: {error}") from error
+
+
+def scale_contrast(generator: StyleGAN, deviation: float) -> None:
+    """Scales a generator's output layers so that its pictures' levels deviate so much from 127.5.
+
+    Args:
+      generator: changed in place.
+      deviation: root of the mean square, in levels.
+    """
+    z = tf.random.stateless_normal((_SAMPLES, generator.latent), (0, 0))
+    styles = tf.repeat(generator.map(z)[:, None], generator.layers, 1)
+    offsets = generator.synthesise(styles) - 127.5
+    factor = deviation / tf.sqrt(tf.reduce_mean(tf.square(offsets)))
+    for name, variable in generator.weights.items():
+        if "/ToRGB" in name and name.endswith(("/weight", "/bias")):
+            variable.assign(factor * variable)
 
 
 def read_official(path: str) -> StyleGAN:
@@ -91,6 +141,11 @@ def load(path: str) -> StyleGAN:
             f"{path} is no generator that `lossylab import stylegan` has written, or damaged: "
             f"{error or type(error).__name__}"
         ) from error
+
+
+def fingerprint(generator: StyleGAN) -> str:
+    """SHA-256 over a generator's weights, in hexadecimal: the same in memory and in any file."""
+    return _digest(generator.official())
 
 
 def _from_archive(archive: np.lib.npyio.NpzFile) -> StyleGAN:

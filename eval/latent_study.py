@@ -1,0 +1,246 @@
+"""Restores pictures by every search of Table 2 and measures what comes back: rows.
+
+  lossylab eval latent_study --generators=v1.npz,v2.npz --models=29:EXPORT,379:EXPORT \\
+      --title="small budget: ..." --out=results/mmd_restoration
+
+Pictures come from the generators themselves (their latents are known then), or from --data. They
+are coded by JPEG and scaled down, or only scaled down, and searched for by the settings of
+Table 2's rows. PSNR, SSIM, the distance of the styles from the true ones, MMD and likelihood are
+measured, and with --rankiqa the scores of Table 2. Killed and given again, the command searches
+for nothing twice. `lossylab eval mmd_restoration` makes tables, figures and claims.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import tqdm
+from absl import flags
+
+from lossylab.data.files import make_folder, write_text
+from lossylab.eval import crop_sheet, latent_cases, rows, tables
+from lossylab.eval.app import UsageError, launch, new_flags, parse, require, require_known
+from lossylab.eval.environment import environment
+from lossylab.eval.latent_cases import DOWNSCALE, JPEG, TASKS, Case
+from lossylab.eval.latent_rows import COMPRESSED, ORIGINAL, ROWS, Row
+from lossylab.eval.latent_search import Settings
+from lossylab.eval.latent_space import FIT_SAMPLES
+from lossylab.eval.latent_trials import MEASURES, PROTOCOL, Options, Trial, Trials
+from lossylab.losses.mmd import POWERS
+
+COLUMNS = ("row", "task", "data", "picture", "seed", *MEASURES, "budget", "protocol", "identity")
+TEXT = ("row", "task", "data", "picture", "budget", "protocol", "identity")
+GENERATED = "generated"
+
+FLAGS = new_flags()
+flags.DEFINE_list(
+    "generators", [], "Files of `lossylab import stylegan`, one a version.", flag_values=FLAGS
+)
+flags.DEFINE_list(
+    "models", [], "EPOCHS:EXPORT of degradation models, for rows 8 to 13.", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "data", GENERATED, "Pictures; those of the generators if not given.", flag_values=FLAGS
+)
+flags.DEFINE_integer("pictures", 16, "Of a generator.", 1, flag_values=FLAGS)
+flags.DEFINE_float("psi", 1.0, "Truncation of the styles that make them.", 0, 1, flag_values=FLAGS)
+flags.DEFINE_integer("seeds", 1, "Searches of every picture.", 1, flag_values=FLAGS)
+flags.DEFINE_list("rows", [], "Of Table 2, 1 to 13; all if not given.", flag_values=FLAGS)
+flags.DEFINE_list("tasks", list(TASKS), "What to restore from.", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "quality",
+    5,
+    "Of JPEG. Assumed: not printed; at 5 likelihoods are near Table 1's.",
+    1,
+    100,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "jpeg_factor", 4, "Coded pictures are so many times smaller: 1024 to 256.", 1, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "factor", 32, "Pictures that are only scaled down: 1024 to 32.", 1, flag_values=FLAGS
+)
+flags.DEFINE_float(
+    "mmd_weight", Settings.mmd_weight, "Of Eq. 7, in rows that have it.", 0, flag_values=FLAGS
+)
+flags.DEFINE_enum(
+    "power", "1", [str(p) for p in POWERS], "Of the distance in Eq. 7.", flag_values=FLAGS
+)
+flags.DEFINE_float("rate", Settings.rate, "Adam's highest rate.", 0, flag_values=FLAGS)
+flags.DEFINE_integer("fit_samples", FIT_SAMPLES, "Of PULSE's Gaussian.", 2, flag_values=FLAGS)
+flags.DEFINE_integer("batch", 16, "Pictures searched for at once.", 1, flag_values=FLAGS)
+flags.DEFINE_string("rankiqa", None, "Export of `lossylab train rankiqa`.", flag_values=FLAGS)
+flags.DEFINE_string("title", None, "Budget of all of it, for the rows.", flag_values=FLAGS)
+flags.DEFINE_string("out", None, "Folder of rows.csv.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "sheets", None, "Only write what the first pictures become to this folder.", flag_values=FLAGS
+)
+flags.DEFINE_integer("shown", 3, "Pictures of --sheets.", 1, flag_values=FLAGS)
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command; argv[0] is the program's name."""
+    extra = parse(FLAGS, argv, __doc__)
+    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    _check()
+    factors = {JPEG: FLAGS.jpeg_factor, DOWNSCALE: FLAGS.factor}
+    options = Options(FLAGS.quality, {t: factors[t] for t in FLAGS.tasks}, FLAGS.fit_samples)
+    trials = Trials(FLAGS.generators, _models(), FLAGS.rankiqa, options)
+    chosen = _rows(trials)
+    cases = {version: _cases(trials, version) for version in {row.version for row in chosen}}
+    if FLAGS.sheets:
+        _write_sheets(trials, chosen, cases)
+        return
+    out = make_folder(FLAGS.out)
+    with contextlib.closing(rows.Rows(out / "rows.csv", COLUMNS)) as table:
+        measured = _measure_all(table, trials, chosen, cases)
+    about = {"data": FLAGS.data, "protocol": PROTOCOL, **environment()}
+    write_text(out / "about.json", json.dumps(about, indent=1) + "\n")
+    sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
+
+
+def _check() -> None:
+    require(bool(FLAGS.out or FLAGS.sheets), "--out is needed: the folder of the rows")
+    require(bool(FLAGS.title), "--title is needed: the budget of networks and searches")
+    require(bool(FLAGS.generators), "--generators is needed: files of `lossylab import stylegan`")
+    require_known("rows", FLAGS.rows, ROWS)
+    require_known("tasks", FLAGS.tasks, TASKS)
+    for name in ("psi", "pictures"):
+        same = FLAGS[name].value == FLAGS[name].default
+        require(FLAGS.data == GENERATED or same, f"--{name} makes no sense with --data")
+
+
+def _models() -> dict[int, str]:
+    models = {}
+    for text in FLAGS.models:
+        epochs, colon, path = text.partition(":")
+        if not (epochs.isdigit() and colon and path):
+            raise UsageError(f"--models takes EPOCHS:EXPORT, got {text}")
+        require(int(epochs) not in models, f"--models: {epochs} is given twice")
+        models[int(epochs)] = path
+    return models
+
+
+def _rows(trials: Trials) -> list[Row]:
+    """Rows of Table 2 that are asked for, with what the flags change."""
+    chosen = []
+    for row in ROWS.values():
+        possible = trials.possible(row)
+        require(
+            possible or row.name not in FLAGS.rows,
+            f"row {row.name} needs a generator of version {row.version}"
+            + (f" and --models={row.epochs}:EXPORT" if row.epochs else ""),
+        )
+        if possible and (not FLAGS.rows or row.name in FLAGS.rows):
+            changes = {"rate": FLAGS.rate, "power": int(FLAGS.power)}
+            if row.settings.mmd_weight:
+                changes["mmd_weight"] = FLAGS.mmd_weight
+            chosen.append(row.changed(**changes))
+    require(bool(chosen), "no row of Table 2 is possible with these networks")
+    return chosen
+
+
+def _cases(trials: Trials, version: int) -> list[Case]:
+    generator = trials.generators[version]
+    if FLAGS.data == GENERATED:
+        return latent_cases.generated(generator, FLAGS.pictures, 0, FLAGS.psi)
+    return latent_cases.photographed(FLAGS.data, generator.resolution)
+
+
+def _measure_all(
+    table: rows.Rows, trials: Trials, chosen: list[Row], cases: dict[int, list[Case]]
+) -> list[dict[str, str]]:
+    """The rows of all searches; those that are missing are made."""
+    known = {_key(row): row for row in table.rows}
+    measured = []
+
+    def add(places, make):
+        """Rows that are known, or else made: `make` gives a trial for each place."""
+        if any(_key(place) not in known for place in places):
+            for place, trial in zip(places, make()):
+                if _key(place) not in known:
+                    known[_key(place)] = table.append(_line(place, trial))
+        measured.extend(known[_key(place)] for place in places)
+
+    work = list(_work(chosen))
+    for row, task in tqdm.tqdm(work, unit="search", desc="restoring"):
+        mine = cases[row.version]
+        for first in range(0, len(mine), FLAGS.batch):
+            batch = mine[first : first + FLAGS.batch]
+            places = [_place(trials, row, task, case) for case in batch]
+            add(places, lambda batch=batch, row=row, task=task: trials.search(row, task, batch))
+    version = max(cases)
+    for name, task, case in itertools.product((ORIGINAL, COMPRESSED), FLAGS.tasks, cases[version]):
+        row = Row(name, version, Settings(power=int(FLAGS.power)))
+        place = _place(trials, row, task, case)
+        add([place], lambda row=row, task=task, case=case: [trials.untouched(row, task, case)])
+    return measured
+
+
+def _work(chosen: list[Row]) -> Iterator[tuple[Row, str]]:
+    """Rows with their seeds, and tasks; degradation models are of JPEG only."""
+    for row, task, seed in itertools.product(chosen, FLAGS.tasks, range(FLAGS.seeds)):
+        if task == JPEG or not row.epochs:
+            yield row.changed(seed=seed), task
+
+
+def _place(trials: Trials, row: Row, task: str, case: Case) -> dict[str, str]:
+    return {
+        **{"row": row.name, "task": task, "data": FLAGS.data, "picture": case.name},
+        **{"seed": str(row.settings.seed), "budget": FLAGS.title, "protocol": PROTOCOL},
+        "identity": trials.identity(row, task, case),
+    }
+
+
+def _key(row: dict[str, str]) -> tuple[str, ...]:
+    names = ("row", "task", "data", "picture", "seed", "budget", "identity")
+    return tuple(row[name] for name in names)
+
+
+def _line(place: dict[str, str], trial: Trial) -> dict:
+    return {**dict.fromkeys(MEASURES, math.nan), **place, **trial.measures}
+
+
+def _means(measured: list[dict[str, str]]) -> list[dict[str, str]]:
+    """A line for each search and task."""
+    groups: dict[tuple[str, str], list] = {}
+    for row in measured:
+        groups.setdefault((row["row"], row["task"]), []).append(row)
+    shown = {"psnr": 2, "ssim": 4, "latent": 3, "mmd": 5, "nll": 3, "seconds": 2}
+    return [
+        {"row": row, "task": task}
+        | {n: tables.number(np.mean([float(m[n]) for m in mine]), d) for n, d in shown.items()}
+        for (row, task), mine in groups.items()
+    ]
+
+
+def _write_sheets(trials: Trials, chosen: list[Row], cases: dict[int, list[Case]]) -> None:
+    """Original, given picture and what every row makes of it, a folder for each task."""
+    for task in FLAGS.tasks:
+        out = make_folder(f"{FLAGS.sheets}/{task}")
+        pictures: dict[str, list[dict]] = {}
+        for row in (row for row in chosen if task == JPEG or not row.epochs):
+            mine = cases[row.version][: FLAGS.shown]
+            for case, trial in zip(mine, trials.search(row, task, mine)):
+                name = f"v{row.version}_{case.name}"
+                if name not in pictures:
+                    small = latent_cases.enlarged(trials.degraded(case, task), len(case.truth))
+                    pictures[name] = [
+                        crop_sheet.write(out, f"{name}_original.png", case.truth, "original"),
+                        crop_sheet.write(out, f"{name}_given.png", small, "given"),
+                    ]
+                label = f"{row.label}\n{trial.measures['psnr']:.1f} dB"
+                file = f"{name}_row{row.name}.png"
+                pictures[name].append(crop_sheet.write(out, file, trial.picture, label))
+        crop_sheet.write_index(out, FLAGS.title, pictures)
+
+
+if __name__ == "__main__":
+    launch(main)

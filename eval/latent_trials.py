@@ -1,0 +1,183 @@
+"""Trials of latent restoration: searches for pictures whose truth is known, and their measures."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+
+from lossylab.eval import latent_cases, rows, stylegan_files
+from lossylab.eval.app import require
+from lossylab.eval.degradations import Degradation
+from lossylab.eval.latent_cases import JPEG, Case
+from lossylab.eval.latent_rows import EPOCHS, ORIGINAL, Row
+from lossylab.eval.latent_search import Search
+from lossylab.eval.latent_space import Prior
+from lossylab.eval.metrics.psnr import psnr
+from lossylab.eval.metrics.ssim import SSIM_SMALLEST, ssim
+from lossylab.eval.rankiqa import RankIQA
+from lossylab.losses import mmd
+
+SCORES = ("mean", "median", "resize_mean", "resize_median")  # of RankIQA, Table 2
+MEASURES = (
+    *("psnr", "ssim", "latent", "mmd", "limit", "pixel", "geocross", "nll", "total", "norm"),
+    *("angle", "best_step", *SCORES, "seconds"),
+)
+PROTOCOL = "PSNR and SSIM of RGB levels; latent: mean distance of a layer's style from the true one"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One picture, restored or not.
+
+    Attributes:
+      measures: some of `MEASURES`.
+      picture: uint8 [R, R, 3].
+    """
+
+    measures: dict[str, float]
+    picture: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How pictures are made worse and searched for.
+
+    Attributes:
+      quality: of JPEG.
+      factors: by task, how many times smaller pictures become.
+      fit_samples: of PULSE's Gaussian.
+    """
+
+    quality: int
+    factors: dict[str, int]
+    fit_samples: int
+
+
+class Trials:
+    """Networks and what is done with them."""
+
+    def __init__(
+        self,
+        generators: list[str],
+        models: dict[int, str],
+        rankiqa: str | None,
+        options: Options,
+    ):
+        """Loads everything.
+
+        Args:
+          generators: files, at most one of each version.
+          models: exports of degradation models by the epochs that Table 2 calls them by.
+          rankiqa: export, or None.
+          options: of the trials.
+
+        Raises:
+          UsageError: if two generators have one version, or a factor does not fit one.
+          WorkError: if a file is not what it should be.
+        """
+        self.options, self.generators, self._fingerprints = options, {}, {}
+        for path in generators:
+            generator = stylegan_files.load(path)
+            version, size = generator.version, generator.resolution
+            require(version not in self.generators, f"--generators: two are of version {version}")
+            for task, factor in options.factors.items():
+                require(
+                    size % factor == 0 and size > factor,
+                    f"{path} makes pictures of {size} pixels: {task} cannot make them {factor} "
+                    "times smaller, change its factor",
+                )
+            self.generators[version] = generator
+            self._fingerprints[version] = stylegan_files.fingerprint(generator)
+        self._models = {epochs: Degradation(path) for epochs, path in models.items()}
+        self._rankiqa = RankIQA(rankiqa) if rankiqa else None
+        self._priors: dict[tuple[int, int, int], Prior] = {}
+
+    def possible(self, row: Row) -> bool:
+        """Whether there are the networks that a row needs."""
+        return row.version in self.generators and (not row.epochs or row.epochs in self._models)
+
+    def identity(self, row: Row, task: str, case: Case) -> str:
+        """Names what decides a trial's values, but for the budget."""
+        model = self._models.get(self._judge(row))
+        return rows.identity(
+            dataclasses.astuple(row.settings),
+            *(self._fingerprints[row.version], model and model.weights, PROTOCOL),
+            *(self._rankiqa and self._rankiqa.weights, task, self.options.factors[task]),
+            *(self.options.quality if task == JPEG else 0, self.options.fit_samples),
+            *(case.truth.tobytes(), case.styles is not None and case.styles.tobytes()),
+        )
+
+    def degraded(self, case: Case, task: str) -> np.ndarray:
+        """The picture to restore, uint8."""
+        factor = self.options.factors[task]
+        return latent_cases.degrade(case.truth, task, self.options.quality, factor)
+
+    def search(self, row: Row, task: str, cases: list[Case]) -> list[Trial]:
+        """Searches for a batch by the settings of a row."""
+        generator, settings = self.generators[row.version], row.settings
+        given = np.stack([self.degraded(case, task) for case in cases])
+        prior, model = self._prior(row), self._models.get(row.epochs)
+        begun = time.perf_counter()
+        result = Search(generator, prior, settings, given, model and model.nll).run()
+        seconds = (time.perf_counter() - begun) / len(cases)
+        limit = prior.limit(generator.layers, settings.gamma, settings.power)
+        found, trials = result.last, []
+        for index, case in enumerate(cases):
+            picture = np.clip(np.rint(found.pictures[index]), 0, 255).astype(np.uint8)
+            measures = {name: float(values[index]) for name, values in found.losses.items()}
+            measures |= {name: float(result.history[name][-1, index]) for name in ("norm", "angle")}
+            measures |= {"limit": limit, "seconds": seconds}
+            measures["best_step"] = int(result.best.steps[index])
+            if case.styles is not None:
+                gaps = np.linalg.norm(found.styles[index] - case.styles, axis=1)
+                measures["latent"] = float(gaps.mean())
+            measures |= self._judged(row, task, case, picture)
+            trials.append(Trial(measures, picture))
+        return trials
+
+    def untouched(self, row: Row, task: str, case: Case) -> Trial:
+        """What no search has touched: the original, or the degraded picture scaled up again."""
+        size = len(case.truth)
+        if row.name == ORIGINAL:
+            measures = self._judged(row, task, case, case.truth)
+            if case.styles is not None:
+                prior, settings = self._prior(row), row.settings
+                term = mmd.prior_term(prior.samples, settings.gamma, settings.power)
+                discrepancy = mmd.squared_mmd(
+                    case.styles[None], prior.samples, term, settings.gamma, settings.power
+                )
+                norm = np.linalg.norm(case.styles, axis=1).mean()
+                measures |= {"mmd": float(discrepancy[0]), "norm": float(norm), "latent": 0.0}
+            return Trial(measures, case.truth)
+        picture = latent_cases.scaled(self.degraded(case, task), size)
+        return Trial(self._judged(row, task, case, picture), picture)
+
+    def _prior(self, row: Row) -> Prior:
+        settings = row.settings
+        key = (row.version, settings.samples, settings.seed)
+        if key not in self._priors:
+            generator = self.generators[row.version]
+            fit_samples = self.options.fit_samples
+            self._priors[key] = Prior(generator, settings.samples, fit_samples, settings.seed)
+        return self._priors[key]
+
+    def _judge(self, row: Row) -> int:
+        """The degradation model that a result's likelihood is measured by: the longest trained."""
+        return row.epochs or max(self._models, default=EPOCHS[-1])
+
+    def _judged(self, row: Row, task: str, case: Case, picture: np.ndarray) -> dict[str, float]:
+        """Fidelity to the truth, likelihood of the degraded picture given this one, scores."""
+        truth, made = (side[None].astype(np.float32) for side in (case.truth, picture))
+        measures = {"psnr": psnr(case.truth, picture)}
+        if len(picture) >= SSIM_SMALLEST:
+            measures["ssim"] = float(ssim(truth, made)[0])
+        model = self._models.get(self._judge(row))
+        if model is not None and task == JPEG:
+            given = self.degraded(case, task)
+            small = latent_cases.scaled(picture, len(given))
+            measures["nll"] = float(model.nll(given[None], small[None])[0])
+        if self._rankiqa is not None:
+            measures |= self._rankiqa.table2(picture, row.settings.seed)
+        return measures

@@ -1,0 +1,244 @@
+"""Evidence of latent restoration: measured rows, Tables 1 to 3 and what lies beside them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import pathlib
+
+import pandas as pd
+
+from lossylab.eval import degradation_nll, latent_study, published, rank_accuracy, rows, study_tally
+from lossylab.eval.app import WorkError
+from lossylab.eval.comparison import Cell, lines
+from lossylab.eval.degradation_nll import KINDS
+from lossylab.eval.latent_cases import JPEG, TASKS
+from lossylab.eval.latent_rows import COMPRESSED, ORIGINAL, ROWS
+from lossylab.eval.latent_trials import SCORES
+from lossylab.eval.tables import number
+
+STEM = "mmd_restoration"
+SAMPLERS = ("wavefront", "naive")
+_PUBLISHED_SCORES = (
+    *(("score", "mean"), ("score", "median"), ("resized", "mean"), ("resized", "median")),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A mean over pictures with its standard error."""
+
+    mean: float
+    error: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What was measured; each part may be empty.
+
+    Attributes:
+      study: rows of searches, one a picture, task and seed.
+      nll: rows of likelihoods, one a pair of pictures.
+      ranks: rows of rank accuracy.
+      curve: likelihoods over the steps of a training.
+      drawn: by sampler, the lines that `lossylab sample` printed, by input.
+      votes: answers of a user study.
+    """
+
+    study: pd.DataFrame
+    nll: pd.DataFrame
+    ranks: pd.DataFrame
+    curve: pd.DataFrame
+    drawn: dict[str, dict[str, dict[str, str]]]
+    votes: list[study_tally.Answer]
+
+    @property
+    def title(self) -> str:
+        """Budgets of the networks, and what was measured on."""
+        parts = []
+        for table in (self.study, self.nll, self.ranks):
+            if len(table):
+                budgets, data = (", ".join(dict.fromkeys(table[n])) for n in ("budget", "data"))
+                parts.append(f"{budgets}, on {data}")
+        return "; ".join(dict.fromkeys(parts))
+
+    def trials(self, row: str, task: str) -> pd.DataFrame:
+        """Trials of a row, by picture and seed."""
+        mine = self.study[(self.study.row == row) & (self.study.task == task)]
+        return mine.set_index(["picture", "seed"]).sort_index()
+
+    def mean(self, row: str, task: str, measure: str) -> float:
+        """Mean over pictures and seeds; NaN if it was not measured."""
+        return float(self.trials(row, task)[measure].mean())
+
+    def difference(self, one: str, other: str, task: str, measure: str) -> Difference | None:
+        """A row's measure minus another's, by picture; None if unknown."""
+        a, b = (self.trials(row, task)[measure] for row in (one, other))
+        if list(a.index) != list(b.index):
+            return None
+        gaps = (a - b).groupby("picture").mean()
+        if len(gaps) < 2 or gaps.isna().any():
+            return None
+        return Difference(float(gaps.mean()), float(gaps.std() / math.sqrt(len(gaps))))
+
+
+def load(folder: str) -> Evidence:
+    """Reads a results folder; raises WorkError if it has no rows or some are damaged."""
+    place = pathlib.Path(folder)
+
+    def table(name, columns, text):
+        path = place / name
+        found = rows.read(path, columns) if path.exists() else []
+        return rows.frame(found, text) if found else pd.DataFrame(columns=list(columns))
+
+    evidence = Evidence(
+        table("rows.csv", latent_study.COLUMNS, latent_study.TEXT),
+        table("nll.csv", degradation_nll.COLUMNS, degradation_nll.TEXT),
+        table("rank_accuracy.csv", rank_accuracy.COLUMNS, rank_accuracy.TEXT),
+        pd.read_csv(place / "curve.csv") if (place / "curve.csv").exists() else pd.DataFrame(),
+        {name: _drawn(place / "sampling" / f"{name}.csv") for name in SAMPLERS},
+        study_tally.read_answers([str(path) for path in sorted((place / "votes").glob("*.csv"))]),
+    )
+    if not (len(evidence.study) or len(evidence.nll) or len(evidence.ranks)):
+        raise WorkError(f"{place} has no rows: measure with `lossylab eval latent_study`")
+    return evidence
+
+
+def _drawn(path: pathlib.Path) -> dict[str, dict[str, str]]:
+    if not path.exists():
+        return {}
+    return {line["input"]: line for line in csv.DictReader(path.read_text().splitlines())}
+
+
+def table1(evidence: Evidence) -> list[dict[str, str]]:
+    """Likelihoods of pairs: paper | ours."""
+    table = evidence.nll
+    cells = [
+        Cell(row, kind, value, float(table[table.kind == kind].nll.mean()), "bits/dim", 2)
+        for (row, kind, _), value in published.numbers(STEM, "1").items()
+    ]
+    return lines(cells, "", "pairs")
+
+
+def table2(evidence: Evidence) -> list[dict[str, str]]:
+    """RankIQA's scores: paper | ours, of JPEG."""
+    ours = dict(zip(_PUBLISHED_SCORES, SCORES))
+    cells = [
+        Cell(_words(row), f"{column}, {statistic}", value,
+             evidence.mean(row, JPEG, ours[column, statistic]), "1", 2)
+        for (row, column, statistic), value in published.numbers(STEM, "2").items()
+    ]  # fmt: skip
+    return lines(cells, "row", "score")
+
+
+def _words(name: str) -> str:
+    return ROWS[name].label if name in ROWS else name
+
+
+def table3(evidence: Evidence) -> list[dict[str, str]]:
+    """Preferences of raters: paper | ours; nothing without votes."""
+    return lines(study_tally.table_3(evidence.votes), "method", "value") if evidence.votes else []
+
+
+def study(evidence: Evidence, task: str) -> list[dict[str, str]]:
+    """What each row of Table 2 gave back of known pictures, a line a row."""
+    shown = {"psnr": 2, "ssim": 4, "latent": 3, "mmd": 5, "pixel": 5, "nll": 3, "angle": 1}
+    found = []
+    for name in (ORIGINAL, COMPRESSED, *ROWS):
+        mine = evidence.trials(name, task)
+        if not len(mine):
+            continue
+        words = dict.fromkeys(ROWS["1"].words, "")
+        line = {"row": name, **(ROWS[name].words if name in ROWS else words)}
+        line |= {measure: number(mine[measure].mean(), d) for measure, d in shown.items()}
+        if name in ROWS:
+            line["met"] = f"{100 * (mine.mmd <= mine.limit).mean():.0f} %"
+            line["s"] = number(mine.seconds.mean(), 2)
+        else:
+            line |= {"met": "", "s": ""}
+        found.append(line)
+    return found
+
+
+def effects(evidence: Evidence) -> list[dict[str, str]]:
+    """What the constraint, and the longer training, change: by picture."""
+    pairs = (
+        ("MMD, from the mean", "5", "3"),
+        ("MMD, against PULSE", "5", "2"),
+        ("beginning at the mean, with MMD", "5", "4"),
+        ("sphere, with MMD", "5", "7"),
+        ("1000 steps for 100", "6", "5"),
+        ("likelihood for squared error", "11", "5"),
+        ("379 epochs for 29, x1", "9", "8"),
+        ("379 epochs for 29, x10", "12", "11"),
+    )
+    found = []
+    for task in TASKS:
+        for words, one, other in pairs:
+            line = {"change": words, "rows": f"{one} - {other}", "task": task}
+            known = False
+            for measure, digits in (("mmd", 5), ("latent", 3), ("psnr", 2), ("nll", 3)):
+                gap = evidence.difference(one, other, task, measure)
+                known = known or gap is not None
+                line[measure] = f"{gap.mean:+.{digits}f} ± {gap.error:.{digits}f}" if gap else "n/a"
+            if known:
+                found.append(line)
+    return found
+
+
+def likelihoods(evidence: Evidence) -> list[dict[str, str]]:
+    """Paired and unpaired likelihoods of every degradation model."""
+    table, found = evidence.nll, []
+    for model in dict.fromkeys(table.model):
+        mine = table[table.model == model]
+        means = {kind: float(mine[mine.kind == kind].nll.mean()) for kind in KINDS}
+        found.append(
+            {
+                "model": model,
+                "data": ", ".join(dict.fromkeys(mine.data)),
+                **{kind: number(value, 3) for kind, value in means.items()},
+                "paired / unpaired": number(means[KINDS[0]] / means[KINDS[1]], 3),
+                "pictures": str(mine.picture.nunique()),
+            }
+        )
+    return found
+
+
+def ranks(evidence: Evidence) -> list[dict[str, str]]:
+    """Rank accuracy by distortion."""
+    return [
+        {
+            "distortion": row.distortion,
+            "levels": row.levels,
+            "pairs of levels in order": number(row.accuracy, 3),
+            "of the same picture": number(row.accuracy_same, 3),
+            "Spearman": number(row.srocc, 3),
+        }
+        for row in evidence.ranks.itertuples()
+    ]
+
+
+def sampling(evidence: Evidence) -> list[dict[str, str]]:
+    """Time of both samplers for the same pictures."""
+    found = []
+    for source in evidence.drawn["wavefront"]:
+        fast = evidence.drawn["wavefront"][source]
+        slow = evidence.drawn["naive"].get(source)
+        line = {"picture": f"{pathlib.Path(source).stem}, {fast['width']}x{fast['height']}"}
+        line["wavefront, s"] = fast["seconds"]
+        line["naive, s"] = slow["seconds"] if slow else "n/a"
+        line["times"] = number(speedup(fast, slow), 1) if slow else "n/a"
+        line["same picture"] = ("yes" if same(fast, slow) else "**no**") if slow else "n/a"
+        found.append(line)
+    return found
+
+
+def speedup(fast: dict[str, str], slow: dict[str, str]) -> float:
+    """How many times faster the wavefront was."""
+    return float(slow["seconds"]) / float(fast["seconds"])
+
+
+def same(fast: dict[str, str], slow: dict[str, str]) -> bool:
+    """Whether both samplers drew the same picture."""
+    return fast["content"] == slow["content"]
