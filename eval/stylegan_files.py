@@ -24,7 +24,7 @@ from absl import flags
 
 from lossylab.data.files import replacing
 from lossylab.eval import stylegan_pickles
-from lossylab.eval.app import UsageError, launch, new_flags, parse, require
+from lossylab.eval.app import UsageError, launch, log, new_flags, parse, require
 from lossylab.eval.stylegan_official import generator_of
 from lossylab.models import stylegan
 from lossylab.models.stylegan_base import StyleGAN
@@ -64,6 +64,8 @@ def main(argv: list[str]) -> None:
     if FLAGS.contrast is not None:
         scale_contrast(generator, FLAGS.contrast)
     save(generator, target)
+    side, count = generator.resolution, generator.parameters
+    log.info("%s: version %d, %dx%d, %d weights", target, generator.version, side, side, count)
 
 
 def _random(source: str) -> StyleGAN:
