@@ -22,21 +22,24 @@ class AdamInside(tf.keras.optimizers.legacy.Adam):
 
 
 class Decay(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """rate * decay^step, also right for decays near 1 and many steps."""
+    """rate * decay^(step + 1), also right for decays near 1 and many steps.
+
+    PixelCNN++'s code lowers its rate before each step, the first one too.
+    """
 
     def __init__(self, rate: float, decay: float):
         """Creates the schedule.
 
         Args:
-          rate: of the first step.
+          rate: before the first step.
           decay: factor of each step, above 0.
         """
         self._rate, self._decay = rate, decay
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The rate after so many steps."""
+        """The rate of the step that follows so many."""
         # float32 has only 80 numbers between .999995 and 1: its logarithm is exact enough.
-        return self._rate * tf.exp(math.log(self._decay) * tf.cast(step, tf.float32))
+        return self._rate * tf.exp(math.log(self._decay) * (tf.cast(step, tf.float32) + 1.0))
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
