@@ -109,15 +109,7 @@ class ConditionalPixelCNN(tf.Module):
         self.row = WeightNormConv(inputs, channels, (1, 3), "down", name="row")
         self.column = WeightNormConv(inputs, channels, (2, 1), "down_right", name="column")
         common = {"condition": features, "dropout": dropout}
-        self.u = [
-            GatedBlock(channels, (2, 3), "down", **common, name=f"u{i}")
-            for i in range(0 if merged else blocks)
-        ]
-        aux = 0 if merged else channels
-        self.ul = [
-            GatedBlock(channels, (2, 2), "down_right", aux, **common, name=f"ul{i}")
-            for i in range(blocks)
-        ]
+        self.u, self.ul = _streams(channels, blocks, merged, common)
         self.out = WeightNormConv(channels, 10 * mixtures, name="out")
 
     def __call__(
@@ -203,6 +195,23 @@ class ConditionalPixelCNN(tf.Module):
         if seed is None:
             raise ValueError("a seed is needed in training: it decides what is dropped")
         return [tf.random.fold_in(seed, i) for i in range(count)]
+
+
+def _streams(
+    channels: int, blocks: int, merged: bool, common: dict
+) -> tuple[list[GatedBlock], list[GatedBlock]]:
+    """Blocks of both streams; none of the first if they are merged."""
+    u = [
+        GatedBlock(channels, (2, 3), "down", **common, name=f"u{i}")
+        for i in range(0 if merged else blocks)
+    ]
+    ul = [
+        GatedBlock(
+            channels, (2, 2), "down_right", 0 if merged else channels, **common, name=f"ul{i}"
+        )
+        for i in range(blocks)
+    ]
+    return u, ul
 
 
 def _check(options: dict) -> None:
