@@ -1,7 +1,6 @@
 """`lossylab eval study_page` in a browser without a screen, and `study_tally`."""
 
 import base64
-import contextlib
 import csv
 import json
 import math
@@ -155,16 +154,9 @@ def browser(tmp_path_factory, downloads):
     options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = selenium.ChromeService(executable_path=programs[1])
-    with contextlib.closing(_Quitting(selenium.Chrome(options=options, service=service))) as held:
-        yield held.driver
-
-
-class _Quitting:
-    """A driver that `closing` ends."""
-
-    def __init__(self, driver):
-        self.driver = driver
-        self.close = driver.quit
+    driver = selenium.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
 
 
 @pytest.fixture
