@@ -39,6 +39,8 @@ COLUMNS = (
 )
 TEXT = (*("paper", "model", "distortion", "levels", "data", "budget", "identity", "content"),)
 PAPER = "mmd_restoration"
+# What decides a score beside weights and pictures.
+_LEVELS = tuple((name, kind.trained, kind.held_out) for name, kind in LADDERS.items())
 LEVEL_SETS = {"trained": False, "held out": True}
 
 FLAGS = new_flags()
@@ -122,24 +124,20 @@ def main(argv: list[str]) -> None:
         **{"paper": PAPER, "model": FLAGS.name, "data": FLAGS.data, "pictures": len(paths)},
         **{"crops": FLAGS.crops, "seed": FLAGS.seed, "budget": FLAGS.title},
         "content": rows.identity(*(digest(read_picture(path)) for path in paths)),
-        **{"identity": rows.identity(model.weights, LADDERS_ID), "parameters": model.parameters},
+        **{"identity": rows.identity(model.weights, _LEVELS), "parameters": model.parameters},
     }
     table_path = make_folder(FLAGS.out) / "rank_accuracy.csv"
     with contextlib.closing(rows.Rows(table_path, COLUMNS)) as table:
-        changed = {"identity": place["identity"], "content": place["content"]}
+        changed = {name: place[name] for name in ("identity", "content", "budget")}
         table.set_aside(
             lambda row: (
                 (row["model"], row["data"]) == (FLAGS.name, FLAGS.data)
                 and any(row[name] != value for name, value in changed.items())
             ),
-            "are of other weights, levels or pictures",
+            "are of other weights, levels, pictures or budgets",
         )
         measured = list(_measure(table, model, paths, place))
     sys.stdout.write(tables.markdown_table(map(_line, measured)) + "\n")
-
-
-# What decides a score beside weights and pictures.
-LADDERS_ID = tuple((name, kind.trained, kind.held_out) for name, kind in LADDERS.items())
 
 
 def _measure(table: rows.Rows, model: RankIQA, paths: list[str], place: dict):
