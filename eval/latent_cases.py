@@ -68,10 +68,10 @@ def photographed(data: str, resolution: int) -> list[Case]:
     paths = find_pictures(data)
     require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
     for path in paths:
-        height, width = sides(path)
+        width, height = sides(path)
         require(
             height == width >= resolution,
-            f"{path} is {height}x{width}: squares of at least {resolution} pixels are needed",
+            f"{path} is {width}x{height}: squares of at least {resolution} pixels are needed",
         )
     return [Case(pathlib.Path(path).stem, scaled(read_picture(path), resolution)) for path in paths]
 

@@ -100,7 +100,7 @@ def _groups(
 
 def _side(path: str, size: int | None, resolution: int) -> int:
     """Side of the picture that is searched for; raises UsageError if the generator has no such."""
-    height, width = sides(path)
+    width, height = sides(path)
     require(
         width == height, f"{path} is {width}x{height}: the generator's are square, crop it first"
     )

@@ -37,6 +37,7 @@ from lossylab.losses.mmd import POWERS
 COLUMNS = ("row", "task", "data", "picture", "seed", *MEASURES, "budget", "protocol", "identity")
 TEXT = ("row", "task", "data", "picture", "budget", "protocol", "identity")
 GENERATED = "generated"
+_SHEETS = {DOWNSCALE: "fig02_downscale", JPEG: "fig06_jpeg"}
 
 FLAGS = new_flags()
 flags.DEFINE_list(
@@ -224,7 +225,7 @@ def _means(measured: list[dict[str, str]]) -> list[dict[str, str]]:
 def _write_sheets(trials: Trials, chosen: list[Row], cases: dict[int, list[Case]]) -> None:
     """Original, given picture and what every row makes of it, a folder for each task."""
     for task in FLAGS.tasks:
-        out = make_folder(f"{FLAGS.sheets}/{task}")
+        out = make_folder(f"{FLAGS.sheets}/{_SHEETS[task]}")
         pictures: dict[str, list[dict]] = {}
         for row in (row for row in chosen if task == JPEG or not row.epochs):
             mine = cases[row.version][: FLAGS.shown]

@@ -98,7 +98,7 @@ def load(folder: str) -> Evidence:
         table("rank_accuracy.csv", rank_accuracy.COLUMNS, rank_accuracy.TEXT),
         pd.read_csv(place / "curve.csv") if (place / "curve.csv").exists() else pd.DataFrame(),
         {name: _drawn(place / "sampling" / f"{name}.csv") for name in SAMPLERS},
-        study_tally.read_answers([str(path) for path in sorted((place / "votes").glob("*.csv"))]),
+        _votes(place / "votes"),
     )
     if not (len(evidence.study) or len(evidence.nll) or len(evidence.ranks)):
         raise WorkError(f"{place} has no rows: measure with `lossylab eval latent_study`")
@@ -109,6 +109,11 @@ def _drawn(path: pathlib.Path) -> dict[str, dict[str, str]]:
     if not path.exists():
         return {}
     return {line["input"]: line for line in csv.DictReader(path.read_text().splitlines())}
+
+
+def _votes(folder: pathlib.Path) -> list[study_tally.Answer]:
+    paths = [str(path) for path in sorted(folder.glob("*.csv"))]
+    return study_tally.read_answers(paths) if paths else []
 
 
 def table1(evidence: Evidence) -> list[dict[str, str]]:

@@ -97,7 +97,7 @@ def _check_method() -> None:
     if FLAGS.method != NETWORK:
         names = [name for name in other if FLAGS[name].value != FLAGS[name].default]
     given = ", ".join(f"--{name}" for name in names)
-    require(not names, f"{given} make no sense with --method={FLAGS.method}")
+    require(not names, f"{given}: not for --method={FLAGS.method}")
 
 
 def _one(network: Restorer | None, source: str, target: str) -> dict:
