@@ -190,6 +190,17 @@ def _click(browser, name):
     browser.find_element("id", name).click()
 
 
+def _ask(browser, name):
+    """The question that clicking something opens; asked later, or the click would fail by it."""
+    from selenium.webdriver.support import expected_conditions
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    browser.execute_script(
+        "setTimeout((name) => document.getElementById(name).click(), 1, arguments[0])", name
+    )
+    return WebDriverWait(browser, 10).until(expected_conditions.alert_is_present())
+
+
 def _text(browser, name):
     return browser.find_element("id", name).text
 
@@ -289,11 +300,9 @@ def test_a_new_session_asks_before_it_forgets(browser, study):
     _press(browser, "1")
     _at(browser, 2)
     study()
-    _click(browser, "start")
-    browser.switch_to.alert.dismiss()
+    _ask(browser, "start").dismiss()
     assert browser.find_element("id", "intro").is_displayed()
-    _click(browser, "start")
-    browser.switch_to.alert.accept()
+    _ask(browser, "start").accept()
     _at(browser, 1)
     assert browser.execute_script("return session.rater").startswith("anonymous-")
 

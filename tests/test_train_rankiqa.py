@@ -77,9 +77,9 @@ def test_defaults_are_the_authors():
 
 @_PHASES
 def test_resuming_is_exact(phase, train):
-    whole = run_files.weights(train("whole", phase))
+    whole = run_files.weights(train("whole", phase, "--steps=2"))
     train("parts", phase, "--steps=1")
-    parts = run_files.weights(train("parts", phase))
+    parts = run_files.weights(train("parts", phase, "--steps=2"))
     assert whole.keys() == parts.keys()
     for name, value in whole.items():
         np.testing.assert_array_equal(value, parts[name], err_msg=name)
@@ -145,6 +145,15 @@ def test_steps_are_caffes(random):
         np.testing.assert_array_equal(same[index], before[index])
         shrunk = 0 if is_bias else rate * factor * decay * before[index]
         np.testing.assert_allclose(decayed[index], one[index] - shrunk, atol=scale)
+
+
+def test_some_pictures_can_be_taken_of_many(folder):
+    names = {0: 6, 1: 1, 4: 4, 99: 6}
+    for count, taken in names.items():
+        _flags(*_TINY, *_RANK, f"--train_data={folder}", f"--pictures={count}")
+        paths, _, _ = rankiqa._pictures()
+        assert len(set(paths)) == len(paths) == taken
+        assert paths == sorted(paths)
 
 
 def test_the_rate_falls_by_steps():
@@ -258,6 +267,7 @@ def test_bad_ratings(text, message, folder, tmp_path):
             ["--phase=finetune", "--scores=s", "--test_share=1"],
             r"--test_share must lie in \(0, 1\)",
         ),
+        (["--phase=finetune", "--scores=s", "--pictures=3"], "--pictures goes with --phase=rank"),
         (["--decay=0"], "--decay must be above 0"),
         (["--dropout=1"], "--dropout must be below 1"),
         (["--init_from=nowhere"], "--init_from: no checkpoint in nowhere"),

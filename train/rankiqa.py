@@ -66,6 +66,14 @@ shared.define_loop(
     patch=FULL["patch"],
     why_steps="To fine-tune: 20,000, with a batch of 30.",
 )
+flags.DEFINE_integer(
+    "pictures",
+    0,
+    "How many training pictures to rank, evenly taken from all; 0: all. Each is distorted 20 times "
+    "and kept as far as --cache_mb allows.",
+    0,
+    flag_values=FLAGS,
+)
 flags.DEFINE_enum("phase", "rank", list(PHASES), "What to learn from.", flag_values=FLAGS)
 flags.DEFINE_string(
     "weights",
@@ -267,6 +275,7 @@ def check(argv: list[str]) -> None:
             0 < FLAGS.test_share < 1, f"--test_share must lie in (0, 1), got {FLAGS.test_share}"
         )
         FLAGS["validation_data"].value = FLAGS.scores
+        require(not FLAGS.pictures, "--pictures goes with --phase=rank")
     else:
         require(not FLAGS.scores, "--scores goes with --phase=finetune")
     shared.check(FLAGS)
@@ -319,7 +328,8 @@ def _pictures() -> tuple[list[str], list, list[Rated]]:
     if FLAGS.phase == "rank":
         validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
         check_sizes(validation, FLAGS.patch)
-        return paths, validation, []
+        count = min(FLAGS.pictures or len(paths), len(paths))
+        return [paths[i * len(paths) // count] for i in range(count)], validation, []
     ratings, test = split(read_ratings(FLAGS.scores, paths), FLAGS.test_share, FLAGS.seed)
     check_sizes([rated.path for rated in test], FLAGS.patch)
     return [rated.path for rated in ratings], test, ratings
