@@ -59,11 +59,12 @@ class Degradation:
         Raises:
           ValueError: if the shapes differ or are no pictures'.
         """
-        shapes = [tuple(side.shape) for side in (degraded, condition)]
-        if shapes[0] != shapes[1] or len(shapes[0]) != 4 or shapes[0][3] != 3:
+        shapes = [tf.TensorShape(side.shape) for side in (degraded, condition)]
+        pictures = tf.TensorShape((None, None, None, 3))
+        if not (pictures.is_compatible_with(shapes[0]) and shapes[0].is_compatible_with(shapes[1])):
             raise ValueError(
                 "expected degraded pictures and conditions of one shape [B, H, W, 3], got "
-                f"{list(shapes[0])} and {list(shapes[1])}"
+                f"{shapes[0]} and {shapes[1]}"
             )
         sides = [tf.cast(side, tf.float32) for side in (degraded, condition)]
         return self._functions["nll"](degraded=sides[0], condition=sides[1])["bits"]

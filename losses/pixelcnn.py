@@ -13,9 +13,8 @@ import math
 
 import tensorflow as tf
 
-FAMILIES = ("logistic", "gaussian")
+from lossylab.models.pixelcnn import FAMILIES, LOG_SCALE_FLOOR
 
-_LOG_SCALE_FLOOR = -7.0
 _HALF_BIN = 1.0 / 255.0
 _LOG_BINS = math.log(127.5)  # of a unit of x
 _DELTA_FLOOR = 1e-5  # probability of a bin below which the density at its middle is taken
@@ -50,7 +49,7 @@ def discretized_mixture_nll(
     logits = parameters[..., :mixtures]
     shape = tf.concat([tf.shape(picture), [3 * mixtures]], 0)
     means, log_scales, coefficients = tf.split(tf.reshape(parameters[..., mixtures:], shape), 3, -1)
-    log_scales = tf.maximum(log_scales, _LOG_SCALE_FLOOR)
+    log_scales = tf.maximum(log_scales, LOG_SCALE_FLOOR)
     offset = x - means - _from_colours_before(x, tf.tanh(coefficients))
     log_bins = _LOGS[family](x, offset, log_scales)
     joint = tf.reduce_sum(log_bins, -2) + tf.nn.log_softmax(logits)

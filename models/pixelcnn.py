@@ -21,6 +21,7 @@ from lossylab.models.pixelcnn_layers import (
 )
 
 FAMILIES = ("logistic", "gaussian")
+LOG_SCALE_FLOOR = -7.0  # of the components, below which log scales count as this
 _COLOURS = 3
 
 

@@ -3,8 +3,8 @@
 Two ways give the same picture for the same uniform numbers: `sample_naive` runs the whole network
 for each pixel; `sample_wavefront` draws a diagonal of pixels at once and computes every number of
 the network once, as Ramachandran et al. 2017 ("Fast Generation for Convolutional Autoregressive
-Models") do for a pixel at a time. Both compute in float64, so that they differ by 1e-13 where a
-difference of 1e-9 of a level would seldom matter.
+Models") do for a pixel at a time. Both compute in float64: their numbers differ by some 1e-13, and
+a level could differ only where a draw lies as near to the edge between two levels.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from lossylab.models.pixelcnn import ConditionalPixelCNN
+from lossylab.models.pixelcnn import LOG_SCALE_FLOOR, ConditionalPixelCNN
 from lossylab.models.pixelcnn_wavefront import Wavefront
 
 _LOWEST = 1e-5  # of the uniform numbers, and below 1
-_LOG_SCALE_FLOOR = -7.0
 
 Uniforms = tuple[np.ndarray, np.ndarray]
 Progress = Callable[[Iterable], Iterable]
@@ -60,7 +59,7 @@ def draw(
         np.take_along_axis(rest, picked[..., None], -1)[..., 0], -1, 0
     )  # [..., 3] each
     inverse = special.logit if family == "logistic" else special.ndtri
-    spread = np.exp(np.maximum(log_scale, _LOG_SCALE_FLOOR)) * inverse(for_colours)
+    spread = np.exp(np.maximum(log_scale, LOG_SCALE_FLOOR)) * inverse(for_colours)
     coefficient = np.tanh(coefficient)
     colours = []
     for i in range(3):

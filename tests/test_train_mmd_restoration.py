@@ -322,7 +322,7 @@ def test_the_network_comes_back_from_an_export(exported, random):
 
 def test_bad_exports(exported, tmp_path):
     model = Degradation(exported[1])
-    with pytest.raises(ValueError, match=r"of one shape \[B, H, W, 3\], got \[1, 4, 4, 3\] and"):
+    with pytest.raises(ValueError, match=r"of one shape \[B, H, W, 3\], got \(1, 4, 4, 3\) and"):
         model.nll(tf.zeros((1, 4, 4, 3)), tf.zeros((1, 4, 5, 3)))
     with pytest.raises(ExportError, match="no such folder"):
         Degradation("nowhere")
