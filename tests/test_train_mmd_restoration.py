@@ -158,6 +158,7 @@ def test_defaults_are_the_papers():
     assert (flags.channels, flags.blocks, flags.mixtures, flags.dropout) == (100, 6, 10, 0.5)
     assert (flags.batch, flags.patch, flags.max_patch, flags.factor) == (16, 64, 96, 4)
     assert (flags.learning_rate, flags.decay, flags.average) == (1e-3, 0.999995, 0.9995)
+    assert (flags.beta_1, flags.beta_2) == (0.95, 0.9995)
     assert (flags.degradation, flags.quality, flags.merged, flags.phase) == ("jpeg", 5, False, 0)
 
 
@@ -238,6 +239,7 @@ def test_two_devices_share_a_batch(tmp_path):
         (["--max_patch=4"], "--max_patch=4 is below --patch=8"),
         (["--dropout=1"], "--dropout must be below 1"),
         (["--average=1"], "--average must be below 1"),
+        (["--beta_2=1"], "--beta_2 must be below 1"),
         (["--decay=0"], "--decay must be above 0"),
         (["--dilations=1,x"], "--dilations takes whole numbers from 1, got 1,x"),
         (["--dilations="], "--dilations needs at least one number"),

@@ -82,7 +82,10 @@ flags.DEFINE_list(
 )  # fmt: skip
 _integer("phase", 0, "Tell the encoder each pixel's place modulo so many, as 16 for JPEG's blocks "
          "at a factor of 1; 0: as assumed for the paper.", 0)  # fmt: skip
-_float("learning_rate", 1e-3, "Of Adam, with momenta .95 and .9995. Assumed: PixelCNN++'s.")
+_float("learning_rate", 1e-3, "Of Adam. Assumed: PixelCNN++'s.")
+_float("beta_1", 0.95, "Of Adam. Assumed: PixelCNN++'s.", 1.0)
+_float("beta_2", 0.9995, "Of Adam; remembers the first, large gradients for thousands of steps. "
+       "Assumed: PixelCNN++'s.", 1.0)  # fmt: skip
 _float("decay", 0.999995, "Factor of the learning rate each step. Assumed: PixelCNN++'s.", 1.0)
 _float("average", 0.9995, "Share of the past in the exported mean of the weights; 0: the last "
        "weights. Assumed: PixelCNN++'s.", 1.0)  # fmt: skip
@@ -118,7 +121,7 @@ class DegradationTask(Task):
             with tf.variable_creator_scope(_averaged):
                 self._mean = _network(options, "mean")
         rate = Decay(options.learning_rate, options.decay)
-        self._adam = AdamInside(rate, 0.95, 0.9995, epsilon=1e-8)
+        self._adam = AdamInside(rate, options.beta_1, options.beta_2, epsilon=1e-8)
         self._last = options.steps
         self.boundaries = tuple(step for step in export_steps(options) if step < options.steps)
 
@@ -245,7 +248,7 @@ def check(argv: list[str]) -> None:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     shared.check(FLAGS)
-    for name in ("dropout", "average"):
+    for name in ("dropout", "average", "beta_1", "beta_2"):
         require(FLAGS[name].value < 1, f"--{name} must be below 1")
     require(FLAGS.decay > 0, "--decay must be above 0")
     require(
