@@ -47,6 +47,7 @@ COMMANDS = {
         "lossylab.train.mmd_restoration",
         "train a model of a degradation's likelihood",
     ),
+    ("generate",): ("lossylab.eval.generate", "pictures of a StyleGAN's generator"),
     ("sample",): ("lossylab.eval.sample", "degraded versions drawn from a degradation model"),
     ("import", "lpips"): ("lossylab.eval.lpips_weights", "LPIPS's official weights to one file"),
     ("import", "stylegan"): (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -34,8 +35,8 @@ class Case:
     styles: np.ndarray | None = None
 
 
-def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> list[Case]:
-    """Pictures of a generator, with noise of their own, one style for all layers.
+def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> Iterator[Case]:
+    """Makes pictures of a generator, with noise of their own, one style for all layers.
 
     Args:
       generator: makes them.
@@ -43,7 +44,7 @@ def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> list[Ca
       seed: of latents and noise.
       psi: truncation of the styles.
     """
-    cases = []
+    synthesise = tf.function(generator.synthesise)
     for index in range(count):
         key = (seed + _TRUTHS, index)
         latent = tf.random.stateless_normal((1, generator.latent), key)
@@ -53,10 +54,9 @@ def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> list[Ca
             tf.random.stateless_normal(stored.shape, (seed + _TRUTHS, (index + 1) * 1000 + i))
             for i, stored in enumerate(generator.noise)
         ]
-        picture = generator.synthesise(styles, noise)[0].numpy()
+        picture = synthesise(styles, noise)[0].numpy()
         truth = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-        cases.append(Case(f"{index:03d}", truth, styles[0].numpy()))
-    return cases
+        yield Case(f"{index:03d}", truth, styles[0].numpy())
 
 
 def photographed(data: str, resolution: int) -> list[Case]:

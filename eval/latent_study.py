@@ -151,7 +151,7 @@ def _rows(trials: Trials) -> list[Row]:
 def _cases(trials: Trials, version: int) -> list[Case]:
     generator = trials.generators[version]
     if FLAGS.data == GENERATED:
-        return latent_cases.generated(generator, FLAGS.pictures, 0, FLAGS.psi)
+        return list(latent_cases.generated(generator, FLAGS.pictures, 0, FLAGS.psi))
     return latent_cases.photographed(FLAGS.data, generator.resolution)
 
 

@@ -30,7 +30,7 @@ def prior(version=2, seed=0):
 
 @functools.cache
 def case(version=2):
-    return latent_cases.generated(generator(version), 2, 0, 1.0)
+    return list(latent_cases.generated(generator(version), 2, 0, 1.0))
 
 
 def given(version=2, count=1):
