@@ -29,7 +29,7 @@ from absl import flags
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
 from lossylab.data.patches import PatchOptions, check_sizes, patches
-from lossylab.eval import benchmark_jpeg, benchmark_restoration
+from lossylab.eval import benchmark_generators, benchmark_jpeg, benchmark_restoration
 from lossylab.eval.app import launch, new_flags, parse, require, require_known
 from lossylab.eval.export import Codec, save_codec
 from lossylab.models.bls2017 import BLS2017
@@ -45,6 +45,9 @@ SECTIONS = (
     "large",
     "jpeg",
     "jpeg_training",
+    "distortions",
+    "latent",
+    "sampling",
 )
 _BATCH, _PATCH = 8, 128
 _LAMBDA = 0.01
@@ -330,6 +333,9 @@ _RUN = {
     "large": partial(benchmark_restoration.large, in_turns),
     "jpeg": partial(benchmark_jpeg.encoders, samples, partial(_untrained, BLS2017)),
     "jpeg_training": partial(benchmark_jpeg.training, samples),
+    "distortions": partial(benchmark_generators.distortions, in_turns),
+    "latent": partial(benchmark_generators.latent, in_turns),
+    "sampling": partial(benchmark_generators.sampling, in_turns),
 }
 
 if __name__ == "__main__":

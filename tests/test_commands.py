@@ -13,7 +13,7 @@ from PIL import Image
 
 import lossylab
 from lossylab import cli
-from lossylab.eval import benchmark, benchmark_jpeg, benchmark_restoration
+from lossylab.eval import benchmark, benchmark_generators, benchmark_jpeg, benchmark_restoration
 from lossylab.eval.app import UsageError
 
 README = pathlib.Path(lossylab.__file__).parent / "README.md"
@@ -23,6 +23,13 @@ TINY = {
     "train wcdgan": "--steps=2 --filters=4 --blocks=1 --patch=32 --stride=32 --batch=2",
     "train jpeg_encoder": "--steps=2 --patch=32 --batch=1 --ms_ssim_weight=0",
     "train distortion_gan": "--steps=2 --patch=32 --batch=1 --filters=2 --discriminator_filters=2",
+    "restore made": "--steps=2 --fit_samples=100 --samples=50",
+    "eval latent_study": "--rows=5 --tasks=downscale --pictures=2 --fit_samples=100",
+    "train mmd_restoration": "--steps=2 --patch=16 --max_patch=16 --batch=1 --channels=4 "
+    "--blocks=1 --mixtures=2 --condition_filters=4",
+    "eval degradation_nll": "--crop=16",
+    "train rankiqa": "--steps=1 --filters=2 --units=8 --patch=64",
+    "eval rankiqa": "--crops=2",
     "eval restoration": "--data=photos --methods=jpeg",
     "eval rd": "--data=pictures --models=mse:runs/vmaf/export,vmaf:runs/mse/export",
 }
@@ -109,6 +116,11 @@ def test_benchmark_measures_every_section(monkeypatch, capsys):
     monkeypatch.setattr(benchmark_restoration, "_LARGE", (700, 800))
     monkeypatch.setattr(benchmark_jpeg, "_ENCODERS", {"no attention": lambda: None})
     monkeypatch.setattr(benchmark_jpeg, "_TRAINED", ("vgg19",))
+    monkeypatch.setattr(benchmark_generators, "_WIDTHS", (2,))
+    monkeypatch.setattr(benchmark_generators, "_COMPARED", 1)
+    monkeypatch.setattr(benchmark_generators, "_SEARCHES", {"stylegan2, 32": (2, 32)})
+    tiny = {"channels": 2, "blocks": 1, "mixtures": 1}
+    monkeypatch.setattr(benchmark_generators, "_SAMPLED", {"tiny": (tiny, 8)})
     rows = benchmark.main(["benchmark", "--filters=2", "--rounds=3", "--json"])
     assert {row["section"] for row in rows} == set(benchmark.SECTIONS)
     assert len(capsys.readouterr().out.splitlines()) == len(rows)
