@@ -23,11 +23,11 @@ import scipy.stats
 from absl import flags
 
 from lossylab.data.files import make_folder, write_text
-from lossylab.eval import comparison, tables
+from lossylab.eval import comparison, published, tables
 from lossylab.eval.app import WorkError, launch, new_flags, parse, require
 
 COLUMNS = ("rater", "started", "pair", "left", "right", "choice", "seconds", "order")
-PUBLISHED = {"PULSE": 19.0, "Ours": 81.0}  # Table 3, per cent
+METHODS = ("PULSE", "Ours")  # of Table 3
 _Z = scipy.stats.norm.ppf(0.975)
 
 FLAGS = new_flags()
@@ -64,8 +64,8 @@ def main(argv: list[str]) -> None:
     answers = read_answers(paths)
     methods = _methods(answers)
     require(
-        not FLAGS.out or set(methods) == set(PUBLISHED),
-        f"--out compares {' and '.join(PUBLISHED)} with Table 3, these answers are of "
+        not FLAGS.out or set(methods) == set(METHODS),
+        f"--out compares {' and '.join(METHODS)} with Table 3, these answers are of "
         f"{' and '.join(methods)}",
     )
     found = {
@@ -191,7 +191,7 @@ def wilson(chosen: int, count: int) -> tuple[float, float]:
 def _methods(answers: Iterable[Answer]) -> list[str]:
     """Both methods, in the paper's order if they are the paper's."""
     found = {name for answer in answers for name in (answer.left, answer.right)}
-    return [name for name in PUBLISHED if name in found] + sorted(found - set(PUBLISHED))
+    return [name for name in METHODS if name in found] + sorted(found - set(METHODS))
 
 
 def preferences(answers: Sequence[Answer], methods: Sequence[str]) -> list[dict[str, str]]:
@@ -235,15 +235,16 @@ def _groups(answers, methods, attribute) -> list[dict[str, str]]:
 
 def table_3(answers: Sequence[Answer]) -> list[comparison.Cell]:
     """Table 3's cells: per cent of all answers."""
+    paper_of = published.numbers("mmd_restoration", "3")
     return [
         comparison.Cell(
             method,
             "Preference",
-            paper,
+            paper_of["preference", method, "value"],
             100 * sum(answer.choice == method for answer in answers) / len(answers),
             unit="per cent",
         )
-        for method, paper in PUBLISHED.items()
+        for method in METHODS
     ]
 
 
