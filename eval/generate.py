@@ -8,6 +8,7 @@ OUTPUT is a folder; pictures are PNG files, 000.png and so on, that a seed decid
 from __future__ import annotations
 
 import os
+import pathlib
 
 import tqdm
 from absl import flags
@@ -34,14 +35,16 @@ def main(argv: list[str]) -> None:
     arguments = parse(FLAGS, argv, __doc__)
     require(len(arguments) == 1, f"expected OUTPUT, got {len(arguments)} arguments")
     require(bool(FLAGS.generator), "--generator is needed: a file of `lossylab import stylegan`")
-    generator, out = stylegan_files.load(FLAGS.generator), make_folder(arguments[0])
     digits = max(3, len(str(FLAGS.count - 1)))
+    out = pathlib.Path(arguments[0])
     paths = [out / f"{index:0{digits}d}.png" for index in range(FLAGS.count)]
     existing = [path for path in paths if os.path.exists(path)]
     require(
         FLAGS.overwrite or not existing,
         f"{len(existing)} outputs exist, {existing[0] if existing else ''} first: --overwrite",
     )
+    generator = stylegan_files.load(FLAGS.generator)
+    make_folder(out)
     cases = latent_cases.generated(generator, FLAGS.count, FLAGS.seed, FLAGS.psi)
     for path, case in zip(paths, tqdm.tqdm(cases, total=FLAGS.count, unit="picture")):
         with replacing(path) as temporary:

@@ -14,10 +14,10 @@ from lossylab.data import jpeg
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture, sides
 from lossylab.eval.app import require, require_distinct
+from lossylab.eval.latent_space import normal
 from lossylab.models.stylegan_base import StyleGAN
 
 JPEG, DOWNSCALE = TASKS = ("jpeg", "downscale")
-_TRUTHS = 7919  # added to the seed: truths share no numbers with searches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +46,12 @@ def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> Iterato
     """
     synthesise = tf.function(generator.synthesise)
     for index in range(count):
-        key = (seed + _TRUTHS, index)
-        latent = tf.random.stateless_normal((1, generator.latent), key)
+        latent = normal((1, generator.latent), "truth", seed, index)
         styles = tf.repeat(generator.map(latent)[:, None], generator.layers, 1)
         styles = generator.truncate(styles, psi)
         noise = [
-            tf.random.stateless_normal(stored.shape, (seed + _TRUTHS, (index + 1) * 1000 + i))
-            for i, stored in enumerate(generator.noise)
+            normal(stored.shape, "noise of a truth", seed, index, layer)
+            for layer, stored in enumerate(generator.noise)
         ]
         picture = synthesise(styles, noise)[0].numpy()
         truth = np.clip(np.rint(picture), 0, 255).astype(np.uint8)

@@ -7,7 +7,7 @@ import dataclasses
 from absl import flags
 
 from lossylab.eval.app import UsageError, require
-from lossylab.eval.latent_search import PULSE, SPACES, SPHERES, Settings
+from lossylab.eval.latent_search import MEANS, PULSE, SPACES, SPHERES, Settings
 from lossylab.eval.latent_space import FIT_SAMPLES
 from lossylab.eval.spherical import SCHEDULES
 from lossylab.losses.mmd import POWERS
@@ -17,6 +17,7 @@ _NLL_WEIGHT = 10.0
 _HELP = {
     "space": "Where to search: W, or PULSE's normal latents.",
     "mean_init": "Begin at the mean of W.",
+    "mean": "Mean of 10,000 samples, or the one stored with the network.",
     "sphere": "Latents keep their distance from this.",
     "steps": "Of the search.",
     "rate": "Adam's highest rate. Assumed: PULSE's.",
@@ -32,7 +33,13 @@ _HELP = {
     "noise_layers": "Noise maps that are searched for too, coarsest first.",
     "seed": "Of latents, noise and samples.",
 }
-_CHOICES = {"space": SPACES, "sphere": SPHERES, "schedule": SCHEDULES, "power": POWERS}
+_CHOICES = {
+    "space": SPACES,
+    "mean": MEANS,
+    "sphere": SPHERES,
+    "schedule": SCHEDULES,
+    "power": POWERS,
+}
 
 
 def define(values: flags.FlagValues) -> None:
@@ -58,7 +65,11 @@ def define(values: flags.FlagValues) -> None:
         "save_every", 10, "Steps between files of what is best so far.", 1, flag_values=values
     )
     flags.DEFINE_enum(
-        "keep", "last", ("last", "best"), "Iterate to write in the end.", flag_values=values
+        "keep",
+        "best",
+        ("best", "last"),
+        "Iterate to write in the end; the paper's is the last.",
+        flag_values=values,
     )
     flags.DEFINE_integer("fit_samples", FIT_SAMPLES, "Of PULSE's Gaussian.", 2, flag_values=values)
     for field in dataclasses.fields(Settings):
@@ -109,5 +120,4 @@ def settings_of(values: flags.FlagValues) -> Settings:
         not values.degradation_model or settings.nll_weight > 0,
         "--degradation_model makes no sense with --nll_weight=0",
     )
-    require(settings.samples >= 2, "--samples must be at least 2")
     return settings

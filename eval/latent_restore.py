@@ -1,8 +1,8 @@
 """`lossylab restore --method=pulse|mmd`: pictures by a search in a StyleGAN's latent space.
 
-Every picture found is a PNG file with a report beside it (JSON): settings, losses of the last and
-of the best iterate, whether the constraint was met. Both are there from the first steps on, with
-what is best so far; a killed command goes on with the pictures that are not finished.
+Every picture found is a PNG file with a report beside it (JSON): settings, losses over the steps,
+whether the constraint was met. Both are there from the first steps on, with what is best so far.
+A killed command, given again, begins anew with the pictures that are not finished.
 """
 
 from __future__ import annotations
@@ -10,92 +10,83 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
-import json
-import pathlib
 import sys
 import time
 
 import numpy as np
+import tensorflow as tf
 import tqdm
 from absl import flags
-from PIL import Image
 
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture, sides
-from lossylab.data.files import replacing, write_text
-from lossylab.eval import jobs, latent_flags, rows, stylegan_files
+from lossylab.eval import jobs, latent_flags, latent_report, rows, stylegan_files
 from lossylab.eval.app import WorkError, log, require
+from lossylab.eval.codecs import digest
 from lossylab.eval.degradations import Degradation
 from lossylab.eval.latent_cases import scaled
-from lossylab.eval.latent_search import LOSSES, Found, Search
+from lossylab.eval.latent_report import Target
+from lossylab.eval.latent_search import LOSSES, SMALLEST, Found, Search, Settings
 from lossylab.eval.latent_space import Prior
 from lossylab.losses.pulse import EPSILON
+from lossylab.models.stylegan_base import StyleGAN
 
 _COLUMNS = (
-    *("input", "output", "total", *LOSSES, "best_total", "best_step", "constraint", "limit"),
-    *("met", "seconds"),
+    *("input", "output", "step", "total", *LOSSES, "constraint", "limit", "met", "seconds"),
 )
 
 
 def run(values: flags.FlagValues, source: str, target: str) -> None:
-    """The whole command; raises UsageError before work starts where something does not fit."""
+    """The whole command.
+
+    Raises:
+      UsageError: before work starts, where something does not fit.
+      PictureError: likewise, if a picture cannot be read.
+      WorkError: at the end, if a search failed; the others are done.
+    """
     require(bool(values.generator), f"--method={values.method} needs --generator")
     settings = latent_flags.settings_of(values)
     sources = find_pictures(source)
     # Reports tell which outputs are of the same search, so jobs.plan need not refuse them.
     plan = jobs.plan(sources, target, ".png", jobs.LOSSLESS, source != sources[0], overwrite=True)
     generator = stylegan_files.load(values.generator)
+    wide = {given: _side(given, values.size, generator.resolution) for given, _ in plan}
     degradation = Degradation(values.degradation_model) if values.degradation_model else None
-    identity = rows.identity(
-        dataclasses.astuple(settings), stylegan_files.fingerprint(generator),
-        degradation and degradation.weights, values.size, values.fit_samples, values.keep,
-    )  # fmt: skip
-    waiting = [
-        pair for pair in plan if not _finished(pathlib.Path(pair[1]), identity, values.overwrite)
-    ]
-    if len(waiting) < len(plan):
-        log.info("%d of %d pictures are finished", len(plan) - len(waiting), len(plan))
-    groups = _groups(waiting, values.size, values.batch, generator.resolution)
+    decides = (
+        *(dataclasses.astuple(settings), stylegan_files.fingerprint(generator)),
+        *(degradation and degradation.weights, values.fit_samples, values.keep),
+    )
+    targets = [
+        latent_report.waiting(Target(given, made, _identity(given, wide[given], decides)),
+                              values.overwrite)
+        for given, made in plan
+    ]  # fmt: skip
+    left = [target for target in targets if target is not None]
+    if len(left) < len(plan):
+        log.info("%d of %d pictures are finished", len(plan) - len(left), len(plan))
+    if degradation is not None:
+        _warn_of_other_scale(degradation, {generator.resolution // wide[t.source] for t in left})
     prior = Prior(generator, settings.samples, values.fit_samples, settings.seed)
     writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    nll = degradation.nll if degradation else None
-    for group in groups:
-        for line in _Batch(values, settings, identity, group).search(generator, prior, nll):
-            writer.writerow(line)
+    failed = 0
+    for group in _groups(left, wide, values.batch):
+        try:
+            found = _search(values, settings, generator, prior, degradation, group, wide)
+            writer.writerows(found)
             sys.stdout.flush()
+        except FloatingPointError as error:
+            failed += len(group)
+            log.error("%s: %s: lower --rate", group[0].source, error)
+        except (MemoryError, tf.errors.ResourceExhaustedError):
+            failed += len(group)
+            log.error("%s: not enough memory: lower --batch", group[0].source)
+    if failed:
+        raise WorkError(f"{failed} of {len(plan)} pictures failed, see above")
 
 
-def _report_of(target: pathlib.Path) -> pathlib.Path:
-    return target.with_suffix(".json")
-
-
-def _finished(target: pathlib.Path, identity: str, overwrite: bool) -> bool:
-    """Whether this search has made the file; raises UsageError where another has."""
-    if not target.exists() and not _report_of(target).exists():
-        return False
-    try:
-        report = json.loads(_report_of(target).read_text())
-    except (OSError, ValueError):
-        report = {}
-    if report.get("identity") == identity:
-        return report["finished"] and target.exists()
-    require(overwrite, f"{target} exists, of another search: --overwrite")
-    return False
-
-
-def _groups(
-    plan: list[tuple[str, str]], size: int | None, batch: int, resolution: int
-) -> list[list[tuple[str, str]]]:
-    """Files whose pictures are searched for at once: of one size, at most `batch`."""
-    wide = {source: _side(source, size, resolution) for source, _ in plan}
-    groups = []
-    for _, pairs in itertools.groupby(
-        sorted(plan, key=lambda pair: wide[pair[0]]), lambda pair: wide[pair[0]]
-    ):
-        pairs = list(pairs)
-        groups += [pairs[first : first + batch] for first in range(0, len(pairs), batch)]
-    return groups
+def _identity(source: str, side: int, decides: tuple) -> str:
+    return rows.identity(digest(scaled(read_picture(source), side)), *decides)
 
 
 def _side(path: str, size: int | None, resolution: int) -> int:
@@ -107,79 +98,82 @@ def _side(path: str, size: int | None, resolution: int) -> int:
     require(size is None or size <= width, f"{path} is {width} pixels wide, below --size={size}")
     wide = size or width
     require(
-        resolution % wide == 0,
-        f"{path}: {wide} pixels do not divide the generator's {resolution}: --size",
+        resolution % wide == 0 and wide >= SMALLEST,
+        f"{path}: {wide} pixels do not divide the generator's {resolution}, or are below "
+        f"{SMALLEST}: --size",
     )
     return wide
 
 
-class _Batch:
-    """One search and its files."""
+def _warn_of_other_scale(degradation: Degradation, factors: set[int]) -> None:
+    learned = degradation.options.get("factor")
+    if factors - {learned}:
+        log.warning(
+            "the degradation model has learned pictures scaled down %s times, these are %s times "
+            "smaller than the generator's",
+            *(learned, ", ".join(map(str, sorted(factors)))),
+        )
 
-    def __init__(self, values, settings, identity, group):
-        self._values, self._settings, self._identity = values, settings, identity
-        self._group, self._begun = group, time.perf_counter()
-        self._constraint = ("pixel", settings.epsilon or EPSILON)
 
-    def search(self, generator, prior, nll) -> list[dict[str, str]]:
-        """Runs the search; returns lines of the table."""
-        settings = self._settings
-        if settings.mmd_weight:
-            limit = prior.limit(generator.layers, settings.gamma, settings.power)
-            self._constraint = ("mmd", limit)
-        pictures = [read_picture(source) for source, _ in self._group]
-        side = _side(self._group[0][0], self._values.size, generator.resolution)
-        given = np.stack([scaled(picture, side) for picture in pictures])
-        search = Search(generator, prior, settings, given, nll)
-        bar = tqdm.tqdm(total=settings.steps, unit="step", desc=self._group[0][0][-30:])
+def _groups(targets: list[Target], wide: dict[str, int], batch: int) -> list[list[Target]]:
+    """What is searched for at once: pictures of one size, at most `batch`."""
+    groups = []
 
-        def on_step(last: Found, best: Found):
-            bar.update()
-            bar.set_postfix({n: f"{v.mean():.3g}" for n, v in last.losses.items()})
-            if int(last.steps[0]) % self._values.save_every == 0:
-                self._write(best, best, finished=False)
+    def size(target):
+        return wide[target.source]
 
-        try:
-            with bar:
-                result = search.run(on_step)
-        except FloatingPointError as error:
-            raise WorkError(f"{error}: lower --rate") from error
-        kept = result.best if self._values.keep == "best" else result.last
-        return self._write(kept, result.best, finished=True)
+    for _, same in itertools.groupby(sorted(targets, key=size), size):
+        mine = list(same)
+        groups += [mine[first : first + batch] for first in range(0, len(mine), batch)]
+    return groups
 
-    def _write(self, kept: Found, best: Found, finished: bool) -> list[dict[str, str]]:
-        """Pictures and reports; returns lines of the table."""
-        lines = []
-        name, limit = self._constraint
-        for index, (source, target) in enumerate(self._group):
-            losses = {n: float(values[index]) for n, values in kept.losses.items()}
-            met = losses[name] <= limit
-            report = {
-                **{"identity": self._identity, "finished": finished, "input": source},
-                "settings": dataclasses.asdict(self._settings),
-                **{"step": int(kept.steps[index]), "losses": losses},
-                "best": {
-                    "step": int(best.steps[index]),
-                    "losses": {n: float(values[index]) for n, values in best.losses.items()},
-                },
-                "constraint": {"of": name, "limit": limit, "reached": losses[name], "met": met},
-            }
-            picture = np.clip(np.rint(kept.pictures[index]), 0, 255).astype(np.uint8)
-            with replacing(target) as temporary:
-                Image.fromarray(picture).save(temporary)
-            write_text(_report_of(pathlib.Path(target)), json.dumps(report, indent=1) + "\n")
-            lines.append(self._line(report, source, target))
-        return lines
 
-    def _line(self, report: dict, source: str, target: str) -> dict[str, str]:
-        losses = report["losses"]
-        return {
-            **{"input": source, "output": target},
-            **{n: f"{losses[n]:.6g}" if n in losses else "" for n in ("total", *LOSSES)},
-            "best_total": f"{report['best']['losses']['total']:.6g}",
-            "best_step": str(report["best"]["step"]),
-            "constraint": report["constraint"]["of"],
-            "limit": f"{report['constraint']['limit']:.4g}",
-            "met": "yes" if report["constraint"]["met"] else "no",
-            "seconds": f"{(time.perf_counter() - self._begun) / len(self._group):.1f}",
-        }
+def _search(
+    values: flags.FlagValues,
+    settings: Settings,
+    generator: StyleGAN,
+    prior: Prior,
+    degradation: Degradation | None,
+    group: list[Target],
+    wide: dict[str, int],
+) -> list[dict[str, str]]:
+    """One search and its files; returns lines of the table."""
+    begun = time.perf_counter()
+    constraint = ("pixel", settings.epsilon or EPSILON)
+    if settings.mmd_weight:
+        constraint = ("mmd", prior.limit(generator.layers, settings.gamma, settings.power))
+    given = np.stack([scaled(read_picture(t.source), wide[t.source]) for t in group])
+    search = Search(generator, prior, settings, given, degradation and degradation.nll)
+
+    def on_step(last: Found, best: Found):
+        bar.update()
+        bar.set_postfix({name: f"{value.mean():.3g}" for name, value in last.losses.items()})
+        if int(last.steps[0]) % values.save_every == 0:
+            for index, target in enumerate(group):
+                if not target.untouched:
+                    latent_report.write(target, settings, best, best, index, constraint)
+
+    with tqdm.tqdm(total=settings.steps, unit="step", desc=group[0].source[-30:]) as bar:
+        result = search.run(on_step)
+    kept = result.best if values.keep == "best" else result.last
+    seconds = (time.perf_counter() - begun) / len(group)
+    return [
+        _line(
+            latent_report.write(
+                target, settings, kept, result.best, index, constraint, result.history
+            ),
+            target,
+            seconds,
+        )
+        for index, target in enumerate(group)
+    ]
+
+
+def _line(report: dict, target: Target, seconds: float) -> dict[str, str]:
+    losses, constraint = report["losses"], report["constraint"]
+    return {
+        **{"input": target.source, "output": target.target, "step": str(report["step"])},
+        **{name: f"{losses[name]:.6g}" if name in losses else "" for name in ("total", *LOSSES)},
+        **{"constraint": constraint["of"], "limit": f"{constraint['limit']:.4g}"},
+        **{"met": "yes" if constraint["met"] else "no", "seconds": f"{seconds:.1f}"},
+    }

@@ -13,15 +13,22 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.eval import spherical
-from lossylab.eval.latent_space import SAMPLES, Prior
+from lossylab.eval.latent_space import SAMPLES, Prior, normal
 from lossylab.losses import mmd, pulse
 from lossylab.models.bicubic import downscale
 from lossylab.models.stylegan_base import StyleGAN
 
 SPACES = ("z", "w")
 SPHERES = ("origin", "mean", "none")
+MEANS = ("sampled", "stored")
+SEEDS = 2**31
+SMALLEST = 2  # pixels: with one, the down-scaling would mirror more than there is
 LOSSES = ("pixel", "geocross", "mmd", "nll")  # what is weighed and logged
 _TO_DEGREES = 180 / np.pi
+_CHOICES = {
+    **{"space": SPACES, "sphere": SPHERES, "mean": MEANS, "power": mmd.POWERS},
+    "schedule": spherical.SCHEDULES,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +38,9 @@ class Settings:
     Attributes:
       space: 'w' searches W itself, 'z' PULSE's standard normal latents.
       mean_init: begin at the mean of W; else at independent samples, one a layer.
-      sphere: what the norms that latents keep are measured from; 'none' lets them go.
+      mean: of W: 'sampled', or 'stored' with the network as what truncation leads to.
+      sphere: 'origin': latents keep their norms; 'mean': they lie about the mean at the samples'
+        mean distance; 'none'.
       steps: of the search.
       rate: highest learning rate of Adam.
       schedule: see `spherical.multiplier`.
@@ -49,6 +58,7 @@ class Settings:
 
     space: str = "w"
     mean_init: bool = True
+    mean: str = "sampled"
     sphere: str = "origin"
     steps: int = 100
     rate: float = 0.4
@@ -65,15 +75,23 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self):
-        """Raises ValueError for settings that contradict each other."""
-        if self.space not in SPACES or self.sphere not in SPHERES:
-            raise ValueError(f"space is one of {SPACES}, sphere one of {SPHERES}, got {self}")
+        """Raises ValueError for settings that are impossible or contradict each other."""
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is one of {choices}, got {getattr(self, name)!r}")
+        numbers = (self.rate, self.gamma, self.epsilon, *self.weights.values())
+        if not (np.isfinite(numbers).all() and min(numbers) >= 0 and self.rate and self.gamma):
+            raise ValueError("rate and gamma must be above 0, weights and epsilon at least 0")
         if self.space == "z" and (self.mean_init or self.sphere == "mean"):
             raise ValueError("the mean belongs to W: it makes no sense with space 'z'")
         if not any(self.weights.values()):
             raise ValueError("all losses have weight 0: nothing is searched for")
-        if self.steps < 1:
-            raise ValueError(f"steps must be at least 1, got {self.steps}")
+        if self.steps < 1 or self.samples < 2 or self.noise_layers < 0:
+            raise ValueError(
+                "steps must be at least 1, samples at least 2, noise_layers at least 0"
+            )
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(f"seed must lie in 0..{SEEDS - 1}, got {self.seed}")
 
     @property
     def weights(self) -> dict[str, float]:
@@ -94,7 +112,8 @@ class Found:
       pictures: float32 [B, R, R, 3] in levels, not clipped.
       styles: float32 [B, L, D].
       steps: [B], the steps that were made before it.
-      losses: by name, [B]; those of weight 0 too where they can be computed.
+      losses: by name, [B], also those of weight 0 but for the likelihood; 'total' is their
+        weighted sum with errors below epsilon counted as epsilon.
     """
 
     pictures: np.ndarray
@@ -147,24 +166,26 @@ class Search(tf.Module):
         self._given = tf.constant(given, tf.float32)
         batch, height, width, channels = self._given.shape
         size = generator.resolution
-        if height != width or channels != 3 or size % height:
+        if height != width or channels != 3 or size % height or height < SMALLEST:
             raise ValueError(
-                f"pictures must be square RGB with a side that divides {size}, got {given.shape}"
+                f"pictures must be square RGB with a side that divides {size}, from {SMALLEST} on, "
+                f"got {given.shape}"
             )
         if settings.nll_weight and nll is None:
             raise ValueError("a weight of the likelihood needs a degradation model")
         self._factor = size // height
+        self._mean = prior.mean if settings.mean == "sampled" else prior.stored_mean
         self._term = mmd.prior_term(prior.samples, settings.gamma, settings.power)
         self._latents = tf.Variable(tf.repeat(self._first_latents(), batch, 0), name="latents")
         self._noise = self._first_noise(batch)
         trained = [tensor for tensor in self._noise if isinstance(tensor, tf.Variable)]
         self._variables = [self._latents, *trained]
-        free = settings.sphere == "none"
-        centre = prior.mean if settings.sphere == "mean" else 0.0
+        centred = settings.sphere == "mean"
         self._descent = spherical.Descent(
             self._variables,
-            [None if free else (2,), *((1, 2, 3) for _ in trained)],
-            [centre, *(0.0 for _ in trained)],
+            [None if settings.sphere == "none" else (2,), *((1, 2, 3) for _ in trained)],
+            [self._mean if centred else 0.0, *(0.0 for _ in trained)],
+            [prior.radius(self._mean) if centred else None, *(None for _ in trained)],
         )
         self._before = self.styles().numpy()
 
@@ -173,34 +194,32 @@ class Search(tf.Module):
         layers, width = self._generator.layers, self._generator.width
         settings = self.settings
         if settings.space == "z":
-            return tf.random.stateless_normal((1, layers, width), (settings.seed, 0))
+            return normal((1, layers, width), "start", settings.seed)
         if settings.mean_init:
-            return tf.repeat(tf.constant(self._prior.mean)[None, None], layers, 1)
+            return tf.repeat(tf.constant(self._mean)[None, None], layers, 1)
         return tf.constant(self._prior.draw(layers, settings.seed))[None]
 
     def _first_noise(self, batch: int) -> list[tf.Tensor | tf.Variable]:
         """PULSE's: the coarsest maps are searched for too, the finest is 0, the rest fixed."""
-        maps = []
-        for index, stored in enumerate(self._generator.noise):
-            shape = (1, *stored.shape[1:])
-            drawn = tf.random.stateless_normal(shape, (self.settings.seed, 1 + index))
+        maps: list[tf.Tensor | tf.Variable] = []
+        for index, stored in enumerate(self._generator.noise[:-1]):
+            drawn = normal(stored.shape, "noise", self.settings.seed, index)
             if index < self.settings.noise_layers:
-                maps.append(tf.Variable(tf.repeat(drawn, batch, 0), name=f"noise{index}"))
-            else:
-                last = index == len(self._generator.noise) - 1
-                maps.append(tf.zeros(shape) if last else drawn)
-        return maps
+                drawn = tf.Variable(tf.repeat(drawn, batch, 0), name=f"noise{index}")
+            maps.append(drawn)
+        return [*maps, tf.zeros(self._generator.noise[-1].shape)]
 
     def styles(self) -> tf.Tensor:
-        """The styles as they are, [B, L, D]."""
-        return self._prior.styles(self._latents) if self.settings.space == "z" else self._latents
+        """The styles as they are, [B, L, D]; later steps do not change what is returned."""
+        latents = tf.identity(self._latents)
+        return self._prior.styles(latents) if self.settings.space == "z" else latents
 
     def _losses(self, styles: tf.Tensor, pictures: tf.Tensor) -> dict[str, tf.Tensor]:
         """Each loss [B]; those that cost little are measured even with weight 0."""
         settings = self.settings
         small = downscale(pictures, self._factor) if self._factor > 1 else pictures
         found = {
-            "pixel": pulse.squared_error(small, self._given, settings.epsilon),
+            "pixel": pulse.squared_error(small, self._given),
             "geocross": pulse.geocross(styles),
             "mmd": mmd.squared_mmd(
                 styles, self._prior.samples, self._term, settings.gamma, settings.power
@@ -208,8 +227,9 @@ class Search(tf.Module):
         }
         if settings.nll_weight:
             found["nll"] = self._nll(self._given, small)
+        counted = {**found, "pixel": tf.maximum(found["pixel"], settings.epsilon)}
         weights = settings.weights
-        found["total"] = tf.add_n([weights[name] * value for name, value in found.items()])
+        found["total"] = tf.add_n([weights[name] * value for name, value in counted.items()])
         return found
 
     @tf.function

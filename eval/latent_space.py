@@ -16,8 +16,25 @@ _MEAN_SAMPLES = 10_000  # as the official projector
 _SETS, _SHARE = 200, 0.95  # sets of perfect samples, and how many of them meet the constraint
 _AT_ONCE = 10_000
 _SLOPE = 0.2  # of the mapping's last LeakyReLU
-# What numbers are drawn for: no two share theirs.
-_FOR_SAMPLES, _FOR_MEAN, _FOR_FIT, _FOR_SETS = range(4)
+# What random numbers are drawn for: no two purposes share theirs.
+_PURPOSES = ("samples", "mean", "fit", "sets", "start", "noise", "truth", "noise of a truth")
+
+
+def key(purpose: str, *numbers: int) -> np.ndarray:
+    """A seed of TensorFlow's stateless operations, int64 [2].
+
+    Args:
+      purpose: what is drawn.
+      *numbers: seed and counts, as many each time that this purpose is asked for: zeros at the end
+        make no difference.
+    """
+    words = np.random.SeedSequence((_PURPOSES.index(purpose), *numbers)).generate_state(2)
+    return words.astype(np.int64)
+
+
+def normal(shape: tuple[int, ...], purpose: str, *numbers: int) -> tf.Tensor:
+    """Standard normal numbers, float32, that purpose and counts decide."""
+    return tf.random.stateless_normal(shape, key(purpose, *numbers))
 
 
 class Prior:
@@ -35,8 +52,8 @@ class Prior:
         Args:
           generator: its mapping network is used.
           samples: k' of Eq. 7, the same ones through all of a search.
-          fit_samples: for PULSE's Gaussian.
-          seed: of all that is drawn.
+          fit_samples: for PULSE's Gaussian, which has a seed of its own.
+          seed: of all else that is drawn.
 
         Raises:
           ValueError: for fewer than two samples.
@@ -45,16 +62,21 @@ class Prior:
             raise ValueError(f"at least two samples are needed, got {min(samples, fit_samples)}")
         self._generator, self._seed, self._fit_samples = generator, seed, fit_samples
         self._map = tf.function(generator.map, reduce_retracing=True)
-        self.samples = self._mapped(samples, _FOR_SAMPLES, 0)
+        self._limits: dict[tuple[int, float, int], float] = {}
+        self.samples = self._mapped(samples, "samples", seed)
 
-    def _mapped(self, count: int, purpose: int, index: int) -> np.ndarray:
-        seed = (self._seed, 1000 * purpose + index)
-        return self._map(tf.random.stateless_normal((count, self._generator.latent), seed)).numpy()
+    def _mapped(self, count: int, purpose: str, *numbers: int) -> np.ndarray:
+        return self._map(normal((count, self._generator.latent), purpose, *numbers)).numpy()
 
     @functools.cached_property
     def mean(self) -> np.ndarray:
         """E[f(z)] by 10,000 samples, as the official projector: float32 [D]."""
-        return self._mapped(_MEAN_SAMPLES, _FOR_MEAN, 0).mean(0, dtype=np.float64).astype("f")
+        return self._mapped(_MEAN_SAMPLES, "mean", self._seed).mean(0, dtype=np.float64).astype("f")
+
+    @property
+    def stored_mean(self) -> np.ndarray:
+        """The mean that the network has learned along in its training, float32 [D]."""
+        return self._generator.mean.numpy()
 
     @functools.cached_property
     def gaussian(self) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +84,7 @@ class Prior:
         sums, squares, left, index = 0.0, 0.0, self._fit_samples, 0
         while left:
             count = min(left, _AT_ONCE)
-            styles = self._mapped(count, _FOR_FIT, index).astype(np.float64)
+            styles = self._mapped(count, "fit", index).astype(np.float64)
             linear = np.where(styles > 0, styles, styles / _SLOPE)
             sums, squares = sums + linear.sum(0), squares + np.square(linear).sum(0)
             left, index = left - count, index + 1
@@ -77,7 +99,11 @@ class Prior:
 
     def draw(self, layers: int, seed: int) -> np.ndarray:
         """Independent samples of W, float32 [layers, D]."""
-        return self._mapped(layers, _FOR_SETS, 1 + _SETS + seed)
+        return self._mapped(layers, "start", seed)
+
+    def radius(self, centre: np.ndarray) -> float:
+        """Mean distance of the samples from a centre."""
+        return float(np.linalg.norm(self.samples - centre, axis=1).mean())
 
     def limit(self, layers: int, gamma: float = mmd.GAMMA, power: int = 1) -> float:
         """The squared discrepancy that 95 of 100 sets of independent samples stay below.
@@ -90,9 +116,13 @@ class Prior:
           gamma: bandwidth.
           power: of the distance, see `losses/mmd.py`.
         """
-        sets = self._mapped(_SETS * layers, _FOR_SETS, 0).reshape(_SETS, 1, layers, -1)
-        term = mmd.prior_term(self.samples, gamma, power)
-        found = [
-            mmd.squared_mmd(tf.constant(each), self.samples, term, gamma, power) for each in sets
-        ]
-        return float(np.quantile(np.concatenate(found), _SHARE))
+        if (layers, gamma, power) not in self._limits:
+            sets = self._mapped(_SETS * layers, "sets", self._seed).reshape(_SETS, 1, layers, -1)
+            term = mmd.prior_term(self.samples, gamma, power)
+            found = [
+                mmd.squared_mmd(tf.constant(each), self.samples, term, gamma, power)
+                for each in sets
+            ]
+            limit = float(np.quantile(np.concatenate(found), _SHARE))
+            self._limits[layers, gamma, power] = limit
+        return self._limits[layers, gamma, power]

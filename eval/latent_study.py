@@ -7,17 +7,20 @@ Pictures come from the generators themselves (their latents are known then), or 
 are coded by JPEG and scaled down, or only scaled down, and searched for by the settings of
 Table 2's rows. PSNR, SSIM, the distance of the styles from the true ones, MMD and likelihood are
 measured, and with --rankiqa the scores of Table 2. Killed and given again, the command searches
-for nothing twice. `lossylab eval mmd_restoration` makes tables, figures and claims.
+for nothing twice; what was measured otherwise of the same row, variant, picture and seed is set
+aside. `lossylab eval mmd_restoration` makes tables, figures and claims.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import math
+import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tqdm
@@ -28,15 +31,16 @@ from lossylab.eval import crop_sheet, latent_cases, rows, tables
 from lossylab.eval.app import UsageError, launch, new_flags, parse, require, require_known
 from lossylab.eval.environment import environment
 from lossylab.eval.latent_cases import DOWNSCALE, JPEG, TASKS, Case
-from lossylab.eval.latent_rows import COMPRESSED, ORIGINAL, ROWS, Row
+from lossylab.eval.latent_rows import COMPRESSED, ROWS, UNTOUCHED, Row
 from lossylab.eval.latent_search import Settings
 from lossylab.eval.latent_space import FIT_SAMPLES
 from lossylab.eval.latent_trials import MEASURES, PROTOCOL, Options, Trial, Trials
-from lossylab.losses.mmd import POWERS
 
-COLUMNS = ("row", "task", "data", "picture", "seed", *MEASURES, "budget", "protocol", "identity")
-TEXT = ("row", "task", "data", "picture", "budget", "protocol", "identity")
+_PLACE = ("row", "variant", "version", "task", "data", "picture", "seed")  # of a row, but one
+COLUMNS = (*_PLACE, *MEASURES, "quality", "factor", "budget", "protocol", "identity")
+TEXT = ("row", "variant", "task", "data", "picture", "budget", "protocol", "identity")
 GENERATED = "generated"
+_CHANGEABLE = ("mmd_weight", "geocross_weight", "pixel_weight", "power", "rate", "gamma", "mean")
 _SHEETS = {DOWNSCALE: "fig02_downscale", JPEG: "fig06_jpeg"}
 
 FLAGS = new_flags()
@@ -68,13 +72,13 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "factor", 32, "Pictures that are only scaled down: 1024 to 32.", 1, flag_values=FLAGS
 )
-flags.DEFINE_float(
-    "mmd_weight", Settings.mmd_weight, "Of Eq. 7, in rows that have it.", 0, flag_values=FLAGS
+flags.DEFINE_list(
+    "change",
+    [],
+    "SETTING=VALUE,...: other settings of all rows that have them, such as mmd_weight=10, power=2, "
+    "rate=0.1 or pixel_weight=100 (beside the likelihood); a variant of its own in the rows.",
+    flag_values=FLAGS,
 )
-flags.DEFINE_enum(
-    "power", "1", [str(p) for p in POWERS], "Of the distance in Eq. 7.", flag_values=FLAGS
-)
-flags.DEFINE_float("rate", Settings.rate, "Adam's highest rate.", 0, flag_values=FLAGS)
 flags.DEFINE_integer("fit_samples", FIT_SAMPLES, "Of PULSE's Gaussian.", 2, flag_values=FLAGS)
 flags.DEFINE_integer("batch", 16, "Pictures searched for at once.", 1, flag_values=FLAGS)
 flags.DEFINE_string("rankiqa", None, "Export of `lossylab train rankiqa`.", flag_values=FLAGS)
@@ -102,9 +106,22 @@ def main(argv: list[str]) -> None:
     out = make_folder(FLAGS.out)
     with contextlib.closing(rows.Rows(out / "rows.csv", COLUMNS)) as table:
         measured = _measure_all(table, trials, chosen, cases)
-    about = {"data": FLAGS.data, "protocol": PROTOCOL, **environment()}
-    write_text(out / "about.json", json.dumps(about, indent=1) + "\n")
+    _write_about(out)
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
+
+
+def _write_about(out: pathlib.Path) -> None:
+    """The software, and the flags of every variant's last run."""
+    path = out / "about.json"
+    about = json.loads(path.read_text()) if path.exists() else {}
+    given = {name: FLAGS[name].value for name in FLAGS if name not in ("help", "flagfile", "out")}
+    variants = {**about.get("variants", {}), _variant() or "paper": given}
+    about = {"protocol": PROTOCOL, "variants": variants, **environment()}
+    write_text(path, json.dumps(about, indent=1) + "\n")
+
+
+def _variant() -> str:
+    return " ".join(FLAGS.change)
 
 
 def _check() -> None:
@@ -140,12 +157,28 @@ def _rows(trials: Trials) -> list[Row]:
             + (f" and --models={row.epochs}:EXPORT" if row.epochs else ""),
         )
         if possible and (not FLAGS.rows or row.name in FLAGS.rows):
-            changes = {"rate": FLAGS.rate, "power": int(FLAGS.power)}
-            if row.settings.mmd_weight:
-                changes["mmd_weight"] = FLAGS.mmd_weight
-            chosen.append(row.changed(**changes))
+            chosen.append(_changed(row))
     require(bool(chosen), "no row of Table 2 is possible with these networks")
     return chosen
+
+
+def _changed(row: Row) -> Row:
+    """The row with what --change says; weights of losses that it lacks stay 0."""
+    changes = {}
+    for text in FLAGS.change:
+        name, equals, value = text.partition("=")
+        require(
+            bool(equals) and name in _CHANGEABLE,
+            f"--change takes SETTING=VALUE of {', '.join(_CHANGEABLE)}, got {text}",
+        )
+        absent = name == "mmd_weight" and not row.settings.mmd_weight
+        if not absent:
+            changes[name] = value
+    try:
+        kinds = {name: type(getattr(row.settings, name)) for name in changes}
+        return row.changed(**{name: kinds[name](value) for name, value in changes.items()})
+    except ValueError as error:
+        raise UsageError(f"--change: {error}") from error
 
 
 def _cases(trials: Trials, version: int) -> list[Case]:
@@ -159,30 +192,47 @@ def _measure_all(
     table: rows.Rows, trials: Trials, chosen: list[Row], cases: dict[int, list[Case]]
 ) -> list[dict[str, str]]:
     """The rows of all searches; those that are missing are made."""
-    known = {_key(row): row for row in table.rows}
+    plan = _plan(trials, chosen, cases)
+    new = {_at(place): place["identity"] for places, _ in plan for place in places}
+    table.set_aside(
+        lambda row: new.get(_at(row), row["identity"]) != row["identity"],
+        "are of other networks, settings or budgets",
+    )
+    known = {_at(row): row for row in table.rows}
     measured = []
-
-    def add(places, make):
-        """Rows that are known, or else made: `make` gives a trial for each place."""
-        if any(_key(place) not in known for place in places):
+    for places, make in tqdm.tqdm(plan, unit="search", desc="restoring"):
+        if any(_at(place) not in known for place in places):
             for place, trial in zip(places, make()):
-                if _key(place) not in known:
-                    known[_key(place)] = table.append(_line(place, trial))
-        measured.extend(known[_key(place)] for place in places)
+                if _at(place) not in known:
+                    line = {**dict.fromkeys(MEASURES, math.nan), **place, **trial.measures}
+                    known[_at(place)] = table.append(line)
+        measured += [known[_at(place)] for place in places]
+    return measured
 
-    work = list(_work(chosen))
-    for row, task in tqdm.tqdm(work, unit="search", desc="restoring"):
+
+def _plan(
+    trials: Trials, chosen: list[Row], cases: dict[int, list[Case]]
+) -> list[tuple[list[dict[str, str]], Callable[[], list[Trial]]]]:
+    """Batches of rows to measure, each with what measures them."""
+    plan = []
+    for row, task in _work(chosen):
         mine = cases[row.version]
         for first in range(0, len(mine), FLAGS.batch):
             batch = mine[first : first + FLAGS.batch]
             places = [_place(trials, row, task, case) for case in batch]
-            add(places, lambda batch=batch, row=row, task=task: trials.search(row, task, batch))
-    version = max(cases)
-    for name, task, case in itertools.product((ORIGINAL, COMPRESSED), FLAGS.tasks, cases[version]):
-        row = Row(name, version, Settings(power=int(FLAGS.power)))
-        place = _place(trials, row, task, case)
-        add([place], lambda row=row, task=task, case=case: [trials.untouched(row, task, case)])
-    return measured
+            plan.append((places, functools.partial(trials.search, row, task, batch)))
+    if not FLAGS.change:
+        settings = Settings()
+        for version, name, task in itertools.product(cases, UNTOUCHED, FLAGS.tasks):
+            row = Row(name, version, settings)
+            for case in cases[version] if name != COMPRESSED or task == JPEG else ():
+                place = _place(trials, row, task, case)
+                plan.append(([place], functools.partial(_untouched, trials, row, task, case)))
+    return plan
+
+
+def _untouched(trials: Trials, row: Row, task: str, case: Case) -> list[Trial]:
+    return [trials.untouched(row, task, case)]
 
 
 def _work(chosen: list[Row]) -> Iterator[tuple[Row, str]]:
@@ -193,32 +243,30 @@ def _work(chosen: list[Row]) -> Iterator[tuple[Row, str]]:
 
 
 def _place(trials: Trials, row: Row, task: str, case: Case) -> dict[str, str]:
+    options = trials.options
+    budget = rows.identity(trials.identity(row, task, case), FLAGS.title)
     return {
-        **{"row": row.name, "task": task, "data": FLAGS.data, "picture": case.name},
-        **{"seed": str(row.settings.seed), "budget": FLAGS.title, "protocol": PROTOCOL},
-        "identity": trials.identity(row, task, case),
+        **{"row": row.name, "variant": _variant(), "version": str(row.version), "task": task},
+        **{"data": FLAGS.data, "picture": case.name, "seed": str(row.settings.seed)},
+        **{"quality": str(options.quality), "factor": str(options.factors[task])},
+        **{"budget": FLAGS.title, "protocol": PROTOCOL, "identity": budget},
     }
 
 
-def _key(row: dict[str, str]) -> tuple[str, ...]:
-    names = ("row", "task", "data", "picture", "seed", "budget", "identity")
-    return tuple(row[name] for name in names)
-
-
-def _line(place: dict[str, str], trial: Trial) -> dict:
-    return {**dict.fromkeys(MEASURES, math.nan), **place, **trial.measures}
+def _at(row: dict[str, str]) -> tuple[str, ...]:
+    return tuple(row[name] for name in _PLACE)
 
 
 def _means(measured: list[dict[str, str]]) -> list[dict[str, str]]:
     """A line for each search and task."""
-    groups: dict[tuple[str, str], list] = {}
+    groups: dict[tuple[str, str, str], list] = {}
     for row in measured:
-        groups.setdefault((row["row"], row["task"]), []).append(row)
+        groups.setdefault((row["row"], row["version"], row["task"]), []).append(row)
     shown = {"psnr": 2, "ssim": 4, "latent": 3, "mmd": 5, "nll": 3, "seconds": 2}
     return [
-        {"row": row, "task": task}
+        {"row": row, "version": version, "task": task}
         | {n: tables.number(np.mean([float(m[n]) for m in mine]), d) for n, d in shown.items()}
-        for (row, task), mine in groups.items()
+        for (row, version, task), mine in groups.items()
     ]
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 
 import numpy as np
 
+from lossylab.data import jpeg
 from lossylab.eval import latent_cases, rows, stylegan_files
 from lossylab.eval.app import require
+from lossylab.eval.codecs import digest
 from lossylab.eval.degradations import Degradation
 from lossylab.eval.latent_cases import JPEG, Case
-from lossylab.eval.latent_rows import EPOCHS, ORIGINAL, Row
+from lossylab.eval.latent_rows import COMPRESSED, ORIGINAL, Row
 from lossylab.eval.latent_search import Search
 from lossylab.eval.latent_space import Prior
 from lossylab.eval.metrics.psnr import psnr
@@ -21,10 +24,13 @@ from lossylab.losses import mmd
 
 SCORES = ("mean", "median", "resize_mean", "resize_median")  # of RankIQA, Table 2
 MEASURES = (
-    *("psnr", "ssim", "latent", "mmd", "limit", "pixel", "geocross", "nll", "total", "norm"),
-    *("angle", "best_step", *SCORES, "seconds"),
+    *("psnr", "ssim", "latent", "mmd", "limit", "pixel", "geocross", "nll", "own_nll", "total"),
+    *("norm", "angle", "best_step", *SCORES, "seconds"),
 )
-PROTOCOL = "PSNR and SSIM of RGB levels; latent: mean distance of a layer's style from the true one"
+PROTOCOL = (
+    "last iterate; PSNR and SSIM of RGB levels; latent: mean distance of a layer's style from the "
+    "true one; nll by the longest trained degradation model"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +80,8 @@ class Trials:
           options: of the trials.
 
         Raises:
-          UsageError: if two generators have one version, or a factor does not fit one.
+          UsageError: if two generators have one version, a factor does not fit one, or a
+            degradation model has learned something else.
           WorkError: if a file is not what it should be.
         """
         self.options, self.generators, self._fingerprints = options, {}, {}
@@ -91,6 +98,8 @@ class Trials:
             self.generators[version] = generator
             self._fingerprints[version] = stylegan_files.fingerprint(generator)
         self._models = {epochs: Degradation(path) for epochs, path in models.items()}
+        for epochs, model in self._models.items():
+            _check(epochs, model, options)
         self._rankiqa = RankIQA(rankiqa) if rankiqa else None
         self._priors: dict[tuple[int, int, int], Prior] = {}
 
@@ -100,13 +109,13 @@ class Trials:
 
     def identity(self, row: Row, task: str, case: Case) -> str:
         """Names what decides a trial's values, but for the budget."""
-        model = self._models.get(self._judge(row))
+        model, judge = self._models.get(row.epochs), self._judge
         return rows.identity(
             dataclasses.astuple(row.settings),
-            *(self._fingerprints[row.version], model and model.weights, PROTOCOL),
-            *(self._rankiqa and self._rankiqa.weights, task, self.options.factors[task]),
+            *(self._fingerprints[row.version], model and model.weights, judge and judge.weights),
+            *(self._rankiqa and self._rankiqa.weights, task, self.options.factors[task], PROTOCOL),
             *(self.options.quality if task == JPEG else 0, self.options.fit_samples),
-            *(case.truth.tobytes(), case.styles is not None and case.styles.tobytes()),
+            *(digest(case.truth), case.styles is not None and case.styles.tobytes()),
         )
 
     def degraded(self, case: Case, task: str) -> np.ndarray:
@@ -119,9 +128,12 @@ class Trials:
         generator, settings = self.generators[row.version], row.settings
         given = np.stack([self.degraded(case, task) for case in cases])
         prior, model = self._prior(row), self._models.get(row.epochs)
-        begun = time.perf_counter()
-        result = Search(generator, prior, settings, given, model and model.nll).run()
-        seconds = (time.perf_counter() - begun) / len(cases)
+        ends: list[float] = []
+        search = Search(generator, prior, settings, given, model and model.nll)
+        result = search.run(lambda *_: ends.append(time.perf_counter()))
+        # Without the first step, in which the graph is built.
+        step = (ends[-1] - ends[0]) / max(settings.steps - 1, 1)
+        seconds = step * settings.steps / len(cases)
         limit = prior.limit(generator.layers, settings.gamma, settings.power)
         found, trials = result.last, []
         for index, case in enumerate(cases):
@@ -129,6 +141,7 @@ class Trials:
             measures = {name: float(values[index]) for name, values in found.losses.items()}
             measures |= {name: float(result.history[name][-1, index]) for name in ("norm", "angle")}
             measures |= {"limit": limit, "seconds": seconds}
+            measures["own_nll"] = measures.pop("nll", math.nan)
             measures["best_step"] = int(result.best.steps[index])
             if case.styles is not None:
                 gaps = np.linalg.norm(found.styles[index] - case.styles, axis=1)
@@ -138,8 +151,7 @@ class Trials:
         return trials
 
     def untouched(self, row: Row, task: str, case: Case) -> Trial:
-        """What no search has touched: the original, or the degraded picture scaled up again."""
-        size = len(case.truth)
+        """What no search has touched: original, JPEG's picture, the given picture scaled up."""
         if row.name == ORIGINAL:
             measures = self._judged(row, task, case, case.truth)
             if case.styles is not None:
@@ -151,7 +163,10 @@ class Trials:
                 norm = np.linalg.norm(case.styles, axis=1).mean()
                 measures |= {"mmd": float(discrepancy[0]), "norm": float(norm), "latent": 0.0}
             return Trial(measures, case.truth)
-        picture = latent_cases.scaled(self.degraded(case, task), size)
+        if row.name == COMPRESSED:
+            picture = jpeg.degrade(case.truth, self.options.quality)
+        else:
+            picture = latent_cases.scaled(self.degraded(case, task), len(case.truth))
         return Trial(self._judged(row, task, case, picture), picture)
 
     def _prior(self, row: Row) -> Prior:
@@ -163,9 +178,10 @@ class Trials:
             self._priors[key] = Prior(generator, settings.samples, fit_samples, settings.seed)
         return self._priors[key]
 
-    def _judge(self, row: Row) -> int:
-        """The degradation model that a result's likelihood is measured by: the longest trained."""
-        return row.epochs or max(self._models, default=EPOCHS[-1])
+    @property
+    def _judge(self) -> Degradation | None:
+        """The model that results' likelihoods are measured by: one for all rows."""
+        return self._models[max(self._models)] if self._models else None
 
     def _judged(self, row: Row, task: str, case: Case, picture: np.ndarray) -> dict[str, float]:
         """Fidelity to the truth, likelihood of the degraded picture given this one, scores."""
@@ -173,11 +189,22 @@ class Trials:
         measures = {"psnr": psnr(case.truth, picture)}
         if len(picture) >= SSIM_SMALLEST:
             measures["ssim"] = float(ssim(truth, made)[0])
-        model = self._models.get(self._judge(row))
-        if model is not None and task == JPEG:
+        if self._judge is not None and task == JPEG:
             given = self.degraded(case, task)
             small = latent_cases.scaled(picture, len(given))
-            measures["nll"] = float(model.nll(given[None], small[None])[0])
+            measures["nll"] = float(self._judge.nll(given[None], small[None])[0])
         if self._rankiqa is not None:
             measures |= self._rankiqa.table2(picture, row.settings.seed)
         return measures
+
+
+def _check(epochs: int, model: Degradation, options: Options) -> None:
+    """Refuses a degradation model that has learned something else than the study does."""
+    learned = model.options
+    mine = {"degradation": "jpeg", "severity": options.quality, "factor": options.factors.get(JPEG)}
+    other = [
+        f"{name} {learned.get(name)} instead of {value}"
+        for name, value in mine.items()
+        if value is not None and learned.get(name) != value
+    ]
+    require(not other, f"--models: {epochs} has learned {', '.join(other)}")

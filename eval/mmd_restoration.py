@@ -44,11 +44,13 @@ def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]
     """Heading, note and lines of every table."""
     tables = mmd_restoration_tables
     known = "PSNR and SSIM against the known original; latent: mean distance of a layer's style "
-    known += "from the true one; met: MMD at most that of 95 of 100 perfect sets of styles."
+    known += "from the true one; met: MMD at most that of 95 of 100 perfect sets of styles. Each "
+    known += "version of StyleGAN restores pictures of its own. Given: the picture to restore, "
+    known += "scaled up."
     return {
         "table1": (
             "Table 1: likelihood of degraded pictures",
-            "Ours: mean over pictures and models.",
+            "Mean over pictures; Table 1 by the longest trained model.",
             tables.table1(evidence),
         ),
         "table2": (
@@ -64,9 +66,10 @@ def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]
         },
         "effects": (
             "What changes what",
-            "Differences of rows by picture, mean ± standard error over pictures.",
+            "Differences of rows by picture: mean over pictures ± half of the 95 % interval.",
             tables.effects(evidence),
         ),
+        "variants": ("Other settings", "Of the same pictures.", tables.variants(evidence)),
         "likelihoods": ("Degradation models", "", tables.likelihoods(evidence)),
         "ranks": ("RankIQA: rank accuracy", "", tables.ranks(evidence)),
         "sampling": ("Two samplers", "The same numbers drawn.", tables.sampling(evidence)),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import math
 import pathlib
 
 import pandas as pd
+import scipy.stats
 
 from lossylab.eval import degradation_nll, latent_study, published, rank_accuracy, rows, study_tally
 from lossylab.eval.app import WorkError
 from lossylab.eval.comparison import Cell, lines
-from lossylab.eval.degradation_nll import KINDS
+from lossylab.eval.degradation_nll import KINDS, PAIRED
 from lossylab.eval.latent_cases import JPEG, TASKS
-from lossylab.eval.latent_rows import COMPRESSED, ORIGINAL, ROWS
+from lossylab.eval.latent_rows import EPOCHS, ROWS, UNTOUCHED
 from lossylab.eval.latent_trials import SCORES
 from lossylab.eval.tables import number
 
@@ -25,12 +25,27 @@ _PUBLISHED_SCORES = (
 )
 
 
+_LONGEST = f"epochs_{max(EPOCHS)}"  # degradation models are called so in nll.csv
+
+
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A mean over pictures with its standard error."""
+    """A mean over pictures.
+
+    Attributes:
+      mean: over the pictures, of means over seeds.
+      error: standard error of that mean.
+      count: of pictures.
+    """
 
     mean: float
     error: float
+    count: int
+
+    @property
+    def margin(self) -> float:
+        """Half of the 95 % interval, by Student's distribution."""
+        return float(scipy.stats.t.ppf(0.975, self.count - 1)) * self.error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +78,28 @@ class Evidence:
                 parts.append(f"{budgets}, on {data}")
         return "; ".join(dict.fromkeys(parts))
 
-    def trials(self, row: str, task: str) -> pd.DataFrame:
-        """Trials of a row, by picture and seed."""
-        mine = self.study[(self.study.row == row) & (self.study.task == task)]
+    def trials(self, row: str, task: str, variant: str = "", version: int = 0) -> pd.DataFrame:
+        """Trials of a row, by picture and seed; of the row's own version of StyleGAN, or another.
+
+        Rows that need no search are of version 2 unless told otherwise.
+        """
+        if not version:
+            version = ROWS[row].version if row in ROWS else 2
+        mine = self.study
+        for name, value in (
+            *(("row", row), ("task", task), ("variant", variant), ("version", version)),
+        ):
+            mine = mine[mine[name] == value]
         return mine.set_index(["picture", "seed"]).sort_index()
 
     def mean(self, row: str, task: str, measure: str) -> float:
         """Mean over pictures and seeds; NaN if it was not measured."""
         return float(self.trials(row, task)[measure].mean())
+
+    @property
+    def variants(self) -> list[str]:
+        """Changes of settings that were measured too."""
+        return [name for name in dict.fromkeys(self.study.variant) if name]
 
     def difference(self, one: str, other: str, task: str, measure: str) -> Difference | None:
         """A row's measure minus another's, by picture; None if unknown."""
@@ -80,7 +109,7 @@ class Evidence:
         gaps = (a - b).groupby("picture").mean()
         if len(gaps) < 2 or gaps.isna().any():
             return None
-        return Difference(float(gaps.mean()), float(gaps.std() / math.sqrt(len(gaps))))
+        return Difference(float(gaps.mean()), float(gaps.std() / len(gaps) ** 0.5), len(gaps))
 
 
 def load(folder: str) -> Evidence:
@@ -116,13 +145,22 @@ def _votes(folder: pathlib.Path) -> list[study_tally.Answer]:
     return study_tally.read_answers(paths) if paths else []
 
 
-def table1(evidence: Evidence) -> list[dict[str, str]]:
-    """Likelihoods of pairs: paper | ours."""
+def likelihood(evidence: Evidence, model: str, kind: str) -> float:
+    """Mean likelihood of pairs by a degradation model; NaN if it was not measured."""
     table = evidence.nll
+    return float(table[(table.model == model) & (table.kind == kind)].nll.mean())
+
+
+def table1(evidence: Evidence) -> list[dict[str, str]]:
+    """Likelihoods of pairs by the longest trained model, and by epochs: paper | ours."""
     cells = [
-        Cell(row, kind, value, float(table[table.kind == kind].nll.mean()), "bits/dim", 2)
-        for (row, kind, _), value in published.numbers(STEM, "1").items()
+        Cell("Table 1", kind, value, likelihood(evidence, _LONGEST, kind), "bits/dim", 2)
+        for (_, kind, _), value in published.numbers(STEM, "1").items()
     ]
+    for (_, words, _), value in published.numbers(STEM, "4.3").items():
+        model = words.replace("epoch ", "epochs_")
+        ours = likelihood(evidence, model, PAIRED)
+        cells.append(Cell(f"Sec. 4.3, {words}", PAIRED, value, ours, "bits/dim", 2))
     return lines(cells, "", "pairs")
 
 
@@ -150,19 +188,37 @@ def study(evidence: Evidence, task: str) -> list[dict[str, str]]:
     """What each row of Table 2 gave back of known pictures, a line a row."""
     shown = {"psnr": 2, "ssim": 4, "latent": 3, "mmd": 5, "pixel": 5, "nll": 3, "angle": 1}
     found = []
-    for name in (ORIGINAL, COMPRESSED, *ROWS):
-        mine = evidence.trials(name, task)
+    untouched = [(name, version) for name in UNTOUCHED for version in (1, 2)]
+    for name, version in (*untouched, *((name, row.version) for name, row in ROWS.items())):
+        mine = evidence.trials(name, task, version=version)
         if not len(mine):
             continue
-        words = dict.fromkeys(ROWS["1"].words, "")
-        line = {"row": name, **(ROWS[name].words if name in ROWS else words)}
+        words = ROWS[name].words if name in ROWS else dict.fromkeys(ROWS["1"].words, "")
+        line = {"row": name, **words, "StyleGAN V": f"v{version}"}
         line |= {measure: number(mine[measure].mean(), d) for measure, d in shown.items()}
+        line |= {"met": "", "s": ""}
         if name in ROWS:
             line["met"] = f"{100 * (mine.mmd <= mine.limit).mean():.0f} %"
             line["s"] = number(mine.seconds.mean(), 2)
-        else:
-            line |= {"met": "", "s": ""}
         found.append(line)
+    return found
+
+
+def variants(evidence: Evidence) -> list[dict[str, str]]:
+    """Rows with other settings than the paper's or the assumed ones."""
+    shown = {"psnr": 2, "latent": 3, "mmd": 5, "pixel": 5, "nll": 3}
+    found = []
+    for task in TASKS:
+        for variant in ("", *evidence.variants):
+            for name, row in ROWS.items():
+                mine = evidence.trials(name, task, variant)
+                others = [len(evidence.trials(name, task, other)) for other in evidence.variants]
+                if not len(mine) or not any(others):
+                    continue
+                line = {"task": task, "row": row.label, "change": variant or "none"}
+                line |= {m: number(mine[m].mean(), digits) for m, digits in shown.items()}
+                line["met"] = f"{100 * (mine.mmd <= mine.limit).mean():.0f} %"
+                found.append(line)
     return found
 
 
@@ -214,6 +270,7 @@ def ranks(evidence: Evidence) -> list[dict[str, str]]:
     """Rank accuracy by distortion."""
     return [
         {
+            "model": row.model,
             "distortion": row.distortion,
             "levels": row.levels,
             "pairs of levels in order": number(row.accuracy, 3),

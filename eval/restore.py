@@ -13,7 +13,8 @@ what was written goes to standard output, as CSV.
 --method=pulse and --method=mmd search a generator's latent space for pictures that degrade to the
 given ones, which are square: low resolution, or compressed (--size=256 scales them first, as the
 paper). Each result has a report beside it, of the losses reached and whether the constraint was
-met. Files are written from the first steps on; a killed search goes on when given again.
+met. Files are written from the first steps on; given again, a killed command begins anew with the
+pictures that are not finished.
 """
 
 from __future__ import annotations

@@ -48,24 +48,29 @@ class Descent(tf.Module):
         variables: Sequence[tf.Variable],
         axes: Sequence[Sequence[int] | None],
         centres: Sequence[tf.Tensor | float] | None = None,
+        radii: Sequence[float | None] | None = None,
         adam: bool = True,
     ):
-        """Measures the norms, which later steps keep.
+        """Measures the norms that later steps keep.
 
         Args:
           variables: what is changed.
           axes: of each variable, those that its norm runs over: (2,) of latents [B, L, D],
             (1, 2, 3) of noise [B, H, W, 1]; None leaves its norm free.
           centres: what each norm is measured from, broadcast to the variable; None: the origin.
+          radii: norms to keep instead of those of the beginning, None for these.
           adam: steps by Adam; else by the gradient itself.
         """
         super().__init__()
         self._variables, self._axes = list(variables), list(axes)
         self._centres = list(centres) if centres is not None else [0.0] * len(self._variables)
         self._adam = Adam(self._variables) if adam else None
+        given = radii if radii is not None else [None] * len(self._variables)
         self.radii = [
-            None if each is None else _norm(variable - centre, each)
-            for variable, centre, each in zip(self._variables, self._centres, self._axes)
+            _norm(variable - centre, each) if each is not None and radius is None else radius
+            for variable, centre, each, radius in zip(
+                self._variables, self._centres, self._axes, given
+            )
         ]
 
     def apply(self, gradients: Sequence[tf.Tensor], rate: tf.Tensor | float) -> None:

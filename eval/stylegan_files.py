@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import zipfile
 
 import numpy as np
@@ -43,7 +44,7 @@ flags.DEFINE_integer("seed", 0, "Of random weights.", 0, 2**31 - 1, flag_values=
 
 _RANDOM = "random:"
 _CHANNELS = 64  # of random networks, and width of their latents
-_SAMPLES = 64  # pictures that the contrast is measured on
+_SAMPLES = 32  # pictures that the contrast is measured on
 _FORMAT = "lossylab StyleGAN 1"
 _HEADER = "header"
 _HEADER_BYTES = 2**16
@@ -70,12 +71,9 @@ def main(argv: list[str]) -> None:
 
 def _random(source: str) -> StyleGAN:
     """The network of 'random:VERSION:RESOLUTION'."""
-    words = source.split(":")[1:]
-    require(
-        len(words) == 2 and all(word.isdigit() for word in words),
-        f"expected random:VERSION:RESOLUTION, such as random:2:64, got {source}",
-    )
-    version, resolution = map(int, words)
+    words = re.fullmatch(r"random:([12]):([0-9]{1,4})", source)
+    require(bool(words), f"expected random:VERSION:RESOLUTION, such as random:2:64, got {source}")
+    version, resolution = map(int, words.groups())
     sizes = dict.fromkeys(("latent", "mapping", "width", "fmap_max"), _CHANNELS)
     try:
         return stylegan.random(version, resolution, FLAGS.seed, **sizes)
@@ -90,10 +88,12 @@ def scale_contrast(generator: StyleGAN, deviation: float) -> None:
       generator: changed in place.
       deviation: root of the mean square, in levels.
     """
-    z = tf.random.stateless_normal((_SAMPLES, generator.latent), (0, 0))
-    styles = tf.repeat(generator.map(z)[:, None], generator.layers, 1)
-    offsets = generator.synthesise(styles) - 127.5
-    factor = deviation / tf.sqrt(tf.reduce_mean(tf.square(offsets)))
+    squares = []
+    for index in range(_SAMPLES):  # one by one: large ones would fill the memory
+        z = tf.random.stateless_normal((1, generator.latent), (0, index))
+        styles = tf.repeat(generator.map(z)[:, None], generator.layers, 1)
+        squares.append(tf.reduce_mean(tf.square(generator.synthesise(styles) - 127.5)))
+    factor = deviation / tf.sqrt(tf.reduce_mean(squares))
     for name, variable in generator.weights.items():
         if "/ToRGB" in name and name.endswith(("/weight", "/bias")):
             variable.assign(factor * variable)

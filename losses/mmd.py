@@ -42,9 +42,9 @@ def _kernel(differences: tf.Tensor, gamma: float, power: int) -> tf.Tensor:
     squares = tf.reduce_sum(tf.square(differences), -1)
     if power == 2:
         return tf.exp(-squares / gamma)
-    apart = squares > 0
-    distances = tf.sqrt(tf.where(apart, squares, tf.ones_like(squares)))
-    return tf.where(apart, tf.exp(-distances / gamma), tf.ones_like(squares))
+    same = tf.equal(squares, 0)
+    distances = tf.sqrt(tf.where(same, tf.ones_like(squares), squares))
+    return tf.where(same, tf.ones_like(squares), tf.exp(-distances / gamma))
 
 
 def prior_term(samples: np.ndarray, gamma: float = GAMMA, power: int = 1) -> float:

@@ -8,18 +8,19 @@ _TINY = 1e-9  # under roots, whose gradient at 0 is not finite
 EPSILON = 2e-3  # squared error at which PULSE is content
 
 
-def squared_error(made: tf.Tensor, given: tf.Tensor, epsilon: float = 0.0) -> tf.Tensor:
+def squared_error(made: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
     """Mean squared error by picture, of levels divided by 255.
+
+    PULSE's loss is its maximum with `EPSILON`: what is below has no gradient.
 
     Args:
       made: float32 [B, H, W, 3] in levels, degraded as the given pictures were.
       given: float32 [B, H, W, 3] in levels.
-      epsilon: what is below counts as this much and has no gradient; PULSE's is 0.002.
 
     Returns:
       [B].
     """
-    return tf.maximum(tf.reduce_mean(tf.square((made - given) / 255.0), (1, 2, 3)), epsilon)
+    return tf.reduce_mean(tf.square((made - given) / 255.0), (1, 2, 3))
 
 
 def geocross(latents: tf.Tensor) -> tf.Tensor:

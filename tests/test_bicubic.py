@@ -1,22 +1,15 @@
-"""PULSE's bicubic down-scaling against the official code's numbers (shared golden/pulse.npz)."""
-
-import pathlib
+"""PULSE's bicubic down-scaling against the official code's numbers (golden/pulse.npz)."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import lossylab
 from lossylab.models import bicubic
-
-GOLDEN = pathlib.Path(lossylab.__file__).parent.parent / "shared" / "golden" / "pulse.npz"
 
 
 @pytest.fixture(scope="module", name="official")
-def _official():
-    if not GOLDEN.exists():
-        pytest.skip(f"the official numbers {GOLDEN.name} are not at hand")
-    return np.load(GOLDEN)
+def _official(golden):
+    return golden("pulse.npz")
 
 
 def _last(array):

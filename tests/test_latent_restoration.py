@@ -7,13 +7,18 @@ import pathlib
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 import lossylab
+from lossylab.data.decode import PictureError
 from lossylab.eval import (
     claims,
+    generate,
     latent_cases,
+    latent_search,
+    latent_space,
     latent_study,
     mmd_restoration,
     mmd_restoration_tables,
@@ -72,13 +77,36 @@ def test_pictures_are_restored_with_reports(place, tmp_path, capsys, method, con
             assert (image.size, image.mode) == ((16, 16), "RGB")
         report = json.loads(pathlib.Path(line["output"]).with_suffix(".json").read_text())
         assert report["finished"]
-        assert report["step"] == 3
         assert report["settings"]["steps"] == 4
+        history = report["history"]
+        assert {len(values) for values in history.values()} == {4}
+        assert {"norm", "angle"} < set(history)
+        assert report["step"] == int(line["step"]) == int(np.argmin(history["total"]))
         assert report["constraint"]["of"] == line["constraint"] == constraint
-        reached, limit = (report["constraint"][name] for name in ("reached", "limit"))
-        assert report["constraint"]["met"] == (reached <= limit) == (line["met"] == "yes")
-        assert reached == report["losses"][constraint]
-        assert report["best"]["losses"]["total"] <= report["losses"]["total"]
+        assert report["constraint"]["reached"] == report["losses"][constraint]
+
+
+@pytest.mark.parametrize("limit", [0.0, 1e9])
+def test_the_report_says_whether_the_constraint_was_met(
+    place, tmp_path, capsys, limit, monkeypatch
+):
+    monkeypatch.setattr(latent_space.Prior, "limit", lambda *_: limit)
+    lines = _restore(capsys, place, tmp_path / "out")
+    assert {line["met"] for line in lines} == {"yes" if limit else "no"}
+
+
+def test_pulse_is_content_with_an_error_below_its_epsilon(place, tmp_path, capsys):
+    lines = _restore(capsys, place, tmp_path / "out", "--epsilon=1", method="pulse")
+    assert {line["met"] for line in lines} == {"yes"}
+    lines = _restore(capsys, place, tmp_path / "no", "--epsilon=1e-9", method="pulse")
+    assert {line["met"] for line in lines} == {"no"}
+
+
+def test_the_last_iterate_is_kept_where_asked_for(place, tmp_path, capsys):
+    _restore(capsys, place, tmp_path / "out", "--keep=last", "--rate=3")
+    reports = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
+    assert [report["step"] for report in reports] == [3, 3, 3]
+    assert all(report["best"]["losses"]["total"] <= report["losses"]["total"] for report in reports)
 
 
 def test_finished_pictures_are_kept_and_others_searched_for(place, tmp_path, capsys):
@@ -96,6 +124,33 @@ def test_finished_pictures_are_kept_and_others_searched_for(place, tmp_path, cap
     with pytest.raises(UsageError, match="exists, of another search: --overwrite"):
         _restore(capsys, place, out, "--seed=1")
     assert len(_restore(capsys, place, out, "--seed=1", "--overwrite")) == 3
+    assert len(_restore(capsys, place, out, "--seed=1", "--overwrite")) == 3
+
+
+def test_another_picture_under_the_same_name_is_searched_for(place, tmp_path, capsys):
+    given, out = tmp_path / "given.png", tmp_path / "out.png"
+    words = ["--method=mmd", f"--generator={place / 'v2.npz'}", "--steps=2", "--fit_samples=200"]
+    shutil.copy(place / "in" / "000.png", given)
+    restore.main(["restore", str(given), str(out), *words])
+    shutil.copy(place / "in" / "001.png", given)
+    with pytest.raises(UsageError, match="of another search"):
+        restore.main(["restore", str(given), str(out), *words])
+    # A picture that was changed since, too.
+    Image.new("RGB", (16, 16)).save(out)
+    shutil.copy(place / "in" / "000.png", given)
+    capsys.readouterr()
+    restore.main(["restore", str(given), str(out), *words])
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("report", ["[1]", "{}", "not json", '{"identity": "x"}'])
+def test_files_beside_an_odd_report_are_not_ours(place, tmp_path, capsys, report):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "000.json").write_text(report)
+    with pytest.raises(UsageError, match="exists, of another search: --overwrite"):
+        _restore(capsys, place, tmp_path / "out")
+    assert (tmp_path / "out" / "000.json").read_text() == report
+    assert len(_restore(capsys, place, tmp_path / "out", "--overwrite")) == 3
 
 
 def test_a_batch_finds_what_single_searches_find(place, tmp_path, capsys):
@@ -107,25 +162,58 @@ def test_a_batch_finds_what_single_searches_find(place, tmp_path, capsys):
         assert np.abs(sides[0] - sides[1]).max() <= 1
 
 
-def test_the_best_so_far_is_written_on_the_way(place, tmp_path, capsys, monkeypatch):
-    """A search that fails in the middle leaves pictures and reports that say so."""
-    from lossylab.eval import latent_search
+@pytest.fixture
+def failing(monkeypatch):
+    """The third step of any search fails."""
+    step, calls = latent_search.Search._step, []
 
-    step = latent_search.Search._step
-    calls = []
-
-    def failing(self, rate):
+    def fail(self, rate):
         calls.append(rate)
         if len(calls) == 3:
             raise FloatingPointError("step 2: a loss is not finite")
         return step(self, rate)
 
-    monkeypatch.setattr(latent_search.Search, "_step", failing)
-    with pytest.raises(WorkError, match="not finite.*lower --rate"):
+    monkeypatch.setattr(latent_search.Search, "_step", fail)
+
+
+def test_the_best_so_far_is_written_and_others_are_searched_for(place, tmp_path, capsys, failing):
+    """A search that fails in the middle leaves pictures and reports that say so."""
+    with pytest.raises(WorkError, match="1 of 3 pictures failed"):
         _restore(capsys, place, tmp_path / "out", "--save_every=1")
-    report = json.loads((tmp_path / "out" / "000.json").read_text())
-    assert not report["finished"]
+    reports = [json.loads((tmp_path / "out" / f"00{i}.json").read_text()) for i in range(3)]
+    assert [report["finished"] for report in reports] == [False, True, True]
     assert (tmp_path / "out" / "000.png").exists()
+
+
+def test_a_result_is_not_replaced_before_the_end(place, tmp_path, capsys, request):
+    out = tmp_path / "out"
+    _restore(capsys, place, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    request.getfixturevalue("failing")
+    with pytest.raises(WorkError, match="1 of 3 pictures failed"):
+        _restore(capsys, place, out, "--save_every=1", "--seed=1", "--overwrite")
+    assert {name: (out / name).read_bytes() for name in ("000.png", "000.json")} == {
+        name: before[name] for name in ("000.png", "000.json")
+    }
+
+
+def test_a_damaged_picture_is_refused_before_any_search(place, tmp_path, capsys):
+    given = tmp_path / "given"
+    shutil.copytree(place / "in", given)
+    data = (given / "002.png").read_bytes()
+    (given / "002.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(PictureError, match="002.png"):
+        restore.main(["restore", str(given), str(tmp_path / "out"), "--method=mmd",
+                      f"--generator={place / 'v2.npz'}"])  # fmt: skip
+    assert not list(tmp_path.rglob("out/*"))
+
+
+def test_a_model_of_another_scale_is_warned_of(place, tmp_path, capsys, caplog):
+    model = f"--degradation_model={place / 'd29'}"
+    _restore(capsys, place, tmp_path / "fits", model)
+    assert "scaled down" not in caplog.text
+    _restore(capsys, place, tmp_path / "out", model, "--size=4")
+    assert "has learned pictures scaled down 2 times, these are 4 times" in caplog.text
 
 
 def test_the_likelihood_takes_the_place_of_the_pixel_loss(place, tmp_path, capsys):
@@ -151,7 +239,11 @@ def test_the_likelihood_takes_the_place_of_the_pixel_loss(place, tmp_path, capsy
             ["--method=mmd", "--generator=V2", "--nll_weight=0", "--degradation_model=D"],
             "makes no sense with --nll_weight=0",
         ),
-        (["--method=mmd", "--generator=V2", "--samples=1"], "at least 2"),
+        (["--method=mmd", "--generator=V2", "--samples=1"], "samples at least 2"),
+        (["--method=mmd", "--generator=V2", "--gamma=0"], "gamma must be above 0"),
+        (["--method=mmd", "--generator=V2", "--rate=nan"], "rate and gamma must be above 0"),
+        (["--method=mmd", "--generator=V2", "--seed=99999999999"], "seed must lie in"),
+        (["--method=mmd", "--generator=V2", "--size=1"], "or are below 2"),
         (["--method=mmd", "--generator=V2", "--size=5"], "5 pixels do not divide"),
         (["--method=mmd", "--generator=V2", "--size=16"], "8 pixels wide, below --size=16"),
         (["--method=mmd", "--generator=nowhere.npz"], "no such file"),
@@ -200,7 +292,18 @@ def test_a_study_has_every_row_task_picture_and_seed(studied):
     plain = [name for name, row in ROWS.items() if not row.epochs]
     assert len(searched) == (len(ROWS) + len(plain)) * 2 * 2
     assert set(searched[searched.task == "downscale"].row) == set(plain)
-    assert set(table.row) - set(ROWS) == {"Original", "Compressed"}
+    untouched = table[~table.row.isin(list(ROWS))]
+    assert untouched.groupby(["row", "task", "version"]).size().to_dict() == {
+        (row, task, version): 2
+        for row in ("Original", "Compressed", "Given")
+        for task in ("jpeg", "downscale")
+        for version in (1, 2)
+        if (row, task) != ("Compressed", "downscale")
+    }
+    assert (
+        searched.own_nll.notna().tolist()
+        == searched.row.isin([name for name, row in ROWS.items() if row.epochs]).tolist()
+    )
     for name in ("psnr", "ssim", "latent", "mmd", "limit", "total", "norm"):
         assert searched[name].notna().all(), name
     assert table[table.task == "jpeg"].nll.notna().all()
@@ -215,11 +318,19 @@ def test_a_study_searches_for_nothing_twice(place, studied, tmp_path, monkeypatc
     before = (out / "rows.csv").read_bytes()
     monkeypatch.setattr(latent_study, "ROWS", {n: r.changed(steps=2) for n, r in ROWS.items()})
     with monkeypatch.context() as patch:
-        patch.setattr(latent_study.Trials, "search", None)
+        patch.setattr(latent_study.Trials, "search", lambda *_: pytest.fail("searched again"))
         _study(place, out)
     assert (out / "rows.csv").read_bytes() == before
-    _study(place, out, "--rows=5", "--tasks=downscale", "--mmd_weight=10")
-    assert len(rows.read(out / "rows.csv")) == before.count(b"\n") - 1 + 2 * 2
+    count = before.count(b"\n") - 1
+    _study(place, out, "--rows=5", "--tasks=downscale", "--change=mmd_weight=10,power=2")
+    found = rows.read(out / "rows.csv")
+    assert len(found) == count + 2 * 2
+    assert {row["variant"] for row in found} == {"", "mmd_weight=10 power=2"}
+    assert not (out / "superseded.csv").exists()
+    _study(place, out, "--rows=5", "--tasks=downscale", "--title=other")
+    assert len(rows.read(out / "rows.csv")) == count + 2 * 2
+    # Row 5 by pictures and seeds, Original and Given by pictures.
+    assert len(rows.read(out / "superseded.csv")) == 2 * 2 + 2 * 2
 
 
 def test_pictures_of_a_folder_are_scored_without_latents(place, tmp_path, random):
@@ -258,6 +369,9 @@ def test_sheets_show_what_every_row_makes(place, tmp_path):
     [
         (["--rows=14"], "14"),
         (["--tasks=blur"], "blur"),
+        (["--change=steps=3"], "--change takes SETTING=VALUE of mmd_weight"),
+        (["--change=rate=x"], "--change: could not convert"),
+        (["--quality=7"], "29 has learned severity 5.0 instead of 7"),
         (["--factor=3"], "cannot make them 3 times smaller, change its factor"),
         (["--models=x"], "takes EPOCHS:EXPORT"),
         (["--models=29:a,29:b"], "given twice"),
@@ -291,34 +405,72 @@ def test_tables_follow_from_the_rows(studied, tmp_path, capsys):
     assert gap.mean == pytest.approx(by_picture.mean())
     assert gap.error == pytest.approx(by_picture.std() / 2**0.5)
     lines = {line["row"]: line for line in mmd_restoration_tables.study(evidence, "downscale")}
-    assert set(lines) == {"Original", "Compressed", *"1234567"}
+    assert set(lines) == {"Original", "Given", *"1234567"}
+    assert {line["StyleGAN V"] for line in lines.values()} == {"v1", "v2"}
 
 
-def _evidence(changes):
-    """A study of two rows whose measure differs by `changes`, picture by picture."""
-    import pandas as pd
-
+def _evidence(changes, likelihoods=()):
+    """Rows 3 and 5, 8 and 9, 11 and 12 whose measures differ by `changes`, picture by picture."""
     table = [
-        {"row": row, "task": "jpeg", "picture": str(i), "seed": 0, "mmd": 1.0 + (row == "5") * gap}
+        {"row": row, "variant": "", "version": 2, "task": "jpeg", "picture": str(i), "seed": 0}
+        | dict.fromkeys(("mmd", "psnr"), 1.0 + (row in ("5", "9", "12")) * gap)
         for i, gap in enumerate(changes)
-        for row in ("3", "5")
+        for row in ("3", "5", "8", "9", "11", "12")
     ]
-    empty = pd.DataFrame(columns=["kind", "nll", "model"])
+    nll = [{"model": model, "kind": kind, "nll": value} for model, kind, value in likelihoods]
+    empty = pd.DataFrame()
     drawn = {"wavefront": {}, "naive": {}}
-    return mmd_restoration_tables.Evidence(pd.DataFrame(table), empty, empty, empty, drawn, [])
+    frame = pd.DataFrame(nll, columns=["model", "kind", "nll"])
+    return mmd_restoration_tables.Evidence(pd.DataFrame(table), frame, empty, empty, drawn, [])
+
+
+def _claim(number):
+    return next(claim for claim in CLAIMS if claim.number == number)
 
 
 @pytest.mark.parametrize(
     ("changes", "holds"),
-    [((-0.5, -0.4, -0.6), True), ((0.5, 0.4, 0.6), False), ((0.5, -0.4, 0.1), None)],
+    [
+        ((-0.5, -0.4) * 4, True),
+        ((0.5, 0.4) * 4, False),
+        ((0.5, -0.4) * 4, None),
+        ((-0.5, -0.4), None),  # too few
+    ],
 )
 def test_a_claim_follows_the_sign_of_the_difference(changes, holds):
-    claim = next(claim for claim in CLAIMS if claim.number == "2a")
-    assert claim.decide(_evidence(changes)).holds is holds
+    assert _claim("2a").decide(_evidence(changes)).holds is holds
+
+
+@pytest.mark.parametrize(
+    ("changes", "longer", "holds"),
+    [
+        ((0.01, -0.02) * 4, 0.5, True),
+        ((0.9, 0.8) * 4, 0.5, False),
+        ((0.9, -0.8) * 4, 0.5, None),
+        ((0.01, -0.02) * 4, 2.0, None),  # the longer training is not the likelier model
+    ],
+)
+def test_longer_training_is_judged_at_lower_nll_only(changes, longer, holds):
+    likelihoods = (("epochs_29", "paired", 1.0), ("epochs_379", "paired", longer))
+    assert _claim("4").decide(_evidence(changes, likelihoods)).holds is holds
+
+
+def test_likelihoods_of_one_kind_decide_nothing():
+    assert _claim("1").decide(_evidence((0.0,))).holds is None
+    one = (("a", "paired", 1.0),)
+    assert _claim("1").decide(_evidence((0.0,), one)).holds is None
+    both = (*one, ("a", "unpaired", 2.5), ("b", "paired", 1.0), ("b", "unpaired", 3.0))
+    assert _claim("1").decide(_evidence((0.0,), both)).holds is True
+    assert (
+        _claim("1")
+        .decide(_evidence((0.0,), (*both, ("c", "paired", 1.0), ("c", "unpaired", 1.9))))
+        .holds
+        is False
+    )
 
 
 def test_samplers_are_compared_by_time_and_content():
-    claim = next(claim for claim in CLAIMS if claim.number == "3")
+    claim = _claim("3")
     evidence = _evidence((0.0, 0.0))
     assert claim.decide(evidence).holds is None
 
@@ -347,3 +499,34 @@ def test_committed_tables_and_claims_are_those_of_the_committed_rows():
         assert (RESULTS / "mmd_restoration" / name).read_text() == text, name
     ledger = (RESULTS / "claims.md").read_text()
     assert claims.merged(ledger, mmd_restoration.section(evidence)) == ledger
+
+
+# Pictures of a generator.
+
+
+def test_generated_pictures_are_decided_by_the_seed(place, tmp_path):
+    def run(name, *extra):
+        words = ["--count=2", f"--generator={place / 'v2.npz'}", *extra]
+        generate.main(["generate", str(tmp_path / name), *words])
+        return [path.read_bytes() for path in sorted((tmp_path / name).glob("*.png"))]
+
+    one = run("a")
+    assert len(one) == 2
+    assert one[0] != one[1]
+    assert run("b") == one
+    assert run("c", "--seed=1") != one
+    with pytest.raises(UsageError, match="2 outputs exist"):
+        run("a")
+    assert run("a", "--seed=1", "--overwrite") != one
+    flat = run("d", "--psi=0")
+    sides = [np.asarray(Image.open(tmp_path / name / "000.png"), float) for name in ("a", "d")]
+    assert flat[0] != one[0]
+    assert np.abs(sides[0] - sides[1]).max() > 1
+
+
+def test_generate_refuses_what_does_not_fit(tmp_path):
+    with pytest.raises(UsageError, match="--generator is needed"):
+        generate.main(["generate", str(tmp_path / "a")])
+    with pytest.raises(UsageError, match="no such file"):
+        generate.main(["generate", str(tmp_path / "a"), "--generator=nowhere.npz"])
+    assert not (tmp_path / "a").exists()

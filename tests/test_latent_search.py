@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lossylab.eval import latent_cases, latent_search
+from lossylab.eval import latent_cases, latent_search, latent_space
 from lossylab.eval.latent_rows import ROWS
 from lossylab.eval.latent_search import PULSE, Search, Settings
 from lossylab.eval.latent_space import Prior
@@ -51,6 +51,7 @@ def test_pulses_gaussian_has_the_styles_moments(version):
     """Normal latents through it have about the mean and spread of mapped ones."""
     mine = prior(version)
     drawn = mine.styles(tf.random.stateless_normal((4000, generator(version).width), (1, 2)))
+    assert np.array_equal(mine.gaussian, prior(version, 1).gaussian)  # PULSE has one fit
     mapped = generator(version).map(
         tf.random.stateless_normal((4000, generator(version).latent), (3, 4))
     )
@@ -68,6 +69,16 @@ def test_the_prior_is_a_function_of_its_seed():
     np.testing.assert_array_equal(again.samples, prior().samples)
     np.testing.assert_array_equal(again.mean, prior().mean)
     assert np.abs(other.samples - again.samples).max() > 0.1
+
+
+def test_no_two_purposes_share_numbers():
+    counts = [(i, j) for i in (0, 1, 2, 1000) for j in (0, 1, 2, 1000)]
+    seeds = {
+        tuple(latent_space.key(purpose, *numbers))
+        for purpose in latent_space._PURPOSES
+        for numbers in counts
+    }
+    assert len(seeds) == len(counts) * len(latent_space._PURPOSES)
 
 
 def test_nineteen_of_twenty_perfect_sets_meet_the_limit():
@@ -95,11 +106,11 @@ def test_styles_keep_their_norms_about_the_origin_or_the_mean():
     mean = prior().mean
     norms = search(short()).run().history["norm"]
     np.testing.assert_allclose(norms, np.linalg.norm(mean), rtol=1e-4)
-    settings = short(sphere="mean", mean_init=False)
-    mine = search(settings)
-    before = np.linalg.norm(mine.styles() - mean, axis=2)
-    after = np.linalg.norm(mine.run().last.styles - mean, axis=2)
-    np.testing.assert_allclose(after, before, rtol=1e-3)
+    for mean_init in (True, False):
+        result = search(short(sphere="mean", mean_init=mean_init)).run()
+        radii = np.linalg.norm(result.last.styles - mean, axis=2)
+        np.testing.assert_allclose(radii, prior().radius(mean), rtol=1e-3)
+        assert result.history["pixel"][-1] < result.history["pixel"][0]
     free = search(short(sphere="none", mean_init=False)).run().history["norm"]
     assert np.ptp(free) > 1e-2
 
@@ -111,10 +122,18 @@ def test_pulses_latents_keep_theirs_before_the_gaussian():
     np.testing.assert_allclose(np.linalg.norm(mine._latents, axis=2), before, rtol=1e-4)
 
 
+def test_what_is_reported_is_one_iterate():
+    """Styles and picture belong together, and to the losses: the first is the beginning."""
+    result = search(short(steps=1, noise_layers=0)).run()
+    np.testing.assert_allclose(result.last.styles[0, 0], prior().mean, rtol=1e-6)
+    assert result.history["angle"][0] == pytest.approx(0, abs=0.05)
+    assert result.history["geocross"][0] == pytest.approx(0, abs=1e-6)
+
+
 def test_a_search_from_the_mean_has_finite_gradients_and_leaves_it():
     """All styles begin equal, where a norm has no gradient."""
     result = search(short(steps=3, geocross_weight=0.0)).run()
-    assert result.history["angle"][-1] > 0
+    assert result.history["angle"][-1] > 1
     assert np.isfinite(result.last.styles).all()
 
 
@@ -129,6 +148,20 @@ def test_pictures_of_a_batch_do_not_see_each_other():
     both = search(short(), count=2).run()
     np.testing.assert_allclose(both.last.styles[0], alone.last.styles[0], atol=2e-3)
     np.testing.assert_allclose(both.last.pictures[0], alone.last.pictures[0], atol=1.0)
+
+
+def test_below_epsilon_the_squared_error_has_no_gradient():
+    """PULSE's threshold: a search with nothing else stays where it is."""
+    only = {"geocross_weight": 0.0, "mmd_weight": 0.0, "noise_layers": 0, "mean_init": False}
+    history = search(short(epsilon=1e3, **only)).run().history
+    np.testing.assert_allclose(history["angle"], np.zeros((12, 1)), atol=0.05)  # arccos of 1
+    np.testing.assert_allclose(history["total"], 1e5, rtol=1e-6)
+    assert (history["pixel"] < 1).all()
+
+
+def test_the_stored_mean_can_be_begun_with():
+    start = search(short(steps=1, mean="stored")).run().last.styles[0, 0]
+    np.testing.assert_allclose(start, generator().mean, rtol=1e-6)
 
 
 def test_the_same_seed_finds_the_same_and_another_does_not():
@@ -155,6 +188,9 @@ def test_the_coarsest_noise_is_searched_for_and_the_finest_is_zero():
     changed = [np.abs(a - b).max() > 1e-3 for a, b in zip(before, mine._noise)]
     assert changed == [True, True, False, False, False]
     assert not before[-1].any()
+    all_of_them = search(short(noise_layers=99))._noise
+    assert [isinstance(noise, tf.Variable) for noise in all_of_them] == [True] * 4 + [False]
+    assert not np.any(all_of_them[-1])
     for a, b in zip(before, mine._noise):
         np.testing.assert_allclose(np.linalg.norm(a), np.linalg.norm(b), rtol=1e-4)
 
@@ -177,6 +213,12 @@ def test_the_likelihood_steers_the_search_through_its_condition():
     ("changes", "message"),
     [
         ({"space": "x"}, "space is one of"),
+        ({"schedule": "x"}, "schedule is one of"),
+        ({"power": 3}, "power is one of"),
+        ({"gamma": 0.0}, "gamma must be above 0"),
+        ({"rate": float("nan")}, "rate and gamma must be above 0"),
+        ({"seed": 2**31}, "seed must lie in"),
+        ({"samples": 1}, "samples at least 2"),
         ({"space": "z"}, "mean belongs to W"),
         ({"pixel_weight": 0.0, "geocross_weight": 0.0, "mmd_weight": 0.0}, "nothing is searched"),
         ({"steps": 0}, "at least 1"),
@@ -187,7 +229,9 @@ def test_settings_that_contradict_each_other(changes, message):
         short(**changes)
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 4, 3), (1, 5, 5, 3), (1, 8, 8, 1), (1, 32, 32, 3)])
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 4, 3), (1, 5, 5, 3), (1, 8, 8, 1), (1, 32, 32, 3), (1, 1, 1, 3)]
+)
 def test_pictures_that_do_not_fit_the_generator(shape):
     with pytest.raises(ValueError, match="a side that divides 16"):
         Search(generator(), prior(), short(), np.zeros(shape))
