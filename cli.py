@@ -29,7 +29,10 @@ COMMANDS = {
         "train the JPEG encoder's variants at several rates",
     ),
     ("jpeg",): ("lossylab.eval.jpeg", "pictures to standard .jpg files by a learned encoder"),
-    ("restore",): ("lossylab.eval.restore", "pictures without artefacts, by networks or latent search"),
+    ("restore",): (
+        "lossylab.eval.restore",
+        "pictures without artefacts: networks, latent search",
+    ),
     ("train", "distortion_gan"): (
         "lossylab.train.distortion_gan",
         "train a generator of distortions",

@@ -11,23 +11,18 @@ Gradients pass through the loaded functions, to the condition above all.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import tensorflow as tf
 
 from lossylab.models.pixelcnn import ConditionalPixelCNN
-from lossylab.models.serving import weights_hash
+from lossylab.models.served import ServedNetwork
 
 SIGNATURES = ("describe", "nll", "parameters")
 
 
-class ServedDegradation(tf.Module):
-    """Likelihoods of degraded pictures of any size, given good ones.
-
-    Attributes:
-      network: the network, whose variables are stored under this name.
-    """
+class ServedDegradation(ServedNetwork):
+    """Likelihoods of degraded pictures of any size, given good ones."""
 
     def __init__(
         self,
@@ -42,16 +37,6 @@ class ServedDegradation(tf.Module):
           bits: from degraded pictures and parameters to bits per number, [B].
           options: how it was trained, JSON values; stored with the model.
         """
-        super().__init__(name="served")
-        info = {
-            "model": network.model_id,
-            "network": network.options,
-            "weights": weights_hash(network),
-            "parameters": sum(v.shape.num_elements() for v in network.trainable_variables),
-            "options": options,
-        }
-        text = json.dumps(info, sort_keys=True)
-        self.network = network
         spec = [
             tf.TensorSpec((None, None, None, 3), tf.float32, name=name)
             for name in ("degraded", "condition")
@@ -65,15 +50,5 @@ class ServedDegradation(tf.Module):
         def parameters(degraded, condition):
             return {"parameters": network(degraded, condition)}
 
-        @tf.function(input_signature=[])
-        def describe():
-            return {"info": tf.constant(text)}
-
-        self._signatures = {
-            name: function.get_concrete_function()
-            for name, function in (("nll", nll), ("parameters", parameters), ("describe", describe))
-        }
-
-    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """The functions by signature name, for `tf.saved_model.save`."""
-        return self._signatures
+        functions = {"nll": nll, "parameters": parameters}
+        super().__init__(network, options, functions, {"network": network.options})

@@ -10,18 +10,16 @@ Signatures:
 
 from __future__ import annotations
 
-import json
-
 import tensorflow as tf
 
 from lossylab.models import jpeg
 from lossylab.models.jpeg_encoder import JPEGEncoder
-from lossylab.models.serving import weights_hash
+from lossylab.models.served import ServedNetwork
 
 SIGNATURES = ("decode", "describe", "encode")
 
 
-class ServedJPEG(tf.Module):
+class ServedJPEG(ServedNetwork):
     """Encodes single pictures of any size."""
 
     def __init__(self, encoder: JPEGEncoder, options: dict):
@@ -31,31 +29,12 @@ class ServedJPEG(tf.Module):
           encoder: the encoder.
           options: how it was trained, JSON values; stored with the model.
         """
-        super().__init__(name="served")
-        self._encoder = encoder
-        self._info = json.dumps(
-            {
-                "model": encoder.model_id,
-                "weights": weights_hash(encoder),
-                "parameters": sum(v.shape.num_elements() for v in encoder.trainable_variables),
-                "reach": encoder.reach,
-                "options": options,
-            },
-            sort_keys=True,
-        )
-        self._signatures = self._make()
-
-    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """The functions by signature name, for `tf.saved_model.save`."""
-        return self._signatures
-
-    def _make(self):
         blocks = (3, None, None, jpeg.BLOCK, jpeg.BLOCK)
         tables = (2, jpeg.BLOCK, jpeg.BLOCK)
 
         @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="picture")])
         def encode(picture):
-            coefficients, steps = self._encoder.encode(tf.cast(picture[None], tf.float32))
+            coefficients, steps = encoder.encode(tf.cast(picture[None], tf.float32))
             return {"coefficients": coefficients[0], "tables": steps}
 
         @tf.function(
@@ -72,9 +51,5 @@ class ServedJPEG(tf.Module):
             found = jpeg.dequantise(quantised, tf.cast(tables, tf.float32))
             return {"picture": tf.cast(jpeg.picture(found, height, width)[0], tf.uint8)}
 
-        @tf.function(input_signature=[])
-        def describe():
-            return {"info": tf.constant(self._info)}
-
-        made = {"encode": encode, "decode": decode, "describe": describe}
-        return {name: function.get_concrete_function() for name, function in made.items()}
+        functions = {"encode": encode, "decode": decode}
+        super().__init__(encoder, options, functions, {"reach": encoder.reach})

@@ -37,7 +37,7 @@ PARTS = {
     *("InceptionFeatures", "VGG19Features", "LPIPSFeatures", "Trunk", "ResNet152Trunk"),
     *("VGG19Trunk", "Attention", "ConvAttention", "LSTMAttention", "LSTM", "ServedJPEG"),
     *("ServedDistorter", "ServedDegradation", "ConditionEncoder", "GatedBlock", "WeightNormConv"),
-    *("ServedRankIQA", "StyleGAN", "StyleGAN1"),
+    *("ServedRankIQA", "ServedNetwork", "StyleGAN", "StyleGAN1"),
 }
 
 
