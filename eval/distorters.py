@@ -9,8 +9,6 @@ Loading needs TensorFlow, but no lossylab:
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import tensorflow as tf
 
@@ -19,28 +17,12 @@ from lossylab.models.served_distorter import SIGNATURES, ServedDistorter
 from lossylab.models.unet import ResidualUNet
 
 
-class Distorter:
-    """A loaded export: uint8 pictures in, distorted ones out.
-
-    Attributes:
-      path: where it was loaded from.
-      parameters: trainable weights.
-      weights: their hash.
-      options: how it was trained.
-    """
+class Distorter(saved_model.Loaded):
+    """A loaded export: uint8 pictures in, distorted ones out."""
 
     def __init__(self, path: str):
-        """Loads an export.
-
-        Raises:
-          ExportError: if `path` has no SavedModel or it is no distorter.
-        """
-        self.path = path
-        self._functions = saved_model.load(path, SIGNATURES, "distorter")
-        info = json.loads(self._functions["describe"]()["info"].numpy())
-        self.parameters: int = info["parameters"]
-        self.weights: str = info["weights"]
-        self.options: dict = info["options"]
+        """Loads an export; raises ExportError if `path` is no distorter's."""
+        super().__init__(path, SIGNATURES, "distorter")
 
     def distort(self, picture: np.ndarray) -> np.ndarray:
         """Distorts a picture, uint8 [H, W, 3] of any size; the same picture in the same way."""

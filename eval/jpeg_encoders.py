@@ -9,8 +9,6 @@ Loading needs TensorFlow, but no lossylab:
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import tensorflow as tf
 
@@ -23,14 +21,8 @@ AT_ONCE = 2**20  # pixels that the network sees at once; VGG-19 takes some 800 b
 _BLOCK = 8
 
 
-class Encoder:
-    """A loaded export: uint8 pictures in, contents of JPEG files out.
-
-    Attributes:
-      path: where it was loaded from.
-      parameters: trainable weights.
-      options: how it was trained.
-    """
+class Encoder(saved_model.Loaded):
+    """A loaded export: uint8 pictures in, contents of JPEG files out."""
 
     def __init__(self, path: str, at_once: int = AT_ONCE):
         """Loads an export.
@@ -42,13 +34,9 @@ class Encoder:
         Raises:
           ExportError: if `path` has no SavedModel or it is no JPEG encoder.
         """
-        self.path, self._at_once = path, at_once
-        self._functions = saved_model.load(path, SIGNATURES, "JPEG encoder")
-        info = json.loads(self._functions["describe"]()["info"].numpy())
-        self.parameters: int = info["parameters"]
-        self.weights: str = info["weights"]
-        self.options: dict = info["options"]
-        self._reach: int | None = info["reach"]
+        super().__init__(path, SIGNATURES, "JPEG encoder")
+        self._at_once = at_once
+        self._reach: int | None = self.info["reach"]
 
     def encode(self, picture: np.ndarray) -> Contents:
         """Codes a picture, uint8 [H, W, 3], or gray [H, W, 1] as a file of one plane.

@@ -10,7 +10,6 @@ Loading needs TensorFlow, but no lossylab:
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
 import tempfile
@@ -27,15 +26,12 @@ AT_ONCE = 2**19
 _LEAST_ROWS = 32  # of a strip, however wide
 
 
-class Restorer:
+class Restorer(saved_model.Loaded):
     """A loaded export: uint8 pictures in, uint8 pictures out.
 
     Attributes:
-      path: where it was loaded from.
       model: the network's name.
       channels: 1 for luma, 3 for RGB.
-      parameters: trainable weights.
-      options: how it was trained.
       quality: of the JPEG files that it was trained for; None if it takes all.
     """
 
@@ -49,17 +45,13 @@ class Restorer:
         Raises:
           ExportError: if `path` has no SavedModel or it is no restorer.
         """
-        self.path, self._at_once = path, at_once
-        self._functions = saved_model.load(path, SIGNATURES, "restorer")
-        info = json.loads(self._functions["describe"]()["info"].numpy())
-        self.model: str = info["model"]
-        self.channels: int = info["channels"]
-        self.parameters: int = info["parameters"]
-        self.weights: str = info["weights"]
-        self.options: dict = info["options"]
-        self.quality: int | None = info["options"].get("quality")
-        self._multiple, self._reach = info["multiple"], info["reach"]
-        self._blocks = info.get("blocks", 0)
+        super().__init__(path, SIGNATURES, "restorer")
+        self._at_once = at_once
+        self.model: str = self.info["model"]
+        self.channels: int = self.info["channels"]
+        self.quality: int | None = self.options.get("quality")
+        self._multiple, self._reach = self.info["multiple"], self.info["reach"]
+        self._blocks = self.info.get("blocks", 0)
 
     def restore(self, picture: np.ndarray) -> np.ndarray:
         """Restores a picture, uint8 [H, W, channels], at once or, if it is large, in pieces.

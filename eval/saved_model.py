@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -18,6 +19,36 @@ from lossylab.eval.app import UsageError
 
 class ExportError(UsageError):
     """A folder that is no usable lossylab export; the message says what is wrong."""
+
+
+class Loaded:
+    """An export that says what it is.
+
+    Attributes:
+      path: where it was loaded from.
+      info: all that it says of its network.
+      parameters: trainable weights.
+      weights: their hash.
+      options: how it was trained.
+    """
+
+    def __init__(self, path: str, signatures: Sequence[str], kind: str):
+        """Loads an export.
+
+        Args:
+          path: its folder.
+          signatures: names that it must have.
+          kind: what it should be, for the error.
+
+        Raises:
+          ExportError: if `path` has no SavedModel or it is of another kind.
+        """
+        self.path = path
+        self._functions = load(path, signatures, kind)
+        self.info: dict = json.loads(self._functions["describe"]()["info"].numpy())
+        self.parameters: int = self.info["parameters"]
+        self.weights: str = self.info["weights"]
+        self.options: dict = self.info["options"]
 
 
 def write(served: tf.Module, signatures: dict, path: str) -> None:
