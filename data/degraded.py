@@ -19,7 +19,7 @@ from lossylab.data.decode import PictureError, read_picture
 from lossylab.data.decoded import Decoded
 from lossylab.data.distorted import noise_seed
 from lossylab.data.distortions import distort
-from lossylab.data.patches import numbered, picture_index
+from lossylab.data.patches import crop_at_random, numbered, picture_index, stream_key
 
 _PLACE_STREAM, _SIZE_STREAM = 5, 6  # of the random numbers of one crop, of one step
 SIZE_STEP = 8  # pixels: sizes of crops are the smallest and multiples of this more
@@ -34,7 +34,7 @@ class DegradedOptions:
       severity: of it, such as JPEG's quality.
       factor: both versions are scaled down by, bicubically.
       smallest: height and width of the smallest crops in pixels, after scaling.
-      largest: of the largest.
+      largest: of the largest, a multiple of `SIZE_STEP` more.
       grid: crops begin at its multiples, pixels after scaling.
       cache_mb: decoded pictures kept in memory, MiB.
     """
@@ -56,6 +56,11 @@ class DegradedOptions:
             raise ValueError(
                 f"the largest crops of {self.largest} pixels must not be smaller than the "
                 f"smallest of {self.smallest}"
+            )
+        if (self.largest - self.smallest) % SIZE_STEP:
+            raise ValueError(
+                f"the largest crops must be a multiple of {SIZE_STEP} pixels larger than the "
+                f"smallest of {self.smallest}, got {self.largest}: no others are drawn"
             )
 
 
@@ -156,15 +161,18 @@ def degraded_crops(
     load = functools.partial(_load, options=options)
     pictures = Decoded(paths, load, options.cache_mb, kind)
 
+    def read(index):
+        both = pictures.read(index)
+        # Here, not where they are made: what is kept is shared by pipelines of other crops.
+        _check_size(paths[index], both, options.largest)
+        return both
+
     def pair(number):
         index = picture_index(seed, number, len(paths))
-        both = tf.numpy_function(pictures.read, [index], tf.uint8)
+        both = tf.numpy_function(read, [index], tf.uint8)
         both.set_shape((None, None, 6))
         size = _size(seed, number // batch, options)
-        draws = tf.random.stateless_uniform((2,), _stream(seed, number, _PLACE_STREAM))
-        rooms = (tf.shape(both)[:2] - size) // options.grid + 1
-        top, left = tf.unstack(options.grid * tf.cast(draws * tf.cast(rooms, tf.float32), tf.int32))
-        return both[top : top + size, left : left + size]
+        return crop_at_random(both, size, stream_key(seed, number, _PLACE_STREAM), options.grid)
 
     both = numbered(pair, batch, first_step, shard, shards, replicas)
     return both.map(lambda both: tuple(tf.split(both, 2, -1))).prefetch(4)
@@ -173,20 +181,18 @@ def degraded_crops(
 def _size(seed: int, step: tf.Tensor, options: DegradedOptions) -> tf.Tensor:
     """Side of the crops of a step."""
     count = (options.largest - options.smallest) // SIZE_STEP + 1
-    stream = _stream(seed, step, _SIZE_STREAM)
-    draw = tf.random.stateless_uniform((), stream, maxval=count, dtype=tf.int32)
+    key = stream_key(seed, step, _SIZE_STREAM)
+    draw = tf.random.stateless_uniform((), key, maxval=count, dtype=tf.int32)
     return options.smallest + SIZE_STEP * draw
 
 
-def _stream(seed: int, number: tf.Tensor, stream: int) -> tf.Tensor:
-    return tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), stream)
+def _check_size(path: str, picture: np.ndarray, size: int) -> None:
+    if min(picture.shape[:2]) < size:
+        raise PictureError(
+            f"{path}: {picture.shape[0]}x{picture.shape[1]} pixels after scaling, smaller than "
+            f"the crops of {size}x{size}"
+        )
 
 
 def _load(path: str, options: DegradedOptions) -> np.ndarray:
-    good, worse = degraded_pair(path, options)
-    if min(good.shape[:2]) < options.largest:
-        raise PictureError(
-            f"{path}: {good.shape[0]}x{good.shape[1]} pixels after scaling, smaller than the "
-            f"crops of {options.largest}x{options.largest}"
-        )
-    return np.concatenate([good, worse], -1)
+    return np.concatenate(degraded_pair(path, options), -1)

@@ -18,7 +18,7 @@ import tensorflow as tf
 from lossylab.data.decode import read_picture
 from lossylab.data.decoded import Decoded
 from lossylab.data.distortions import distort
-from lossylab.data.patches import numbered, picture_index, read_whole
+from lossylab.data.patches import crop_at_random, numbered, picture_index, read_whole, stream_key
 
 _PLACE_STREAM = 3  # of the random numbers of one patch
 
@@ -89,12 +89,8 @@ def distorted_patches(
     def pair(number):
         index = picture_index(seed, number, len(paths))
         both = read_whole(pictures, paths, index, options.size, 6)
-        draws = tf.random.stateless_uniform(
-            (2,), tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), _PLACE_STREAM)
-        )
-        rooms = (tf.shape(both)[:2] - options.size) // options.grid + 1
-        top, left = tf.unstack(options.grid * tf.cast(draws * tf.cast(rooms, tf.float32), tf.int32))
-        patch = both[top : top + options.size, left : left + options.size]
+        key = stream_key(seed, number, _PLACE_STREAM)
+        patch = crop_at_random(both, options.size, key, options.grid)
         return tf.ensure_shape(patch, (options.size, options.size, 6))
 
     both = numbered(pair, batch, first_step, shard, shards, replicas)

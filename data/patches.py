@@ -87,6 +87,37 @@ def picture_index(seed: int, number: tf.Tensor, count: int) -> tf.Tensor:
     return tf.cast(index, tf.int64)
 
 
+def stream_key(seed: int, number: tf.Tensor, stream: int) -> tf.Tensor:
+    """Key int64 [2] of a stream of the random numbers of a patch.
+
+    Args:
+      seed: the run's seed.
+      number: of the patch in the whole training, int64.
+      stream: tells what is drawn from all else that is drawn for the same patch.
+    """
+    return tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), stream)
+
+
+def crop_at_random(
+    picture: tf.Tensor, size: int | tf.Tensor, key: tf.Tensor, grid: int = 1
+) -> tf.Tensor:
+    """A square of a picture at a random place, all places alike.
+
+    Args:
+      picture: [H, W, C], not smaller than the square.
+      size: its height and width in pixels.
+      key: of the place, int64 [2].
+      grid: places are its multiples, pixels.
+
+    Returns:
+      The square, [size, size, C].
+    """
+    draws = tf.random.stateless_uniform((2,), key)
+    rooms = (tf.shape(picture)[:2] - size) // grid + 1
+    top, left = tf.unstack(grid * tf.cast(draws * tf.cast(rooms, tf.float32), tf.int32))
+    return picture[top : top + size, left : left + size]
+
+
 def patches(
     paths: list[str],
     options: PatchOptions,

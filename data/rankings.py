@@ -22,7 +22,7 @@ from lossylab.data.decode import read_picture
 from lossylab.data.decoded import Decoded
 from lossylab.data.distorted import noise_seed
 from lossylab.data.distortions import DISTORTIONS
-from lossylab.data.patches import check_sizes, device_batch, numbered, picture_index
+from lossylab.data.patches import check_sizes, device_batch, numbered, picture_index, stream_key
 
 _CROP_STREAM = 5  # of the random numbers of one ladder
 
@@ -199,8 +199,7 @@ def rankings(
         step, place = number // groups, number % groups
         device, place = place // (len(names) * slots), place % (len(names) * slots)
         picture = step * (batch // SMALLEST_BATCH) + device * slots + place % slots
-        key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), _CROP_STREAM)
-        draws = tf.random.stateless_uniform((LEVELS, 2), key)
+        draws = tf.random.stateless_uniform((LEVELS, 2), stream_key(seed, number, _CROP_STREAM))
         index = picture_index(seed, picture, len(paths))
         crops = tf.numpy_function(cut, [index, place // slots, draws], tf.uint8)
         return tf.ensure_shape(crops, (LEVELS, options.size, options.size, 3))

@@ -318,6 +318,32 @@ def test_noisy_levels_stay_in_range(min_scale, noise, tmp_path):
     assert ((taken > 0) & (taken < 255)).mean() > 0.3
 
 
+def test_places_on_a_grid_are_all_alike():
+    rows, columns = np.mgrid[:10, :14]
+    picture = tf.constant(np.stack([rows, columns], -1))
+    counts = collections.Counter()
+    for number in range(1200):
+        key = module.stream_key(3, tf.constant(number, tf.int64), 5)
+        crop = module.crop_at_random(picture, 4, key, 3).numpy()
+        top, left = (int(x) for x in crop[0, 0])
+        np.testing.assert_array_equal(crop, picture[top : top + 4, left : left + 4])
+        counts[top, left] += 1
+    assert set(counts) == {(top, left) for top in (0, 3, 6) for left in (0, 3, 6, 9)}
+    assert 60 < min(counts.values()) <= max(counts.values()) < 140  # 100 and four deviations
+
+
+def test_keys_are_of_seed_number_and_stream():
+    """Checkpoints of runs go on with the same batches: how keys are made may not change."""
+    places = [
+        (seed, number, stream) for seed in (1, 2) for number in (0, 2**40) for stream in (3, 5)
+    ]
+    keys = [module.stream_key(s, tf.constant(n, tf.int64), k).numpy() for s, n, k in places]
+    assert len({tuple(key) for key in keys}) == len(places)
+    for (seed, number, stream), key in zip(places, keys):
+        pair = tf.constant([seed, number], tf.int64)
+        np.testing.assert_array_equal(key, tf.random.fold_in(pair, stream))
+
+
 def test_element_shapes_are_known_to_the_graph(textured):
     data = patches(textured, ALL, 8, 3, shards=2, replicas=2)
     assert data.element_spec == tf.TensorSpec((2, 16, 16, 3), tf.float32)
