@@ -39,7 +39,7 @@ class WeightNormConv(tf.Module):
         Args:
           inputs: channels of the input.
           outputs: channels of the output.
-          taps: height and width of the kernel.
+          taps: height and width of the kernel; odd if the padding is 'same'.
           padding: with zeros, 'same' on all sides; 'down' on top, left and right, so that a
             result sees no row below; 'down_right' on top and left, so that it sees no column to
             the right either.
@@ -48,11 +48,17 @@ class WeightNormConv(tf.Module):
           name: name of the layer.
 
         Raises:
-          ValueError: for another kind of padding.
+          ValueError: for another kind of padding, or taps or a dilation that do not go with it.
         """
         super().__init__(name=name)
         if padding not in PADDINGS:
             raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, got '{padding}'")
+        if padding == "same" and not all(n % 2 for n in taps):
+            raise ValueError(f"padding 'same' keeps the size for odd taps only, got {taps}")
+        if padding == "down" and not taps[1] % 2:
+            raise ValueError(f"padding 'down' keeps the size for an odd width only, got {taps}")
+        if padding != "same" and dilation != 1:
+            raise ValueError(f"dilation {dilation} needs padding 'same', got '{padding}'")
         directions = tf.random.normal((*taps, inputs, outputs), stddev=_DEVIATION)
         self.v = tf.Variable(directions, name="v")
         self.g = tf.Variable(tf.ones(outputs), name="g")

@@ -310,12 +310,29 @@ def test_a_dilated_convolution_is_one_with_zeros_between(random):
 
 def test_the_phase_tells_the_place(random):
     network = _network(blocks=1, phase=8)
-    degraded = tf.zeros((1, 24, 24, 3), tf.float64)
+    degraded = tf.zeros((1, 40, 40, 3), tf.float64)
     made = network(degraded, degraded).numpy()[0]
-    np.testing.assert_allclose(made[12, 12], made[12, 12 - 0])
-    assert np.abs(made[12, 12] - made[12, 13]).max() > 1e-6
+    for place in ((20, 20), (28, 12)):  # a period further
+        np.testing.assert_allclose(made[20, 12], made[place], atol=1e-12)
+    assert np.abs(made[20, 12] - made[20, 13]).max() > 1e-6
     shifted = network(degraded[:, :20], degraded[:, :20]).numpy()[0]
     np.testing.assert_allclose(made[8:12, 8:16], shifted[8:12, 8:16], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("taps", "padding", "dilation", "message"),
+    [
+        ((3, 3), "up", 1, "padding must be one of same, down, down_right, got 'up'"),
+        ((2, 3), "same", 1, r"'same' keeps the size for odd taps only, got \(2, 3\)"),
+        ((3, 4), "same", 2, r"'same' keeps the size for odd taps only, got \(3, 4\)"),
+        ((2, 2), "down", 1, r"'down' keeps the size for an odd width only, got \(2, 2\)"),
+        ((2, 3), "down", 2, "dilation 2 needs padding 'same', got 'down'"),
+        ((2, 2), "down_right", 2, "dilation 2 needs padding 'same', got 'down_right'"),
+    ],
+)
+def test_layers_that_would_change_the_size_are_refused(taps, padding, dilation, message):
+    with pytest.raises(ValueError, match=message):
+        WeightNormConv(2, 2, taps, padding, dilation=dilation)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 2)])
