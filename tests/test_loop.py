@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from lossylab.eval.app import UsageError, WorkError
+from lossylab.train import loop
 from lossylab.train.loop import DivergedError, LoopOptions, Stopped, Task, fit, is_chief
 from lossylab.train.run_dir import RunDir, Table
 
@@ -149,6 +150,27 @@ def test_validation_happens_when_due(tmp_path):
     rows = _rows(tmp_path / "validation.csv")
     assert [row["step"] for row in rows] == ["10", "20"]
     np.testing.assert_allclose([float(row["weight"]) for row in rows], task.validated, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chief", [True, False])
+def test_the_chief_alone_is_called_at_stops(chief, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "is_chief", lambda strategy: chief)
+    task, seen, traced = Toy(), [], []
+    task.stops = (3, 7, 20)
+    task.at_stop = lambda step: seen.append((step, float(task.weight)))
+    step_of_toy = task.step
+    task.step = lambda *arguments: traced.append(1) or step_of_toy(*arguments)
+    _fit(task, tmp_path / "a", 20)
+    if not chief:
+        assert not seen
+        return
+    assert [step for step, _ in seen] == [3, 7, 20]
+    assert len(traced) == 1  # a stop is no phase: the graph stays
+    straight = Toy()
+    _fit(straight, tmp_path / "b", 7, log_every=7)
+    assert seen[1][1] == float(straight.weight)
+    _fit(task, tmp_path / "a", 20)
+    assert len(seen) == 3
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path):

@@ -44,11 +44,13 @@ class Task(abc.ABC):
       metrics: names of the scalars that `step` returns; 'loss' is among them.
       boundaries: numbers of steps done at which another phase begins; `step` is traced anew.
       phase: how many boundaries are passed; the loop sets it before it traces `step`.
+      stops: numbers of steps done at which the loop calls `at_stop`.
     """
 
     metrics: tuple[str, ...]
     boundaries: tuple[int, ...] = ()
     phase: int = 0
+    stops: tuple[int, ...] = ()
 
     @abc.abstractmethod
     def checkpointed(self) -> dict[str, Any]:
@@ -77,6 +79,9 @@ class Task(abc.ABC):
 
     def watch(self, step: int, values: dict[str, float]) -> None:  # noqa: B027 - optional
         """Looks at the metrics of a row of metrics.csv, and warns of what goes wrong."""
+
+    def at_stop(self, step: int) -> None:  # noqa: B027 - optional
+        """Called after each of `stops`, on the worker that writes the run directory alone."""
 
     @abc.abstractmethod
     def export(self, path: str) -> None:
@@ -216,6 +221,8 @@ class _Loop:
     def run(self) -> None:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._signals())
+            if not self._chief:
+                stack.callback(self._scratch.cleanup)
             outputs = stack.enter_context(
                 Outputs(self._dir, self.step, self._options.steps, self._chief)
             )
@@ -291,12 +298,16 @@ class _Loop:
             options.validate_every,
         )
         due = [period - step % period for period in periods if period]
-        due += [boundary - step for boundary in self._task.boundaries if boundary > step]
+        places = (*self._task.boundaries, *self._task.stops)
+        due += [place - step for place in places if place > step]
         return min([*due, options.steps - step])
 
     def _after(self, outputs: Outputs) -> None:
         """What is due after a graph call."""
         options = self._options
+        # Before the step is saved: a run that is killed in between comes here once more.
+        if self._chief and self.step in self._task.stops:
+            self._task.at_stop(self.step)
         if _due(self.step, options.checkpoint_every):
             self._save()
         if self._chief and _due(self.step, options.summary_every):
