@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import math
 import pathlib
 
@@ -13,7 +14,7 @@ import tensorflow as tf
 from lossylab.data.collections import CollectionError
 from lossylab.data.decode import read_picture
 from lossylab.data.decoded import Decoded
-from lossylab.data.patches import numbered, picture_index, read_whole
+from lossylab.data.patches import crop_at_random, numbered, picture_index, read_whole, stream_key
 
 _CROP_STREAM = 6  # of the random numbers of one crop
 
@@ -74,18 +75,35 @@ def _lines(path: str):
     """Numbered rows of the file; raises CollectionError if it cannot be read."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, strict=True)
             lacking = {"picture", "score"} - set(reader.fieldnames or ())
             if lacking:
                 raise CollectionError(
                     f"{path}, line 1: expected the columns picture, score and, optionally, "
                     f"reference; {' and '.join(sorted(lacking))} missing"
                 )
-            yield from ((reader.line_num, row) for row in reader)
+            for row in reader:
+                _check_fields(row, len(reader.fieldnames), f"{path}, line {reader.line_num}")
+                yield reader.line_num, row
     except OSError as error:
         raise CollectionError(f"cannot read the ratings {path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise CollectionError(f"{path} is no CSV file: {error}") from error
+
+
+def _check_fields(row: dict, columns: int, where: str) -> None:
+    """Refuses what lines run into each other, as after a quote too many, give."""
+    surplus = row.get(None, [])
+    if surplus:
+        raise CollectionError(
+            f"{where}: expected {columns} fields, got {columns + len(surplus)}; quote names that "
+            "have commas"
+        )
+    broken = [name for name, text in row.items() if text and ("\n" in text or "\r" in text)]
+    if broken:
+        raise CollectionError(
+            f"{where}: the {broken[0]} has a line break; is a quotation mark missing before?"
+        )
 
 
 def _score(row: dict, where: str) -> float:
@@ -125,6 +143,16 @@ def split(ratings: list[Rated], test_share: float, seed: int) -> tuple[list[Rate
     return [rated for rated in ratings if rated.reference not in test], kept
 
 
+def fingerprint(train: list[Rated], test: list[Rated]) -> str:
+    """Names a split, so that a resumed run notices other ratings; folders do not count."""
+    lines = [
+        (side, pathlib.Path(rated.path).name, rated.score, rated.reference)
+        for side, ratings in (("train", train), ("test", test))
+        for rated in ratings
+    ]
+    return hashlib.sha256(repr(lines).encode()).hexdigest()[:16]
+
+
 def rated_crops(
     ratings: list[Rated],
     size: int,
@@ -162,11 +190,7 @@ def rated_crops(
     def crop(number):
         index = picture_index(seed, number, len(paths))
         picture = read_whole(pictures, paths, index, size, 3)
-        key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), _CROP_STREAM)
-        rooms = tf.cast(tf.shape(picture)[:2] - size + 1, tf.float32)
-        draws = tf.random.stateless_uniform((2,), key)
-        top, left = tf.unstack(tf.cast(draws * rooms, tf.int32))
-        patch = picture[top : top + size, left : left + size]
+        patch = crop_at_random(picture, size, stream_key(seed, number, _CROP_STREAM))
         return tf.ensure_shape(patch, (size, size, 3)), tf.gather(scores, index)
 
     return numbered(crop, batch, first_step, shard, shards, replicas).prefetch(4)

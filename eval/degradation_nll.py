@@ -6,8 +6,8 @@
 Each picture is degraded as the model has learnt, scaled down as in its training, and its middle is
 scored given its own good version ("paired") and the next picture's ("unpaired"), in bits for
 each number. All windows have one size: that of --crop, or the largest that all pictures have. Rows
-go to nll.csv in --out; killed and given again, the command computes nothing twice. The means
-go to standard output.
+go to nll.csv in --out; killed and given again, the command computes nothing twice. Rows of the same
+model and data that this command would not give are set aside. The means go to standard output.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import tqdm
 from absl import flags
 
 from lossylab.data.collections import find_pictures
-from lossylab.data.degraded import DegradedOptions, centred_pairs
+from lossylab.data.degraded import centred_pairs
 from lossylab.data.files import make_folder, write_text
 from lossylab.eval import rows, tables
 from lossylab.eval.app import launch, new_flags, parse, require, require_distinct, timed
 from lossylab.eval.codecs import digest
-from lossylab.eval.degradations import Degradation
+from lossylab.eval.degradations import Degradation, degraded_options
 from lossylab.eval.environment import environment
 
 COLUMNS = (
@@ -56,7 +56,7 @@ flags.DEFINE_string("data", "kodak", "Pictures to measure on.", flag_values=FLAG
 flags.DEFINE_integer(
     "crop", 0, "Side of the windows, pixels after scaling; 0: the largest.", 0, flag_values=FLAGS
 )
-flags.DEFINE_string("title", "", "Budget of the model, for the rows.", flag_values=FLAGS)
+flags.DEFINE_string("title", None, "Budget of the model, for the rows.", flag_values=FLAGS)
 flags.DEFINE_string("out", None, "Folder of nll.csv; none: only the means.", flag_values=FLAGS)
 
 
@@ -93,6 +93,7 @@ def main(argv: list[str]) -> None:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     require(bool(FLAGS.model), "--model is needed: the folder of an exported degradation model")
+    require(bool(FLAGS.title) or not FLAGS.out, "--out needs --title: the model's budget")
     paths = find_pictures(FLAGS.data)
     require(len(paths) > 1, "--data needs at least two pictures: each is scored given another, too")
     require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
@@ -109,48 +110,48 @@ def main(argv: list[str]) -> None:
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
 
 
-def degraded_options(model: Degradation) -> DegradedOptions:
-    """What a model has learnt, from the options it was exported with."""
-    options = model.options
-    names = ("degradation", "severity", "factor", "grid")
-    missing = [name for name in names if name not in options]
-    require(
-        not missing,
-        f"--model={model.path}: the export does not say {', '.join(missing)} of its training",
-    )
-    return DegradedOptions(
-        *(options["degradation"], options["severity"], options["factor"]), grid=options["grid"]
-    )
-
-
 def _measure_all(
     table: rows.Rows | None, model: Degradation, paths: list[str], pairs: list[Pair]
 ) -> list[dict]:
     """The rows of all pictures, paired and unpaired; those that are missing are measured."""
-    identity = rows.identity(model.weights, PROTOCOL, FLAGS.title)
-    known = {}
-    if table is not None:
-        table.set_aside(
-            lambda row: row["model"] == FLAGS.name and row["identity"] != identity,
-            "are of other weights or budgets",
-        )
-        known = {_key(row): row for row in table.rows}
-    stems = [pathlib.Path(path).stem for path in paths]
+    places = _places(model, paths, pairs)
+    known = {} if table is None else _known(table, [place for _, place in places])
     measured = []
-    for index, kind in tqdm.tqdm(
-        [(i, kind) for i in range(len(paths)) for kind in KINDS], unit="score", desc="measuring"
-    ):
+    for index, place in tqdm.tqdm(places, unit="score", desc="measuring"):
+        if _key(place) not in known:
+            row = _measure(place, model, pairs, index)
+            known[_key(place)] = row if table is None else table.append(row)
+        measured.append(known[_key(place)])
+    return measured
+
+
+def _places(model: Degradation, paths: list[str], pairs: list[Pair]) -> list[tuple[int, dict]]:
+    """What is measured: the index of each picture and what names its row, for both kinds."""
+    stems = [pathlib.Path(path).stem for path in paths]
+    identity = rows.identity(model.weights, PROTOCOL, FLAGS.title)
+    places = []
+    for index, kind in ((i, kind) for i in range(len(paths)) for kind in KINDS):
         partner = _partner(index, kind, len(paths))
         place = {
             **{"model": FLAGS.name, "kind": kind, "data": FLAGS.data, "picture": stems[index]},
             **{"condition": stems[partner], "identity": identity},
             "content": digest(np.concatenate([pairs[index][1], pairs[partner][0]]))[:16],
         }
-        if _key(place) not in known:
-            row = _measure(place, model, pairs, index)
-            known[_key(place)] = row if table is None else table.append(row)
-        measured.append(known[_key(place)])
-    return measured
+        places.append((index, place))
+    return places
+
+
+def _known(table: rows.Rows, places: list[dict]) -> dict[tuple, dict]:
+    """Rows that are measured already, by key; those that are out of date are set aside."""
+    wanted, identity = {_key(place) for place in places}, places[0]["identity"]
+
+    def is_old(row):
+        return row["model"] == FLAGS.name and (
+            row["identity"] != identity or (row["data"] == FLAGS.data and _key(row) not in wanted)
+        )
+
+    table.set_aside(is_old, "are of other weights, budgets, pictures or windows")
+    return {_key(row): row for row in table.rows}
 
 
 def _measure(place: dict, model: Degradation, pairs: list[Pair], index: int) -> dict:

@@ -15,6 +15,7 @@ import os
 
 import tensorflow as tf
 
+from lossylab.data.degraded import DegradedOptions
 from lossylab.eval import saved_model
 from lossylab.eval.saved_model import ExportError
 from lossylab.losses.pixelcnn import bits_per_dim
@@ -77,10 +78,28 @@ class Degradation:
         try:
             status = stored.read(os.path.join(self.path, "variables", "variables"))
             status.assert_existing_objects_matched().expect_partial()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
+        except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             raise ExportError(f"--model={self.path}: damaged weights: {reason}") from error
         return network
+
+
+def degraded_options(model: Degradation) -> DegradedOptions:
+    """What a model has learnt, from the options it was exported with.
+
+    Raises:
+      ExportError: if the export does not say it.
+    """
+    options = model.options
+    names = ("degradation", "severity", "factor", "grid")
+    missing = [name for name in names if name not in options]
+    if missing:
+        raise ExportError(
+            f"--model={model.path}: the export does not say {', '.join(missing)} of its training"
+        )
+    return DegradedOptions(
+        *(options["degradation"], options["severity"], options["factor"]), grid=options["grid"]
+    )
 
 
 def save_degradation(network: ConditionalPixelCNN, path: str, options: dict) -> None:

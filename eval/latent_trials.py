@@ -19,7 +19,7 @@ from lossylab.eval.latent_search import Search
 from lossylab.eval.latent_space import Prior
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import SSIM_SMALLEST, ssim
-from lossylab.eval.rankiqa import RankIQA
+from lossylab.eval.rankiqa import LoadedRankIQA
 from lossylab.losses import mmd
 
 SCORES = ("mean", "median", "resize_mean", "resize_median")  # of RankIQA, Table 2
@@ -100,7 +100,7 @@ class Trials:
         self._models = {epochs: Degradation(path) for epochs, path in models.items()}
         for epochs, model in self._models.items():
             _check(epochs, model, options)
-        self._rankiqa = RankIQA(rankiqa) if rankiqa else None
+        self._rankiqa = LoadedRankIQA(rankiqa) if rankiqa else None
         self._priors: dict[tuple[int, int, int], Prior] = {}
 
     def possible(self, row: Row) -> bool:

@@ -31,7 +31,7 @@ from lossylab.data.rankings import LADDERS, versions
 from lossylab.eval import rows, tables
 from lossylab.eval.app import launch, new_flags, parse, require, require_distinct
 from lossylab.eval.codecs import digest
-from lossylab.eval.rankiqa import RankIQA, random_crops
+from lossylab.eval.rankiqa import LoadedRankIQA, random_crops
 
 COLUMNS = (
     *("paper", "model", "distortion", "levels", "data", "pictures", "crops", "seed"),
@@ -118,7 +118,7 @@ def main(argv: list[str]) -> None:
     require(bool(FLAGS.title), "--title is needed: the model's budget")
     paths = find_pictures(FLAGS.data)
     require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
-    model = RankIQA(FLAGS.model)
+    model = LoadedRankIQA(FLAGS.model)
     check_sizes(paths, model.patch, "the crops")
     place = {
         **{"paper": PAPER, "model": FLAGS.name, "data": FLAGS.data, "pictures": len(paths)},
@@ -128,19 +128,20 @@ def main(argv: list[str]) -> None:
     }
     table_path = make_folder(FLAGS.out) / "rank_accuracy.csv"
     with contextlib.closing(rows.Rows(table_path, COLUMNS)) as table:
-        changed = {name: place[name] for name in ("identity", "content", "budget")}
+        decisive = ("identity", "content", "budget", "crops", "seed")
+        changed = {name: str(place[name]) for name in decisive}
         table.set_aside(
             lambda row: (
                 (row["model"], row["data"]) == (FLAGS.name, FLAGS.data)
                 and any(row[name] != value for name, value in changed.items())
             ),
-            "are of other weights, levels, pictures or budgets",
+            "are of other weights, levels, pictures, crops or budgets",
         )
         measured = list(_measure(table, model, paths, place))
     sys.stdout.write(tables.markdown_table(map(_line, measured)) + "\n")
 
 
-def _measure(table: rows.Rows, model: RankIQA, paths: list[str], place: dict):
+def _measure(table: rows.Rows, model: LoadedRankIQA, paths: list[str], place: dict):
     """The row of each distortion and set of levels, measured if it is missing."""
     known = {_key(row): row for row in table.rows}
     for name in tqdm.tqdm(LADDERS, unit="distortion", desc="measuring"):

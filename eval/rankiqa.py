@@ -58,7 +58,7 @@ flags.DEFINE_integer("seed", 0, "Of their places.", 0, 2**31 - 1, flag_values=FL
 flags.DEFINE_string("csv", None, "File for the scores of each picture.", flag_values=FLAGS)
 
 
-class RankIQA:
+class LoadedRankIQA:
     """A loaded export: crops in, scores out.
 
     Attributes:
@@ -175,7 +175,7 @@ def main(argv: list[str]) -> None:
     require(len(arguments) == 1, f"expected one INPUT, got {len(arguments)} arguments")
     require(bool(FLAGS.model), "--model is needed: the folder of an exported network")
     paths = find_pictures(arguments[0])
-    model = RankIQA(FLAGS.model)
+    model = LoadedRankIQA(FLAGS.model)
     if FLAGS.strategy != "resize":
         check_sizes(paths, model.patch, "the crops")
     require(

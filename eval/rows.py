@@ -122,7 +122,10 @@ class Rows:
                 old.close()
 
     def set_aside(self, is_old: Callable[[dict[str, str]], bool], why: str) -> None:
-        """Moves rows to superseded.csv beside the file.
+        """Moves rows to another file beside this one.
+
+        It is superseded.csv for rows.csv and STEM_superseded.csv for STEM.csv: a folder may have
+        several files of rows, of different columns.
 
         Args:
           is_old: whether a row is to go.
@@ -131,7 +134,9 @@ class Rows:
         old = [row for row in self.rows if is_old(row)]
         if not old:
             return
-        place = self.path.with_name("superseded.csv")
+        stem = self.path.stem
+        name = "superseded.csv" if stem == "rows" else f"{stem}_superseded.csv"
+        place = self.path.with_name(name)
         log.warning("%d rows %s: moved to %s", len(old), why, place)
         with contextlib.closing(Rows(place, self.columns)) as aside:
             aside.replace([*aside.rows, *old])

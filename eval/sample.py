@@ -7,7 +7,8 @@ INPUT is a file, a folder, a glob or a named collection, of pictures as the mode
 are not scaled down. OUTPUT is a file for one input, else a folder. Pixels are drawn in their order;
 --sampler=wavefront draws a diagonal at once and keeps what it has computed, naive runs the whole
 network for each pixel, and both draw the same picture. --seed and the name of the file decide
-which. A table of what was written goes to standard output, as CSV.
+which. A table of what was written goes to standard output, as CSV; its `model` is the hash of the
+model's weights.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ flags.DEFINE_integer("seed", 0, "Of what is drawn.", 0, 2**31 - 1, flag_values=F
 flags.DEFINE_enum("sampler", "wavefront", list(SAMPLERS), "How to draw.", flag_values=FLAGS)
 flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=FLAGS)
 
-_COLUMNS = ("input", "output", "width", "height", "psnr", "nll", "content", "seconds")
+_COLUMNS = (
+    *("input", "output", "width", "height", "psnr", "nll", "content", "model", "seed"),
+    "seconds",
+)
 
 
 def main(argv: list[str]) -> None:
@@ -61,15 +65,17 @@ def _one(model: Degradation, source: str, target: str) -> dict:
     drawn, milliseconds = timed(
         SAMPLERS[FLAGS.sampler], model.network, picture[None], uniforms, bar
     )
-    with replacing(target) as temporary:
-        Image.fromarray(drawn[0]).save(temporary)
-    return {
+    row = {
         **{"input": source, "output": target, "width": width, "height": height},
         "psnr": f"{psnr(picture, drawn[0]):.2f}",
         "nll": f"{float(model.nll(drawn, picture[None])[0]):.3f}",
-        "content": digest(drawn[0])[:16],
+        **{"content": digest(drawn[0])[:16], "model": model.weights[:16], "seed": FLAGS.seed},
         "seconds": f"{milliseconds / 1000:.3f}",
     }
+    # Last: whatever fails before leaves no picture that no row tells of.
+    with replacing(target) as temporary:
+        Image.fromarray(drawn[0]).save(temporary)
+    return row
 
 
 if __name__ == "__main__":

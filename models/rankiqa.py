@@ -33,7 +33,7 @@ class RankIQA(tf.Module):
         filters: int = FULL["filters"],
         units: int = FULL["units"],
         patch: int = FULL["patch"],
-        weights: str = "imagenet",
+        weights: str | None = "imagenet",
         dropout: float = DROPOUT,
         name: str = "rankiqa",
     ):
@@ -44,7 +44,7 @@ class RankIQA(tf.Module):
           units: of the two hidden dense layers.
           patch: height and width of what it sees, at least 32.
           weights: of all layers but the last: 'imagenet', the path of a Keras weights file of
-            VGG-16 with top, or 'random'.
+            VGG-16 with top, or 'random'; None leaves zeros, for `fill` or a checkpoint.
           dropout: share of the dense layers' features that are dropped in training.
           name: name of the module.
 
@@ -60,17 +60,28 @@ class RankIQA(tf.Module):
         sizes = {"filters": filters, "units": units, "patch": patch}
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
-        if weights != "random" and sizes != FULL:
-            raise ValueError(
-                f"weights '{weights}' fit {FULL} only, got {sizes}: use weights 'random'"
-            )
         super().__init__(name=name)
         self.patch = patch
+        self._misfit = "" if sizes == FULL else f"fit {FULL} only, got {sizes}"
         self.body = _Body(filters, units, patch, dropout, drawn=weights == "random")
         self.last = _Layer((units, 1), units**-0.5, "last")
-        if weights != "random":
-            layers = {layer.label: (layer.kernel, layer.bias) for layer in self.body.layers}
-            backbones.fill(_with_top, weights, self.name, layers)
+        if weights not in ("random", None):
+            self.fill(weights)
+
+    def fill(self, weights: str) -> None:
+        """Sets the weights of all layers but the last.
+
+        Args:
+          weights: 'imagenet', or the path of a Keras weights file of VGG-16 with top.
+
+        Raises:
+          ValueError: if the network is reduced and cannot take them.
+          BackboneError: if there are no such weights.
+        """
+        if self._misfit:
+            raise ValueError(f"weights '{weights}' {self._misfit}: use weights 'random'")
+        layers = {layer.label: (layer.kernel, layer.bias) for layer in self.body.layers}
+        backbones.fill(_with_top, weights, self.name, layers)
 
     def __call__(self, picture: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """Scores float32 [B] of RGB float32 [B, patch, patch, 3] in levels.

@@ -142,13 +142,26 @@ def test_batches_are_a_function_of_seed_and_step(paths):
 
 
 def test_devices_get_whole_ladders_of_other_pictures(paths):
-    both = _take(paths, 48, 2, replicas=2)
-    workers = [_take(paths, 48, 1, shard=shard, shards=2)[0] for shard in range(2)]
+    both = _take(paths, 48, 2, size=128, replicas=2)
+    workers = [_take(paths, 48, 1, size=128, shard=shard, shards=2)[0] for shard in range(2)]
     np.testing.assert_array_equal(both, workers)
-    assert both[0].shape == (24, 32, 32, 3)
-    # Together they have the pictures of the batch of one device, at other places.
-    means = [part.reshape(4, 6, 32, 32, 3)[:, -1].mean() for part in both]
-    assert means[0] != means[1]
+    wholes = {path: read_picture(path) for path in paths}
+    chosen = []
+    for part in both:
+        ladders = part.reshape(len(LADDERS), LEVELS, 128, 128, 3)
+        found = [path for path, whole in wholes.items() if _inside(ladders[0, -1], whole)]
+        assert len(found) == 1
+        for kind, name in enumerate(LADDERS):
+            made = versions(wholes[found[0]], name, noise_seed(found[0]))
+            for level in range(LEVELS):
+                assert _inside(ladders[kind, level], made[level]), (name, level)
+        chosen += found
+    # Together they have the pictures that one device would have.
+    (whole,) = _take(paths, 48, 1, size=128)
+    ladders = whole.reshape(len(LADDERS), LEVELS, 2, 128, 128, 3)
+    expected = [p for s in (0, 1) for p, w in wholes.items() if _inside(ladders[0, -1, s], w)]
+    assert chosen == expected
+    assert chosen[0] != chosen[1]
     with pytest.raises(ValueError, match="a batch of 36 crops a device is no multiple of 24"):
         _take(paths, 72, 1, replicas=2)
 
@@ -262,7 +275,7 @@ def export(tmp_path_factory):
 def test_scores_are_the_networks(tmp_path, random):
     network = RankIQA(2, 8, 32, "random")
     rankiqa.save_rankiqa(network, str(tmp_path / "export"), {})
-    model = rankiqa.RankIQA(str(tmp_path / "export"))
+    model = rankiqa.LoadedRankIQA(str(tmp_path / "export"))
     crops = random.integers(0, 256, (1030, 32, 32, 3)).astype(np.uint8)  # more than at once
     np.testing.assert_allclose(
         model.score(crops), network(tf.cast(crops, tf.float32)), rtol=1e-4, atol=1e-3
@@ -272,7 +285,7 @@ def test_scores_are_the_networks(tmp_path, random):
 
 
 def test_table_2_has_mean_and_median_of_crops(export, pictures):
-    model = rankiqa.RankIQA(export)
+    model = rankiqa.LoadedRankIQA(export)
     crops = rankiqa.random_crops(pictures[0], 32, 100, 7)
     found = model.table2(pictures[0], 7)
     means = crops.mean((1, 2, 3))
@@ -347,6 +360,22 @@ def test_rank_accuracy_writes_rows_once(export, folder, tmp_path, capsys, monkey
     monkeypatch.setattr(rank_accuracy, "ladder_crops", None)  # nothing is measured again
     rank_accuracy.main(["rank_accuracy", *flags, "--crops=2"])
     assert read(tmp_path / "rank_accuracy.csv") == found
+    assert not (tmp_path / "rank_accuracy_superseded.csv").exists()
     for lacking in ("--model", "--title", "--out"):
         with pytest.raises(UsageError, match=f"{lacking} is needed"):
             rank_accuracy.main(["rank_accuracy", *(f for f in flags if lacking not in f)])
+
+
+@pytest.mark.parametrize("changed", ["--crops=2", "--seed=1", "--title=other"])
+def test_rows_of_other_options_are_set_aside(changed, export, folder, tmp_path):
+    flags = [f"--model={export}", f"--data={folder}", "--title=tiny", f"--out={tmp_path}"]
+    rank_accuracy.main(["rank_accuracy", *flags, "--crops=1"])
+    before = read(tmp_path / "rank_accuracy.csv")
+    rank_accuracy.main(["rank_accuracy", *flags, "--crops=1", "--name=another"])
+    assert len(read(tmp_path / "rank_accuracy.csv")) == 2 * len(before)  # another model's stay
+    rank_accuracy.main(["rank_accuracy", *flags, "--crops=1", changed])
+    assert read(tmp_path / "rank_accuracy_superseded.csv") == before
+    name, value = changed[2:].split("=")
+    mine = [r for r in read(tmp_path / "rank_accuracy.csv") if r["model"] == "RankIQA"]
+    assert len(mine) == len(before)
+    assert {row["budget" if name == "title" else name] for row in mine} == {value}

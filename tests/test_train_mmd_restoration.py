@@ -3,6 +3,7 @@
 import csv
 import io
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -13,12 +14,14 @@ from PIL import Image
 from lossylab.data.decode import PictureError, read_picture
 from lossylab.data.degraded import DegradedOptions, centred_pairs, degraded_crops, degraded_pair
 from lossylab.data.jpeg import degrade
-from lossylab.eval import degradation_nll, rows, sample
+from lossylab.eval import degradation_nll, rank_accuracy, rows, sample
 from lossylab.eval.app import UsageError, WorkError, parse
-from lossylab.eval.degradations import Degradation, save_degradation
+from lossylab.eval.degradations import Degradation, degraded_options, save_degradation
+from lossylab.eval.rankiqa import save_rankiqa
 from lossylab.eval.saved_model import ExportError
 from lossylab.losses.pixelcnn import bits_per_dim
 from lossylab.models.pixelcnn import ConditionalPixelCNN
+from lossylab.models.rankiqa import RankIQA
 from lossylab.train import mmd_restoration
 from lossylab.train.adam import AdamInside, Decay
 
@@ -100,6 +103,15 @@ def test_crops_are_a_function_of_seed_and_step(files):
     assert any(a[0].shape != b[0].shape or np.any(a[0] != b[0]) for a, b in zip(whole, other))
 
 
+def test_pictures_kept_by_other_pipelines_are_checked_too(files):
+    """What is read is shared by the pipelines of a process, whatever their crops."""
+    small = DegradedOptions(smallest=32, largest=32)
+    assert next(iter(degraded_crops(files, small, 3, 1)))[0].shape == (3, 32, 32, 3)
+    large = DegradedOptions(smallest=40, largest=40)
+    with pytest.raises(tf.errors.OpError, match="32x40 pixels after scaling, smaller than the cr"):
+        next(iter(degraded_crops(files, large, 3, 1)))
+
+
 def test_windows_are_the_middle_on_the_grid(files, pictures):
     options = DegradedOptions(factor=1, grid=16)
     pairs = centred_pairs(files, options, 40)
@@ -121,6 +133,8 @@ def test_pictures_that_are_too_small(files):
         DegradedOptions(factor=0)
     with pytest.raises(ValueError, match="largest crops of 8 pixels must not be smaller"):
         DegradedOptions(smallest=16, largest=8)
+    with pytest.raises(ValueError, match="a multiple of 8 pixels larger .* of 16, got 20"):
+        DegradedOptions(smallest=16, largest=20)
     with pytest.raises(ValueError, match="no pictures to cut crops from"):
         degraded_crops([], DegradedOptions(), 2, 1)
 
@@ -189,9 +203,9 @@ def test_what_is_validated_is_what_the_export_says(trained):
 
 
 def test_resuming_is_exact(trained, tmp_path):
-    """Also with other validations and fewer exports in between."""
-    _train(tmp_path / "parts", "--steps=3", "--export_at=2", "--dropout=0.5")
-    _train(tmp_path / "parts", "--export_at=2", "--dropout=0.5")
+    """Validations and exports at other steps, which the whole run had, change no weight."""
+    _train(tmp_path / "parts", "--steps=3", "--export_at=1")
+    _train(tmp_path / "parts", "--validation_crop=16")
     whole, parts = run_files.weights(trained), run_files.weights(tmp_path / "parts")
     assert whole.keys() == parts.keys()
     for name, value in whole.items():
@@ -224,6 +238,11 @@ def test_two_devices_share_a_batch(tmp_path):
     _train(tmp_path / "two", *flags, "--strategy=mirrored", "--devices=CPU:0,CPU:1")
     one, two = ([row["loss"] for row in run_files.rows(tmp_path / name)] for name in ("one", "two"))
     np.testing.assert_allclose(one, two, rtol=1e-3)
+    one, two = (run_files.weights(tmp_path / name) for name in ("one", "two"))
+    kernels = [name for name in one if "/v/" in name and "OPTIMIZER" not in name]
+    assert any(name.startswith("mean/") for name in kernels)
+    for name in kernels:  # a step of Adam moves each by up to 1e-3
+        np.testing.assert_allclose(one[name], two[name], atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize(
@@ -237,11 +256,14 @@ def test_two_devices_share_a_batch(tmp_path):
         (["--degradation=white", "--quality=5"], "--quality is not for white: give --severity"),
         (["--degradation=white", "--severity=300"], "--severity of white"),
         (["--max_patch=4"], "--max_patch=4 is below --patch=8"),
+        (["--max_patch=20"], "--max_patch=20 must be --patch=8 plus a multiple of 8"),
         (["--dropout=1"], "--dropout must be below 1"),
         (["--average=1"], "--average must be below 1"),
         (["--beta_2=1"], "--beta_2 must be below 1"),
         (["--decay=0"], "--decay must be above 0"),
         (["--dilations=1,x"], "--dilations takes whole numbers from 1, got 1,x"),
+        (["--dilations=²"], "--dilations takes whole numbers from 1, got ²"),
+        (["--export_at=²"], "--export_at takes whole numbers from 1, got ²"),
         (["--dilations="], "--dilations needs at least one number"),
         (["--export_at=0"], "--export_at takes whole numbers from 1"),
         (["--export_at=9"], "--export_at=9 is after --steps=4"),
@@ -257,6 +279,31 @@ def test_bad_usage(flags, message, tmp_path):
     with pytest.raises((UsageError, ValueError), match=message):
         _train(tmp_path / "run", *flags)
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_the_small_budget_is_a_reduced_network():
+    path = pathlib.Path(mmd_restoration.__file__).parent / "flags" / "mmd_restoration_small.flags"
+    mmd_restoration.check(["mmd_restoration", f"--flagfile={path}", "--run_dir=r"])
+    flags = mmd_restoration.FLAGS
+    assert flags.channels < 100
+    assert flags.blocks < 6
+    assert mmd_restoration.export_steps(flags) == [2000]
+
+
+def test_validation_pictures_are_made_when_they_are_needed(files, monkeypatch):
+    made = []
+
+    def count(*arguments):
+        made.append(arguments)
+        return centred_pairs(*arguments)
+
+    monkeypatch.setattr(mmd_restoration, "centred_pairs", count)
+    mmd_restoration.check(["mmd_restoration", *_TINY, "--run_dir=r", "--validation_crop=16"])
+    task = mmd_restoration.DegradationTask(mmd_restoration.FLAGS, files, files)
+    assert not made
+    assert task.images()["degraded"].shape == (1, 16, 16, 3)
+    assert set(task.validate()) == {"paired", "unpaired"}
+    assert len(made) == 1
 
 
 def test_one_validation_picture_is_too_few(tmp_path, files):
@@ -331,6 +378,12 @@ def test_bad_exports(exported, tmp_path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
     with pytest.raises(ExportError, match="not a lossylab degradation model, it lacks"):
         Degradation(str(tmp_path / "other"))
+    damaged = shutil.copytree(exported[1], tmp_path / "damaged")
+    model = Degradation(str(damaged))
+    (numbers,) = (damaged / "variables").glob("variables.data*")
+    numbers.write_bytes(numbers.read_bytes()[:100])
+    with pytest.raises(ExportError, match="--model=.*damaged: damaged weights: "):
+        _ = model.network
     with pytest.raises(ValueError, match="needs a condition"):
         save_degradation(ConditionalPixelCNN(2, 1, 1, condition_filters=0), "x", {})
 
@@ -355,9 +408,23 @@ def test_samples_of_files_are_the_same_by_both_samplers(exported, tmp_path, caps
         fast, slow = (read_picture(tmp_path / way / f"{i}.png") for way in ("fast", "slow"))
         assert fast.shape == (7, 8 + i, 3)
         np.testing.assert_array_equal(fast, slow)
+    assert {(row["model"], row["seed"]) for row in found} == {
+        (Degradation(exported[1]).weights[:16], "0")
+    }
     one = tmp_path / "in" / "0.png"
     _sample(capsys, one, tmp_path / "again.png", flag, "--seed=3")
     assert np.any(read_picture(tmp_path / "again.png") != read_picture(tmp_path / "fast" / "0.png"))
+
+
+def test_a_picture_without_a_row_is_not_written(exported, tmp_path, capsys, monkeypatch, pictures):
+    def fail(*sides):
+        raise WorkError("no score")
+
+    monkeypatch.setattr(sample, "psnr", fail)
+    Image.fromarray(pictures[0][:3, :4]).save(tmp_path / "a.png")
+    with pytest.raises(WorkError):
+        _sample(capsys, tmp_path / "a.png", tmp_path / "b.png", f"--model={exported[1]}")
+    assert not (tmp_path / "b.png").exists()
 
 
 def _score(*arguments):
@@ -382,6 +449,46 @@ def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
     assert len(rows.read(tmp_path / "nll.csv")) == 6
 
 
+def test_scores_of_other_windows_are_set_aside(exported, tmp_path):
+    flags = [f"--model={exported[1]}", "--data=sample_test", "--crop=16", "--title=tiny"]
+    _score(*flags, f"--out={tmp_path}")
+    before = rows.read(tmp_path / "nll.csv")
+    _score(*flags, f"--out={tmp_path}", "--name=another")
+    _score(*flags, f"--out={tmp_path}", "--crop=24")
+    after = [row for row in rows.read(tmp_path / "nll.csv") if row["model"] == "pixelcnn"]
+    assert len(before) == len(after) == 6
+    assert rows.read(tmp_path / "nll_superseded.csv") == before
+    assert len(rows.read(tmp_path / "nll.csv")) == 12  # another model's rows stay
+    assert {row["width"] for row in after} == {"24"}
+
+
+def test_scores_of_pictures_that_are_gone_are_set_aside(exported, files, tmp_path):
+    """The partner of another picture is another one then, too."""
+    folder = pathlib.Path(files[0]).parent
+    flags = [f"--model={exported[1]}", f"--data={folder}", "--crop=16", "--title=tiny"]
+    _score(*flags, f"--out={tmp_path / 'out'}")
+    pathlib.Path(files[2]).unlink()
+    _score(*flags, f"--out={tmp_path / 'out'}")
+    found = rows.read(tmp_path / "out" / "nll.csv")
+    assert sorted((row["picture"], row["condition"]) for row in found) == [
+        *(("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")),
+    ]
+    assert len(rows.read(tmp_path / "out" / "nll_superseded.csv")) == 3
+
+
+def test_both_kinds_of_rows_can_be_set_aside_in_one_folder(exported, files, tmp_path):
+    save_rankiqa(RankIQA(2, 8, 32, "random"), str(tmp_path / "rankiqa"), {})
+    shared = [f"--data={pathlib.Path(files[0]).parent}", f"--out={tmp_path / 'out'}"]
+    for title in ("--title=one", "--title=two"):
+        _score(f"--model={exported[1]}", "--crop=8", *shared, title)
+        ranks = [f"--model={tmp_path / 'rankiqa'}", "--crops=1", *shared, title]
+        rank_accuracy.main(["rank_accuracy", *ranks])
+    for name, module in (("nll", degradation_nll), ("rank_accuracy", rank_accuracy)):
+        for file, budget in ((name, "two"), (f"{name}_superseded", "one")):
+            found = rows.read(tmp_path / "out" / f"{file}.csv", module.COLUMNS)
+            assert {row["budget"] for row in found} == {budget}
+
+
 def test_scores_without_a_folder(exported, capsys):
     _score(f"--model={exported[1]}", "--data=sample_test", "--crop=8")
     assert "| pixelcnn | 3 |" in capsys.readouterr().out
@@ -392,6 +499,7 @@ def test_scores_without_a_folder(exported, capsys):
     [
         (["--data=sample_test"], "--model is needed"),
         (["--model=nowhere"], "--model=nowhere: no such folder"),
+        (["--model=nowhere", "--out=x"], "--out needs --title: the model's budget"),
         (["stray"], "unexpected arguments: stray"),
     ],
 )
@@ -407,10 +515,12 @@ def test_scores_need_two_pictures_of_some_size(exported, files):
         _score(f"--model={exported[1]}", "--data=sample_test", "--crop=4000")
 
 
-def test_an_export_that_does_not_say_what_it_learnt(tmp_path):
+def test_an_export_says_what_it_learnt(exported, tmp_path):
     network = ConditionalPixelCNN(2, 1, 1, condition_filters=2, dilations=(1,))
     save_degradation(network, str(tmp_path / "export"), {"factor": 1})
-    with pytest.raises(UsageError, match="does not say degradation, severity, grid"):
+    found = degraded_options(Degradation(exported[1]))
+    assert found == DegradedOptions("jpeg", 5, 1, grid=4)
+    with pytest.raises(ExportError, match="does not say degradation, severity, grid"):
         _score(f"--model={tmp_path / 'export'}", "--data=sample_test")
 
 

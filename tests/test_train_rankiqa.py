@@ -12,9 +12,11 @@ from PIL import Image
 from lossylab.data.collections import CollectionError, find_pictures
 from lossylab.data.ratings import Rated, rated_crops, read_ratings, split
 from lossylab.eval.app import UsageError, parse
-from lossylab.eval.rankiqa import RankIQA
+from lossylab.eval.rankiqa import LoadedRankIQA
 from lossylab.losses import rankiqa as losses
-from lossylab.models.rankiqa import RankIQA as RankIQANetwork
+from lossylab.models import rankiqa as rankiqa_model
+from lossylab.models.rankiqa import RankIQA
+from lossylab.train import flags as shared
 from lossylab.train import rankiqa
 
 _TINY = [
@@ -89,7 +91,7 @@ def test_resuming_is_exact(phase, train):
 def test_runs_are_exported_with_their_options(phase, train, pictures):
     run = train("run", phase, "--export", "--steps=2")
     assert len(run_files.rows(run)) == 2
-    model = RankIQA(str(run / "export"))
+    model = LoadedRankIQA(str(run / "export"))
     assert model.options["filters"] == 2
     assert model.patch == 32
     assert np.isfinite(list(model.table2(pictures[0], crops=3).values())).all()
@@ -123,7 +125,7 @@ def test_steps_are_caffes(random):
     flags = [f"--learning_rate={rate}", "--margin=1000"]  # at which the loss is linear
     task, (before, one, two) = _stepped(crops, *flags, "--weight_decay=0")
     _, (same, decayed, _) = _stepped(crops, *flags, f"--weight_decay={decay}")
-    network = RankIQANetwork(2, 8, 32, "random")
+    network = RankIQA(2, 8, 32, "random")
     for variable, value in zip(network.trainable_variables, before):
         variable.assign(value)
     slopes = []
@@ -193,10 +195,105 @@ def test_validations(train, folder):
     assert row["rmse"] > 0
 
 
-def test_two_devices_share_ladders(train):
-    devices = ["--strategy=mirrored", "--devices=CPU:0,CPU:1", "--batch=48", "--steps=2"]
-    for row in run_files.rows(train("run", _RANK, *devices)):
-        assert np.isfinite(list(row.values())).all()
+def _shared_step(phase, parts, devices):
+    """Losses and weights after a step in which each of two devices gets one of two parts.
+
+    On one device the parts are two halves of the batch, whose gradients are averaged by hand.
+    """
+    flags = _flags(*_TINY, *phase, "--dropout=0", "--learning_rate=1e-2", *devices)
+    strategy = shared.make_strategy(flags)
+    with strategy.scope():
+        tf.random.set_seed(1)
+        task = rankiqa.RankIQATask(flags, [], [])
+        task.checkpointed()
+    rows = strategy.experimental_distribute_values_from_function(
+        lambda context: parts[context.replica_id_in_sync_group]
+    )
+    loss = strategy.run(lambda part: task.step(part, tf.constant(0, tf.int64))["loss"], (rows,))
+    loss = strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
+    return float(loss), [v.numpy() for v in task.network.trainable_variables]
+
+
+_TWO = ["--strategy=mirrored", "--devices=CPU:0,CPU:1"]
+
+
+def test_two_devices_learn_what_one_does_of_the_same_crops(random):
+    """The loss of a rating is a mean over crops: one device has both parts in one."""
+    crops = tf.constant(random.integers(0, 256, (4, 32, 32, 3)), tf.uint8)
+    targets = tf.constant([1.0, 5.0, -3.0, 2.0])
+    tune = [*_TUNE, "--scores=s"]
+    halves = [(crops[:2], targets[:2]), (crops[2:], targets[2:])]
+    loss, weights = _shared_step(tune, halves, _TWO)
+    whole_loss, whole = _shared_step(tune, [(crops, targets)], [])
+    assert loss == pytest.approx(whole_loss, rel=1e-5)
+    tf.random.set_seed(1)
+    begun = rankiqa.RankIQATask(_flags(*_TINY, *tune), [], []).network.trainable_variables
+    for mine, other, before in zip(weights, whole, begun):
+        moved = np.abs(other - before).max()
+        assert moved > 0
+        np.testing.assert_allclose(mine, other, atol=1e-3 * moved)
+
+
+def test_two_devices_average_what_their_ladders_teach(random):
+    """Pairs are of one device: the loss is the mean of the parts', and so is the step."""
+    ladders = [tf.constant(random.integers(0, 256, (24, 32, 32, 3)), tf.uint8) for _ in range(2)]
+    rank = [*_RANK, "--batch=48", "--margin=1000"]
+    loss, weights = _shared_step(rank, ladders, _TWO)
+    parts = [_shared_step([*rank, "--batch=24"], [part], []) for part in ladders]
+    assert loss == pytest.approx(np.mean([part[0] for part in parts]), rel=1e-5)
+    assert parts[0][0] != parts[1][0]
+    # Both begin with the same weights, so the mean of both ends is what the mean gradient gives.
+    for mine, one, two in zip(weights, parts[0][1], parts[1][1]):
+        expected = (one + two) / 2
+        gap = np.abs(one - two).max()
+        np.testing.assert_allclose(mine, expected, atol=1e-3 * gap + 1e-6)
+
+
+def test_two_devices_run_through_the_loop(train):
+    run = train("run", _RANK, *_TWO, "--batch=48", "--steps=2")
+    assert [row["step"] for row in run_files.rows(run)] == [1, 2]
+
+
+# Resuming.
+
+
+def test_other_ratings_are_no_resumed_run(train, folder, tmp_path):
+    """The file may lie elsewhere, but must say the same of the same pictures."""
+    run = ["run", _TUNE, "--steps=1"]
+    train(*run)
+    text = (folder / "scores.csv").read_text()
+    moved = tmp_path / "moved.csv"
+    moved.write_text(text)
+    again = ["run", _TUNE, "--steps=2", f"--scores={moved}", "--validation_crops=3"]
+    train(*again)
+    for old, new in ((",41,", ",42,"), (",41,scene2", ",41,other")):
+        assert old in text
+        moved.write_text(text.replace(old, new))
+        with pytest.raises(UsageError, match="other options: --ratings was '[0-9a-f]{16}', is"):
+            train(*again)
+
+
+def test_weights_are_read_by_runs_that_begin_only(train, monkeypatch):
+    """A resumed run has them in its checkpoint: the file may be gone."""
+    tiny = {"filters": 2, "units": 8, "patch": 32}  # as if it were VGG-16's
+    for module in (rankiqa, rankiqa_model):
+        monkeypatch.setattr(module, "FULL", tiny)
+
+    def fill(application, weights, name, layers):
+        assert weights == "vgg.h5"
+        for kernel, bias in layers.values():
+            kernel.assign(tf.fill(kernel.shape, 0.01))
+            bias.assign(tf.ones(bias.shape))
+
+    monkeypatch.setattr(rankiqa_model.backbones, "fill", fill)
+    flags = ["run", _RANK, "--weights=vgg.h5", "--learning_rate=0"]
+    run = train(*flags, "--steps=1")
+    found = run_files.weights(run)
+    (name,) = [n for n in found if "layers/0/kernel" in n and "OPTIMIZER" not in n]
+    np.testing.assert_array_equal(found[name], np.full((3, 3, 3, 2), 0.01, np.float32))
+    monkeypatch.setattr(rankiqa_model.backbones, "fill", lambda *_: pytest.fail("read again"))
+    train(*flags, "--steps=2")
+    np.testing.assert_array_equal(found[name], run_files.weights(run)[name])
 
 
 # Ratings.
@@ -244,6 +341,11 @@ def test_crops_come_with_their_ratings(folder):
         ("picture,score\n00.png,inf\n", "line 2: score 'inf' is no number"),
         ("picture,score\n00.png\n", "line 2: score '' is no number"),
         ("picture,score\n00.png,1\n", "1 reference cannot be split"),
+        ("picture,score\n00.png,1,2,3\n", "line 2: expected 2 fields, got 4; quote names"),
+        ('picture,score\n"00.png\n01.png,1",2\n', "line 3: the picture has a line break; is a quo"),
+        ('picture,score,reference\n00.png,1,"a\rb"\n', "the reference has a line break"),
+        ('picture,score\n"00.png"x,1\n', "is no CSV file: .* expected after"),
+        ('picture,score\n"00.png,1\n', "is no CSV file: unexpected end of data"),
     ],
 )
 def test_bad_ratings(text, message, folder, tmp_path):
@@ -284,8 +386,9 @@ def test_bad_usage(flags, message, train, tmp_path):
 def test_weights_that_are_not_there_are_refused(folder, tmp_path):
     flags = [f"--train_data={folder}", f"--run_dir={tmp_path / 'run'}", "--weights=nowhere.h5"]
     rankiqa.check(["rankiqa", *flags])
+    task = rankiqa.RankIQATask(rankiqa.FLAGS, [], [])
     with pytest.raises(UsageError, match="weights 'nowhere.h5' of rankiqa: no such file"):
-        rankiqa.RankIQATask(rankiqa.FLAGS, [], [])
+        task.begin()
 
 
 def test_the_small_budget_is_a_reduced_network():

@@ -25,12 +25,16 @@ MAY_DIFFER = frozenset(
         "checkpoint_every",
         "dry_run",
         "export",
+        "export_at",
         "keep",
         "log_every",
         "run_dir",
+        "scores",  # where the ratings lie; what they say is compared
         "steps",
         "summary_every",
         "validate_every",
+        "validation_crop",
+        "validation_crops",
         "validation_data",
     }
 )

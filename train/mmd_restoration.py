@@ -13,8 +13,10 @@ to run_dir/export, for the search in StyleGAN's latent space, `lossylab sample` 
 
 from __future__ import annotations
 
+import functools
 import math
 import pathlib
+import re
 import sys
 
 import numpy as np
@@ -22,7 +24,7 @@ import tensorflow as tf
 from absl import flags
 
 from lossylab.data.collections import find_pictures
-from lossylab.data.degraded import DegradedOptions, centred_pairs, degraded_crops
+from lossylab.data.degraded import SIZE_STEP, DegradedOptions, centred_pairs, degraded_crops
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.data.patches import check_sizes, paths_of_step
 from lossylab.eval.app import launch, new_flags, parse, require
@@ -54,9 +56,9 @@ shared.define_loop(
     patch=64,
     why_steps="379 epochs of 20,000 pictures, as the paper's last model; 36,250 are its 29.",
 )
-_integer("max_patch", 96, "Largest of the crops' sides, drawn anew each step between --patch and "
-         "this. Assumed: a pixel's parameters see 16x28 pixels, so whole pictures of 256x256 only "
-         "take memory.")  # fmt: skip
+_integer("max_patch", 96, "Largest of the crops' sides, drawn anew each step from --patch to this, "
+         "a multiple of 8 more. Assumed: a pixel's parameters see 16x28 pixels, so whole pictures "
+         "of 256x256 only take memory.")  # fmt: skip
 flags.DEFINE_enum("degradation", "jpeg", list(DISTORTIONS), "What to learn.", flag_values=FLAGS)
 _integer("quality", 5, "Of JPEG, 4:2:0. Assumed: not printed; the paper's bits of degraded faces "
          "point to very low ones.")  # fmt: skip
@@ -111,10 +113,7 @@ class DegradationTask(Task):
           paths: training pictures.
           validation: pictures to validate on.
         """
-        self._options, self._paths = options, paths
-        self._pairs = []
-        if validation:
-            self._pairs = centred_pairs(validation, crop_options(options), options.validation_crop)
+        self._options, self._paths, self._validation = options, paths, validation
         self.network = _network(options, "network")
         self._mean = None
         if options.average:
@@ -122,8 +121,7 @@ class DegradationTask(Task):
                 self._mean = _network(options, "mean")
         rate = Decay(options.learning_rate, options.decay)
         self._adam = AdamInside(rate, options.beta_1, options.beta_2, epsilon=1e-8)
-        self._last = options.steps
-        self.boundaries = tuple(step for step in export_steps(options) if step < options.steps)
+        self.stops = tuple(export_steps(options))
 
     def checkpointed(self):
         """The network, its mean and the optimiser."""
@@ -172,6 +170,12 @@ class DegradationTask(Task):
         """The network that is validated and exported."""
         return self.network if self._mean is None else self._mean
 
+    @functools.cached_property
+    def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What is validated on; made when it is first asked for, by who validates only."""
+        options = self._options
+        return centred_pairs(self._validation, crop_options(options), options.validation_crop)
+
     def validate(self):
         """Mean bits of degraded pictures, given their own good version and another's."""
         paired, unpaired = np.mean(paired_and_unpaired(self._bits, self._pairs), 0)
@@ -179,7 +183,7 @@ class DegradationTask(Task):
 
     def images(self):
         """The first validation picture and its degraded version."""
-        if not self._pairs:
+        if not self._validation:
             return {}
         sides = zip(("original", "degraded"), self._pairs[0])
         return {name: tf.cast(side[None], tf.float32) for name, side in sides}
@@ -193,11 +197,9 @@ class DegradationTask(Task):
         options = self._options
         return ", ".join(paths_of_step(self._paths, options.batch, options.seed, step))
 
-    def watch(self, step, values):
-        """Writes the models of --export_at."""
-        del values
-        if step in export_steps(self._options):
-            self.export(str(pathlib.Path(self._options.run_dir) / f"export_{step}"))
+    def at_stop(self, step):
+        """Writes a model of --export_at."""
+        self.export(str(pathlib.Path(self._options.run_dir) / f"export_{step}"))
 
     def export(self, path):
         """Writes the mean network as a SavedModel."""
@@ -255,11 +257,16 @@ def check(argv: list[str]) -> None:
         FLAGS.max_patch >= FLAGS.patch,
         f"--max_patch={FLAGS.max_patch} is below --patch={FLAGS.patch}",
     )
-    for name, low in (("dilations", 1), ("export_at", 1)):
+    require(
+        (FLAGS.max_patch - FLAGS.patch) % SIZE_STEP == 0,
+        f"--max_patch={FLAGS.max_patch} must be --patch={FLAGS.patch} plus a multiple of "
+        f"{SIZE_STEP}: sides in between are not drawn",
+    )
+    for name in ("dilations", "export_at"):
         values = FLAGS[name].value
         require(
-            all(text.isdigit() and int(text) >= low for text in values),
-            f"--{name} takes whole numbers from {low}, got {','.join(values)}",
+            all(re.fullmatch("[0-9]{1,9}", text) and int(text) >= 1 for text in values),
+            f"--{name} takes whole numbers from 1, got {','.join(values)}",
         )
     require(bool(FLAGS.dilations), "--dilations needs at least one number")
     late = [step for step in export_steps(FLAGS) if step > FLAGS.steps]

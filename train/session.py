@@ -24,6 +24,7 @@ def run(
     make_task: Callable[[], Task],
     make_dataset: Callable[..., tf.data.Dataset],
     warm_start: Callable[[Task], None] = lambda task: None,
+    more: dict[str, str] | None = None,
 ) -> None:
     """Trains in --run_dir, which is resumed if it holds a run.
 
@@ -34,11 +35,13 @@ def run(
       make_task: builds the task, called inside the strategy's scope; it is closed at the end.
       make_dataset: from (first step, shard, shards, devices of this worker) to the data.
       warm_start: called with the task of a run that begins.
+      more: what else a resumed run must have alike, by name.
 
     Raises:
       UsageError, WorkError, OutputError: see `RunDir.open` and `loop.fit`.
     """
-    options = {**shared.resolved(values), "train_pictures": shared.fingerprint(paths)}
+    pictures = {"train_pictures": shared.fingerprint(paths)}
+    options = {**shared.resolved(values), **pictures, **(more or {})}
     tf.random.set_seed(values.seed)
     run_dir = RunDir(values.run_dir)
     with contextlib.ExitStack() as stack:
