@@ -10,7 +10,6 @@ Loading needs TensorFlow, but no lossylab:
 from __future__ import annotations
 
 import functools
-import json
 import os
 
 import tensorflow as tf
@@ -23,29 +22,12 @@ from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.models.served_degradation import SIGNATURES, ServedDegradation
 
 
-class Degradation:
-    """A loaded export: how probable degraded pictures are, given good ones.
-
-    Attributes:
-      path: where it was loaded from.
-      parameters: trainable weights.
-      weights: their hash.
-      options: how it was trained.
-    """
+class Degradation(saved_model.Loaded):
+    """A loaded export: how probable degraded pictures are, given good ones."""
 
     def __init__(self, path: str):
-        """Loads an export.
-
-        Raises:
-          ExportError: if `path` has no SavedModel or it is no degradation model.
-        """
-        self.path = path
-        self._functions = saved_model.load(path, SIGNATURES, "degradation model")
-        info = json.loads(self._functions["describe"]()["info"].numpy())
-        self._network_options: dict = info["network"]
-        self.parameters: int = info["parameters"]
-        self.weights: str = info["weights"]
-        self.options: dict = info["options"]
+        """Loads an export; raises ExportError if `path` is no degradation model's."""
+        super().__init__(path, SIGNATURES, "degradation model")
 
     def nll(self, degraded: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
         """Negative log-likelihood of degraded pictures; gradients pass to the condition.
@@ -73,7 +55,7 @@ class Degradation:
     @functools.cached_property
     def network(self) -> ConditionalPixelCNN:
         """The network itself, for the samplers."""
-        network = ConditionalPixelCNN(**self._network_options)
+        network = ConditionalPixelCNN(**self.info["network"])
         stored = tf.train.Checkpoint(network=network)
         try:
             status = stored.read(os.path.join(self.path, "variables", "variables"))

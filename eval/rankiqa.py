@@ -17,7 +17,6 @@ Loading an export needs TensorFlow, but no lossylab:
 from __future__ import annotations
 
 import csv
-import json
 import pathlib
 import sys
 
@@ -58,30 +57,17 @@ flags.DEFINE_integer("seed", 0, "Of their places.", 0, 2**31 - 1, flag_values=FL
 flags.DEFINE_string("csv", None, "File for the scores of each picture.", flag_values=FLAGS)
 
 
-class LoadedRankIQA:
+class LoadedRankIQA(saved_model.Loaded):
     """A loaded export: crops in, scores out.
 
     Attributes:
-      path: where it was loaded from.
       patch: height and width of the crops in pixels.
-      parameters: trainable weights.
-      weights: their hash.
-      options: how it was trained.
     """
 
     def __init__(self, path: str):
-        """Loads an export.
-
-        Raises:
-          ExportError: if `path` has no SavedModel or it is no RankIQA network.
-        """
-        self.path = path
-        self._functions = saved_model.load(path, SIGNATURES, "RankIQA network")
-        info = json.loads(self._functions["describe"]()["info"].numpy())
-        self.patch: int = info["patch"]
-        self.parameters: int = info["parameters"]
-        self.weights: str = info["weights"]
-        self.options: dict = info["options"]
+        """Loads an export; raises ExportError if `path` is no RankIQA network's."""
+        super().__init__(path, SIGNATURES, "RankIQA network")
+        self.patch: int = self.info["patch"]
 
     def score(self, crops: np.ndarray) -> np.ndarray:
         """Scores float32 [N] of crops uint8 [N, patch, patch, 3]."""
