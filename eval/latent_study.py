@@ -19,6 +19,7 @@ import itertools
 import json
 import math
 import pathlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 
@@ -41,6 +42,10 @@ COLUMNS = (*_PLACE, *MEASURES, "quality", "factor", "budget", "protocol", "ident
 TEXT = ("row", "variant", "task", "data", "picture", "budget", "protocol", "identity")
 GENERATED = "generated"
 _CHANGEABLE = ("mmd_weight", "geocross_weight", "pixel_weight", "power", "rate", "gamma", "mean")
+# Flags that say where something is, or nothing of the rows.
+_PLACES = (
+    *("help", "flagfile", "generators", "models", "rankiqa", "out", "sheets", "shown", "rows"),
+)
 _SHEETS = {DOWNSCALE: "fig02_downscale", JPEG: "fig06_jpeg"}
 
 FLAGS = new_flags()
@@ -114,7 +119,7 @@ def _write_about(out: pathlib.Path) -> None:
     """The software, and the flags of every variant's last run."""
     path = out / "about.json"
     about = json.loads(path.read_text()) if path.exists() else {}
-    given = {name: FLAGS[name].value for name in FLAGS if name not in ("help", "flagfile", "out")}
+    given = {name: FLAGS[name].value for name in FLAGS if name not in _PLACES}
     variants = {**about.get("variants", {}), _variant() or "paper": given}
     about = {"protocol": PROTOCOL, "variants": variants, **environment()}
     write_text(path, json.dumps(about, indent=1) + "\n")
@@ -138,9 +143,9 @@ def _check() -> None:
 def _models() -> dict[int, str]:
     models = {}
     for text in FLAGS.models:
-        epochs, colon, path = text.partition(":")
-        if not (epochs.isdigit() and colon and path):
-            raise UsageError(f"--models takes EPOCHS:EXPORT, got {text}")
+        words = re.fullmatch(r"([0-9]{1,9}):(.+)", text)
+        require(words is not None, f"--models takes EPOCHS:EXPORT, got {text}")
+        epochs, path = words.groups()
         require(int(epochs) not in models, f"--models: {epochs} is given twice")
         models[int(epochs)] = path
     return models
