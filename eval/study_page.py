@@ -20,6 +20,7 @@ import importlib.resources
 import io
 import json
 import pathlib
+import re
 import sys
 from collections.abc import Sequence
 
@@ -168,8 +169,9 @@ def page(
     digest = hashlib.sha256(json.dumps([study, title, question]).encode()).hexdigest()[:16]
     text = (importlib.resources.files("lossylab.eval") / "study_page.html").read_text("utf-8")
     data = json.dumps({"id": digest, **study}).replace("<", "\\u003c")
-    text = text.replace("%%TITLE%%", html.escape(title))
-    return text.replace("%%QUESTION%%", html.escape(question)).replace("%%STUDY%%", data)
+    fill = {"TITLE": html.escape(title), "QUESTION": html.escape(question), "STUDY": data}
+    # In one pass: a title may have any text, a place's name too.
+    return re.sub("%%(TITLE|QUESTION|STUDY)%%", lambda found: fill[found[1]], text)
 
 
 def _by_name(folder: str) -> dict[str, str]:

@@ -16,6 +16,8 @@ import csv
 import dataclasses
 import datetime
 import math
+import re
+import statistics
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -76,7 +78,7 @@ def main(argv: list[str]) -> None:
     sys.stdout.write("\n\n".join(tables.markdown_table(lines) for lines in found.values()) + "\n")
     if FLAGS.out:
         out = make_folder(FLAGS.out)
-        found["table_3"] = comparison.lines(table_3(answers), "method", "value")
+        found["table_3"] = table_3_lines(answers)
         for name, lines in found.items():
             write_text(out / f"study_{name}.csv", tables.csv_table(lines))
         title = "Table 3: preference of the user study, paper | ours"
@@ -154,7 +156,10 @@ def _answer(row: list[str], where: str) -> Answer:
     )
     seconds = _number(value["seconds"])
     need(seconds >= 0 and math.isfinite(seconds), f"seconds '{value['seconds']}' are no time")
-    need(value["order"].isdecimal() and int(value["order"]) > 0, f"order '{value['order']}'")
+    need(
+        re.fullmatch("[1-9][0-9]{0,8}", value["order"]),
+        f"order '{value['order'][:20]}' is no whole number from 1",
+    )
     need(_is_time(value["started"]), f"started '{value['started']}' is no date and time")
     kept = {name: value[name] for name in ("rater", "pair", "left", "right", "choice")}
     return Answer(**kept, seconds=seconds, where=where)
@@ -225,9 +230,7 @@ def _groups(answers, methods, attribute) -> list[dict[str, str]]:
             f"{methods[-1]}, %": tables.number(
                 100 * sum(a.choice == methods[-1] for a in groups[name]) / len(groups[name]), 1
             ),
-            "median seconds": tables.number(
-                sorted(a.seconds for a in groups[name])[len(groups[name]) // 2], 1
-            ),
+            "median seconds": tables.number(statistics.median(a.seconds for a in groups[name]), 1),
         }
         for name in sorted(groups)
     ]
@@ -246,6 +249,40 @@ def table_3(answers: Sequence[Answer]) -> list[comparison.Cell]:
         )
         for method in METHODS
     ]
+
+
+def mean_over_raters(answers: Sequence[Answer], method: str) -> float:
+    """Mean of the raters' own shares of a method, which count alike however much they answer."""
+    chosen = collections.defaultdict(list)
+    for answer in answers:
+        chosen[answer.rater].append(answer.choice == method)
+    return statistics.fmean(statistics.fmean(mine) for mine in chosen.values())
+
+
+def table_3_lines(answers: Sequence[Answer]) -> list[dict[str, str]]:
+    """Table 3 as paper | ours, with what the shares are of and how sure they are.
+
+    Ours is the share of all answers together (pooled), of which Wilson's interval is.
+    """
+    counts = {
+        "answers": str(len(answers)),
+        **{f"{name}s": str(len({getattr(a, name) for a in answers})) for name in ("rater", "pair")},
+    }
+    lines = []
+    for line in comparison.lines(table_3(answers), "method", "value"):
+        method = line["method"]
+        low, high = wilson(sum(a.choice == method for a in answers), len(answers))
+        lines.append(
+            {
+                **line,
+                "95 % interval (Wilson)": f"{100 * low:.1f} to {100 * high:.1f}",
+                "mean over raters, per cent": tables.number(
+                    100 * mean_over_raters(answers, method), 1
+                ),
+                **counts,
+            }
+        )
+    return lines
 
 
 if __name__ == "__main__":
