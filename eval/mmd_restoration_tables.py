@@ -181,7 +181,7 @@ def _words(name: str) -> str:
 
 def table3(evidence: Evidence) -> list[dict[str, str]]:
     """Preferences of raters: paper | ours; nothing without votes."""
-    return lines(study_tally.table_3(evidence.votes), "method", "value") if evidence.votes else []
+    return study_tally.table_3_lines(evidence.votes) if evidence.votes else []
 
 
 def study(evidence: Evidence, task: str) -> list[dict[str, str]]:
