@@ -8,6 +8,7 @@ scored given its own good version ("paired") and the next picture's ("unpaired")
 each number. All windows have one size: that of --crop, or the largest that all pictures have. Rows
 go to nll.csv in --out; killed and given again, the command computes nothing twice. Rows of the same
 model and data that this command would not give are set aside. The means go to standard output.
+--sheets draws degraded versions of the windows instead (Fig. 5).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from absl import flags
 from lossylab.data.collections import find_pictures
 from lossylab.data.degraded import centred_pairs
 from lossylab.data.files import make_folder, write_text
-from lossylab.eval import rows, tables
+from lossylab.eval import degradation_sheet, rows, tables
 from lossylab.eval.app import launch, new_flags, parse, require, require_distinct, timed
 from lossylab.eval.codecs import digest
 from lossylab.eval.degradations import Degradation, degraded_options
@@ -58,6 +59,9 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_string("title", None, "Budget of the model, for the rows.", flag_values=FLAGS)
 flags.DEFINE_string("out", None, "Folder of nll.csv; none: only the means.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "sheets", None, "Only draw degraded pictures, and write a sheet of them.", flag_values=FLAGS
+)
 
 
 def paired_and_unpaired(
@@ -93,12 +97,17 @@ def main(argv: list[str]) -> None:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     require(bool(FLAGS.model), "--model is needed: the folder of an exported degradation model")
-    require(bool(FLAGS.title) or not FLAGS.out, "--out needs --title: the model's budget")
+    writes = FLAGS.out or FLAGS.sheets
+    require(bool(FLAGS.title) or not writes, "--out and --sheets need --title: the model's budget")
     paths = find_pictures(FLAGS.data)
     require(len(paths) > 1, "--data needs at least two pictures: each is scored given another, too")
     require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
     model = Degradation(FLAGS.model)
     pairs = centred_pairs(paths, degraded_options(model), FLAGS.crop)
+    if FLAGS.sheets:
+        stems = [pathlib.Path(path).stem for path in paths]
+        degradation_sheet.write(FLAGS.sheets, FLAGS.title, model, stems, pairs)
+        return
     if FLAGS.out is None:
         measured = _measure_all(None, model, paths, pairs)
     else:

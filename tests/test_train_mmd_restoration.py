@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import pathlib
 import shutil
 
@@ -447,6 +448,22 @@ def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
     _score(*flags, f"--out={tmp_path}")
     assert capsys.readouterr().out == said
     assert len(rows.read(tmp_path / "nll.csv")) == 6
+
+
+def test_a_sheet_has_what_was_drawn(exported, tmp_path):
+    words = [f"--model={exported[1]}", "--data=sample_test", "--crop=16"]
+    with pytest.raises(UsageError, match="need --title"):
+        degradation_nll.main(["x", *words, f"--sheets={tmp_path / 'a'}"])
+    degradation_nll.main(["x", *words, f"--sheets={tmp_path / 'a'}", "--title=tiny"])
+    page = json.loads((tmp_path / "a" / "index.json").read_text())
+    assert len(page["pictures"]) == 3
+    for items in page["pictures"].values():
+        assert [item["label"].split("\n")[0] for item in items] == [
+            *("original", "degraded", "drawn, seed 0", "drawn, seed 1"),
+        ]
+        sides = [np.asarray(Image.open(tmp_path / "a" / item["file"])) for item in items]
+        assert {side.shape for side in sides} == {(16, 16, 3)}
+        assert np.abs(sides[2].astype(int) - sides[3]).max() > 0
 
 
 def test_scores_of_other_windows_are_set_aside(exported, tmp_path):
