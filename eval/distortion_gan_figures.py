@@ -79,7 +79,7 @@ def _sheet(folder: pathlib.Path, evidence: Evidence, path: pathlib.Path) -> None
     size = (12.5, 0.7 + 2.6 * len(pictures))
     edges = np.linspace(-nss.LIMIT, nss.LIMIT, nss.BINS + 1)
     middles = (edges[:-1] + edges[1:]) / 2
-    with plots.figure(path, evidence.title, len(pictures), 5, size) as axes:
+    with plots.figure(path, evidence.title, len(pictures), 5, size, pictures=True) as axes:
         for line, items in zip(axes, pictures.values()):
             for axis, item in zip(line, items):
                 with Image.open(folder / item["file"]) as image:

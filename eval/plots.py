@@ -20,7 +20,12 @@ log = logging.getLogger("lossylab")
 
 @contextlib.contextmanager
 def figure(
-    path: pathlib.Path, title: str, rows: int, columns: int, size: tuple[float, float]
+    path: pathlib.Path,
+    title: str,
+    rows: int,
+    columns: int,
+    size: tuple[float, float],
+    pictures: bool = False,
 ) -> Iterator:
     """Axes [rows, columns] of a new figure, saved as PNG and SVG at the end.
 
@@ -30,6 +35,7 @@ def figure(
       rows: of axes.
       columns: of axes.
       size: width and height in inches.
+      pictures: the axes show pictures, which an SVG would only make larger: PNG alone.
     """
     matplotlib.use("Agg")
     from matplotlib import pyplot
@@ -40,9 +46,9 @@ def figure(
         )
         yield axes
         figure.suptitle("\n".join(textwrap.wrap(title, 30 + int(9 * size[0]))), fontsize=10)
-        for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
+        for suffix, metadata in ((".png", None), (".svg", {"Date": None}))[: 1 if pictures else 2]:
             with replacing(path.with_suffix(suffix)) as temporary:
-                figure.savefig(temporary, dpi=120, metadata=metadata)
+                figure.savefig(temporary, dpi=80 if pictures else 120, metadata=metadata)
         pyplot.close(figure)
 
 
@@ -66,7 +72,7 @@ def sheet(folder: pathlib.Path, path: pathlib.Path) -> bool:
     pictures = page["pictures"]
     columns = max(len(items) for items in pictures.values())
     size = (2.5 * columns, 0.7 + 2.9 * len(pictures))
-    with figure(path, page["title"], len(pictures), columns, size) as axes:
+    with figure(path, page["title"], len(pictures), columns, size, pictures=True) as axes:
         for axis in axes.flat:
             axis.axis("off")
         for line, items in zip(axes, pictures.values()):

@@ -242,7 +242,7 @@ def test_command_writes_tables_figures_and_claims(folder, caplog, capsys):
         assert len(lines) > 4
     names = ("fig07_proxy_and_vmaf", "fig08_crops", "fig09_ssim_curves", "fig12_times")
     for name in names:
-        for suffix in (".png", ".svg"):
+        for suffix in (".png",) if name.endswith("crops") else (".png", ".svg"):
             assert (folder / "figures" / f"{name}{suffix}").stat().st_size > 2000
     assert "fig11_steps: nothing measured for it" in caplog.text
     assert not (folder / "figures" / "fig11_steps.png").exists()
@@ -337,4 +337,4 @@ def test_every_committed_figure_can_be_drawn(tmp_path):
     copy = tmp_path / "proxiqa"
     shutil.copytree(folder, copy)
     drawn = proxiqa_figures.draw(proxiqa_tables.load(str(copy)), str(copy))
-    assert {path.stem for path in (folder / "figures").glob("*.svg")} == set(drawn)
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == set(drawn)
