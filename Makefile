@@ -12,7 +12,7 @@ demo: $(READY)
 	$(VENV)/bin/python -m lossylab.train.proxiqa_study --flagfile=train/flags/proxiqa_demo.flags --out=demo
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile
 
 test-long: $(READY)
 	$(VENV)/bin/python -m pytest -m long
