@@ -30,7 +30,7 @@ MEASURES = (
 PROTOCOL = (
     "last iterate; PSNR and SSIM of RGB levels; latent: mean distance of a layer's style from the "
     "true one; nll by the longest trained degradation model"
-)
+)  # own_nll: by the model that was searched with; of the original, by the shortest trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,10 +189,13 @@ class Trials:
         measures = {"psnr": psnr(case.truth, picture)}
         if len(picture) >= SSIM_SMALLEST:
             measures["ssim"] = float(ssim(truth, made)[0])
-        if self._judge is not None and task == JPEG:
+        if self._models and task == JPEG:
             given = self.degraded(case, task)
             small = latent_cases.scaled(picture, len(given))
             measures["nll"] = float(self._judge.nll(given[None], small[None])[0])
+            if row.name == ORIGINAL:
+                shortest = self._models[min(self._models)]
+                measures["own_nll"] = float(shortest.nll(given[None], small[None])[0])
         if self._rankiqa is not None:
             measures |= self._rankiqa.table2(picture, row.settings.seed)
         return measures

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from lossylab.eval.claims import UNDECIDED, Claim, Decision
-from lossylab.eval.degradation_nll import KINDS, PAIRED
+from lossylab.eval.degradation_nll import KINDS
 from lossylab.eval.latent_cases import JPEG, TASKS
-from lossylab.eval.latent_rows import EPOCHS
-from lossylab.eval.mmd_restoration_tables import Evidence, likelihood, same, speedup
+from lossylab.eval.latent_rows import ORIGINAL
+from lossylab.eval.mmd_restoration_tables import LONGEST, Evidence, likelihood, same, speedup
 
 _FEWEST = 8  # pictures that a claim is decided by
 _BETTER = 0.25  # dB: less is no better
@@ -17,14 +17,15 @@ _SMALL = 64  # pixels, of the pictures that both samplers draw
 
 
 def _paired_is_likelier(evidence: Evidence) -> Decision:
-    text, holds = [], True
+    """By the model that Table 1 is compared with; the others are told beside it."""
+    text = []
     for model in dict.fromkeys(evidence.nll.model):
         paired, unpaired = (likelihood(evidence, model, kind) for kind in KINDS)
-        if math.isnan(paired + unpaired):
-            return UNDECIDED
         text.append(f"{model}: {paired:.3f} against {unpaired:.3f}")
-        holds = holds and paired <= unpaired / 2
-    return Decision("; ".join(text), holds) if text else UNDECIDED
+    paired, unpaired = (likelihood(evidence, LONGEST, kind) for kind in KINDS)
+    if math.isnan(paired + unpaired):
+        return UNDECIDED
+    return Decision("; ".join(text), paired <= unpaired / 2)
 
 
 def _lower(measure: str, one: str, other: str, tasks=TASKS):
@@ -56,7 +57,9 @@ def _sampler_is_exact_and_fast(evidence: Evidence) -> Decision:
 
 
 def _longer_training_restores_no_better(evidence: Evidence) -> Decision:
-    short, long = (likelihood(evidence, f"epochs_{epochs}", PAIRED) for epochs in EPOCHS)
+    # The original's likelihood by the two models: the premise is that the longer trained one's is
+    # better.
+    long, short = (evidence.mean(ORIGINAL, JPEG, name) for name in ("nll", "own_nll"))
     pairs = (("9", "8"), ("12", "11"))
     gaps = [evidence.difference(*rows, JPEG, "psnr") for rows in pairs]
     if None in gaps or min(gap.count for gap in gaps) < _FEWEST or not long < short:
@@ -73,7 +76,7 @@ CLAIMS = (
         "1",
         "degraded pictures are far likelier given their own good version",
         "Table 1: .39 against 2.26 bits/dim",
-        "paired at most half of unpaired",
+        "paired at most half of unpaired, by the longest trained model",
         _paired_is_likelier,
     ),
     Claim(

@@ -25,7 +25,7 @@ _PUBLISHED_SCORES = (
 )
 
 
-_LONGEST = f"epochs_{max(EPOCHS)}"  # degradation models are called so in nll.csv
+LONGEST = f"epochs_{max(EPOCHS)}"  # degradation models are called so in nll.csv
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +154,7 @@ def likelihood(evidence: Evidence, model: str, kind: str) -> float:
 def table1(evidence: Evidence) -> list[dict[str, str]]:
     """Likelihoods of pairs by the longest trained model, and by epochs: paper | ours."""
     cells = [
-        Cell("Table 1", kind, value, likelihood(evidence, _LONGEST, kind), "bits/dim", 2)
+        Cell("Table 1", kind, value, likelihood(evidence, LONGEST, kind), "bits/dim", 2)
         for (_, kind, _), value in published.numbers(STEM, "1").items()
     ]
     for (_, words, _), value in published.numbers(STEM, "4.3").items():

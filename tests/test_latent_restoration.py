@@ -1,6 +1,7 @@
 """Latent restoration from the command line: restore, the study, tables and claims."""
 
 import csv
+import dataclasses
 import io
 import json
 import pathlib
@@ -451,22 +452,23 @@ def test_a_claim_follows_the_sign_of_the_difference(changes, holds):
     ],
 )
 def test_longer_training_is_judged_at_lower_nll_only(changes, longer, holds):
-    likelihoods = (("epochs_29", "paired", 1.0), ("epochs_379", "paired", longer))
-    assert _claim("4").decide(_evidence(changes, likelihoods)).holds is holds
+    evidence = _evidence(changes)
+    original = {"row": "Original", "variant": "", "version": 2, "task": "jpeg", "picture": "0"}
+    original |= {"seed": 0, "nll": longer, "own_nll": 1.0}
+    study = pd.concat([evidence.study, pd.DataFrame([original])])
+    assert _claim("4").decide(dataclasses.replace(evidence, study=study)).holds is holds
 
 
-def test_likelihoods_of_one_kind_decide_nothing():
+def test_likelihoods_are_judged_by_the_longest_trained_model():
     assert _claim("1").decide(_evidence((0.0,))).holds is None
-    one = (("a", "paired", 1.0),)
+    one = (("epochs_379", "paired", 1.0), ("epochs_29", "paired", 2.0))
     assert _claim("1").decide(_evidence((0.0,), one)).holds is None
-    both = (*one, ("a", "unpaired", 2.5), ("b", "paired", 1.0), ("b", "unpaired", 3.0))
-    assert _claim("1").decide(_evidence((0.0,), both)).holds is True
-    assert (
-        _claim("1")
-        .decide(_evidence((0.0,), (*both, ("c", "paired", 1.0), ("c", "unpaired", 1.9))))
-        .holds
-        is False
-    )
+    both = (*one, ("epochs_379", "unpaired", 2.5), ("epochs_29", "unpaired", 2.5))
+    decision = _claim("1").decide(_evidence((0.0,), both))
+    assert decision.holds is True
+    assert "epochs_29: 2.000 against 2.500" in decision.measured
+    near = (*one, ("epochs_379", "unpaired", 1.9))
+    assert _claim("1").decide(_evidence((0.0,), near)).holds is False
 
 
 def test_samplers_are_compared_by_time_and_content():
