@@ -492,15 +492,24 @@ def test_an_empty_folder_has_no_tables(tmp_path):
         mmd_restoration.main(["x", f"--results={tmp_path}"])
 
 
-@pytest.mark.skipif(
-    not (RESULTS / "mmd_restoration" / "rows.csv").exists(), reason="nothing is measured yet"
-)
-def test_committed_tables_and_claims_are_those_of_the_committed_rows():
-    evidence = mmd_restoration_tables.load(str(RESULTS / "mmd_restoration"))
+@pytest.mark.parametrize("folder", ["mmd_restoration", "mmd_restoration/golden"])
+def test_committed_tables_are_those_of_the_committed_rows(folder):
+    evidence = mmd_restoration_tables.load(str(RESULTS / folder))
     for name, text in mmd_restoration.texts(evidence).items():
-        assert (RESULTS / "mmd_restoration" / name).read_text() == text, name
-    ledger = (RESULTS / "claims.md").read_text()
-    assert claims.merged(ledger, mmd_restoration.section(evidence)) == ledger
+        assert (RESULTS / folder / name).read_text() == text, name
+
+
+@pytest.mark.parametrize(
+    ("folder", "ledger"),
+    [
+        ("mmd_restoration", "claims.md"),
+        ("mmd_restoration/golden", "mmd_restoration/golden/claims.md"),
+    ],
+)
+def test_committed_claims_are_those_of_the_committed_rows(folder, ledger):
+    evidence = mmd_restoration_tables.load(str(RESULTS / folder))
+    text = (RESULTS / ledger).read_text()
+    assert claims.merged(text, mmd_restoration.section(evidence)) == text
 
 
 # Pictures of a generator.
