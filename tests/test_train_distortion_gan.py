@@ -293,8 +293,10 @@ def test_the_small_budget_names_every_variant(capsys):
     flagfile = pathlib.Path(distortion_gan.__file__).parent / "flags/distortion_gan_small.flags"
     distortion_gan_study.main(["study", f"--flagfile={flagfile}", "--out=s", "--dry_run"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + len(distortion_gan_study.VARIANTS)
-    assert sum("--init_from=s/runs/start" in line for line in lines) == 5
+    study = distortion_gan_study
+    assert len(lines) == len(study.STARTS) + len(study.VARIANTS)
+    assert sum("--init_from=s/runs/start_jpeg " in f"{line} " for line in lines) == 4
+    assert sum("--init_from=s/runs/start_jpeg2000 " in f"{line} " for line in lines) == 1
     for line in lines:
         distortion_gan.check(line.split())
 

@@ -516,7 +516,7 @@ def test_scores_without_a_folder(exported, capsys):
     [
         (["--data=sample_test"], "--model is needed"),
         (["--model=nowhere"], "--model=nowhere: no such folder"),
-        (["--model=nowhere", "--out=x"], "--out needs --title: the model's budget"),
+        (["--model=nowhere", "--out=x"], "need --title: the model's budget"),
         (["stray"], "unexpected arguments: stray"),
     ],
 )
