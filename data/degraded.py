@@ -13,13 +13,13 @@ import functools
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from lossylab.data.decode import PictureError, read_picture
 from lossylab.data.decoded import Decoded
 from lossylab.data.distorted import noise_seed
 from lossylab.data.distortions import distort
 from lossylab.data.patches import crop_at_random, numbered, picture_index, stream_key
+from lossylab.data.scaling import scaled
 
 _PLACE_STREAM, _SIZE_STREAM = 5, 6  # of the random numbers of one crop, of one step
 SIZE_STEP = 8  # pixels: sizes of crops are the smallest and multiples of this more
@@ -81,15 +81,7 @@ def degraded_pair(path: str, options: DegradedOptions) -> tuple[np.ndarray, np.n
     # What is left at the right and at the bottom would shift the pixels.
     picture = picture[: factor * height, : factor * width]
     worse = distort(picture, options.distortion, options.severity, noise_seed(path))
-    return shrink(picture, factor), shrink(worse, factor)
-
-
-def shrink(picture: np.ndarray, factor: int) -> np.ndarray:
-    """Scales uint8 [H, W, 3], multiples of the factor, down: bicubic, antialiased (Pillow)."""
-    if factor == 1:
-        return picture
-    height, width = (side // factor for side in picture.shape[:2])
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+    return scaled(picture, height, width), scaled(worse, height, width)
 
 
 def centred_pairs(

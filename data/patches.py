@@ -154,7 +154,7 @@ def patches(
     def patch(number):
         index = picture_index(seed, number, len(paths))
         picture = read_whole(pictures, paths, index, options.size, 3)
-        return _crop(picture, options, tf.stack([tf.cast(seed, tf.int64), number]))
+        return _crop(picture, options, seed, number)
 
     return numbered(patch, batch, first_step, shard, shards, replicas).prefetch(4)
 
@@ -228,10 +228,10 @@ def paths_of_step(paths: list[str], batch: int, seed: int, step: int) -> list[st
     return [paths[int(picture_index(seed, number, len(paths)))] for number in numbers]
 
 
-def _crop(picture: tf.Tensor, options: PatchOptions, seed: tf.Tensor) -> tf.Tensor:
+def _crop(picture: tf.Tensor, options: PatchOptions, seed: int, number: tf.Tensor) -> tf.Tensor:
     """Scales and crops in one go: only the window that becomes the patch is resized."""
     size = options.size
-    draws = tf.random.stateless_uniform((3,), tf.random.fold_in(seed, _CROP_STREAM))
+    draws = tf.random.stateless_uniform((3,), stream_key(seed, number, _CROP_STREAM))
     height, width = tf.unstack(tf.shape(picture)[:2])
     if options.min_scale < 1:
         smallest = tf.cast(size, tf.float32) / tf.cast(tf.minimum(height, width), tf.float32)
@@ -245,7 +245,7 @@ def _crop(picture: tf.Tensor, options: PatchOptions, seed: tf.Tensor) -> tf.Tens
     left = tf.cast(draws[1] * tf.cast(width - window + 1, tf.float32), tf.int32)
     crop = tf.cast(picture[top : top + window, left : left + window], tf.float32)
     if options.noise:
-        half, stream = options.noise / 2, tf.random.fold_in(seed, _NOISE_STREAM)
+        half, stream = options.noise / 2, stream_key(seed, number, _NOISE_STREAM)
         crop += tf.random.stateless_uniform(tf.shape(crop), stream, -half, half)
     if options.min_scale < 1:
         crop = tf.image.resize(crop, (size, size), antialias=True)

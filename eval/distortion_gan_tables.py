@@ -13,6 +13,7 @@ import pandas as pd
 from lossylab.eval import published, rows
 from lossylab.eval.app import WorkError
 from lossylab.eval.comparison import Cell, lines
+from lossylab.eval.differences import Difference, mean_difference
 from lossylab.eval.distortions import COLUMNS, PRISTINE, TEXT, TRUE
 from lossylab.eval.severity_search import SHORT
 from lossylab.eval.tables import number
@@ -21,14 +22,6 @@ DIGITS = 4
 # Variant -> lambda of Eq. 3, Fig. 3.
 LAMBDAS = {"jpeg_lambda_0": 0.0, "jpeg_lambda_0.01": 0.01, "jpeg": 0.1, "jpeg_lambda_1": 1.0}
 PIXEL = {"jpeg_l1": "l1", "jpeg_l2": "l2"}  # Fig. 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """A mean over pictures with its standard error."""
-
-    mean: float
-    error: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +61,7 @@ class Evidence:
     def difference(self, one: str, other: str, truth: str) -> Difference | None:
         """Divergence of one maker minus that of another, by picture; None if unknown."""
         a, b = (self.pictures(made, truth).jsd for made in (one, other))
-        if len(a) < 2 or list(a.index) != list(b.index):
-            return None
-        gaps = a - b
-        return Difference(float(gaps.mean()), float(gaps.std() / math.sqrt(len(gaps))))
+        return mean_difference(a - b) if list(a.index) == list(b.index) else None
 
 
 def load(folder: str) -> Evidence:

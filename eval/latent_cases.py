@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from lossylab.data import jpeg
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture, sides
+from lossylab.data.scaling import scaled
 from lossylab.eval.app import require, require_distinct
 from lossylab.eval.latent_space import normal
 from lossylab.models.stylegan_base import StyleGAN
@@ -90,13 +90,6 @@ def degrade(truth: np.ndarray, task: str, quality: int, factor: int) -> np.ndarr
     if task == JPEG:
         truth = jpeg.degrade(truth, quality)
     return scaled(truth, truth.shape[0] // factor)
-
-
-def scaled(picture: np.ndarray, side: int) -> np.ndarray:
-    """A square uint8 picture by Pillow's bicubic filter, which is antialiased."""
-    if picture.shape[0] == side:
-        return picture
-    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def enlarged(picture: np.ndarray, side: int) -> np.ndarray:

@@ -20,11 +20,11 @@ from absl import flags
 
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture, sides
+from lossylab.data.scaling import scaled
 from lossylab.eval import jobs, latent_flags, latent_report, rows, stylegan_files
 from lossylab.eval.app import WorkError, log, require
 from lossylab.eval.codecs import digest
 from lossylab.eval.degradations import Degradation
-from lossylab.eval.latent_cases import scaled
 from lossylab.eval.latent_report import Target
 from lossylab.eval.latent_search import LOSSES, SMALLEST, Found, Search, Settings
 from lossylab.eval.latent_space import Prior

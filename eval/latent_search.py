@@ -175,7 +175,6 @@ class Search(tf.Module):
             raise ValueError("a weight of the likelihood needs a degradation model")
         self._factor = size // height
         self._mean = prior.mean if settings.mean == "sampled" else prior.stored_mean
-        self._term = mmd.prior_term(prior.samples, settings.gamma, settings.power)
         self._latents = tf.Variable(tf.repeat(self._first_latents(), batch, 0), name="latents")
         self._noise = self._first_noise(batch)
         trained = [tensor for tensor in self._noise if isinstance(tensor, tf.Variable)]
@@ -221,9 +220,7 @@ class Search(tf.Module):
         found = {
             "pixel": pulse.squared_error(small, self._given),
             "geocross": pulse.geocross(styles),
-            "mmd": mmd.squared_mmd(
-                styles, self._prior.samples, self._term, settings.gamma, settings.power
-            ),
+            "mmd": self._prior.discrepancy(styles, settings.gamma, settings.power),
         }
         if settings.nll_weight:
             found["nll"] = self._nll(self._given, small)

@@ -63,6 +63,7 @@ class Prior:
         self._generator, self._seed, self._fit_samples = generator, seed, fit_samples
         self._map = tf.function(generator.map, reduce_retracing=True)
         self._limits: dict[tuple[int, float, int], float] = {}
+        self._terms: dict[tuple[float, int], float] = {}
         self.samples = self._mapped(samples, "samples", seed)
 
     def _mapped(self, count: int, purpose: str, *numbers: int) -> np.ndarray:
@@ -78,19 +79,10 @@ class Prior:
         """The mean that the network has learned along in its training, float32 [D]."""
         return self._generator.mean.numpy()
 
-    @functools.cached_property
+    @property
     def gaussian(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation, float32 [D] each, of styles before the mapping's last LeakyReLU."""
-        sums, squares, left, index = 0.0, 0.0, self._fit_samples, 0
-        while left:
-            count = min(left, _AT_ONCE)
-            styles = self._mapped(count, "fit", index).astype(np.float64)
-            linear = np.where(styles > 0, styles, styles / _SLOPE)
-            sums, squares = sums + linear.sum(0), squares + np.square(linear).sum(0)
-            left, index = left - count, index + 1
-        mean = sums / self._fit_samples
-        deviation = np.sqrt(np.maximum(squares / self._fit_samples - np.square(mean), 0))
-        return mean.astype("f"), deviation.astype("f")
+        return _gaussian(self._generator, self._fit_samples)
 
     def styles(self, latents: tf.Tensor) -> tf.Tensor:
         """PULSE's map from standard normal latents [..., D] to styles."""
@@ -118,11 +110,37 @@ class Prior:
         """
         if (layers, gamma, power) not in self._limits:
             sets = self._mapped(_SETS * layers, "sets", self._seed).reshape(_SETS, 1, layers, -1)
-            term = mmd.prior_term(self.samples, gamma, power)
-            found = [
-                mmd.squared_mmd(tf.constant(each), self.samples, term, gamma, power)
-                for each in sets
-            ]
+            found = [self.discrepancy(tf.constant(each), gamma, power) for each in sets]
             limit = float(np.quantile(np.concatenate(found), _SHARE))
             self._limits[layers, gamma, power] = limit
         return self._limits[layers, gamma, power]
+
+    def discrepancy(self, styles: tf.Tensor, gamma: float, power: int) -> tf.Tensor:
+        """The squared discrepancy of styles from the samples (Eq. 7).
+
+        Args:
+          styles: float32 [B, k, D].
+          gamma: bandwidth.
+          power: of the distance, see `losses/mmd.py`.
+
+        Returns:
+          float32 [B].
+        """
+        if (gamma, power) not in self._terms:  # what no search changes
+            self._terms[gamma, power] = mmd.prior_term(self.samples, gamma, power)
+        return mmd.squared_mmd(styles, self.samples, self._terms[gamma, power], gamma, power)
+
+
+@functools.lru_cache(maxsize=2)  # PULSE has one fit a network, whatever the seed of the search
+def _gaussian(generator: StyleGAN, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    map_z = tf.function(generator.map, reduce_retracing=True)
+    sums, squares, left, index = 0.0, 0.0, samples, 0
+    while left:
+        count = min(left, _AT_ONCE)
+        styles = map_z(normal((count, generator.latent), "fit", index)).numpy().astype(np.float64)
+        linear = np.where(styles > 0, styles, styles / _SLOPE)
+        sums, squares = sums + linear.sum(0), squares + np.square(linear).sum(0)
+        left, index = left - count, index + 1
+    mean = sums / samples
+    deviation = np.sqrt(np.maximum(squares / samples - np.square(mean), 0))
+    return mean.astype("f"), deviation.astype("f")

@@ -7,8 +7,10 @@ import math
 import time
 
 import numpy as np
+import tensorflow as tf
 
 from lossylab.data import jpeg
+from lossylab.data.scaling import scaled
 from lossylab.eval import latent_cases, rows, stylegan_files
 from lossylab.eval.app import require
 from lossylab.eval.codecs import digest
@@ -20,7 +22,6 @@ from lossylab.eval.latent_space import Prior
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import SSIM_SMALLEST, ssim
 from lossylab.eval.rankiqa import LoadedRankIQA
-from lossylab.losses import mmd
 
 SCORES = ("mean", "median", "resize_mean", "resize_median")  # of RankIQA, Table 2
 MEASURES = (
@@ -146,19 +147,19 @@ class Trials:
             if case.styles is not None:
                 gaps = np.linalg.norm(found.styles[index] - case.styles, axis=1)
                 measures["latent"] = float(gaps.mean())
-            measures |= self._judged(row, task, case, picture)
+            measures |= self._judged(row, task, case, picture, given[index])
             trials.append(Trial(measures, picture))
         return trials
 
     def untouched(self, row: Row, task: str, case: Case) -> Trial:
         """What no search has touched: original, JPEG's picture, the given picture scaled up."""
+        given = self.degraded(case, task)
         if row.name == ORIGINAL:
-            measures = self._judged(row, task, case, case.truth)
+            measures = self._judged(row, task, case, case.truth, given)
             if case.styles is not None:
-                prior, settings = self._prior(row), row.settings
-                term = mmd.prior_term(prior.samples, settings.gamma, settings.power)
-                discrepancy = mmd.squared_mmd(
-                    case.styles[None], prior.samples, term, settings.gamma, settings.power
+                settings = row.settings
+                discrepancy = self._prior(row).discrepancy(
+                    tf.constant(case.styles[None]), settings.gamma, settings.power
                 )
                 norm = np.linalg.norm(case.styles, axis=1).mean()
                 measures |= {"mmd": float(discrepancy[0]), "norm": float(norm), "latent": 0.0}
@@ -166,8 +167,8 @@ class Trials:
         if row.name == COMPRESSED:
             picture = jpeg.degrade(case.truth, self.options.quality)
         else:
-            picture = latent_cases.scaled(self.degraded(case, task), len(case.truth))
-        return Trial(self._judged(row, task, case, picture), picture)
+            picture = scaled(given, len(case.truth))
+        return Trial(self._judged(row, task, case, picture, given), picture)
 
     def _prior(self, row: Row) -> Prior:
         settings = row.settings
@@ -183,15 +184,16 @@ class Trials:
         """The model that results' likelihoods are measured by: one for all rows."""
         return self._models[max(self._models)] if self._models else None
 
-    def _judged(self, row: Row, task: str, case: Case, picture: np.ndarray) -> dict[str, float]:
+    def _judged(
+        self, row: Row, task: str, case: Case, picture: np.ndarray, given: np.ndarray
+    ) -> dict[str, float]:
         """Fidelity to the truth, likelihood of the degraded picture given this one, scores."""
         truth, made = (side[None].astype(np.float32) for side in (case.truth, picture))
         measures = {"psnr": psnr(case.truth, picture)}
         if len(picture) >= SSIM_SMALLEST:
             measures["ssim"] = float(ssim(truth, made)[0])
         if self._models and task == JPEG:
-            given = self.degraded(case, task)
-            small = latent_cases.scaled(picture, len(given))
+            small = scaled(picture, len(given))
             measures["nll"] = float(self._judge.nll(given[None], small[None])[0])
             if row.name == ORIGINAL:
                 shortest = self._models[min(self._models)]

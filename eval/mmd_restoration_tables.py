@@ -7,12 +7,12 @@ import dataclasses
 import pathlib
 
 import pandas as pd
-import scipy.stats
 
 from lossylab.eval import degradation_nll, latent_study, published, rank_accuracy, rows, study_tally
 from lossylab.eval.app import WorkError
 from lossylab.eval.comparison import Cell, lines
 from lossylab.eval.degradation_nll import KINDS, PAIRED
+from lossylab.eval.differences import Difference, mean_difference
 from lossylab.eval.latent_cases import JPEG, TASKS
 from lossylab.eval.latent_rows import EPOCHS, ROWS, UNTOUCHED
 from lossylab.eval.latent_trials import SCORES
@@ -26,26 +26,6 @@ _PUBLISHED_SCORES = (
 
 
 LONGEST = f"epochs_{max(EPOCHS)}"  # degradation models are called so in nll.csv
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """A mean over pictures.
-
-    Attributes:
-      mean: over the pictures, of means over seeds.
-      error: standard error of that mean.
-      count: of pictures.
-    """
-
-    mean: float
-    error: float
-    count: int
-
-    @property
-    def margin(self) -> float:
-        """Half of the 95 % interval, by Student's distribution."""
-        return float(scipy.stats.t.ppf(0.975, self.count - 1)) * self.error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,10 +86,7 @@ class Evidence:
         a, b = (self.trials(row, task)[measure] for row in (one, other))
         if list(a.index) != list(b.index):
             return None
-        gaps = (a - b).groupby("picture").mean()
-        if len(gaps) < 2 or gaps.isna().any():
-            return None
-        return Difference(float(gaps.mean()), float(gaps.std() / len(gaps) ** 0.5), len(gaps))
+        return mean_difference((a - b).groupby("picture").mean())
 
 
 def load(folder: str) -> Evidence:

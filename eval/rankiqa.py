@@ -24,13 +24,13 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 from absl import flags
-from PIL import Image
 
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import PictureError, read_picture
 from lossylab.data.distorted import noise_seed
 from lossylab.data.files import replacing
 from lossylab.data.patches import check_sizes
+from lossylab.data.scaling import scaled
 from lossylab.eval import saved_model, tables
 from lossylab.eval.app import launch, new_flags, parse, require
 from lossylab.models import rankiqa
@@ -99,7 +99,8 @@ class LoadedRankIQA(saved_model.Loaded):
         """
         found = {}
         for prefix in _STRATEGIES[strategy]:
-            whole = resized(picture) if prefix else picture
+            # Bicubic: assumed.
+            whole = scaled(picture, RESIZED) if prefix else picture
             scores = self.score(random_crops(whole, self.patch, crops, seed))
             found[f"{prefix}mean"] = float(scores.mean())
             found[f"{prefix}median"] = float(np.median(scores))
@@ -133,11 +134,6 @@ def random_crops(
         (height - size + 1, width - size + 1), size=(count, 2)
     )
     return np.stack([picture[top : top + size, left : left + size] for top, left in places])
-
-
-def resized(picture: np.ndarray) -> np.ndarray:
-    """A picture, uint8 [H, W, 3], as [256, 256, 3], by Pillow's bicubic filter (assumed)."""
-    return np.array(Image.fromarray(picture).resize((RESIZED, RESIZED), Image.Resampling.BICUBIC))
 
 
 def save_rankiqa(network: rankiqa.RankIQA, path: str, options: dict) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lossylab.data.scaling import scaled
 from lossylab.eval import latent_cases, latent_search, latent_space
 from lossylab.eval.latent_rows import ROWS
 from lossylab.eval.latent_search import PULSE, Search, Settings
@@ -34,7 +35,7 @@ def case(version=2):
 
 
 def given(version=2, count=1):
-    pictures = [latent_cases.scaled(each.truth, 8) for each in case(version)[:count]]
+    pictures = [scaled(each.truth, 8) for each in case(version)[:count]]
     return np.stack(pictures)
 
 

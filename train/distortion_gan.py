@@ -35,6 +35,7 @@ from lossylab.train import flags as shared
 from lossylab.train import warm_start
 from lossylab.train.loop import Task
 from lossylab.train.session import run
+from lossylab.train.weight_mean import WeightMean
 
 log = logging.getLogger("lossylab")
 
@@ -133,11 +134,11 @@ class DistortionTask(Task):
         self._validation = [_pair(path, options) for path in validation]
         self.generator = ResidualUNet(options.filters, options.upsampling)
         self._adam = _adam(options.learning_rate, options)
-        self._mean = None
-        if options.average:
-            with tf.variable_creator_scope(_averaged):
-                self._mean = ResidualUNet(options.filters, options.upsampling, name="mean")
-            self.begin_mean()
+        self.mean = WeightMean(
+            self.generator,
+            lambda: ResidualUNet(options.filters, options.upsampling, name="mean"),
+            options.average,
+        )
         self.discriminator = None
         self.metrics = ("loss", "residual")
         if options.pixel_loss == "none":
@@ -150,9 +151,7 @@ class DistortionTask(Task):
     def checkpointed(self):
         """Both networks and their optimisers."""
         self._adam._create_all_weights(self.generator.trainable_variables)
-        state = {"generator": self.generator, "adam": self._adam}
-        if self._mean is not None:
-            state["mean"] = self._mean
+        state = {"generator": self.generator, "adam": self._adam, **self.mean.checkpointed}
         if self.discriminator is not None:
             adam = self._discriminator_adam
             adam._create_all_weights(self.discriminator.trainable_variables)
@@ -175,25 +174,8 @@ class DistortionTask(Task):
             report |= self._discriminator_step(pristine, distorted, made, share)
         if self.phase == len(self.boundaries):
             self._adam.apply_gradients(zip(gradients, variables))
-            self._average()
+            self.mean.update()
         return {name: share * report[name] for name in self.metrics}
-
-    def begin_mean(self):
-        """The mean begins with the generator as it is."""
-        if self._mean is not None:
-            for mean, variable in zip(self._mean.variables, self.generator.variables):
-                mean.assign(variable)
-
-    def _average(self):
-        if self._mean is not None:
-            share = 1.0 - self._options.average
-            for mean, variable in zip(self._mean.variables, self.generator.variables):
-                mean.assign_add(share * (variable - mean))
-
-    @property
-    def served(self) -> ResidualUNet:
-        """The generator that is validated and exported."""
-        return self.generator if self._mean is None else self._mean
 
     def _losses(self, pristine, distorted, made):
         """Eq. 3, or a pixel loss; the discriminator's parameters are fixed."""
@@ -251,7 +233,7 @@ class DistortionTask(Task):
 
     @tf.function(reduce_retracing=True)
     def _distort(self, pristine):
-        made = self.served(tf.cast(pristine[None], tf.float32))
+        made = self.mean.served(tf.cast(pristine[None], tf.float32))
         return tf.saturate_cast(tf.round(made[0]), tf.uint8)
 
     def describe_batch(self, step):
@@ -277,12 +259,7 @@ class DistortionTask(Task):
         """Writes the generator as a SavedModel."""
         if self._options.export:
             options = {**shared.resolved(self._options), "severity": severity(self._options)}
-            save_distorter(self.served, path, options)
-
-
-def _averaged(creator, **options):
-    """A variable that several devices may change: what they would write is averaged."""
-    return creator(**{**options, "aggregation": tf.VariableAggregation.MEAN})
+            save_distorter(self.mean.served, path, options)
 
 
 def severity(options: flags.FlagValues) -> float:
@@ -351,7 +328,7 @@ def main(argv: list[str]) -> None:
         if FLAGS.init_from:
             checkpoint = warm_start.checkpoint_of(FLAGS.init_from, "init_from")
             warm_start.restore({"generator": task.generator}, checkpoint, "init_from")
-            task.begin_mean()
+            task.mean.begin()
 
     run(
         FLAGS,

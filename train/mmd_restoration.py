@@ -37,6 +37,7 @@ from lossylab.train import warm_start
 from lossylab.train.adam import AdamInside, Decay
 from lossylab.train.loop import Task
 from lossylab.train.session import run
+from lossylab.train.weight_mean import WeightMean
 
 FLAGS = new_flags()
 
@@ -115,10 +116,7 @@ class DegradationTask(Task):
         """
         self._options, self._paths, self._validation = options, paths, validation
         self.network = _network(options, "network")
-        self._mean = None
-        if options.average:
-            with tf.variable_creator_scope(_averaged):
-                self._mean = _network(options, "mean")
+        self.mean = WeightMean(self.network, lambda: _network(options, "mean"), options.average)
         rate = Decay(options.learning_rate, options.decay)
         self._adam = AdamInside(rate, options.beta_1, options.beta_2, epsilon=1e-8)
         self.stops = tuple(export_steps(options))
@@ -126,21 +124,14 @@ class DegradationTask(Task):
     def checkpointed(self):
         """The network, its mean and the optimiser."""
         self._adam._create_all_weights(self.network.trainable_variables)
-        state = {"network": self.network, "adam": self._adam}
-        return state if self._mean is None else {**state, "mean": self._mean}
+        return {"network": self.network, "adam": self._adam, **self.mean.checkpointed}
 
     def begin(self, good: tf.Tensor, degraded: tf.Tensor) -> None:
         """Sets the weights by a batch, uint8 [B, H, W, 3] each, and begins the mean."""
         sides = [tf.cast(side, tf.float32) for side in (degraded, good)]
         # PixelCNN++ drops values here too, as in the steps that follow.
         self.network.initialise(*sides, seed=tf.constant((self._options.seed, -1), tf.int64))
-        self.begin_mean()
-
-    def begin_mean(self) -> None:
-        """The mean begins with the network as it is."""
-        if self._mean is not None:
-            for mean, variable in zip(self._mean.variables, self.network.variables):
-                mean.assign(variable)
+        self.mean.begin()
 
     def step(self, batch, step):
         """One step; the gradient is of the batch's nats, as epsilon goes with their size."""
@@ -155,20 +146,9 @@ class DegradationTask(Task):
             parameters = self.network(degraded, good, training=True, seed=seed)
             nats = tf.reduce_sum(discretized_mixture_nll(degraded, parameters, family))
         self._adam.apply_gradients(zip(tape.gradient(nats, variables), variables))
-        self._average()
+        self.mean.update()
         numbers = replica.num_replicas_in_sync * tf.size(degraded)
         return {"loss": nats / (math.log(2) * tf.cast(numbers, tf.float32))}
-
-    def _average(self):
-        if self._mean is not None:
-            share = 1.0 - self._options.average
-            for mean, variable in zip(self._mean.variables, self.network.variables):
-                mean.assign_add(share * (variable - mean))
-
-    @property
-    def served(self) -> ConditionalPixelCNN:
-        """The network that is validated and exported."""
-        return self.network if self._mean is None else self._mean
 
     @functools.cached_property
     def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -190,7 +170,7 @@ class DegradationTask(Task):
 
     @tf.function(reduce_retracing=True)
     def _bits(self, degraded, condition):
-        return bits_per_dim(degraded, self.served(degraded, condition), self._options.family)
+        return bits_per_dim(degraded, self.mean.served(degraded, condition), self._options.family)
 
     def describe_batch(self, step):
         """Names of the files in a step's batch."""
@@ -205,7 +185,7 @@ class DegradationTask(Task):
         """Writes the mean network as a SavedModel."""
         if self._options.export:
             options = {**shared.resolved(self._options), "severity": severity(self._options)}
-            save_degradation(self.served, path, options)
+            save_degradation(self.mean.served, path, options)
 
 
 def _network(options: flags.FlagValues, name: str) -> ConditionalPixelCNN:
@@ -216,11 +196,6 @@ def _network(options: flags.FlagValues, name: str) -> ConditionalPixelCNN:
         dilations=[int(d) for d in options.dilations],
         name=name,
     )
-
-
-def _averaged(creator, **options):
-    """A variable that several devices may change: what they would write is averaged."""
-    return creator(**{**options, "aggregation": tf.VariableAggregation.MEAN})
 
 
 def severity(options: flags.FlagValues) -> float:
@@ -314,7 +289,7 @@ def main(argv: list[str]) -> None:
         if FLAGS.init_from:
             checkpoint = warm_start.checkpoint_of(FLAGS.init_from, "init_from")
             warm_start.restore({"network": task.network}, checkpoint, "init_from")
-            task.begin_mean()
+            task.mean.begin()
             return
         for good, degraded in degraded_crops(paths, options, FLAGS.batch, FLAGS.seed).take(1):
             task.begin(good, degraded)
