@@ -42,3 +42,16 @@ def hinge_discriminator(true: tf.Tensor, made: tf.Tensor) -> tf.Tensor:
 def hinge_generator(made: tf.Tensor) -> tf.Tensor:
     """The generator's side, the distortion GAN's Eq. 1: scores as high as can be; a scalar."""
     return -tf.reduce_mean(made)
+
+
+def gradient_penalty(slope: tf.Tensor) -> tf.Tensor:
+    """Squared slope of a discriminator at true samples, R1 (Mescheder et al. 2018).
+
+    Args:
+      slope: gradient of the batch's mean score to the samples.
+
+    Returns:
+      A scalar: the mean square of n ds/du, where n are the entries of a sample and s is its
+      score, so that neither the batch nor the size of a sample changes its scale.
+    """
+    return tf.reduce_mean(tf.square(tf.cast(tf.size(slope), slope.dtype) * slope))

@@ -29,6 +29,8 @@ class PatchGAN(tf.Module):
         """
         super().__init__(name=name)
         self._gain = residual_gain
+        # How much a level of the second picture changes what is seen.
+        self.scale = (residual_gain or 1.0) / 127.5
         self.kernels, self.norms, inputs = [], [], 6
         for index, (factor, _) in enumerate((*_LAYERS, (0, 1))):
             outputs = factor * filters or 1

@@ -118,6 +118,17 @@ def test_hinge_losses_are_bounded_below():
     assert float(adversarial.hinge_generator(made)) == pytest.approx(1.25)
 
 
+def test_the_gradient_penalty_is_of_one_sample(random):
+    """A score that is 3 times the mean entry has n ds/du = 3, whatever the size and the batch."""
+    for shape in ((1, 4, 4, 3), (5, 8, 4, 3)):
+        x = tf.constant(random.normal(size=shape), tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            score = 3 * tf.reduce_mean(x)
+        penalty = adversarial.gradient_penalty(tape.gradient(score, x))
+        assert float(penalty) == pytest.approx(9, rel=1e-5)
+
+
 def test_sparsity_and_pixel_losses():
     one, other = tf.zeros((1, 2, 2, 3)), tf.fill((1, 2, 2, 3), -3.0)
     assert float(losses.sparsity(one, other)) == 3
@@ -152,6 +163,7 @@ def test_defaults_are_the_papers():
     )
     assert (flags.learning_rate, flags.discriminator_learning_rate) == (3e-4, 1e-4)
     assert (flags.sparsity_weight, flags.residual_gain, flags.pixel_loss) == (0.1, 0, "none")
+    assert (flags.gradient_penalty, flags.moments_steps, flags.average) == (0, None, 0)
 
 
 def test_losses_weigh_as_told(tmp_path):
@@ -268,6 +280,31 @@ def test_the_discriminator_may_learn_first(tmp_path):
         assert np.array_equal(one[name], two[name]) == name.startswith("generator"), name
 
 
+def test_the_penalty_flattens_the_discriminator(tmp_path):
+    flags = [_GAN, "--patch=64", "--batch=4", "--steps=40", "--learning_rate=0"]
+    flags += ["--discriminator_learning_rate=1e-2"]
+    last = {}
+    for weight in (1e-6, 0.1):
+        run_dir = tmp_path / str(weight)
+        _train(run_dir, *flags, "--checkpoint_every=99", f"--gradient_penalty={weight}")
+        last[weight] = np.mean([row["penalty"] for row in run_files.rows(run_dir)[-10:]])
+    assert last[0.1] < 0.5 * last[1e-6]
+
+
+def test_moments_are_kept(tmp_path):
+    _train(tmp_path / "run", _GAN, "--moments_steps=2", "--checkpoint_every=1")
+    numbers = [run_files.weights(tmp_path / "run", step) for step in (2, 4)]
+    names = [n for n in numbers[0] if n.startswith("generator/") and "OPTIMIZER" not in n]
+    moments = [n for n in names if "moving" in n]
+    assert moments
+    for name in names:
+        assert np.array_equal(numbers[0][name], numbers[1][name]) == (name in moments), name
+    _train(tmp_path / "none", _GAN, "--moments_steps=0", "--steps=2", "--checkpoint_every=1")
+    kept = run_files.weights(tmp_path / "none")
+    assert all(np.all(kept[n] == kept[n].flat[0]) for n in moments)  # as they began
+    assert not all(np.all(numbers[0][n] == numbers[0][n].flat[0]) for n in moments)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -275,6 +312,7 @@ def test_the_discriminator_may_learn_first(tmp_path):
         (["--distortion=blur"], "jpeg|jpeg2000|white|pink"),
         (["--patch=36"], "--patch=36 must be a multiple of 8 and at least 32"),
         (["--pixel_loss=l1", "--sparsity_weight=1"], "--sparsity_weight make no sense with"),
+        (["--pixel_loss=l1", "--gradient_penalty=1"], "--gradient_penalty make no sense with"),
         (["--beta_1=1"], "--beta_1 must be below 1"),
         (["--average=1"], "--average must be below 1"),
         (["--init_from=nowhere"], "--init_from: no checkpoint in nowhere"),

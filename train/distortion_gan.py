@@ -102,6 +102,21 @@ flags.DEFINE_integer(
     0,
     flag_values=FLAGS,
 )
+flags.DEFINE_float(
+    "gradient_penalty",
+    0.0,
+    "Weight of the discriminator's squared slope at true pictures (R1); 0: as in the paper.",
+    0.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "moments_steps",
+    None,
+    "Steps after which the generator's batch normalisation keeps its moments, in training as in "
+    "the export; by default it never does, as in the paper.",
+    0,
+    flag_values=FLAGS,
+)
 flags.DEFINE_float("learning_rate", 3e-4, "Of the generator.", 0.0, flag_values=FLAGS)
 flags.DEFINE_float(
     "discriminator_learning_rate", 1e-4, "Of the discriminator.", 0.0, flag_values=FLAGS
@@ -141,12 +156,15 @@ class DistortionTask(Task):
         )
         self.discriminator = None
         self.metrics = ("loss", "residual")
+        self.boundaries = tuple(
+            sorted({options.discriminator_first, options.moments_steps or 0} - {0})
+        )
         if options.pixel_loss == "none":
             self.discriminator = PatchGAN(options.discriminator_filters, options.residual_gain)
             self._discriminator_adam = _adam(options.discriminator_learning_rate, options)
             self.metrics += ("adversarial", "discriminator", "score_true", "score_made")
-            if options.discriminator_first:
-                self.boundaries = (options.discriminator_first,)
+            if options.gradient_penalty:
+                self.metrics += ("penalty",)
 
     def checkpointed(self):
         """Both networks and their optimisers."""
@@ -162,17 +180,20 @@ class DistortionTask(Task):
         """One step of the generator, then one of the discriminator on the same pictures."""
         del step
         pristine, distorted = (tf.cast(side, tf.float32) for side in batch)
+        begun = (0, *self.boundaries)[self.phase]  # steps done when the phase began
+        kept = self._options.moments_steps
+        moments_move = kept is None or begun < kept
         share = 1.0 / tf.distribute.get_replica_context().num_replicas_in_sync
         variables = self.generator.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            made = self.generator(pristine, training=True)
+            made = self.generator(pristine, training=moments_move)
             report = self._losses(pristine, distorted, made)
             loss = share * report["loss"]
         gradients = tape.gradient(loss, variables)
         if self.discriminator is not None:
             report |= self._discriminator_step(pristine, distorted, made, share)
-        if self.phase == len(self.boundaries):
+        if begun >= self._options.discriminator_first:
             self._adam.apply_gradients(zip(gradients, variables))
             self.mean.update()
         return {name: share * report[name] for name in self.metrics}
@@ -190,20 +211,23 @@ class DistortionTask(Task):
         return {"loss": loss, **report}
 
     def _discriminator_step(self, pristine, distorted, made, share):
-        """Eq. 4; returns its loss and the mean scores."""
-        variables = self.discriminator.trainable_variables
+        """Eq. 4; returns its loss, the mean scores and the penalty."""
+        variables, report = self.discriminator.trainable_variables, {}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            true, false = self._scores(pristine, distorted, tf.stop_gradient(made))
-            loss = adversarial.hinge_discriminator(true, false)
+            with tf.GradientTape(watch_accessed_variables=False) as inner:
+                inner.watch(distorted)
+                true, false = self._scores(pristine, distorted, tf.stop_gradient(made))
+                score = tf.reduce_mean(true)
+            report["discriminator"] = loss = adversarial.hinge_discriminator(true, false)
+            if self._options.gradient_penalty:
+                slope = inner.gradient(score, distorted) / self.discriminator.scale
+                report["penalty"] = adversarial.gradient_penalty(slope)
+                loss += self._options.gradient_penalty * report["penalty"]
             shared_loss = share * loss
         gradients = tape.gradient(shared_loss, variables)
         self._discriminator_adam.apply_gradients(zip(gradients, variables))
-        return {
-            "discriminator": loss,
-            "score_true": tf.reduce_mean(true),
-            "score_made": tf.reduce_mean(false),
-        }
+        return {**report, "score_true": score, "score_made": tf.reduce_mean(false)}
 
     def _scores(self, pristine, distorted, made):
         """Scores of true and made pictures, normalised together: else their strengths vanish."""
@@ -292,7 +316,7 @@ def check(argv: list[str]) -> None:
         f"{kind.highest:g}, got {severity(FLAGS):g}",
     )
     adversarial_only = (
-        *("sparsity_weight", "residual_gain", "discriminator_first"),
+        *("sparsity_weight", "residual_gain", "discriminator_first", "gradient_penalty"),
         *("discriminator_filters", "discriminator_learning_rate"),
     )
     given = [f"--{n}" for n in adversarial_only if FLAGS[n].value != FLAGS[n].default]
