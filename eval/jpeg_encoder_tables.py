@@ -14,6 +14,7 @@ from scipy import interpolate
 from lossylab.eval import bd_rate, published, rows
 from lossylab.eval.app import WorkError
 from lossylab.eval.comparison import Cell
+from lossylab.eval.differences import Difference, mean_difference
 from lossylab.eval.measures import Colour
 from lossylab.eval.sweep import columns, text_columns
 from lossylab.eval.tables import number
@@ -170,19 +171,13 @@ def bd_rates(evidence: Evidence, anchor: str = JPEG) -> list[dict[str, str]]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Difference:
-    """Of two encoders at equal rate.
+class AtEqualRate(Difference):
+    """Of two encoders.
 
     Attributes:
-      mean: over the pictures.
-      error: standard error of that.
-      pictures: how many there are.
       level: mean of the other encoder's measure at these rates.
     """
 
-    mean: float
-    error: float
-    pictures: int
     level: float
 
 
@@ -194,7 +189,7 @@ def at_equal_rate(
     huffman: str = "standard",
     low: float = LOW,
     high: float = HIGH,
-) -> Difference | None:
+) -> AtEqualRate | None:
     """A measure of one encoder minus that of another at the same rates.
 
     Both curves of a picture are interpolated in the same way, by pchip over the logarithm of the
@@ -233,10 +228,8 @@ def at_equal_rate(
         )
         differences.append(float(np.mean(mine - theirs)))
         levels.append(float(np.mean(theirs)))
-    if len(differences) < 2:
-        return None
-    error = float(np.std(differences, ddof=1)) / math.sqrt(len(differences))
-    return Difference(float(np.mean(differences)), error, len(differences), float(np.mean(levels)))
+    found = mean_difference(pd.Series(differences, dtype=float))
+    return found and AtEqualRate(found.mean, found.error, found.count, float(np.mean(levels)))
 
 
 def equal_rate(evidence: Evidence) -> list[dict[str, str]]:
@@ -250,7 +243,7 @@ def equal_rate(evidence: Evidence) -> list[dict[str, str]]:
                     found = at_equal_rate(evidence, model, JPEG, measure, huffman, low, high)
                     line[heading] = (
                         f"{number(found.mean, digits, '+')} ± {number(found.error, digits)} "
-                        f"({found.pictures})"
+                        f"({found.count})"
                         if found
                         else "n/a"
                     )

@@ -79,10 +79,19 @@ class Prior:
         """The mean that the network has learned along in its training, float32 [D]."""
         return self._generator.mean.numpy()
 
-    @property
+    @functools.cached_property
     def gaussian(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation, float32 [D] each, of styles before the mapping's last LeakyReLU."""
-        return _gaussian(self._generator, self._fit_samples)
+        sums, squares, left, index = 0.0, 0.0, self._fit_samples, 0
+        while left:
+            count = min(left, _AT_ONCE)
+            styles = self._mapped(count, "fit", index).astype(np.float64)
+            linear = np.where(styles > 0, styles, styles / _SLOPE)
+            sums, squares = sums + linear.sum(0), squares + np.square(linear).sum(0)
+            left, index = left - count, index + 1
+        mean = sums / self._fit_samples
+        deviation = np.sqrt(np.maximum(squares / self._fit_samples - np.square(mean), 0))
+        return mean.astype("f"), deviation.astype("f")
 
     def styles(self, latents: tf.Tensor) -> tf.Tensor:
         """PULSE's map from standard normal latents [..., D] to styles."""
@@ -129,18 +138,3 @@ class Prior:
         if (gamma, power) not in self._terms:  # what no search changes
             self._terms[gamma, power] = mmd.prior_term(self.samples, gamma, power)
         return mmd.squared_mmd(styles, self.samples, self._terms[gamma, power], gamma, power)
-
-
-@functools.lru_cache(maxsize=2)  # PULSE has one fit a network, whatever the seed of the search
-def _gaussian(generator: StyleGAN, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    map_z = tf.function(generator.map, reduce_retracing=True)
-    sums, squares, left, index = 0.0, 0.0, samples, 0
-    while left:
-        count = min(left, _AT_ONCE)
-        styles = map_z(normal((count, generator.latent), "fit", index)).numpy().astype(np.float64)
-        linear = np.where(styles > 0, styles, styles / _SLOPE)
-        sums, squares = sums + linear.sum(0), squares + np.square(linear).sum(0)
-        left, index = left - count, index + 1
-    mean = sums / samples
-    deviation = np.sqrt(np.maximum(squares / samples - np.square(mean), 0))
-    return mean.astype("f"), deviation.astype("f")

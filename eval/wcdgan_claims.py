@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from lossylab.eval.claims import UNDECIDED, Claim, Decision
+from lossylab.eval.differences import Difference, mean_difference
 from lossylab.eval.metrics import inception
 from lossylab.eval.wcdgan_tables import ABLATIONS, CONTENT, Evidence, set_measures
 
@@ -15,22 +14,19 @@ _DECIDED = 2.0  # standard errors of the mean over pictures
 
 
 def _difference(evidence, better, worse, measure, data, quality=_QUALITY):
-    """Mean of better - worse over a set's pictures and its standard error; None if unknown."""
+    """Of better - worse over a set's pictures; None if unknown."""
     one, other = (evidence.pictures(m, data, quality)[measure] for m in (better, worse))
-    if len(one) < 2 or list(one.index) != list(other.index) or (one - other).isna().any():
-        return None
-    gaps = one - other
-    return float(gaps.mean()), float(gaps.std() / math.sqrt(len(gaps)))
+    return mean_difference(one - other) if list(one.index) == list(other.index) else None
 
 
-def _decision(found: dict[str, tuple[float, float] | None], sign: int = 1) -> Decision:
+def _decision(found: dict[str, Difference | None], sign: int = 1) -> Decision:
     """Whether differences, by what they are of, all have the wanted sign beyond noise."""
     if None in found.values():
         return UNDECIDED
-    text = ", ".join(f"{name} {mean:+.3g} ± {error:.1g}" for name, (mean, error) in found.items())
-    if any(sign * mean < -_DECIDED * error for mean, error in found.values()):
+    text = ", ".join(f"{name} {gap.mean:+.3g} ± {gap.error:.1g}" for name, gap in found.items())
+    if any(sign * gap.mean < -_DECIDED * gap.error for gap in found.values()):
         return Decision(text, False)
-    if all(sign * mean > _DECIDED * error for mean, error in found.values()):
+    if all(sign * gap.mean > _DECIDED * gap.error for gap in found.values()):
         return Decision(text, True)
     return Decision(f"{text}: within noise", None)
 

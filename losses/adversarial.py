@@ -45,13 +45,16 @@ def hinge_generator(made: tf.Tensor) -> tf.Tensor:
 
 
 def gradient_penalty(slope: tf.Tensor) -> tf.Tensor:
-    """Squared slope of a discriminator at true samples, R1 (Mescheder et al. 2018).
+    """Squared slope of a discriminator at true samples, as R1 (Mescheder et al. 2018).
+
+    R1 is gamma / 2 times the squared norm of the gradient. This is the number of entries times
+    that norm, so that its scale is the same for all sizes: a weight w is gamma = 2 n w.
 
     Args:
-      slope: gradient of the batch's mean score to the samples.
+      slope: gradient to the samples u [B, ...] of the batch's mean score.
 
     Returns:
-      A scalar: the mean square of n ds/du, where n are the entries of a sample and s is its
-      score, so that neither the batch nor the size of a sample changes its scale.
+      A scalar: the mean square of n ds/du, where n are the entries of a sample and s is its score
+      (normalisation by the batch lets other samples' scores count as well).
     """
     return tf.reduce_mean(tf.square(tf.cast(tf.size(slope), slope.dtype) * slope))

@@ -29,7 +29,7 @@ class PatchGAN(tf.Module):
         """
         super().__init__(name=name)
         self._gain = residual_gain
-        # How much a level of the second picture changes what is seen.
+        # What a level of the second picture changes in what is seen.
         self.scale = (residual_gain or 1.0) / 127.5
         self.kernels, self.norms, inputs = [], [], 6
         for index, (factor, _) in enumerate((*_LAYERS, (0, 1))):
@@ -57,9 +57,7 @@ class PatchGAN(tf.Module):
         Returns:
           float32 [B, H / 8 - 2, W / 8 - 2, 1]: 30x30 at 256x256.
         """
-        pristine, distorted = pristine / 127.5 - 1.0, distorted / 127.5 - 1.0
-        second = self._gain * (distorted - pristine) if self._gain else distorted
-        x = tf.concat([pristine, second], -1)
+        x = self.seen(pristine, distorted)
         strides = [stride for _, stride in _LAYERS]
         for index, stride in enumerate(strides):
             x = _convolve(x, self.kernels[index], stride)
@@ -69,6 +67,12 @@ class PatchGAN(tf.Module):
                 x = tf.nn.bias_add(x, self.first_bias)
             x = tf.nn.leaky_relu(x, _SLOPE)
         return tf.nn.bias_add(_convolve(x, self.kernels[-1], 1), self.last_bias)
+
+    def seen(self, pristine: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+        """The input [B, H, W, 6] of the first layer: one picture, the other or the difference."""
+        pristine, distorted = pristine / 127.5 - 1.0, distorted / 127.5 - 1.0
+        second = self._gain * (distorted - pristine) if self._gain else distorted
+        return tf.concat([pristine, second], -1)
 
 
 def _convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:

@@ -186,7 +186,7 @@ def _decide(number, evidence):
 def test_differences_at_equal_rate_are_the_made_up_ones(tmp_path):
     evidence = _evidence(tmp_path / "a", _curve("jpeg"), _curve("tables", gain=10, wobble=1))
     found = jpeg_encoder_tables.at_equal_rate(evidence, "tables", "jpeg", "mse")
-    assert found.pictures == 6
+    assert found.count == 6
     grid = np.exp(np.linspace(np.log(0.25), np.log(0.42), 33))
     assert found.level == pytest.approx(np.mean(50 / grid), rel=1e-6)
     assert found.mean == pytest.approx(-0.1 * np.mean(50 / grid), rel=1e-3)

@@ -72,6 +72,15 @@ def test_the_prior_is_a_function_of_its_seed():
     assert np.abs(other.samples - again.samples).max() > 0.1
 
 
+def test_discrepancies_of_several_kernels_keep_apart():
+    mine = prior()
+    styles = tf.constant(mine.draw(4, 5)[None])
+    for gamma, power in ((100.0, 1), (10.0, 1), (100.0, 2), (100.0, 1)):
+        term = mmd.prior_term(mine.samples, gamma, power)
+        expected = mmd.squared_mmd(styles, mine.samples, term, gamma, power)
+        np.testing.assert_array_equal(mine.discrepancy(styles, gamma, power), expected)
+
+
 def test_no_two_purposes_share_numbers():
     counts = [(i, j) for i in (0, 1, 2, 1000) for j in (0, 1, 2, 1000)]
     seeds = {

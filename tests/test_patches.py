@@ -16,6 +16,7 @@ from lossylab.data import patches as module
 from lossylab.data.decode import PictureError
 from lossylab.data.decoded import Decoded
 from lossylab.data.patches import PatchOptions, check_sizes, patches, paths_of_step, picture_index
+from lossylab.data.scaling import scaled
 
 few = hypothesis.settings(max_examples=15, deadline=None, database=None, derandomize=True)
 PLAIN = PatchOptions(size=16)
@@ -470,3 +471,11 @@ def test_program_that_leaves_iterators_alive_ends(tmp_path, random):
     )
     assert done.stdout == "reached the end\n", done.stderr[-2000:]
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_scaling_takes_height_before_width(random):
+    picture = random.integers(0, 256, (6, 10, 3), np.uint8)
+    assert scaled(picture, 6, 10) is picture
+    assert scaled(picture, 3, 4).shape == (3, 4, 3)
+    assert scaled(picture, 5).shape == (5, 5, 3)
+    np.testing.assert_array_equal(scaled(np.full_like(picture, 7), 3, 4), 7)

@@ -192,10 +192,17 @@ def test_sparsity_keeps_the_residual_small(tmp_path):
     assert last[10] < last[0]
 
 
-def test_resuming_is_exact(tmp_path):
-    _train(tmp_path / "whole", _GAN)
-    _train(tmp_path / "parts", _GAN, "--steps=1")
-    _train(tmp_path / "parts", _GAN)
+@pytest.mark.parametrize(
+    ("flags", "stop"),
+    [
+        ([], 1),
+        (["--discriminator_first=1", "--moments_steps=2", "--gradient_penalty=0.1"], 3),
+    ],
+)
+def test_resuming_is_exact(flags, stop, tmp_path):
+    _train(tmp_path / "whole", _GAN, *flags)
+    _train(tmp_path / "parts", _GAN, *flags, f"--steps={stop}")
+    _train(tmp_path / "parts", _GAN, *flags)
     whole, parts = run_files.weights(tmp_path / "whole"), run_files.weights(tmp_path / "parts")
     assert whole.keys() == parts.keys()
     for name, value in whole.items():
@@ -292,17 +299,36 @@ def test_the_penalty_flattens_the_discriminator(tmp_path):
 
 
 def test_moments_are_kept(tmp_path):
-    _train(tmp_path / "run", _GAN, "--moments_steps=2", "--checkpoint_every=1")
-    numbers = [run_files.weights(tmp_path / "run", step) for step in (2, 4)]
-    names = [n for n in numbers[0] if n.startswith("generator/") and "OPTIMIZER" not in n]
+    """The discriminator learns alone in the first step, moments move in the first two."""
+    flags = [_GAN, "--discriminator_first=1", "--moments_steps=2", "--checkpoint_every=1"]
+    numbers = {}
+    for step in (1, 2, 4):
+        _train(tmp_path / "run", *flags, f"--steps={step}")
+        numbers[step] = run_files.weights(tmp_path / "run")
+    names = [n for n in numbers[1] if n.startswith("generator/") and "OPTIMIZER" not in n]
     moments = [n for n in names if "moving" in n]
     assert moments
     for name in names:
-        assert np.array_equal(numbers[0][name], numbers[1][name]) == (name in moments), name
-    _train(tmp_path / "none", _GAN, "--moments_steps=0", "--steps=2", "--checkpoint_every=1")
-    kept = run_files.weights(tmp_path / "none")
-    assert all(np.all(kept[n] == kept[n].flat[0]) for n in moments)  # as they began
-    assert not all(np.all(numbers[0][n] == numbers[0][n].flat[0]) for n in moments)
+        assert not np.array_equal(numbers[1][name], numbers[2][name]), name
+        assert np.array_equal(numbers[2][name], numbers[4][name]) == (name in moments), name
+
+
+def test_moments_of_another_run_are_kept(tmp_path):
+    _train(tmp_path / "one", "--pixel_loss=l1")
+    _train(tmp_path / "two", _GAN, "--moments_steps=0", f"--init_from={tmp_path / 'one'}")
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
+    moments = [n for n in one if n.startswith("generator/") and "moving" in n]
+    assert moments
+    for name in moments:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+@pytest.mark.parametrize("gain", [0, 16])
+def test_the_scale_is_that_of_what_the_discriminator_sees(gain):
+    network = PatchGAN(2, gain)
+    level = tf.ones((1, 32, 32, 3))
+    seen = [network.seen(0 * level, value * level)[0, 0, 0, 3] for value in (7.0, 8.0)]
+    assert float(seen[1] - seen[0]) == pytest.approx(network.scale, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -313,6 +339,16 @@ def test_moments_are_kept(tmp_path):
         (["--patch=36"], "--patch=36 must be a multiple of 8 and at least 32"),
         (["--pixel_loss=l1", "--sparsity_weight=1"], "--sparsity_weight make no sense with"),
         (["--pixel_loss=l1", "--gradient_penalty=1"], "--gradient_penalty make no sense with"),
+        (["--moments_steps=0"], "--moments_steps=0 keeps the moments of --init_from"),
+        (
+            ["--moments_steps=2", "--discriminator_first=2"],
+            "--moments_steps=2 must be above --discriminator_first=2",
+        ),
+        (["--moments_steps=2", "--average=0.9"], "--average lags behind moments"),
+        (
+            ["--moments_steps=2", "--strategy=mirrored", "--devices=CPU:0,CPU:1"],
+            "--moments_steps above 0 needs a single device",
+        ),
         (["--beta_1=1"], "--beta_1 must be below 1"),
         (["--average=1"], "--average must be below 1"),
         (["--init_from=nowhere"], "--init_from: no checkpoint in nowhere"),

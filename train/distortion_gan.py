@@ -105,15 +105,16 @@ flags.DEFINE_integer(
 flags.DEFINE_float(
     "gradient_penalty",
     0.0,
-    "Weight of the discriminator's squared slope at true pictures (R1); 0: as in the paper.",
+    "Weight of the discriminator's squared slope at true pictures, see "
+    "`lossylab.losses.adversarial.gradient_penalty`; 0: as in the paper.",
     0.0,
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "moments_steps",
     None,
-    "Steps after which the generator's batch normalisation keeps its moments, in training as in "
-    "the export; by default it never does, as in the paper.",
+    "Steps after which the generator's batch normalisation keeps its moments and uses them in "
+    "training too; 0: those of --init_from; by default it never does, as in the paper.",
     0,
     flag_values=FLAGS,
 )
@@ -309,6 +310,21 @@ def check(argv: list[str]) -> None:
     shared.check(FLAGS)
     require(FLAGS.beta_1 < 1, "--beta_1 must be below 1")
     require(FLAGS.average < 1, "--average must be below 1")
+    kept = FLAGS.moments_steps
+    require(
+        kept != 0 or FLAGS.init_from,
+        "--moments_steps=0 keeps the moments of --init_from, which is not given",
+    )
+    require(
+        not kept or kept > FLAGS.discriminator_first,
+        f"--moments_steps={kept} must be above --discriminator_first={FLAGS.discriminator_first}: "
+        "before, the generator does not learn",
+    )
+    require(
+        not (kept and FLAGS.average),
+        "--average lags behind moments that are kept from one step on: leave it or --moments_steps "
+        "out, or begin with --init_from and --moments_steps=0",
+    )
     kind = DISTORTIONS[FLAGS.distortion]
     require(
         kind.lowest <= severity(FLAGS) <= kind.highest,
@@ -341,6 +357,10 @@ def main(argv: list[str]) -> None:
     check_sizes(paths, FLAGS.patch)
     check_sizes(validation, 2)
     strategy = shared.make_strategy(FLAGS)
+    require(
+        strategy.num_replicas_in_sync == 1 or not FLAGS.moments_steps,
+        "--moments_steps above 0 needs a single device: each has moments of its own",
+    )
     if FLAGS.dry_run:
         sys.stdout.write(shared.dump(FLAGS) + "\n")
         return
