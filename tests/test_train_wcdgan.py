@@ -79,7 +79,7 @@ def test_the_generator_learns_alone_at_first(tmp_path):
     assert len(moved) > len(mine) / 2
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3])
+@pytest.mark.parametrize("stop", [2, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 3))])
 def test_resuming_is_exact_across_the_phases(stop, tmp_path):
     flags = [*_two_steps_alone(), "--checkpoint_every=1"]
     _train(tmp_path / "whole", *flags)
