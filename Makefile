@@ -9,7 +9,7 @@ READY := $(VENV)/ready
 .PHONY: demo test test-long lint clean
 
 demo: $(READY)
-	$(VENV)/bin/python -m lossylab.train.proxiqa_study --flagfile=train/flags/proxiqa_demo.flags --out=demo
+	$(VENV)/bin/python -m lossylab.train.studies.proxiqa --flagfile=train/flags/proxiqa_demo.flags --out=demo
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile

@@ -1,5 +1,5 @@
 """`python -m lossylab` is the `lossylab` command."""
 
-from lossylab.cli import console
+from lossylab.cli.__main__ import console
 
 console()

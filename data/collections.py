@@ -11,13 +11,10 @@ import glob
 import os
 import pathlib
 
+from lossylab.core.errors import CollectionError
 from lossylab.data.decode import SUFFIXES
 
 ROOT_VARIABLE = "LOSSYLAB_DATA"
-
-
-class CollectionError(ValueError):
-    """A collection that is unknown, missing, incomplete or empty."""
 
 
 @dataclasses.dataclass(frozen=True)

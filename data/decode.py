@@ -14,13 +14,11 @@ import pathlib
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from lossylab.core.errors import PictureError
+
 PathLike = str | pathlib.Path
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
-
-
-class PictureError(ValueError):
-    """A file that cannot be used as a picture; the message names it and the reason."""
 
 
 def read_picture(path: PathLike) -> np.ndarray:

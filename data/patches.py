@@ -14,7 +14,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from lossylab.data.decode import PictureError, read_picture, smaller_side
+from lossylab.core.errors import PictureError
+from lossylab.data.decode import read_picture, smaller_side
 from lossylab.data.decoded import Decoded
 
 # Headers of this many files are checked before training starts: the rest when they are read.

@@ -20,8 +20,8 @@ import tensorflow as tf
 from lossylab.data import jpeg
 from lossylab.data.decode import read_picture
 from lossylab.data.decoded import Decoded
-from lossylab.data.distorted import noise_seed
 from lossylab.data.distortions import DISTORTIONS
+from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes, device_batch, numbered, picture_index, stream_key
 
 _CROP_STREAM = 5  # of the random numbers of one ladder

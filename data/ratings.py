@@ -11,7 +11,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from lossylab.data.collections import CollectionError
+from lossylab.core.errors import CollectionError
 from lossylab.data.decode import read_picture
 from lossylab.data.decoded import Decoded
 from lossylab.data.patches import crop_at_random, numbered, picture_index, read_whole, stream_key

@@ -16,21 +16,16 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from lossylab.core.app import launch, new_flags, parse, require, require_known
+from lossylab.core.errors import CodecError, UsageError
+from lossylab.core.files import make_folder
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
-from lossylab.data.files import make_folder
 from lossylab.data.patches import check_sizes
-from lossylab.eval import crop_sheet, rate_search
-from lossylab.eval.app import (
-    UsageError,
-    launch,
-    new_flags,
-    parse,
-    require,
-    require_known,
-)
-from lossylab.eval.codecs import CLASSICAL, CodecError, PictureCodec, learned
+from lossylab.eval import rate_search
 from lossylab.eval.metrics import vmaf
+from lossylab.eval.report import crop_sheet
+from lossylab.inference.codecs.registry import CLASSICAL, PictureCodec, learned
 from lossylab.models.proxiqa import ProxIQA
 
 _SHORT = {

@@ -24,14 +24,15 @@ import tensorflow as tf
 import tqdm
 from absl import flags
 
+from lossylab.core import rows
+from lossylab.core.app import launch, new_flags, parse, require, require_distinct, timed
+from lossylab.core.digest import digest
+from lossylab.core.environment import environment
+from lossylab.core.files import make_folder, write_text
 from lossylab.data.collections import find_pictures
-from lossylab.data.degraded import centred_pairs
-from lossylab.data.files import make_folder, write_text
-from lossylab.eval import degradation_sheet, rows, tables
-from lossylab.eval.app import launch, new_flags, parse, require, require_distinct, timed
-from lossylab.eval.codecs import digest
-from lossylab.eval.degradations import Degradation, degraded_options
-from lossylab.eval.environment import environment
+from lossylab.data.scaled_pairs import centred_pairs
+from lossylab.eval.report import degradation_sheet, tables
+from lossylab.inference.export.degradation import Degradation, degraded_options
 
 COLUMNS = (
     *("model", "degradation", "severity", "factor", "kind", "data", "picture", "condition"),

@@ -26,26 +26,20 @@ import numpy as np
 import tqdm
 from absl import flags
 
+from lossylab.core import rows
+from lossylab.core.app import launch, new_flags, parse, repeated, require, require_distinct, timed
+from lossylab.core.digest import digest
+from lossylab.core.environment import environment
+from lossylab.core.files import make_folder, write_text
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
-from lossylab.data.distorted import noise_seed
 from lossylab.data.distortions import DISTORTIONS, distort
-from lossylab.data.files import make_folder, write_text
+from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
-from lossylab.eval import crop_sheet, rows, severity_search, tables
-from lossylab.eval.app import (
-    launch,
-    new_flags,
-    parse,
-    repeated,
-    require,
-    require_distinct,
-    timed,
-)
-from lossylab.eval.codecs import digest
-from lossylab.eval.distorters import Distorter
-from lossylab.eval.environment import environment
+from lossylab.eval import severity_search
 from lossylab.eval.metrics import nss
+from lossylab.eval.report import crop_sheet, tables
+from lossylab.inference.export.distorter import Distorter
 
 COLUMNS = (
     *("made", "truth", "severity", "data", "picture", "width", "height", "jsd", "residual"),

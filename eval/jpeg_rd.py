@@ -19,25 +19,17 @@ import pathlib
 
 from absl import flags
 
+from lossylab.core.app import launch, new_flags, parse, require, require_distinct
+from lossylab.core.environment import environment
+from lossylab.core.errors import BackboneError, CodecError, UsageError, WorkError
+from lossylab.core.files import make_folder, write_text
 from lossylab.data.collections import find_pictures
-from lossylab.data.files import make_folder, write_text
 from lossylab.data.patches import check_sizes
-from lossylab.eval.app import (
-    UsageError,
-    WorkError,
-    launch,
-    new_flags,
-    parse,
-    require,
-    require_distinct,
-)
-from lossylab.eval.codecs import CodecError, Jpeg, LearnedJpeg, learned
-from lossylab.eval.environment import environment
-from lossylab.eval.jpeg_encoders import Encoder
 from lossylab.eval.measures import Colour
 from lossylab.eval.sweep import Sweep
-from lossylab.models.backbones import BackboneError
-from lossylab.models.lpips_features import NETWORKS
+from lossylab.inference.codecs.registry import Jpeg, LearnedJpeg, learned
+from lossylab.inference.export.jpeg import Encoder
+from lossylab.models.backbones.lpips import NETWORKS
 
 # Of standard JPEG: those that the baseline's code plots.
 QUALITIES = (*range(1, 10), *range(10, 91, 5))

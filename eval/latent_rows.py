@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from lossylab.eval.latent_search import PULSE, Settings
+from lossylab.inference.latent.search import PULSE, Settings
 
 # Rows that need no search: two of Table 2, and the given picture scaled up again.
 ORIGINAL, COMPRESSED, GIVEN = UNTOUCHED = ("Original", "Compressed", "Given")

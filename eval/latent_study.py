@@ -27,15 +27,18 @@ import numpy as np
 import tqdm
 from absl import flags
 
-from lossylab.data.files import make_folder, write_text
-from lossylab.eval import crop_sheet, latent_cases, rows, tables
-from lossylab.eval.app import UsageError, launch, new_flags, parse, require, require_known
-from lossylab.eval.environment import environment
-from lossylab.eval.latent_cases import DOWNSCALE, JPEG, TASKS, Case
+from lossylab.core import rows
+from lossylab.core.app import launch, new_flags, parse, require, require_known
+from lossylab.core.environment import environment
+from lossylab.core.errors import UsageError
+from lossylab.core.files import make_folder, write_text
 from lossylab.eval.latent_rows import COMPRESSED, ROWS, UNTOUCHED, Row
-from lossylab.eval.latent_search import Settings
-from lossylab.eval.latent_space import FIT_SAMPLES
 from lossylab.eval.latent_trials import MEASURES, PROTOCOL, Options, Trial, Trials
+from lossylab.eval.report import crop_sheet, tables
+from lossylab.inference.latent import cases as latent_cases
+from lossylab.inference.latent.cases import DOWNSCALE, JPEG, TASKS, Case
+from lossylab.inference.latent.prior import FIT_SAMPLES
+from lossylab.inference.latent.search import Settings
 
 _PLACE = ("row", "variant", "version", "task", "data", "picture", "seed")  # of a row, but one
 COLUMNS = (*_PLACE, *MEASURES, "quality", "factor", "budget", "protocol", "identity")

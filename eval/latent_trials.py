@@ -9,19 +9,21 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from lossylab.core import rows
+from lossylab.core.app import require
+from lossylab.core.digest import digest
 from lossylab.data import jpeg
 from lossylab.data.scaling import scaled
-from lossylab.eval import latent_cases, rows, stylegan_files
-from lossylab.eval.app import require
-from lossylab.eval.codecs import digest
-from lossylab.eval.degradations import Degradation
-from lossylab.eval.latent_cases import JPEG, Case
 from lossylab.eval.latent_rows import COMPRESSED, ORIGINAL, Row
-from lossylab.eval.latent_search import Search
-from lossylab.eval.latent_space import Prior
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import SSIM_SMALLEST, ssim
 from lossylab.eval.rankiqa import LoadedRankIQA
+from lossylab.inference.export.degradation import Degradation
+from lossylab.inference.importers import stylegan_files
+from lossylab.inference.latent import cases as latent_cases
+from lossylab.inference.latent.cases import JPEG, Case
+from lossylab.inference.latent.prior import Prior
+from lossylab.inference.latent.search import Search
 
 SCORES = ("mean", "median", "resize_mean", "resize_median")  # of RankIQA, Table 2
 MEASURES = (

@@ -7,11 +7,12 @@ import abc
 import numpy as np
 import tensorflow as tf
 
-from lossylab.eval import jpeg_decoders, jpeg_files
-from lossylab.eval.metrics import ffmpeg, vmaf
+from lossylab.core import ffmpeg
+from lossylab.eval.metrics import vmaf
 from lossylab.eval.metrics.lpips import LPIPS
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
+from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 
 _JPEG = b"\xff\xd8"  # how its files begin
 

@@ -12,17 +12,17 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core.files import make_folder, write_text
 from lossylab.data.collections import find_pictures
 from lossylab.data.colour import luma
 from lossylab.data.decode import read_picture
-from lossylab.data.files import make_folder, write_text
 from lossylab.data.patches import check_sizes
-from lossylab.eval.app import launch, new_flags, parse, require
-from lossylab.eval.codecs import Jpeg
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.metrics.psnr import psnr_rgb, psnr_ycbcr
 from lossylab.eval.metrics.ssim import ms_ssim, ssim
-from lossylab.eval.tables import csv_table, markdown_table, number
+from lossylab.eval.report.tables import csv_table, markdown_table, number
+from lossylab.inference.codecs.registry import Jpeg
 
 _QUALITIES = ("10", "30", "60", "90")
 

@@ -22,16 +22,17 @@ import scipy.stats
 import tqdm
 from absl import flags
 
+from lossylab.core import rows
+from lossylab.core.app import launch, new_flags, parse, require, require_distinct
+from lossylab.core.digest import digest
+from lossylab.core.files import make_folder
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
-from lossylab.data.distorted import noise_seed
-from lossylab.data.files import make_folder
+from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
 from lossylab.data.rankings import LADDERS, versions
-from lossylab.eval import rows, tables
-from lossylab.eval.app import launch, new_flags, parse, require, require_distinct
-from lossylab.eval.codecs import digest
 from lossylab.eval.rankiqa import LoadedRankIQA, random_crops
+from lossylab.eval.report import tables
 
 COLUMNS = (
     *("paper", "model", "distortion", "levels", "data", "pictures", "crops", "seed"),

@@ -25,16 +25,18 @@ import tensorflow as tf
 import tqdm
 from absl import flags
 
+from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core.errors import PictureError
+from lossylab.core.files import replacing
 from lossylab.data.collections import find_pictures
-from lossylab.data.decode import PictureError, read_picture
-from lossylab.data.distorted import noise_seed
-from lossylab.data.files import replacing
+from lossylab.data.decode import read_picture
+from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
 from lossylab.data.scaling import scaled
-from lossylab.eval import saved_model, tables
-from lossylab.eval.app import launch, new_flags, parse, require
+from lossylab.eval.report import tables
+from lossylab.inference.export import base as saved_model
+from lossylab.inference.export.served_rankiqa import SIGNATURES, ServedRankIQA
 from lossylab.models import rankiqa
-from lossylab.models.served_rankiqa import SIGNATURES, ServedRankIQA
 
 CROPS = 100  # Sec. 4.4.3
 RESIZED = 256  # pixels, likewise

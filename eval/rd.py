@@ -18,32 +18,24 @@ import pathlib
 import pandas as pd
 from absl import flags
 
+from lossylab.core.app import launch, new_flags, parse, require, require_distinct, require_known
+from lossylab.core.environment import environment
+from lossylab.core.errors import CodecError, UsageError, WorkError
+from lossylab.core.files import make_folder
 from lossylab.data.collections import find_pictures
-from lossylab.data.files import make_folder
 from lossylab.data.patches import check_sizes
-from lossylab.eval import external, rd_report
-from lossylab.eval.app import (
-    UsageError,
-    WorkError,
-    launch,
-    new_flags,
-    parse,
-    require,
-    require_distinct,
-    require_known,
-)
-from lossylab.eval.codecs import (
+from lossylab.eval.metrics import vmaf
+from lossylab.eval.report import rd_report
+from lossylab.eval.sweep import Sweep
+from lossylab.inference.codecs import external
+from lossylab.inference.codecs.registry import (
     CLASSICAL,
     HIGHEST_BPP,
     LOWEST_BPP,
     POINTS,
-    CodecError,
     PictureCodec,
     learned,
 )
-from lossylab.eval.environment import environment
-from lossylab.eval.metrics import vmaf
-from lossylab.eval.sweep import Sweep
 
 FLAGS = new_flags()
 flags.DEFINE_list("codecs", ["jpeg"], f"From {', '.join(CLASSICAL)}.", flag_values=FLAGS)

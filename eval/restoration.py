@@ -30,14 +30,8 @@ import tqdm
 from absl import flags
 
 import lossylab
-from lossylab.data import jpeg
-from lossylab.data.collections import find_pictures
-from lossylab.data.files import make_folder, write_text
-from lossylab.data.pairs import CHANNELS, read_planes
-from lossylab.data.patches import check_sizes
-from lossylab.eval import crop_sheet, rows, tables
-from lossylab.eval.app import (
-    UsageError,
+from lossylab.core import rows
+from lossylab.core.app import (
     launch,
     new_flags,
     parse,
@@ -47,16 +41,22 @@ from lossylab.eval.app import (
     require_known,
     timed,
 )
-from lossylab.eval.codecs import digest
-from lossylab.eval.environment import environment
+from lossylab.core.digest import digest
+from lossylab.core.environment import environment
+from lossylab.core.errors import BackboneError, UsageError
+from lossylab.core.files import make_folder, write_text
+from lossylab.data import jpeg
+from lossylab.data.collections import find_pictures
+from lossylab.data.lattice_pairs import CHANNELS, read_planes
+from lossylab.data.patches import check_sizes
 from lossylab.eval.metrics import inception, lpips
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.psnr_b import psnr_b
 from lossylab.eval.metrics.ssim import ssim, ssim_uniform
-from lossylab.eval.restore import SADCT, by_sadct
-from lossylab.eval.restorers import Restorer
+from lossylab.eval.report import crop_sheet, tables
+from lossylab.inference.export.restorer import Restorer
+from lossylab.inference.export.restoring import SADCT, by_sadct
 from lossylab.models import sadct
-from lossylab.models.backbones import BackboneError
 
 METHODS = ("jpeg", SADCT)
 OFFICIAL, UNTRAINED = "official weights", "no training"  # budgets

@@ -14,10 +14,10 @@ import itertools
 import numpy as np
 
 from lossylab.data.decode import read_picture
-from lossylab.data.distorted import noise_seed
 from lossylab.data.distortions import DISTORTIONS, distort
-from lossylab.eval import published, tables
+from lossylab.data.patch_pairs import noise_seed
 from lossylab.eval.metrics import nss
+from lossylab.eval.report import published, tables
 
 GRID = {
     "jpeg": (20, 25, 30, 35, 40, 50),

@@ -27,10 +27,10 @@ from collections.abc import Sequence
 from absl import flags
 from PIL import Image
 
+from lossylab.core.app import launch, new_flags, parse, require, require_distinct
+from lossylab.core.files import write_text
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
-from lossylab.data.files import write_text
-from lossylab.eval.app import launch, new_flags, parse, require, require_distinct
 
 QUESTION = "Which picture is more natural and of better visual quality?"  # Sec. 4.4.2
 _SHOWN = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}  # by browsers, as it is

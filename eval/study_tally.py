@@ -24,9 +24,10 @@ from collections.abc import Iterable, Sequence
 import scipy.stats
 from absl import flags
 
-from lossylab.data.files import make_folder, write_text
-from lossylab.eval import comparison, published, tables
-from lossylab.eval.app import WorkError, launch, new_flags, parse, require
+from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core.errors import WorkError
+from lossylab.core.files import make_folder, write_text
+from lossylab.eval.report import comparison, published, tables
 
 COLUMNS = ("rater", "started", "pair", "left", "right", "choice", "seconds", "order")
 METHODS = ("PULSE", "Ours")  # of Table 3

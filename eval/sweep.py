@@ -18,22 +18,22 @@ import pandas as pd
 import tqdm
 from PIL import Image
 
-from lossylab.data.decode import PictureError, read_picture
-from lossylab.data.files import replacing, write_bytes
-from lossylab.eval import rate_search, rows
-from lossylab.eval.app import WorkError, timed
-from lossylab.eval.codecs import (
+from lossylab.core import ffmpeg, rows
+from lossylab.core.app import timed
+from lossylab.core.digest import digest
+from lossylab.core.errors import BitstreamError, CodecError, PictureError, WorkError
+from lossylab.core.files import replacing, write_bytes
+from lossylab.data.decode import read_picture
+from lossylab.eval import rate_search
+from lossylab.eval.measures import Libvmaf, Measures
+from lossylab.inference.codecs.registry import (
     HIGHEST_BPP,
     LOWEST_BPP,
     POINTS,
-    CodecError,
     Learned,
     PictureCodec,
-    digest,
 )
-from lossylab.eval.container import SUFFIX, BitstreamError
-from lossylab.eval.measures import Libvmaf, Measures
-from lossylab.eval.metrics import ffmpeg
+from lossylab.inference.export.container import SUFFIX
 
 
 def columns(measures: type[Measures] | Measures) -> tuple[str, ...]:

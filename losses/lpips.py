@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lossylab.models.lpips_features import LPIPSFeatures
+from lossylab.models.backbones.lpips import LPIPSFeatures
 
 _SHIFT = (-0.030, -0.088, -0.188)  # of RGB in [-1, 1], the authors' normalisation
 _SCALE = (0.458, 0.448, 0.450)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lossylab.models.layers import Conv2D
+from lossylab.models.layers.blocks import Conv2D
 
 
 class ARCNN(tf.Module):

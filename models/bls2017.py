@@ -9,9 +9,9 @@ that ProxIQA names in Table III; the density is tfc's factorised prior.
 
 import tensorflow as tf
 
-from lossylab.models import factorized
-from lossylab.models.conv import Chain, SignalConv
-from lossylab.models.gdn import GDN
+from lossylab.models.layers import factorized
+from lossylab.models.layers.conv import Chain, SignalConv
+from lossylab.models.layers.gdn import GDN
 
 STRIDE = 16  # pixels of the picture per latent sample, each way
 

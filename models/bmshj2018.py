@@ -12,9 +12,9 @@ layer", Sec. IV-A).
 
 import tensorflow as tf
 
-from lossylab.models import factorized, gaussian
-from lossylab.models.conv import Chain, SignalConv
-from lossylab.models.gdn import GDN
+from lossylab.models.layers import factorized, gaussian
+from lossylab.models.layers.conv import Chain, SignalConv
+from lossylab.models.layers.gdn import GDN
 
 STRIDE = 16  # pixels of the picture per latent sample, each way
 HYPER_STRIDE = 4  # latent samples per hyper-latent sample, each way

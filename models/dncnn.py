@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lossylab.models.layers import SMALL, Conv2D, batch_norm
+from lossylab.models.layers.blocks import SMALL, Conv2D, batch_norm
 
 
 class DnCNN(tf.Module):

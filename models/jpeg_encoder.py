@@ -12,9 +12,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from lossylab.models import jpeg
-from lossylab.models.attention import Attention
-from lossylab.models.layers import pad_to_multiple
+from lossylab.models.layers import dct as jpeg
+from lossylab.models.layers.attention import Attention
+from lossylab.models.layers.blocks import pad_to_multiple
 
 TABLE_SCALE = 1e-5  # Sec. 6.2: the variables are this much smaller than the tables' steps
 

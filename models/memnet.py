@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lossylab.models.layers import SMALL, BNReLUConv
+from lossylab.models.layers.blocks import SMALL, BNReLUConv
 
 
 class _Residual(tf.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lossylab.models.layers import SMALL, Conv2D, pad_to_multiple
+from lossylab.models.layers.blocks import SMALL, Conv2D, pad_to_multiple
 
 _MULTIPLE = 8  # three levels
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from lossylab.models.pixelcnn_layers import (
+from lossylab.models.layers.pixelcnn_layers import (
     GatedBlock,
     WeightNormConv,
     down_shift,

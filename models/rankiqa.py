@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lossylab.models import backbones
+from lossylab.models.backbones import keras as backbones
 
 _BLOCKS = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))  # widths in filters of the first layer
 SHRINK = 2 ** len(_BLOCKS)  # pixels that become one before the dense layers

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers.stylegan_base import StyleGAN
+from lossylab.models.layers.stylegan_sizes import Sizes
 from lossylab.models.stylegan1 import StyleGAN1
 from lossylab.models.stylegan2 import StyleGAN2
-from lossylab.models.stylegan_base import StyleGAN
-from lossylab.models.stylegan_sizes import Sizes
 
 KINDS = {1: StyleGAN1, 2: StyleGAN2}
 # Of the official code: channels, and truncation with the layers it is for.

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from lossylab.models.stylegan_base import SLOPE, StyleGAN, filter_separably
-from lossylab.models.stylegan_sizes import Sizes, Weight
+from lossylab.models.layers.stylegan_base import SLOPE, StyleGAN, filter_separably
+from lossylab.models.layers.stylegan_sizes import Sizes, Weight
 
 _VARIANCE_FLOOR = 1e-8  # PULSE's PyTorch port has 1e-5, which changes pictures by 1e-3
 _BLUR = (0.25, 0.5, 0.25)

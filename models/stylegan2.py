@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from lossylab.models.stylegan_base import SLOPE, StyleGAN, filter_separably
-from lossylab.models.stylegan_sizes import Sizes, Weight
+from lossylab.models.layers.stylegan_base import SLOPE, StyleGAN, filter_separably
+from lossylab.models.layers.stylegan_sizes import Sizes, Weight
 
 _DEMODULATION_FLOOR = 1e-8  # added to the sum of squares of a filter
 _GAIN = 2.0**0.5  # of the leaky ReLU; moved into what comes before it

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from lossylab.models.jpeg import dct_matrix
-from lossylab.models.layers import pad_to_multiple
+from lossylab.models.layers.blocks import pad_to_multiple
+from lossylab.models.layers.dct import dct_matrix
 
 TAPS, FILTERS = 7, 48  # 7x7 filters in the span of all DCT atoms but the constant one
 CENTRES = np.linspace(-310.0, 310.0, 63)  # of the radial basis functions, levels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from lossylab.models.layers import SMALL, pad_to_multiple
+from lossylab.models.layers.blocks import SMALL, pad_to_multiple
 
 TAPS = 4
 _WIDTHS = (1, 2, 4, 8, 8, 8, 8)  # times the filters of the first layer

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lossylab.models.layers import Conv2D, batch_norm
+from lossylab.models.layers.blocks import Conv2D, batch_norm
 
 SLOPE = 0.02  # of LeakyReLU below zero, Sec. II-B
 _DILATIONS = (1, 2, 4, 8)

@@ -38,7 +38,8 @@ def golden():
 @pytest.fixture(scope="session")
 def collection():
     """Paths of a named collection; skips where it is not installed."""
-    from lossylab.data.collections import CollectionError, find_pictures
+    from lossylab.core.errors import CollectionError
+    from lossylab.data.collections import find_pictures
 
     def find(name):
         try:

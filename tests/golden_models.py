@@ -12,11 +12,12 @@ import tensorflow as tf
 
 from lossylab.models import stylegan
 from lossylab.models.arcnn import ARCNN
-from lossylab.models.attention import ConvAttention
+from lossylab.models.backbones.trunks import VGG19Trunk
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.dncnn import DnCNN
 from lossylab.models.jpeg_encoder import JPEGEncoder
+from lossylab.models.layers.attention import ConvAttention
 from lossylab.models.memnet import MemNet
 from lossylab.models.mwcnn import MWCNN
 from lossylab.models.patchgan import PatchGAN
@@ -25,19 +26,18 @@ from lossylab.models.proxiqa import ProxIQA
 from lossylab.models.rankiqa import RankIQA
 from lossylab.models.stylegan2 import StyleGAN2
 from lossylab.models.tnrd import TNRD
-from lossylab.models.trunks import VGG19Trunk
 from lossylab.models.unet import ResidualUNet
 from lossylab.models.wcdgan import WCDGAN, Discriminator
 
 # Public modules of lossylab.models that are parts of models or wrap them, tested by themselves.
 PARTS = {
-    *("Chain", "ExactHyperSynthesis", "FactorizedCoder", "GDN", "HyperpriorCoder"),
-    *("PlainKernel", "RDFTKernel", "ServedCodec", "ServedRestorer", "SignalConv"),
+    *("Chain", "GDN"),
+    *("PlainKernel", "RDFTKernel", "SignalConv"),
     *("BNReLUConv", "Conv2D", "MixedAttention", "MixedConv", "StandardConv", "WCDB"),
     *("InceptionFeatures", "VGG19Features", "LPIPSFeatures", "Trunk", "ResNet152Trunk"),
-    *("VGG19Trunk", "Attention", "ConvAttention", "LSTMAttention", "LSTM", "ServedJPEG"),
-    *("ServedDistorter", "ServedDegradation", "ConditionEncoder", "GatedBlock", "WeightNormConv"),
-    *("ServedRankIQA", "ServedNetwork", "StyleGAN", "StyleGAN1"),
+    *("VGG19Trunk", "Attention", "ConvAttention", "LSTMAttention", "LSTM"),
+    *("ConditionEncoder", "GatedBlock", "WeightNormConv"),
+    *("StyleGAN", "StyleGAN1"),
 }
 
 

@@ -19,23 +19,23 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
-from lossylab.data.distorted import DistortedOptions, distorted_patches, noise_seed
 from lossylab.data.distortions import DISTORTIONS, distort
+from lossylab.data.patch_pairs import DistortedOptions, distorted_patches, noise_seed
 from lossylab.data.patches import check_sizes, paths_of_step
-from lossylab.eval.app import launch, new_flags, parse, require
-from lossylab.eval.distorters import save_distorter
 from lossylab.eval.metrics import nss
+from lossylab.inference.export.distorter import save_distorter
 from lossylab.losses import adversarial
 from lossylab.losses import distortion_gan as losses
 from lossylab.models.patchgan import SMALLEST, PatchGAN
 from lossylab.models.unet import UPSAMPLINGS, ResidualUNet
 from lossylab.train import flags as shared
-from lossylab.train import warm_start
-from lossylab.train.loop import Task
+from lossylab.train.loop import warm_start
+from lossylab.train.loop.fit import Task
+from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.session import run
-from lossylab.train.weight_mean import WeightMean
 
 log = logging.getLogger("lossylab")
 

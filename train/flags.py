@@ -11,10 +11,10 @@ import os
 import tensorflow as tf
 from absl import flags
 
+from lossylab.core.app import require
+from lossylab.core.environment import environment
 from lossylab.data.patches import HEADERS_CHECKED, PatchOptions
-from lossylab.eval.app import require
-from lossylab.eval.environment import environment
-from lossylab.train.loop import LoopOptions
+from lossylab.train.loop.fit import LoopOptions
 
 STRATEGIES = ("one", "mirrored", "multiworker")
 

@@ -18,23 +18,23 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
 from lossylab.data.patches import PatchOptions, check_sizes, patches, paths_of_step
-from lossylab.eval import jpeg_decoders, jpeg_files
-from lossylab.eval.app import UsageError, launch, new_flags, parse, require
-from lossylab.eval.jpeg_encoders import save_encoder
 from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
+from lossylab.inference.codecs import jpeg_decoders, jpeg_files
+from lossylab.inference.export.jpeg import save_encoder
 from lossylab.losses import jpeg_encoder as losses
 from lossylab.losses.lpips import LPIPS, SMALLEST
-from lossylab.models import attention as attentions
-from lossylab.models.backbones import BackboneError
+from lossylab.models.backbones.lpips import NETWORKS
+from lossylab.models.backbones.trunks import TRUNKS
 from lossylab.models.jpeg_encoder import TABLE_SCALE, JPEGEncoder
-from lossylab.models.lpips_features import NETWORKS
-from lossylab.models.trunks import TRUNKS
+from lossylab.models.layers import attention as attentions
 from lossylab.train import flags as shared
-from lossylab.train import warm_start
-from lossylab.train.loop import Task
+from lossylab.train.loop import warm_start
+from lossylab.train.loop.fit import Task
 from lossylab.train.session import run
 
 ATTENTIONS = ("none", "conv", "lstm", "bilstm")

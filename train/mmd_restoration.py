@@ -23,21 +23,21 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.data.collections import find_pictures
-from lossylab.data.degraded import SIZE_STEP, DegradedOptions, centred_pairs, degraded_crops
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.data.patches import check_sizes, paths_of_step
-from lossylab.eval.app import launch, new_flags, parse, require
+from lossylab.data.scaled_pairs import SIZE_STEP, DegradedOptions, centred_pairs, degraded_crops
 from lossylab.eval.degradation_nll import paired_and_unpaired
-from lossylab.eval.degradations import save_degradation
+from lossylab.inference.export.degradation import save_degradation
 from lossylab.losses.pixelcnn import FAMILIES, bits_per_dim, discretized_mixture_nll
 from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.train import flags as shared
-from lossylab.train import warm_start
-from lossylab.train.adam import AdamInside, Decay
-from lossylab.train.loop import Task
+from lossylab.train.loop import warm_start
+from lossylab.train.loop.fit import Task
+from lossylab.train.loop.optimizers import AdamInside, Decay
+from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.session import run
-from lossylab.train.weight_mean import WeightMean
 
 FLAGS = new_flags()
 

@@ -18,22 +18,22 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
 from lossylab.data.patches import check_sizes, patches, paths_of_step
-from lossylab.data.synthetic import distort
-from lossylab.eval.app import launch, new_flags, parse, require
-from lossylab.eval.export import save_codec
+from lossylab.data.proxy_distortions import distort
 from lossylab.eval.metrics import vmaf
+from lossylab.inference.export.codec import save_codec
 from lossylab.losses import proxiqa as losses
-from lossylab.models import factorized
 from lossylab.models.bls2017 import BLS2017, STRIDE
 from lossylab.models.bmshj2018 import BMSHJ2018
+from lossylab.models.layers import factorized
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import flags as shared
-from lossylab.train import warm_start
-from lossylab.train.loop import Task
-from lossylab.train.oracle import libvmaf_oracle
+from lossylab.train.loop import warm_start
+from lossylab.train.loop.fit import Task
+from lossylab.train.loop.oracle import libvmaf_oracle
 from lossylab.train.session import run
 
 CODECS = {codec.model_id: codec for codec in (BLS2017, BMSHJ2018)}

@@ -26,9 +26,11 @@ import scipy.stats
 import tensorflow as tf
 from absl import flags
 
+from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.collections import find_pictures
 from lossylab.data.decode import read_picture
-from lossylab.data.distorted import noise_seed
+from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes, paths_of_step
 from lossylab.data.rankings import (
     LADDERS,
@@ -39,15 +41,13 @@ from lossylab.data.rankings import (
     rankings,
 )
 from lossylab.data.ratings import Rated, fingerprint, rated_crops, read_ratings, split
-from lossylab.eval.app import UsageError, launch, new_flags, parse, require
 from lossylab.eval.rank_accuracy import LEVEL_SETS, accuracy, ladder_crops, scores_of, srocc
 from lossylab.eval.rankiqa import random_crops, save_rankiqa
 from lossylab.losses import rankiqa as losses
-from lossylab.models.backbones import BackboneError
 from lossylab.models.rankiqa import DROPOUT, FULL, SHRINK, RankIQA
 from lossylab.train import flags as shared
-from lossylab.train import warm_start
-from lossylab.train.loop import Task
+from lossylab.train.loop import warm_start
+from lossylab.train.loop.fit import Task
 from lossylab.train.session import run
 
 # Defaults of the phases where they differ.

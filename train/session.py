@@ -11,8 +11,8 @@ import tensorflow as tf
 from absl import flags
 
 from lossylab.train import flags as shared
-from lossylab.train.loop import Task, check_agreement, fit, is_chief
-from lossylab.train.run_dir import RunDir
+from lossylab.train.loop.fit import Task, check_agreement, fit, is_chief
+from lossylab.train.loop.run_dir import RunDir
 
 log = logging.getLogger("lossylab")
 

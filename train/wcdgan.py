@@ -20,21 +20,22 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.collections import find_pictures
 from lossylab.data.jpeg import degrade, luminance_table
-from lossylab.data.pairs import CHANNELS, Lattice, PairOptions, pairs, read_planes
+from lossylab.data.lattice_pairs import CHANNELS, Lattice, PairOptions, pairs, read_planes
 from lossylab.data.patches import check_sizes
-from lossylab.eval.app import UsageError, launch, new_flags, parse, require
 from lossylab.eval.metrics.psnr import psnr
-from lossylab.eval.restorers import save_restorer
+from lossylab.inference.export.restorer import save_restorer
 from lossylab.losses import adversarial
 from lossylab.losses import wcdgan as losses
 from lossylab.models import restorers
-from lossylab.models.backbones import BackboneError, VGG19Features
+from lossylab.models.backbones.keras import VGG19Features
 from lossylab.models.wcdgan import WCDGAN, Discriminator
 from lossylab.train import flags as shared
-from lossylab.train import warm_start
-from lossylab.train.loop import Task
+from lossylab.train.loop import warm_start
+from lossylab.train.loop.fit import Task
 from lossylab.train.session import run
 
 log = logging.getLogger("lossylab")

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.eval.metrics.psnr import check_same_shape
+from lossylab.inference.export.hashing import weights_hash
 from lossylab.losses import lpips
-from lossylab.models.serving import weights_hash
 
 SMALLEST = lpips.SMALLEST
 

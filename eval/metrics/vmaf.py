@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lossylab.eval.metrics import ffmpeg
+from lossylab.core import ffmpeg
 
 MODEL = "vmaf_v0.6.1"
 PROTOCOL = f"libvmaf {MODEL}, motion 0, yuv444p BT.601 limited range, 8 bit, one frame"

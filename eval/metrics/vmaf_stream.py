@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lossylab.eval.metrics import ffmpeg, vmaf
+from lossylab.core import ffmpeg
+from lossylab.eval.metrics import vmaf
 
 _PUSHES = 2
 _SECONDS = 60.0

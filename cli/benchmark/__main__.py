@@ -1,0 +1,344 @@
+"""Measures speed and memory; prints a table, or JSON with --json.
+
+  python -m lossylab.cli.benchmark [--sections=step,coding,restoration] [--filters=128,192]
+
+Times are medians after warm-up, with the things compared taking turns, so that a busy machine
+disturbs both alike. Ratios of one run mean more than times.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import os
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_compression as tfc
+from absl import flags
+
+from lossylab.cli.benchmark import generators as benchmark_generators
+from lossylab.cli.benchmark import jpeg as benchmark_jpeg
+from lossylab.cli.benchmark import restoration as benchmark_restoration
+from lossylab.core.app import launch, new_flags, parse, require, require_known
+from lossylab.data.collections import find_pictures
+from lossylab.data.decode import read_picture
+from lossylab.data.patches import PatchOptions, check_sizes, patches
+from lossylab.inference.export.codec import Codec, save_codec
+from lossylab.models.bls2017 import BLS2017
+from lossylab.models.bmshj2018 import BMSHJ2018
+
+SECTIONS = (
+    "step",
+    "oracle",
+    "coding",
+    "pipeline",
+    "restoration",
+    "pairs",
+    "large",
+    "jpeg",
+    "jpeg_training",
+    "distortions",
+    "latent",
+    "sampling",
+)
+_BATCH, _PATCH = 8, 128
+_LAMBDA = 0.01
+_MANY_PATHS = 1_000_000
+_MEMORY_STEPS = 2_000
+
+FLAGS = new_flags()
+flags.DEFINE_list("sections", list(SECTIONS), "What to measure.", flag_values=FLAGS)
+flags.DEFINE_list("filters", ["128", "192"], "Filters of the codec.", flag_values=FLAGS)
+flags.DEFINE_integer("rounds", 30, "Times that each thing is timed.", 3, flag_values=FLAGS)
+flags.DEFINE_bool("json", False, "Print JSON lines.", flag_values=FLAGS)
+
+
+def main(argv: list[str]) -> list[dict]:
+    """Runs the sections; returns the rows that it prints."""
+    extra = parse(FLAGS, argv, __doc__)
+    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    require_known("sections", FLAGS.sections, SECTIONS)
+    filters = [int(n) for n in FLAGS.filters]
+    rows = []
+    for name in SECTIONS:
+        if name in FLAGS.sections:
+            for row in _RUN[name](filters, FLAGS.rounds):
+                rows.append({"section": name, **row})
+                _print(rows[-1])
+    return rows
+
+
+def in_turns(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median seconds of each action, the actions taking turns after three warm-up calls."""
+    return {name: statistics.median(values) for name, values in samples(actions, rounds).items()}
+
+
+def samples(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """The seconds themselves, `rounds` of each action."""
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for turn in range(rounds + 3):
+        for name, action in actions.items():
+            start = time.perf_counter()
+            action()
+            if turn >= 3:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def _print(row: dict) -> None:
+    if FLAGS.json:
+        sys.stdout.write(json.dumps(row) + "\n")
+    else:
+        cells = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()]
+        sys.stdout.write("  ".join(cells) + "\n")
+    sys.stdout.flush()
+
+
+def _step(filters: Sequence[int], rounds: int):
+    """The BLS training step against the same on tfc's own layers, and the BMSHJ step."""
+    picture = tf.constant(
+        np.random.default_rng(0).random((_BATCH, _PATCH, _PATCH, 3)) * 255, tf.float32
+    )
+    for n in filters:
+        ours = _training_step(BLS2017(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
+        theirs = _training_step(_TfcBLS(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
+        seconds = in_turns(
+            {"ours": partial(ours, picture), "tfc": partial(theirs, picture)}, rounds
+        )
+        yield {
+            "codec": BLS2017.model_id,
+            "filters": n,
+            "steps_per_second": 1 / seconds["ours"],
+            "tfc_steps_per_second": 1 / seconds["tfc"],
+            "ratio": seconds["tfc"] / seconds["ours"],
+        }
+        step = _training_step(BMSHJ2018(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
+        seconds = in_turns({"ours": partial(step, picture)}, rounds)
+        yield {
+            "codec": BMSHJ2018.model_id,
+            "filters": n,
+            "steps_per_second": 1 / seconds["ours"],
+        }
+
+
+def _training_step(codec, adam):
+    shapes = [(_BATCH, *shape) for shape in codec.noise_shapes(_PATCH, _PATCH)]
+    done = adam.iterations  # made here: a graph must not create it
+    adam._create_all_weights(codec.trainable_variables)
+
+    @tf.function
+    def step(picture):
+        with tf.GradientTape() as tape:
+            seed = tf.stack([tf.constant(1, tf.int64), done.read_value()])
+            noise = [tf.random.stateless_uniform(shape, seed, -0.5, 0.5) for shape in shapes]
+            decoded, bits = codec(picture, *noise)
+            error = tf.reduce_mean(tf.math.squared_difference(picture, decoded))
+            loss = _LAMBDA * error + tf.reduce_mean(bits) / _PATCH**2
+        variables = codec.trainable_variables
+        adam.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        return loss
+
+    return lambda picture: step(picture).numpy()
+
+
+class _TfcBLS(tf.Module):
+    """The same codec on tfc's SignalConv2D, GDN and entropy model."""
+
+    def __init__(self, n: int):
+        super().__init__()
+        self.num_filters = n
+
+        def conv(filters, taps, up, stride, activation=None, bias=True):
+            return tfc.SignalConv2D(
+                filters,
+                (taps, taps),
+                corr=not up,
+                padding="same_zeros",
+                use_bias=bias,
+                activation=activation,
+                **{"strides_up" if up else "strides_down": stride},
+            )
+
+        def gdn(inverse):
+            return tfc.GDN(inverse=inverse, alpha_parameter=2, epsilon_parameter=0.5)
+
+        self.analysis = tf.keras.Sequential(
+            [
+                conv(n, 9, False, 4, gdn(False)),
+                conv(n, 5, False, 2, gdn(False)),
+                conv(n, 5, False, 2, bias=False),
+            ]
+        )
+        self.synthesis = tf.keras.Sequential(
+            [conv(n, 5, True, 2, gdn(True)), conv(n, 5, True, 2, gdn(True)), conv(3, 9, True, 4)]
+        )
+        prior = tfc.NoisyDeepFactorized(batch_shape=(n,), num_filters=(3, 3, 3), init_scale=10)
+        self.entropy_model = tfc.ContinuousBatchedEntropyModel(prior, 3, compression=False)
+        self(tf.zeros((1, _PATCH, _PATCH, 3)))
+
+    def noise_shapes(self, height, width):
+        return ()  # tfc draws its own
+
+    def __call__(self, picture):
+        latent, bits = self.entropy_model(self.analysis(picture / 255.0), training=True)
+        return self.synthesis(latent) * 255.0, bits
+
+
+def _oracle(filters: Sequence[int], rounds: int):
+    """A VMAF training step with the oracle free, overlapped and sequential."""
+    # By name: evaluation does not depend on training, it only times it.
+    proxiqa = importlib.import_module("lossylab.train.proxiqa")
+    oracle = importlib.import_module("lossylab.train.loop.oracle")
+    picture = tf.constant(_sample_patches())
+    strategy = tf.distribute.get_strategy()
+    for n in filters:
+        actions, tasks = {}, []
+        for name in ("free", "overlapped", "sequential"):
+            order = "sequential" if name == "free" else name
+            options = proxiqa.FLAGS
+            parse(options, ["", f"--num_filters={n}", f"--oracle={order}", "--train_data=x"], "")
+            task = proxiqa.ProxIQATask(_Frozen(options), [], [])
+            task.checkpointed()
+            if name == "free":
+                task.close()
+                task._oracle = oracle.Oracle(lambda a, b: np.full(len(a), 50.0, np.float32))
+            tasks.append(task)
+            actions[name] = _stepper(strategy, task, picture)
+        seconds = in_turns(actions, rounds)
+        for task in tasks:
+            task.close()
+        yield {
+            "filters": n,
+            "free_ms": seconds["free"] * 1e3,
+            "overlapped_ms": seconds["overlapped"] * 1e3,
+            "sequential_ms": seconds["sequential"] * 1e3,
+            "overlapped_extra_percent": (seconds["overlapped"] / seconds["free"] - 1) * 100,
+            "sequential_extra_ms": (seconds["sequential"] - seconds["free"]) * 1e3,
+        }
+
+
+class _Frozen:
+    """The present values of a set of flags."""
+
+    def __init__(self, values: flags.FlagValues):
+        self.__dict__.update({name: values[name].value for name in values})
+
+
+def _stepper(strategy, task, picture):
+    """Runs several steps a call, as training does, and returns when they are done."""
+    count = tf.Variable(0, dtype=tf.int64)
+
+    @tf.function
+    def steps():
+        total = 0.0
+        for _ in tf.range(5):
+            total += strategy.run(task.step, args=(picture, count.read_value()))["loss"]
+            count.assign_add(1)
+        return total
+
+    return lambda: steps().numpy()
+
+
+def _sample_patches() -> np.ndarray:
+    data = patches(find_pictures("sample_train"), PatchOptions(_PATCH), _BATCH, seed=1)
+    return next(iter(data)).numpy()
+
+
+def _coding(filters: Sequence[int], rounds: int):
+    """Coding a 768x512 picture inside the process, model loaded."""
+    picture = read_picture(find_pictures("sample_train")[-1])[:512, :768]
+    for kind, n in itertools.product((BLS2017, BMSHJ2018), filters):
+        codec = _untrained(kind, n)
+        encoded = codec.compress(picture)
+        seconds = in_turns(
+            {
+                "encode": partial(codec.compress, picture),
+                "decode": partial(codec.decompress, encoded),
+            },
+            rounds,
+        )
+        yield {
+            "codec": kind.model_id,
+            "filters": n,
+            "picture": f"{picture.shape[1]}x{picture.shape[0]}",
+            "encode_ms": seconds["encode"] * 1e3,
+            "decode_ms": seconds["decode"] * 1e3,
+            "bpp_file": 8 * len(encoded.string) / picture[..., 0].size,
+        }
+
+
+def _untrained(kind, filters: int) -> Codec:
+    """A loaded export whose rate is a trained one's."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "export")
+        save_codec(_concentrated(kind(filters)), path, {})
+        return Codec(path)
+
+
+def _concentrated(codec):
+    """An untrained codec whose densities fit its latents, so that its rate is a trained one's."""
+    for matrix in codec.prior.base._matrices:
+        matrix.assign_add(tf.ones_like(matrix))
+    if isinstance(codec, BMSHJ2018):
+        codec.hyper_synthesis.layers[-1].bias.assign_add(tf.fill([codec.num_filters], 0.4))
+    return codec
+
+
+def _pipeline(filters: Sequence[int], rounds: int):
+    """Batches per second, start on a million paths, and memory over many steps."""
+    del filters
+    paths = find_pictures("sample_train")
+    options = PatchOptions(_PATCH, min_scale=0.5, noise=1.0)
+    for name, cache in (("cached", 1024), ("decoding every picture", 0)):
+        batches = iter(patches(paths, PatchOptions(_PATCH, 0.5, 1.0, cache), _BATCH, seed=1))
+        seconds = in_turns({"batch": partial(next, batches)}, 20 * rounds)
+        yield {"pictures": name, "batches_per_second": 1 / seconds["batch"]}
+        del batches
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("\n".join(paths[i % len(paths)] for i in range(_MANY_PATHS)))
+        file.flush()
+        start = time.perf_counter()
+        many = find_pictures(f"@{file.name}")
+    check_sizes(many, _PATCH)
+    batches = iter(patches(many, options, _BATCH, seed=1))
+    next(batches)
+    yield {"paths": _MANY_PATHS, "start_seconds": time.perf_counter() - start}
+    for _ in range(_MEMORY_STEPS // 2):
+        next(batches)
+    before = _resident_mib()
+    for _ in range(_MEMORY_STEPS):
+        next(batches)
+    yield {"steps": _MEMORY_STEPS, "memory_growth_mib": _resident_mib() - before}
+
+
+def _resident_mib() -> float:
+    if platform.system() != "Linux":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+_RUN = {
+    **{"step": _step, "oracle": _oracle, "coding": _coding, "pipeline": _pipeline},
+    "restoration": partial(benchmark_restoration.networks, in_turns),
+    "pairs": partial(benchmark_restoration.pairs_of_patches, in_turns),
+    "large": partial(benchmark_restoration.large, in_turns),
+    "jpeg": partial(benchmark_jpeg.encoders, samples, partial(_untrained, BLS2017)),
+    "jpeg_training": partial(benchmark_jpeg.training, samples),
+    "distortions": partial(benchmark_generators.distortions, in_turns),
+    "latent": partial(benchmark_generators.latent, in_turns),
+    "sampling": partial(benchmark_generators.sampling, in_turns),
+}
+
+if __name__ == "__main__":
+    launch(main)

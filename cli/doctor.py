@@ -1,0 +1,191 @@
+"""Checks this installation and says what to do about each finding.
+
+  lossylab doctor
+
+Exit status 0 if everything that training and measuring need works, else 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+
+from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core.errors import WorkError
+
+FLAGS = new_flags()
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+      state: 'ok', 'note' (something optional is absent) or 'bad'.
+      what: what was looked at.
+      found: what was found.
+      cure: what to do, empty if all is well.
+    """
+
+    state: str
+    what: str
+    found: str
+    cure: str = ""
+
+
+def main(argv: list[str]) -> list[Finding]:
+    """Prints the report and returns it; raises WorkError if something is bad."""
+    extra = parse(FLAGS, argv, __doc__)
+    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    findings = []
+    for check in (
+        _python,
+        _tensorflow,
+        _tfc,
+        _gpu,
+        _ffmpeg,
+        _encoders,
+        _codecs,
+        _jpeglib,
+        _collections,
+    ):
+        for finding in _safely(check):
+            findings.append(finding)
+            line = f"{finding.state:4}  {finding.what:22} {finding.found}"
+            sys.stdout.write(
+                line + (f"\n      cure: {finding.cure}" if finding.cure else "") + "\n"
+            )
+    bad = [finding.what for finding in findings if finding.state == "bad"]
+    if bad:
+        raise WorkError(f"not working: {', '.join(bad)}")
+    return findings
+
+
+def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except Exception as error:  # noqa: BLE001 - a doctor must survive every disease
+        name = check.__name__.strip("_")
+        yield Finding(
+            "bad", name, f"{type(error).__name__}: {error}", "reinstall: rm -r .venv && make test"
+        )
+
+
+def _python():
+    good = (3, 10) <= sys.version_info[:2] <= (3, 11)
+    cure = "" if good else "use Python 3.10 or 3.11, see WORKSPACE.md"
+    yield Finding("ok" if good else "bad", "Python", platform.python_version(), cure)
+
+
+def _tensorflow():
+    import tensorflow as tf
+
+    good = tf.__version__.startswith("2.14.")
+    cure = "" if good else "pip install tensorflow==2.14.1, the last with tfc's range coder"
+    yield Finding("ok" if good else "bad", "TensorFlow", tf.__version__, cure)
+
+
+def _tfc():
+    import tensorflow as tf
+    import tensorflow_compression as tfc
+
+    version = metadata.version("tensorflow-compression")
+    prior = tfc.NoisyLogistic(loc=[0.0], scale=[2.0])
+    coder = tfc.ContinuousBatchedEntropyModel(prior, coding_rank=2, compression=True)
+    latent = tf.constant([[1.0], [-3.0], [0.0]])
+    good = bool(tf.reduce_all(coder.decompress(coder.compress(latent), [3]) == latent))
+    cure = "" if good else "pip install --force-reinstall tensorflow-compression==2.14.1"
+    found = f"{version}, range coder {'works' if good else 'does not give back what it got'}"
+    yield Finding("ok" if good else "bad", "tensorflow-compression", found, cure)
+
+
+def _gpu():
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        yield Finding("ok", "GPU", f"{len(gpus)} visible to TensorFlow")
+    else:
+        cure = "with an NVIDIA GPU: pip install 'lossylab[gpu]' and a driver for CUDA 11.8"
+        yield Finding("note", "GPU", "none: training runs on the CPU", cure)
+
+
+def _ffmpeg():
+    import numpy as np
+
+    from lossylab.core import ffmpeg
+    from lossylab.eval.metrics import vmaf
+    from lossylab.eval.metrics.vmaf_stream import VmafStream
+
+    cure = f"pip install --force-reinstall imageio-ffmpeg==0.8.1, or set {ffmpeg.VARIABLE}"
+    try:
+        program = ffmpeg.executable()
+        yield Finding("ok", "ffmpeg", f"{ffmpeg.version(program)}, {program}")
+        picture = np.random.default_rng(0).integers(0, 256, (1, 192, 192, 3), np.uint8)
+        score = vmaf.measure(picture, picture)["vmaf"][0]
+    except ffmpeg.FFmpegError as error:
+        yield Finding("bad", "libvmaf", str(error), cure)
+        return
+    found = f"{vmaf.MODEL}, identical pictures score {score:.2f} (97.43 expected)"
+    good = abs(score - 97.43) < 0.05
+    yield Finding("ok" if good else "bad", "libvmaf", found, "" if good else cure)
+    stream = VmafStream()
+    same = stream.measure(picture, picture)["vmaf"][0] == score
+    stream.close()
+    found = "equal scores" if same else "other scores"
+    yield Finding("ok" if same else "bad", "libvmaf, staying", found, "" if same else cure)
+
+
+def _encoders():
+    from lossylab.core import ffmpeg
+
+    encoders = ffmpeg.run(["-v", "error", "-encoders"]).decode(errors="replace")
+    there = "libx265" in encoders
+    cure = "" if there else f"HEVC rows need an ffmpeg with libx265: set {ffmpeg.VARIABLE}"
+    yield Finding("ok" if there else "note", "x265", "in ffmpeg" if there else "absent", cure)
+
+
+def _codecs():
+    from PIL import features
+
+    for what, name in (("libjpeg-turbo", "libjpeg_turbo"), ("OpenJPEG", "jpg_2000")):
+        version = features.version(name)
+        cure = "" if version else "pip install --force-reinstall pillow"
+        yield Finding("ok" if version else "bad", what, version or "absent from Pillow", cure)
+
+
+def _jpeglib():
+    import numpy as np
+
+    from lossylab.inference.codecs import jpeg_files
+
+    planes = np.arange(-96, 96, dtype=np.int16).reshape(3, 1, 1, 8, 8)
+    written = jpeg_files.Contents(planes, np.full((2, 8, 8), 9), 8, 8)
+    found = jpeg_files.contents_of(jpeg_files.to_bytes(written))
+    good = np.array_equal(found.coefficients, planes)
+    cure = "" if good else "pip install --force-reinstall jpeglib==1.0.2"
+    said = "keeps coefficients" if good else "changes coefficients"
+    yield Finding(
+        "ok" if good else "bad", "jpeglib", f"{metadata.version('jpeglib')}, {said}", cure
+    )
+
+
+def _collections():
+    from lossylab.data.collections import KNOWN, PACKAGED, ROOT_VARIABLE, find_pictures
+
+    root = os.environ.get(ROOT_VARIABLE)
+    cure = "" if root else f"export {ROOT_VARIABLE}=FOLDER, where your data sets are"
+    yield Finding("ok" if root else "note", ROOT_VARIABLE, root or "not set", cure)
+    for name in [*PACKAGED, *KNOWN]:
+        try:
+            yield Finding("ok", name, f"{len(find_pictures(name))} pictures")
+        except ValueError as error:
+            yield Finding("note", name, "not found", str(error))
+
+
+if __name__ == "__main__":
+    launch(main)

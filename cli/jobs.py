@@ -1,0 +1,98 @@
+"""Files in, files out: what the commands that turn one into the other share."""
+
+from __future__ import annotations
+
+import csv
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+import tqdm
+
+from lossylab.core.app import log, repeated, require
+from lossylab.core.errors import PictureError, UsageError, WorkError
+from lossylab.core.files import make_folder
+
+LOSSLESS = (".png", ".ppm", ".bmp", ".tif", ".tiff")
+
+
+def plan(
+    sources: Sequence[str],
+    output: str,
+    suffix: str,
+    suffixes: Sequence[str] | None,
+    many: bool,
+    overwrite: bool,
+) -> list[tuple[str, str]]:
+    """Pairs of input and output file.
+
+    Args:
+      sources: input files.
+      output: file, or folder if there are many.
+      suffix: of the files in a folder.
+      suffixes: what the name of an output file may end in; None for anything.
+      many: whether the input was a folder, a glob or a collection.
+      overwrite: whether files that exist are replaced.
+
+    Raises:
+      UsageError: if outputs clash, exist, have a wrong suffix, or would replace an input.
+      OutputError: if they cannot be written.
+    """
+    if many or os.path.isdir(output):
+        folder = make_folder(output)
+        targets = [str(folder / (pathlib.Path(source).stem + suffix)) for source in sources]
+    else:
+        make_folder(pathlib.Path(output).parent)
+        targets = [output]
+        require(
+            suffixes is None or output.lower().endswith(tuple(suffixes)),
+            f"the output '{output}' must end in one of {', '.join(suffixes or ())}"
+            + (", which lose nothing" if suffixes is LOSSLESS else ""),
+        )
+    clash = repeated(targets)
+    require(not clash, f"several inputs would be written to {', '.join(clash[:3])}")
+    existing = [target for target in targets if os.path.exists(target)]
+    require(
+        overwrite or not existing,
+        f"{len(existing)} outputs exist, {existing[0] if existing else ''} first: --overwrite",
+    )
+    inputs = {os.path.realpath(source) for source in sources}
+    both = [target for target in existing if os.path.realpath(target) in inputs]
+    require(not both, f"{both[0] if both else ''} is an input: choose another output")
+    return list(zip(sources, targets))
+
+
+def run(
+    pairs: Sequence[tuple[str, str]],
+    work: Callable[[str, str], dict],
+    columns: Sequence[str],
+    failures: tuple[type[Exception], ...] = (),
+) -> None:
+    """Does the work file by file, with a table of what was written on standard output, as CSV.
+
+    Args:
+      pairs: input and output files.
+      work: from such a pair to a row of the table.
+      columns: of the table.
+      failures: exceptions, beside the usual ones, that concern one file only.
+
+    Raises:
+      WorkError: at the end, if a file failed; the others are done.
+    """
+    usual = (PictureError, UsageError, WorkError, OSError)
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    writer.writeheader()
+    failed = 0
+    for source, target in tqdm.tqdm(pairs, unit="file", disable=len(pairs) < 2):
+        try:
+            writer.writerow(work(source, target))
+        except (MemoryError, tf.errors.ResourceExhaustedError):
+            failed += 1
+            log.error("%s: not enough memory for a picture of this size", source)
+        except (*usual, *failures) as error:
+            failed += 1
+            log.error("%s: %s", source, str(error).removeprefix(f"{source}: "))
+    if failed:
+        raise WorkError(f"{failed} of {len(pairs)} files failed, see above")

@@ -1,0 +1,130 @@
+"""A picture found by a latent search and the report beside it: written, and told apart later."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from lossylab.core.app import require
+from lossylab.core.files import replacing, write_text
+from lossylab.inference.latent.search import Found, Settings
+
+_DIGITS = 6  # significant digits kept of a history
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """One picture to search for.
+
+    Attributes:
+      source: the given picture's file.
+      target: the file of the result.
+      identity: names picture, networks and settings.
+      untouched: leave the files alone until the search has ended, as they hold another result.
+    """
+
+    source: str
+    target: str
+    identity: str
+    untouched: bool = False
+
+    @property
+    def report(self) -> pathlib.Path:
+        """The report's file."""
+        return pathlib.Path(self.target).with_suffix(".json")
+
+
+def waiting(target: Target, overwrite: bool) -> Target | None:
+    """What is left to do: None if the same search has ended and its files are as it left them.
+
+    Raises:
+      UsageError: if there are files of something else, and they may not be overwritten.
+    """
+    place = pathlib.Path(target.target)
+    if not place.exists() and not target.report.exists():
+        return target
+    report = _read(target.report)
+    mine = report.get("identity") == target.identity
+    ended = report.get("finished") is True and place.exists()
+    if mine and ended and report.get("sha256") == _digest(place) and not overwrite:
+        return None
+    require(
+        overwrite or mine,
+        f"{target.target} or its report exists, of another search: --overwrite",
+    )
+    return dataclasses.replace(target, untouched=overwrite or not mine)
+
+
+def _read(path: pathlib.Path) -> dict:
+    try:
+        report = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def _digest(path: pathlib.Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write(
+    target: Target,
+    settings: Settings,
+    kept: Found,
+    best: Found,
+    index: int,
+    constraint: tuple[str, float],
+    history: dict[str, np.ndarray] | None = None,
+) -> dict:
+    """Writes a picture and its report; the report says 'finished' only once both are there.
+
+    Args:
+      target: the files.
+      settings: of the search.
+      kept: the iterate to write.
+      best: the best so far.
+      index: of the picture in these.
+      constraint: name of the loss that it is on, and its limit.
+      history: of the whole search, when it has ended.
+
+    Returns:
+      The report.
+
+    Raises:
+      OutputError: if they cannot be written.
+    """
+    name, limit = constraint
+    reached = float(kept.losses[name][index])
+    report = {
+        **{"identity": target.identity, "finished": False, "input": target.source},
+        "settings": dataclasses.asdict(settings),
+        **_iterate(kept, index),
+        "best": _iterate(best, index),
+        "constraint": {"of": name, "limit": limit, "reached": reached, "met": reached <= limit},
+    }
+    _write_report(target, report)
+    picture = np.clip(np.rint(kept.pictures[index]), 0, 255).astype(np.uint8)
+    with replacing(target.target) as temporary:
+        Image.fromarray(picture).save(temporary)
+    if history is not None:
+        report |= {"finished": True, "sha256": _digest(pathlib.Path(target.target))}
+        report["history"] = {
+            loss: [float(f"{value:.{_DIGITS}g}") for value in values[:, index]]
+            for loss, values in history.items()
+        }
+        _write_report(target, report)
+    return report
+
+
+def _iterate(found: Found, index: int) -> dict:
+    losses = {name: float(values[index]) for name, values in found.losses.items()}
+    return {"step": int(found.steps[index]), "losses": losses}
+
+
+def _write_report(target: Target, report: dict) -> None:
+    write_text(target.report, json.dumps(report, indent=1) + "\n")

@@ -1,0 +1,1 @@
+"""What everything needs: errors, typed options and their flags, files, rows, environment."""

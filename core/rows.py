@@ -1,0 +1,231 @@
+"""Measured rows in a CSV file that only grows: safe to kill, and damage does not pass unnoticed.
+
+Each line ends with a checksum of itself. A last line without an end is what a killed process
+leaves behind: it is reported and removed, and what it held is measured again. Any other line that
+is not as it was written is an error that names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import hashlib
+import io
+import logging
+import os
+import pathlib
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+
+import pandas as pd
+
+from lossylab.core.errors import OutputError, UsageError, WorkError
+from lossylab.core.files import make_folder, write_bytes
+
+log = logging.getLogger("lossylab")
+
+_CHECK = "check"
+_DIGITS = 9  # significant digits kept of a number
+
+
+class Rows:
+    """An open file of rows that this process alone appends to; usable by several threads."""
+
+    def __init__(self, path: str | pathlib.Path, columns: Sequence[str]):
+        """Opens or creates the file.
+
+        Args:
+          path: the file; its folder is created.
+          columns: of every row.
+
+        Raises:
+          WorkError: if the file is damaged or has other columns.
+          UsageError: if another process has it open.
+          OutputError: if it cannot be written.
+        """
+        self.path, self.columns = pathlib.Path(path), tuple(columns)
+        self._guard = threading.Lock()
+        make_folder(self.path.parent)
+        self._take()
+
+    def _take(self) -> None:
+        self._file = self._locked()
+        try:
+            self._remove_torn_line()
+            if self.path.stat().st_size:
+                self.rows = read(self.path, self.columns)
+            else:
+                self.rows = []
+                self._write(_line([*self.columns, _CHECK], header=True))
+        except BaseException:
+            self.close()
+            raise
+
+    def _locked(self):
+        """The file, opened and locked; again if it was replaced in between."""
+        while True:
+            try:
+                file = open(self.path, "ab")  # noqa: SIM115 - held until close()
+            except OSError as error:
+                raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(self.path)):
+                    return file
+            except BlockingIOError as error:
+                file.close()
+                raise UsageError(
+                    f"another process writes {self.path}: wait for it or choose another folder"
+                ) from error
+            except OSError as error:
+                file.close()
+                raise OutputError(f"cannot lock {self.path}: {error.strerror}") from error
+            file.close()
+
+    def _remove_torn_line(self) -> None:
+        data = self.path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            log.warning("%s: removing a last line that was not finished", self.path)
+            os.ftruncate(self._file.fileno(), whole)
+
+    def append(self, row: dict) -> dict[str, str]:
+        """Adds a row and forces it to disk; returns it as it will be read.
+
+        Raises:
+          UsageError: if a text has line breaks, which would tear the file's lines.
+          OutputError: if the file cannot be written.
+        """
+        texts = [_text(row[name]) for name in self.columns]
+        broken = [text for text in texts if "\n" in text or "\r" in text]
+        if broken:
+            raise UsageError(f"{broken[0]!r} has a line break: rename it")
+        with self._guard:
+            self._write(_line(texts))
+            kept = dict(zip(self.columns, texts))
+            self.rows.append(kept)
+        return kept
+
+    def replace(self, rows: Iterable[dict[str, str]]) -> None:
+        """Makes these rows, of those read, the file's contents, at once."""
+        rows = list(rows)
+        lines = [_line([*self.columns, _CHECK], header=True)]
+        lines += [_line([row[name] for name in self.columns]) for row in rows]
+        with self._guard:
+            old = self._file  # stays locked until the new file is
+            write_bytes(self.path, b"".join(lines))
+            try:
+                self._take()
+            finally:
+                old.close()
+
+    def set_aside(self, is_old: Callable[[dict[str, str]], bool], why: str) -> None:
+        """Moves rows to another file beside this one.
+
+        It is superseded.csv for rows.csv and STEM_superseded.csv for STEM.csv: a folder may have
+        several files of rows, of different columns.
+
+        Args:
+          is_old: whether a row is to go.
+          why: what is said of them, such as 'are of other weights'.
+        """
+        old = [row for row in self.rows if is_old(row)]
+        if not old:
+            return
+        stem = self.path.stem
+        name = "superseded.csv" if stem == "rows" else f"{stem}_superseded.csv"
+        place = self.path.with_name(name)
+        log.warning("%d rows %s: moved to %s", len(old), why, place)
+        with contextlib.closing(Rows(place, self.columns)) as aside:
+            aside.replace([*aside.rows, *old])
+        self.replace(row for row in self.rows if not is_old(row))
+
+    def close(self) -> None:
+        """Lets other processes write."""
+        self._file.close()
+
+    def _write(self, line: bytes) -> None:
+        try:
+            self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
+
+
+def read(path: str | pathlib.Path, columns: Sequence[str] | None = None) -> list[dict[str, str]]:
+    """The rows of a file, as text.
+
+    Args:
+      path: a file that `Rows` wrote.
+      columns: what it must have, or None.
+
+    Raises:
+      WorkError: if the file is missing, has other columns, or a line of it is damaged.
+    """
+    try:
+        lines = pathlib.Path(path).read_bytes().split(b"\n")
+    except OSError as error:
+        raise WorkError(f"{path} is not readable: {error}") from error
+    names = _fields(lines[0])
+    if not names or names[-1] != _CHECK:
+        raise WorkError(f"{path} is no file of measured rows")
+    names = names[:-1]
+    if columns is not None and tuple(names) != tuple(columns):
+        raise WorkError(f"{path} has other columns, of another version: choose another folder")
+    rows = []
+    for number, line in enumerate(lines[1:-1], 2):
+        body, _, check = line.rpartition(b",")
+        fields = _fields(body)
+        if check != _checksum(body) or len(fields) != len(names):
+            raise WorkError(
+                f"{path}, line {number} is damaged: its checksum does not fit. Restore the file, "
+                "or delete the line to have it measured again"
+            )
+        rows.append(dict(zip(names, fields)))
+    return rows
+
+
+def frame(rows: Iterable[dict[str, str]], text: Sequence[str]) -> pd.DataFrame:
+    """Rows as a table: numbers but for the columns named in `text`."""
+    rows = list(rows)
+    return pd.DataFrame(
+        {
+            name: [row[name] if name in text else _number(row[name]) for row in rows]
+            for name in (rows[0] if rows else ())
+        }
+    )
+
+
+def identity(*parts) -> str:
+    """Names what decides a row's values: 16 hexadecimal digits of a hash of the parts."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.isdigit() else float(text)
+
+
+def _text(value) -> str:
+    return f"{value:.{_DIGITS}g}" if isinstance(value, float) else str(value)
+
+
+def _line(fields: list[str], header: bool = False) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(fields)
+    body = text.getvalue().encode()
+    return body + b"\n" if header else body + b"," + _checksum(body) + b"\n"
+
+
+def _checksum(body: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(body)
+
+
+def _fields(line: bytes) -> list[str]:
+    """The fields of a line, none if it is no line of CSV."""
+    try:
+        return next(csv.reader([line.decode()]), [])
+    except (UnicodeDecodeError, csv.Error):
+        return []

@@ -1,0 +1,191 @@
+"""Training crops of good pictures and of their degraded versions, both scaled down alike.
+
+Every picture is degraded whole, then both versions are scaled by one factor ("Perceptual Image
+Restoration with High-Quality Priori and Degradation Learning", Sec. 4.3), and crops are cut from
+both at the same random place. The crops of a step share a random size. All of it is a function of
+(seed, step).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.core.errors import PictureError
+from lossylab.data.decode import read_picture
+from lossylab.data.decoded import Decoded
+from lossylab.data.distortions import distort
+from lossylab.data.patch_pairs import noise_seed
+from lossylab.data.patches import crop_at_random, numbered, picture_index, stream_key
+from lossylab.data.scaling import scaled
+
+_PLACE_STREAM, _SIZE_STREAM = 5, 6  # of the random numbers of one crop, of one step
+SIZE_STEP = 8  # pixels: sizes of crops are the smallest and multiples of this more
+
+
+@dataclasses.dataclass(frozen=True)
+class DegradedOptions:
+    """What a pair of crops is.
+
+    Attributes:
+      distortion: one of `distortions.DISTORTIONS`.
+      severity: of it, such as JPEG's quality.
+      factor: both versions are scaled down by, bicubically.
+      smallest: height and width of the smallest crops in pixels, after scaling.
+      largest: of the largest, a multiple of `SIZE_STEP` more.
+      grid: crops begin at its multiples, pixels after scaling.
+      cache_mb: decoded pictures kept in memory, MiB.
+    """
+
+    distortion: str = "jpeg"
+    severity: float = 5
+    factor: int = 4
+    smallest: int = 64
+    largest: int = 96
+    grid: int = 1
+    cache_mb: int = 1024
+
+    def __post_init__(self):
+        """Checks the ranges; raises ValueError."""
+        for name in ("factor", "smallest", "grid"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.largest < self.smallest:
+            raise ValueError(
+                f"the largest crops of {self.largest} pixels must not be smaller than the "
+                f"smallest of {self.smallest}"
+            )
+        if (self.largest - self.smallest) % SIZE_STEP:
+            raise ValueError(
+                f"the largest crops must be a multiple of {SIZE_STEP} pixels larger than the "
+                f"smallest of {self.smallest}, got {self.largest}: no others are drawn"
+            )
+
+
+def degraded_pair(path: str, options: DegradedOptions) -> tuple[np.ndarray, np.ndarray]:
+    """A picture file, scaled down, and its degraded version.
+
+    Returns:
+      Two arrays uint8 [H // factor, W // factor, 3]: good, degraded.
+
+    Raises:
+      PictureError: if the file is no picture or smaller than the factor.
+    """
+    picture = read_picture(path)
+    factor = options.factor
+    height, width = (side // factor for side in picture.shape[:2])
+    if not (height and width):
+        raise PictureError(f"{path}: smaller than {factor} pixels, the factor that it is scaled by")
+    # What is left at the right and at the bottom would shift the pixels.
+    picture = picture[: factor * height, : factor * width]
+    worse = distort(picture, options.distortion, options.severity, noise_seed(path))
+    return scaled(picture, height, width), scaled(worse, height, width)
+
+
+def centred_pairs(
+    paths: list[str], options: DegradedOptions, crop: int = 0
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The middle of each picture and of its degraded version, all of one size.
+
+    So each degraded picture can be compared with the good version of another.
+
+    Args:
+      paths: picture files.
+      options: what a pair is; windows begin at multiples of its grid.
+      crop: side of the windows in pixels; 0 for the largest that all pictures have.
+
+    Returns:
+      For each picture two arrays uint8 [H, W, 3]: good, degraded.
+
+    Raises:
+      PictureError: if a picture is smaller than the windows.
+    """
+    pairs = [degraded_pair(path, options) for path in paths]
+    size = (crop, crop) if crop else np.min([good.shape[:2] for good, _ in pairs], 0)
+    for path, (good, _) in zip(paths, pairs):
+        if min(good.shape[:2]) < crop:
+            raise PictureError(
+                f"{path}: {good.shape[0]}x{good.shape[1]} pixels after scaling, smaller than "
+                f"windows of {crop}x{crop}"
+            )
+    return [tuple(_centre(side, size, options.grid) for side in pair) for pair in pairs]
+
+
+def _centre(picture: np.ndarray, size: tuple[int, int], grid: int) -> np.ndarray:
+    top, left = ((side - n) // 2 // grid * grid for side, n in zip(picture.shape, size))
+    return picture[top : top + size[0], left : left + size[1]]
+
+
+def degraded_crops(
+    paths: list[str],
+    options: DegradedOptions,
+    batch: int,
+    seed: int,
+    first_step: int = 0,
+    shard: int = 0,
+    shards: int = 1,
+    replicas: int = 1,
+) -> tf.data.Dataset:
+    """Endless batches of pairs, one a step.
+
+    Args:
+      paths: picture files.
+      options: what a pair is.
+      batch: pairs in the global batch; this and all others as for `patches.patches`.
+      seed: the run's seed.
+      first_step: step at which to begin.
+      shard: which part of each global batch this worker gets.
+      shards: number of workers.
+      replicas: devices of this worker.
+
+    Returns:
+      Data set of (good, degraded), each uint8 [batch / shards / replicas, size, size, 3].
+
+    Raises:
+      ValueError: if there are no paths or the devices do not divide `batch`.
+    """
+    if not paths:
+        raise ValueError("no pictures to cut crops from")
+    # Both versions side by side, so that they are kept and forgotten together.
+    kind = ("degraded", options.distortion, options.severity, options.factor)
+    load = functools.partial(_load, options=options)
+    pictures = Decoded(paths, load, options.cache_mb, kind)
+
+    def read(index):
+        both = pictures.read(index)
+        # Here, not where they are made: what is kept is shared by pipelines of other crops.
+        _check_size(paths[index], both, options.largest)
+        return both
+
+    def pair(number):
+        index = picture_index(seed, number, len(paths))
+        both = tf.numpy_function(read, [index], tf.uint8)
+        both.set_shape((None, None, 6))
+        size = _size(seed, number // batch, options)
+        return crop_at_random(both, size, stream_key(seed, number, _PLACE_STREAM), options.grid)
+
+    both = numbered(pair, batch, first_step, shard, shards, replicas)
+    return both.map(lambda both: tuple(tf.split(both, 2, -1))).prefetch(4)
+
+
+def _size(seed: int, step: tf.Tensor, options: DegradedOptions) -> tf.Tensor:
+    """Side of the crops of a step."""
+    count = (options.largest - options.smallest) // SIZE_STEP + 1
+    key = stream_key(seed, step, _SIZE_STREAM)
+    draw = tf.random.stateless_uniform((), key, maxval=count, dtype=tf.int32)
+    return options.smallest + SIZE_STEP * draw
+
+
+def _check_size(path: str, picture: np.ndarray, size: int) -> None:
+    if min(picture.shape[:2]) < size:
+        raise PictureError(
+            f"{path}: {picture.shape[0]}x{picture.shape[1]} pixels after scaling, smaller than "
+            f"the crops of {size}x{size}"
+        )
+
+
+def _load(path: str, options: DegradedOptions) -> np.ndarray:
+    return np.concatenate(degraded_pair(path, options), -1)

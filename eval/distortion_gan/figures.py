@@ -1,0 +1,93 @@
+"""The distortion GAN's figures: sheets with histograms (2, 3, 4), divergences, lambda (3)."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from lossylab.eval.distortion_gan.tables import LAMBDAS, Evidence
+from lossylab.eval.distortions import TRUE
+from lossylab.eval.metrics import nss
+from lossylab.eval.report import plots
+from lossylab.eval.severity_search import SHORT
+
+
+def draw(evidence: Evidence, folder: str) -> list[str]:
+    """Draws everything there are numbers for; returns the figures' names."""
+    place = pathlib.Path(folder)
+    drawn = []
+    for prefix, name in (("", "table1"), (TRUE, "truths")):
+        if _matrix(evidence, prefix, place / "figures" / name):
+            drawn.append(name)
+    if _lambdas(evidence, place / "figures" / "fig03_lambda"):
+        drawn.append("fig03_lambda")
+    for sheet in sorted((place / "sheets").glob("*/index.json")):
+        name = sheet.parent.name
+        _sheet(sheet.parent, evidence, place / "figures" / name)
+        drawn.append(name)
+    return drawn
+
+
+def _matrix(evidence: Evidence, prefix: str, path: pathlib.Path) -> bool:
+    """Divergences of what four makers made from the four truths, as a map."""
+    makers = [name for name in SHORT if prefix + name in evidence.makers]
+    if not makers:
+        return False
+    what = "true, other noise" if prefix else "generated"
+    title = f"JSD of {what} and true distortions, bit. {evidence.title}"
+    with plots.figure(path, title, 1, 1, (5.4, 5.0)) as axes:
+        axis = axes[0, 0]
+        values = np.array([[evidence.mean(prefix + m, t) for t in SHORT] for m in makers])
+        axis.imshow(np.log10(np.maximum(values, 1e-4)), cmap="viridis", vmin=-3.5, vmax=-0.5)
+        for (y, x), value in np.ndenumerate(values):
+            axis.text(x, y, f"{value:.4f}", ha="center", va="center", color="red")
+        axis.set_xticks(range(len(SHORT)), SHORT.values())
+        axis.set_yticks(range(len(makers)), [SHORT[name] for name in makers])
+        axis.set(xlabel="true", ylabel=what)
+    return True
+
+
+def _lambdas(evidence: Evidence, path: pathlib.Path) -> bool:
+    """Divergence from true JPEG and mean residual over lambda."""
+    there = {value: made for made, value in LAMBDAS.items() if made in evidence.makers}
+    if len(there) < 2:
+        return False
+    title = f"Fig. 3: weight of the sparsity. {evidence.title}"
+    with plots.figure(path, title, 1, 2, (9.5, 4.2)) as axes:
+        places = range(len(there))
+        for axis, measure, label in (
+            (axes[0, 0], "jsd", "JSD to true JPEG, bit"),
+            (axes[0, 1], "residual", "mean absolute residual, levels"),
+        ):
+            values = [evidence.mean(made, "jpeg", measure) for made in there.values()]
+            axis.plot(places, values, marker="o", label="generated")
+            axis.set_xticks(places, [f"{value:g}" for value in there])
+            axis.set(xlabel="lambda", ylabel=label)
+            axis.grid(alpha=0.3)
+        true = evidence.mean(TRUE + "jpeg", "jpeg", "residual")
+        axes[0, 1].axhline(true, color="0.5", linestyle="--", label="true JPEG")
+        axes[0, 1].legend()
+    return True
+
+
+def _sheet(folder: pathlib.Path, evidence: Evidence, path: pathlib.Path) -> None:
+    """Original, truth, made, residual and histograms side by side, a line a model."""
+    pictures = json.loads((folder / "index.json").read_text())["pictures"]
+    size = (12.5, 0.7 + 2.6 * len(pictures))
+    edges = np.linspace(-nss.LIMIT, nss.LIMIT, nss.BINS + 1)
+    middles = (edges[:-1] + edges[1:]) / 2
+    with plots.figure(path, evidence.title, len(pictures), 5, size, pictures=True) as axes:
+        for line, items in zip(axes, pictures.values()):
+            for axis, item in zip(line, items):
+                with Image.open(folder / item["file"]) as image:
+                    axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")
+                axis.set_title(item["label"], fontsize=8)
+                axis.axis("off")
+            for values, label in zip(items[2]["histograms"], ("true", "made")):
+                line[4].semilogy(middles, np.maximum(values, 1e-5), lw=1, label=label)
+            line[4].set_title("products of adjacent MSCN", fontsize=8)
+            line[4].tick_params(labelsize=7)
+            line[4].legend(fontsize=7)

@@ -1,0 +1,83 @@
+"""Figures of latent restoration: sheets (2, 5, 6), training curve (3), likelihoods (4), MMD."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from lossylab.eval.degradation_nll import KINDS
+from lossylab.eval.latent_rows import ROWS
+from lossylab.eval.mmd_restoration.tables import Evidence
+from lossylab.eval.report import plots
+from lossylab.inference.latent.cases import TASKS
+
+
+def draw(evidence: Evidence, folder: str) -> list[str]:
+    """Draws everything there are numbers for; returns the figures' names."""
+    place = pathlib.Path(folder)
+    drawn = []
+    for name, draw_one in (
+        ("fig03_curve", _curve),
+        ("fig04_likelihoods", _likelihoods),
+        ("mmd", _discrepancies),
+    ):
+        if draw_one(evidence, place / "figures" / name):
+            drawn.append(name)
+    return drawn + plots.sheets(place)
+
+
+def _curve(evidence: Evidence, path: pathlib.Path) -> bool:
+    """Likelihood of held-out pictures over the steps of the training."""
+    if not len(evidence.curve):
+        return False
+    with plots.figure(path, f"Fig. 3: {evidence.title}", 1, 1, (6.4, 4.2)) as axes:
+        axis = axes[0, 0]
+        for kind in KINDS:
+            axis.plot(evidence.curve.step, evidence.curve[kind], label=kind)
+        axis.set(xlabel="steps", ylabel="negative log-likelihood, bits/dim", yscale="log")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    return True
+
+
+def _likelihoods(evidence: Evidence, path: pathlib.Path) -> bool:
+    """Each picture's likelihood given its own good version and another's."""
+    if not len(evidence.nll):
+        return False
+    models = list(dict.fromkeys(evidence.nll.model))
+    size = (4.6 * len(models), 4.4)
+    with plots.figure(path, f"Fig. 4: {evidence.title}", 1, len(models), size) as axes:
+        for axis, model in zip(axes[0], models):
+            mine = evidence.nll[evidence.nll.model == model]
+            values = [mine[mine.kind == k].set_index("picture").nll.sort_index() for k in KINDS]
+            axis.scatter(*values, s=16)
+            top = 1.05 * float(np.max(values))
+            axis.plot([0, top], [0, top], color="0.6", linewidth=0.8)
+            axis.set(xlim=(0, top), ylim=(0, top), title=model)
+            axis.set(xlabel="paired, bits/dim", ylabel="unpaired, bits/dim")
+            axis.grid(alpha=0.3)
+    return True
+
+
+def _discrepancies(evidence: Evidence, path: pathlib.Path) -> bool:
+    """MMD to the prior and distance from the true styles that every row ends at."""
+    tasks = [task for task in TASKS if (evidence.study.task == task).any()]
+    if not tasks:
+        return False
+    with plots.figure(path, evidence.title, len(tasks), 2, (11, 3.6 * len(tasks))) as axes:
+        for line, task in zip(axes, tasks):
+            names = [name for name in ROWS if len(evidence.trials(name, task))]
+            for axis, measure, label in (
+                (line[0], "mmd", "squared MMD to the prior"),
+                (line[1], "latent", "distance from the true styles"),
+            ):
+                values = [evidence.trials(name, task)[measure].dropna() for name in names]
+                axis.boxplot(values, showfliers=False)
+                axis.set_xticks(range(1, len(names) + 1), names)
+                axis.set(xlabel="row of Table 2", ylabel=label, title=task)
+                axis.grid(alpha=0.3, axis="y")
+            limits = evidence.study[evidence.study.task == task].limit.dropna()
+            line[0].axhline(limits.median(), color="0.5", linestyle="--", label="constraint")
+            line[0].legend()
+    return True

@@ -1,0 +1,285 @@
+"""Evidence of latent restoration: measured rows, Tables 1 to 3 and what lies beside them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import pathlib
+
+import pandas as pd
+
+from lossylab.core import rows
+from lossylab.core.errors import WorkError
+from lossylab.eval import degradation_nll, latent_study, rank_accuracy, study_tally
+from lossylab.eval.degradation_nll import KINDS, PAIRED
+from lossylab.eval.latent_rows import EPOCHS, ROWS, UNTOUCHED
+from lossylab.eval.latent_trials import SCORES
+from lossylab.eval.report import published
+from lossylab.eval.report.comparison import Cell, lines
+from lossylab.eval.report.differences import Difference, mean_difference
+from lossylab.eval.report.tables import number
+from lossylab.inference.latent.cases import JPEG, TASKS
+
+STEM = "mmd_restoration"
+SAMPLERS = ("wavefront", "naive")
+_PUBLISHED_SCORES = (
+    *(("score", "mean"), ("score", "median"), ("resized", "mean"), ("resized", "median")),
+)
+
+
+LONGEST = f"epochs_{max(EPOCHS)}"  # degradation models are called so in nll.csv
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What was measured; each part may be empty.
+
+    Attributes:
+      study: rows of searches, one a picture, task and seed.
+      nll: rows of likelihoods, one a pair of pictures.
+      ranks: rows of rank accuracy.
+      curve: likelihoods over the steps of a training.
+      drawn: by sampler, the lines that `lossylab sample` printed, by input.
+      votes: answers of a user study.
+    """
+
+    study: pd.DataFrame
+    nll: pd.DataFrame
+    ranks: pd.DataFrame
+    curve: pd.DataFrame
+    drawn: dict[str, dict[str, dict[str, str]]]
+    votes: list[study_tally.Answer]
+
+    @property
+    def title(self) -> str:
+        """Budgets of the networks, and what was measured on."""
+        parts = []
+        for table in (self.study, self.nll, self.ranks):
+            if len(table):
+                budgets, data = (", ".join(dict.fromkeys(table[n])) for n in ("budget", "data"))
+                parts.append(f"{budgets}, on {data}")
+        return "; ".join(dict.fromkeys(parts))
+
+    def trials(self, row: str, task: str, variant: str = "", version: int = 0) -> pd.DataFrame:
+        """Trials of a row, by picture and seed; of the row's own version of StyleGAN, or another.
+
+        Rows that need no search are of version 2 unless told otherwise.
+        """
+        if not version:
+            version = ROWS[row].version if row in ROWS else 2
+        mine = self.study
+        for name, value in (
+            *(("row", row), ("task", task), ("variant", variant), ("version", version)),
+        ):
+            mine = mine[mine[name] == value]
+        return mine.set_index(["picture", "seed"]).sort_index()
+
+    def mean(self, row: str, task: str, measure: str) -> float:
+        """Mean over pictures and seeds; NaN if it was not measured."""
+        return float(self.trials(row, task)[measure].mean())
+
+    @property
+    def variants(self) -> list[str]:
+        """Changes of settings that were measured too."""
+        return [name for name in dict.fromkeys(self.study.variant) if name]
+
+    def difference(self, one: str, other: str, task: str, measure: str) -> Difference | None:
+        """A row's measure minus another's, by picture; None if unknown."""
+        a, b = (self.trials(row, task)[measure] for row in (one, other))
+        if list(a.index) != list(b.index):
+            return None
+        return mean_difference((a - b).groupby("picture").mean())
+
+
+def load(folder: str) -> Evidence:
+    """Reads a results folder; raises WorkError if it has no rows or some are damaged."""
+    place = pathlib.Path(folder)
+
+    def table(name, columns, text):
+        path = place / name
+        found = rows.read(path, columns) if path.exists() else []
+        return rows.frame(found, text) if found else pd.DataFrame(columns=list(columns))
+
+    evidence = Evidence(
+        table("rows.csv", latent_study.COLUMNS, latent_study.TEXT),
+        table("nll.csv", degradation_nll.COLUMNS, degradation_nll.TEXT),
+        table("rank_accuracy.csv", rank_accuracy.COLUMNS, rank_accuracy.TEXT),
+        pd.read_csv(place / "curve.csv") if (place / "curve.csv").exists() else pd.DataFrame(),
+        {name: _drawn(place / "sampling" / f"{name}.csv") for name in SAMPLERS},
+        _votes(place / "votes"),
+    )
+    if not (len(evidence.study) or len(evidence.nll) or len(evidence.ranks)):
+        raise WorkError(f"{place} has no rows: measure with `lossylab eval latent_study`")
+    return evidence
+
+
+def _drawn(path: pathlib.Path) -> dict[str, dict[str, str]]:
+    if not path.exists():
+        return {}
+    return {line["input"]: line for line in csv.DictReader(path.read_text().splitlines())}
+
+
+def _votes(folder: pathlib.Path) -> list[study_tally.Answer]:
+    paths = [str(path) for path in sorted(folder.glob("*.csv"))]
+    return study_tally.read_answers(paths) if paths else []
+
+
+def likelihood(evidence: Evidence, model: str, kind: str) -> float:
+    """Mean likelihood of pairs by a degradation model; NaN if it was not measured."""
+    table = evidence.nll
+    return float(table[(table.model == model) & (table.kind == kind)].nll.mean())
+
+
+def table1(evidence: Evidence) -> list[dict[str, str]]:
+    """Likelihoods of pairs by the longest trained model, and by epochs: paper | ours."""
+    cells = [
+        Cell("Table 1", kind, value, likelihood(evidence, LONGEST, kind), "bits/dim", 2)
+        for (_, kind, _), value in published.numbers(STEM, "1").items()
+    ]
+    for (_, words, _), value in published.numbers(STEM, "4.3").items():
+        model = words.replace("epoch ", "epochs_")
+        ours = likelihood(evidence, model, PAIRED)
+        cells.append(Cell(f"Sec. 4.3, {words}", PAIRED, value, ours, "bits/dim", 2))
+    return lines(cells, "", "pairs")
+
+
+def table2(evidence: Evidence) -> list[dict[str, str]]:
+    """RankIQA's scores: paper | ours, of JPEG."""
+    ours = dict(zip(_PUBLISHED_SCORES, SCORES))
+    cells = [
+        Cell(_words(row), f"{column}, {statistic}", value,
+             evidence.mean(row, JPEG, ours[column, statistic]), "1", 2)
+        for (row, column, statistic), value in published.numbers(STEM, "2").items()
+    ]  # fmt: skip
+    return lines(cells, "row", "score")
+
+
+def _words(name: str) -> str:
+    return ROWS[name].label if name in ROWS else name
+
+
+def table3(evidence: Evidence) -> list[dict[str, str]]:
+    """Preferences of raters: paper | ours; nothing without votes."""
+    return study_tally.table_3_lines(evidence.votes) if evidence.votes else []
+
+
+def study(evidence: Evidence, task: str) -> list[dict[str, str]]:
+    """What each row of Table 2 gave back of known pictures, a line a row."""
+    shown = {"psnr": 2, "ssim": 4, "latent": 3, "mmd": 5, "pixel": 5, "nll": 3, "angle": 1}
+    found = []
+    untouched = [(name, version) for name in UNTOUCHED for version in (1, 2)]
+    for name, version in (*untouched, *((name, row.version) for name, row in ROWS.items())):
+        mine = evidence.trials(name, task, version=version)
+        if not len(mine):
+            continue
+        words = ROWS[name].words if name in ROWS else dict.fromkeys(ROWS["1"].words, "")
+        line = {"row": name, **words, "StyleGAN V": f"v{version}"}
+        line |= {measure: number(mine[measure].mean(), d) for measure, d in shown.items()}
+        line |= {"met": "", "s": ""}
+        if name in ROWS:
+            line["met"] = f"{100 * (mine.mmd <= mine.limit).mean():.0f} %"
+            line["s"] = number(mine.seconds.mean(), 2)
+        found.append(line)
+    return found
+
+
+def variants(evidence: Evidence) -> list[dict[str, str]]:
+    """Rows with other settings than the paper's or the assumed ones."""
+    shown = {"psnr": 2, "latent": 3, "mmd": 5, "pixel": 5, "nll": 3}
+    found = []
+    for task in TASKS:
+        for variant in ("", *evidence.variants):
+            for name, row in ROWS.items():
+                mine = evidence.trials(name, task, variant)
+                others = [len(evidence.trials(name, task, other)) for other in evidence.variants]
+                if not len(mine) or not any(others):
+                    continue
+                line = {"task": task, "row": row.label, "change": variant or "none"}
+                line |= {m: number(mine[m].mean(), digits) for m, digits in shown.items()}
+                line["met"] = f"{100 * (mine.mmd <= mine.limit).mean():.0f} %"
+                found.append(line)
+    return found
+
+
+def effects(evidence: Evidence) -> list[dict[str, str]]:
+    """What the constraint, and the longer training, change: by picture."""
+    pairs = (
+        ("MMD, from the mean", "5", "3"),
+        ("MMD, against PULSE", "5", "2"),
+        ("beginning at the mean, with MMD", "5", "4"),
+        ("sphere, with MMD", "5", "7"),
+        ("1000 steps for 100", "6", "5"),
+        ("likelihood for squared error", "11", "5"),
+        ("379 epochs for 29, x1", "9", "8"),
+        ("379 epochs for 29, x10", "12", "11"),
+    )
+    found = []
+    for task in TASKS:
+        for words, one, other in pairs:
+            line = {"change": words, "rows": f"{one} - {other}", "task": task}
+            known = False
+            for measure, digits in (("mmd", 5), ("latent", 3), ("psnr", 2), ("nll", 3)):
+                gap = evidence.difference(one, other, task, measure)
+                known = known or gap is not None
+                line[measure] = f"{gap.mean:+.{digits}f} ± {gap.error:.{digits}f}" if gap else "n/a"
+            if known:
+                found.append(line)
+    return found
+
+
+def likelihoods(evidence: Evidence) -> list[dict[str, str]]:
+    """Paired and unpaired likelihoods of every degradation model."""
+    table, found = evidence.nll, []
+    for model in dict.fromkeys(table.model):
+        mine = table[table.model == model]
+        means = {kind: float(mine[mine.kind == kind].nll.mean()) for kind in KINDS}
+        found.append(
+            {
+                "model": model,
+                "data": ", ".join(dict.fromkeys(mine.data)),
+                **{kind: number(value, 3) for kind, value in means.items()},
+                "paired / unpaired": number(means[KINDS[0]] / means[KINDS[1]], 3),
+                "pictures": str(mine.picture.nunique()),
+            }
+        )
+    return found
+
+
+def ranks(evidence: Evidence) -> list[dict[str, str]]:
+    """Rank accuracy by distortion."""
+    return [
+        {
+            "model": row.model,
+            "distortion": row.distortion,
+            "levels": row.levels,
+            "pairs of levels in order": number(row.accuracy, 3),
+            "of the same picture": number(row.accuracy_same, 3),
+            "Spearman": number(row.srocc, 3),
+        }
+        for row in evidence.ranks.itertuples()
+    ]
+
+
+def sampling(evidence: Evidence) -> list[dict[str, str]]:
+    """Time of both samplers for the same pictures."""
+    found = []
+    for source in evidence.drawn["wavefront"]:
+        fast = evidence.drawn["wavefront"][source]
+        slow = evidence.drawn["naive"].get(source)
+        line = {"picture": f"{pathlib.Path(source).stem}, {fast['width']}x{fast['height']}"}
+        line["wavefront, s"] = fast["seconds"]
+        line["naive, s"] = slow["seconds"] if slow else "n/a"
+        line["times"] = number(speedup(fast, slow), 1) if slow else "n/a"
+        line["same picture"] = ("yes" if same(fast, slow) else "**no**") if slow else "n/a"
+        found.append(line)
+    return found
+
+
+def speedup(fast: dict[str, str], slow: dict[str, str]) -> float:
+    """How many times faster the wavefront was."""
+    return float(slow["seconds"]) / float(fast["seconds"])
+
+
+def same(fast: dict[str, str], slow: dict[str, str]) -> bool:
+    """Whether both samplers drew the same picture."""
+    return fast["content"] == slow["content"]

@@ -1,0 +1,134 @@
+"""ProxIQA's figures 6 to 12 from measured rows, training curves and crops."""
+
+from __future__ import annotations
+
+import logging
+import pathlib
+
+from lossylab.eval.proxiqa.tables import ANCHOR, Evidence
+from lossylab.eval.report import plots
+from lossylab.eval.report.rd_report import LABELS
+
+log = logging.getLogger("lossylab")
+
+_OURS = ("bls_mse", "bls_vmaf_p", "jpeg2000", "hevc444")
+_SSIM_ORIENTED = ("bls_mse", "bls_ssim_p", "bls_ssim", "bls_ssim_mse")
+_FIG_8 = ("kodim10", "kodim17", "kodim19")
+_FIG_9 = ("kodim01", "kodim21")
+_STEPS = "_at_"  # in the names of codecs exported on the way
+
+
+def draw(evidence: Evidence, folder: str) -> list[str]:
+    """Draws every figure whose evidence is there.
+
+    Args:
+      evidence: what was measured.
+      folder: results folder; figures go to its figures/, crops come from its crops/.
+
+    Returns:
+      Names of the figures drawn.
+    """
+    place = pathlib.Path(folder)
+    figures = {
+        "fig06_adversarial": lambda path: plots.sheet(place / "crops" / "fig06", path),
+        "fig07_proxy_and_vmaf": lambda path: _scores(evidence, path),
+        "fig08_curves": lambda path: _curves(evidence, _FIG_8, _OURS, "vmaf", path),
+        "fig08_crops": lambda path: plots.sheet(place / "crops" / "fig08", path),
+        "fig09_ssim_curves": lambda path: _curves(evidence, _FIG_9, _SSIM_ORIENTED, "ssim", path),
+        "fig10_ssim_crops": lambda path: plots.sheet(place / "crops" / "fig10", path),
+        "fig11_steps": lambda path: _steps(evidence, path),
+        "fig12_times": lambda path: _times(evidence, path),
+    }
+    drawn = []
+    for name, function in figures.items():
+        if function(place / "figures" / name):
+            drawn.append(name)
+        else:
+            log.warning("%s: nothing measured for it", name)
+    return drawn
+
+
+def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
+    """Fig. 7: proxy and true score over the steps of training."""
+    runs = {"frozen": "(a) frozen proxy", "alternating": "(b) alternating training"}
+    if not all(run in evidence.training for run in runs):
+        return False
+    title = f"Proxy and true VMAF of reconstructed patches. {evidence.about['title']}"
+    with plots.figure(path, title, 1, 2, (10, 4)) as axes:
+        for axis, (run, label) in zip(axes.flat, runs.items()):
+            table = evidence.training[run]
+            axis.plot(table.step, table.proxy, label="proxy", lw=1)
+            axis.plot(table.step, table.score, label="VMAF", lw=1)
+            axis.axhline(100, color="0.7", lw=0.8)
+            axis.set(title=label, xlabel="steps", ylabel="score")
+            axis.set_ylim(bottom=0)
+            axis.grid(alpha=0.3)
+            axis.legend()
+    return True
+
+
+def _curves(evidence: Evidence, pictures, codecs, metric: str, path: pathlib.Path) -> bool:
+    """Fig. 8 and 9: curves of single pictures."""
+    table = evidence.table
+    found = [p for p in pictures if ((table.picture == p) & (table.codec == codecs[0])).any()]
+    if not found:
+        return False
+    title = f"{LABELS[metric]} over rate. {evidence.about['title']}"
+    with plots.figure(path, title, 1, len(found), (4.6 * len(found), 4)) as axes:
+        for axis, picture in zip(axes.flat, found):
+            for codec in codecs:
+                curve = table[(table.picture == picture) & (table.codec == codec)]
+                curve = curve.sort_values("bpp_file")
+                axis.plot(curve.bpp_file, curve[metric], marker="o", ms=3, label=codec)
+            axis.set(title=picture, xlabel="bits per pixel, of the files", ylabel=LABELS[metric])
+            axis.set_xscale("log")
+            axis.grid(alpha=0.3)
+        axes[0, 0].legend(fontsize=8)
+    return True
+
+
+def _steps(evidence: Evidence, path: pathlib.Path) -> bool:
+    """Fig. 11: VMAF BD-rate over steps, against MSE after the fewest steps and after as many."""
+    names = set(evidence.table.codec)
+    stops = sorted(int(n.split(_STEPS)[1]) for n in names if n.startswith(f"bls_vmaf_p{_STEPS}"))
+    if not stops or f"{ANCHOR}{_STEPS}{stops[0]}" not in names:
+        return False
+    tests = [f"bls_vmaf_p{_STEPS}{stop}" for stop in stops] + ["bls_vmaf_p"]
+    equal = [f"{ANCHOR}{_STEPS}{stop}" for stop in stops] + [ANCHOR]
+    labels = [str(stop) for stop in stops] + ["end, learning\nrate lowered"]
+    lines = {
+        f"vmaf_p (mse after {stops[0]} steps)": ([equal[0]] * len(tests), "-"),
+        "vmaf_p (mse after as many steps)": (equal, ":"),
+    }
+    title = f"VMAF BD-rate of vmaf_p by steps of the last stage. {evidence.about['title']}"
+    with plots.figure(path, title, 1, 1, (7, 4.2)) as axes:
+        axis = axes[0, 0]
+        for label, (anchors, style) in lines.items():
+            found = [evidence.bd(test, "vmaf", anchor) for test, anchor in zip(tests, anchors)]
+            means, deviations, _ = zip(*found)
+            axis.errorbar(labels, means, deviations, ls=style, marker="o", capsize=3, label=label)
+        axis.set(xlabel="steps", ylabel="VMAF BD-rate, %; bars: std over pictures")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    return True
+
+
+def _times(evidence: Evidence, path: pathlib.Path) -> bool:
+    """Fig. 12: encoding times over rate, each codec's divided by that at its highest rate."""
+    timing = evidence.timing
+    if timing.empty:
+        return False
+    means = timing.groupby(["codec", "point"], sort=False)[["bpp_file", "encode_ms"]].mean()
+    with plots.figure(
+        path, "Encoding time, highest rate = 1; mean over pictures", 1, 1, (7, 4)
+    ) as axes:
+        axis = axes[0, 0]
+        for codec, curve in means.groupby("codec", sort=False):
+            curve = curve.sort_values("bpp_file")
+            share = curve.encode_ms / curve.encode_ms.iloc[-1]
+            axis.plot(curve.bpp_file, share, marker="o", label=codec)
+        axis.set(xlabel="bits per pixel, of the files", ylabel="normalised encoding time")
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    return True

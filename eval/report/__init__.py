@@ -1,0 +1,1 @@
+"""Cells to tables, figures, claims and pages."""

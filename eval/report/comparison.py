@@ -1,0 +1,82 @@
+"""Published and measured values side by side: paper | ours | difference | verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+
+from lossylab.eval.report.tables import number
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One value of a table.
+
+    Attributes:
+      row: as the paper names it.
+      column: likewise.
+      paper: the published value.
+      ours: the measured one; NaN if it was not measured.
+      unit: of both; '%' values are compared by sign, others by ratio.
+      digits: after the point.
+      spread: standard deviation that the paper prints for its value; NaN if none.
+      our_spread: that of ours, likewise.
+    """
+
+    row: str
+    column: str
+    paper: float
+    ours: float
+    unit: str = "%"
+    digits: int = 1
+    spread: float = math.nan
+    our_spread: float = math.nan
+
+    @property
+    def verdict(self) -> str:
+        """How the two compare, in words."""
+        if not math.isfinite(self.ours):
+            return "not measured"
+        difference = self.ours - self.paper
+        if math.isfinite(self.spread) and abs(difference) <= self.spread:
+            return "within the paper's spread"
+        if self.unit == "%":
+            if self.paper == 0:
+                return "zero in the paper"
+            return "same sign" if self.ours * self.paper > 0 else "other sign"
+        return f"{self.ours / self.paper:.2f} times"
+
+    def line(self) -> dict[str, str]:
+        """The cell as a line of a table."""
+
+        def shown(value, spread):
+            text = number(value, self.digits)
+            return f"{text} ± {number(spread, self.digits)}" if math.isfinite(spread) else text
+
+        return {
+            "row": self.row,
+            "column": self.column,
+            f"paper, {self.unit}": shown(self.paper, self.spread),
+            f"ours, {self.unit}": shown(self.ours, self.our_spread),
+            "difference": number(self.ours - self.paper, self.digits, "+"),
+            "verdict": self.verdict,
+        }
+
+
+def lines(cells: Iterable[Cell], row: str, column: str) -> list[dict[str, str]]:
+    """Cells as lines of a table, with names for what rows and columns are."""
+    names = {"row": row, "column": column}
+    return [{names.get(k, k): v for k, v in cell.line().items()} for cell in cells]
+
+
+def summary(cells: Sequence[Cell]) -> str:
+    """How many cells have which verdict, in words."""
+    verdicts = [cell.verdict for cell in cells]
+    measured = [verdict for verdict in verdicts if verdict != "not measured"]
+    same = sum(v in ("same sign", "within the paper's spread") for v in measured)
+    inside = sum(v == "within the paper's spread" for v in measured)
+    return (
+        f"{len(measured)} of {len(cells)} values measured; {same} have the paper's sign or lie "
+        f"within its spread ({inside} within)"
+    )

@@ -1,0 +1,83 @@
+"""Figures: files that are equal when the numbers are."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import pathlib
+import textwrap
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+from lossylab.core.files import replacing
+
+log = logging.getLogger("lossylab")
+
+
+@contextlib.contextmanager
+def figure(
+    path: pathlib.Path,
+    title: str,
+    rows: int,
+    columns: int,
+    size: tuple[float, float],
+    pictures: bool = False,
+) -> Iterator:
+    """Axes [rows, columns] of a new figure, saved as PNG and SVG at the end.
+
+    Args:
+      path: of the files, without suffix.
+      title: over the axes.
+      rows: of axes.
+      columns: of axes.
+      size: width and height in inches.
+      pictures: the axes show pictures, which an SVG would only make larger: PNG alone.
+    """
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    with matplotlib.rc_context({"svg.hashsalt": path.name}):
+        figure, axes = pyplot.subplots(
+            rows, columns, figsize=size, squeeze=False, layout="constrained"
+        )
+        yield axes
+        figure.suptitle("\n".join(textwrap.wrap(title, 30 + int(9 * size[0]))), fontsize=10)
+        for suffix, metadata in ((".png", None), (".svg", {"Date": None}))[: 1 if pictures else 2]:
+            with replacing(path.with_suffix(suffix)) as temporary:
+                figure.savefig(temporary, dpi=80 if pictures else 120, metadata=metadata)
+        pyplot.close(figure)
+
+
+def sheets(results: pathlib.Path) -> list[str]:
+    """Draws every folder of crops below crops/ to figures/; returns their names."""
+    drawn = []
+    for crops in sorted((results / "crops").glob("*")):
+        if sheet(crops, results / "figures" / crops.name):
+            drawn.append(crops.name)
+        else:
+            log.warning("%s has no index.json", crops)
+    return drawn
+
+
+def sheet(folder: pathlib.Path, path: pathlib.Path) -> bool:
+    """Crops side by side, as `crop_sheet` wrote them; False if there are none."""
+    index = folder / "index.json"
+    if not index.exists():
+        return False
+    page = json.loads(index.read_text())
+    pictures = page["pictures"]
+    columns = max(len(items) for items in pictures.values())
+    size = (2.5 * columns, 0.7 + 2.9 * len(pictures))
+    with figure(path, page["title"], len(pictures), columns, size, pictures=True) as axes:
+        for axis in axes.flat:
+            axis.axis("off")
+        for line, items in zip(axes, pictures.values()):
+            for axis, item in zip(line, items):
+                with Image.open(folder / item["file"]) as image:
+                    axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")
+                axis.set_title(item["label"], fontsize=8)
+    return True

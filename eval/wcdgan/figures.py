@@ -1,0 +1,47 @@
+"""WCDGAN's figures: crops side by side (7 to 13), and gains over JPEG."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from lossylab.eval.report import plots
+from lossylab.eval.wcdgan.tables import Evidence
+
+
+def draw(evidence: Evidence, folder: str) -> list[str]:
+    """Draws the gains and every folder of crops below crops/; returns the figures' names."""
+    place = pathlib.Path(folder)
+    drawn = [
+        f"gains_q{quality}"
+        for quality in sorted(set(evidence.table.quality))
+        if _gains(evidence, quality, place / "figures" / f"gains_q{quality}")
+    ]
+    drawn += plots.sheets(place)
+    return drawn
+
+
+def _gains(evidence: Evidence, quality: int, path: pathlib.Path) -> bool:
+    """PSNR over JPEG of every method, by set, with standard errors over the pictures."""
+    table = evidence.table
+    mine = table[(table.quality == quality) & (table.channels == "y") & (table.method != "jpeg")]
+    methods, sets = list(dict.fromkeys(mine.method)), list(dict.fromkeys(mine.data))
+    if not methods:
+        return False
+    title = f"PSNR over JPEG, luma, q = {quality}. {evidence.title}"
+    with plots.figure(path, title, 1, 1, (8, 1.2 + 0.4 * len(methods))) as axes:
+        axis = axes[0, 0]
+        for index, data in enumerate(sets):
+            plain = evidence.pictures("jpeg", data, quality).psnr
+            gains = [evidence.pictures(m, data, quality).psnr - plain for m in methods]
+            means = [gain.mean() for gain in gains]
+            errors = [gain.std() / max(1, len(gain)) ** 0.5 for gain in gains]
+            places = np.arange(len(methods)) + 0.8 * (index + 0.5) / len(sets) - 0.4
+            axis.barh(places, means, 0.75 / len(sets), xerr=errors, label=data)
+        axis.set_yticks(range(len(methods)), methods)
+        axis.invert_yaxis()
+        axis.set(xlabel="dB; bars: standard error over pictures")
+        axis.grid(alpha=0.3, axis="x")
+        axis.legend()
+    return True

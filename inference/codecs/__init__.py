@@ -1,0 +1,1 @@
+"""Bytes of any codec, classical or learned."""

@@ -1,0 +1,1 @@
+"""Exports: saved, loaded, served; tiles; the bitstream's container."""

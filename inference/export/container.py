@@ -1,0 +1,129 @@
+"""The compressed file: tfc's PackedTensors with everything needed to refuse a wrong one.
+
+Fields: [the range coder's string, the first 8 bytes of the weights' hash]; [version, height,
+width, CRC-32 of all the rest]. The bytes must be exactly those that packing the fields gives,
+so no flipped bit goes unnoticed. The overhead is 60 to 72 bytes, which count as rate.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import tensorflow as tf
+import tensorflow_compression as tfc
+from google.protobuf.message import DecodeError
+
+from lossylab.core.errors import BitstreamError, IndexMismatchError, PictureError, WorkError
+from lossylab.inference.export.codec import Codec, Encoded
+from lossylab.inference.export.entropy import INDEX_MISMATCH
+from lossylab.models.bls2017 import STRIDE
+
+SUFFIX = ".lossy"
+VERSION = 1
+_HASH_BYTES = 8
+
+
+def pack(encoded: Encoded, model_id: str, weights: str) -> bytes:
+    """Contents of a compressed file.
+
+    Args:
+      encoded: the coded picture.
+      model_id: of the codec.
+      weights: hexadecimal hash of the codec's weights.
+    """
+    short = bytes.fromhex(weights)[:_HASH_BYTES]
+    size = [VERSION, encoded.height, encoded.width]
+    return _packed(model_id, encoded.string, size, short)
+
+
+def unpack(data: bytes, model_id: str, weights: str, max_pixels: int) -> Encoded:
+    """The coded picture in a compressed file.
+
+    Args:
+      data: the file's bytes.
+      model_id: of the codec that is to decode it.
+      weights: hexadecimal hash of that codec's weights.
+      max_pixels: of a picture that is plausible.
+
+    Raises:
+      BitstreamError: if the file is truncated, altered, of another version or model, or
+        declares a size that is not plausible.
+    """
+    container = tfc.PackedTensors()
+    try:
+        container.string = data
+        model = container.model
+        strings, numbers = (t.numpy() for t in container.unpack((tf.string, tf.int64)))
+        string, short = strings
+        version, height, width, _ = map(int, numbers)
+    except (DecodeError, IndexError, ValueError, UnicodeDecodeError) as error:
+        raise BitstreamError("not a lossylab file, or truncated") from error
+    if version != VERSION:
+        raise BitstreamError(f"format version {version}, this program reads version {VERSION}")
+    if data != _packed(model, string, [version, height, width], short):
+        raise BitstreamError("damaged: the checksum does not fit")
+    if model != model_id:
+        raise BitstreamError(f"made by a model of kind '{model}', --model is a '{model_id}'")
+    if short != bytes.fromhex(weights)[:_HASH_BYTES]:
+        raise BitstreamError(
+            f"made by a model with other weights ({short.hex()}, --model has "
+            f"{weights[: 2 * _HASH_BYTES]}): decode it with the export that made it"
+        )
+    if min(height, width) < 1 or _padded_pixels(height, width) > max_pixels:
+        raise BitstreamError(f"declares a picture of {width}x{height} pixels")
+    return Encoded(bytes(string), height, width)
+
+
+def compress(codec: Codec, picture) -> tuple[bytes, float]:
+    """A picture, uint8 [H, W, 3], as contents of a file, and the estimated bits.
+
+    Raises:
+      PictureError: if the picture has more pixels than the codec takes.
+    """
+    height, width = picture.shape[:2]
+    if _padded_pixels(height, width) > codec.max_pixels:
+        raise PictureError(
+            f"a picture of {width}x{height} pixels is too large, limit {codec.max_pixels}"
+        )
+    encoded = codec.compress(picture)
+    return pack(encoded, codec.model_id, codec.weights), encoded.bits
+
+
+def decompress(codec: Codec, data: bytes):
+    """The picture, uint8 [H, W, 3], of a compressed file's contents.
+
+    Raises:
+      BitstreamError: as `unpack`, or if the string does not decode.
+      IndexMismatchError: if this machine derives other scale indexes than the encoder's.
+    """
+    encoded = unpack(data, codec.model_id, codec.weights, codec.max_pixels)
+    try:
+        return codec.decompress(encoded)
+    except tf.errors.ResourceExhaustedError as error:
+        raise WorkError("not enough memory to decode a picture of this size") from error
+    except tf.errors.OpError as error:
+        if INDEX_MISMATCH in str(error):
+            raise IndexMismatchError(
+                "the scale indexes are not those of the encoder: the file is damaged, or this "
+                "machine computes the hyper-synthesis differently; the rest would decode to noise"
+            ) from error
+        raise BitstreamError("damaged: the range decoder rejects it") from error
+
+
+def _padded_pixels(height: int, width: int) -> int:
+    """Pixels of the picture that the synthesis makes before it is cropped."""
+    return (-(-height // STRIDE) * STRIDE) * (-(-width // STRIDE) * STRIDE)
+
+
+def _packed(model: str, string: bytes, size: list[int], short: bytes) -> bytes:
+    body = repr((model, string, size, short)).encode()
+    container = tfc.PackedTensors()
+    container.model = model
+    container.pack(
+        [
+            tf.constant([string, short]),
+            tf.constant([*size, zlib.crc32(body)], tf.int64),
+        ]
+    )
+    # Protocol buffers promise an order of map entries only when asked for one.
+    return container._example.SerializeToString(deterministic=True)

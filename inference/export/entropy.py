@@ -1,0 +1,144 @@
+"""From a latent to a bit string and back: the entropy coders of served codecs.
+
+  quantize(latent)              -> latent as it will be decoded, bits
+  encode(latent)                -> string, bits
+  decode(string, height, width) -> latent
+
+Latents are float32 [1, h, w, N], bits the information under the learned density.
+"""
+
+import tensorflow as tf
+import tensorflow_compression as tfc
+
+from lossylab.inference.export.exact import ExactHyperSynthesis
+from lossylab.models.bmshj2018 import BMSHJ2018, HYPER_STRIDE
+from lossylab.models.layers import factorized, gaussian
+
+# In the message of the error that a decoder raises if it derives other tables than the encoder.
+# No apostrophe: TensorFlow escapes them in its errors.
+INDEX_MISMATCH = "scale indexes are not those of the encoder"
+
+# No tensor: one made at import would start TensorFlow before a strategy can configure it.
+_BYTES = tuple(bytes([i]) for i in range(256))
+_WORD = 4  # bytes of a number in the string
+
+
+class FactorizedCoder(tf.Module):
+    """Codes a latent under its learned, fully factorised density."""
+
+    def __init__(self, prior: tfc.NoisyDeepFactorized, name: str = "factorized_coder"):
+        """Builds the tables of a trained prior, which takes seconds."""
+        super().__init__(name=name)
+        self._prior = prior
+        self._model = tfc.ContinuousBatchedEntropyModel(prior, coding_rank=3, compression=True)
+
+    def quantize(self, latent):
+        """The latent as it will be decoded, and its bits."""
+        latent = self._model.quantize(latent)
+        return latent, factorized.bits(self._prior, latent)[0]
+
+    def encode(self, latent):
+        """Bit string, and estimated bits."""
+        return self._model.compress(latent)[0], self.quantize(latent)[1]
+
+    def decode(self, string, height, width):
+        """The latent of a bit string."""
+        return self._model.decompress(string[None], (height, width))
+
+
+class HyperpriorCoder(tf.Module):
+    """Codes a latent with deviations from a hyper-latent that is coded before it.
+
+    The string is: length of the hyper-latent's string, checksum of the scale indexes (four
+    bytes each), the hyper-latent's string, the latent's string.
+    """
+
+    def __init__(self, codec: BMSHJ2018, name: str = "hyperprior_coder"):
+        """Builds the tables of a trained codec, which takes seconds."""
+        super().__init__(name=name)
+        self._codec = codec
+        self._hyper = FactorizedCoder(codec.prior)
+        self._synthesis = ExactHyperSynthesis(codec.hyper_synthesis)
+        self._model = tfc.LocationScaleIndexedEntropyModel(
+            tfc.NoisyNormal,
+            gaussian.NUM_SCALES,
+            gaussian.scale_of_index,
+            coding_rank=3,
+            compression=True,
+        )
+
+    def quantize(self, latent):
+        """The latent as it will be decoded, and its bits."""
+        hyper, bits = self._hyper.quantize(self._codec.analyse_hyper(latent))
+        index = self._synthesis.indexes(hyper, *_sides(latent))
+        return self._quantized(latent, index, bits)
+
+    def encode(self, latent):
+        """Bit string, and estimated bits."""
+        hyper = self._codec.analyse_hyper(latent)
+        side, bits = self._hyper.encode(hyper)
+        index = self._synthesis.indexes(self._hyper.quantize(hyper)[0], *_sides(latent))
+        main = self._model.compress(latent, tf.cast(index, tf.float32))[0]
+        head = [_word(tf.strings.length(side)), _word(_checksum(index))]
+        return tf.strings.join([*head, side, main]), self._quantized(latent, index, bits)[1]
+
+    def decode(self, string, height, width):
+        """The latent of a bit string; an InvalidArgumentError if the indexes differ."""
+        string = _at_least(string, 2 * _WORD)
+        length, checksum = _number(string, 0), _number(string, _WORD)
+        string = _at_least(string, 2 * _WORD + length)
+        length = tf.cast(length, tf.int32)
+        side = tf.strings.substr(string, 2 * _WORD, length)
+        main = tf.strings.substr(string, 2 * _WORD + length, tf.strings.length(string))
+        sides = [-(-extent // HYPER_STRIDE) for extent in (height, width)]
+        index = self._synthesis.indexes(self._hyper.decode(side, *sides), height, width)
+        agree = tf.debugging.assert_equal(_checksum(index), checksum, INDEX_MISMATCH)
+        with tf.control_dependencies([agree] if agree is not None else []):
+            return self._model.decompress(main[None], tf.cast(index, tf.float32))
+
+    def _quantized(self, latent, index, hyper_bits):
+        latent = tf.round(latent)
+        bits = gaussian.bits(latent, gaussian.scale_of_index(index))[0]
+        return latent, bits + hyper_bits
+
+
+def _sides(latent):
+    return tf.unstack(tf.shape(latent)[1:3])
+
+
+def _checksum(index: tf.Tensor) -> tf.Tensor:
+    """A hash of indexes and their shape, int64 below 2^32."""
+    text = tf.io.serialize_tensor(tf.cast(index, tf.uint8))
+    return tf.strings.to_hash_bucket_fast(text, 2 ** (8 * _WORD))
+
+
+def _word(number: tf.Tensor) -> tf.Tensor:
+    """A number below 2^32 as four bytes, the most significant first."""
+    shifts = tf.range(8 * (_WORD - 1), -1, -8, dtype=tf.int64)
+    digits = tf.bitwise.bitwise_and(
+        tf.bitwise.right_shift(tf.cast(number, tf.int64), shifts), tf.constant(255, tf.int64)
+    )
+    return tf.strings.reduce_join(tf.gather(tf.constant(_BYTES), digits))
+
+
+def _number(string: tf.Tensor, start: int) -> tf.Tensor:
+    """The number, int64, whose four bytes begin at `start`."""
+    digits = tf.cast(tf.io.decode_raw(tf.strings.substr(string, start, _WORD), tf.uint8), tf.int64)
+    weights = tf.bitwise.left_shift(
+        tf.constant(1, tf.int64), tf.range(8 * (_WORD - 1), -1, -8, dtype=tf.int64)
+    )
+    return tf.reduce_sum(digits * weights)
+
+
+def _at_least(string: tf.Tensor, length) -> tf.Tensor:
+    """The string; an InvalidArgumentError if it is shorter than `length` bytes.
+
+    What is cut from the result is cut after the check: an error of TensorFlow's own would quote
+    the bytes, which Python cannot decode as text.
+    """
+    found = tf.cast(tf.strings.length(string), tf.int64)
+    long_enough = tf.debugging.assert_greater_equal(
+        found, tf.cast(length, tf.int64), "the string is too short"
+    )
+    with tf.control_dependencies([long_enough] if long_enough is not None else []):
+        return tf.identity(string)

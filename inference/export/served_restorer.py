@@ -1,0 +1,84 @@
+"""A restoration network ready to be stored as a SavedModel.
+
+Signatures of all:
+
+  restore(picture uint8 [H, W, C])   -> picture uint8 [H, W, C]
+  describe()                         -> info, JSON text
+
+WCDGAN weighs channels by their means over the whole picture. To restore a picture piece by piece,
+as exactly as at once, it can be run a block at a time, each block over all pieces:
+
+  enter(picture)                     -> features [H, W, F]: all before the first attention
+  next(index, features, mean [F])    -> features: attention of block `index`, then the next block
+  leave(picture, features, mean)     -> picture
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from lossylab.inference.export.served import ServedNetwork
+from lossylab.models.wcdgan import WCDGAN
+
+SIGNATURES = ("describe", "restore")
+
+
+class ServedRestorer(ServedNetwork):
+    """Restores single pictures of any size."""
+
+    def __init__(self, network: tf.Module, options: dict):
+        """Wraps a network.
+
+        Args:
+          network: one of `restorers.NETWORKS`.
+          options: how it was trained, JSON values; stored with the model.
+        """
+        picture = tf.TensorSpec((None, None, network.channels), tf.uint8, name="picture")
+
+        @tf.function(input_signature=[picture])
+        def restore(picture):
+            return {"picture": _levels(network(_batch(picture)))}
+
+        functions, info = {"restore": restore}, {}
+        if isinstance(network, WCDGAN):
+            functions |= _pieces(network, picture)
+            info["blocks"] = len(network.blocks)
+        multiple = getattr(network, "multiple", 1)
+        info |= {"channels": network.channels, "multiple": multiple, "reach": network.reach}
+        super().__init__(network, options, functions, info)
+
+
+def _pieces(network: WCDGAN, picture: tf.TensorSpec) -> dict:
+    """The functions that run a block at a time."""
+    width = network.reconstruction[0].kernel.shape[2]
+    features = tf.TensorSpec((None, None, width), tf.float32, name="features")
+    mean = tf.TensorSpec((width,), tf.float32, name="mean")
+    index = tf.TensorSpec((), tf.int32, name="index")
+
+    @tf.function(input_signature=[picture])
+    def enter(picture):
+        return {"features": network.blocks[0].dense(network.extract(_batch(picture)))[0]}
+
+    @tf.function(input_signature=[index, features, mean])
+    def next_block(index, features, mean):
+        def step(one, other):
+            return lambda: other.dense(one.attend(features[None], mean[None, None, None]))[0]
+
+        branches = [step(*pair) for pair in zip(network.blocks, network.blocks[1:])]
+        return {"features": tf.switch_case(index, branches or [lambda: features])}
+
+    @tf.function(input_signature=[picture, features, mean])
+    def leave(picture, features, mean):
+        deep = network.blocks[-1].attend(features[None], mean[None, None, None])
+        shallow = network.extract(_batch(picture))
+        return {"picture": _levels(network.reconstruct(deep + shallow))}
+
+    return {"enter": enter, "next": next_block, "leave": leave}
+
+
+def _batch(picture: tf.Tensor) -> tf.Tensor:
+    return tf.cast(picture[None], tf.float32)
+
+
+def _levels(restored: tf.Tensor) -> tf.Tensor:
+    return tf.saturate_cast(tf.round(restored[0]), tf.uint8)

@@ -1,0 +1,1 @@
+"""Search in a generator's latent space."""

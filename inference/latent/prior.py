@@ -1,0 +1,140 @@
+"""What is known of a StyleGAN's W before a search: samples, their mean, PULSE's Gaussian."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.losses import mmd
+from lossylab.models.layers.stylegan_base import StyleGAN
+
+SAMPLES = 1000  # of the prior, Sec. 4.1
+FIT_SAMPLES = 1_000_000  # as PULSE
+_MEAN_SAMPLES = 10_000  # as the official projector
+_SETS, _SHARE = 200, 0.95  # sets of perfect samples, and how many of them meet the constraint
+_AT_ONCE = 10_000
+_SLOPE = 0.2  # of the mapping's last LeakyReLU
+# What random numbers are drawn for: no two purposes share theirs.
+_PURPOSES = ("samples", "mean", "fit", "sets", "start", "noise", "truth", "noise of a truth")
+
+
+def key(purpose: str, *numbers: int) -> np.ndarray:
+    """A seed of TensorFlow's stateless operations, int64 [2].
+
+    Args:
+      purpose: what is drawn.
+      *numbers: seed and counts, as many each time that this purpose is asked for: zeros at the end
+        make no difference.
+    """
+    words = np.random.SeedSequence((_PURPOSES.index(purpose), *numbers)).generate_state(2)
+    return words.astype(np.int64)
+
+
+def normal(shape: tuple[int, ...], purpose: str, *numbers: int) -> tf.Tensor:
+    """Standard normal numbers, float32, that purpose and counts decide."""
+    return tf.random.stateless_normal(shape, key(purpose, *numbers))
+
+
+class Prior:
+    """The distribution of a generator's styles, by seeded samples of its mapping network."""
+
+    def __init__(
+        self,
+        generator: StyleGAN,
+        samples: int = SAMPLES,
+        fit_samples: int = FIT_SAMPLES,
+        seed: int = 0,
+    ):
+        """Draws the samples that stand for the prior; the rest is computed when it is asked for.
+
+        Args:
+          generator: its mapping network is used.
+          samples: k' of Eq. 7, the same ones through all of a search.
+          fit_samples: for PULSE's Gaussian, which has a seed of its own.
+          seed: of all else that is drawn.
+
+        Raises:
+          ValueError: for fewer than two samples.
+        """
+        if min(samples, fit_samples) < 2:
+            raise ValueError(f"at least two samples are needed, got {min(samples, fit_samples)}")
+        self._generator, self._seed, self._fit_samples = generator, seed, fit_samples
+        self._map = tf.function(generator.map, reduce_retracing=True)
+        self._limits: dict[tuple[int, float, int], float] = {}
+        self._terms: dict[tuple[float, int], float] = {}
+        self.samples = self._mapped(samples, "samples", seed)
+
+    def _mapped(self, count: int, purpose: str, *numbers: int) -> np.ndarray:
+        return self._map(normal((count, self._generator.latent), purpose, *numbers)).numpy()
+
+    @functools.cached_property
+    def mean(self) -> np.ndarray:
+        """E[f(z)] by 10,000 samples, as the official projector: float32 [D]."""
+        return self._mapped(_MEAN_SAMPLES, "mean", self._seed).mean(0, dtype=np.float64).astype("f")
+
+    @property
+    def stored_mean(self) -> np.ndarray:
+        """The mean that the network has learned along in its training, float32 [D]."""
+        return self._generator.mean.numpy()
+
+    @functools.cached_property
+    def gaussian(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation, float32 [D] each, of styles before the mapping's last LeakyReLU."""
+        sums, squares, left, index = 0.0, 0.0, self._fit_samples, 0
+        while left:
+            count = min(left, _AT_ONCE)
+            styles = self._mapped(count, "fit", index).astype(np.float64)
+            linear = np.where(styles > 0, styles, styles / _SLOPE)
+            sums, squares = sums + linear.sum(0), squares + np.square(linear).sum(0)
+            left, index = left - count, index + 1
+        mean = sums / self._fit_samples
+        deviation = np.sqrt(np.maximum(squares / self._fit_samples - np.square(mean), 0))
+        return mean.astype("f"), deviation.astype("f")
+
+    def styles(self, latents: tf.Tensor) -> tf.Tensor:
+        """PULSE's map from standard normal latents [..., D] to styles."""
+        mean, deviation = self.gaussian
+        return tf.nn.leaky_relu(latents * deviation + mean, _SLOPE)
+
+    def draw(self, layers: int, seed: int) -> np.ndarray:
+        """Independent samples of W, float32 [layers, D]."""
+        return self._mapped(layers, "start", seed)
+
+    def radius(self, centre: np.ndarray) -> float:
+        """Mean distance of the samples from a centre."""
+        return float(np.linalg.norm(self.samples - centre, axis=1).mean())
+
+    def limit(self, layers: int, gamma: float = mmd.GAMMA, power: int = 1) -> float:
+        """The squared discrepancy that 95 of 100 sets of independent samples stay below.
+
+        Eq. 5 leaves its epsilon open. Styles that are no farther from the prior than perfect ones
+        usually are meet the constraint; no search can be asked for more.
+
+        Args:
+          layers: styles of a set.
+          gamma: bandwidth.
+          power: of the distance, see `losses/mmd.py`.
+        """
+        if (layers, gamma, power) not in self._limits:
+            sets = self._mapped(_SETS * layers, "sets", self._seed).reshape(_SETS, 1, layers, -1)
+            found = [self.discrepancy(tf.constant(each), gamma, power) for each in sets]
+            limit = float(np.quantile(np.concatenate(found), _SHARE))
+            self._limits[layers, gamma, power] = limit
+        return self._limits[layers, gamma, power]
+
+    def discrepancy(self, styles: tf.Tensor, gamma: float, power: int) -> tf.Tensor:
+        """The squared discrepancy of styles from the samples (Eq. 7).
+
+        Args:
+          styles: float32 [B, k, D].
+          gamma: bandwidth.
+          power: of the distance, see `losses/mmd.py`.
+
+        Returns:
+          float32 [B].
+        """
+        if (gamma, power) not in self._terms:  # what no search changes
+            self._terms[gamma, power] = mmd.prior_term(self.samples, gamma, power)
+        return mmd.squared_mmd(styles, self.samples, self._terms[gamma, power], gamma, power)

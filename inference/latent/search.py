@@ -1,0 +1,289 @@
+"""Searches a StyleGAN's latent space for pictures that degrade to given ones.
+
+PULSE (Menon et al. 2020) and the search under an MMD constraint (Han et al., Sec. 3.1, 4.1). Every
+picture of a batch is searched for by itself: its result does not depend on the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.inference.latent import optimizer as spherical
+from lossylab.inference.latent.prior import SAMPLES, Prior, normal
+from lossylab.losses import mmd, pulse
+from lossylab.models.layers.bicubic import downscale
+from lossylab.models.layers.stylegan_base import StyleGAN
+
+SPACES = ("z", "w")
+SPHERES = ("origin", "mean", "none")
+MEANS = ("sampled", "stored")
+SEEDS = 2**31
+SMALLEST = 2  # pixels: with one, the down-scaling would mirror more than there is
+LOSSES = ("pixel", "geocross", "mmd", "nll")  # what is weighed and logged
+_TO_DEGREES = 180 / np.pi
+_CHOICES = {
+    **{"space": SPACES, "sphere": SPHERES, "mean": MEANS, "power": mmd.POWERS},
+    "schedule": spherical.SCHEDULES,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """One search; the defaults are the paper's. Weights of 0 leave a loss out.
+
+    Attributes:
+      space: 'w' searches W itself, 'z' PULSE's standard normal latents.
+      mean_init: begin at the mean of W; else at independent samples, one a layer.
+      mean: of W: 'sampled', or 'stored' with the network as what truncation leads to.
+      sphere: 'origin': latents keep their norms; 'mean': they lie about the mean at the samples'
+        mean distance; 'none'.
+      steps: of the search.
+      rate: highest learning rate of Adam.
+      schedule: see `spherical.multiplier`.
+      pixel_weight: of the squared error of degraded pictures (levels / 255).
+      geocross_weight: of PULSE's GEOCROSS.
+      mmd_weight: of Eq. 7; not printed, see WORKSPACE.md.
+      nll_weight: of the degradation model's negative log-likelihood in bits/dim.
+      gamma: bandwidth of Eq. 7.
+      power: of its distance, as printed or 2.
+      samples: of the prior.
+      epsilon: squared error that is small enough; PULSE's is 0.002, the paper has none.
+      noise_layers: trainable noise maps, the coarsest; the last map is 0, the rest fixed.
+      seed: of noise, latents and samples.
+    """
+
+    space: str = "w"
+    mean_init: bool = True
+    mean: str = "sampled"
+    sphere: str = "origin"
+    steps: int = 100
+    rate: float = 0.4
+    schedule: str = "linear1cycledrop"
+    pixel_weight: float = 100.0
+    geocross_weight: float = 0.05
+    mmd_weight: float = 100.0
+    nll_weight: float = 0.0
+    gamma: float = mmd.GAMMA
+    power: int = 1
+    samples: int = SAMPLES
+    epsilon: float = 0.0
+    noise_layers: int = 5
+    seed: int = 0
+
+    def __post_init__(self):
+        """Raises ValueError for settings that are impossible or contradict each other."""
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is one of {choices}, got {getattr(self, name)!r}")
+        numbers = (self.rate, self.gamma, self.epsilon, *self.weights.values())
+        if not (np.isfinite(numbers).all() and min(numbers) >= 0 and self.rate and self.gamma):
+            raise ValueError("rate and gamma must be above 0, weights and epsilon at least 0")
+        if self.space == "z" and (self.mean_init or self.sphere == "mean"):
+            raise ValueError("the mean belongs to W: it makes no sense with space 'z'")
+        if not any(self.weights.values()):
+            raise ValueError("all losses have weight 0: nothing is searched for")
+        if self.steps < 1 or self.samples < 2 or self.noise_layers < 0:
+            raise ValueError(
+                "steps must be at least 1, samples at least 2, noise_layers at least 0"
+            )
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(f"seed must lie in 0..{SEEDS - 1}, got {self.seed}")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights by the name of the loss."""
+        return {name: getattr(self, f"{name}_weight") for name in LOSSES}
+
+
+PULSE = Settings(
+    space="z", mean_init=False, mmd_weight=0.0, epsilon=pulse.EPSILON
+)  # Menon et al. 2020
+
+
+@dataclasses.dataclass
+class Found:
+    """An iterate of a batch.
+
+    Attributes:
+      pictures: float32 [B, R, R, 3] in levels, not clipped.
+      styles: float32 [B, L, D].
+      steps: [B], the steps that were made before it.
+      losses: by name, [B], also those of weight 0 but for the likelihood; 'total' is their
+        weighted sum with errors below epsilon counted as epsilon.
+    """
+
+    pictures: np.ndarray
+    styles: np.ndarray
+    steps: np.ndarray
+    losses: dict[str, np.ndarray]
+
+    def update(self, other: Found) -> None:
+        """Takes over the pictures that are better in the other."""
+        better = other.losses["total"] < self.losses["total"]
+        for mine, new in (
+            (self.pictures, other.pictures),
+            (self.styles, other.styles),
+            (self.steps, other.steps),
+            *((self.losses[name], other.losses[name]) for name in self.losses),
+        ):
+            mine[better] = new[better]
+
+    def copy(self) -> Found:
+        """An independent copy."""
+        losses = {name: values.copy() for name, values in self.losses.items()}
+        return Found(self.pictures.copy(), self.styles.copy(), self.steps.copy(), losses)
+
+
+class Search(tf.Module):
+    """A search for a batch of pictures."""
+
+    def __init__(
+        self,
+        generator: StyleGAN,
+        prior: Prior,
+        settings: Settings,
+        given: np.ndarray,
+        nll: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    ):
+        """Makes the latents and noise to begin with.
+
+        Args:
+          generator: what makes the pictures.
+          prior: its styles.
+          settings: of the search.
+          given: [B, S, S, 3] in levels, the degraded pictures; S divides the resolution.
+          nll: from (given, found picture at their size) to bits/dim [B].
+
+        Raises:
+          ValueError: if the pictures do not fit the generator, or a weight has no model.
+        """
+        super().__init__()
+        self._generator, self._prior, self.settings, self._nll = generator, prior, settings, nll
+        self._given = tf.constant(given, tf.float32)
+        batch, height, width, channels = self._given.shape
+        size = generator.resolution
+        if height != width or channels != 3 or size % height or height < SMALLEST:
+            raise ValueError(
+                f"pictures must be square RGB with a side that divides {size}, from {SMALLEST} on, "
+                f"got {given.shape}"
+            )
+        if settings.nll_weight and nll is None:
+            raise ValueError("a weight of the likelihood needs a degradation model")
+        self._factor = size // height
+        self._mean = prior.mean if settings.mean == "sampled" else prior.stored_mean
+        self._latents = tf.Variable(tf.repeat(self._first_latents(), batch, 0), name="latents")
+        self._noise = self._first_noise(batch)
+        trained = [tensor for tensor in self._noise if isinstance(tensor, tf.Variable)]
+        self._variables = [self._latents, *trained]
+        centred = settings.sphere == "mean"
+        self._descent = spherical.Descent(
+            self._variables,
+            [None if settings.sphere == "none" else (2,), *((1, 2, 3) for _ in trained)],
+            [self._mean if centred else 0.0, *(0.0 for _ in trained)],
+            [prior.radius(self._mean) if centred else None, *(None for _ in trained)],
+        )
+        self._before = self.styles().numpy()
+
+    def _first_latents(self) -> tf.Tensor:
+        """[1, L, D]."""
+        layers, width = self._generator.layers, self._generator.width
+        settings = self.settings
+        if settings.space == "z":
+            return normal((1, layers, width), "start", settings.seed)
+        if settings.mean_init:
+            return tf.repeat(tf.constant(self._mean)[None, None], layers, 1)
+        return tf.constant(self._prior.draw(layers, settings.seed))[None]
+
+    def _first_noise(self, batch: int) -> list[tf.Tensor | tf.Variable]:
+        """PULSE's: the coarsest maps are searched for too, the finest is 0, the rest fixed."""
+        maps: list[tf.Tensor | tf.Variable] = []
+        for index, stored in enumerate(self._generator.noise[:-1]):
+            drawn = normal(stored.shape, "noise", self.settings.seed, index)
+            if index < self.settings.noise_layers:
+                drawn = tf.Variable(tf.repeat(drawn, batch, 0), name=f"noise{index}")
+            maps.append(drawn)
+        return [*maps, tf.zeros(self._generator.noise[-1].shape)]
+
+    def styles(self) -> tf.Tensor:
+        """The styles as they are, [B, L, D]; later steps do not change what is returned."""
+        latents = tf.identity(self._latents)
+        return self._prior.styles(latents) if self.settings.space == "z" else latents
+
+    def _losses(self, styles: tf.Tensor, pictures: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Each loss [B]; those that cost little are measured even with weight 0."""
+        settings = self.settings
+        small = downscale(pictures, self._factor) if self._factor > 1 else pictures
+        found = {
+            "pixel": pulse.squared_error(small, self._given),
+            "geocross": pulse.geocross(styles),
+            "mmd": self._prior.discrepancy(styles, settings.gamma, settings.power),
+        }
+        if settings.nll_weight:
+            found["nll"] = self._nll(self._given, small)
+        counted = {**found, "pixel": tf.maximum(found["pixel"], settings.epsilon)}
+        weights = settings.weights
+        found["total"] = tf.add_n([weights[name] * value for name, value in counted.items()])
+        return found
+
+    @tf.function
+    def _step(self, rate):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._variables)
+            styles = self.styles()
+            pictures = self._generator.synthesise(styles, self._noise)
+            losses = self._losses(styles, pictures)
+            total = tf.reduce_sum(losses["total"])
+        self._descent.apply(tape.gradient(total, self._variables), rate)
+        return pictures, styles, losses
+
+    def run(self, on_step: Callable[[Found, Found], None] | None = None) -> Result:
+        """All steps.
+
+        Args:
+          on_step: called after each with the iterate and the best so far.
+        """
+        settings, best, history = self.settings, None, []
+        for step in range(settings.steps):
+            rate = settings.rate * spherical.multiplier(settings.schedule, step, settings.steps)
+            pictures, styles, losses = self._step(tf.constant(rate, tf.float32))
+            losses = {name: value.numpy() for name, value in losses.items()}
+            if not all(np.isfinite(value).all() for value in losses.values()):
+                raise FloatingPointError(f"step {step}: a loss is not finite: {losses}")
+            steps = np.full(len(self._given), step)
+            last = Found(pictures.numpy(), styles.numpy(), steps, losses)
+            history.append({**losses, **self._geometry(last.styles)})
+            if best is None:
+                best = last.copy()
+            else:
+                best.update(last)
+            if on_step is not None:
+                on_step(last, best)
+        names = history[0]
+        return Result(last, best, {n: np.stack([h[n] for h in history]) for n in names})
+
+    def _geometry(self, styles: np.ndarray) -> dict[str, np.ndarray]:
+        """Mean norm of the styles, and their angle to those of the beginning in degrees."""
+        norms = np.linalg.norm(styles, axis=2)
+        before = np.linalg.norm(self._before, axis=2)
+        cosines = np.sum(styles * self._before, 2) / np.maximum(norms * before, 1e-12)
+        angles = np.arccos(np.clip(cosines, -1, 1)) * _TO_DEGREES
+        return {"norm": norms.mean(1), "angle": angles.mean(1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a search found.
+
+    Attributes:
+      last: the last iterate, the paper's result.
+      best: that with the smallest total loss, for each picture.
+      history: losses, norms of the styles and angles to the first ones, [steps, B].
+    """
+
+    last: Found
+    best: Found
+    history: dict[str, np.ndarray]

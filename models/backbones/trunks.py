@@ -1,0 +1,187 @@
+"""First parts of VGG-19 and ResNet-152 that give one feature vector an 8x8 block, trainable.
+
+Layers as Keras has them (tf.keras.applications), under its names, so that its ImageNet weights
+fit; written out here because the applications build the whole networks, and because batch
+normalisation with fixed moments folds into the convolutions.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from lossylab.models.backbones import keras as backbones
+
+_EPSILON = 1.001e-5  # of Keras's ResNet batch normalisation
+
+
+class Trunk(tf.Module):
+    """Features of a picture at an eighth of its size.
+
+    Attributes:
+      channels: of the features.
+    """
+
+    channels: int
+
+    _preprocess = None
+
+    def _input(self, picture: tf.Tensor) -> tf.Tensor:
+        return picture / 255.0 if self._preprocess is None else self._preprocess(picture)
+
+
+class VGG19Trunk(Trunk):
+    """VGG-19 up to block3_pool: 256 channels (Sec. 3.2)."""
+
+    channels, reach = 256, 32
+    _BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256))
+
+    def __init__(self, weights: str = "imagenet", preprocess: bool = False, name: str = "vgg19"):
+        """Loads the network.
+
+        Args:
+          weights: 'imagenet', 'random', or the path of a Keras weights file without top.
+          preprocess: feed Keras's preprocessing instead of RGB in 0..1.
+          name: name of the module.
+
+        Raises:
+          BackboneError: if there are no such weights.
+        """
+        super().__init__(name=name)
+        applications = tf.keras.applications
+        self._preprocess = applications.vgg19.preprocess_input if preprocess else None
+        self.kernels, self.biases, arrays, inputs = [], [], {}, 3
+        for block, widths in enumerate(self._BLOCKS, 1):
+            for layer, outputs in enumerate(widths, 1):
+                kernel = tf.Variable(tf.zeros((3, 3, inputs, outputs)), name="kernel")
+                bias = tf.Variable(tf.zeros(outputs), name="bias")
+                arrays[f"block{block}_conv{layer}"] = (kernel, bias)
+                self.kernels.append(kernel)
+                self.biases.append(bias)
+                inputs = outputs
+        backbones.fill(applications.VGG19, weights, self.name, arrays)
+
+    def __call__(self, picture: tf.Tensor) -> tf.Tensor:
+        """Features [B, H / 8, W / 8, 256] of RGB [B, H, W, 3] in levels, multiples of 8."""
+        x, layers = self._input(picture), iter(zip(self.kernels, self.biases))
+        for widths in self._BLOCKS:
+            for _ in widths:
+                kernel, bias = next(layers)
+                x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
+            x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+        return x
+
+
+class _NormConv(tf.Module):
+    """A convolution with bias and batch normalisation by fixed moments, as one convolution."""
+
+    def __init__(self, inputs: int, outputs: int, taps: int, stride: int = 1, name: str = "conv"):
+        super().__init__(name=name)
+        self.kernel = tf.Variable(tf.zeros((taps, taps, inputs, outputs)), name="kernel")
+        self.bias = tf.Variable(tf.zeros(outputs), name="bias")
+        self.gamma = tf.Variable(tf.ones(outputs), name="gamma")
+        self.beta = tf.Variable(tf.zeros(outputs), name="beta")
+        self.mean = tf.Variable(tf.zeros(outputs), trainable=False, name="moving_mean")
+        self.variance = tf.Variable(tf.ones(outputs), trainable=False, name="moving_variance")
+        self._stride, self._taps = stride, taps
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        scale = self.gamma * tf.math.rsqrt(self.variance + _EPSILON)
+        if self._taps == 7:  # Keras pads the first layer on both sides
+            x = tf.pad(x, ((0, 0), (3, 3), (3, 3), (0, 0)))
+        padding = "VALID" if self._taps == 7 else "SAME"
+        y = tf.nn.conv2d(x, self.kernel * scale, self._stride, padding)
+        return tf.nn.bias_add(y, self.beta + (self.bias - self.mean) * scale)
+
+    def arrays(self, name: str) -> dict[str, tuple[tf.Variable, ...]]:
+        """Variables by Keras's layer names."""
+        norm = (self.gamma, self.beta, self.mean, self.variance)
+        return {f"{name}_conv": (self.kernel, self.bias), f"{name}_bn": norm}
+
+
+class _Bottleneck(tf.Module):
+    """1x1, 3x3 and 1x1 convolutions beside a shortcut."""
+
+    def __init__(self, inputs: int, width: int, stride: int, projected: bool, name: str):
+        super().__init__(name=name)
+        self.shortcut = _NormConv(inputs, 4 * width, 1, stride) if projected else None
+        self.layers = [
+            _NormConv(inputs, width, 1, stride),
+            _NormConv(width, width, 3),
+            _NormConv(width, 4 * width, 1),
+        ]
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        first, second, third = self.layers
+        y = third(tf.nn.relu(second(tf.nn.relu(first(x)))))
+        return tf.nn.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+
+    def arrays(self, name: str) -> dict[str, tuple[tf.Variable, ...]]:
+        """Variables by Keras's layer names."""
+        found = {} if self.shortcut is None else self.shortcut.arrays(f"{name}_0")
+        for number, layer in enumerate(self.layers, 1):
+            found |= layer.arrays(f"{name}_{number}")
+        return found
+
+
+class ResNet152Trunk(Trunk):
+    """ResNet-152 up to a block of its third stage: 512 channels (Sec. 5.2).
+
+    Batch normalisation uses the stored moments, in training too; its scales and offsets learn.
+    """
+
+    channels = 512
+    _BLOCKS = 8  # of the third stage
+
+    def __init__(
+        self,
+        weights: str = "imagenet",
+        preprocess: bool = False,
+        block: int = 7,
+        name: str = "resnet152",
+    ):
+        """Loads the network.
+
+        Args:
+          weights: as for `VGG19Trunk`.
+          preprocess: likewise.
+          block: of the third stage, 1 to 8; the paper tries 1 and 7.
+          name: name of the module.
+
+        Raises:
+          BackboneError: if there are no such weights.
+          ValueError: if there is no such block.
+        """
+        if not 1 <= block <= self._BLOCKS:
+            raise ValueError(f"block must lie in 1..{self._BLOCKS}, got {block}")
+        super().__init__(name=name)
+        applications = tf.keras.applications
+        self._preprocess = applications.resnet.preprocess_input if preprocess else None
+        # Stem and pooling see 5 pixels, each unit of the second stage 4, of the third 8.
+        self.reach = -(-(5 + 3 * 4 + 8 * block) // 8) * 8 + 8
+        self.stem = _NormConv(3, 64, 7, 2)
+        self.blocks, arrays = [], self.stem.arrays("conv1")
+        plan = [(64 if i == 1 else 256, 64, 1, f"conv2_block{i}") for i in (1, 2, 3)]
+        plan += [
+            (256 if i == 1 else 512, 128, 2 if i == 1 else 1, f"conv3_block{i}")
+            for i in range(1, block + 1)
+        ]
+        for inputs, width, stride, label in plan:
+            unit = _Bottleneck(inputs, width, stride, label.endswith("block1"), label)
+            self.blocks.append(unit)
+            arrays |= unit.arrays(label)
+        backbones.fill(applications.ResNet152, weights, self.name, arrays)
+
+    def __call__(self, picture: tf.Tensor) -> tf.Tensor:
+        """Features [B, H / 8, W / 8, 512] of RGB [B, H, W, 3] in levels, multiples of 8."""
+        x = tf.nn.relu(self.stem(self._input(picture)))
+        x = tf.nn.max_pool2d(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2, "VALID")
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+TRUNKS = {
+    "vgg19": VGG19Trunk,
+    "resnet152": ResNet152Trunk,
+    "resnet152_block1": lambda **options: ResNet152Trunk(block=1, **options),
+}

@@ -1,0 +1,152 @@
+"""Down- and up-sampling convolutions with symmetric padding k // 2.
+
+This is tfc's 'same_zeros' padding, which the published codecs use; TensorFlow's 'SAME'
+shifts strided convolutions by a pixel.
+"""
+
+import tensorflow as tf
+
+from lossylab.models.layers.rdft import RDFTKernel
+
+_CUT_DEVIATION = 0.87962566103423978  # of a unit normal that is cut off at two deviations
+
+
+def downsample(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """Correlates x [B, H, W, a] with kernel [k, k, a, b], then keeps every stride-th sample.
+
+    Returns:
+      float32 [B, ceil(H / stride), ceil(W / stride), b].
+    """
+    pad = kernel.shape[0] // 2
+    x = tf.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    return tf.nn.conv2d(x, kernel, stride, "VALID")
+
+
+def upsample(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """Inserts stride - 1 zeros between samples of x [B, H, W, b], then convolves.
+
+    The kernel is [k, k, a, b]: this is the transpose of `downsample` with the same kernel.
+
+    Returns:
+      float32 [B, H * stride, W * stride, a].
+    """
+    taps = kernel.shape[0]
+    before = taps // 2
+    after = taps - stride - before
+
+    @tf.custom_gradient
+    def transposed(x, kernel):
+        y = _transposed_conv(x, kernel, stride, before, after)
+
+        # Written out because the automatic gradient of the crop is a slow scatter.
+        def grad(dy):
+            dy = tf.pad(dy, ((0, 0), (before, after), (before, after), (0, 0)))
+            dx = tf.nn.conv2d(dy, kernel, stride, "VALID")
+            dkernel = tf.raw_ops.Conv2DBackpropFilter(
+                input=dy,
+                filter_sizes=kernel.shape,
+                out_backprop=x,
+                strides=(1, stride, stride, 1),
+                padding="VALID",
+            )
+            return dx, dkernel
+
+        return y, grad
+
+    return transposed(x, kernel)
+
+
+def _variance_scaled(shape: tuple[int, int, int, int]) -> tf.Tensor:
+    """tfc's initial kernels: a normal of variance 1 / fan-in, cut off at two deviations."""
+    fan_in = shape[0] * shape[1] * shape[2]
+    # Keras's initialiser draws its seed from Python's generator; TensorFlow's seed decides here.
+    return tf.random.truncated_normal(shape, stddev=fan_in**-0.5 / _CUT_DEVIATION)
+
+
+def _transposed_conv(x, kernel, stride, before, after):
+    """Adjoint of a strided convolution that pads by (before, after)."""
+    batch, height, width = tf.unstack(tf.shape(x)[:3])
+    height, width, channels = height * stride, width * stride, kernel.shape[2]
+    if channels <= 16:  # oneDNN crops inside the convolution: 2.5 times faster for RGB outputs,
+        pads = ((0, 0), (before, after), (before, after), (0, 0))
+        return tf.nn.conv2d_transpose(x, kernel, (batch, height, width, channels), stride, pads)
+    # but 1.6 times slower for wide ones.
+    full = (batch, height + before + after, width + before + after, channels)
+    y = tf.nn.conv2d_transpose(x, kernel, full, stride, "VALID")
+    return y[:, before : before + height, before : before + width]
+
+
+class Chain(tf.Module):
+    """Layers applied one after the other."""
+
+    def __init__(self, layers, name: str):
+        """Keeps `layers`, callables from tensor to tensor."""
+        super().__init__(name=name)
+        self.layers = layers
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Applies the layers to x."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class PlainKernel(tf.Module):
+    """A convolution kernel stored as it is; call it for the taps."""
+
+    def __init__(self, initial_value: tf.Tensor, name: str = "kernel"):
+        """Stores `initial_value` [height, width, a, b]."""
+        super().__init__(name=name)
+        self.taps = tf.Variable(initial_value, name="taps")
+
+    def __call__(self) -> tf.Tensor:
+        """The kernel, float32 [height, width, a, b]."""
+        return self.taps.read_value()
+
+
+class SignalConv(tf.Module):
+    """A strided convolution with an optional bias; its kernel is RDFT coefficients or plain.
+
+    Attributes:
+      stride: sampling factor.
+      up: whether it up-samples.
+      kernel: call it for the taps.
+      bias: variable, or None.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        taps: int,
+        stride: int,
+        up: bool = False,
+        bias: bool = True,
+        rdft: bool = True,
+        name: str = "conv",
+    ):
+        """Creates the layer.
+
+        Args:
+          inputs: channels of the input.
+          outputs: channels of the output.
+          taps: kernel height and width, odd.
+          stride: sampling factor.
+          up: whether to up-sample by `stride` instead of down-sampling.
+          bias: whether to add a bias, initially 0.
+          rdft: whether the kernel is stored as RDFT coefficients.
+          name: name of the layer.
+        """
+        super().__init__(name=name)
+        self.stride, self.up = stride, up
+        self._resample = upsample if up else downsample
+        kernel = _variance_scaled((taps, taps, inputs, outputs))
+        if up:
+            kernel = tf.transpose(kernel, (0, 1, 3, 2))
+        self.kernel = RDFTKernel(kernel) if rdft else PlainKernel(kernel)
+        self.bias = tf.Variable(tf.zeros([outputs]), name="bias") if bias else None
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Filters x, float32 [B, H, W, inputs]."""
+        y = self._resample(x, self.kernel(), self.stride)
+        return y if self.bias is None else tf.nn.bias_add(y, self.bias)

@@ -1,0 +1,243 @@
+"""What StyleGAN's two generators share: weights by their official names, mapping, truncation.
+
+Karras, Laine, Aila, CVPR 2019 (version 1) and Karras et al., CVPR 2020 (version 2). The paper
+searches for restored pictures among what these networks make (Sec. 3.1).
+"""
+
+from __future__ import annotations
+
+import abc
+import collections
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from lossylab.models.layers.stylegan_sizes import Sizes, Weight, mapping_weights
+
+SLOPE = 0.2  # of every leaky ReLU
+_NORM_FLOOR = 1e-8  # added to the mean square of z
+
+
+class StyleGAN(tf.Module, abc.ABC):
+    """A generator: z -> w (`map`), w for each layer -> picture (`synthesise`).
+
+    Attributes:
+      version: 1 or 2.
+      sizes: its `Sizes`.
+      resolution: height and width of its pictures.
+      layers: L, the number of vectors w that a picture is made of.
+      latent: width of z.
+      width: D, the width of w.
+      weights: trainable variables by their official names, in official layouts, but for the
+        constant, [1, 4, 4, C].
+      mean: variable [D], not trainable: the mean of mapped z, which truncation leads to.
+      noise: variables [1, H, W, 1], not trainable, in the order of the layers.
+    """
+
+    version: int
+
+    def __init__(self, sizes: Sizes, seed: int | None = None, name: str = "stylegan"):
+        """Creates the network with its official initial values.
+
+        Args:
+          sizes: what it is made of.
+          seed: of the initial values; None draws one by TensorFlow's generator.
+          name: name of the module.
+        """
+        super().__init__(name=name)
+        self.sizes = sizes
+        self.resolution, self.latent, self.width = sizes.resolution, sizes.latent, sizes.width
+        self.layers = 2 * len(sizes.sides)
+        if seed is None:
+            seed = tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32)
+        numbers = itertools.count()
+
+        def draw(shape: Sequence[int]) -> tf.Tensor:
+            return tf.random.stateless_normal(shape, (seed, next(numbers)))
+
+        self.weights = {
+            key: tf.Variable(weight.mean + weight.deviation * draw(weight.shape), name=key)
+            for key, weight in self.initial(sizes).items()
+        }
+        self.mean = tf.Variable(tf.zeros(self.width), trainable=False, name="dlatent_avg")
+        self.noise = [
+            tf.Variable(draw((1, side, side, 1)), trainable=False, name=f"noise{i}")
+            for i, side in enumerate(self.noise_sides(sizes))
+        ]
+
+    @property
+    def config(self) -> dict:
+        """Plain values that `lossylab.models.stylegan.build` makes such a network of."""
+        return {**dataclasses.asdict(self.sizes), "channels": list(self.sizes.channels)}
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable weights."""
+        return sum(variable.shape.num_elements() for variable in self.weights.values())
+
+    def map(self, z: tf.Tensor) -> tf.Tensor:
+        """The mapping network.
+
+        Args:
+          z: float32 [B, latent], normal; only its direction matters.
+
+        Returns:
+          w, float32 [B, D], not truncated.
+        """
+        x = z * tf.math.rsqrt(tf.reduce_mean(z**2, -1, keepdims=True) + _NORM_FLOOR)
+        rate, gain = self.sizes.learning_rate, 2.0**0.5
+        before, after = (gain, 1.0) if self.version == 1 else (1.0, gain)
+        for i in range(self.sizes.depth):
+            weight = self.weights[f"G_mapping/Dense{i}/weight"]
+            x = tf.matmul(x, weight) * (rate * before * weight.shape[0] ** -0.5)
+            x = after * tf.nn.leaky_relu(x + rate * self.weights[f"G_mapping/Dense{i}/bias"], SLOPE)
+        return x
+
+    def truncate(self, w: tf.Tensor, psi: float, cutoff: int | None = None) -> tf.Tensor:
+        """Moves vectors towards their mean: mean + psi * (w - mean).
+
+        Args:
+          w: float32 [B, L, D].
+          psi: 1 keeps them, 0 gives the mean.
+          cutoff: only the first so many of the L are moved; None for all.
+        """
+        last = self.layers if cutoff is None else cutoff
+        factor = [[psi if i < last else 1.0] for i in range(self.layers)]
+        return self.mean + tf.constant(factor, w.dtype) * (w - self.mean)
+
+    def synthesise(self, w: tf.Tensor, noise: Sequence[tf.Tensor] | None = None) -> tf.Tensor:
+        """The picture of style vectors, not truncated.
+
+        Args:
+          w: float32 [B, L, D].
+          noise: tensors [1 or B, H, W, 1] used instead of the variables, as many and as large.
+
+        Returns:
+          float32 [B, R, R, 3], RGB; 0..255 is the nominal range, not clipped.
+
+        Raises:
+          ValueError: if w or the noise has another shape.
+        """
+        ((_, x),) = collections.deque(self.steps(w, noise), maxlen=1)
+        return 127.5 * (x + 1.0)
+
+    def steps(
+        self, w: tf.Tensor, noise: Sequence[tf.Tensor] | None = None
+    ) -> Iterator[tuple[str, tf.Tensor]]:
+        """Names and outputs of the synthesis network's layers, one after another.
+
+        Args and errors as for `synthesise`. The last is the picture, nominally in -1..1.
+        """
+        if w.shape[1:] != (self.layers, self.width):
+            raise ValueError(f"w must be [B, {self.layers}, {self.width}], got {w.shape}")
+        noise = self.noise if noise is None else noise
+        sides = self.noise_sides(self.sizes)
+        if len(noise) != len(sides) or any(
+            not n.shape[1:].is_compatible_with((side, side, 1)) for n, side in zip(noise, sides)
+        ):
+            raise ValueError(
+                f"noise must be {len(sides)} tensors [B, H, W, 1] of sides {sides}, "
+                f"got {[tuple(n.shape) for n in noise]}"
+            )
+        return self._steps(w, noise)
+
+    def __call__(
+        self, z: tf.Tensor, psi: float | None = None, cutoff: int | None = None
+    ) -> tf.Tensor:
+        """The full network, with truncation.
+
+        Args:
+          z: float32 [B, latent].
+          psi: truncation; None for the network's own.
+          cutoff: layers that are truncated; None for the network's own number.
+
+        Returns:
+          Pictures as from `synthesise`.
+        """
+        w = tf.repeat(self.map(z)[:, None], self.layers, axis=1)
+        psi = self.sizes.psi if psi is None else psi
+        return self.synthesise(
+            self.truncate(w, psi, self.sizes.cutoff if cutoff is None else cutoff)
+        )
+
+    @classmethod
+    def initial(cls, sizes: Sizes) -> dict[str, Weight]:
+        """The trainable variables of a network of these sizes, by official name."""
+        return {**mapping_weights(sizes), **cls.synthesis_weights(sizes)}
+
+    @classmethod
+    def official_shapes(cls, sizes: Sizes) -> dict[str, tuple[int, ...]]:
+        """Shapes of all variables, trainable or not, by name, as official networks have them."""
+        shapes = {name: weight.shape for name, weight in cls.initial(sizes).items()}
+        for i, side in enumerate(cls.noise_sides(sizes)):
+            shapes[f"G_synthesis/noise{i}"] = (1, side, side, 1)
+        for name, shape in shapes.items():
+            if _is_map(name):
+                shapes[name] = (shape[0], shape[3], shape[1], shape[2])
+        return {**shapes, "dlatent_avg": (sizes.width,)}
+
+    def official(self) -> dict[str, np.ndarray]:
+        """Values of all variables by official name, in official layouts."""
+        return {k: _channels_first(k, v.numpy()) for k, v in self._official_variables().items()}
+
+    def assign_official(self, arrays: dict[str, np.ndarray]) -> None:
+        """Sets all variables; the inverse of `official`.
+
+        Raises:
+          KeyError, ValueError: if one is missing or has another shape.
+        """
+        for name, variable in self._official_variables().items():
+            variable.assign(_channels_last(name, arrays[name]))
+
+    def _official_variables(self) -> dict[str, tf.Variable]:
+        noise = {f"G_synthesis/noise{i}": variable for i, variable in enumerate(self.noise)}
+        return {**self.weights, **noise, "dlatent_avg": self.mean}
+
+    @staticmethod
+    @abc.abstractmethod
+    def synthesis_weights(sizes: Sizes) -> dict[str, Weight]:
+        """The synthesis network's trainable variables by official name."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def noise_sides(sizes: Sizes) -> list[int]:
+        """Sides of the noise maps in order."""
+
+    @abc.abstractmethod
+    def _steps(self, w: tf.Tensor, noise: Sequence[tf.Tensor]) -> Iterator[tuple[str, tf.Tensor]]:
+        """As `steps`, of checked arguments."""
+
+
+def _is_map(name: str) -> bool:
+    """Whether a variable lies as pictures do: channels first officially, last here."""
+    return name.endswith("/const") or name.startswith("G_synthesis/noise")
+
+
+def _channels_first(name: str, array: np.ndarray) -> np.ndarray:
+    return array.transpose(0, 3, 1, 2) if _is_map(name) else array
+
+
+def _channels_last(name: str, array: np.ndarray) -> np.ndarray:
+    return array.transpose(0, 2, 3, 1) if _is_map(name) else array
+
+
+def filter_separably(x: tf.Tensor, taps: Sequence[float]) -> tf.Tensor:
+    """Correlates the rows and columns of each channel, zeros outside.
+
+    Args:
+      x: float32 [B, H, W, C].
+      taps: weights along each axis.
+
+    Returns:
+      float32 [B, H', W', C]: each side is one shorter if the number of taps is even.
+    """
+    pad = (len(taps) - 1) // 2
+    none, some = (0, 0), (pad, pad)
+    down, across = (none, some, none, none), (none, none, some, none)
+    for shape, padding in (((-1, 1, 1, 1), down), ((1, -1, 1, 1), across)):
+        kernel = tf.tile(tf.reshape(tf.constant(taps, x.dtype), shape), (1, 1, x.shape[-1], 1))
+        x = tf.nn.depthwise_conv2d(x, kernel, (1, 1, 1, 1), padding)
+    return x

@@ -1,0 +1,161 @@
+"""Commands as a user meets them: the README's, exit statuses, the benchmark's rows."""
+
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import lossylab
+from lossylab.cli import __main__ as cli
+from lossylab.cli.benchmark import __main__ as benchmark
+from lossylab.cli.benchmark import generators as benchmark_generators
+from lossylab.cli.benchmark import jpeg as benchmark_jpeg
+from lossylab.cli.benchmark import restoration as benchmark_restoration
+from lossylab.core.errors import UsageError
+
+README = pathlib.Path(lossylab.__file__).parent / "README.md"
+# Appended to the README's commands so that they end in seconds; later flags win.
+TINY = {
+    "train proxiqa": "--steps=2 --num_filters=4 --patch=32 --batch=2 --min_scale=1",
+    "train wcdgan": "--steps=2 --filters=4 --blocks=1 --patch=32 --stride=32 --batch=2",
+    "train jpeg_encoder": "--steps=2 --patch=32 --batch=1 --ms_ssim_weight=0",
+    "train distortion_gan": "--steps=2 --patch=32 --batch=1 --filters=2 --discriminator_filters=2",
+    "restore made": "--steps=2 --fit_samples=100 --samples=50",
+    "eval latent_study": "--rows=5 --tasks=downscale --pictures=2 --fit_samples=100",
+    "train mmd_restoration": "--steps=2 --patch=16 --max_patch=16 --batch=1 --channels=4 "
+    "--blocks=1 --mixtures=2 --condition_filters=4",
+    "eval degradation_nll": "--crop=16",
+    "train rankiqa": "--steps=1 --filters=2 --units=8 --patch=64",
+    "eval rankiqa": "--crops=2",
+    "eval restoration": "--data=photos --methods=jpeg",
+    "eval rd": "--data=pictures --models=mse:runs/vmaf/export,vmaf:runs/mse/export",
+}
+
+
+def _readme_commands():
+    blocks = re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
+    lines = [line.split("#")[0].strip() for line in "\n".join(blocks).splitlines()]
+    return [line for line in lines if line.startswith("lossylab")]
+
+
+def test_the_readmes_commands_run_in_their_order(tmp_path, monkeypatch, pictures, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(README.parent / "results", "results")
+    for folder in ("photos", "pictures"):
+        pathlib.Path(folder).mkdir()
+        Image.fromarray(pictures[0]).save(f"{folder}/a.png")
+    Image.fromarray(pictures[1]).save("picture.png")
+    commands = [line for line in _readme_commands() if "proxiqa_study" not in line]
+    assert len(commands) >= 4
+    for line in commands:
+        if line.startswith("lossylab eval rd"):
+            cli.main(shlex.split(f"{commands[0]} {TINY['train proxiqa']} --run_dir=runs/mse"))
+        extra = next((flags for key, flags in TINY.items() if f"lossylab {key} " in line), "")
+        cli.main(shlex.split(f"{line} {extra}"))
+    assert pathlib.Path("picture.lossy").stat().st_size > 60
+    with Image.open("decoded.png") as decoded:
+        assert decoded.size == pictures[1].shape[1::-1]
+    assert "BD-rate against jpeg" in pathlib.Path("results/mine/table.md").read_text()
+    assert pathlib.Path("results/claims.md").exists()
+
+
+def test_the_studys_flag_file_in_the_readme_exists():
+    (line,) = [line for line in _readme_commands() if "proxiqa_study" in line]
+    (path,) = re.findall(r"--flagfile=(\S+)", line)
+    assert (README.parent / path).exists()
+
+
+_TRAIN = ["train", "proxiqa", "--train_data=sample_train", "--metric=mse"]
+
+
+def test_training_runs_as_a_program(tmp_path):
+    """Not only in-process: as a program, absl's app begins before the command's module runs."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lossylab", *_TRAIN, *TINY["train proxiqa"].split(), "--run_dir=r"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "r" / "export" / "saved_model.pb").exists()
+    assert "2/2" in done.stderr  # the progress bar
+    assert done.stderr.rstrip().endswith("done: r")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["compress", "sample_test", "out"], 2, "error: --model is needed"),
+        (["doctor"], 1, "error: not working: libvmaf"),
+        (["--help"], 0, ""),
+        ([*_TRAIN, "--run_dir=run", "--optimizer=sgd"], 2, "error: Unknown command line flag"),
+    ],
+)
+def test_exit_status_tells_wrong_usage_from_failure(arguments, status, message, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "lossylab", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "LOSSYLAB_FFMPEG": "nowhere"},
+    )
+    assert done.returncode == status, done.stderr
+    assert done.stderr.startswith(message)
+    assert "Traceback" not in done.stderr
+
+
+def test_benchmark_measures_every_section(monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "_MANY_PATHS", 1000)
+    monkeypatch.setattr(benchmark, "_MEMORY_STEPS", 4)
+    small = {"arcnn_rgb": ("arcnn", 3, {}), "tnrd": ("tnrd", 1, {"stages": 1})}
+    monkeypatch.setattr(benchmark_restoration, "_NETWORKS", small)
+    monkeypatch.setattr(benchmark_restoration, "_LARGE_NETWORKS", ("arcnn_rgb",))
+    monkeypatch.setattr(benchmark_restoration, "_LARGE", (700, 800))
+    monkeypatch.setattr(benchmark_jpeg, "_ENCODERS", {"no attention": lambda: None})
+    monkeypatch.setattr(benchmark_jpeg, "_TRAINED", ("vgg19",))
+    monkeypatch.setattr(benchmark_generators, "_WIDTHS", (2,))
+    monkeypatch.setattr(benchmark_generators, "_COMPARED", 1)
+    monkeypatch.setattr(benchmark_generators, "_SEARCHES", {"stylegan2, 32": (2, 32)})
+    tiny = {"channels": 2, "blocks": 1, "mixtures": 1}
+    monkeypatch.setattr(benchmark_generators, "_SAMPLED", {"tiny": (tiny, 8)})
+    rows = benchmark.main(["benchmark", "--filters=2", "--rounds=3", "--json"])
+    assert {row["section"] for row in rows} == set(benchmark.SECTIONS)
+    assert len(capsys.readouterr().out.splitlines()) == len(rows)
+    step = next(row for row in rows if row["section"] == "step" and "ratio" in row)
+    assert step["ratio"] == pytest.approx(
+        step["steps_per_second"] / step["tfc_steps_per_second"], rel=1e-6
+    )
+
+
+def test_benchmark_compares_one_model(random):
+    """tfc's layers with our weights give our loss: the comparison is of equal things."""
+    picture = tf.constant(random.uniform(0, 255, (8, 128, 128, 3)), tf.float32)
+    from lossylab.models.bls2017 import BLS2017
+
+    ours, theirs = BLS2017(4), benchmark._TfcBLS(4)
+    convs = [layer for layer in ours.analysis_transform.layers if hasattr(layer, "kernel")]
+    for mine, layer in zip(convs, theirs.analysis.layers):
+        parts = tf.split(tf.transpose(mine.kernel.coefficients, (1, 2, 0)), 2, axis=2)
+        for variable, part in zip(
+            (layer.kernel_parameter.real, layer.kernel_parameter.imag), parts
+        ):
+            variable.assign(tf.reshape(part, variable.shape))
+    assert [v.shape for v in ours.prior.trainable_variables] == [
+        v.shape for v in theirs.entropy_model.prior.trainable_variables
+    ]
+    latent = ours.analyse(picture)
+    tf.debugging.assert_near(theirs.analysis(picture / 255.0), latent, rtol=1e-3, atol=1e-4)
+
+
+def test_benchmark_refuses_unknown_sections():
+    with pytest.raises(
+        UsageError,
+        match=f"--sections knows {', '.join(benchmark.SECTIONS)}, not x",
+    ):
+        benchmark.main(["benchmark", "--sections=x"])

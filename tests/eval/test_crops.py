@@ -1,0 +1,104 @@
+"""Crops of codecs at nearly equal rate."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from lossylab.core.errors import CollectionError, PictureError, UsageError
+from lossylab.eval import crops
+from lossylab.inference.export.codec import save_codec
+from lossylab.models.bls2017 import BLS2017
+from lossylab.models.proxiqa import ProxIQA
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    tf.random.set_seed(4)
+    path = tmp_path_factory.mktemp("mse") / "export"
+    save_codec(BLS2017(4), str(path), {})
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path, pictures):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(pictures[0]).save(tmp_path / "in" / "a.png")
+    return tmp_path
+
+
+def _run(folder, *flags):
+    places = [f"--data={folder / 'in'}", f"--out={folder / 'out'}"]
+    crops.main(["crops", *places, "--size=64", *flags])
+    sheet = json.loads((folder / "out" / "index.json").read_text())
+    return sheet["pictures"]["a"], sheet["title"]
+
+
+def _pixels(folder, item):
+    with Image.open(folder / "out" / item["file"]) as image:
+        return np.asarray(image)
+
+
+def test_crops_show_the_same_place_and_the_nearest_rate(folder, pictures, exported):
+    items, title = _run(
+        folder,
+        "--codecs=jpeg,jpeg2000",
+        f"--models=mse:{exported}",
+        *("--rate=1.5", "--at=1,0", "--metrics=vmaf,psnr"),
+    )
+    assert title == "1.5 bits per pixel"
+    assert [item["label"].split(",")[0] for item in items] == [
+        "original",
+        "mse",
+        "jpeg",
+        "jpeg2000",
+    ]
+    np.testing.assert_array_equal(_pixels(folder, items[0]), pictures[0][:64, -64:])
+    for item in items[2:]:
+        crop = _pixels(folder, item).astype(float)
+        assert crop.shape == (64, 64, 3)
+        assert np.abs(crop - pictures[0][:64, -64:]).mean() < 12
+        bpp = float(item["label"].split(",")[1].split()[0])
+        assert bpp == pytest.approx(1.5, rel=0.4)  # JPEG 2000's points lie 1.7 times apart
+        assert "VMAF" in item["label"]
+        assert "PSNR" in item["label"]
+
+
+def test_a_proxy_scores_the_crops(folder, exported, tmp_path):
+    proxy = ProxIQA(64)
+    path = str(tmp_path / "run" / "checkpoints" / "ckpt")
+    tf.train.Checkpoint(proxy=proxy).save(path)
+    items, _ = _run(folder, f"--models=mse:{exported}", f"--proxy_from={tmp_path / 'run'}")
+    pair = [tf.cast(_pixels(folder, item)[None], tf.float32) for item in items]
+    assert f"proxy {float(proxy(*pair)[0]):.1f}" in items[1]["label"]
+    with pytest.raises(UsageError, match="has no proxy for patches of 128 pixels"):
+        _run(folder, f"--models=mse:{exported}", "--size=128", f"--proxy_from={tmp_path / 'run'}")
+
+
+@pytest.mark.parametrize(
+    ("flags", "error", "message"),
+    [
+        ([], UsageError, "nothing to show: give --codecs or --models"),
+        (["--codecs=bpg"], UsageError, "--codecs knows jpeg, .*, not bpg"),
+        (["--codecs=jpeg", "--at=2,0"], UsageError, "--at takes two shares from 0 to 1, got 2,0"),
+        (["--codecs=jpeg", "--at=0.5"], UsageError, "--at takes two shares"),
+        (["--codecs=jpeg", "--rate=0"], UsageError, "--rate must be above 0"),
+        (["--codecs=jpeg", "--metrics=lpips"], UsageError, "--metrics knows .*, not lpips"),
+        (["--codecs=jpeg", "--size=500"], PictureError, "smaller than --size of 500x500 pixels"),
+        (["--codecs=jpeg", "--data=nowhere"], CollectionError, "nowhere"),
+        (["--models=mse"], UsageError, "--models takes NAME:EXPORT, got mse"),
+        (["--codecs=jpeg", "--proxy_from=nowhere"], UsageError, "no checkpoint in nowhere"),
+    ],
+)
+def test_wrong_flags(flags, error, message, folder):
+    with pytest.raises(error, match=message):
+        _run(folder, *flags)
+
+
+def test_a_picture_a_codec_cannot_take_is_said(tmp_path, pictures):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(pictures[0][:101]).save(tmp_path / "in" / "a.png")
+    with pytest.raises(UsageError, match="hevc420 needs even sides, got 160x101"):
+        _run(tmp_path, "--codecs=hevc420", "--size=64")

@@ -1,0 +1,19 @@
+"""Paired differences: means, errors, 95 % intervals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lossylab.eval.report.differences import mean_difference
+
+
+def test_the_mean_of_differences():
+    found = mean_difference(pd.Series([1.0, 2.0, 6.0]))
+    assert (found.mean, found.count) == (3.0, 3)
+    assert found.error == pytest.approx((7 / 3) ** 0.5)
+    assert found.margin == pytest.approx(4.302652729911275 * found.error)  # t, 2 degrees of freedom
+
+
+@pytest.mark.parametrize("gaps", [[], [1.0], [1.0, np.nan]])
+def test_too_little_is_known(gaps):
+    assert mean_difference(pd.Series(gaps, dtype=float)) is None

@@ -1,0 +1,347 @@
+"""The JPEG encoder's rows, tables, figures and claims: made up, and those that are committed."""
+
+import csv
+import json
+import math
+import pathlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import lossylab
+from lossylab.core import rows
+from lossylab.core.errors import UsageError, WorkError
+from lossylab.eval import jpeg_rd
+from lossylab.eval.jpeg_encoder import __main__ as jpeg_encoder
+from lossylab.eval.jpeg_encoder import claims as jpeg_encoder_claims
+from lossylab.eval.jpeg_encoder import tables as jpeg_encoder_tables
+from lossylab.eval.measures import Colour
+from lossylab.eval.report import claims, published
+from lossylab.eval.sweep import columns
+from lossylab.inference.codecs.registry import Jpeg, Learned, LearnedJpeg, learned
+from lossylab.inference.export.jpeg import save_encoder
+from lossylab.models.jpeg_encoder import JPEGEncoder
+
+RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
+COLUMNS = columns(Colour)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Two encoders without attention, of two rates, in a study's folders."""
+    study = tmp_path_factory.mktemp("study")
+    for lmbda, step in (("0.01", 40), ("0.1", 10)):
+        encoder = JPEGEncoder()
+        encoder.set_tables(np.full((2, 8, 8), step))
+        options = {"steps": 7, "batch": 2, "patch": 32, "lmbda": float(lmbda), "lpips_weight": 0.0}
+        save_encoder(encoder, str(study / "runs" / f"tables_{lmbda}" / "export"), options)
+    return study
+
+
+@pytest.fixture
+def folder(tmp_path, random):
+    """Two pictures large enough for MS-SSIM."""
+    place = tmp_path / "pictures"
+    place.mkdir()
+    for name in "ab":
+        smooth = np.cumsum(random.normal(0, 3, (170, 200, 3)), 1)
+        levels = np.clip(128 + smooth, 0, 255).astype(np.uint8)
+        Image.fromarray(levels).save(place / f"{name}.png")
+    return str(place)
+
+
+# Measuring.
+
+
+def test_colour_measures_are_the_definitions(random):
+    one = random.integers(0, 256, (170, 200, 3)).astype(np.uint8)
+    other = np.clip(one + random.normal(0, 9, one.shape), 0, 255).astype(np.uint8)
+    found = Colour("random")(one, other, b"no jpeg")
+    mse = np.mean((one.astype(float) - other) ** 2)
+    assert found["mse"] == pytest.approx(mse)
+    assert found["psnr_rgb"] == pytest.approx(10 * math.log10(255**2 / mse))
+    assert 0 < found["ms_ssim_rgb"] < 1
+    assert found["lpips"] > 0
+    assert "bytes_optimised" not in found
+    assert "lpips" not in Colour()(one, other, b"no jpeg")
+
+
+def test_jpeg_files_tell_their_optimised_size(pictures):
+    codec = Jpeg(qualities=(10,))
+    picture = np.tile(pictures[0], (2, 2, 1))
+    data, _ = codec.encode(picture, "10")
+    smaller, _ = Jpeg(optimised=True).encode(picture, "10")
+    found = Colour()(picture, codec.decode(data, "10"), data)
+    assert found["bytes_optimised"] == len(smaller)
+    assert found["decoders_apart"] <= 1
+
+
+def test_a_study_is_measured_once(exported, folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["jpeg_rd", f"--study={exported}", f"--data={folder}", f"--out={out}"]
+    jpeg_rd.main([*arguments, "--lpips=random"])
+    before = (out / "rows.csv").read_bytes()
+    jpeg_rd.main([*arguments, "--lpips=random"])
+    assert (out / "rows.csv").read_bytes() == before
+    evidence = jpeg_encoder_tables.load(str(out))
+    assert evidence.models == ["jpeg", "tables"]
+    assert len(evidence.table) == 2 * (len(jpeg_rd.QUALITIES) + 2)
+    assert (evidence.table.bpp_optimised < evidence.table.bpp).all()
+    curve = evidence.curve("tables")
+    assert list(curve.index) == ["tables_0.01", "tables_0.1"]
+    assert curve.mse.iloc[0] > curve.mse.iloc[1]
+    assert "small budget: 7 steps of 2 crops of 32 pixels" in evidence.title
+    jpeg_encoder.main(["jpeg_encoder", f"--results={out}"])
+    assert "BD-rates against standard JPEG" in (out / "tables.md").read_text()
+    assert (out / "figures" / "fig05_ms_ssim_in_the_loss.png").stat().st_size > 10_000
+    # Another way to measure sets the old rows aside.
+    jpeg_rd.main(arguments)
+    assert jpeg_encoder_tables.load(str(out)).table.lpips.isna().all()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "--out is needed"),
+        (["--out={out}", "--study=nowhere"], "--study: no runs/.*/export in nowhere"),
+        (["--out={out}", "--models=x"], "--models takes NAME:EXPORT, got x"),
+        (["--out={out}", "--models=jpeg:x"], "'jpeg' is the name of another codec"),
+        (["--out={out}", "--lpips=nowhere.npz"], "--lpips: weights 'nowhere.npz'"),
+        (["--out={out}", "--data=nowhere"], "nowhere"),
+    ],
+)
+def test_bad_usage(flags, message, folder, tmp_path):
+    words = [flag.format(out=tmp_path / "out") for flag in flags]
+    with pytest.raises((UsageError, ValueError), match=message):
+        jpeg_rd.main(["jpeg_rd", f"--data={folder}", *words])
+
+
+def test_small_pictures_are_refused(tmp_path, pictures):
+    Image.fromarray(pictures[0]).save(tmp_path / "small.png")
+    with pytest.raises(ValueError, match="smaller than MS-SSIM of 161x161 pixels"):
+        jpeg_rd.main(["jpeg_rd", f"--data={tmp_path}/small.png", f"--out={tmp_path / 'out'}"])
+
+
+def test_kinds_of_exports_are_told_apart(exported, tmp_path):
+    from lossylab.inference.export.codec import save_codec
+    from lossylab.models.bls2017 import BLS2017
+
+    save_codec(BLS2017(2), str(tmp_path / "mse" / "export"), {})
+    ours = f"ours:{exported}/runs/*/export"
+    theirs = f"mse:{tmp_path}/mse/export"
+    assert [type(codec) for codec in learned([ours, theirs])] == [LearnedJpeg, Learned]
+    with pytest.raises(UsageError, match="has JPEG encoders and codecs: give them two names"):
+        learned([ours, theirs.replace("mse:", "ours:")])
+    with pytest.raises(UsageError, match="mse are codecs, see `lossylab eval rd`"):
+        jpeg_rd.main(["jpeg_rd", f"--models={theirs}", "--data=sample_test", f"--out={tmp_path}"])
+
+
+# Decisions.
+
+_RATES = (0.2, 0.3, 0.4, 0.5)
+
+
+def _curve(name, gain=0.0, wobble=0.0, pictures=6, rates=_RATES):
+    """Rows of a curve whose MSE is lower and MS-SSIM higher by a gain, in per cent."""
+    made = []
+    for picture in range(pictures):
+        better = (gain + wobble * (-1) ** picture) / 100
+        for point, rate in enumerate(rates):
+            row = dict.fromkeys(COLUMNS, "x")
+            row |= {"codec": name, "setting": f"{name}_{point}", "picture": f"p{picture}"}
+            row |= {"point": point, "points": 4, "width": 800, "height": 800}
+            row |= {"bytes": rate * 80_000, "bpp_file": rate, "bpp_estimated": math.nan}
+            mse = 50 / rate * (1 - better)
+            row |= {"mse": mse, "psnr_rgb": 10 * math.log10(255**2 / mse)}
+            row |= {"ms_ssim_rgb": 0.8 + 0.2 * rate + 0.1 * better, "lpips": 0.1 / rate}
+            row |= {"bytes_optimised": rate * 70_000, "decoders_apart": 1}
+            row |= {"encode_ms": 1, "decode_ms": 1}
+            made.append(row)
+    return made
+
+
+def _evidence(path, *curves, timing=()):
+    path.mkdir(parents=True)
+    file = rows.Rows(path / "rows.csv", COLUMNS)
+    for curve in curves:
+        for row in curve:
+            file.append(row)
+    file.close()
+    about = {"data": "made up", "lpips": "LPIPS alex, weights random", "models": {}}
+    (path / "about.json").write_text(json.dumps(about))
+    (path / "timing.jsonl").write_text("".join(json.dumps(row) + "\n" for row in timing))
+    return jpeg_encoder_tables.load(str(path))
+
+
+def _decide(number, evidence):
+    claim = next(claim for claim in jpeg_encoder_claims.CLAIMS if claim.number == number)
+    return claim.decide(evidence)
+
+
+def test_differences_at_equal_rate_are_the_made_up_ones(tmp_path):
+    evidence = _evidence(tmp_path / "a", _curve("jpeg"), _curve("tables", gain=10, wobble=1))
+    found = jpeg_encoder_tables.at_equal_rate(evidence, "tables", "jpeg", "mse")
+    assert found.count == 6
+    grid = np.exp(np.linspace(np.log(0.25), np.log(0.42), 33))
+    assert found.level == pytest.approx(np.mean(50 / grid), rel=1e-6)
+    assert found.mean == pytest.approx(-0.1 * np.mean(50 / grid), rel=1e-3)
+    assert 0 < found.error < 1
+    none = jpeg_encoder_tables.at_equal_rate(evidence, "tables", "jpeg", "mse", low=3.0, high=4.0)
+    assert none is None
+
+
+def test_curves_sampled_elsewhere_are_equal_both_ways(tmp_path):
+    """Interpolating one curve only would make either look better than the other."""
+    sparse = _curve("vgg", rates=(0.2, 0.29, 0.41, 0.6))
+    evidence = _evidence(tmp_path / "a", _curve("tables", rates=(0.18, 0.24, 0.35, 0.55)), sparse)
+    for measure, near in (("mse", 1e-6), ("ms_ssim_rgb", 2e-4), ("lpips", 1e-9)):
+        one = jpeg_encoder_tables.at_equal_rate(evidence, "tables", "vgg", measure)
+        other = jpeg_encoder_tables.at_equal_rate(evidence, "vgg", "tables", measure)
+        assert one.mean == pytest.approx(-other.mean, abs=1e-12)
+        assert one.mean == pytest.approx(0, abs=near)
+
+
+def test_bd_rates_have_the_sign_of_the_gain(tmp_path):
+    evidence = _evidence(tmp_path / "a", _curve("jpeg"), _curve("tables", gain=10))
+    lines = jpeg_encoder_tables.bd_rates(evidence)
+    assert [line["Huffman codes"] for line in lines] == ["standard", "optimised"]
+    assert all(line["MSE, %"].startswith("-10.0 ± 0.0 (6)") for line in lines)
+    assert lines[0]["LPIPS, %"].startswith(("0.0", "-0.0"))
+
+
+@pytest.mark.parametrize(
+    ("gain", "wobble", "holds"), [(10, 1, True), (-10, 1, False), (0.5, 5, None)]
+)
+def test_claims_of_gains(gain, wobble, holds, tmp_path):
+    curves = [_curve("jpeg"), _curve("tables", gain, wobble), _curve("vgg_ms_ssim", gain, wobble)]
+    evidence = _evidence(tmp_path / "a", *curves)
+    for number in ("1a", "1b"):
+        decision = _decide(number, evidence)
+        assert decision.holds is holds
+        assert (holds is None) == ("within noise" in decision.measured)
+    assert _decide("2", evidence).holds is None  # vgg was not measured
+
+
+def test_ms_ssim_may_not_cost_anything(tmp_path):
+    plain = _curve("vgg")
+    better = _curve("vgg_ms_ssim", 5, 0.1)
+    assert _decide("2", _evidence(tmp_path / "a", plain, better)).holds is True
+    for row in better:
+        row["lpips"] *= 2
+    assert _decide("2", _evidence(tmp_path / "b", plain, better)).holds is False
+    worse = _curve("vgg_ms_ssim", -5, 0.1)
+    assert _decide("2", _evidence(tmp_path / "c", plain, worse)).holds is False
+
+
+def test_lstms_are_compared_over_all_rates(tmp_path):
+    curves = [_curve("vgg", 5, 0.1), _curve("lstm"), _curve("bilstm")]
+    assert _decide("4", _evidence(tmp_path / "a", *curves)).holds is True
+    curves[2] = _curve("bilstm", 9, 0.1)
+    assert _decide("4", _evidence(tmp_path / "b", *curves)).holds is False
+
+
+def _time(network, work, seconds, error=0.001):
+    more = {"steps_per_second": 1 / seconds, "times": 9, "picture": "768x512", "machine": "2 cores"}
+    return {"network": network, "work": work, "seconds": seconds, "standard_error": error} | more
+
+
+def test_times_decide(tmp_path):
+    timing = [
+        _time("no attention", "encode", 0.02),
+        _time("vgg19", "encode", 0.5),
+        _time("bls2017, 128 filters", "encode and decode", 0.1),
+        _time("vgg19", "training step", 2.0),
+        _time("resnet152", "training step", 1.0),
+    ]
+    evidence = _evidence(tmp_path / "a", _curve("jpeg"), timing=timing)
+    assert _decide("5", evidence).holds is False
+    assert "tables alone 0.0200 s" in _decide("5", evidence).measured
+    assert _decide("3a", evidence).holds is True
+    assert "+100 %" in _decide("3a", evidence).measured
+    noisy = [*timing[:3], _time("vgg19", "training step", 1.1, 0.2)]
+    noisy += [_time("resnet152", "training step", 1.0, 0.2)]
+    assert _decide("3a", _evidence(tmp_path / "b", _curve("jpeg"), timing=noisy)).holds is None
+    cells = {(c.row, c.column): c for c in jpeg_encoder_tables.cells(evidence)}
+    assert cells["training speed", "ResNet over VGG"].ours == pytest.approx(100)
+    assert cells["inference time, mean", "ours"].ours == 0.5
+
+
+def test_decoders_that_differ_are_noticed(tmp_path):
+    apart = _curve("jpeg")
+    assert _decide("6", _evidence(tmp_path / "a", apart)).holds is True
+    apart[3]["decoders_apart"] = 9
+    assert _decide("6", _evidence(tmp_path / "b", apart)).holds is False
+
+
+def test_nearly_equal_quality(tmp_path):
+    curves = [_curve("vgg_ms_ssim"), _curve("resnet_ms_ssim", 1, 0.1)]
+    assert _decide("3b", _evidence(tmp_path / "a", *curves)).holds is True
+    curves[1] = _curve("resnet_ms_ssim", 20, 0.1)
+    assert _decide("3b", _evidence(tmp_path / "b", *curves)).holds is False
+
+
+def test_damaged_folders_are_refused(tmp_path):
+    _evidence(tmp_path / "a", _curve("jpeg"))
+    (tmp_path / "a" / "about.json").write_text("{}")
+    with pytest.raises(WorkError, match="has no usable about.json"):
+        jpeg_encoder_tables.load(str(tmp_path / "a"))
+    with pytest.raises(WorkError, match="is not readable"):
+        jpeg_encoder_tables.load(str(tmp_path / "nowhere"))
+
+
+def test_published_numbers_are_the_papers():
+    paper = pathlib.Path(lossylab.__file__).parent.parent / "shared/papers/jpeg_encoder.txt"
+    if not paper.exists():
+        pytest.skip("the paper's text is not at hand")
+    text = paper.read_text()
+    values = published.load("jpeg_encoder", "text")
+    for words in (
+        "mean inference time of our model is 0.126 with the standard error 0.010",
+        "mean inference time at 7.667 with the standard error 0.079",
+        "speed of ResNet is about 57% higher than VGG",
+    ):
+        assert words in " ".join(text.split())
+    assert list(values.value) == ["0.126", "0.010", "7.667", "0.079", "57"]
+
+
+# What is committed.
+
+
+@pytest.fixture(scope="module")
+def committed():
+    """The committed results."""
+    return str(RESULTS / "jpeg_encoder")
+
+
+def test_committed_tables_are_those_of_their_rows(committed):
+    evidence = jpeg_encoder_tables.load(committed)
+    for name, text in jpeg_encoder.texts(evidence).items():
+        assert (pathlib.Path(committed) / name).read_text() == text, name
+        assert evidence.title in text or name.endswith((".csv", ".tex"))
+    ledger = (RESULTS / "claims.md").read_text()
+    assert claims.merged(ledger, jpeg_encoder.section(evidence)) == ledger
+
+
+def test_committed_rows_are_of_whole_kodak(committed):
+    table = jpeg_encoder_tables.load(committed).table
+    assert set(table.groupby(["codec", "setting"]).picture.nunique()) == {24}
+    assert set(table.groupby("picture").width.first()) == {512, 768}
+    assert len(set(table.setting[table.codec == "vgg"])) >= 3
+
+
+def test_committed_figures_are_there(committed):
+    drawn = {path.stem for path in (pathlib.Path(committed) / "figures").glob("*.png")}
+    wanted = ("05", "07", "08", "10", "11", "12", "13", "14", "15")
+    missing = [n for n in wanted if not any(name.startswith(f"fig{n}") for name in drawn)]
+    assert not missing
+
+
+def test_committed_curves_of_steps_are_measured(committed):
+    for kind in ("with", "without"):
+        with open(pathlib.Path(committed) / "training" / f"{kind}_attention.csv") as file:
+            found = list(csv.DictReader(file))
+        assert len(found) >= 4
+    first = pd.read_csv(pathlib.Path(committed) / "training" / "without_attention.csv")
+    assert first.bpp.iloc[-1] < first.bpp.iloc[0]

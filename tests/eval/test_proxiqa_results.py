@@ -1,0 +1,336 @@
+"""ProxIQA's tables, figures and claims: from made-up rows whose answer is known, and committed."""
+
+import dataclasses
+import json
+import logging
+import math
+import pathlib
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import lossylab
+from lossylab.core import rows
+from lossylab.core.errors import UsageError, WorkError
+from lossylab.eval import metric_agreement
+from lossylab.eval.proxiqa import __main__ as proxiqa
+from lossylab.eval.proxiqa import figures as proxiqa_figures
+from lossylab.eval.proxiqa import tables as proxiqa_tables
+from lossylab.eval.proxiqa.claims import CLAIMS
+from lossylab.eval.report import claims, comparison, published
+from lossylab.eval.sweep import COLUMNS
+
+RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
+RATES = np.geomspace(0.1, 1.6, 5)
+METRICS = tuple(proxiqa_tables.METRICS.values())
+TITLE = "Made up"
+
+
+def _row(codec, picture, point, rate, quality, encode_ms=10.0):
+    row = dict.fromkeys(COLUMNS, "x") | {"width": 16, "height": 16, "bytes": 9, "points": 5}
+    row |= {"codec": codec, "picture": picture, "point": point, "setting": str(point)}
+    row |= {"bpp_file": float(rate), "bpp_estimated": math.nan, "decode_ms": 5.0}
+    row |= dict.fromkeys(("psnr_rgb", "vif_scale0", *METRICS), float(quality))
+    return row | {"encode_ms": float(encode_ms)}
+
+
+def _curves(**factors):
+    """Rows of codecs that need so many times the anchor's rate for the same quality."""
+    return [
+        _row(codec, picture, i, factor * rate, 30 + 5 * math.log2(rate) + shift)
+        for codec, factor in {"bls_mse": 1.0, **factors}.items()
+        for picture, shift in (("kodim01", 0.0), ("kodim21", 1.0))
+        for i, rate in enumerate(RATES)
+    ]
+
+
+def _folder(path, table, timing=(), **training):
+    path.mkdir(parents=True)
+    for name, lines in (("rows.csv", table), ("timing/rows.csv", timing)):
+        if lines:
+            file = rows.Rows(path / name, COLUMNS)
+            for row in lines:
+                file.append(row)
+            file.close()
+    about = {"title": TITLE, "anchor": "bls_mse", "data": "kodak"}
+    about |= {"packages": {"tensorflow-compression": "2.14.1"}}
+    about["codecs"] = {"jpeg": {"version": "libjpeg-turbo 3"}}
+    (path / "about.json").write_text(json.dumps(about))
+    for name, (proxy, score) in training.items():
+        (path / "training").mkdir(exist_ok=True)
+        frame = pd.DataFrame({"step": range(1, 101), "proxy": proxy, "score": score, "more": 0})
+        frame.to_csv(path / "training" / f"{name}.csv", index=False)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    table = _curves(jpeg=2.0, bls_vmaf_p=0.8, bls_ssim_p=1.1, jpeg2000=1.0001)
+    timing = [
+        _row(codec, "kodim01", i, rate, 30, ms * (1 + slope * i))
+        for codec, ms, slope in (("bls_mse", 50, 0), ("bls_vmaf_p", 51, 0), ("hevc444", 99, 0.5))
+        for i, rate in enumerate(RATES)
+    ]
+    return _folder(
+        tmp_path / "results" / "proxiqa",
+        table,
+        timing,
+        frozen=(np.linspace(60, 99, 100), 50),
+        alternating=(80, 79),
+    )
+
+
+def test_table_2_has_the_rates_that_rows_imply(folder):
+    cells = {
+        (cell.row, cell.column): cell
+        for cell in proxiqa_tables.table_2(proxiqa_tables.load(str(folder)))
+    }
+    assert len(cells) == 9 * 5
+    assert cells["JPEG", "PSNR"].ours == pytest.approx(100, abs=1e-6)
+    assert cells["JPEG", "PSNR"].verdict == "within the paper's spread"  # 113.99 +- 15.86
+    assert cells["JPEG", "MSIM"].verdict == "same sign"  # 149.86 +- 25.04
+    assert cells["BLS VMAF_p", "VMAF"].ours == pytest.approx(-20, abs=1e-6)
+    assert cells["BLS SSIM_p", "SSIM"].verdict == "other sign"
+    assert cells["BMSHJ MSE", "VMAF"].verdict == "not measured"
+    assert all(cell.our_spread == pytest.approx(0, abs=1e-6) for cell in cells.values()
+               if math.isfinite(cell.ours))  # fmt: skip
+
+
+def test_other_data_sets_are_not_compared_with_kodak(folder):
+    evidence = proxiqa_tables.load(str(folder))
+    assert not any(math.isfinite(c.ours) for c in proxiqa_tables.table_2(evidence, "Tecnick"))
+
+
+def test_table_1_is_by_picture(folder):
+    cells = proxiqa_tables.table_1(proxiqa_tables.load(str(folder)))
+    assert len(cells) == 24 * 12
+    measured = {(c.row, c.column): c.ours for c in cells if math.isfinite(c.ours)}
+    assert {row for row, _ in measured} == {"Kodim01", "Kodim21"}
+    assert measured["Kodim21", "VMAF_p PSNR"] == pytest.approx(-20, abs=1e-6)
+
+
+def test_tables_3_to_5(folder):
+    evidence = proxiqa_tables.load(str(folder))
+    three = {line["codec"]: line for line in proxiqa_tables.table_3(evidence)}
+    assert three["JPEG"]["ours"] == "libjpeg-turbo 3"
+    assert three["HEVC"]["ours"] == "not measured"
+    assert three["Ballé [36]"]["paper"] == "Tensorflow Compression Release 1.2"
+    four = {(c.row, c.column): c.ours for c in proxiqa_tables.table_4(evidence)}
+    assert four["SSIM BD-rate", "SSIM_p"] == pytest.approx(10, abs=1e-6)
+    assert math.isnan(four["SSIM BD-rate", "SSIM"])
+    five = {(c.row, c.column): c for c in proxiqa_tables.table_5(evidence)}
+    assert five["BLS MSE/CPU", "Encode"].ours == pytest.approx(50)
+    assert five["HEVC/CPU", "Encode"].ours == pytest.approx(99 * 2)
+    assert five["BLS MSE/CPU", "Decode"].verdict == f"{5 / 117.93:.2f} times"
+
+
+def test_claims_are_decided_by_the_rows(folder):
+    evidence = proxiqa_tables.load(str(folder))
+    decided = {claim.number: claim.decide(evidence) for claim in CLAIMS}
+    holds = {number: decision.holds for number, decision in decided.items()}
+    assert holds["1a"] is True
+    assert holds["1b"] is False  # the made-up codec saves rate at equal PSNR too
+    assert holds["2a"] is False
+    assert holds["2b"] is holds["4"] is holds["5a"] is holds["5b"] is None
+    assert holds["3a"] is holds["3b"] is True
+    assert holds["7a"] is holds["7b"] is True
+    assert "-20.0 %" in decided["1a"].measured
+    assert "0 of 2 pictures" in decided["2a"].measured
+
+
+def test_claims_fail_where_the_rows_say_so(tmp_path):
+    table = _curves(jpeg=0.5, jpeg2000=1.0, hevc444=1.2, hevc420=1.1, bmshj_mse=0.9)
+    for row in table:
+        if row["codec"] == "bmshj_mse" and row["picture"] == "kodim01":
+            row["vmaf"] -= 3  # one metric that gets worse
+    timing = [
+        _row(codec, "kodim01", i, rate, 30, 50 * (1 + (codec == "bls_vmaf_p") * i))
+        for codec in ("bls_mse", "bls_vmaf_p", "hevc444")
+        for i, rate in enumerate(RATES)
+    ]
+    place = _folder(tmp_path / "p", table, timing, frozen=(60, 59), alternating=(90, 70))
+    evidence = proxiqa_tables.load(str(place))
+    holds = {claim.number: claim.decide(evidence).holds for claim in CLAIMS}
+    assert [holds[n] for n in ("3a", "3b", "5a", "6a", "6b", "7a", "7b")] == [False] * 7
+
+
+def test_reference_claim_tells_1_5_points_from_more(tmp_path):
+    reference = published.reference("proxiqa_classical").set_index(["codec", "metric"]).percent
+    for shift, expected in ((1.4, True), (1.6, False)):
+        table = []
+        for i, rate in enumerate(RATES):
+            table.append(_row("jpeg", "kodim01", i, rate, math.log(rate)))
+            for codec, metrics in reference.groupby(level=0):
+                # So many times JPEG's rate for the same quality.
+                factors = 1 + (metrics.droplevel(0).astype(float) + shift) / 100
+                row = _row(codec, "kodim01", i, rate, math.nan)
+                table.append(row | {m: math.log(rate / factor) for m, factor in factors.items()})
+        table = pd.DataFrame(table)
+        evidence = proxiqa_tables.Evidence(table, {}, table[:0], {})
+        (claim,) = [claim for claim in CLAIMS if claim.number == "6c"]
+        decision = claim.decide(evidence)
+        assert decision.holds is expected
+        assert f"{shift:.2f} points" in decision.measured
+
+
+def test_papers_share_the_ledger():
+    page = claims.merged("", "## P\n\nold\n")
+    page = claims.merged(page, "## Q\n\nhere\n")
+    page = claims.merged(page, "## P\n\nnew\n")
+    assert page.startswith("# Claims\n")
+    assert page.count("## P") == page.count("## Q") == 1
+    assert "old" not in page
+    assert page == claims.merged(page, "## P\n\nnew\n")
+
+
+def test_noise_decides_no_claim(tmp_path):
+    """A mean that two pictures disagree on, or that piecewise interpolation contradicts."""
+    table = _curves(bls_vmaf_p=0.9)
+    for row in table:
+        if row["codec"] == "bls_vmaf_p" and row["picture"] == "kodim21":
+            row["bpp_file"] *= 1.15
+    evidence = proxiqa_tables.load(str(_folder(tmp_path / "p", table)))
+    (claim,) = [claim for claim in CLAIMS if claim.number == "1a"]
+    decision = claim.decide(evidence)
+    assert decision.holds is None
+    assert decision.measured.endswith("on 1 of 2 pictures: within noise")
+
+
+def test_claims_need_every_picture(tmp_path):
+    table = [
+        row
+        for row in _curves(bls_vmaf_p=0.8)
+        if (row["codec"], row["picture"]) != ("bls_vmaf_p", "kodim21")
+    ]
+    evidence = proxiqa_tables.load(str(_folder(tmp_path / "p", table)))
+    (claim,) = [claim for claim in CLAIMS if claim.number == "1a"]
+    assert claim.decide(evidence) == claims.UNDECIDED
+
+
+def test_ledger_shows_what_does_not_hold():
+    def claim(number, holds):
+        return claims.Claim(number, "t", "p", "c", lambda _: claims.Decision("m", holds))
+
+    text = claims.ledger("P", "small", [claim("1", True), claim("2", False), claim("3", None)], 0)
+    lines = text.splitlines()
+    assert [line.split(" | ")[-1] for line in lines[-3:]] == [
+        "holds |",
+        "**does not hold** |",
+        "undecided |",
+    ]
+    assert "Scale: small" in text
+
+
+def test_command_writes_tables_figures_and_claims(folder, caplog, capsys):
+    _crops(folder / "crops" / "fig08")
+    with caplog.at_level(logging.WARNING, logger="lossylab"):
+        proxiqa.main(["proxiqa", f"--results={folder}"])
+    page = (folder / "tables.md").read_text()
+    assert page.count(f"*{TITLE}*") == 5  # the budget stands under every heading
+    assert "| Kodim01 | 14.4 / 10.0 |" in page
+    for i in range(1, 6):
+        assert (folder / "tables" / f"table{i}.tex").read_text().count(r"\begin{tabular}") == 1
+        lines = (folder / "tables" / f"table{i}.csv").read_text().splitlines()
+        assert len({line.count(",") for line in lines}) >= 1
+        assert len(lines) > 4
+    names = ("fig07_proxy_and_vmaf", "fig08_crops", "fig09_ssim_curves", "fig12_times")
+    for name in names:
+        for suffix in (".png",) if name.endswith("crops") else (".png", ".svg"):
+            assert (folder / "figures" / f"{name}{suffix}").stat().st_size > 2000
+    assert "fig11_steps: nothing measured for it" in caplog.text
+    assert not (folder / "figures" / "fig11_steps.png").exists()
+    assert "| 1a |" in (folder.parent / "claims.md").read_text()
+    assert "claims" in capsys.readouterr().out
+
+
+def test_steps_figure_needs_exports_on_the_way(tmp_path):
+    table = _curves(bls_mse_at_4=1.2, bls_vmaf_p_at_4=1.1, bls_vmaf_p=0.9)
+    place = _folder(tmp_path / "p", table)
+    drawn = proxiqa_figures.draw(proxiqa_tables.load(str(place)), str(place))
+    assert "fig11_steps" in drawn
+
+
+def test_figures_are_equal_when_drawn_again(folder):
+    evidence = proxiqa_tables.load(str(folder))
+    files = []
+    for _ in range(2):
+        proxiqa_figures.draw(evidence, str(folder))
+        files.append((folder / "figures" / "fig12_times.svg").read_bytes())
+    assert files[0] == files[1]
+
+
+def _crops(place):
+    place.mkdir(parents=True)
+    for name in "ab":
+        Image.new("RGB", (40, 40), (200, 30, 60)).save(place / f"{name}.png")
+    items = [{"file": f"{name}.png", "label": f"codec {name}"} for name in "ab"]
+    (place / "index.json").write_text(json.dumps({"title": "Crops", "pictures": {"x": items}}))
+
+
+def test_missing_baseline_and_damaged_input_are_said(tmp_path, folder):
+    table = [row for row in _curves(jpeg=2.0) if row["codec"] == "jpeg"]
+    place = _folder(tmp_path / "p", table)
+    with pytest.raises(UsageError, match="has no rows of bls_mse, the baseline"):
+        proxiqa.main(["proxiqa", f"--results={place}"])
+    with pytest.raises(WorkError, match="rows.csv is not readable"):
+        proxiqa.main(["proxiqa", f"--results={tmp_path / 'nowhere'}"])
+    (folder / "training" / "frozen.csv").write_text("step,proxy\n1,2\n")
+    with pytest.raises(WorkError, match="frozen.csv is no table of step, proxy and score"):
+        proxiqa.main(["proxiqa", f"--results={folder}"])
+
+
+@pytest.mark.parametrize(
+    ("paper", "ours", "spread", "unit", "verdict"),
+    [
+        (10.0, math.nan, 1.0, "%", "not measured"),
+        (10.0, 10.9, 1.0, "%", "within the paper's spread"),
+        (10.0, 11.1, 1.0, "%", "same sign"),
+        (10.0, -1.0, math.nan, "%", "other sign"),
+        (-0.5, 0.4, 1.0, "%", "within the paper's spread"),
+        (20.0, 30.0, math.nan, "ms", "1.50 times"),
+    ],
+)
+def test_verdicts(paper, ours, spread, unit, verdict):
+    assert comparison.Cell("r", "c", paper, ours, unit, spread=spread).verdict == verdict
+
+
+def test_summary_counts_what_was_measured():
+    cells = [comparison.Cell("r", "c", 10.0, ours) for ours in (5.0, -5.0, math.nan)]
+    assert comparison.summary(cells).startswith("2 of 3 values measured; 1 have the paper's sign")
+    assert dataclasses.asdict(cells[0])["digits"] == 1
+
+
+def test_metric_agreement_finds_equal_definitions_equal(tmp_path, pictures):
+    (tmp_path / "in").mkdir()
+    for i, picture in enumerate(pictures[:2]):
+        tall = np.concatenate([picture, picture[::-1]])
+        Image.fromarray(np.concatenate([tall, tall[:, ::-1]], 1)).save(tmp_path / "in" / f"{i}.png")
+    metric_agreement.main(["m", f"--data={tmp_path / 'in'}", f"--out={tmp_path / 'out'}"])
+    table = pd.read_csv(tmp_path / "out" / "agreement.csv").set_index("TensorFlow")
+    assert table.loc["psnr_ycbcr", "largest"] < 0.03
+    assert table.loc["psnr_rgb", "largest"] > 0.5  # another definition
+    assert table.loc["MS-SSIM of luma", "largest"] < 0.02
+
+
+def test_committed_tables_are_those_of_their_rows(tmp_path):
+    folder = RESULTS / "proxiqa"
+    if not (folder / "rows.csv").exists():
+        pytest.skip("no committed rows")
+    evidence = proxiqa_tables.load(str(folder))
+    for name, text in proxiqa.texts(evidence).items():
+        assert (folder / name).read_text() == text, f"{name} is stale: lossylab eval proxiqa"
+    page = (RESULTS / "claims.md").read_text()
+    assert page == claims.merged(page, proxiqa.section(evidence))
+
+
+def test_every_committed_figure_can_be_drawn(tmp_path):
+    folder = RESULTS / "proxiqa"
+    if not (folder / "rows.csv").exists():
+        pytest.skip("no committed rows")
+    copy = tmp_path / "proxiqa"
+    shutil.copytree(folder, copy)
+    drawn = proxiqa_figures.draw(proxiqa_tables.load(str(copy)), str(copy))
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == set(drawn)

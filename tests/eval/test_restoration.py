@@ -1,0 +1,284 @@
+"""Measures of restoration, and `eval restoration`: golden JPEG numbers, rows, crops, sets."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import GOLDEN
+from PIL import Image
+
+import lossylab
+from lossylab.core import rows
+from lossylab.core.errors import BackboneError, UsageError
+from lossylab.data.jpeg import degrade, luminance_table
+from lossylab.data.lattice_pairs import read_planes
+from lossylab.eval import restoration
+from lossylab.eval.metrics import inception, lpips
+from lossylab.eval.metrics.psnr import psnr, psnr_rgb
+from lossylab.eval.metrics.psnr_b import blocking_effect, psnr_b
+from lossylab.eval.metrics.ssim import ssim, ssim_uniform
+from lossylab.inference.export.restorer import save_restorer
+from lossylab.models import restorers
+
+BASELINE = json.loads((GOLDEN / "jpeg_baseline.json").read_text())["per_image"]
+LPIPS_GOLDEN = (
+    pathlib.Path(lossylab.__file__).parent.parent / "shared" / "golden" / "lpips_alex_random.npz"
+)
+
+
+def _measures(true, damaged):
+    return {
+        "psnr": psnr(true, damaged),
+        "ssim_gauss11": float(ssim(true[None], damaged[None])[0]),
+        "ssim_uni8": float(ssim_uniform(true[None], damaged[None])[0]),
+        "psnrb": psnr_b(true, damaged),
+    }
+
+
+_TOLERANCES = {"psnr": 1e-3, "ssim_gauss11": 5e-4, "ssim_uni8": 2e-5, "psnrb": 1e-3}
+
+
+@pytest.mark.parametrize("quality", [5, 10, 20])
+@pytest.mark.parametrize(
+    ("name", "golden", "convention", "channels"),
+    [
+        ("classic5", "Classic5", "gray_ystudio", 1),
+        ("live1", "LIVE1", "gray_ystudio", 1),
+        ("live1", "LIVE1", "rgb_420", 3),
+    ],
+)
+def test_plain_jpeg_is_the_golden_one(name, golden, convention, channels, quality, collection):
+    """Every fifth picture; `eval restoration` has them all."""
+    for path in collection(name)[:: 1 if name == "classic5" else 5]:
+        true = read_planes(path, channels)
+        got = _measures(true, degrade(true, quality))
+        wanted = BASELINE[golden][convention][f"q{quality}"][pathlib.Path(path).stem]
+        for measure, value in wanted.items():
+            assert got[measure] == pytest.approx(value, abs=_TOLERANCES[measure]), measure
+
+
+def test_psnr_is_that_of_tensorflow(pictures, random):
+    noisy = np.clip(pictures[0] + random.normal(0, 9, pictures[0].shape), 0, 255).astype(np.uint8)
+    wanted = float(psnr_rgb(pictures[0][None], noisy[None])[0])
+    assert psnr(pictures[0], noisy) == pytest.approx(wanted, abs=1e-3)
+    assert psnr(noisy, noisy) == np.inf
+
+
+def test_uniform_ssim_by_its_definition(random):
+    """A loop over places, written from the formula."""
+    x, y = (random.integers(0, 256, (11, 13, 1)).astype(np.uint8) for _ in range(2))
+    c1, c2, values = 6.5025, 58.5225, []
+    for top in range(4):
+        for left in range(6):
+            a, b = (s[top : top + 8, left : left + 8, 0].astype(float) for s in (x, y))
+            covariance = np.mean((a - a.mean()) * (b - b.mean()))
+            values.append(
+                (2 * a.mean() * b.mean() + c1) * (2 * covariance + c2)
+                / ((a.mean() ** 2 + b.mean() ** 2 + c1) * (a.var() + b.var() + c2))
+            )  # fmt: skip
+    assert float(ssim_uniform(x[None], y[None])[0]) == pytest.approx(np.mean(values), abs=1e-12)
+    with pytest.raises(ValueError, match="needs pictures of at least 8x8"):
+        ssim_uniform(x[None, :5], y[None, :5])
+
+
+def test_blocking_counts_steps_at_borders_only(random):
+    blocks = np.kron(random.integers(0, 256, (4, 4)), np.ones((8, 8)))
+    assert blocking_effect(blocks) > 0
+    shifted = np.roll(blocks, (3, 3), (0, 1))
+    assert blocking_effect(shifted) == 0.0
+    assert blocking_effect(np.full((32, 32), 7.0)) == 0.0
+    flat = np.zeros((32, 32, 1), np.uint8)
+    assert psnr_b(flat, flat) == np.inf
+
+
+def test_psnr_b_is_at_most_psnr(pictures):
+    damaged = degrade(pictures[0][..., :1], 10)
+    assert psnr_b(pictures[0][..., :1], damaged) < psnr(pictures[0][..., :1], damaged)
+
+
+def test_measures_refuse_pictures_of_different_sizes(pictures):
+    for measure in (psnr, psnr_b):
+        with pytest.raises(ValueError, match="the pair must have one shape"):
+            measure(pictures[0], pictures[0][1:])
+
+
+def test_lpips_is_the_official_one(tmp_path):
+    if not LPIPS_GOLDEN.exists():
+        pytest.skip("the golden LPIPS numbers are not at hand")
+    golden, arrays = np.load(LPIPS_GOLDEN), {}
+    for name in golden.files:
+        if name.startswith("features"):
+            short = name.replace("_oihw_f16", "").replace("_f16", "")
+            arrays[short] = golden[name].astype(np.float32)
+        elif name.startswith("lin"):
+            arrays[f"{name.split('_')[0]}.weight"] = golden[name]
+    np.savez(tmp_path / "weights.npz", **arrays)
+    distance = lpips.LPIPS(str(tmp_path / "weights.npz"))
+    for case in "ab":
+        for i in range(2):
+            pair = [golden[f"{case}_x{side}_u8_nhwc"][i] for side in (0, 1)]
+            np.testing.assert_allclose(
+                distance.per_layer(*pair), golden[f"{case}_per_layer"][i], rtol=1e-4
+            )
+            assert distance(*pair) == pytest.approx(golden[f"{case}_total"][i], abs=1e-5)
+
+
+def test_lpips_of_equal_pictures_is_zero_and_bad_weights_are_refused(pictures, tmp_path):
+    distance = lpips.LPIPS("random")
+    assert distance(pictures[0], pictures[0]) == 0.0
+    assert distance(pictures[0], pictures[1]) > 0.0
+    with pytest.raises(BackboneError, match="expected 'random' or a NumPy archive"):
+        lpips.LPIPS("nowhere.npz")
+    np.savez(tmp_path / "part.npz", **{"features.0.weight": np.zeros((64, 3, 11, 11))})
+    with pytest.raises(BackboneError, match="lack .features.0.bias"):
+        lpips.LPIPS(str(tmp_path / "part.npz"))
+
+
+def _features(pooled, classes=None):
+    pooled = np.asarray(pooled, float)
+    return inception.Features(pooled, classes if classes is not None else np.ones((len(pooled), 1)))
+
+
+def test_frechet_distance_of_gaussians(random):
+    """Of normal sets with diagonal covariances it is known in closed form."""
+    x = random.normal(size=(20_000, 3))
+    scaled = x * (1, 2, 3) + (1, 0, 0)
+    assert inception.frechet_distance(_features(x), _features(x)) == pytest.approx(0, abs=1e-6)
+    got = inception.frechet_distance(_features(x), _features(scaled))
+    assert got == pytest.approx(1 + 0 + 1 + 4, rel=0.05)
+    with pytest.raises(ValueError, match="at least two pictures"):
+        inception.frechet_distance(_features(x[:1]), _features(x))
+
+
+def test_inception_score_by_hand():
+    even = _features(np.zeros((4, 2)), np.full((4, 5), 0.2))
+    assert inception.score(even) == pytest.approx(1.0)
+    certain = _features(np.zeros((5, 2)), np.eye(5))
+    assert inception.score(certain) == pytest.approx(5.0)
+
+
+def test_small_sets_are_warned_of(caplog):
+    inception.warn_if_few(29)
+    assert "29 pictures: Inception Score and FID mean little below 2048" in caplog.text
+    caplog.clear()
+    inception.warn_if_few(2048)
+    assert not caplog.text
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, pictures):
+    """Two pictures and the exports of three networks."""
+    tf.random.set_seed(1)
+    folder = tmp_path_factory.mktemp("restoration")
+    (folder / "photos").mkdir()
+    for index in (0, 1):
+        Image.fromarray(pictures[index][:64, :80]).save(folder / "photos" / f"{index}.png")
+    table = luminance_table(10)
+    y = restorers.make("dncnn", 1, table, filters=4, layers=3)
+    save_restorer(y, str(folder / "y10"), {"quality": 10})
+    save_restorer(y, str(folder / "y20"), {"quality": 20})
+    save_restorer(y, str(folder / "official"), {"official": "x.mat", "quality": None})
+    rgb = restorers.make("wcdgan", 3, table, filters=4, blocks=1)
+    save_restorer(rgb, str(folder / "rgb"), {"quality": 10})
+    return folder
+
+
+def _run(place, out, *extra):
+    restoration.main(
+        ["restoration", f"--data={place / 'photos'}", f"--out={out}", "--qualities=10,20", *extra]
+    )
+    return rows.frame(rows.read(out / "rows.csv", restoration.COLUMNS), restoration.TEXT)
+
+
+def test_rows_are_of_real_restorations(place, tmp_path, capsys):
+    models = f"--models=mine:{place / 'y10'},mine:{place / 'y20'},blind:{place / 'official'}"
+    table = _run(place, tmp_path, models, "--title=tiny")
+    assert len(table) == 2 * 2 * 4
+    for row in table.itertuples():
+        true = read_planes(place / "photos" / f"{row.picture}.png", 1)
+        if row.method == "jpeg":
+            assert row.psnr == pytest.approx(psnr(true, degrade(true, row.quality)), rel=1e-6)
+        assert row.psnr_b <= row.psnr + 1e-9
+    budgets = table.groupby("method").budget.first().to_dict()
+    assert budgets == {
+        **{"jpeg": "", "sadct": "no training", "mine": "tiny", "blind": "official weights"}
+    }
+    assert set(table[table.method == "mine"].quality) == {10, 20}
+    assert "| PSNR, dB |" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "about.json").read_text())["commands"]) == 1
+
+
+def test_what_is_known_is_not_measured_again(place, tmp_path, monkeypatch):
+    _run(place, tmp_path, "--methods=jpeg")
+    before = (tmp_path / "rows.csv").read_bytes()
+
+    def fail(*arguments):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(restoration, "_measure", fail)
+    _run(place, tmp_path, "--methods=jpeg")
+    assert (tmp_path / "rows.csv").read_bytes() == before
+
+
+def test_rows_of_other_weights_are_set_aside(place, tmp_path):
+    first = _run(place, tmp_path, "--methods=jpeg", f"--models=m:{place / 'y10'}", "--title=a")
+    tf.random.set_seed(9)
+    other = restorers.make("dncnn", 1, luminance_table(10), filters=4, layers=3)
+    save_restorer(other, str(tmp_path / "other"), {"quality": 10})
+    second = _run(
+        place, tmp_path, "--methods=jpeg", f"--models=m:{tmp_path / 'other'}", "--title=b"
+    )
+    assert len(first) == len(second)
+    assert set(second[second.method == "m"].budget) == {"b"}
+    aside = rows.read(tmp_path / "superseded.csv", restoration.COLUMNS)
+    assert {row["budget"] for row in aside} == {"a"}
+
+
+def test_colour_protocol_sets_and_crops(place, tmp_path, monkeypatch):
+    class Network:
+        def __call__(self, picture):
+            mean = tf.reduce_mean(picture, (1, 2))
+            return [tf.repeat(mean, 2, 1), tf.nn.softmax(mean / 99.0)]
+
+    monkeypatch.setattr(inception, "InceptionFeatures", lambda weights: Network())
+    table = _run(
+        place, tmp_path, "--channels=rgb", f"--models=gan:{place / 'rgb'}", "--title=t",
+        "--lpips=random", "--inception=random", f"--crops={tmp_path / 'crops' / 'a'}", "--size=32",
+    )  # fmt: skip
+    assert set(table.channels) == {"rgb"}
+    assert np.isfinite(table.lpips).all()
+    sets = rows.read(tmp_path / "sets.csv", restoration.SET_COLUMNS)
+    assert {row["method"] for row in sets} == {"jpeg", "sadct", "gan"}
+    assert all(float(row["fid"]) >= -1e-6 for row in sets)
+    page = json.loads((tmp_path / "crops" / "a" / "index.json").read_text())
+    assert len(page["pictures"]["0"]) == 1 + 3
+    with Image.open(tmp_path / "crops" / "a" / "0_gan.png") as crop:
+        assert crop.size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--out="], "--out is needed"),
+        (["--methods=magic"], "--methods knows jpeg, sadct, not magic"),
+        (["--models=x:EXPORT"], "--title is needed"),
+        (["--models=EXPORT", "--title=t"], "expected NAME:EXPORT"),
+        (["--models=jpeg:EXPORT", "--title=t"], "jpeg is the name of a method"),
+        (["--models=x:EXPORT", "--title=t", "--channels=rgb"], "needs 3"),
+        (["--models=x:EXPORT,x:OFFICIAL", "--title=t"], "for quality 10 are named x"),
+        (["--qualities=ten"], "--qualities takes numbers from 1 to 100, got ten"),
+        (["--qualities=0"], "--qualities takes numbers"),
+        (["--lpips=nowhere"], "weights 'nowhere' of LPIPS"),
+        (["--at=0.5"], "--at takes two shares"),
+    ],
+)
+def test_wrong_usage_is_refused(flags, message, place, tmp_path):
+    replaced = [
+        flag.replace("EXPORT", str(place / "y10")).replace("OFFICIAL", str(place / "official"))
+        for flag in flags
+    ]
+    with pytest.raises(UsageError, match=message):
+        _run(place, tmp_path, *replaced)
+    assert not (tmp_path / "rows.csv").exists()

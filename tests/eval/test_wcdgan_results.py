@@ -1,0 +1,239 @@
+"""WCDGAN's tables, figures and claims: from made-up rows whose answer is known, and committed."""
+
+import itertools
+import json
+import math
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lossylab
+from lossylab.cli.benchmark.restoration import _NETWORKS
+from lossylab.core import rows
+from lossylab.core.errors import WorkError
+from lossylab.eval import restoration
+from lossylab.eval.report import claims, crop_sheet, published
+from lossylab.eval.wcdgan import __main__ as wcdgan
+from lossylab.eval.wcdgan import claims as wcdgan_claims
+from lossylab.eval.wcdgan import tables as wcdgan_tables
+
+RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
+SETS = {"live1": 6, "classic5": 5}
+
+
+def _row(method, data, quality, picture, decibel, **more):
+    row = dict.fromkeys(restoration.COLUMNS, "x")
+    row |= {"method": method, "channels": "y", "quality": quality, "data": data}
+    row |= {"picture": picture, "width": 16, "height": 16, "psnr": decibel, "psnr_b": decibel}
+    row |= {"ssim": decibel / 40, "ssim_uniform": decibel / 38, "lpips": math.nan}
+    row |= {"seconds": 0.1, "parameters": 7, "budget": "Small budget: tiny"}
+    return row | more
+
+
+def _sets(method, decibel, quality=10, wobble=0.0, **more):
+    """Rows of a method on both sets; `wobble` is what its pictures differ by."""
+    return [
+        _row(method, data, quality, f"p{i}", decibel + 0.1 * i + wobble * (-1) ** i, **more)
+        for data, count in SETS.items()
+        for i in range(count)
+    ]
+
+
+def _folder(path, *groups):
+    path.mkdir(parents=True)
+    file = rows.Rows(path / "rows.csv", restoration.COLUMNS)
+    for row in itertools.chain(*groups):
+        file.append(row)
+    file.close()
+    return str(path)
+
+
+def _claim(number):
+    return next(claim for claim in wcdgan_claims.CLAIMS if claim.number == number)
+
+
+def _decide(number, path, *groups):
+    return _claim(number).decide(wcdgan_tables.load(_folder(path, *groups)))
+
+
+def test_orders_hold_fail_or_are_noise(tmp_path):
+    jpeg, official = _sets("jpeg", 27), _sets("arcnn_official", 28)
+    assert _decide("1a", tmp_path / "a", jpeg, official).holds is None
+    better = _sets("dncnn3_official", 29)
+    assert _decide("1a", tmp_path / "b", jpeg, official, better).holds is True
+    worse = _sets("dncnn3_official", 27.5)
+    assert _decide("1a", tmp_path / "c", jpeg, official, worse).holds is False
+    noisy = _sets("dncnn3_official", 28.1, wobble=1.0)
+    decision = _decide("1a", tmp_path / "d", jpeg, official, noisy)
+    assert decision.holds is None
+    assert "within noise" in decision.measured
+
+
+def test_ablations_compare_with_the_same_losses(tmp_path):
+    content = _sets("wcdgan_content", 28.5)
+    lower = _sets("wcdgan_content_no_mixed_conv", 28.3, wobble=0.01)
+    decision = _decide("2a", tmp_path / "a", content, lower)
+    assert decision.holds is True
+    assert decision.measured.startswith("PSNR (live1) -0.2 ± ")
+    higher = _sets("wcdgan_content_no_mixed_conv", 28.6, wobble=0.01)
+    assert _decide("2a", tmp_path / "b", content, higher).holds is False
+
+
+def test_the_gan_claim_is_about_raising(tmp_path):
+    content = _sets("wcdgan_content", 28.5)
+    lowered = _sets("wcdgan", 28.2, wobble=0.01)
+    assert _decide("3a", tmp_path / "a", content, lowered).holds is False
+    assert _decide("3b", tmp_path / "b", content, lowered).holds is None
+    random = _sets("wcdgan", 28.2, wobble=0.01, budget="Small budget: random weights of VGG-19")
+    decision = _decide("3a", tmp_path / "c", content, random)
+    assert decision.holds is None
+    assert "not the paper's loss" in decision.measured
+
+
+def test_sets_that_differ_in_pictures_are_not_compared(tmp_path):
+    jpeg, official = _sets("jpeg", 27), _sets("arcnn_official", 28)[1:]
+    best = _sets("dncnn3_official", 29)
+    assert _decide("1a", tmp_path / "a", jpeg, official, best).measured == "not measured"
+
+
+def _timing(path, **seconds):
+    lines = [
+        json.dumps(
+            {"network": f"{name}_rgb", "parameters": parameters, "seconds": seconds[name]}
+            | {"machine": "2 cores", "picture": "768x512"}
+        )
+        for name, parameters in (
+            *(("arcnn", 117_731), ("dncnn", 558_400), ("memnet", 2_907_782)),
+            *(("mwcnn", 24_930_115), ("wcdgan", 1_690_443)),
+        )
+    ]
+    (path / "timing.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def test_sizes_and_times(tmp_path):
+    folder = _folder(tmp_path / "a", _sets("jpeg", 27))
+    _timing(tmp_path / "a", arcnn=1.0, dncnn=2.0, memnet=9.0, mwcnn=3.0, wcdgan=4.0)
+    evidence = wcdgan_tables.load(folder)
+    sizes = _claim("4a").decide(evidence)
+    assert sizes.holds is False
+    assert sizes.measured.endswith("differs: mwcnn")
+    assert _claim("4b").decide(evidence).holds is False
+    lines = {line["method"]: line for line in wcdgan_tables.complexity(evidence)}
+    assert lines["MWCNN"]["size"] == "differs"
+    assert lines["WCDGAN"]["size"] == "same"
+    assert lines["MemNet"]["ours, WCDGAN = 1"] == "2.25"
+
+
+def _line(lines, **wanted):
+    (line,) = [line for line in lines if wanted.items() <= line.items()]
+    return line
+
+
+def test_verdicts(tmp_path):
+    exact = {"ssim_uniform": 0.7905, "ssim": 0.7730, "budget": ""}
+    official = {"ssim_uniform": 0.8217, "ssim": 0.8076, "budget": restoration.OFFICIAL}
+    folder = _folder(
+        tmp_path / "a",
+        [_row("jpeg", "live1", 10, "p", 27.7698, **exact)],
+        [_row("jpeg", "live1", 5, "p", 25.2913, ssim_uniform=0.6816, ssim=0.6712, budget="")],
+        [_row("arcnn_official", "live1", 10, "p", 28.70, **official)],
+        [_row("wcdgan", "live1", 10, "p", 28.6)],
+    )
+    evidence = wcdgan_tables.load(folder)
+    lines = wcdgan_tables.comparison_table(evidence, "1", "y")
+    assert len(lines) == 40
+    jpeg = _line(lines, set="LIVE1", q="10", method="JPEG")
+    assert jpeg["verdict"] == "reproduced, SSIM uniform 8"
+    odd = _line(lines, set="LIVE1", q="5", method="JPEG")
+    assert odd["verdict"] == "PSNR reproduced, SSIM not"
+    assert "not reproducible" in odd["doubts"]
+    assert _line(lines, set="LIVE1", q="10", method="ARCNN")["verdict"] == "not reproduced"
+    assert _line(lines, set="LIVE1", q="10", method="WCDGAN")["verdict"] == "small budget"
+    assert _line(lines, set="LIVE1", q="20", method="TNRD")["verdict"] == "not measured"
+    assert evidence.title == "Small budget: tiny"
+
+
+def test_the_page_says_its_budget_in_every_heading(tmp_path):
+    folder = _folder(tmp_path / "a", _sets("jpeg", 27, budget=""), _sets("wcdgan", 28))
+    page = wcdgan.texts(wcdgan_tables.load(folder))["tables.md"]
+    assert page.count("*Small budget: tiny*") == page.count("\n## ")
+
+
+def test_the_command_makes_everything(tmp_path, pictures, capsys):
+    folder = tmp_path / "results" / "wcdgan"
+    _folder(folder, _sets("jpeg", 27, budget=""), _sets("wcdgan", 28))
+    crops = folder / "crops" / "fig07"
+    crops.mkdir(parents=True)
+    item = crop_sheet.write(crops, "a.png", pictures[0][:32, :32, :1], "jpeg")
+    crop_sheet.write_index(crops, "crops", {"a": [item, item]})
+    wcdgan.main(["wcdgan", f"--results={folder}"])
+    for name in ("tables.md", "tables/table1.csv", "tables/table4.tex", "figures/gains_q10.png"):
+        assert (folder / name).stat().st_size > 100
+    with Image.open(folder / "figures" / "fig07.png") as figure:
+        assert figure.size[0] > 300
+        levels = np.asarray(figure.convert("RGB")).astype(int)
+    assert np.ptp(levels, -1).max() == 0  # luma is shown in gray
+    assert "## WCDGAN" in (tmp_path / "results" / "claims.md").read_text()
+    assert "gains_q10, fig07" in capsys.readouterr().out
+
+
+def test_orders_must_hold_on_both_sets(tmp_path):
+    official, best = _sets("arcnn_official", 28), _sets("dncnn3_official", 29)
+    jpeg = [row for row in _sets("jpeg", 27) if row["data"] == "live1"]
+    jpeg += [row for row in _sets("jpeg", 28.5) if row["data"] == "classic5"]
+    assert _decide("1a", tmp_path / "a", jpeg, official, best).holds is False
+
+
+def test_sets_fill_table_6(tmp_path):
+    folder = _folder(tmp_path / "a", _sets("jpeg", 27))
+    file = rows.Rows(tmp_path / "a" / "sets.csv", restoration.SET_COLUMNS)
+    for method, fid in (("wcdgan", 30.0), ("wcdgan_content", 40.0)):
+        row = dict.fromkeys(restoration.SET_COLUMNS, "x")
+        row |= {"method": method, "channels": "rgb", "quality": 10, "data": "live1"}
+        file.append(
+            row | {"pictures": 29, "inception_score": 2.5, "fid": fid, "weights": "imagenet"}
+        )
+    file.close()
+    evidence = wcdgan_tables.load(folder)
+    lines = wcdgan_tables.realism(evidence)
+    mine = _line(lines, set="LIVE1", q="10", variant="proposed", measure="FID")
+    assert mine["ours"] == "30.0000"
+    decision = _claim("3b").decide(evidence)
+    assert decision.holds is None
+    assert "30.0 and 40.0, 29 pictures: too few" in decision.measured
+
+
+def test_a_folder_without_rows_is_an_error(tmp_path):
+    rows.Rows(tmp_path / "rows.csv", restoration.COLUMNS).close()
+    with pytest.raises(WorkError, match="has no rows"):
+        wcdgan_tables.load(str(tmp_path))
+    (tmp_path / "rows.csv").unlink()
+    with pytest.raises(WorkError, match="is not readable"):
+        wcdgan.main(["wcdgan", f"--results={tmp_path}"])
+
+
+def test_every_network_of_table_3_is_timed():
+    names = {row[1] for row in published.numbers("wcdgan", "3")}
+    assert {f"{name.lower()}_rgb" for name in names} <= set(_NETWORKS)
+
+
+def test_committed_results_are_those_of_the_rows():
+    evidence = wcdgan_tables.load(str(RESULTS / "wcdgan"))
+    for name, text in wcdgan.texts(evidence).items():
+        assert (RESULTS / "wcdgan" / name).read_text() == text, name
+    ledger = (RESULTS / "claims.md").read_text()
+    assert claims.merged(ledger, wcdgan.section(evidence)) == ledger
+    for figure in ("gains_q10.png", "gains_q10.svg"):
+        assert (RESULTS / "wcdgan" / "figures" / figure).exists()
+
+
+def test_committed_rows_reach_the_figures_of_the_readme():
+    """Plain JPEG, official weights and SA-DCT as published: no training has a share in these."""
+    evidence = wcdgan_tables.load(str(RESULTS / "wcdgan"))
+    lines = wcdgan_tables.elsewhere(evidence)
+    assert len(lines) == 12
+    for line in lines:
+        limit = 0.15 if line["method"] == "SA-DCT" else 0.015
+        assert abs(float(line["difference, dB"])) <= limit, line

@@ -1,0 +1,488 @@
+"""Classical codecs: round trips, golden bytes and scores, streams, and what goes wrong."""
+
+import contextlib
+import io
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from lossylab.core.digest import digest
+from lossylab.core.errors import CodecError, FFmpegError
+from lossylab.data.collections import find_pictures
+from lossylab.data.decode import read_picture
+from lossylab.eval.metrics import vmaf
+from lossylab.eval.rd import CLASSICAL
+from lossylab.inference.codecs.registry import HIGHEST_BPP, LOWEST_BPP, Hevc, Jpeg, Jpeg2000
+
+GOLDEN = json.loads(
+    (pathlib.Path(__file__).parent.parent / "golden" / "classical_kodak.json").read_text()
+)
+CODECS = {name: make() for name, make in CLASSICAL.items()}
+HEVC = {name: codec for name, codec in CODECS.items() if isinstance(codec, Hevc)}
+EVERY_CODEC = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
+EVERY_HEVC = pytest.mark.parametrize("codec", HEVC.values(), ids=HEVC)
+MIDDLE = {"jpeg": "50", "jpeg_optimised": "50", "jpeg2000": "20.3258"}  # HEVC: see _middle
+
+
+def _middle(codec):
+    return MIDDLE.get(codec.name, "32")
+
+
+def _psnr(one, other):
+    error = np.mean((one.astype(float) - other) ** 2)
+    return 10 * np.log10(255**2 / error) if error else np.inf
+
+
+@pytest.fixture(scope="module")
+def smooth():
+    """A colour picture [96, 128, 3] without edges, which every codec should code well."""
+    fields = np.random.default_rng(5).normal(size=(96, 128, 3))
+    return np.clip(128 + 700 * ndimage.gaussian_filter(fields, (6, 6, 0)), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def coded(pictures):
+    """The first small picture by every codec at a middle setting."""
+    return {name: codec.encode(pictures[0], _middle(codec))[0] for name, codec in CODECS.items()}
+
+
+# What is true of every codec.
+
+
+@EVERY_CODEC
+def test_names_are_those_of_the_command(codec):
+    assert CODECS[codec.name] is codec
+    assert len(set(codec.settings)) == len(codec.settings) > 1
+
+
+@EVERY_CODEC
+def test_decoding_gives_a_picture_like_the_original(codec, smooth, coded, pictures):
+    data, bits = codec.encode(smooth, _middle(codec))
+    assert isinstance(data, bytes)
+    assert np.isnan(bits)
+    decoded = codec.decode(data, _middle(codec))
+    assert decoded.dtype == np.uint8
+    assert decoded.shape == smooth.shape
+    assert _psnr(smooth, decoded) > 34
+    assert len(data) < smooth.size / 10
+    decoded = codec.decode(coded[codec.name], _middle(codec))
+    assert decoded.shape == pictures[0].shape
+    assert _psnr(pictures[0], decoded) > 26
+
+
+@EVERY_CODEC
+def test_settings_go_from_low_to_high_rate_and_quality(codec, pictures):
+    count = len(codec.settings)
+    settings = [codec.settings[i] for i in (0, count // 3, 2 * count // 3, count - 1)]
+    files = [codec.encode(pictures[1], setting)[0] for setting in settings]
+    assert (np.diff([len(data) for data in files]) > 0).all()
+    quality = [_psnr(pictures[1], codec.decode(*pair)) for pair in zip(files, settings)]
+    assert (np.diff(quality) > 0).all()
+
+
+@EVERY_CODEC
+def test_settings_cover_the_range_of_rates(codec, pictures):
+    pixels = pictures[2][..., 0].size
+    low, high = (
+        8 * len(codec.encode(pictures[2], codec.settings[end])[0]) / pixels for end in (0, -1)
+    )
+    # Standard Huffman tables alone, and all headers on a small picture, cost more than the least.
+    assert low < (0.6 if isinstance(codec, Jpeg) else 1.6 * LOWEST_BPP)
+    assert high > 0.98 * HIGHEST_BPP
+
+
+@EVERY_CODEC
+def test_the_same_picture_gives_the_same_bytes(codec, coded, pictures):
+    assert codec.encode(pictures[0].copy(), _middle(codec))[0] == coded[codec.name]
+
+
+@EVERY_CODEC
+def test_pictures_need_not_lie_in_one_piece_of_memory(codec, pictures):
+    view = np.asfortranarray(pictures[0][:96, :96])[::-1, ::-1]
+    expected = codec.encode(np.ascontiguousarray(view), _middle(codec))[0]
+    assert codec.encode(view, _middle(codec))[0] == expected
+
+
+@EVERY_CODEC
+@pytest.mark.parametrize("level", [0, 255])
+def test_flat_pictures_stay_flat(codec, level):
+    flat = np.full((64, 64, 3), level, np.uint8)
+    decoded = codec.decode(codec.encode(flat, _middle(codec))[0], _middle(codec))
+    assert abs(decoded.astype(int) - level).max() <= 2
+
+
+@EVERY_CODEC
+def test_colours_are_not_exchanged(codec):
+    for colour in np.eye(3, dtype=np.uint8) * 200:
+        flat = np.broadcast_to(colour, (64, 64, 3))
+        decoded = codec.decode(codec.encode(flat, _middle(codec))[0], _middle(codec))
+        assert abs(decoded.astype(int) - colour).max() <= 6
+
+
+@pytest.mark.parametrize(
+    ("codec", "pattern"),
+    [
+        (CODECS["jpeg"], r"libjpeg-turbo \d+\.\d+"),
+        (CODECS["jpeg_optimised"], r"libjpeg-turbo \d+\.\d+"),
+        (CODECS["jpeg2000"], r"OpenJPEG \d+\.\d+"),
+        (CODECS["hevc444"], r"x265 \d+\.\d+"),
+        (CODECS["hevc420"], r"x265 \d+\.\d+"),
+    ],
+)
+def test_versions_are_asked_of_the_software(codec, pattern):
+    assert re.match(pattern, codec.version())
+
+
+def test_identities_differ_with_codec_setting_options_and_version(monkeypatch):
+    every = [codec.identity(setting) for codec in CODECS.values() for setting in codec.settings]
+    assert len(set(every)) == len(every)
+    for codec in CODECS.values():
+        setting = _middle(codec)
+        before = codec.identity(setting)
+        assert codec.identity(setting) == before
+        with monkeypatch.context() as patched:
+            patched.setattr(type(codec), "version", lambda self: "another")
+            assert codec.identity(setting) != before
+        with monkeypatch.context() as patched:
+            options = {**codec.options(setting), "more": 1}
+            patched.setattr(type(codec), "options", lambda self, setting, new=options: new)
+            assert codec.identity(setting) != before
+
+
+# Golden files and scores of Kodak.
+
+_TITLES = [(picture, name) for picture in GOLDEN["images"] for name in GOLDEN["images"][picture]]
+
+
+def _kodak(collection, name):
+    (path,) = (path for path in collection("kodak") if pathlib.Path(path).stem == name)
+    return read_picture(path)
+
+
+def _setting(name, row):
+    return f"{row['param']:.4f}" if name == "jpeg2000" else str(row["param"])
+
+
+@pytest.mark.parametrize(("picture", "name"), _TITLES)
+def test_files_and_scores_of_kodak_are_golden(picture, name, collection):
+    original = _kodak(collection, picture)
+    rows = GOLDEN["images"][picture][name]
+    for row in rows[1::4] if name in HEVC else rows:  # x265 takes its time
+        data, _ = CODECS[name].encode(original, _setting(name, row))
+        assert len(data) == row["bytes"], (
+            f"{CODECS[name].version()} writes other bytes than the software of the golden "
+            f"numbers ({GOLDEN['_versions']}): they cannot be compared"
+        )
+        if "bytes_opt" in row:
+            optimised = CODECS["jpeg_optimised"].encode(original, _setting(name, row))[0]
+            assert len(optimised) == row["bytes_opt"]
+    # `data` is the last of these: the decoded picture must have its scores.
+    decoded = CODECS[name].decode(data, _setting(name, row))
+    scores = vmaf.measure(original[None], decoded[None], vmaf.METRICS)
+    for metric in vmaf.METRICS:
+        expected = row["psnr_avg" if metric == "psnr" else metric]
+        assert scores[metric][0] == pytest.approx(expected, rel=1e-3), metric
+    assert _psnr(original, decoded) == pytest.approx(row["psnr_rgb"], rel=1e-5)
+
+
+def test_golden_settings_of_jpeg2000_are_the_codec_s():
+    for images in GOLDEN["images"].values():
+        settings = tuple(_setting("jpeg2000", row) for row in images["jpeg2000"])
+        assert settings == Jpeg2000.settings
+
+
+# JPEG
+
+
+def _jpeg_tables(data):
+    """Bytes of the Huffman tables of a JPEG file."""
+    found, place = 0, 2
+    while data[place + 1] != 0xDA:
+        length = int.from_bytes(data[place + 2 : place + 4], "big")
+        found += length if data[place + 1] == 0xC4 else 0
+        place += 2 + length
+    return found
+
+
+def test_jpeg_is_444_and_only_the_optimised_one_brings_its_own_tables(pictures):
+    for picture in pictures:
+        for setting in ("4", "50", "95"):
+            standard, optimised = (Jpeg(on).encode(picture, setting)[0] for on in (False, True))
+            with Image.open(io.BytesIO(standard)) as image:
+                assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
+            np.testing.assert_array_equal(
+                Jpeg().decode(standard, setting), Jpeg(True).decode(optimised, setting)
+            )
+            assert len(optimised) < len(standard)
+            # Annex K: two tables of 12 and two of 162 codes, each with 17 bytes before them.
+            assert _jpeg_tables(standard) - 4 * 2 == 2 * (12 + 17) + 2 * (162 + 17)
+            assert _jpeg_tables(optimised) < _jpeg_tables(standard)
+
+
+# JPEG 2000
+
+
+def _segment(data, marker):
+    """Contents of a marker segment of a codestream's main header."""
+    place = data.index(bytes([0xFF, marker]))
+    length = int.from_bytes(data[place + 2 : place + 4], "big")
+    return data[place + 4 : place + 2 + length]
+
+
+def test_jpeg2000_is_a_bare_codestream_with_the_options_asked_for(coded):
+    data = coded["jpeg2000"]
+    assert data[:4] == b"\xff\x4f\xff\x51"  # start of codestream, size
+    assert data[-2:] == b"\xff\xd9"
+    assert b"jP  " not in data
+    assert b"ftyp" not in data
+    style = _segment(data, 0x52)
+    assert int.from_bytes(style[2:4], "big") == 1  # layer
+    assert style[4] == 1  # colour transform
+    assert style[9] == 0  # 9/7 wavelet
+
+
+def test_jpeg2000_meets_its_rates():
+    """By 3.6 % at worst on Kodak; from above, it keeps below the rate asked for."""
+    for path in find_pictures("sample_test"):
+        picture = read_picture(path)
+        rates = [
+            8 * len(Jpeg2000().encode(picture, setting)[0]) / picture[..., 0].size
+            for setting in Jpeg2000.settings
+        ]
+        np.testing.assert_allclose(rates, np.geomspace(LOWEST_BPP, HIGHEST_BPP, 8), rtol=0.05)
+
+
+# HEVC
+
+
+def _units(data):
+    """Types and lengths, with start codes, of the NAL units of an Annex-B stream."""
+    starts = [i for i in range(len(data) - 3) if data[i : i + 3] == b"\0\0\1"]
+    # A zero byte before the three belongs to the start code, too.
+    starts = [start - (start > 0 and data[start - 1] == 0) for start in starts]
+    ends = [*starts[1:], len(data)]
+    return [
+        (data[data.index(b"\1", start) + 1] >> 1, end - start) for start, end in zip(starts, ends)
+    ]
+
+
+@EVERY_HEVC
+def test_hevc_is_one_intra_picture_behind_its_parameter_sets(codec, coded):
+    data = coded[codec.name]
+    assert data.startswith(b"\0\0\0\1")
+    types, lengths = zip(*_units(data))
+    assert types[:3] == (32, 33, 34)  # VPS, SPS, PPS; no SEI
+    assert len(types) == 4
+    assert types[3] in (19, 20)  # IDR
+    assert sum(lengths) == len(data)
+    assert sum(lengths[:3]) == pytest.approx(83, abs=2)
+
+
+@EVERY_HEVC
+def test_hevc_s_parameter_sets_are_as_large_for_kodak(codec, collection):
+    data = codec.encode(_kodak(collection, "kodim20"), "51")[0]
+    assert sum(length for _, length in _units(data)[:3]) == pytest.approx(83, abs=2)
+
+
+@EVERY_HEVC
+def test_hevc_gives_fewer_bytes_with_a_higher_qp(codec, pictures):
+    sizes = [len(codec.encode(pictures[0][:64, :64], str(qp))[0]) for qp in range(16, 52, 7)]
+    assert (np.diff(sizes) < 0).all()
+    assert int(codec.settings[0]) > int(codec.settings[-1])
+
+
+def test_hevc_has_the_chroma_sampling_of_its_name():
+    """Columns that differ in colour alone survive at 4:4:4 and are averaged at 4:2:0."""
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2], stripes[:, 1::2] = (200, 60, 60), (60, 131, 60)  # of about equal luma
+    quality = {}
+    for name, codec in HEVC.items():
+        decoded = codec.decode(codec.encode(stripes, "4")[0], "4")
+        quality[name] = _psnr(stripes, decoded)
+    assert quality["hevc444"] > 30
+    assert quality["hevc420"] < 20
+
+
+def test_hevc_knows_no_other_sampling():
+    with pytest.raises(ValueError, match="sampling must be 444 or 420, got 422"):
+        Hevc(422)
+
+
+# Pictures that a codec cannot take.
+
+
+@EVERY_HEVC
+@pytest.mark.parametrize(("height", "width"), [(16, 64), (64, 16), (31, 31), (1, 1)])
+def test_hevc_refuses_small_pictures_by_name_and_size(codec, height, width):
+    picture = np.zeros((height, width, 3), np.uint8)
+    for attempt in (codec.check, lambda h, w: codec.encode(picture, "32")):
+        with pytest.raises(
+            CodecError, match=rf"^{codec.name} needs \d+ pixels, got {width}x{height}$"
+        ):
+            attempt(height, width)
+
+
+@pytest.mark.parametrize(("height", "width"), [(65, 66), (66, 65), (67, 65)])
+def test_only_hevc420_needs_even_sides(height, width, random):
+    picture = random.integers(0, 256, (height, width, 3), np.uint8)
+    for attempt in (CODECS["hevc420"].check, lambda h, w: HEVC["hevc420"].encode(picture, "32")):
+        with pytest.raises(CodecError, match=f"^hevc420 needs even sides, got {width}x{height}$"):
+            attempt(height, width)
+    for name, codec in CODECS.items():
+        if name != "hevc420":
+            codec.check(height, width)
+            data = codec.encode(picture, _middle(codec))[0]
+            assert codec.decode(data, _middle(codec)).shape == picture.shape
+
+
+@EVERY_CODEC
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (32, 32), (48, 160), (64, 64), (66, 130)])
+def test_what_a_codec_says_it_can_take_it_can(codec, height, width, random):
+    picture = random.integers(0, 256, (height, width, 3), np.uint8)
+    try:
+        codec.check(height, width)
+    except CodecError:
+        with pytest.raises(CodecError, match=f"^{codec.name} needs .* got {width}x{height}$"):
+            codec.encode(picture, _middle(codec))
+        return
+    data, _ = codec.encode(picture, _middle(codec))
+    assert codec.decode(data, _middle(codec)).shape == picture.shape
+
+
+@pytest.mark.parametrize("name", ["jpeg", "jpeg_optimised"])
+def test_jpeg_names_a_picture_that_is_too_wide_for_it(name):
+    with pytest.raises(CodecError, match=f"^{name} cannot code a picture of 65536x1: "):
+        CODECS[name].encode(np.zeros((1, 65536, 3), np.uint8), "50")
+
+
+# Damage.
+
+
+@EVERY_CODEC
+@pytest.mark.parametrize(
+    "data", [b"", b"\0", b"no picture at all" * 20], ids=["empty", "0", "text"]
+)
+def test_what_is_no_stream_is_an_error_of_that_codec(codec, data):
+    with pytest.raises(CodecError, match=f"^{codec.name}"):
+        codec.decode(data, _middle(codec))
+
+
+@EVERY_CODEC
+def test_streams_cut_within_their_headers_are_errors(codec, coded):
+    with pytest.raises(CodecError, match=f"^{codec.name}"):
+        codec.decode(coded[codec.name][:30], _middle(codec))
+
+
+@pytest.mark.parametrize("name", ["jpeg", "jpeg_optimised", "jpeg2000"])
+def test_truncated_files_are_errors(name, coded):
+    data = coded[name]
+    for length in (len(data) // 4, len(data) // 2, len(data) - 2):
+        with pytest.raises(CodecError, match=f"^{name} cannot decode its file: "):
+            CODECS[name].decode(data[:length], _middle(CODECS[name]))
+
+
+@pytest.mark.parametrize("name", ["jpeg", "jpeg2000"])
+def test_a_flipped_byte_gives_a_picture_or_an_error_that_is_caught(name, coded, random):
+    """These formats have no checksum; what counts is that nothing else is raised."""
+    size = 8 if name == "jpeg2000" else coded[name].index(b"\xff\xc0") + 5
+    places = random.integers(0, len(coded[name]), 200)
+    for place in places[(places < size) | (places >= size + 8)]:
+        damaged = bytearray(coded[name])
+        damaged[place] ^= random.integers(1, 256)
+        with contextlib.suppress(CodecError):
+            decoded = CODECS[name].decode(bytes(damaged), _middle(CODECS[name]))
+            assert decoded.dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", ["jpeg", "jpeg2000"])
+def test_a_huge_size_in_a_damaged_header_is_an_error_that_is_caught(name, coded):
+    data = bytearray(coded[name])
+    if name == "jpeg2000":
+        data[8] ^= 1  # the width is 2**24 more
+    else:
+        place = data.index(b"\xff\xc0") + 5
+        data[place : place + 4] = b"\xff\x00\xff\x00"
+    with pytest.raises(CodecError, match=f"^{name} cannot decode its file: "):
+        CODECS[name].decode(bytes(data), _middle(CODECS[name]))
+
+
+# ffmpeg missing or failing.
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Makes a script stand in for ffmpeg."""
+
+    def install(text):
+        path = tmp_path / "ffmpeg"
+        path.write_text(text)
+        path.chmod(0o755)
+        monkeypatch.setenv("LOSSYLAB_FFMPEG", str(path))
+        return str(path)
+
+    return install
+
+
+def _uses(codec, picture):
+    """Everything that a codec needs ffmpeg for."""
+    return (
+        lambda: codec.encode(picture, "32"),
+        lambda: codec.decode(b"\0\0\0\1", "32"),
+    )
+
+
+@EVERY_HEVC
+def test_a_missing_ffmpeg_is_named(codec, pictures, monkeypatch):
+    monkeypatch.setenv("LOSSYLAB_FFMPEG", "/nowhere/ffmpeg")
+    for use in _uses(codec, pictures[0]):
+        with pytest.raises(
+            CodecError, match=f"^{codec.name}: LOSSYLAB_FFMPEG=/nowhere/ffmpeg is not an executable"
+        ):
+            use()
+    with pytest.raises((CodecError, FFmpegError), match="LOSSYLAB_FFMPEG=/nowhere/ffmpeg is not"):
+        codec.version()
+
+
+@EVERY_HEVC
+def test_a_failing_ffmpeg_is_quoted(codec, pictures, program):
+    path = program("#!/bin/sh\necho 'it hurts' >&2\nexit 3\n")
+    for use in _uses(codec, pictures[0]):
+        with pytest.raises(
+            CodecError, match=f"^{codec.name}: {path} failed with status 3: it hurts$"
+        ):
+            use()
+    with pytest.raises(CodecError, match=f"^hevc: {path} has no libx265: it hurts$"):
+        codec.version()
+
+
+@EVERY_HEVC
+def test_an_ffmpeg_that_writes_nothing_is_reported(codec, pictures, program):
+    program("#!/bin/sh\ncat > /dev/null\n")
+    for use in _uses(codec, pictures[0]):
+        with pytest.raises(CodecError, match=f"^{codec.name}: ffmpeg wrote nothing"):
+            use()
+
+
+@EVERY_HEVC
+def test_an_ffmpeg_that_cannot_be_started_is_named(codec, pictures, program):
+    path = program("#!/nowhere/sh\n")
+    for use in (*_uses(codec, pictures[0]), codec.version):
+        with pytest.raises(CodecError, match=path):
+            use()
+
+
+# Content.
+
+
+def test_digest_tells_pixels_and_sizes_apart(pictures):
+    picture = pictures[0]
+    assert digest(picture) == digest(picture.copy()) == digest(np.asfortranarray(picture))
+    changed = picture.copy()
+    changed[-1, -1, -1] ^= 1
+    assert digest(changed) != digest(picture)
+    assert digest(picture.reshape(160, 128, 3)) != digest(picture)

@@ -1,0 +1,539 @@
+"""Latent restoration from the command line: restore, the study, tables and claims."""
+
+import csv
+import dataclasses
+import io
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import lossylab
+from lossylab.cli import generate, restore
+from lossylab.core import rows
+from lossylab.core.errors import PictureError, UsageError, WorkError
+from lossylab.eval import latent_study
+from lossylab.eval.latent_rows import EPOCHS, ROWS
+from lossylab.eval.mmd_restoration import __main__ as mmd_restoration
+from lossylab.eval.mmd_restoration import tables as mmd_restoration_tables
+from lossylab.eval.mmd_restoration.claims import CLAIMS
+from lossylab.eval.rankiqa import save_rankiqa
+from lossylab.eval.report import claims
+from lossylab.inference.export.degradation import save_degradation
+from lossylab.inference.importers import stylegan_files
+from lossylab.inference.latent import cases as latent_cases
+from lossylab.inference.latent import prior as latent_space
+from lossylab.inference.latent import search as latent_search
+from lossylab.models import rankiqa as rankiqa_model
+from lossylab.models import stylegan
+from lossylab.models.pixelcnn import ConditionalPixelCNN
+
+RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
+SIZES = {"latent": 12, "mapping": 16, "width": 16, "depth": 3, "fmap_base": 64, "fmap_max": 8}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Generators of both versions, two degradation models, a scorer and three small pictures."""
+    folder = tmp_path_factory.mktemp("latent")
+    for version in (1, 2):
+        network = stylegan.random(version, 16, 3, **SIZES)
+        stylegan_files.scale_contrast(network, 50.0)
+        stylegan_files.save(network, str(folder / f"v{version}.npz"))
+    options = {"degradation": "jpeg", "severity": 5.0, "factor": 2, "grid": 1}
+    for epochs in EPOCHS:
+        degradation = ConditionalPixelCNN(4, 1, 2, condition_filters=4)
+        save_degradation(degradation, str(folder / f"d{epochs}"), options)
+    save_rankiqa(rankiqa_model.RankIQA(2, 8, 32, "random"), str(folder / "rankiqa"), {})
+    (folder / "in").mkdir()
+    for case in latent_cases.generated(network, 3, 0, 1.0):
+        given = latent_cases.degrade(case.truth, "downscale", 5, 2)
+        Image.fromarray(given).save(folder / "in" / f"{case.name}.png")
+    return folder
+
+
+def _restore(capsys, place, out, *extra, method="mmd"):
+    fast = ("--steps=4", "--samples=32", "--fit_samples=200")
+    restore.main(
+        ["restore", str(place / "in"), str(out), f"--method={method}",
+         f"--generator={place / 'v2.npz'}", *fast, *extra]
+    )  # fmt: skip
+    return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+
+@pytest.mark.parametrize(("method", "constraint"), [("mmd", "mmd"), ("pulse", "pixel")])
+def test_pictures_are_restored_with_reports(place, tmp_path, capsys, method, constraint):
+    lines = _restore(capsys, place, tmp_path / "out", "--batch=2", method=method)
+    assert [pathlib.Path(line["output"]).name for line in lines] == [f"00{i}.png" for i in range(3)]
+    for line in lines:
+        with Image.open(line["output"]) as image:
+            assert (image.size, image.mode) == ((16, 16), "RGB")
+        report = json.loads(pathlib.Path(line["output"]).with_suffix(".json").read_text())
+        assert report["finished"]
+        assert report["settings"]["steps"] == 4
+        history = report["history"]
+        assert {len(values) for values in history.values()} == {4}
+        assert {"norm", "angle"} < set(history)
+        assert report["step"] == int(line["step"]) == int(np.argmin(history["total"]))
+        assert report["constraint"]["of"] == line["constraint"] == constraint
+        assert report["constraint"]["reached"] == report["losses"][constraint]
+
+
+@pytest.mark.parametrize("limit", [0.0, 1e9])
+def test_the_report_says_whether_the_constraint_was_met(
+    place, tmp_path, capsys, limit, monkeypatch
+):
+    monkeypatch.setattr(latent_space.Prior, "limit", lambda *_: limit)
+    lines = _restore(capsys, place, tmp_path / "out")
+    assert {line["met"] for line in lines} == {"yes" if limit else "no"}
+
+
+def test_pulse_is_content_with_an_error_below_its_epsilon(place, tmp_path, capsys):
+    lines = _restore(capsys, place, tmp_path / "out", "--epsilon=1", method="pulse")
+    assert {line["met"] for line in lines} == {"yes"}
+    lines = _restore(capsys, place, tmp_path / "no", "--epsilon=1e-9", method="pulse")
+    assert {line["met"] for line in lines} == {"no"}
+
+
+def test_the_last_iterate_is_kept_where_asked_for(place, tmp_path, capsys):
+    _restore(capsys, place, tmp_path / "out", "--keep=last", "--rate=3")
+    reports = [json.loads(path.read_text()) for path in (tmp_path / "out").glob("*.json")]
+    assert [report["step"] for report in reports] == [3, 3, 3]
+    assert all(report["best"]["losses"]["total"] <= report["losses"]["total"] for report in reports)
+
+
+def test_finished_pictures_are_kept_and_others_searched_for(place, tmp_path, capsys):
+    out = tmp_path / "out"
+    first = _restore(capsys, place, out)
+    pictures = {path.name: path.read_bytes() for path in out.glob("*.png")}
+    report = out / "001.json"
+    text = json.loads(report.read_text())
+    report.write_text(json.dumps({**text, "finished": False}))  # as a killed search leaves it
+    (out / "002.png").unlink()
+    again = _restore(capsys, place, out)
+    assert [line["input"] for line in again] == [line["input"] for line in first[1:]]
+    assert {path.name: path.read_bytes() for path in out.glob("*.png")} == pictures
+    assert _restore(capsys, place, out) == []
+    with pytest.raises(UsageError, match="exists, of another search: --overwrite"):
+        _restore(capsys, place, out, "--seed=1")
+    assert len(_restore(capsys, place, out, "--seed=1", "--overwrite")) == 3
+    assert len(_restore(capsys, place, out, "--seed=1", "--overwrite")) == 3
+
+
+def test_another_picture_under_the_same_name_is_searched_for(place, tmp_path, capsys):
+    given, out = tmp_path / "given.png", tmp_path / "out.png"
+    words = ["--method=mmd", f"--generator={place / 'v2.npz'}", "--steps=2", "--fit_samples=200"]
+    shutil.copy(place / "in" / "000.png", given)
+    restore.main(["restore", str(given), str(out), *words])
+    shutil.copy(place / "in" / "001.png", given)
+    with pytest.raises(UsageError, match="of another search"):
+        restore.main(["restore", str(given), str(out), *words])
+    # A picture that was changed since, too.
+    Image.new("RGB", (16, 16)).save(out)
+    shutil.copy(place / "in" / "000.png", given)
+    capsys.readouterr()
+    restore.main(["restore", str(given), str(out), *words])
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("report", ["[1]", "{}", "not json", '{"identity": "x"}'])
+def test_files_beside_an_odd_report_are_not_ours(place, tmp_path, capsys, report):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "000.json").write_text(report)
+    with pytest.raises(UsageError, match="exists, of another search: --overwrite"):
+        _restore(capsys, place, tmp_path / "out")
+    assert (tmp_path / "out" / "000.json").read_text() == report
+    assert len(_restore(capsys, place, tmp_path / "out", "--overwrite")) == 3
+
+
+def test_a_batch_finds_what_single_searches_find(place, tmp_path, capsys):
+    _restore(capsys, place, tmp_path / "one")
+    _restore(capsys, place, tmp_path / "many", "--batch=3")
+    for path in (tmp_path / "one").glob("*.png"):
+        sides = [np.asarray(Image.open(folder / path.name), int)
+                 for folder in (tmp_path / "one", tmp_path / "many")]  # fmt: skip
+        assert np.abs(sides[0] - sides[1]).max() <= 1
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """The third step of any search fails."""
+    step, calls = latent_search.Search._step, []
+
+    def fail(self, rate):
+        calls.append(rate)
+        if len(calls) == 3:
+            raise FloatingPointError("step 2: a loss is not finite")
+        return step(self, rate)
+
+    monkeypatch.setattr(latent_search.Search, "_step", fail)
+
+
+def test_the_best_so_far_is_written_and_others_are_searched_for(place, tmp_path, capsys, failing):
+    """A search that fails in the middle leaves pictures and reports that say so."""
+    with pytest.raises(WorkError, match="1 of 3 pictures failed"):
+        _restore(capsys, place, tmp_path / "out", "--save_every=1")
+    reports = [json.loads((tmp_path / "out" / f"00{i}.json").read_text()) for i in range(3)]
+    assert [report["finished"] for report in reports] == [False, True, True]
+    assert (tmp_path / "out" / "000.png").exists()
+
+
+def test_a_result_is_not_replaced_before_the_end(place, tmp_path, capsys, request):
+    out = tmp_path / "out"
+    _restore(capsys, place, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    request.getfixturevalue("failing")
+    with pytest.raises(WorkError, match="1 of 3 pictures failed"):
+        _restore(capsys, place, out, "--save_every=1", "--seed=1", "--overwrite")
+    assert {name: (out / name).read_bytes() for name in ("000.png", "000.json")} == {
+        name: before[name] for name in ("000.png", "000.json")
+    }
+
+
+def test_a_damaged_picture_is_refused_before_any_search(place, tmp_path, capsys):
+    given = tmp_path / "given"
+    shutil.copytree(place / "in", given)
+    data = (given / "002.png").read_bytes()
+    (given / "002.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(PictureError, match="002.png"):
+        restore.main(["restore", str(given), str(tmp_path / "out"), "--method=mmd",
+                      f"--generator={place / 'v2.npz'}"])  # fmt: skip
+    assert not list(tmp_path.rglob("out/*"))
+
+
+def test_a_model_of_another_scale_is_warned_of(place, tmp_path, capsys, caplog):
+    model = f"--degradation_model={place / 'd29'}"
+    _restore(capsys, place, tmp_path / "fits", model)
+    assert "scaled down" not in caplog.text
+    _restore(capsys, place, tmp_path / "out", model, "--size=4")
+    assert "has learned pictures scaled down 2 times, these are 4 times" in caplog.text
+
+
+def test_the_likelihood_takes_the_place_of_the_pixel_loss(place, tmp_path, capsys):
+    model = f"--degradation_model={place / 'd29'}"
+    lines = _restore(capsys, place, tmp_path / "out", model)
+    settings = json.loads((tmp_path / "out" / "000.json").read_text())["settings"]
+    assert (settings["pixel_weight"], settings["nll_weight"]) == (0, 10)
+    assert float(lines[0]["nll"]) > 0
+    _restore(capsys, place, tmp_path / "both", model, "--pixel_weight=100", "--nll_weight=1")
+    settings = json.loads((tmp_path / "both" / "000.json").read_text())["settings"]
+    assert (settings["pixel_weight"], settings["nll_weight"]) == (100, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method=mmd"], "needs --generator"),
+        (["--method=mmd", "--generator=V2", "--model=x"], "--model: not for --method=mmd"),
+        (["--steps=3", "--model=sadct"], "--steps: not for --method=network"),
+        (["--method=pulse", "--generator=V2", "--mean_init"], "makes no sense with space 'z'"),
+        (["--method=mmd", "--generator=V2", "--nll_weight=1"], "needs --degradation_model"),
+        (
+            ["--method=mmd", "--generator=V2", "--nll_weight=0", "--degradation_model=D"],
+            "makes no sense with --nll_weight=0",
+        ),
+        (["--method=mmd", "--generator=V2", "--samples=1"], "samples at least 2"),
+        (["--method=mmd", "--generator=V2", "--gamma=0"], "gamma must be above 0"),
+        (["--method=mmd", "--generator=V2", "--rate=nan"], "rate and gamma must be above 0"),
+        (["--method=mmd", "--generator=V2", "--seed=99999999999"], "seed must lie in"),
+        (["--method=mmd", "--generator=V2", "--size=1"], "or are below 2"),
+        (["--method=mmd", "--generator=V2", "--size=5"], "5 pixels do not divide"),
+        (["--method=mmd", "--generator=V2", "--size=16"], "8 pixels wide, below --size=16"),
+        (["--method=mmd", "--generator=nowhere.npz"], "no such file"),
+    ],
+)
+def test_restore_refuses_what_does_not_fit(place, tmp_path, arguments, message):
+    words = [text.replace("V2", str(place / "v2.npz")).replace("=D", f"={place / 'd29'}")
+             for text in arguments]  # fmt: skip
+    with pytest.raises(UsageError, match=message):
+        restore.main(["restore", str(place / "in"), str(tmp_path / "out"), *words])
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_pictures_that_are_not_square_are_refused_before_any_search(place, tmp_path, pictures):
+    Image.fromarray(pictures[0]).save(tmp_path / "wide.png")
+    with pytest.raises(UsageError, match="160x128: the generator's are square, crop it first"):
+        restore.main(["restore", str(tmp_path / "wide.png"), str(tmp_path / "out.png"),
+                      "--method=mmd", f"--generator={place / 'v2.npz'}"])  # fmt: skip
+
+
+# The study.
+
+
+def _study(place, out, *extra):
+    latent_study.main(
+        ["latent_study", f"--generators={place / 'v1.npz'},{place / 'v2.npz'}",
+         f"--models=29:{place / 'd29'},379:{place / 'd379'}", "--pictures=2", "--seeds=2",
+         "--title=tiny", "--jpeg_factor=2", "--factor=2", "--fit_samples=200",
+         f"--out={out}", *extra]
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def studied(place, tmp_path_factory):
+    """Rows of a few steps of every search of Table 2."""
+    out = tmp_path_factory.mktemp("study") / "results"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latent_study, "ROWS", {n: r.changed(steps=2) for n, r in ROWS.items()})
+        _study(place, out)
+    return out
+
+
+def test_a_study_has_every_row_task_picture_and_seed(studied):
+    table = rows.frame(rows.read(studied / "rows.csv", latent_study.COLUMNS), latent_study.TEXT)
+    searched = table[table.row.isin(list(ROWS))]
+    plain = [name for name, row in ROWS.items() if not row.epochs]
+    assert len(searched) == (len(ROWS) + len(plain)) * 2 * 2
+    assert set(searched[searched.task == "downscale"].row) == set(plain)
+    untouched = table[~table.row.isin(list(ROWS))]
+    assert untouched.groupby(["row", "task", "version"]).size().to_dict() == {
+        (row, task, version): 2
+        for row in ("Original", "Compressed", "Given")
+        for task in ("jpeg", "downscale")
+        for version in (1, 2)
+        if (row, task) != ("Compressed", "downscale")
+    }
+    assert (
+        searched.own_nll.notna().tolist()
+        == searched.row.isin([name for name, row in ROWS.items() if row.epochs]).tolist()
+    )
+    for name in ("psnr", "ssim", "latent", "mmd", "limit", "total", "norm"):
+        assert searched[name].notna().all(), name
+    assert table[table.task == "jpeg"].nll.notna().all()
+    original = table[table.row == "Original"]
+    assert (original.ssim > 0.999).all()
+    assert (original.latent == 0).all()
+
+
+def test_a_study_searches_for_nothing_twice(place, studied, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    shutil.copytree(studied, out)
+    before = (out / "rows.csv").read_bytes()
+    monkeypatch.setattr(latent_study, "ROWS", {n: r.changed(steps=2) for n, r in ROWS.items()})
+    with monkeypatch.context() as patch:
+        patch.setattr(latent_study.Trials, "search", lambda *_: pytest.fail("searched again"))
+        _study(place, out)
+    assert (out / "rows.csv").read_bytes() == before
+    count = before.count(b"\n") - 1
+    _study(place, out, "--rows=5", "--tasks=downscale", "--change=mmd_weight=10,power=2")
+    found = rows.read(out / "rows.csv")
+    assert len(found) == count + 2 * 2
+    assert {row["variant"] for row in found} == {"", "mmd_weight=10 power=2"}
+    assert not (out / "superseded.csv").exists()
+    _study(place, out, "--rows=5", "--tasks=downscale", "--title=other")
+    assert len(rows.read(out / "rows.csv")) == count + 2 * 2
+    # Row 5 by pictures and seeds, Original and Given by pictures.
+    assert len(rows.read(out / "superseded.csv")) == 2 * 2 + 2 * 2
+
+
+def test_pictures_of_a_folder_are_scored_without_latents(place, tmp_path, random):
+    (tmp_path / "faces").mkdir()
+    for name in "ab":
+        picture = random.integers(0, 256, (40, 40, 3), np.uint8)
+        Image.fromarray(picture).save(tmp_path / "faces" / f"{name}.png")
+    network = stylegan.random(2, 32, 3, **SIZES)
+    stylegan_files.save(network, str(tmp_path / "v2.npz"))
+    latent_study.main(
+        ["latent_study", f"--generators={tmp_path / 'v2.npz'}", f"--data={tmp_path / 'faces'}",
+         "--rows=3", "--tasks=jpeg", "--title=tiny", f"--out={tmp_path / 'out'}",
+         f"--rankiqa={place / 'rankiqa'}", "--fit_samples=200"]
+    )  # fmt: skip
+    found = rows.read(tmp_path / "out" / "rows.csv")
+    assert [row["row"] for row in found].count("3") == 2
+    for row in found:
+        assert row["latent"] == "nan"
+        assert float(row["resize_mean"]) == float(row["resize_mean"])
+
+
+def test_sheets_show_what_every_row_makes(place, tmp_path):
+    _study(place, tmp_path / "out", f"--sheets={tmp_path / 'crops'}", "--rows=2,5", "--shown=1")
+    for name in ("fig02_downscale", "fig06_jpeg"):
+        page = json.loads((tmp_path / "crops" / name / "index.json").read_text())
+        (items,) = page["pictures"].values()
+        assert [item["label"].split("\n")[0] for item in items] == [
+            "original", "given", "2: PULSE, v2", "5: mean, MMD",
+        ]  # fmt: skip
+        assert all((tmp_path / "crops" / name / item["file"]).exists() for item in items)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--rows=14"], "14"),
+        (["--tasks=blur"], "blur"),
+        (["--change=steps=3"], "--change takes SETTING=VALUE of mmd_weight"),
+        (["--change=rate=x"], "--change: could not convert"),
+        (["--quality=7"], "29 has learned severity 5.0 instead of 7"),
+        (["--factor=3"], "cannot make them 3 times smaller, change its factor"),
+        (["--models=x"], "takes EPOCHS:EXPORT"),
+        (["--models=29:a,29:b"], "given twice"),
+        (["--data=kodak", "--pictures=3"], "--pictures makes no sense with --data"),
+        (["--generators=V2,V2"], "two are of version 2"),
+        (["--generators=V2", "--models=", "--rows=8"], "row 8 needs.*--models=29:EXPORT"),
+        (["--title="], "--title is needed"),
+    ],
+)
+def test_a_study_refuses_what_does_not_fit(place, tmp_path, flags, message):
+    words = [text.replace("V2", str(place / "v2.npz")) for text in flags]
+    with pytest.raises(UsageError, match=message):
+        _study(place, tmp_path / "out", *words)
+
+
+# Tables and claims.
+
+
+def test_tables_follow_from_the_rows(studied, tmp_path, capsys):
+    shutil.copytree(studied, tmp_path / "results")
+    mmd_restoration.main(["x", f"--results={tmp_path / 'results'}"])
+    assert "tables" in capsys.readouterr().out
+    text = (tmp_path / "results" / "tables.md").read_text()
+    assert text.count("*tiny, on generated*") >= 3
+    assert (tmp_path / "results" / "figures" / "mmd.png").exists()
+    evidence = mmd_restoration_tables.load(str(tmp_path / "results"))
+    mine = evidence.trials("5", "jpeg")
+    assert evidence.mean("5", "jpeg", "psnr") == pytest.approx(mine.psnr.mean())
+    gap = evidence.difference("5", "3", "jpeg", "mmd")
+    by_picture = (mine.mmd - evidence.trials("3", "jpeg").mmd).groupby("picture").mean()
+    assert gap.mean == pytest.approx(by_picture.mean())
+    assert gap.error == pytest.approx(by_picture.std() / 2**0.5)
+    lines = {line["row"]: line for line in mmd_restoration_tables.study(evidence, "downscale")}
+    assert set(lines) == {"Original", "Given", *"1234567"}
+    assert {line["StyleGAN V"] for line in lines.values()} == {"v1", "v2"}
+
+
+def _evidence(changes, likelihoods=()):
+    """Rows 3 and 5, 8 and 9, 11 and 12 whose measures differ by `changes`, picture by picture."""
+    table = [
+        {"row": row, "variant": "", "version": 2, "task": "jpeg", "picture": str(i), "seed": 0}
+        | dict.fromkeys(("mmd", "psnr"), 1.0 + (row in ("5", "9", "12")) * gap)
+        for i, gap in enumerate(changes)
+        for row in ("3", "5", "8", "9", "11", "12")
+    ]
+    nll = [{"model": model, "kind": kind, "nll": value} for model, kind, value in likelihoods]
+    empty = pd.DataFrame()
+    drawn = {"wavefront": {}, "naive": {}}
+    frame = pd.DataFrame(nll, columns=["model", "kind", "nll"])
+    return mmd_restoration_tables.Evidence(pd.DataFrame(table), frame, empty, empty, drawn, [])
+
+
+def _claim(number):
+    return next(claim for claim in CLAIMS if claim.number == number)
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ((-0.5, -0.4) * 4, True),
+        ((0.5, 0.4) * 4, False),
+        ((0.5, -0.4) * 4, None),
+        ((-0.5, -0.4), None),  # too few
+    ],
+)
+def test_a_claim_follows_the_sign_of_the_difference(changes, holds):
+    assert _claim("2a").decide(_evidence(changes)).holds is holds
+
+
+@pytest.mark.parametrize(
+    ("changes", "longer", "holds"),
+    [
+        ((0.01, -0.02) * 4, 0.5, True),
+        ((0.9, 0.8) * 4, 0.5, False),
+        ((0.9, -0.8) * 4, 0.5, None),
+        ((0.01, -0.02) * 4, 2.0, None),  # the longer training is not the likelier model
+    ],
+)
+def test_longer_training_is_judged_at_lower_nll_only(changes, longer, holds):
+    evidence = _evidence(changes)
+    original = {"row": "Original", "variant": "", "version": 2, "task": "jpeg", "picture": "0"}
+    original |= {"seed": 0, "nll": longer, "own_nll": 1.0}
+    study = pd.concat([evidence.study, pd.DataFrame([original])])
+    assert _claim("4").decide(dataclasses.replace(evidence, study=study)).holds is holds
+
+
+def test_likelihoods_are_judged_by_the_longest_trained_model():
+    assert _claim("1").decide(_evidence((0.0,))).holds is None
+    one = (("epochs_379", "paired", 1.0), ("epochs_29", "paired", 2.0))
+    assert _claim("1").decide(_evidence((0.0,), one)).holds is None
+    both = (*one, ("epochs_379", "unpaired", 2.5), ("epochs_29", "unpaired", 2.5))
+    decision = _claim("1").decide(_evidence((0.0,), both))
+    assert decision.holds is True
+    assert "epochs_29: 2.000 against 2.500" in decision.measured
+    near = (*one, ("epochs_379", "unpaired", 1.9))
+    assert _claim("1").decide(_evidence((0.0,), near)).holds is False
+
+
+def test_samplers_are_compared_by_time_and_content():
+    claim = _claim("3")
+    evidence = _evidence((0.0, 0.0))
+    assert claim.decide(evidence).holds is None
+
+    def with_times(fast, slow, content="a"):
+        line = {"width": "64", "content": "a"}
+        evidence.drawn["wavefront"]["p"] = {**line, "seconds": str(fast)}
+        evidence.drawn["naive"]["p"] = {**line, "seconds": str(slow), "content": content}
+        return claim.decide(evidence).holds
+
+    assert with_times(1, 30) is True
+    assert with_times(1, 10) is False
+    assert with_times(1, 30, "b") is False
+
+
+def test_an_empty_folder_has_no_tables(tmp_path):
+    with pytest.raises(WorkError, match="has no rows: measure with"):
+        mmd_restoration.main(["x", f"--results={tmp_path}"])
+
+
+@pytest.mark.parametrize("folder", ["mmd_restoration", "mmd_restoration/golden"])
+def test_committed_tables_are_those_of_the_committed_rows(folder):
+    evidence = mmd_restoration_tables.load(str(RESULTS / folder))
+    for name, text in mmd_restoration.texts(evidence).items():
+        assert (RESULTS / folder / name).read_text() == text, name
+
+
+@pytest.mark.parametrize(
+    ("folder", "ledger"),
+    [
+        ("mmd_restoration", "claims.md"),
+        ("mmd_restoration/golden", "mmd_restoration/golden/claims.md"),
+    ],
+)
+def test_committed_claims_are_those_of_the_committed_rows(folder, ledger):
+    evidence = mmd_restoration_tables.load(str(RESULTS / folder))
+    text = (RESULTS / ledger).read_text()
+    assert claims.merged(text, mmd_restoration.section(evidence)) == text
+
+
+# Pictures of a generator.
+
+
+def test_generated_pictures_are_decided_by_the_seed(place, tmp_path):
+    def run(name, *extra):
+        words = ["--count=2", f"--generator={place / 'v2.npz'}", *extra]
+        generate.main(["generate", str(tmp_path / name), *words])
+        return [path.read_bytes() for path in sorted((tmp_path / name).glob("*.png"))]
+
+    one = run("a")
+    assert len(one) == 2
+    assert one[0] != one[1]
+    assert run("b") == one
+    assert run("c", "--seed=1") != one
+    with pytest.raises(UsageError, match="2 outputs exist"):
+        run("a")
+    assert run("a", "--seed=1", "--overwrite") != one
+    flat = run("d", "--psi=0")
+    sides = [np.asarray(Image.open(tmp_path / name / "000.png"), float) for name in ("a", "d")]
+    assert flat[0] != one[0]
+    assert np.abs(sides[0] - sides[1]).max() > 1
+
+
+def test_generate_refuses_what_does_not_fit(tmp_path):
+    with pytest.raises(UsageError, match="--generator is needed"):
+        generate.main(["generate", str(tmp_path / "a")])
+    with pytest.raises(UsageError, match="no such file"):
+        generate.main(["generate", str(tmp_path / "a"), "--generator=nowhere.npz"])
+    assert not (tmp_path / "a").exists()

@@ -1,0 +1,130 @@
+"""Official ARCNN and DnCNN-3 weights: the published quality without training."""
+
+import pathlib
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import tensorflow as tf
+
+import lossylab
+from lossylab.core.errors import UsageError
+from lossylab.data.jpeg import degrade
+from lossylab.data.lattice_pairs import read_planes
+from lossylab.eval.metrics.psnr import psnr
+from lossylab.eval.metrics.ssim import ssim
+from lossylab.inference.export.restorer import Restorer
+from lossylab.inference.importers import restorers as official
+
+WEIGHTS = pathlib.Path(lossylab.__file__).parent.parent / "shared" / "weights"
+
+
+def _weights(name):
+    path = WEIGHTS / name
+    if not path.exists():
+        pytest.skip(f"the official weights {name} are not at hand")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("file", "quality", "decibel", "similarity"),
+    [
+        ("arcnn_q10.mat", 10, 29.03, 0.7929),
+        ("arcnn_q20.mat", 20, 31.15, 0.8517),
+        ("dncnn3.mat", 10, 29.40, 0.8026),
+        ("dncnn3.mat", 20, 31.63, 0.8610),
+    ],
+)
+def test_published_quality_on_classic5(file, quality, decibel, similarity, collection):
+    network, values = official.load(_weights(file)), []
+    for path in collection("classic5"):
+        true = read_planes(path, 1)
+        damaged = tf.cast(degrade(true, quality)[None], tf.float32)
+        restored = tf.saturate_cast(tf.round(network(damaged)), tf.uint8)[0].numpy()
+        values.append((psnr(true, restored), float(ssim(true[None], restored[None])[0])))
+    got = np.mean(values, 0)
+    assert got[0] == pytest.approx(decibel, abs=0.01)
+    assert got[1] == pytest.approx(similarity, abs=1e-3)
+
+
+def _arcnn_file(path, random, **wrong):
+    shapes = {"conv1": (1, 81, 64), "conv2": (64, 49, 32), "conv22": (32, 1, 16)}
+    arrays = {f"weights_{k}": random.normal(size=s) for k, s in shapes.items()}
+    arrays["weights_conv3"] = random.normal(size=(16, 25))
+    for name, outputs in (("conv1", 64), ("conv2", 32), ("conv22", 16), ("conv3", 1)):
+        arrays[f"biases_{name}"] = random.normal(size=(outputs, 1))
+    scipy.io.savemat(path, {**arrays, **wrong})
+    return arrays
+
+
+def test_taps_of_arcnn_lie_column_by_column(tmp_path, random):
+    arrays = _arcnn_file(tmp_path / "a.mat", random)
+    kernel = official.load(str(tmp_path / "a.mat")).convs[0].kernel.numpy()
+    np.testing.assert_allclose(kernel[2, 5, 0, 7], arrays["weights_conv1"][0, 5 * 9 + 2, 7])
+
+
+def _dncnn_file(path, random, layers=20):
+    with h5py.File(path, "w") as file:
+        references = []
+        widths = [1] + [64] * (layers - 1) + [1]
+        for i, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
+            group = file.create_group(f"#refs#/layer{i}")
+            shape = (outputs, inputs, 3, 3) if outputs > 1 else (inputs, 3, 3)
+            kernel = group.create_dataset("kernel", data=random.normal(size=shape))
+            bias = group.create_dataset("bias", data=random.normal(size=(1, outputs)))
+            group.create_dataset("weights", data=[[kernel.ref], [bias.ref]], dtype=h5py.ref_dtype)
+            references.append([group.ref])
+        file.create_dataset("net/layers", data=references, dtype=h5py.ref_dtype)
+
+
+def test_axes_of_dncnn_are_matlabs_reversed(tmp_path, random):
+    _dncnn_file(tmp_path / "d.mat", random)
+    network = official.load(str(tmp_path / "d.mat"))
+    with h5py.File(tmp_path / "d.mat") as file:
+        stored = file["#refs#/layer1/kernel"][()]
+        last = file["#refs#/layer19/kernel"][()]
+    kernel = network.convs[1].kernel.numpy()
+    np.testing.assert_allclose(kernel[0, 2, 11, 30], stored[30, 11, 2, 0], rtol=1e-6)
+    np.testing.assert_allclose(network.convs[-1].kernel[1, 2, 5, 0], last[5, 2, 1], rtol=1e-6)
+
+
+def test_importing_writes_an_export(tmp_path, random, pictures):
+    _arcnn_file(tmp_path / "a.mat", random)
+    target = tmp_path / "export"
+    official.main(["import", str(tmp_path / "a.mat"), str(target), "--quality=10"])
+    network = Restorer(str(target))
+    assert (network.model, network.quality, network.channels) == ("arcnn", 10, 1)
+    assert network.options["official"] == "a.mat"
+    assert network.restore(pictures[0][..., :1]).shape == pictures[0][..., :1].shape
+    with pytest.raises(UsageError, match="exists: --overwrite"):
+        official.main(["import", str(tmp_path / "a.mat"), str(target), "--quality=10"])
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "message"),
+    [
+        (lambda path, random: None, ["--quality=10"], "no such file"),
+        (lambda path, random: path.write_bytes(b"no weights"), [], "neither ARCNN's nor DnCNN-3's"),
+        (lambda path, random: path.write_bytes(b""), [], "neither ARCNN's nor DnCNN-3's"),
+        (_arcnn_file, [], "--quality is needed"),
+        (_dncnn_file, ["--quality=10"], "--quality makes no sense"),
+        (lambda p, r: _dncnn_file(p, r, layers=17), [], "17 convolutions instead of 20"),
+        (
+            lambda p, r: _arcnn_file(p, r, weights_conv1=np.zeros((1, 49, 64))),
+            ["--quality=10"],
+            "neither ARCNN's nor DnCNN-3's",
+        ),
+    ],
+)
+def test_other_files_are_refused(make, arguments, message, tmp_path, random):
+    path = tmp_path / "weights.mat"
+    make(path, random)
+    with pytest.raises(UsageError, match=message):
+        official.main(["import", str(path), str(tmp_path / "out"), *arguments])
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_arguments_are_needed():
+    with pytest.raises(UsageError, match="expected FILE and FOLDER, got 1 arguments"):
+        official.main(["import", "a.mat"])

@@ -1,0 +1,166 @@
+"""Drawing from PixelCNN++: the official numbers, the same picture both ways, steps and speed."""
+
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lossylab.inference.export.sampler import (
+    draw,
+    draw_uniforms,
+    sample_naive,
+    sample_wavefront,
+    steps,
+)
+from lossylab.losses.pixelcnn import discretized_mixture_nll
+from lossylab.models.pixelcnn import ConditionalPixelCNN
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    from conftest import GOLDEN
+
+    return dict(np.load(GOLDEN / "pixelcnn.npz"))
+
+
+def _network(random, height=16, width=16, **options):
+    """A small network, its layers set by data so that pictures vary."""
+    defaults = {"channels": 4, "blocks": 2, "mixtures": 3, "condition_filters": 3}
+    network = ConditionalPixelCNN(**{**defaults, **options})
+    pair = [
+        tf.constant(random.integers(0, 256, (2, height, width, 3)), tf.float32) for _ in range(2)
+    ]
+    network.initialise(pair[0], pair[1] if network.encoder is not None else None)
+    return network
+
+
+@pytest.mark.parametrize("case", ["mix5", "mix10", "easy5", "easy10"])
+def test_draws_are_the_official_ones(case, numbers):
+    uniforms = (numbers[f"{case}_u_mix"], numbers[f"{case}_u_logistic"])
+    drawn = draw(numbers[f"{case}_l"].astype(np.float64), uniforms, quantise=False)
+    np.testing.assert_allclose(drawn, numbers[f"{case}_sample"], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["logistic", "gaussian"])
+def test_levels_come_as_often_as_the_likelihood_says(family):
+    """Of few levels, as scales are small: chi-square of 40,000 draws."""
+    count = 40_000
+    parameters = np.array([0.5, -0.5] + [0.2, -0.1, -4.5, -4.2, 0.5, -0.5] * 3)
+    drawn = draw(
+        np.broadcast_to(parameters, (count, 20)),
+        tuple(each[0, 0] for each in draw_uniforms(3, 1, 1, count, 2)),
+        family,
+    )
+    pixels, counts = np.unique(np.rint((drawn + 1) * 127.5), axis=0, return_counts=True)
+    nats = discretized_mixture_nll(
+        tf.constant(pixels[None, None]),
+        tf.constant(np.broadcast_to(parameters, (1, 1, len(pixels), 20))),
+        family,
+    )
+    expected = count * np.exp(-nats.numpy().ravel())
+    often = expected > 20
+    assert often.sum() > 50
+    square = ((counts - expected)[often] ** 2 / expected[often]).sum() / often.sum()
+    assert 0.7 < square < 1.3
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({}, (7, 9)),
+        ({"merged": True}, (9, 7)),
+        ({"family": "gaussian"}, (5, 30)),
+        ({"blocks": 1, "phase": 4, "dilations": (1, 2)}, (9, 11)),
+        ({"condition_filters": 0}, (6, 8)),
+        ({"blocks": 3, "merged": True, "condition_filters": 0}, (4, 12)),
+        ({}, (1, 5)),
+        ({}, (6, 1)),
+        ({}, (1, 1)),
+    ],
+)
+def test_both_ways_draw_the_same_picture(options, size, random):
+    network = _network(random, **options)
+    condition = None
+    if network.encoder is not None:
+        condition = random.integers(0, 256, (2, *size, 3)).astype(np.uint8)
+    uniforms = draw_uniforms(5, 2, *size, 3)
+    naive = sample_naive(network, condition, uniforms)
+    assert naive.dtype == np.uint8
+    assert naive.shape == (2, *size, 3)
+    assert np.prod(size) == 1 or naive.std() > 5
+    np.testing.assert_array_equal(sample_wavefront(network, condition, uniforms), naive)
+
+
+def test_the_default_network_takes_3826_steps(random):
+    network = _network(random, blocks=6)
+    assert network.slope == 14
+    sizes = ((64, 946), (128, 1906), (256, 3826))
+    assert [steps(network, side, side) for side, _ in sizes] == [n for _, n in sizes]
+    assert steps(_network(random, merged=True), 256, 256) == 766
+    assert steps(_network(random, blocks=3), 256, 256) == 2296
+
+
+def test_the_wavefront_takes_as_many_steps_as_it_says(random):
+    network, seen = _network(random), []
+
+    def count(iterable):
+        for item in iterable:
+            seen.append(item)
+            yield item
+
+    uniforms = draw_uniforms(1, 1, 5, 8, 3)
+    sample_wavefront(network, np.zeros((1, 5, 8, 3)), uniforms, count)
+    assert len(seen) == steps(network, 5, 8) == 6 * 4 + 8
+
+
+def test_the_seed_decides_the_picture(random):
+    network = _network(random)
+    condition = random.integers(0, 256, (1, 6, 6, 3))
+    one, same, other = (
+        sample_wavefront(network, condition, draw_uniforms(seed, 1, 6, 6, 3)) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert np.any(one != other)
+
+
+def test_the_wavefront_is_many_times_faster(random):
+    """Of a small picture and network; the naive way's cost grows with the pixels' square."""
+    network = _network(random, channels=16, blocks=2)
+    condition = random.integers(0, 256, (1, 16, 24, 3))
+    uniforms = draw_uniforms(1, 1, 16, 24, 3)
+    seconds = []
+    for sample in (sample_naive, sample_wavefront):
+        start = time.perf_counter()
+        sample(network, condition, uniforms)
+        seconds.append(time.perf_counter() - start)
+    assert seconds[0] > 2 * seconds[1]
+
+
+@pytest.mark.long
+def test_the_default_network_draws_twenty_times_faster(random):
+    """64x64 pixels, processor time; the naive way's is that of a few of its 4096 passes."""
+    network = _network(random, channels=100, blocks=6, mixtures=10, condition_filters=64)
+    condition = random.integers(0, 256, (1, 64, 64, 3))
+    run, pair = tf.function(network), [tf.constant(condition, tf.float32)] * 2
+    run(*pair)
+    start = time.process_time()
+    for _ in range(3):
+        run(*pair)
+    naive, start = 64**2 * (time.process_time() - start) / 3, time.process_time()
+    sample_wavefront(network, condition, draw_uniforms(1, 1, 64, 64, 10))
+    assert naive > 20 * (time.process_time() - start)
+
+
+@pytest.mark.parametrize("sample", [sample_naive, sample_wavefront])
+def test_bad_samples(sample, random):
+    network = _network(random)
+    with pytest.raises(ValueError, match=r"expected uniform numbers \[B, H, W, 3\] and"):
+        sample(network, np.zeros((1, 4, 4, 3)), draw_uniforms(1, 1, 4, 4, 5))
+    with pytest.raises(ValueError, match=r"expected a condition of shape \[1, 4, 4, 3\]"):
+        sample(network, np.zeros((1, 5, 4, 3)), draw_uniforms(1, 1, 4, 4, 3))
+    with pytest.raises(ValueError, match="a condition is needed: the good picture"):
+        sample(network, None, draw_uniforms(1, 1, 4, 4, 3))
+    bare = _network(random, condition_filters=0)
+    with pytest.raises(ValueError, match="made without condition"):
+        sample(bare, np.zeros((1, 4, 4, 3)), draw_uniforms(1, 1, 4, 4, 3))

@@ -1,0 +1,274 @@
+"""Exported restorers: in pieces as at once, without lossylab, and the `restore` command."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from lossylab.cli import restore
+from lossylab.core.errors import CollectionError, ExportError, OutputError, UsageError, WorkError
+from lossylab.data.decode import read_picture
+from lossylab.data.jpeg import degrade, luminance_table
+from lossylab.inference.export.restorer import Restorer, save_restorer
+from lossylab.models import restorers
+
+_SMALL = {
+    "wcdgan": {"filters": 8, "blocks": 3},
+    "arcnn": {},
+    "dncnn": {"filters": 8, "layers": 5},
+    "memnet": {"filters": 8, "blocks": 2, "recursions": 2},
+    "mwcnn": {"filters": 4},
+    "tnrd": {"stages": 2},
+}
+
+
+def _network(name, channels=1):
+    network = restorers.make(name, channels, luminance_table(10), **_SMALL[name])
+    for variable in network.trainable_variables:  # last layers begin near 0
+        if variable.shape.rank == 4 and name != "tnrd":
+            deviation = np.prod(variable.shape[:3]) ** -0.5
+            variable.assign_add(tf.random.normal(variable.shape, stddev=deviation / 2))
+    return network
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """Folder of an export for each network, luma, and of WCDGAN for RGB."""
+    tf.random.set_seed(1)
+    folder = tmp_path_factory.mktemp("exports")
+    for name in _SMALL:
+        save_restorer(_network(name), str(folder / name), {"quality": 10})
+    save_restorer(_network("wcdgan", 3), str(folder / "wcdgan_rgb"), {"quality": 10})
+    save_restorer(_network("dncnn"), str(folder / "blind"), {})
+    return folder
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", [*_SMALL, "wcdgan_rgb"])
+def test_pieces_do_not_show(name, turned, exports, pictures):
+    network = Restorer(str(exports / name))
+    picture = np.concatenate([np.tile(pictures[0], (2, 3, 1)), np.tile(pictures[1], (2, 1, 1))], 1)
+    picture = picture[:243, :629, : network.channels]
+    if turned:
+        picture = np.ascontiguousarray(picture.transpose(1, 0, 2))
+    whole = network.restore(picture)
+    in_pieces = Restorer(str(exports / name), at_once=2**14).restore(picture)
+    difference = np.abs(whole.astype(int) - in_pieces)
+    assert whole.std() > 1
+    # Sums in another order may fall on the other side of a rounding, here and there.
+    assert difference.max() <= 1
+    assert np.mean(difference > 0) < 1e-3
+
+
+def test_pieces_are_really_made(exports, pictures, monkeypatch):
+    calls = []
+    network = Restorer(str(exports / "wcdgan"), at_once=2**12)
+    call = network._call
+    monkeypatch.setattr(network, "_call", lambda *a, **k: (calls.append(a[0]), call(*a, **k))[1])
+    network.restore(pictures[0][..., :1])
+    assert "restore" not in calls
+    assert calls.count("next") == 2 * calls.count("leave")
+
+
+def test_what_an_export_says_of_itself(exports):
+    network = Restorer(str(exports / "wcdgan"))
+    assert (network.model, network.channels, network.quality) == ("wcdgan", 1, 10)
+    assert network.parameters == sum(
+        v.shape.num_elements() for v in _network("wcdgan").trainable_variables
+    )
+    assert Restorer(str(exports / "blind")).quality is None
+
+
+_ELSEWHERE = """
+import sys
+import numpy as np
+import tensorflow as tf
+picture = np.load(sys.argv[2])
+got = tf.saved_model.load(sys.argv[1]).signatures["restore"](picture=picture)["picture"]
+np.save(sys.argv[3], got.numpy())
+assert "lossylab" not in sys.modules
+"""
+
+
+def test_exports_need_no_lossylab(exports, pictures, tmp_path):
+    picture = pictures[0][:37, :51, :1]
+    np.save(tmp_path / "in.npy", picture)
+    paths = [str(exports / "wcdgan"), str(tmp_path / "in.npy"), str(tmp_path / "out.npy")]
+    subprocess.run(
+        [sys.executable, "-c", _ELSEWHERE, *paths], check=True, cwd=tmp_path, capture_output=True
+    )
+    here = Restorer(paths[0]).restore(picture)
+    assert np.abs(np.load(paths[2]).astype(int) - here).max() <= 1
+
+
+def test_folders_that_are_no_restorers_are_refused(tmp_path, exports):
+    with pytest.raises(ExportError, match="no such folder"):
+        Restorer(str(tmp_path / "nowhere"))
+    module = tf.Module()
+    module.run = tf.function(lambda: {"x": tf.constant(1)}, input_signature=[])
+    tf.saved_model.save(module, str(tmp_path / "other"), signatures={"x": module.run})
+    with pytest.raises(ExportError, match="not a lossylab restorer, it lacks the signatures"):
+        Restorer(str(tmp_path / "other"))
+
+
+def _restore(*arguments):
+    restore.main(["restore", *map(str, arguments)])
+
+
+@pytest.fixture
+def folder(tmp_path, pictures):
+    """JPEG files of quality 10: colour, gray and CMYK; a PNG; a tiny one."""
+    place = tmp_path / "in"
+    place.mkdir()
+    colour = Image.fromarray(pictures[0])
+    colour.save(place / "colour.jpg", quality=10)
+    colour.convert("L").save(place / "gray.jpg", quality=10)
+    colour.convert("CMYK").save(place / "cmyk.jpg", quality=10)
+    colour.save(place / "lossless.png")
+    colour.crop((0, 0, 1, 1)).save(place / "tiny.jpg", quality=10)
+    return place
+
+
+@pytest.mark.parametrize("name", [*_SMALL, "wcdgan_rgb", "sadct"])
+def test_a_folder_of_all_kinds(name, exports, folder, tmp_path, capsys):
+    model = name if name == "sadct" else exports / name
+    extra = ["--quality=10"] if name == "sadct" else []
+    _restore(folder, tmp_path / "out", f"--model={model}", *extra)
+    for source in folder.iterdir():
+        with Image.open(tmp_path / "out" / f"{source.stem}.png") as made, Image.open(source) as old:
+            assert made.size == old.size
+            assert made.mode == ("L" if source.stem == "gray" else "RGB")
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 5
+
+
+def test_bad_files_do_not_stop_the_good_ones(exports, folder, tmp_path, caplog, pictures):
+    (folder / "broken.jpg").write_bytes((folder / "colour.jpg").read_bytes()[:400])
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("no picture")
+    Image.fromarray(pictures[0]).save(folder / "fine.jpg", quality=80)
+    with pytest.raises(WorkError, match="4 of 9 files failed"):
+        _restore(folder, tmp_path / "out", f"--model={exports / 'arcnn'}")
+    assert sorted(p.stem for p in (tmp_path / "out").iterdir()) == [
+        *("cmyk", "colour", "gray", "lossless", "tiny"),
+    ]
+    for words in ("is it damaged", "is empty", "not a picture", "a quality near 80, the network"):
+        assert words in caplog.text
+
+
+def test_luma_networks_keep_the_colours(exports, folder):
+    picture = read_picture(folder / "colour.jpg")
+    network = Restorer(str(exports / "dncnn"))
+    restored = restore.restore(network, picture)
+    luma = restored.astype(float) @ (0.299, 0.587, 0.114)
+    before = picture.astype(float) @ (0.299, 0.587, 0.114)
+    inside = ((restored > 0) & (restored < 255)).all(-1)
+    # Blue minus luma is the colour: it stays but for the rounding.
+    np.testing.assert_allclose(
+        (restored[..., 2] - luma)[inside], (picture[..., 2] - before)[inside], atol=1.2
+    )
+
+
+def test_quality_is_checked_unless_told_not_to(exports, folder, tmp_path, pictures):
+    Image.fromarray(pictures[0]).save(tmp_path / "fine.jpg", quality=50)
+    model = f"--model={exports / 'arcnn'}"
+    with pytest.raises(WorkError, match="1 of 1 files failed"):
+        _restore(tmp_path / "fine.jpg", tmp_path / "a.png", model)
+    assert not (tmp_path / "a.png").exists()
+    _restore(tmp_path / "fine.jpg", tmp_path / "a.png", model, "--any_quality")
+    _restore(tmp_path / "fine.jpg", tmp_path / "b.png", f"--model={exports / 'blind'}")
+    assert (tmp_path / "a.png").exists()
+    assert (tmp_path / "b.png").exists()
+
+
+def test_sadct_needs_to_know_how_a_picture_was_coded(folder, tmp_path, caplog):
+    with pytest.raises(WorkError, match="1 of 1 files failed"):
+        _restore(folder / "lossless.png", tmp_path / "a.png", "--model=sadct")
+    assert "give the --quality it was coded at" in caplog.text
+    _restore(folder / "gray.jpg", tmp_path / "g.png", "--model=sadct")
+    assert (tmp_path / "g.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["in", "out"], UsageError, "--model is needed"),
+        (["in"], UsageError, "expected INPUT and OUTPUT, got 1 arguments"),
+        (["in/gray.jpg", "a.jpg", "--model=sadct"], UsageError, "which lose nothing"),
+        (["nothing", "out", "--model=sadct"], CollectionError, "no pictures found for 'nothing'"),
+        (["in", "out", "--model=nowhere"], ExportError, "no such folder"),
+        (["in", "out", "--model=nowhere", "--quality=10"], UsageError, "goes with --model=sadct"),
+        (["in/lossless.png", "in/lossless.png", "--model=sadct"], UsageError, "outputs exist"),
+        (
+            ["in/lossless.png", "in/lossless.png", "--model=sadct", "--overwrite"],
+            UsageError,
+            "is an input: choose another output",
+        ),
+    ],
+)
+def test_wrong_usage_is_refused(arguments, error, message, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    before = (folder / "lossless.png").read_bytes()
+    with pytest.raises(error, match=message):
+        _restore(*arguments)
+    assert (folder / "lossless.png").read_bytes() == before
+    assert not pathlib.Path("out").exists() or not any(pathlib.Path("out").iterdir())
+
+
+def test_gray_is_restored_by_rgb_networks_as_the_mean(exports, pictures):
+    network = Restorer(str(exports / "wcdgan_rgb"))
+    gray = degrade(pictures[0][..., :1], 10)
+    wanted = network.restore(np.repeat(gray, 3, 2)).mean(2, keepdims=True)
+    assert np.abs(restore.restore(network, gray) - wanted).max() <= 0.5
+
+
+def test_tnrd_needs_its_table_and_its_blocks(exports, tmp_path, pictures, caplog):
+    model = f"--model={exports / 'tnrd'}"
+    Image.fromarray(pictures[0]).save(tmp_path / "near.jpg", quality=9)
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    Image.fromarray(pictures[0]).save(tmp_path / "turned.jpg", quality=10, exif=turned)
+    for name, words in (("near", "another quantisation table"), ("turned", "EXIF orientation")):
+        with pytest.raises(WorkError, match="1 of 1 files failed"):
+            _restore(tmp_path / f"{name}.jpg", tmp_path / "a.png", model, "--any_quality")
+        assert words in caplog.text
+    _restore(tmp_path / "turned.jpg", tmp_path / "b.png", f"--model={exports / 'arcnn'}")
+    with Image.open(tmp_path / "b.png") as made:
+        assert made.size == pictures[0].shape[1::-1]
+
+
+def test_exports_replace_exports_only(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.txt").write_text("dear")
+    with pytest.raises(OutputError, match="holds something that is no SavedModel"):
+        save_restorer(_network("arcnn"), str(tmp_path / "photos"), {})
+    assert (tmp_path / "photos" / "mine.txt").read_text() == "dear"
+    for _ in range(2):
+        save_restorer(_network("arcnn"), str(tmp_path / "export"), {})
+    assert Restorer(str(tmp_path / "export")).model == "arcnn"
+
+
+def test_sadct_in_pieces_is_sadct(pictures, monkeypatch):
+    picture = degrade(np.tile(pictures[0], (2, 2, 1))[:239, :301], 10)
+    tables = luminance_table(10), luminance_table(10)
+    whole = restore.by_sadct(picture, *tables)
+    monkeypatch.setattr(restore, "AT_ONCE", 2**15)
+    np.testing.assert_array_equal(restore.by_sadct(picture, *tables), whole)
+
+
+def test_too_little_memory_is_said(exports, folder, tmp_path, monkeypatch, caplog):
+    real = restore.restore
+
+    def scarce(network, picture):
+        if picture.shape[2] == 1:
+            raise MemoryError
+        return real(network, picture)
+
+    monkeypatch.setattr(restore, "restore", scarce)
+    with pytest.raises(WorkError, match="1 of 5 files failed"):
+        _restore(folder, tmp_path / "out", f"--model={exports / 'arcnn'}")
+    assert "not enough memory for a picture of this size" in caplog.text
+    assert len(list((tmp_path / "out").iterdir())) == 4

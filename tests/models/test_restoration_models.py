@@ -1,0 +1,277 @@
+"""Restoration networks: wavelets, diffusion, reach, ablations; losses; backbones."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lossylab.data.jpeg import degrade, luminance_table
+from lossylab.losses import adversarial
+from lossylab.losses import wcdgan as losses
+from lossylab.models import restorers, tnrd
+from lossylab.models.arcnn import ARCNN
+from lossylab.models.backbones import keras as backbones
+from lossylab.models.dncnn import DnCNN
+from lossylab.models.layers.blocks import Conv2D, pad_to_multiple, replicate_pad
+from lossylab.models.layers.dct import dct_matrix
+from lossylab.models.memnet import MemNet
+from lossylab.models.mwcnn import MWCNN, haar, inverse_haar
+from lossylab.models.tnrd import TNRD
+from lossylab.models.wcdgan import WCDB, WCDGAN, MixedAttention, MixedConv
+
+
+def _count(module):
+    return sum(v.shape.num_elements() for v in module.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    ("build", "parameters"),
+    [
+        (lambda: WCDGAN(1), 1_686_089),
+        (lambda: MixedConv(64, 2), 41_088),
+        (lambda: MixedAttention(64), 2_400 + 5_761),
+        (lambda: WCDB(64, True, True), 193_057),
+        (lambda: ARCNN(3), 117_731),
+        (lambda: DnCNN(1, 20, batch_normalisation=False), 665_921),
+        (lambda: MemNet(3), 2_907_782),
+        (lambda: MWCNN(3), 24_930_115),
+        (lambda: TNRD(4, luminance_table(10)), 4 * 5_328),
+    ],
+)
+def test_parameters_of_other_instances(build, parameters):
+    assert _count(build()) == parameters
+
+
+def _noisy(network):
+    """Gives last layers that begin near 0 something to do."""
+    for variable in network.trainable_variables:
+        if variable.shape.rank == 4:
+            fan_in = np.prod(variable.shape[:3])
+            variable.assign(tf.random.normal(variable.shape, stddev=fan_in**-0.5))
+    return network
+
+
+_REACHING = {
+    "arcnn": ARCNN,
+    "dncnn": lambda: DnCNN(1, 6, filters=8),
+    "memnet": lambda: MemNet(1, filters=8, blocks=2, recursions=2),
+    "mwcnn": lambda: MWCNN(1, filters=4),
+    "tnrd": lambda: TNRD(2, luminance_table(10)),
+}
+
+
+@pytest.mark.parametrize("name", _REACHING)
+def test_a_pixel_changes_nothing_beyond_the_networks_reach(name, random):
+    network = _noisy(_REACHING[name]())
+    multiple = getattr(network, "multiple", 1)
+    reach = -(-network.reach // multiple) * multiple
+    side = 2 * reach + 2 * multiple + 9
+    picture = random.uniform(0, 255, (1, side, side, 1)).astype(np.float32)
+    other = picture.copy()
+    middle = side // 2
+    other[0, middle, middle] += 60.0
+    moved = np.abs(network(picture) - network(other))[0, ..., 0]
+    rows, columns = np.nonzero(moved > 1e-4)
+    assert rows.size
+    furthest = max(np.abs(rows - middle).max(), np.abs(columns - middle).max())
+    assert furthest <= reach
+
+
+def test_haar_is_orthonormal_and_inverted(random):
+    x = random.normal(size=(2, 12, 8, 3)).astype(np.float32)
+    bands = haar(x)
+    assert bands.shape == (2, 6, 4, 12)
+    np.testing.assert_allclose(np.sum(bands**2), np.sum(x**2), rtol=1e-5)
+    np.testing.assert_allclose(inverse_haar(bands), x, atol=1e-5)
+    np.testing.assert_allclose(haar(np.ones((1, 2, 2, 1), np.float32))[0, 0, 0], [2, 0, 0, 0])
+
+
+def test_dct_matrix_is_orthonormal():
+    for size in (1, 7, 8):
+        np.testing.assert_allclose(dct_matrix(size) @ dct_matrix(size).T, np.eye(size), atol=1e-12)
+
+
+def test_the_projection_keeps_to_the_files_coefficients(pictures):
+    """Coding the restored plane again gives the same file, but for rounding."""
+    plane = degrade(pictures[0][:64, :96, :1], 10)
+    network = TNRD(2, luminance_table(10))
+    for stage in network.stages:  # much too strong, so that the projection has to act
+        stage.weights.assign(30.0 * stage.weights)
+    restored = network(plane[None].astype(np.float32)).numpy()
+    moved = np.abs(restored[0] - plane).mean()
+    assert moved > 1
+
+    def blocks(picture):
+        dct = dct_matrix(8)
+        grid = (picture[..., 0] - 128.0).reshape(8, 8, 12, 8).transpose(0, 2, 1, 3)
+        return np.einsum("iy,abyx,jx->abij", dct, grid, dct) / luminance_table(10)
+
+    assert np.abs(blocks(restored[0]) - np.rint(blocks(plane))).max() <= 0.5 + 1e-3
+
+
+def test_cut_blocks_are_not_projected(pictures):
+    plane = degrade(pictures[0][:13, :21, :1], 10)[None].astype(np.float32)
+    with_table, without = TNRD(1, luminance_table(10)), TNRD(1)
+    for mine, theirs in zip(with_table.stages, without.stages):
+        theirs.mixture.assign(mine.mixture)
+        theirs.weights.assign(mine.weights)
+        theirs.strength.assign(0.0)
+    a, b = with_table(plane), without(plane)
+    np.testing.assert_allclose(a[:, 8:], b[:, 8:], atol=1e-3)
+    np.testing.assert_allclose(a[:, :, 16:], b[:, :, 16:], atol=1e-3)
+
+
+def test_the_table_of_tnrds_functions_is_close_to_the_gaussians(random):
+    stage = TNRD(1).stages[0]
+    stage.weights.assign(random.normal(size=stage.weights.shape))
+    x = random.uniform(-330, 330, (1, 5, 7, tnrd.FILTERS)).astype(np.float32)
+    inside = np.clip(x, -310, 310)[..., None]
+    gaussians = np.exp(-0.005 * (inside - tnrd.CENTRES) ** 2)
+    expected = np.einsum("bhwcj,cj->bhwc", gaussians, stage.weights.numpy())
+    np.testing.assert_allclose(stage._functions(tf.constant(x)), expected, atol=1e-3)
+
+
+def test_stages_of_zero_functions_change_nothing(random):
+    network = TNRD(3)
+    for stage in network.stages:
+        stage.weights.assign(tf.zeros_like(stage.weights))
+        stage.strength.assign(0.0)
+    x = random.uniform(0, 255, (1, 9, 11, 1)).astype(np.float32)
+    np.testing.assert_allclose(network(x), x)
+
+
+def test_wcdgan_begins_near_the_picture(pictures):
+    """The paper gives no initial values; these pass the picture on."""
+    network = WCDGAN(1, filters=16, blocks=2)
+    x = pictures[0][None, :, :, :1].astype(np.float32)
+    correlation = np.corrcoef(network(x).numpy().ravel(), x.ravel())[0, 1]
+    assert correlation > 0.9
+
+
+@pytest.mark.parametrize("part", ["mixed_conv", "mixed_attention"])
+def test_ablations_leave_out_what_they_say(part):
+    whole, without = WCDGAN(1, 16, 2), WCDGAN(1, 16, 2, **{part: False})
+    names = [module.name for module in without.submodules]
+    assert part not in names
+    assert part in [module.name for module in whole.submodules]
+
+
+def test_branches_of_a_mixed_convolution_see_both_distances(random):
+    layer = MixedConv(4, dilation=8)
+    x = np.zeros((1, 33, 33, 4), np.float32)
+    x[0, 16, 16] = 1.0
+    rows, columns = np.nonzero(np.abs(layer(x)[0]).sum(-1) > 1e-7)
+    places = set(zip(np.abs(rows - 16), np.abs(columns - 16)))
+    assert places == {(a, b) for a in (0, 1) for b in (0, 1)} | {
+        (a, b) for a in (0, 8) for b in (0, 8)
+    }
+
+
+def test_attention_weighs_by_the_whole_pictures_mean(random):
+    layer = MixedAttention(8)
+    x = random.normal(size=(1, 20, 20, 8)).astype(np.float32)
+    mean = x.mean((1, 2), keepdims=True)
+    whole, part = layer(x, mean), layer(x[:, :12], mean)
+    np.testing.assert_allclose(part[:, :8], whole[:, :8], atol=1e-5)
+    assert not np.allclose(layer(x, mean + 20.0), whole)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: WCDGAN(filters=6), "filters must be a multiple of 4, got 6"),
+        (lambda: WCDGAN(blocks=0), "blocks must be at least 1, got 0"),
+        (lambda: DnCNN(layers=1), "layers must be at least 2, got 1"),
+        (lambda: TNRD(0), "stages must be at least 1, got 0"),
+        (lambda: restorers.make("tnrd", 3, luminance_table(10)), "tnrd restores luma only"),
+    ],
+)
+def test_impossible_networks_are_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_convolutions_keep_the_size_and_halve_it(random):
+    x = random.normal(size=(1, 9, 7, 2)).astype(np.float32)
+    assert Conv2D(2, 3, 3, dilation=4)(x).shape == (1, 9, 7, 3)
+    assert Conv2D(2, 3, 3, stride=2)(x).shape == (1, 5, 4, 3)
+    padded = replicate_pad(x, 2)
+    np.testing.assert_array_equal(padded, np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), "edge"))
+    wide = pad_to_multiple(x, 8)
+    np.testing.assert_array_equal(wide, np.pad(x, ((0, 0), (0, 7), (0, 1), (0, 0)), "edge"))
+
+
+def test_passing_channels_begin_as_the_identity(random):
+    x = random.normal(size=(1, 6, 6, 3)).astype(np.float32)
+    np.testing.assert_allclose(Conv2D(3, 8, 5, passing=3)(x)[..., :3], x, atol=1e-6)
+
+
+def test_content_loss():
+    true, restored = tf.zeros((1, 2, 2, 1)), tf.reshape([1.0, -3.0, 0.0, 0.0], (1, 2, 2, 1))
+    assert losses.content_loss(true, restored) == 1.0
+    assert losses.content_loss(true, restored, "l2") == 2.5
+    with pytest.raises(ValueError, match="norm must be 'l1' or 'l2', got 'l3'"):
+        losses.content_loss(true, restored, "l3")
+
+
+def test_total_variation_is_the_printed_one():
+    """|dx + dy|: opposite steps cancel, which |dx| + |dy| would not let them."""
+    x = np.array([[0.0, 5.0], [-5.0, 9.0]], np.float32).reshape(1, 2, 2, 1)
+    assert losses.total_variation(tf.constant(x)) == 0.0
+    x[0, 1, 0] = 2.0
+    assert losses.total_variation(tf.constant(x)) == 7.0
+    assert losses.total_variation(tf.fill((1, 4, 4, 3), 9.0)) == 0.0
+
+
+def test_least_squares_losses():
+    true, restored = tf.constant([1.0, 0.0]), tf.constant([0.0, 2.0])
+    assert adversarial.least_squares_discriminator(true, restored) == 0.5 + 2.0
+    assert adversarial.least_squares_generator(restored) == 1.0
+    assert adversarial.least_squares_discriminator(tf.ones(3), tf.zeros(3)) == 0.0
+    assert adversarial.least_squares_generator(tf.ones(3)) == 0.0
+
+
+def test_perceptual_loss_is_zero_for_equal_pictures_and_takes_luma(random):
+    features = backbones.VGG19Features("random")
+    x = tf.constant(random.uniform(0, 255, (1, 32, 32, 1)), tf.float32)
+    assert losses.perceptual_loss(x, x, features) == 0.0
+    assert losses.perceptual_loss(x, 255.0 - x, features) > 0.0
+
+
+def test_random_backbones_are_drawn_by_name(random):
+    x = tf.constant(random.uniform(0, 255, (1, 32, 48, 3)), tf.float32)
+    tf.random.set_seed(5)
+    one = backbones.VGG19Features("random")
+    tf.random.set_seed(6)
+    other = backbones.VGG19Features("random")
+    assert one(x).shape == (1, 2, 3, 512)
+    np.testing.assert_array_equal(one(x), other(x))
+
+
+def test_backbones_take_a_keras_file(tmp_path, random):
+    path = str(tmp_path / "vgg.h5")
+    model = tf.keras.applications.VGG19(include_top=False, weights=None)
+    model.save_weights(path)
+    features = backbones.VGG19Features(path)
+    x = tf.constant(random.uniform(0, 255, (1, 32, 32, 3)), tf.float32)
+    wanted = tf.keras.Model(model.input, model.get_layer("block5_conv4").output)(
+        tf.keras.applications.vgg19.preprocess_input(tf.identity(x))
+    )
+    np.testing.assert_allclose(features(x), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_backbones_say_what_to_do_without_weights(tmp_path, monkeypatch):
+    with pytest.raises(backbones.BackboneError, match="no such file; expected 'imagenet'"):
+        backbones.VGG19Features("nowhere.h5")
+    (tmp_path / "bad.h5").write_bytes(b"no weights")
+    with pytest.raises(backbones.BackboneError, match="cannot be loaded"):
+        backbones.VGG19Features(str(tmp_path / "bad.h5"))
+    real = tf.keras.applications.VGG19
+
+    def offline(weights=None, **options):
+        if weights == "imagenet":
+            raise Exception("URL fetch failure on https://example.org")
+        return real(weights=weights, **options)
+
+    monkeypatch.setattr(tf.keras.applications, "VGG19", offline)
+    with pytest.raises(backbones.BackboneError, match="Without a network, download the file"):
+        backbones.VGG19Features("imagenet")

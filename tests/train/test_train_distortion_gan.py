@@ -1,0 +1,451 @@
+"""train.distortion_gan, its networks and losses, `lossylab distort`, on tiny budgets."""
+
+import csv
+import io
+import logging
+import pathlib
+
+import numpy as np
+import pytest
+import run_files
+import tensorflow as tf
+from PIL import Image
+
+from lossylab.cli import distort
+from lossylab.core.app import parse
+from lossylab.core.errors import ExportError, UsageError, WorkError
+from lossylab.data.decode import read_picture
+from lossylab.data.distortions import DISTORTIONS
+from lossylab.data.distortions import distort as truly
+from lossylab.data.patch_pairs import noise_seed
+from lossylab.inference.export.distorter import Distorter, save_distorter
+from lossylab.losses import adversarial
+from lossylab.losses import distortion_gan as losses
+from lossylab.models.patchgan import PatchGAN
+from lossylab.models.unet import ResidualUNet, _Up
+from lossylab.train import distortion_gan
+from lossylab.train.studies import distortion_gan as distortion_gan_study
+
+_TINY = [
+    *("--train_data=sample_train", "--patch=32", "--batch=2", "--steps=4", "--filters=2"),
+    *("--log_every=1", "--summary_every=0", "--noexport", "--checkpoint_every=2"),
+    "--cache_mb=64",
+]
+_GAN = "--discriminator_filters=2"
+
+
+def _train(run_dir, *extra):
+    distortion_gan.main(["distortion_gan", *_TINY, f"--run_dir={run_dir}", *extra])
+
+
+# Networks.
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
+def test_the_generator_begins_near_the_picture(upsampling, random):
+    network = ResidualUNet(4, upsampling)
+    assert len(network.down) == len(network.up) == 7
+    picture = tf.constant(random.uniform(0, 255, (2, 130, 65, 3)), tf.float32)
+    made = network(picture)
+    assert made.shape == picture.shape
+    assert 0 < np.abs(made - picture).max() < 40
+
+
+def test_up_sampling_by_phases_is_the_same_convolution(random):
+    layer = _Up(6, 5, False, "nearest", "up")
+    x = tf.constant(random.normal(size=(2, 5, 7, 6)), tf.float32)
+    phased = layer(x, training=True)
+    layer._phased = False
+    np.testing.assert_allclose(phased, layer(x, training=True), atol=1e-5)
+    gradients = []
+    for way in (True, False):
+        layer._phased = way
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(x, training=False) ** 2 * tf.range(5.0))
+        gradients.append(tape.gradient(loss, [x, layer.kernel]))
+    for one, other in zip(*gradients):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+
+
+def test_bad_generators():
+    with pytest.raises(ValueError, match="filters must be at least 1, got 0"):
+        ResidualUNet(0)
+    with pytest.raises(ValueError, match="upsampling must be one of nearest, transposed"):
+        ResidualUNet(4, "bilinear")
+
+
+def test_the_discriminator_scores_thirty_patches(random):
+    network = PatchGAN(2)
+    pair = [tf.constant(random.uniform(0, 255, (1, 256, 256, 3)), tf.float32) for _ in range(2)]
+    assert network(*pair).shape == (1, 30, 30, 1)
+
+
+def test_a_score_sees_seventy_pixels(random):
+    network = PatchGAN(4)
+    pristine = tf.constant(random.uniform(0, 255, (1, 256, 256, 3)), tf.float32)
+    distorted = tf.Variable(pristine)
+    with tf.GradientTape() as tape:
+        score = network(pristine, distorted)[0, 15, 15, 0]
+    seen = np.abs(tape.gradient(score, distorted)[0]).max(-1) > 0
+    rows, columns = np.where(seen)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (70, 70)
+
+
+def test_the_residual_is_a_linear_change_of_the_input(random):
+    """A discriminator that sees differences equals one that sees pictures, with other kernels."""
+    plain, residual = PatchGAN(4), PatchGAN(4, residual_gain=8.0)
+    for mine, theirs in zip(plain.variables, residual.variables):
+        mine.assign(theirs)
+    kernel = residual.kernels[0].numpy()
+    on_pristine, on_residual = kernel[:, :, :3], kernel[:, :, 3:]
+    changed = np.concatenate([on_pristine - 8 * on_residual, 8 * on_residual], 2)
+    plain.kernels[0].assign(changed)
+    # Inside, as the pictures' -1 at the edge of zeros is another constant.
+    pair = [tf.constant(random.uniform(0, 255, (1, 64, 64, 3)), tf.float32) for _ in range(2)]
+    np.testing.assert_allclose(
+        plain(*pair)[:, 2:-2, 2:-2], residual(*pair)[:, 2:-2, 2:-2], rtol=1e-2, atol=1e-2
+    )
+
+
+# Losses.
+
+
+def test_hinge_losses_are_bounded_below():
+    true, made = tf.constant([2.0, 0.5]), tf.constant([-3.0, 0.5])
+    assert float(adversarial.hinge_discriminator(true, made)) == pytest.approx(0.25 + 0.75)
+    perfect = adversarial.hinge_discriminator(tf.fill((4,), 100.0), tf.fill((4,), -100.0))
+    assert float(perfect) == 0
+    assert float(adversarial.hinge_generator(made)) == pytest.approx(1.25)
+
+
+def test_the_gradient_penalty_is_of_one_sample(random):
+    """A score that is 3 times the mean entry has n ds/du = 3, whatever the size and the batch."""
+    for shape in ((1, 4, 4, 3), (5, 8, 4, 3)):
+        x = tf.constant(random.normal(size=shape), tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            score = 3 * tf.reduce_mean(x)
+        penalty = adversarial.gradient_penalty(tape.gradient(score, x))
+        assert float(penalty) == pytest.approx(9, rel=1e-5)
+
+
+def test_sparsity_and_pixel_losses():
+    one, other = tf.zeros((1, 2, 2, 3)), tf.fill((1, 2, 2, 3), -3.0)
+    assert float(losses.sparsity(one, other)) == 3
+    assert float(losses.pixel_loss(one, other, "l1")) == 3
+    assert float(losses.pixel_loss(one, other, "l2")) == 9
+    with pytest.raises(ValueError, match="norm must be l1 or l2, got 'l0'"):
+        losses.pixel_loss(one, other, "l0")
+
+
+# Training.
+
+
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_every_distortion_trains_and_is_exported(name, tmp_path, pictures):
+    _train(tmp_path / "run", _GAN, f"--distortion={name}", "--export", "--steps=2")
+    rows = run_files.rows(tmp_path / "run")
+    assert len(rows) == 2
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    network = Distorter(str(tmp_path / "run" / "export"))
+    assert network.options["severity"] == DISTORTIONS[name].severity
+    for size in ((1, 1), (40, 57), (128, 160)):
+        picture = pictures[0][: size[0], : size[1]]
+        assert network.distort(picture).shape == picture.shape
+
+
+def test_defaults_are_the_papers():
+    parse(distortion_gan.FLAGS, ["distortion_gan"], "")
+    flags = distortion_gan.FLAGS
+    assert (flags.batch, flags.patch, flags.filters, flags.discriminator_filters) == (
+        *(16, 256),
+        *(64, 64),
+    )
+    assert (flags.learning_rate, flags.discriminator_learning_rate) == (3e-4, 1e-4)
+    assert (flags.sparsity_weight, flags.residual_gain, flags.pixel_loss) == (0.1, 0, "none")
+    assert (flags.gradient_penalty, flags.moments_steps, flags.average) == (0, None, 0)
+
+
+def test_losses_weigh_as_told(tmp_path):
+    _train(tmp_path / "run", _GAN, "--sparsity_weight=3")
+    for row in run_files.rows(tmp_path / "run"):
+        assert row["loss"] == pytest.approx(row["adversarial"] + 3 * row["residual"], rel=1e-4)
+        assert row["adversarial"] == pytest.approx(-row["score_made"], abs=1e-3)
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_pixel_losses_train_alone(norm, tmp_path):
+    flags = [f"--pixel_loss={norm}", "--steps=40", "--learning_rate=1e-2", "--checkpoint_every=99"]
+    _train(tmp_path / "run", *flags, "--severity=5")
+    rows = run_files.rows(tmp_path / "run")
+    assert set(rows[0]) == {"step", "loss", "residual"}
+    assert np.mean([r["loss"] for r in rows[-5:]]) < np.mean([r["loss"] for r in rows[:5]])
+    assert not any(name.startswith("discriminator") for name in run_files.weights(tmp_path / "run"))
+
+
+def test_sparsity_keeps_the_residual_small(tmp_path):
+    flags = [_GAN, "--steps=40", "--learning_rate=1e-2", "--checkpoint_every=99"]
+    last = {}
+    for weight in (0, 10):
+        _train(tmp_path / str(weight), *flags, f"--sparsity_weight={weight}")
+        last[weight] = run_files.rows(tmp_path / str(weight))[-1]["residual"]
+    assert last[10] < last[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "stop"),
+    [
+        ([], 1),
+        (["--discriminator_first=1", "--moments_steps=2", "--gradient_penalty=0.1"], 3),
+    ],
+)
+def test_resuming_is_exact(flags, stop, tmp_path):
+    _train(tmp_path / "whole", _GAN, *flags)
+    _train(tmp_path / "parts", _GAN, *flags, f"--steps={stop}")
+    _train(tmp_path / "parts", _GAN, *flags)
+    whole, parts = run_files.weights(tmp_path / "whole"), run_files.weights(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, parts[name], err_msg=name)
+
+
+def test_a_run_can_begin_with_another(tmp_path):
+    _train(tmp_path / "one", "--pixel_loss=l1")
+    _train(
+        tmp_path / "two", _GAN, "--learning_rate=0", "--steps=1", f"--init_from={tmp_path / 'one'}"
+    )
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
+    kernels = [n for n in one if n.startswith("generator/") and "kernel" in n]
+    for name in (n for n in kernels if "OPTIMIZER" not in n):
+        np.testing.assert_array_equal(one[name], two[name])
+
+
+def test_validation_tells_the_divergence(tmp_path):
+    _train(tmp_path / "run", _GAN, "--validation_data=sample_test", "--validate_every=2")
+    rows = run_files.rows(tmp_path / "run", "validation.csv")
+    assert [row["step"] for row in rows] == [2, 4]
+    assert all(0 < row["jsd"] < 1 and row["residual"] > 0 for row in rows)
+
+
+def test_a_discriminator_that_always_wins_is_warned_of_once(tmp_path, caplog):
+    parse(distortion_gan.FLAGS, ["distortion_gan", *_TINY, _GAN, f"--run_dir={tmp_path}"], "")
+    task = distortion_gan.DistortionTask(distortion_gan.FLAGS, [], [])
+    values = {"discriminator": 0.5, "score_true": 3.0, "score_made": -3.0}
+    with caplog.at_level(logging.WARNING, "lossylab"):
+        task.watch(10, values)
+        assert not caplog.text
+        for step in (20, 30):
+            task.watch(step, values | {"discriminator": 0.001})
+    assert caplog.text.count("the discriminator tells all apart") == 1
+    assert "step 20" in caplog.text
+
+
+def test_a_discriminator_that_tells_nothing_apart_is_warned_of(tmp_path, caplog):
+    parse(distortion_gan.FLAGS, ["distortion_gan", *_TINY, _GAN, f"--run_dir={tmp_path}"], "")
+    task = distortion_gan.DistortionTask(distortion_gan.FLAGS, [], [])
+    values = {"discriminator": 2.0, "score_true": 0.01, "score_made": 0.01}
+    with caplog.at_level(logging.WARNING, "lossylab"):
+        task.watch(100, values)
+        assert not caplog.text
+        task.watch(600, values)
+    assert "tells nothing apart" in caplog.text
+
+
+def test_the_mean_follows_the_generator(tmp_path):
+    flags = [_GAN, "--average=0.75", "--export", "--learning_rate=1e-2", "--checkpoint_every=1"]
+    _train(tmp_path / "run", *flags, "--steps=2")
+    before = run_files.weights(tmp_path / "run", 1)
+    after = run_files.weights(tmp_path / "run", 2)
+    names = [n for n in after if n.startswith("mean/") and "kernel" in n]
+    assert names
+    for name in names:
+        new = after[name.replace("mean/", "generator/")]
+        np.testing.assert_allclose(after[name], 0.75 * before[name] + 0.25 * new, atol=1e-6)
+    _train(tmp_path / "parts", *flags, "--steps=1")
+    _train(tmp_path / "parts", *flags, "--steps=2")
+    for name, value in run_files.weights(tmp_path / "parts").items():
+        np.testing.assert_array_equal(value, after[name], err_msg=name)
+
+
+def test_two_devices_share_a_batch(tmp_path):
+    """Each normalises by its half, so that they do not give what one gives."""
+    devices = ["--strategy=mirrored", "--devices=CPU:0,CPU:1"]
+    _train(tmp_path / "run", _GAN, "--average=0.5", "--batch=4", *devices)
+    rows = run_files.rows(tmp_path / "run")
+    assert np.isfinite([list(row.values()) for row in rows]).all()
+    numbers = run_files.weights(tmp_path / "run")
+    for name in (n for n in numbers if n.startswith("mean/") and "kernel" in n):
+        assert not np.array_equal(numbers[name], numbers[name.replace("mean/", "generator/")])
+
+
+def test_the_discriminator_may_learn_first(tmp_path):
+    _train(tmp_path / "one", _GAN, "--steps=2", "--discriminator_first=2")
+    _train(tmp_path / "two", _GAN, "--steps=1", "--learning_rate=0")
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
+    kernels = [n for n in one if "kernel" in n and "OPTIMIZER" not in n]
+    for name in kernels:
+        assert np.array_equal(one[name], two[name]) == name.startswith("generator"), name
+
+
+def test_the_penalty_flattens_the_discriminator(tmp_path):
+    flags = [_GAN, "--patch=64", "--batch=4", "--steps=40", "--learning_rate=0"]
+    flags += ["--discriminator_learning_rate=1e-2"]
+    last = {}
+    for weight in (1e-6, 0.1):
+        run_dir = tmp_path / str(weight)
+        _train(run_dir, *flags, "--checkpoint_every=99", f"--gradient_penalty={weight}")
+        last[weight] = np.mean([row["penalty"] for row in run_files.rows(run_dir)[-10:]])
+    assert last[0.1] < 0.5 * last[1e-6]
+
+
+def test_moments_are_kept(tmp_path):
+    """The discriminator learns alone in the first step, moments move in the first two."""
+    flags = [_GAN, "--discriminator_first=1", "--moments_steps=2", "--checkpoint_every=1"]
+    numbers = {}
+    for step in (1, 2, 4):
+        _train(tmp_path / "run", *flags, f"--steps={step}")
+        numbers[step] = run_files.weights(tmp_path / "run")
+    names = [n for n in numbers[1] if n.startswith("generator/") and "OPTIMIZER" not in n]
+    moments = [n for n in names if "moving" in n]
+    assert moments
+    for name in names:
+        assert not np.array_equal(numbers[1][name], numbers[2][name]), name
+        assert np.array_equal(numbers[2][name], numbers[4][name]) == (name in moments), name
+
+
+def test_moments_of_another_run_are_kept(tmp_path):
+    _train(tmp_path / "one", "--pixel_loss=l1")
+    _train(tmp_path / "two", _GAN, "--moments_steps=0", f"--init_from={tmp_path / 'one'}")
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
+    moments = [n for n in one if n.startswith("generator/") and "moving" in n]
+    assert moments
+    for name in moments:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+@pytest.mark.parametrize("gain", [0, 16])
+def test_the_scale_is_that_of_what_the_discriminator_sees(gain):
+    network = PatchGAN(2, gain)
+    level = tf.ones((1, 32, 32, 3))
+    seen = [network.seen(0 * level, value * level)[0, 0, 0, 3] for value in (7.0, 8.0)]
+    assert float(seen[1] - seen[0]) == pytest.approx(network.scale, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--severity=0"], r"--severity of jpeg \(JPEG quality, 4:2:0\) must lie in 1..100, got 0"),
+        (["--distortion=blur"], "jpeg|jpeg2000|white|pink"),
+        (["--patch=36"], "--patch=36 must be a multiple of 8 and at least 32"),
+        (["--pixel_loss=l1", "--sparsity_weight=1"], "--sparsity_weight make no sense with"),
+        (["--pixel_loss=l1", "--gradient_penalty=1"], "--gradient_penalty make no sense with"),
+        (["--moments_steps=0"], "--moments_steps=0 keeps the moments of --init_from"),
+        (
+            ["--moments_steps=2", "--discriminator_first=2"],
+            "--moments_steps=2 must be above --discriminator_first=2",
+        ),
+        (["--moments_steps=2", "--average=0.9"], "--average lags behind moments"),
+        (
+            ["--moments_steps=2", "--strategy=mirrored", "--devices=CPU:0,CPU:1"],
+            "--moments_steps above 0 needs a single device",
+        ),
+        (["--beta_1=1"], "--beta_1 must be below 1"),
+        (["--average=1"], "--average must be below 1"),
+        (["--init_from=nowhere"], "--init_from: no checkpoint in nowhere"),
+        (["--patch=4000"], "pictures are smaller than the patch of 4000x4000 pixels"),
+        (["--validate_every=5"], "--validate_every needs --validation_data"),
+        (["stray"], "unexpected arguments: stray"),
+    ],
+)
+def test_bad_usage(flags, message, tmp_path):
+    with pytest.raises((UsageError, ValueError), match=message):
+        _train(tmp_path / "run", *flags)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_the_small_budget_names_every_variant(capsys):
+    flagfile = pathlib.Path(distortion_gan.__file__).parent / "flags/distortion_gan_small.flags"
+    distortion_gan_study.main(["study", f"--flagfile={flagfile}", "--out=s", "--dry_run"])
+    lines = capsys.readouterr().out.splitlines()
+    study = distortion_gan_study
+    assert len(lines) == len(study.STARTS) + len(study.VARIANTS)
+    assert sum("--init_from=s/runs/start_jpeg " in f"{line} " for line in lines) == 4
+    assert sum("--init_from=s/runs/start_jpeg2000 " in f"{line} " for line in lines) == 1
+    for line in lines:
+        distortion_gan.check(line.split())
+
+
+# Distorting files.
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A generator that was not trained."""
+    path = tmp_path_factory.mktemp("gan") / "export"
+    save_distorter(ResidualUNet(2), str(path), {"distortion": "jpeg", "severity": 30})
+    return str(path)
+
+
+def _distort(capsys, *arguments):
+    distort.main(["distort", *map(str, arguments)])
+    return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+
+def test_one_picture_by_a_generator(exported, tmp_path, capsys, pictures):
+    Image.fromarray(pictures[0]).save(tmp_path / "in.png")
+    (row,) = _distort(capsys, tmp_path / "in.png", tmp_path / "out.png", f"--model={exported}")
+    found = read_picture(tmp_path / "out.png")
+    np.testing.assert_array_equal(found, Distorter(exported).distort(pictures[0]))
+    assert float(row["jsd"]) >= 0
+
+
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_true_distortions_of_a_folder(name, tmp_path, capsys, pictures):
+    (tmp_path / "in").mkdir()
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture).save(tmp_path / "in" / f"{i}.png")
+    severity = 10 if name != "jpeg2000" else 30
+    flags = [f"--truth={name}", f"--severity={severity}"]
+    rows = _distort(capsys, tmp_path / "in", tmp_path / "out", *flags)
+    assert len(rows) == 3
+    expected = truly(pictures[1], name, severity, noise_seed("1.png"))
+    np.testing.assert_array_equal(read_picture(tmp_path / "out" / "1.png"), expected)
+    _distort(capsys, tmp_path / "in", tmp_path / "again", *flags, "--seed=5")
+    same = np.array_equal(read_picture(tmp_path / "again" / "1.png"), expected)
+    assert same == (not DISTORTIONS[name].random)
+
+
+def test_bad_files_do_not_stop_the_others(tmp_path, capsys, pictures):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(pictures[0]).convert("L").save(tmp_path / "in" / "gray.png")
+    Image.new("RGB", (1, 1)).save(tmp_path / "in" / "tiny.png")
+    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(WorkError, match="1 of 3 files failed"):
+        distort.main(["distort", str(tmp_path / "in"), str(tmp_path / "out"), "--truth=white"])
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"gray.png", "tiny.png"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "give either --model, the folder of an exported generator, or --truth"),
+        (["--model={model}", "--truth=jpeg"], "give either --model"),
+        (["--model={model}", "--severity=3"], "--severity and --seed go with --truth"),
+        (["--truth=jpeg", "--severity=500"], "--severity: severity of jpeg"),
+        (["--truth=blur"], "jpeg|jpeg2000|white|pink"),
+        (["--model=nowhere"], "--model=nowhere: no such folder"),
+    ],
+)
+def test_bad_distort_usage(flags, message, exported, tmp_path, pictures):
+    Image.fromarray(pictures[0]).save(tmp_path / "in.png")
+    words = [flag.format(model=exported) for flag in flags]
+    with pytest.raises(UsageError, match=message):
+        distort.main(["distort", str(tmp_path / "in.png"), str(tmp_path / "out.png"), *words])
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_other_exports_are_refused(tmp_path):
+    tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
+    with pytest.raises(ExportError, match="not a lossylab distorter, it lacks the signatures"):
+        Distorter(str(tmp_path / "other"))

@@ -1,0 +1,271 @@
+"""train.jpeg_encoder end to end on tiny budgets: attention, losses, exact resume, bad flags."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import run_files
+import tensorflow as tf
+
+from lossylab.core.app import parse
+from lossylab.core.errors import UsageError
+from lossylab.inference.export.jpeg import Encoder
+from lossylab.train import jpeg_encoder
+from lossylab.train.studies import jpeg_encoder as jpeg_encoder_study
+
+_TINY = [
+    *("--train_data=sample_train", "--patch=32", "--batch=2", "--steps=4", "--weights=random"),
+    *("--ms_ssim_weight=0", "--lpips_weight=0", "--log_every=1", "--summary_every=0"),
+    *("--noexport", "--checkpoint_every=2", "--cache_mb=64"),
+]
+_TABLES = "--attention=none"
+
+
+def _train(run_dir, *extra):
+    jpeg_encoder.main(["jpeg_encoder", *_TINY, f"--run_dir={run_dir}", *extra])
+
+
+def _tables(run_dir, scale):
+    return run_files.weights(run_dir)["encoder/scaled_tables/.ATTRIBUTES/VARIABLE_VALUE"] / scale
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [_TABLES],
+        ["--attention=conv"],
+        ["--attention=conv", "--backbone=resnet152_block1", "--preprocess"],
+        ["--attention=lstm"],
+        ["--attention=bilstm", "--lstm_input=dct", "--lstm_output=minmax"],
+    ],
+    ids=lambda flags: "_".join(flag.split("=")[-1].strip("-") for flag in flags),
+)
+def test_every_attention_trains_and_is_exported(flags, tmp_path, pictures):
+    _train(tmp_path / "run", *flags, "--export", "--steps=2")
+    rows = run_files.rows(tmp_path / "run")
+    assert len(rows) == 2
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    assert ("attention" in rows[0]) == (flags != [_TABLES])
+    encoder = Encoder(str(tmp_path / "run" / "export"))
+    assert encoder.options["attention"] == flags[0].split("=")[1]
+    contents = encoder.encode(pictures[0][:40, :56])
+    assert contents.coefficients.shape == (3, 5, 7, 8, 8)
+    assert contents.tables.min() >= 1
+
+
+def test_defaults_are_the_papers():
+    parse(jpeg_encoder.FLAGS, ["jpeg_encoder"], "")
+    flags = jpeg_encoder.FLAGS
+    assert (flags.steps, flags.batch, flags.patch, flags.learning_rate) == (20_000, 8, 224, 1e-6)
+    assert (flags.lpips_weight, flags.ms_ssim_weight) == (500, 1000)
+    assert (flags.table_weight, flags.attention_weight, flags.table_scale) == (10, 1, 1e-5)
+    assert (flags.attention, flags.backbone, flags.weights) == ("conv", "vgg19", "imagenet")
+    assert (flags.lpips_network, flags.lstm_input, flags.lstm_output) == (
+        "alex",
+        "features",
+        "sigmoid",
+    )
+
+
+def test_losses_are_the_equations(tmp_path):
+    _train(
+        tmp_path / "run", "--patch=168", "--batch=1", "--steps=2", "--lmbda=0.05",
+        "--ms_ssim_weight=700", "--lpips_weight=300", "--lpips=random", "--table_weight=3",
+        "--attention_weight=2", "--train_data=sample_test",
+    )  # fmt: skip
+    for row in run_files.rows(tmp_path / "run"):
+        distortion = row["mse"] + 300 * row["lpips"] + 700 * row["ms_ssim"]
+        wanted = 0.05 * distortion + 3 * row["tables"] + 2 * row["attention"]
+        assert row["loss"] == pytest.approx(wanted, rel=1e-4)
+        assert min(row.values()) > 0
+
+
+def test_training_trades_quality_for_rate(tmp_path):
+    flags = ["--steps=80", "--log_every=20", "--checkpoint_every=100", "--learning_rate=1e-5"]
+    flags += ["--validation_data=sample_test", "--validate_every=40", _TABLES]
+    _train(tmp_path / "low", *flags, "--lmbda=0.001")
+    _train(tmp_path / "high", *flags, "--lmbda=10")
+    low, high = _tables(tmp_path / "low", 1e-5), _tables(tmp_path / "high", 1e-5)
+    assert low.mean() > 1.3 * high.mean()
+    measured = run_files.rows(tmp_path / "low", "validation.csv")
+    assert measured[1]["bpp"] < measured[0]["bpp"]
+    assert measured[1]["mse"] > measured[0]["mse"]
+    assert (
+        run_files.rows(tmp_path / "low")[-1]["loss"] < run_files.rows(tmp_path / "low")[0]["loss"]
+    )
+
+
+def test_validation_measures_files(tmp_path):
+    _train(
+        tmp_path / "run", _TABLES, "--validation_data=sample_test", "--validate_every=2",
+        "--lpips=random", "--lpips_weight=1",
+    )  # fmt: skip
+    rows = run_files.rows(tmp_path / "run", "validation.csv")
+    assert [row["step"] for row in rows] == [2, 4]
+    assert all(set(row) == {"step", "bpp", "mse", "ms_ssim", "lpips"} for row in rows)
+    assert all(1 < row["bpp"] < 24 and row["ms_ssim"] > 0.9 for row in rows)
+
+
+@pytest.mark.parametrize("flags", [[_TABLES], ["--attention=lstm", "--lstm_input=dct"]])
+def test_resuming_is_exact(flags, tmp_path):
+    _train(tmp_path / "whole", *flags)
+    _train(tmp_path / "parts", *flags, "--steps=1")
+    _train(tmp_path / "parts", *flags, "--steps=3")
+    _train(tmp_path / "parts", *flags)
+    whole, parts = run_files.weights(tmp_path / "whole"), run_files.weights(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, parts[name], err_msg=name)
+
+
+def test_two_devices_train_like_one(tmp_path):
+    flags = ["--attention=conv", "--batch=4", "--steps=2"]
+    _train(tmp_path / "one", *flags)
+    _train(tmp_path / "two", *flags, "--strategy=mirrored", "--devices=CPU:0,CPU:1")
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
+    for name in (n for n in one if n.startswith("encoder/") and "OPTIMIZER" not in n):
+        np.testing.assert_allclose(one[name], two[name], atol=2e-6)
+
+
+def test_a_killed_run_goes_on(tmp_path):
+    command = [
+        *(sys.executable, "-m", "lossylab.train.jpeg_encoder", *_TINY, _TABLES),
+        *(f"--run_dir={tmp_path / 'run'}", "--steps=100000", "--checkpoint_every=20"),
+    ]
+    child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            if tf.train.latest_checkpoint(str(tmp_path / "run" / "checkpoints")):
+                break
+            time.sleep(0.1)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 128 + signal.SIGTERM
+    finally:
+        child.kill()
+    done = int(run_files.rows(tmp_path / "run")[-1]["step"])
+    _train(tmp_path / "run", _TABLES, f"--steps={done + 5}", "--checkpoint_every=20")
+    assert run_files.rows(tmp_path / "run")[-1]["step"] == done + 5
+
+
+def test_tables_of_another_run(tmp_path):
+    _train(tmp_path / "one", _TABLES, "--table_scale=1e-3", "--first_step=20")
+    _train(
+        tmp_path / "two", "--attention=lstm", "--lstm_input=dct", "--learning_rate=0",
+        f"--tables_from={tmp_path / 'one'}",
+    )  # fmt: skip
+    np.testing.assert_allclose(
+        _tables(tmp_path / "two", 1e-5), _tables(tmp_path / "one", 1e-3), rtol=1e-5
+    )
+
+
+def test_a_run_can_begin_with_another(tmp_path):
+    _train(tmp_path / "one", "--attention=conv", "--steps=2")
+    _train(
+        tmp_path / "two", "--attention=conv", "--steps=1", "--learning_rate=0",
+        f"--init_from={tmp_path / 'one'}",
+    )  # fmt: skip
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
+    for name in (n for n in one if n.startswith("encoder/") and "OPTIMIZER" not in n):
+        np.testing.assert_array_equal(one[name], two[name])
+    with pytest.raises(UsageError, match="--init_from: .* does not fit this model's flags"):
+        _train(tmp_path / "three", "--backbone=resnet152", f"--init_from={tmp_path / 'one'}")
+    with pytest.raises(UsageError, match="has --table_scale=1e-05, give the same"):
+        _train(tmp_path / "four", "--table_scale=1", f"--init_from={tmp_path / 'one'}")
+
+
+def test_attention_begins_where_it_is_told(tmp_path):
+    _train(tmp_path / "run", "--attention_offset=5", "--attention_gain=0.0001", "--steps=1")
+    assert run_files.rows(tmp_path / "run")[0]["attention"] == pytest.approx(
+        2 / (1 + np.exp(-5)), abs=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--lmbda=0"], "--lmbda must be above 0"),
+        (["--lpips_weight=1"], "--lpips is needed, the file of LPIPS's weights"),
+        (["--lpips_weight=1", "--lpips=nowhere.npz"], "weights 'nowhere.npz' of LPIPS cannot be"),
+        (["--ms_ssim_weight=1"], "MS-SSIM needs --patch of at least 161 pixels, got 32"),
+        (["--lpips_weight=1", "--lpips=random", "--patch=16"], "LPIPS needs --patch of at least"),
+        (["--weights=nowhere.h5"], "weights 'nowhere.h5' of vgg19: no such file"),
+        (["--table_scale=0"], "--table_scale must be above 0"),
+        (["--first_step=0.5"], "--first_step=0.5: tables begin at 1"),
+        (["--first_step=9", "--tables_from=x"], "--first_step and --tables_from contradict"),
+        (["--tables_from=nowhere"], "--tables_from: no checkpoint in nowhere"),
+        (["--lstm_output=tanh"], "--lstm_output makes no sense for --attention=conv"),
+        ([_TABLES, "--attention_offset=1"], "--attention_offset makes no sense for --attention=no"),
+        (["--patch=4000"], "pictures are smaller than the patch of 4000x4000 pixels"),
+        (["--attention=cnn"], "none|conv|lstm|bilstm"),
+        (["--validate_every=5"], "--validate_every needs --validation_data"),
+        (["stray"], "unexpected arguments: stray"),
+    ],
+)
+def test_bad_usage(flags, message, tmp_path):
+    with pytest.raises((UsageError, ValueError), match=message):
+        _train(tmp_path / "run", *flags)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_without_a_network_imagenet_weights_are_explained(tmp_path, monkeypatch):
+    def offline(*_, **__):
+        raise Exception("URL fetch failure on https://storage: no network")
+
+    monkeypatch.setattr(tf.keras.applications, "VGG19", offline)
+    with pytest.raises(
+        UsageError, match="--weights or --lpips: weights 'imagenet' of vgg19 cannot"
+    ):
+        _train(tmp_path / "run", "--weights=imagenet")
+
+
+def test_a_dry_run_writes_nothing(tmp_path, capsys):
+    _train(tmp_path / "run", "--dry_run")
+    assert '"lmbda": 0.01' in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+# Studies.
+
+
+def test_the_small_budget_is_sound(capsys):
+    flagfile = pathlib.Path(jpeg_encoder.__file__).parent / "flags" / "jpeg_encoder_small.flags"
+    jpeg_encoder_study.main(["study", f"--flagfile={flagfile}", "--out=s", "--dry_run"])
+    lines = capsys.readouterr().out.splitlines()
+    names = [os.path.basename(parse_run_dir(line)) for line in lines]
+    assert len(set(names)) == len(names)
+    lambdas = {name.rpartition("_")[2] for name in names}
+    assert len(lambdas) >= 3
+    for variant in ("start", "tables", "vgg", "vgg_ms_ssim", "resnet", "lstm", "bilstm"):
+        assert {f"{variant}_{lmbda}" for lmbda in lambdas} <= set(names)
+    for line in lines:
+        jpeg_encoder.check(line.split())
+
+
+def parse_run_dir(line):
+    return next(word for word in line.split() if word.startswith("--run_dir=")).split("=")[1]
+
+
+def test_a_study_trains_tables_first(tmp_path):
+    common = ",".join(flag.removeprefix("--") for flag in _TINY[1:])
+    arguments = [
+        *("study", "--train_data=sample_train", f"--out={tmp_path}", f"--common={common}"),
+        *("--variants=tables,lstm", "--lambdas=0.01,0.1", "--table_steps=3"),
+        *("--variant=lstm*:lstm_input=dct", "--variant=start*:learning_rate=1e-5"),
+    ]
+    jpeg_encoder_study.main(arguments)
+    names = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert names == {f"{n}_{x}" for n in ("start", "tables", "lstm") for x in ("0.01", "0.1")}
+    assert len(run_files.rows(tmp_path / "runs" / "start_0.1")) == 3
+    assert len(run_files.rows(tmp_path / "runs" / "tables_0.1")) == 4
+    begun = _tables(tmp_path / "runs" / "start_0.01", 1e-5)
+    np.testing.assert_allclose(_tables(tmp_path / "runs" / "lstm_0.01", 1e-5), begun, atol=0.6)
+    jpeg_encoder_study.main(arguments)  # nothing is left to do
+    with pytest.raises(UsageError, match="--variants knows tables, .* not gru"):
+        jpeg_encoder_study.main([*arguments, "--variants=gru"])
+    with pytest.raises(UsageError, match="--variant=gru:steps=1: no variant gru"):
+        jpeg_encoder_study.main([*arguments, "--variant=gru:steps=1"])

@@ -1,0 +1,254 @@
+"""train.wcdgan end to end on tiny networks: all models, two phases, exact resume, bad flags."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import run_files
+
+from lossylab.core.app import parse
+from lossylab.core.errors import DivergedError, UsageError
+from lossylab.data.collections import find_pictures
+from lossylab.data.lattice_pairs import Lattice, PairOptions
+from lossylab.inference.export.restorer import Restorer
+from lossylab.models.restorers import NETWORKS
+from lossylab.train import wcdgan
+from lossylab.train.studies import wcdgan as wcdgan_study
+
+_TINY = [
+    *("--train_data=sample_train", "--patch=32", "--stride=256", "--batch=2", "--steps=4"),
+    *("--channels=y", "--weights=random", "--log_every=1", "--summary_every=0", "--noexport"),
+    *("--checkpoint_every=2", "--cache_mb=64"),
+]
+_SMALL = {
+    "wcdgan": ["--filters=4", "--blocks=1"],
+    "memnet": ["--filters=4", "--blocks=1"],
+    "dncnn": ["--filters=4", "--layers=3"],
+    "mwcnn": ["--filters=4"],
+    "tnrd": ["--layers=1"],
+    "arcnn": [],
+}
+_CONTENT = ["--perceptual_weight=0", "--adversarial_weight=0"]
+
+
+def _train(run_dir, *extra, model="wcdgan"):
+    wcdgan.main(
+        ["wcdgan", *_TINY, f"--model={model}", *_SMALL[model], f"--run_dir={run_dir}", *extra]
+    )
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_every_network_trains_and_is_exported(model, tmp_path, pictures):
+    channels = "y" if model in ("tnrd", "memnet") else "rgb"
+    _train(tmp_path / "run", *_CONTENT, f"--channels={channels}", "--export", model=model)
+    rows = run_files.rows(tmp_path / "run")
+    assert len(rows) == 4
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    network = Restorer(str(tmp_path / "run" / "export"))
+    assert network.quality == 10
+    assert network.channels == (1 if channels == "y" else 3)
+    picture = pictures[0][:40, :56, : network.channels]
+    assert network.restore(picture).shape == picture.shape
+
+
+def test_training_lowers_the_loss(tmp_path):
+    flags = ("--steps=60", "--learning_rate=1e-2", "--train_data=sample_test", "--log_every=10")
+    _train(tmp_path / "run", *_CONTENT, *flags, "--checkpoint_every=100")
+    rows = run_files.rows(tmp_path / "run")
+    assert rows[-1]["content"] < rows[0]["content"]
+
+
+def _two_steps_alone():
+    """Flags with which the generator learns alone for two steps of two patches."""
+    total = Lattice(find_pictures("sample_test"), PairOptions(32, 16, 10, 1)).total
+    return [f"--generator_epochs={2 * 2 / total}", "--train_data=sample_test", "--stride=16"]
+
+
+def test_the_generator_learns_alone_at_first(tmp_path):
+    _train(tmp_path / "run", *_two_steps_alone())
+    rows = run_files.rows(tmp_path / "run")
+    assert [row["discriminator"] > 0 for row in rows] == [False, False, True, True]
+    assert [row["adversarial"] > 0 for row in rows] == [False, False, True, True]
+    assert all(row["perceptual"] > 0 and row["tv"] > 0 for row in rows)
+    before, after = run_files.weights(tmp_path / "run", 2), run_files.weights(tmp_path / "run", 4)
+    mine = [n for n in after if n.startswith("discriminator/") and "OPTIMIZER" not in n]
+    moved = {name for name in mine if not np.array_equal(before[name], after[name])}
+    _train(tmp_path / "other", *_two_steps_alone(), "--steps=2")
+    untouched = run_files.weights(tmp_path / "other")
+    assert all(np.array_equal(untouched[name], before[name]) for name in mine)
+    assert len(moved) > len(mine) / 2
+
+
+@pytest.mark.parametrize("stop", [2, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 3))])
+def test_resuming_is_exact_across_the_phases(stop, tmp_path):
+    flags = [*_two_steps_alone(), "--checkpoint_every=1"]
+    _train(tmp_path / "whole", *flags)
+    _train(tmp_path / "parts", *flags, f"--steps={stop}")
+    _train(tmp_path / "parts", *flags)
+    whole, parts = run_files.weights(tmp_path / "whole"), run_files.weights(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, parts[name], err_msg=name)
+    assert run_files.rows(tmp_path / "whole") == run_files.rows(tmp_path / "parts")
+
+
+def test_losses_weigh_as_told(tmp_path):
+    _train(tmp_path / "run", "--adversarial_weight=0", "--tv_weight=3", "--content_weight=0.5")
+    for row in run_files.rows(tmp_path / "run"):
+        wanted = 0.5 * row["content"] + row["perceptual"] + 3 * row["tv"]
+        assert row["loss"] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_other_networks_minimise_squared_errors_alone(tmp_path):
+    _train(tmp_path / "run", model="arcnn")
+    for row in run_files.rows(tmp_path / "run"):
+        assert set(row) == {"step", "loss", "content"}
+        assert row["loss"] == row["content"]
+
+
+def test_rates_are_halved(tmp_path):
+    parse(wcdgan.FLAGS, ["wcdgan", "--train_data=x", "--run_dir=y", "--halve_every=10"], "")
+    schedule = wcdgan._adam(2e-4, wcdgan.FLAGS).learning_rate
+    np.testing.assert_allclose(
+        [float(schedule(step)) for step in (0, 9, 10, 25)], [2e-4, 2e-4, 1e-4, 5e-5], rtol=1e-6
+    )
+
+
+def test_defaults_are_the_papers():
+    parse(wcdgan.FLAGS, ["wcdgan"], "")
+    flags = wcdgan.FLAGS
+    assert (flags.batch, flags.patch, flags.stride, flags.beta_1) == (16, 80, 75, 0.5)
+    assert (flags.learning_rate, flags.discriminator_learning_rate) == (2e-4, 1e-4)
+    assert (flags.halve_every, flags.generator_epochs) == (20_000, 4)
+    assert wcdgan.Recipe.of(flags) == wcdgan.Recipe("l1", 1.0, 1.0, 1.0)
+
+
+def test_validation_tells_the_gain(tmp_path):
+    _train(tmp_path / "run", *_CONTENT, "--validation_data=sample_test", "--validate_every=2")
+    rows = run_files.rows(tmp_path / "run", "validation.csv")
+    assert [row["step"] for row in rows] == [2, 4]
+    assert all(row["psnr"] > row["gain"] for row in rows)
+
+
+def test_a_run_can_begin_with_another(tmp_path):
+    _train(tmp_path / "one", *_CONTENT)
+    _train(
+        tmp_path / "two", *_CONTENT, f"--init_from={tmp_path / 'one'}", "--steps=1",
+        "--learning_rate=0",
+    )  # fmt: skip
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
+    for name in (n for n in one if n.startswith("network/") and "OPTIMIZER" not in n):
+        np.testing.assert_array_equal(one[name], two[name])
+    with pytest.raises(UsageError, match="--init_from: .* does not fit this model's flags"):
+        _train(tmp_path / "three", *_CONTENT, f"--init_from={tmp_path / 'one'}", "--filters=8")
+
+
+def test_two_devices_train_like_one(tmp_path):
+    flags = [*_CONTENT, "--batch=4", "--steps=2"]
+    _train(tmp_path / "one", *flags)
+    _train(tmp_path / "two", *flags, "--strategy=mirrored", "--devices=CPU:0,CPU:1")
+    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
+    for name in (n for n in one if n.startswith("network/") and "OPTIMIZER" not in n):
+        np.testing.assert_allclose(one[name], two[name], atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model=tnrd", "--stride=256", "--channels=rgb"], "tnrd restores luma only"),
+        (["--model=tnrd", "--stride=75"], "--patch=32 and --stride=75 must be multiples of 8"),
+        (["--model=arcnn", "--filters=8"], "--filters makes no sense for arcnn"),
+        (["--model=dncnn", "--blocks=2"], "--blocks makes no sense for dncnn"),
+        (["--model=dncnn", "--nomixed_conv"], "--nomixed_conv makes no sense for dncnn"),
+        (["--filters=6"], "filters must be a multiple of 4, got 6"),
+        (["--patch=16"], "the perceptual loss needs --patch of at least 32"),
+        (["--beta_1=1"], "--beta_1 must be below 1"),
+        (["--content_weight=0", "--perceptual_weight=0"], "nothing to restore by"),
+        (["--weights=nowhere.h5"], "--weights: weights 'nowhere.h5' of vgg19: no such file"),
+        (["--model=sadct"], "sadct"),
+        (["--quality=0"], "quality"),
+        (["--validate_every=5"], "--validate_every needs --validation_data"),
+        (["--batch=3", "--strategy=mirrored", "--devices=CPU:0,CPU:1"], "cannot be shared by 2"),
+    ],
+)
+def test_contradictory_flags_are_refused(flags, message, tmp_path):
+    base = [f for f in _TINY if not any(f.split("=")[0] == g.split("=")[0] for g in flags)]
+    with pytest.raises(UsageError, match=message):
+        wcdgan.main(["wcdgan", *base, f"--run_dir={tmp_path / 'run'}", *flags])
+    assert not any((tmp_path / "run").glob("checkpoints/*"))
+
+
+def test_dry_run_prints_the_options(tmp_path, capsys):
+    _train(tmp_path / "run", "--dry_run")
+    assert json.loads(capsys.readouterr().out)["quality"] == 10
+    assert not (tmp_path / "run").exists()
+
+
+_STUDY = ["study", "--train_data=sample_train"]
+
+
+def test_the_small_budget_names_every_variant(capsys):
+    root = pathlib.Path(wcdgan.__file__).parent
+    wcdgan_study.main(
+        ["study", f"--flagfile={root / 'flags' / 'wcdgan_small.flags'}", "--out=s", "--dry_run"]
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(wcdgan_study.VARIANTS)
+    for line in lines:
+        parse(wcdgan.FLAGS, line.split(), "")
+        wcdgan._check(wcdgan.FLAGS)
+        assert wcdgan.FLAGS.quality == 10
+
+
+def test_a_study_trains_what_is_missing(tmp_path):
+    common = ",".join(flag.removeprefix("--") for flag in _TINY[1:] if flag != "--noexport")
+    arguments = [
+        *_STUDY, f"--out={tmp_path}", "--variants=wcdgan_content,arcnn", f"--common={common}",
+        "--variant=wcdgan*:filters=4,blocks=1", "--variant=arcnn:steps=2",
+    ]  # fmt: skip
+    wcdgan_study.main(arguments)
+    assert {p.name for p in (tmp_path / "runs").iterdir()} == {"wcdgan_content", "arcnn"}
+    assert len(run_files.rows(tmp_path / "runs" / "arcnn")) == 2
+    before = run_files.weights(tmp_path / "runs" / "wcdgan_content")
+    wcdgan_study.main(arguments)
+    after = run_files.weights(tmp_path / "runs" / "wcdgan_content")
+    for name, value in before.items():
+        np.testing.assert_array_equal(value, after[name])
+    with pytest.raises(UsageError, match="holds a run with other options: --learning_rate"):
+        wcdgan_study.main([*arguments, "--variant=arcnn:learning_rate=0.5"])
+    with pytest.raises(UsageError, match="--filters makes no sense for arcnn"):
+        wcdgan_study.main([*arguments, "--variant=arcnn:filters=4"])
+
+
+def test_a_training_that_ends_before_the_gan_says_so(tmp_path, caplog):
+    _train(tmp_path / "run", "--generator_epochs=99")
+    assert "with --steps=4 there is no adversarial training" in caplog.text
+
+
+def test_the_discriminators_rate_is_halved_by_the_trainings_steps():
+    parse(wcdgan.FLAGS, ["wcdgan", "--halve_every=10"], "")
+    schedule = wcdgan._adam(1e-4, wcdgan.FLAGS, begins_at=25).learning_rate
+    np.testing.assert_allclose(
+        [float(schedule(step)) for step in (0, 4, 5)], [2.5e-5, 2.5e-5, 1.25e-5], rtol=1e-6
+    )
+
+
+def test_a_divergence_names_the_pictures(tmp_path):
+    with pytest.raises(DivergedError, match=r"Batch: .*\.(png|jpg)"):
+        _train(tmp_path / "run", *_CONTENT, "--learning_rate=1e30", "--steps=20")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--train_data=x"], "--out is needed"),
+        (["--out=x"], "--train_data is needed"),
+        (["--out=x", "--train_data=x", "--variants=best"], "not best"),
+        (["--out=x", "--train_data=x", "--variant=wcdgan"], "expected NAME:FLAG"),
+        (["--out=x", "--train_data=x", "--variant=best:steps=1"], "no variant best"),
+    ],
+)
+def test_wrong_studies_are_refused(flags, message):
+    with pytest.raises(UsageError, match=message):
+        wcdgan_study.main(["study", *flags])
