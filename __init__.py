@@ -1,4 +1,4 @@
-"""lossylab: losing picture quality and getting it back, five papers in TensorFlow 2."""
+"""lossylab: losing image quality and getting it back, five papers in TensorFlow 2."""
 
 import os as _os
 

@@ -1,7 +1,7 @@
 """The `lossylab` command: lists and runs everything the package can do.
 
 lossylab train proxiqa --help
-lossylab compress picture.png picture.lossy --model=runs/vmaf/export
+lossylab compress image.png image.lossy --model=runs/vmaf/export
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COMMANDS = {
         "lossylab.train.studies.proxiqa",
         "train codecs for several metrics and rates, and compare them",
     ),
-    ("train", "wcdgan"): ("lossylab.train.wcdgan", "train a network that restores JPEG pictures"),
+    ("train", "wcdgan"): ("lossylab.train.wcdgan", "train a network that restores JPEG images"),
     ("train", "wcdgan_study"): (
         "lossylab.train.studies.wcdgan",
         "train WCDGAN, its ablations and its rivals",
@@ -28,10 +28,10 @@ COMMANDS = {
         "lossylab.train.studies.jpeg_encoder",
         "train the JPEG encoder's variants at several rates",
     ),
-    ("jpeg",): ("lossylab.cli.jpeg", "pictures to standard .jpg files by a learned encoder"),
+    ("jpeg",): ("lossylab.cli.jpeg", "images to standard .jpg files by a learned encoder"),
     ("restore",): (
         "lossylab.cli.restore",
-        "pictures without artefacts: networks, latent search",
+        "images without artifacts: networks, latent search",
     ),
     ("train", "distortion_gan"): (
         "lossylab.train.distortion_gan",
@@ -43,14 +43,14 @@ COMMANDS = {
     ),
     ("train", "rankiqa"): (
         "lossylab.train.rankiqa",
-        "train scores of pictures without a reference",
+        "train scores of images without a reference",
     ),
-    ("distort",): ("lossylab.cli.distort", "pictures made worse, by a generator or truly"),
+    ("distort",): ("lossylab.cli.distort", "images made worse, by a generator or truly"),
     ("train", "mmd_restoration"): (
         "lossylab.train.mmd_restoration",
         "train a model of a degradation's likelihood",
     ),
-    ("generate",): ("lossylab.cli.generate", "pictures of a StyleGAN's generator"),
+    ("generate",): ("lossylab.cli.generate", "images of a StyleGAN's generator"),
     ("sample",): ("lossylab.cli.sample", "degraded versions drawn from a degradation model"),
     ("import", "lpips"): (
         "lossylab.inference.importers.lpips",
@@ -64,13 +64,13 @@ COMMANDS = {
         "lossylab.inference.importers.restorers",
         "official ARCNN and DnCNN-3 weights to exports",
     ),
-    ("compress",): ("lossylab.cli.compress", "pictures to compressed files"),
-    ("decompress",): ("lossylab.cli.compress", "compressed files to pictures"),
+    ("compress",): ("lossylab.cli.compress", "images to compressed files"),
+    ("decompress",): ("lossylab.cli.compress", "compressed files to images"),
     ("eval", "rd"): ("lossylab.eval.rd", "rate and quality of codecs: rows, BD-rates, plot"),
     ("eval", "proxiqa"): ("lossylab.eval.proxiqa.__main__", "ProxIQA's tables, figures and claims"),
     ("eval", "restoration"): (
         "lossylab.eval.restoration",
-        "quality of restored JPEG pictures: rows and means",
+        "quality of restored JPEG images: rows and means",
     ),
     ("eval", "wcdgan"): ("lossylab.eval.wcdgan.__main__", "WCDGAN's tables, figures and claims"),
     ("eval", "jpeg_rd"): (
@@ -91,7 +91,7 @@ COMMANDS = {
     ),
     ("eval", "latent_study"): (
         "lossylab.eval.latent_study",
-        "known pictures restored by every search of Table 2: rows",
+        "known images restored by every search of Table 2: rows",
     ),
     ("eval", "mmd_restoration"): (
         "lossylab.eval.mmd_restoration.__main__",
@@ -99,16 +99,16 @@ COMMANDS = {
     ),
     ("eval", "degradation_nll"): (
         "lossylab.eval.degradation_nll",
-        "likelihood of degraded pictures given good ones: rows",
+        "likelihood of degraded images given good ones: rows",
     ),
-    ("eval", "rankiqa"): ("lossylab.eval.rankiqa", "scores of pictures without a reference"),
+    ("eval", "rankiqa"): ("lossylab.eval.rankiqa", "scores of images without a reference"),
     ("eval", "rank_accuracy"): (
         "lossylab.eval.rank_accuracy",
         "how often such scores rank distortions rightly: rows",
     ),
     ("eval", "study_page"): (
         "lossylab.eval.study_page",
-        "a page on which raters choose the better of two pictures",
+        "a page on which raters choose the better of two images",
     ),
     ("eval", "study_tally"): ("lossylab.eval.study_tally", "the preferences of such raters"),
     ("eval", "crops"): ("lossylab.eval.crops", "crops of codecs side by side at equal rate"),

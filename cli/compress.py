@@ -1,4 +1,4 @@
-"""Compresses pictures with an exported codec, and decompresses the files.
+"""Compresses images with an exported codec, and decompresses the files.
 
   lossylab compress INPUT OUTPUT --model=RUN/export
   lossylab decompress INPUT OUTPUT --model=RUN/export
@@ -21,8 +21,8 @@ from lossylab.cli import jobs
 from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.core.errors import CollectionError
 from lossylab.core.files import replacing, write_bytes
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.inference.export import container
 from lossylab.inference.export.codec import Codec
 
@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
     arguments = parse(FLAGS, argv, __doc__)
     require(len(arguments) == 2, f"expected INPUT and OUTPUT, got {len(arguments)} arguments")
     require(bool(FLAGS.model), "--model is needed: the folder of an exported codec")
-    sources = find_pictures(arguments[0]) if verb == "compress" else _find_files(arguments[0])
+    sources = find_images(arguments[0]) if verb == "compress" else _find_files(arguments[0])
     codec = Codec(FLAGS.model)
     suffix = container.SUFFIX if verb == "compress" else ".png"
     plan = jobs.plan(
@@ -56,22 +56,22 @@ def main(argv: list[str]) -> None:
 
 
 def _compress_one(codec: Codec, source: str, target: str) -> dict:
-    picture = read_picture(source)
-    data, bits = container.compress(codec, picture)
+    image = read_image(source)
+    data, bits = container.compress(codec, image)
     write_bytes(target, data)
-    return _row(source, target, picture, len(data), bits)
+    return _row(source, target, image, len(data), bits)
 
 
 def _decompress_one(codec: Codec, source: str, target: str) -> dict:
     data = pathlib.Path(source).read_bytes()
-    picture = container.decompress(codec, data)
+    image = container.decompress(codec, data)
     with replacing(target) as temporary:
-        Image.fromarray(picture).save(temporary)
-    return _row(source, target, picture, len(data), None)
+        Image.fromarray(image).save(temporary)
+    return _row(source, target, image, len(data), None)
 
 
-def _row(source, target, picture, size, bits) -> dict:
-    height, width = picture.shape[:2]
+def _row(source, target, image, size, bits) -> dict:
+    height, width = image.shape[:2]
     pixels = height * width
     return {
         "input": source,

@@ -1,10 +1,10 @@
-"""Distorts pictures, by a trained generator or truly.
+"""Distorts images, by a trained generator or truly.
 
-  lossylab distort picture.png worse.png --model=runs/jpeg/export
+  lossylab distort image.png worse.png --model=runs/jpeg/export
   lossylab distort photos noisy --truth=white --severity=25 --seed=7
 
 INPUT is a file, a folder, a glob or a named collection; OUTPUT a file for one input, else a
-folder. --truth is one of jpeg, jpeg2000, white and pink: the picture is coded and decoded, or noise
+folder. --truth is one of jpeg, jpeg2000, white and pink: the image is coded and decoded, or noise
 is added, which depends on --seed and the name of the file. A table of what was written goes to
 standard output, as CSV.
 """
@@ -21,8 +21,8 @@ from lossylab.cli import jobs
 from lossylab.core.app import launch, new_flags, parse, require, timed
 from lossylab.core.errors import UsageError
 from lossylab.core.files import replacing
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.eval.metrics import nss
@@ -54,43 +54,43 @@ def main(argv: list[str]) -> None:
     )
     require(
         bool(FLAGS.truth) or (FLAGS.severity is None and not FLAGS.seed),
-        "--severity and --seed go with --truth: a generator does what it has learnt",
+        "--severity and --seed go with --truth: a generator does what it has learned",
     )
-    sources = find_pictures(arguments[0])
+    sources = find_images(arguments[0])
     many = arguments[0] != sources[0]
     plan = jobs.plan(sources, arguments[1], ".png", jobs.LOSSLESS, many, FLAGS.overwrite)
     jobs.run(plan, functools.partial(_one, _work()), _COLUMNS)
 
 
 def _work():
-    """From a path and its picture to the distorted picture."""
+    """From a path and its image to the distorted image."""
     if FLAGS.model:
         network = Distorter(FLAGS.model)
-        return lambda path, picture: network.distort(picture)
+        return lambda path, image: network.distort(image)
     try:
         distort(np.zeros((8, 8, 3), np.uint8), FLAGS.truth, FLAGS.severity)
     except ValueError as error:
         raise UsageError(f"--severity: {error}") from error
 
-    def truly(path, picture):
+    def truly(path, image):
         seed = (noise_seed(path) + FLAGS.seed) % 2**32
-        return distort(picture, FLAGS.truth, FLAGS.severity, seed)
+        return distort(image, FLAGS.truth, FLAGS.severity, seed)
 
     return truly
 
 
 def _one(work, source: str, target: str) -> dict:
-    picture = read_picture(source)
-    made, milliseconds = timed(work, source, picture)
+    image = read_image(source)
+    made, milliseconds = timed(work, source, image)
     with replacing(target) as temporary:
         Image.fromarray(made).save(temporary)
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     jsd = ""
     if min(height, width) > 1:
-        jsd = f"{nss.jensen_shannon(nss.histogram(picture), nss.histogram(made)):.4f}"
+        jsd = f"{nss.jensen_shannon(nss.histogram(image), nss.histogram(made)):.4f}"
     return {
         **{"input": source, "output": target, "width": width, "height": height},
-        **{"psnr": f"{psnr(picture, made):.2f}", "jsd": jsd},
+        **{"psnr": f"{psnr(image, made):.2f}", "jsd": jsd},
         "seconds": f"{milliseconds / 1000:.3f}",
     }
 

@@ -125,16 +125,16 @@ def _ffmpeg():
     try:
         program = ffmpeg.executable()
         yield Finding("ok", "ffmpeg", f"{ffmpeg.version(program)}, {program}")
-        picture = np.random.default_rng(0).integers(0, 256, (1, 192, 192, 3), np.uint8)
-        score = vmaf.measure(picture, picture)["vmaf"][0]
+        image = np.random.default_rng(0).integers(0, 256, (1, 192, 192, 3), np.uint8)
+        score = vmaf.measure(image, image)["vmaf"][0]
     except ffmpeg.FFmpegError as error:
         yield Finding("bad", "libvmaf", str(error), cure)
         return
-    found = f"{vmaf.MODEL}, identical pictures score {score:.2f} (97.43 expected)"
+    found = f"{vmaf.MODEL}, identical images score {score:.2f} (97.43 expected)"
     good = abs(score - 97.43) < 0.05
     yield Finding("ok" if good else "bad", "libvmaf", found, "" if good else cure)
     stream = VmafStream()
-    same = stream.measure(picture, picture)["vmaf"][0] == score
+    same = stream.measure(image, image)["vmaf"][0] == score
     stream.close()
     found = "equal scores" if same else "other scores"
     yield Finding("ok" if same else "bad", "libvmaf, staying", found, "" if same else cure)
@@ -175,14 +175,14 @@ def _jpeglib():
 
 
 def _collections():
-    from lossylab.data.collections import KNOWN, PACKAGED, ROOT_VARIABLE, find_pictures
+    from lossylab.data.collections import KNOWN, PACKAGED, ROOT_VARIABLE, find_images
 
     root = os.environ.get(ROOT_VARIABLE)
     cure = "" if root else f"export {ROOT_VARIABLE}=FOLDER, where your data sets are"
     yield Finding("ok" if root else "note", ROOT_VARIABLE, root or "not set", cure)
     for name in [*PACKAGED, *KNOWN]:
         try:
-            yield Finding("ok", name, f"{len(find_pictures(name))} pictures")
+            yield Finding("ok", name, f"{len(find_images(name))} images")
         except ValueError as error:
             yield Finding("note", name, "not found", str(error))
 

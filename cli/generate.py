@@ -1,8 +1,8 @@
-"""Pictures of a StyleGAN's generator, from random latents.
+"""Images of a StyleGAN's generator, from random latents.
 
-  lossylab generate pictures --generator=generator.npz --count=100
+  lossylab generate images --generator=generator.npz --count=100
 
-OUTPUT is a folder; pictures are PNG files, 000.png and so on, that a seed decides.
+OUTPUT is a folder; images are PNG files, 000.png and so on, that a seed decides.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ FLAGS = new_flags()
 flags.DEFINE_string(
     "generator", None, "File that `lossylab import stylegan` wrote.", flag_values=FLAGS
 )
-flags.DEFINE_integer("count", 10, "Of pictures.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("count", 10, "Of images.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "Of latents and noise.", 0, 2**30, flag_values=FLAGS)
 flags.DEFINE_float(
-    "psi", 1.0, "Truncation: 0 gives the mean picture, 1 all.", 0, 1, flag_values=FLAGS
+    "psi", 1.0, "Truncation: 0 gives the mean image, 1 all.", 0, 1, flag_values=FLAGS
 )
 flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=FLAGS)
 
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
     generator = stylegan_files.load(FLAGS.generator)
     make_folder(out)
     cases = latent_cases.generated(generator, FLAGS.count, FLAGS.seed, FLAGS.psi)
-    for path, case in zip(paths, tqdm.tqdm(cases, total=FLAGS.count, unit="picture")):
+    for path, case in zip(paths, tqdm.tqdm(cases, total=FLAGS.count, unit="image")):
         with replacing(path) as temporary:
             Image.fromarray(case.truth).save(temporary)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tqdm
 
 from lossylab.core.app import log, repeated, require
-from lossylab.core.errors import PictureError, UsageError, WorkError
+from lossylab.core.errors import ImageError, UsageError, WorkError
 from lossylab.core.files import make_folder
 
 LOSSLESS = (".png", ".ppm", ".bmp", ".tif", ".tiff")
@@ -81,7 +81,7 @@ def run(
     Raises:
       WorkError: at the end, if a file failed; the others are done.
     """
-    usual = (PictureError, UsageError, WorkError, OSError)
+    usual = (ImageError, UsageError, WorkError, OSError)
     writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
     writer.writeheader()
     failed = 0
@@ -90,7 +90,7 @@ def run(
             writer.writerow(work(source, target))
         except (MemoryError, tf.errors.ResourceExhaustedError):
             failed += 1
-            log.error("%s: not enough memory for a picture of this size", source)
+            log.error("%s: not enough memory for an image of this size", source)
         except (*usual, *failures) as error:
             failed += 1
             log.error("%s: %s", source, str(error).removeprefix(f"{source}: "))

@@ -1,11 +1,11 @@
 """Writes standard .jpg files with a learned encoder.
 
-  lossylab jpeg picture.png picture.jpg --model=runs/vgg_0.01/export
-  lossylab jpeg photos coded --model=runs/vgg_0.01/export --huffman=optimised --verify
+  lossylab jpeg image.png image.jpg --model=runs/vgg_0.01/export
+  lossylab jpeg photos coded --model=runs/vgg_0.01/export --huffman=optimized --verify
 
 INPUT is a file, a folder, a glob or a named collection; OUTPUT a file for one input, else a
 folder. The files are baseline JFIF, 4:4:4, with the exact coefficients and tables of the encoder:
-every decoder reads them. Gray pictures become gray files. --verify reads each file back, compares
+every decoder reads them. Gray images become gray files. --verify reads each file back, compares
 coefficients and tables, and what Pillow decodes with what the encoder expects. A table of what
 was written goes to standard output, as CSV.
 """
@@ -21,11 +21,11 @@ from lossylab.cli import jobs
 from lossylab.core.app import launch, new_flags, parse, require, timed
 from lossylab.core.errors import WorkError
 from lossylab.core.files import write_bytes
-from lossylab.data.collections import find_pictures
+from lossylab.data.collections import find_images
 from lossylab.data.decode import read_as_coded
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
-from lossylab.inference.export.jpeg import AT_ONCE, Encoder
+from lossylab.inference.export.jpeg import MAX_PIXELS, Encoder
 
 SUFFIXES = (".jpg", ".jpeg")
 # Levels by which decoders differ that round inside their inverse DCT, as the standard lets them.
@@ -37,14 +37,14 @@ flags.DEFINE_enum(
     "huffman",
     "standard",
     jpeg_files.HUFFMAN,
-    "Codes of the standard, or optimised for each picture: smaller files.",
+    "Codes of the standard, or optimized for each image: smaller files.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool("verify", False, "Read every file back and compare.", flag_values=FLAGS)
 flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=FLAGS)
 flags.DEFINE_integer(
     "at_once",
-    AT_ONCE,
+    MAX_PIXELS,
     "Pixels the network sees at once, in strips over the whole width: more need memory.",
     2**12,
     flag_values=FLAGS,
@@ -58,34 +58,34 @@ def main(argv: list[str]) -> None:
     arguments = parse(FLAGS, argv, __doc__)
     require(len(arguments) == 2, f"expected INPUT and OUTPUT, got {len(arguments)} arguments")
     require(bool(FLAGS.model), "--model is needed: the folder of an exported JPEG encoder")
-    sources = find_pictures(arguments[0])
+    sources = find_images(arguments[0])
     many = arguments[0] != sources[0]
     plan = jobs.plan(sources, arguments[1], ".jpg", SUFFIXES, many, FLAGS.overwrite)
-    jobs.run(plan, functools.partial(_one, Encoder(FLAGS.model, FLAGS.at_once)), _COLUMNS)
+    jobs.run(plan, functools.partial(_one, Encoder(FLAGS.model, FLAGS.max_pixels)), _COLUMNS)
 
 
 def _one(encoder: Encoder, source: str, target: str) -> dict:
-    picture = read_as_coded(source)
-    jpeg_files.check_size(*picture.shape[:2])
-    (contents, data), milliseconds = timed(encode, encoder, picture, FLAGS.huffman)
+    image = read_as_coded(source)
+    jpeg_files.check_size(*image.shape[:2])
+    (contents, data), milliseconds = timed(encode, encoder, image, FLAGS.huffman)
     decoded = jpeg_decoders.by_pillow(data)
     if FLAGS.verify:
         verify(encoder, contents, data, decoded)
     write_bytes(target, data)
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     return {
         **{"input": source, "output": target, "width": width, "height": height},
         **{"bytes": len(data), "bpp": f"{8 * len(data) / (height * width):.4f}"},
-        "psnr": f"{psnr(picture, decoded[..., : picture.shape[2]]):.2f}",
+        "psnr": f"{psnr(image, decoded[..., : image.shape[2]]):.2f}",
         **{"seconds": f"{milliseconds / 1000:.3f}", "verified": "yes" if FLAGS.verify else ""},
     }
 
 
 def encode(
-    encoder: Encoder, picture: np.ndarray, huffman: str = "standard"
+    encoder: Encoder, image: np.ndarray, huffman: str = "standard"
 ) -> tuple[jpeg_files.Contents, bytes]:
-    """Contents and bytes of the file of a picture, uint8 [H, W, 1 or 3]; raises WorkError."""
-    contents = encoder.encode(picture)
+    """Contents and bytes of the file of an image, uint8 [H, W, 1 or 3]; raises WorkError."""
+    contents = encoder.encode(image)
     return contents, jpeg_files.to_bytes(contents, huffman)
 
 
@@ -95,7 +95,7 @@ def verify(
     """Compares a file with what it was to hold and to show.
 
     Raises:
-      WorkError: if coefficients or tables differ at all, or the decoded picture by more than
+      WorkError: if coefficients or tables differ at all, or the decoded image by more than
         decoders' roundings.
     """
     found = jpeg_files.contents_of(data)

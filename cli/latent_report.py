@@ -1,4 +1,4 @@
-"""A picture found by a latent search and the report beside it: written, and told apart later."""
+"""An image found by a latent search and the report beside it: written, and told apart later."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from PIL import Image
 
 from lossylab.core.app import require
 from lossylab.core.files import replacing, write_text
-from lossylab.inference.latent.search import Found, Settings
+from lossylab.inference.latent.search import Iterate, Settings
 
 _DIGITS = 6  # significant digits kept of a history
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """One picture to search for.
+    """One image to search for.
 
     Attributes:
-      source: the given picture's file.
+      source: the given image's file.
       target: the file of the result.
-      identity: names picture, networks and settings.
+      identity: names image, networks and settings.
       untouched: leave the files alone until the search has ended, as they hold another result.
     """
 
@@ -75,20 +75,20 @@ def _digest(path: pathlib.Path) -> str:
 def write(
     target: Target,
     settings: Settings,
-    kept: Found,
-    best: Found,
+    kept: Iterate,
+    best: Iterate,
     index: int,
     constraint: tuple[str, float],
     history: dict[str, np.ndarray] | None = None,
 ) -> dict:
-    """Writes a picture and its report; the report says 'finished' only once both are there.
+    """Writes an image and its report; the report says 'finished' only once both are there.
 
     Args:
       target: the files.
       settings: of the search.
       kept: the iterate to write.
       best: the best so far.
-      index: of the picture in these.
+      index: of the image in these.
       constraint: name of the loss that it is on, and its limit.
       history: of the whole search, when it has ended.
 
@@ -108,9 +108,9 @@ def write(
         "constraint": {"of": name, "limit": limit, "reached": reached, "met": reached <= limit},
     }
     _write_report(target, report)
-    picture = np.clip(np.rint(kept.pictures[index]), 0, 255).astype(np.uint8)
+    image = np.clip(np.rint(kept.images[index]), 0, 255).astype(np.uint8)
     with replacing(target.target) as temporary:
-        Image.fromarray(picture).save(temporary)
+        Image.fromarray(image).save(temporary)
     if history is not None:
         report |= {"finished": True, "sha256": _digest(pathlib.Path(target.target))}
         report["history"] = {
@@ -121,7 +121,7 @@ def write(
     return report
 
 
-def _iterate(found: Found, index: int) -> dict:
+def _iterate(found: Iterate, index: int) -> dict:
     losses = {name: float(values[index]) for name, values in found.losses.items()}
     return {"step": int(found.steps[index]), "losses": losses}
 

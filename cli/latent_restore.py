@@ -1,8 +1,8 @@
-"""`lossylab restore --method=pulse|mmd`: pictures by a search in a StyleGAN's latent space.
+"""`lossylab restore --method=pulse|mmd`: images by a search in a StyleGAN's latent space.
 
-Every picture found is a PNG file with a report beside it (JSON): settings, losses over the steps,
+Every image found is a PNG file with a report beside it (JSON): settings, losses over the steps,
 whether the constraint was met. Both are there from the first steps on, with what is best so far.
-A killed command, given again, begins anew with the pictures that are not finished.
+A killed command, given again, begins anew with the images that are not finished.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from lossylab.core import rows
 from lossylab.core.app import log, require
 from lossylab.core.digest import digest
 from lossylab.core.errors import WorkError
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture, sides
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image, sides
 from lossylab.data.scaling import scaled
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import settings as latent_flags
 from lossylab.inference.latent.prior import Prior
-from lossylab.inference.latent.search import LOSSES, SMALLEST, Found, Search, Settings
+from lossylab.inference.latent.search import LOSSES, SMALLEST, Iterate, Search, Settings
 from lossylab.losses.pulse import EPSILON
 from lossylab.models.layers.stylegan_base import StyleGAN
 
@@ -45,12 +45,12 @@ def run(values: flags.FlagValues, source: str, target: str) -> None:
 
     Raises:
       UsageError: before work starts, where something does not fit.
-      PictureError: likewise, if a picture cannot be read.
+      ImageError: likewise, if an image cannot be read.
       WorkError: at the end, if a search failed; the others are done.
     """
     require(bool(values.generator), f"--method={values.method} needs --generator")
     settings = latent_flags.settings_of(values)
-    sources = find_pictures(source)
+    sources = find_images(source)
     # Reports tell which outputs are of the same search, so jobs.plan need not refuse them.
     plan = jobs.plan(sources, target, ".png", jobs.LOSSLESS, source != sources[0], overwrite=True)
     generator = stylegan_files.load(values.generator)
@@ -67,7 +67,7 @@ def run(values: flags.FlagValues, source: str, target: str) -> None:
     ]  # fmt: skip
     left = [target for target in targets if target is not None]
     if len(left) < len(plan):
-        log.info("%d of %d pictures are finished", len(plan) - len(left), len(plan))
+        log.info("%d of %d images are finished", len(plan) - len(left), len(plan))
     if degradation is not None:
         _warn_of_other_scale(degradation, {generator.resolution // wide[t.source] for t in left})
     prior = Prior(generator, settings.samples, values.fit_samples, settings.seed)
@@ -86,15 +86,15 @@ def run(values: flags.FlagValues, source: str, target: str) -> None:
             failed += len(group)
             log.error("%s: not enough memory: lower --batch", group[0].source)
     if failed:
-        raise WorkError(f"{failed} of {len(plan)} pictures failed, see above")
+        raise WorkError(f"{failed} of {len(plan)} images failed, see above")
 
 
 def _identity(source: str, side: int, decides: tuple) -> str:
-    return rows.identity(digest(scaled(read_picture(source), side)), *decides)
+    return rows.identity(digest(scaled(read_image(source), side)), *decides)
 
 
 def _side(path: str, size: int | None, resolution: int) -> int:
-    """Side of the picture that is searched for; raises UsageError if the generator has no such."""
+    """Side of the image that is searched for; raises UsageError if the generator has no such."""
     width, height = sides(path)
     require(
         width == height, f"{path} is {width}x{height}: the generator's are square, crop it first"
@@ -113,14 +113,14 @@ def _warn_of_other_scale(degradation: Degradation, factors: set[int]) -> None:
     learned = degradation.options.get("factor")
     if factors - {learned}:
         log.warning(
-            "the degradation model has learned pictures scaled down %s times, these are %s times "
+            "the degradation model has learned images scaled down %s times, these are %s times "
             "smaller than the generator's",
             *(learned, ", ".join(map(str, sorted(factors)))),
         )
 
 
 def _groups(targets: list[Target], wide: dict[str, int], batch: int) -> list[list[Target]]:
-    """What is searched for at once: pictures of one size, at most `batch`."""
+    """What is searched for at once: images of one size, at most `batch`."""
     groups = []
 
     def size(target):
@@ -146,10 +146,10 @@ def _search(
     constraint = ("pixel", settings.epsilon or EPSILON)
     if settings.mmd_weight:
         constraint = ("mmd", prior.limit(generator.layers, settings.gamma, settings.power))
-    given = np.stack([scaled(read_picture(t.source), wide[t.source]) for t in group])
+    given = np.stack([scaled(read_image(t.source), wide[t.source]) for t in group])
     search = Search(generator, prior, settings, given, degradation and degradation.nll)
 
-    def on_step(last: Found, best: Found):
+    def on_step(last: Iterate, best: Iterate):
         bar.update()
         bar.set_postfix({name: f"{value.mean():.3g}" for name, value in last.losses.items()})
         if int(last.steps[0]) % values.save_every == 0:

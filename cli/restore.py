@@ -1,20 +1,20 @@
-"""Restores pictures with an exported network, with SA-DCT, or by a search in a StyleGAN.
+"""Restores images with an exported network, with SA-DCT, or by a search in a StyleGAN.
 
   lossylab restore INPUT OUTPUT --model=runs/wcdgan_q10/export
   lossylab restore photos restored --model=sadct
   lossylab restore faces restored --method=mmd --generator=generator.npz
 
 INPUT is a file, a folder, a glob or a named collection; OUTPUT a file for one input, else a
-folder. Gray stays gray. A network for luma restores the luma of colour pictures. Large pictures
+folder. Gray stays gray. A network for luma restores the luma of color images. Large images
 are restored in pieces that do not show. A network that was trained for one JPEG quality refuses
 files of another (--any_quality); other formats do not say what they were coded at. A table of
 what was written goes to standard output, as CSV.
 
---method=pulse and --method=mmd search a generator's latent space for pictures that degrade to the
+--method=pulse and --method=mmd search a generator's latent space for images that degrade to the
 given ones, which are square: low resolution, or compressed (--size=256 scales them first, as the
 paper). Each result has a report beside it, of the losses reached and whether the constraint was
 met. Files are written from the first steps on; given again, a killed command begins anew with the
-pictures that are not finished.
+images that are not finished.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from lossylab.core.app import launch, new_flags, parse, require, timed
 from lossylab.core.errors import UsageError
 from lossylab.core.files import replacing
 from lossylab.data import jpeg
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import quantisation_tables, read_as_coded, upright
-from lossylab.inference.export.restorer import AT_ONCE, Restorer
+from lossylab.data.collections import find_images
+from lossylab.data.decode import quantization_tables, read_as_coded, upright
+from lossylab.inference.export.restorer import MAX_PIXELS, Restorer
 from lossylab.inference.export.restoring import SADCT, by_sadct, restore
 from lossylab.inference.latent import settings as latent_flags
 from lossylab.models.tnrd import TNRD
@@ -55,13 +55,17 @@ flags.DEFINE_bool(
 flags.DEFINE_integer(
     "quality",
     None,
-    "For sadct: quality at which pictures that are no JPEG files were coded before.",
+    "For sadct: quality at which images that are no JPEG files were coded before.",
     1,
     100,
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
-    "at_once", AT_ONCE, "Pixels a network sees at once: more need memory.", 2**12, flag_values=FLAGS
+    "at_once",
+    MAX_PIXELS,
+    "Pixels a network sees at once: more need memory.",
+    2**12,
+    flag_values=FLAGS,
 )
 latent_flags.define(FLAGS)
 
@@ -83,10 +87,10 @@ def main(argv: list[str]) -> None:
         FLAGS.quality is None or FLAGS.model == SADCT,
         "--quality goes with --model=sadct: a network knows its own",
     )
-    sources = find_pictures(arguments[0])
+    sources = find_images(arguments[0])
     many = arguments[0] != sources[0]
     plan = jobs.plan(sources, arguments[1], ".png", jobs.LOSSLESS, many, FLAGS.overwrite)
-    network = None if FLAGS.model == SADCT else Restorer(FLAGS.model, FLAGS.at_once)
+    network = None if FLAGS.model == SADCT else Restorer(FLAGS.model, FLAGS.max_pixels)
     jobs.run(plan, functools.partial(_one, network), _COLUMNS)
 
 
@@ -101,29 +105,29 @@ def _check_method() -> None:
 
 
 def _one(network: Restorer | None, source: str, target: str) -> dict:
-    picture, tables = read_as_coded(source), quantisation_tables(source)
+    image, tables = read_as_coded(source), quantization_tables(source)
     quality = jpeg.nearest_quality(tables[0]) if tables else None
     if network is None:
-        restored, milliseconds = timed(_by_sadct, source, picture, tables)
+        restored, milliseconds = timed(_by_sadct, source, image, tables)
     else:
         _check_quality(network, source, quality)
         _check_blocks(network, source, tables)
-        restored, milliseconds = timed(restore, network, picture)
+        restored, milliseconds = timed(restore, network, image)
     with replacing(target) as temporary:
         Image.fromarray(restored[..., 0] if restored.shape[2] == 1 else restored).save(temporary)
     return {
         **{"input": source, "output": target},
-        **{"width": picture.shape[1], "height": picture.shape[0], "channels": picture.shape[2]},
+        **{"width": image.shape[1], "height": image.shape[0], "channels": image.shape[2]},
         **{"quality": quality or "", "seconds": f"{milliseconds / 1000:.2f}"},
     }
 
 
-def _by_sadct(source, picture, tables):
+def _by_sadct(source, image, tables):
     if tables is None:
         if FLAGS.quality is None:
             raise UsageError(f"{source}: no JPEG file: give the --quality it was coded at")
         tables = [jpeg.luminance_table(FLAGS.quality), jpeg.chrominance_table(FLAGS.quality)]
-    return by_sadct(picture, tables[0], tables[-1])
+    return by_sadct(image, tables[0], tables[-1])
 
 
 def _check_quality(network: Restorer, source: str, quality: int | None) -> None:
@@ -142,7 +146,7 @@ def _check_blocks(network: Restorer, source: str, tables: list[np.ndarray] | Non
         return
     require(
         np.array_equal(tables[0], jpeg.luminance_table(network.quality)),
-        f"{source}: has another quantisation table than quality {network.quality}, which tnrd "
+        f"{source}: has another quantization table than quality {network.quality}, which tnrd "
         "projects onto: choose another --model",
     )
     require(

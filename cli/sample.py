@@ -1,12 +1,12 @@
-"""Draws degraded versions of pictures from a trained degradation model (Fig. 5).
+"""Draws degraded versions of images from a trained degradation model (Fig. 5).
 
-  lossylab sample picture.png degraded.png --model=runs/jpeg5/export
+  lossylab sample image.png degraded.png --model=runs/jpeg5/export
   lossylab sample photos drawn --model=runs/jpeg5/export --seed=7
 
-INPUT is a file, a folder, a glob or a named collection, of pictures as the model knows them: they
+INPUT is a file, a folder, a glob or a named collection, of images as the model knows them: they
 are not scaled down. OUTPUT is a file for one input, else a folder. Pixels are drawn in their order;
 --sampler=wavefront draws a diagonal at once and keeps what it has computed, naive runs the whole
-network for each pixel, and both draw the same picture. --seed and the name of the file decide
+network for each pixel, and both draw the same image. --seed and the name of the file decide
 which. A table of what was written goes to standard output, as CSV; its `model` is the hash of the
 model's weights.
 """
@@ -23,8 +23,8 @@ from lossylab.cli import jobs
 from lossylab.core.app import launch, new_flags, parse, require, timed
 from lossylab.core.digest import digest
 from lossylab.core.files import replacing
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.export.degradation import Degradation
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     arguments = parse(FLAGS, argv, __doc__)
     require(len(arguments) == 2, f"expected INPUT and OUTPUT, got {len(arguments)} arguments")
     require(bool(FLAGS.model), "--model is needed: the folder of an exported degradation model")
-    sources = find_pictures(arguments[0])
+    sources = find_images(arguments[0])
     model = Degradation(FLAGS.model)
     many = arguments[0] != sources[0]
     plan = jobs.plan(sources, arguments[1], ".png", jobs.LOSSLESS, many, FLAGS.overwrite)
@@ -57,22 +57,20 @@ def main(argv: list[str]) -> None:
 
 
 def _one(model: Degradation, source: str, target: str) -> dict:
-    picture = read_picture(source)
-    height, width = picture.shape[:2]
+    image = read_image(source)
+    height, width = image.shape[:2]
     seed = (noise_seed(source) + FLAGS.seed) % 2**32
     uniforms = draw_uniforms(seed, 1, height, width, model.network.options["mixtures"])
     bar = functools.partial(tqdm.tqdm, desc="drawing", leave=False)
-    drawn, milliseconds = timed(
-        SAMPLERS[FLAGS.sampler], model.network, picture[None], uniforms, bar
-    )
+    drawn, milliseconds = timed(SAMPLERS[FLAGS.sampler], model.network, image[None], uniforms, bar)
     row = {
         **{"input": source, "output": target, "width": width, "height": height},
-        "psnr": f"{psnr(picture, drawn[0]):.2f}",
-        "nll": f"{float(model.nll(drawn, picture[None])[0]):.3f}",
+        "psnr": f"{psnr(image, drawn[0]):.2f}",
+        "nll": f"{float(model.nll(drawn, image[None])[0]):.3f}",
         **{"content": digest(drawn[0])[:16], "model": model.weights[:16], "seed": FLAGS.seed},
         "seconds": f"{milliseconds / 1000:.3f}",
     }
-    # Last: whatever fails before leaves no picture that no row tells of.
+    # Last: whatever fails before leaves no image that no row tells of.
     with replacing(target) as temporary:
         Image.fromarray(drawn[0]).save(temporary)
     return row

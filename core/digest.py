@@ -1,4 +1,4 @@
-"""Names for contents: hashes that tell one picture or file from another."""
+"""Names for contents: hashes that tell one image or file from another."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 
 
-def digest(picture: np.ndarray) -> str:
-    """SHA-256 of a picture's size and pixels, in hexadecimal."""
-    sha = hashlib.sha256(repr(picture.shape).encode())
-    sha.update(np.ascontiguousarray(picture).tobytes())
+def digest(image: np.ndarray) -> str:
+    """SHA-256 of an image's size and pixels, in hexadecimal."""
+    sha = hashlib.sha256(repr(image.shape).encode())
+    sha.update(np.ascontiguousarray(image).tobytes())
     return sha.hexdigest()

@@ -27,8 +27,8 @@ class CollectionError(UsageError):
     """A collection that is unknown, missing, incomplete or empty."""
 
 
-class PictureError(UsageError):
-    """A file that cannot be used as a picture; the message names it and the reason."""
+class ImageError(UsageError):
+    """A file that cannot be used as an image; the message names it and the reason."""
 
 
 class ExportError(UsageError):
@@ -52,7 +52,7 @@ class FFmpegError(LossylabError, RuntimeError):
 
 
 class CodecError(LossylabError, RuntimeError):
-    """A codec that is missing, fails, or cannot take a picture; the message names it."""
+    """A codec that is missing, fails, or cannot take an image; the message names it."""
 
 
 class DivergedError(WorkError):

@@ -13,7 +13,7 @@ import imageio_ffmpeg
 from lossylab.core.errors import FFmpegError
 
 VARIABLE = "LOSSYLAB_FFMPEG"
-_SECONDS = 600  # no picture takes that long: whoever waits longer waits for nothing
+_SECONDS = 600  # no image takes that long: whoever waits longer waits for nothing
 
 
 def executable() -> str:

@@ -1,1 +1,1 @@
-"""Pictures in: named collections, safe decoding, deterministic patches."""
+"""Images in: named collections, safe decoding, deterministic patches."""

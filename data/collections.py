@@ -1,4 +1,4 @@
-"""Named collections of pictures, folders, globs and lists: from a flag's value to files.
+"""Named collections of images, folders, globs and lists: from a flag's value to files.
 
 Nothing is ever downloaded. A collection that is not in its place says where it comes from
 and where to put it.
@@ -23,8 +23,8 @@ class Collection:
 
     Attributes:
       folder: where it lies below $LOSSYLAB_DATA.
-      count: how many pictures it must have.
-      source: where its pictures come from.
+      count: how many images it must have.
+      source: where its images come from.
     """
 
     folder: str
@@ -36,20 +36,20 @@ KNOWN = {
     "kodak": Collection(
         "kodak", 24, "Kodak Lossless True Color Image Suite, r0k.us/graphics/kodak"
     ),
-    "live1": Collection("live1", 29, "reference pictures of LIVE Image Quality release 1"),
-    "classic5": Collection("classic5", 5, "the five gray pictures of the SA-DCT and ARCNN papers"),
+    "live1": Collection("live1", 29, "reference images of LIVE Image Quality release 1"),
+    "classic5": Collection("classic5", 5, "the five gray images of the SA-DCT and ARCNN papers"),
     "div2k_train": Collection(
-        "div2k/train", 800, "DIV2K training pictures, data.vision.ee.ethz.ch/cvl/DIV2K"
+        "div2k/train", 800, "DIV2K training images, data.vision.ee.ethz.ch/cvl/DIV2K"
     ),
-    "div2k_val": Collection("div2k/val", 100, "DIV2K validation pictures, from the same place"),
+    "div2k_val": Collection("div2k/val", 100, "DIV2K validation images, from the same place"),
     "hdrplus": Collection(
         "hdrplus", 3640, "HDR+ gallery 20171023, final.jpg of each burst, hdrplusdata.org"
     ),
-    "bsds500_train": Collection("bsds500/train", 400, "BSDS500, train and test pictures"),
-    "bsds500_val": Collection("bsds500/val", 100, "BSDS500, validation pictures"),
+    "bsds500_train": Collection("bsds500/train", 400, "BSDS500, train and test images"),
+    "bsds500_val": Collection("bsds500/val", 100, "BSDS500, validation images"),
 }
 
-# Pictures inside the scikit-image package, split so that no scene is on both sides.
+# Images inside the scikit-image package, split so that no scene is on both sides.
 PACKAGED = {
     "sample_train": (
         "astronaut.png",
@@ -67,12 +67,12 @@ PACKAGED = {
 }
 
 
-def find_pictures(spec: str) -> list[str]:
+def find_images(spec: str) -> list[str]:
     """Files that a flag's value stands for, sorted by path.
 
     Args:
-      spec: a named collection (see `KNOWN` and `PACKAGED`), a picture file, a folder (its
-        picture files, not those of sub-folders), a glob pattern, or `@FILE` with one path a
+      spec: a named collection (see `KNOWN` and `PACKAGED`), an image file, a folder (its
+        image files, not those of sub-folders), a glob pattern, or `@FILE` with one path a
         line.
 
     Returns:
@@ -95,7 +95,7 @@ def find_pictures(spec: str) -> list[str]:
     if not found:
         names = ", ".join([*KNOWN, *PACKAGED])
         raise CollectionError(
-            f"no pictures found for '{spec}': expected an existing file or folder, a glob that "
+            f"no images found for '{spec}': expected an existing file or folder, a glob that "
             f"matches files, @LIST, or one of the named collections {names}"
         )
     return found
@@ -112,7 +112,7 @@ def _folder(folder: str) -> list[str]:
         )
     if not found:
         raise CollectionError(
-            f"folder '{folder}' has no picture files ({', '.join(sorted(SUFFIXES))})"
+            f"folder '{folder}' has no image files ({', '.join(sorted(SUFFIXES))})"
         )
     return found
 
@@ -133,7 +133,7 @@ def _listed(path: str) -> list[str]:
 def _known(name: str, collection: Collection) -> list[str]:
     root = os.environ.get(ROOT_VARIABLE)
     place = f"${ROOT_VARIABLE}/{collection.folder}"
-    cure = f"put its {collection.count} pictures ({collection.source}) into {place}"
+    cure = f"put its {collection.count} images ({collection.source}) into {place}"
     if not root:
         raise CollectionError(
             f"collection '{name}' needs the environment variable {ROOT_VARIABLE}: set it to the "
@@ -145,14 +145,14 @@ def _known(name: str, collection: Collection) -> list[str]:
     found = _folder(folder)
     if len(found) != collection.count:
         raise CollectionError(
-            f"collection '{name}' must have {collection.count} pictures, {folder} has "
+            f"collection '{name}' must have {collection.count} images, {folder} has "
             f"{len(found)}: {cure}"
         )
     return found
 
 
 def _packaged(names: tuple[str, ...]) -> list[str]:
-    import skimage.data  # imported here: it is needed for the sample pictures only
+    import skimage.data  # imported here: it is needed for the sample images only
 
     folder = pathlib.Path(skimage.data.__file__).parent
     return [str(folder / name) for name in names]

@@ -1,4 +1,4 @@
-"""Safe decoding of picture files to the one picture convention: uint8 RGB.
+"""Safe decoding of image files to the one image convention: uint8 RGB.
 
 Every kind of file becomes [height, width, 3] in 8-bit levels: gray is repeated, palettes are
 looked up, transparency is laid over white, CMYK is converted by Pillow, 16-bit gray is
@@ -14,24 +14,24 @@ import pathlib
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from lossylab.core.errors import PictureError
+from lossylab.core.errors import ImageError
 
 PathLike = str | pathlib.Path
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
 
-def read_picture(path: PathLike) -> np.ndarray:
+def read_image(path: PathLike) -> np.ndarray:
     """Decodes one file.
 
     Args:
-      path: a picture file in any format that Pillow reads.
+      path: an image file in any format that Pillow reads.
 
     Returns:
       uint8 [height, width, 3], RGB.
 
     Raises:
-      PictureError: if the file is missing, empty, no picture, damaged, of an unsupported
+      ImageError: if the file is missing, empty, no image, damaged, of an unsupported
         mode, or larger than Pillow's decompression-bomb limit (178,956,970 pixels).
     """
     with _pillow_errors(path), Image.open(path) as image:
@@ -43,31 +43,31 @@ def read_as_coded(path: PathLike) -> np.ndarray:
     """Decodes one file, gray files as one plane.
 
     Returns:
-      uint8 [height, width, 1] of a gray file, else [height, width, 3] as `read_picture`.
+      uint8 [height, width, 1] of a gray file, else [height, width, 3] as `read_image`.
 
     Raises:
-      PictureError: as `read_picture`.
+      ImageError: as `read_image`.
     """
     with _pillow_errors(path), Image.open(path) as image:
         image.load()
         gray = image.mode == "1" or image.mode[0] in "LI" and "A" not in image.mode
-        picture = np.array(_to_rgb(ImageOps.exif_transpose(image), path))
-        return picture[..., :1] if gray else picture
+        image = np.array(_to_rgb(ImageOps.exif_transpose(image), path))
+        return image[..., :1] if gray else image
 
 
 def smaller_side(path: PathLike) -> int:
-    """The smaller of a picture file's height and width in pixels, from its header alone.
+    """The smaller of an image file's height and width in pixels, from its header alone.
 
     Which is which would depend on the EXIF orientation, for which Pillow decodes some files.
 
     Raises:
-      PictureError: as `read_picture`, as far as the header shows.
+      ImageError: as `read_image`, as far as the header shows.
     """
     return min(sides(path))
 
 
 class _pillow_errors:  # noqa: N801 - reads as a statement
-    """Turns what Pillow raises for a bad file into a PictureError."""
+    """Turns what Pillow raises for a bad file into a ImageError."""
 
     def __init__(self, path: PathLike):
         self._path = path
@@ -75,41 +75,41 @@ class _pillow_errors:  # noqa: N801 - reads as a statement
     def __enter__(self) -> None:
         path = self._path
         if os.path.isdir(path):
-            raise PictureError(f"{path}: expected a picture file, found a folder")
+            raise ImageError(f"{path}: expected an image file, found a folder")
         if not os.path.exists(path):
-            raise PictureError(f"{path}: no such file")
+            raise ImageError(f"{path}: no such file")
         if os.path.getsize(path) == 0:
-            raise PictureError(f"{path}: the file is empty")
+            raise ImageError(f"{path}: the file is empty")
 
     def __exit__(self, kind, error, trace) -> None:
-        if isinstance(error, PictureError) or not isinstance(error, Exception):
+        if isinstance(error, ImageError) or not isinstance(error, Exception):
             return
         if isinstance(error, UnidentifiedImageError):
-            reason = "not a picture in a known format"
+            reason = "not an image in a known format"
         elif isinstance(error, Image.DecompressionBombError):
             reason = f"refused, too large to decode safely ({error})"
         elif isinstance(error, PermissionError):
             reason = "no permission to read it"
         else:
             reason = f"cannot be decoded, is it damaged? ({error})"
-        raise PictureError(f"{self._path}: {reason}") from error
+        raise ImageError(f"{self._path}: {reason}") from error
 
 
 def sides(path: PathLike) -> tuple[int, int]:
-    """A picture file's sides in pixels from its header, width first unless EXIF turns it.
+    """An image file's sides in pixels from its header, width first unless EXIF turns it.
 
     Raises:
-      PictureError: as `read_picture`, as far as the header shows.
+      ImageError: as `read_image`, as far as the header shows.
     """
     with _pillow_errors(path), Image.open(path) as image:
         return image.size
 
 
-def quantisation_tables(path: PathLike) -> list[np.ndarray] | None:
+def quantization_tables(path: PathLike) -> list[np.ndarray] | None:
     """The tables of a JPEG file, luminance first, int64 [8, 8]; None for other formats.
 
     Raises:
-      PictureError: as `read_picture`, as far as the header shows.
+      ImageError: as `read_image`, as far as the header shows.
     """
     with _pillow_errors(path), Image.open(path) as image:
         tables = getattr(image, "quantization", None)
@@ -117,7 +117,7 @@ def quantisation_tables(path: PathLike) -> list[np.ndarray] | None:
 
 
 def upright(path: PathLike) -> bool:
-    """Whether a picture is shown as it is stored; raises PictureError as `read_picture`."""
+    """Whether an image is shown as it is stored; raises ImageError as `read_image`."""
     with _pillow_errors(path), Image.open(path) as image:
         return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
@@ -127,7 +127,7 @@ def _to_rgb(image: Image.Image, path: PathLike) -> Image.Image:
     if mode.startswith("I"):
         levels = np.asarray(image).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
-            raise PictureError(f"{path}: integer levels outside 0..65535 (Pillow mode {mode})")
+            raise ImageError(f"{path}: integer levels outside 0..65535 (Pillow mode {mode})")
         shown = ((levels + 128) // 257).astype(np.uint8)
         if "transparency" in image.info:
             shown[levels == image.info["transparency"]] = 255
@@ -138,4 +138,4 @@ def _to_rgb(image: Image.Image, path: PathLike) -> Image.Image:
         return Image.alpha_composite(white, image).convert("RGB")
     if mode in ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV"):
         return image.convert("RGB")
-    raise PictureError(f"{path}: unsupported picture mode {mode}; convert it to 8-bit RGB first")
+    raise ImageError(f"{path}: unsupported image mode {mode}; convert it to 8-bit RGB first")

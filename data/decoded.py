@@ -1,4 +1,4 @@
-"""Decoded pictures kept in memory, shared by all input pipelines of a process."""
+"""Decoded images kept in memory, shared by all input pipelines of a process."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def _stop_reading() -> None:
 
 
 class Decoded:
-    """Decoded pictures by index, the least recently used forgotten beyond the limit.
+    """Decoded images by index, the least recently used forgotten beyond the limit.
 
     What is kept is shared by all instances: TensorFlow holds on to the functions of a pipeline
-    after its end, and a process that trains one model after the other would keep every picture
+    after its end, and a process that trains one model after the other would keep every image
     once for each.
     """
 
@@ -49,7 +49,7 @@ class Decoded:
         """Keeps nothing yet.
 
         Args:
-          paths: picture files.
+          paths: image files.
           load: from a path to the array to keep.
           cache_mb: limit of all instances together, MiB, which this one sets.
           kind: what tells this `load` from those of other instances.
@@ -60,32 +60,32 @@ class Decoded:
             self._forget()
 
     def read(self, index: np.int64) -> np.ndarray:
-        """What `load` makes of the file of that index; raises PictureError with its name."""
+        """What `load` makes of the file of that index; raises ImageError with its name."""
         Decoded.last_read = time.monotonic()
         if _exiting.is_set():
             raise RuntimeError("the program is ending")
         path = self._paths[index]
         key = (*_identity(path), *self._kind)
         with self._lock:
-            picture = self._kept.get(key)
-            if picture is not None:
+            image = self._kept.get(key)
+            if image is not None:
                 self._kept.move_to_end(key)
             else:
                 Decoded.reading += 1
-        if picture is None:
+        if image is None:
             try:
-                picture = self._load(path)
+                image = self._load(path)
             finally:
                 with self._lock:
                     Decoded.reading -= 1
-            self._keep(key, picture)
-        return picture
+            self._keep(key, image)
+        return image
 
-    def _keep(self, key: tuple, picture: np.ndarray) -> None:
+    def _keep(self, key: tuple, image: np.ndarray) -> None:
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = picture
-                Decoded._bytes += picture.nbytes
+                self._kept[key] = image
+                Decoded._bytes += image.nbytes
             self._forget()
 
     def _forget(self) -> None:

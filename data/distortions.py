@@ -1,7 +1,7 @@
 """Distortions as pure functions: JPEG, JPEG 2000, white and pink noise.
 
 "Learning to Distort Images Using Generative Adversarial Networks" (Chen, Bampis, Li, Bovik) takes
-them as ground truth; anything else may use them. The same picture, severity and seed give the same
+them as ground truth; anything else may use them. The same image, severity and seed give the same
 result.
 """
 
@@ -22,7 +22,7 @@ class Distortion:
     """A kind of distortion.
 
     Attributes:
-      apply: from (uint8 [H, W, 3], severity, seed) to the distorted picture, the same shape.
+      apply: from (uint8 [H, W, 3], severity, seed) to the distorted image, the same shape.
       unit: what a severity is.
       lowest: least severity.
       highest: greatest.
@@ -39,33 +39,33 @@ class Distortion:
     random: bool = False
 
 
-def _jpeg(picture: np.ndarray, severity: float, seed: int) -> np.ndarray:
+def _jpeg(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
     del seed
     if severity != int(severity):
         raise ValueError(f"JPEG quality must be a whole number, got {severity:g}")
-    return jpeg.degrade(picture, int(severity))
+    return jpeg.degrade(image, int(severity))
 
 
-def _jpeg2000(picture: np.ndarray, severity: float, seed: int) -> np.ndarray:
+def _jpeg2000(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
     del seed
     file = io.BytesIO()
-    Image.fromarray(picture).save(
+    Image.fromarray(image).save(
         file, "JPEG2000", irreversible=True, mct=1, no_jp2=True,
         quality_mode="rates", quality_layers=[float(severity)],
     )  # fmt: skip
     return np.array(Image.open(file).convert("RGB"))
 
 
-def _white(picture: np.ndarray, severity: float, seed: int) -> np.ndarray:
-    return _add(picture, severity * np.random.default_rng(seed).standard_normal(picture.shape))
+def _white(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
+    return _add(image, severity * np.random.default_rng(seed).standard_normal(image.shape))
 
 
-def _pink(picture: np.ndarray, severity: float, seed: int) -> np.ndarray:
-    return _add(picture, severity * pink_noise(picture.shape, seed))
+def _pink(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
+    return _add(image, severity * pink_noise(image.shape, seed))
 
 
-def _add(picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
+def _add(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
 
 
 def pink_noise(shape: tuple[int, int, int], seed: int) -> np.ndarray:
@@ -97,12 +97,12 @@ DISTORTIONS = {
 
 
 def distort(
-    picture: np.ndarray, name: str, severity: float | None = None, seed: int = 0
+    image: np.ndarray, name: str, severity: float | None = None, seed: int = 0
 ) -> np.ndarray:
-    """Distorts a picture.
+    """Distorts an image.
 
     Args:
-      picture: uint8 [H, W, 3], RGB.
+      image: uint8 [H, W, 3], RGB.
       name: one of `DISTORTIONS`.
       severity: in the distortion's unit; its own if None.
       seed: of the noise.
@@ -122,8 +122,8 @@ def distort(
             f"severity of {name} ({kind.unit}) must lie in {kind.lowest:g}..{kind.highest:g}, got "
             f"{severity:g}"
         )
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(
-            f"expected a picture uint8 [H, W, 3], got {picture.dtype} {list(picture.shape)}"
+            f"expected an image uint8 [H, W, 3], got {image.dtype} {list(image.shape)}"
         )
-    return kind.apply(picture, severity, seed)
+    return kind.apply(image, severity, seed)

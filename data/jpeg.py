@@ -38,7 +38,7 @@ def luminance_table(quality: int) -> np.ndarray:
 
 
 def chrominance_table(quality: int) -> np.ndarray:
-    """The same for the colours."""
+    """The same for the colors."""
     return _scaled(_CHROMINANCE, quality)
 
 
@@ -54,29 +54,27 @@ def _scaled(table: np.ndarray, quality: int) -> np.ndarray:
     return np.clip((table * scale + 50) // 100, 1, 255)
 
 
-def degrade(picture: np.ndarray, quality: int, subsampling: str = "4:2:0") -> np.ndarray:
-    """What decoding the picture's JPEG file gives.
+def degrade(image: np.ndarray, quality: int, subsampling: str = "4:2:0") -> np.ndarray:
+    """What decoding the image's JPEG file gives.
 
     Args:
-      picture: uint8 [H, W, 1] (coded as a gray file) or [H, W, 3] RGB.
+      image: uint8 [H, W, 1] (coded as a gray file) or [H, W, 3] RGB.
       quality: 1..100.
-      subsampling: of the colours.
+      subsampling: of the colors.
 
     Returns:
       uint8, the same shape.
 
     Raises:
-      ValueError: if the quality is outside or the shape is no picture's.
+      ValueError: if the quality is outside or the shape is no image's.
     """
     _check(quality)
-    if picture.ndim != 3 or picture.shape[2] not in (1, 3):
-        raise ValueError(f"expected a picture [H, W, 1] or [H, W, 3], got {picture.shape}")
-    gray = picture.shape[2] == 1
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(f"expected an image [H, W, 1] or [H, W, 3], got {image.shape}")
+    gray = image.shape[2] == 1
     file = io.BytesIO()
     options = {} if gray else {"subsampling": subsampling}
-    Image.fromarray(picture[..., 0] if gray else picture).save(
-        file, "JPEG", quality=quality, **options
-    )
+    Image.fromarray(image[..., 0] if gray else image).save(file, "JPEG", quality=quality, **options)
     decoded = np.asarray(Image.open(file))
     return decoded[..., None] if gray else decoded
 

@@ -1,8 +1,8 @@
-"""Training patches of pictures and of their JPEG files, on a lattice (WCDGAN Sec. III-A).
+"""Training patches of images and of their JPEG files, on a lattice (WCDGAN Sec. III-A).
 
-A picture is coded whole, then patches are cut from both at equal places, `stride` apart. An epoch
-has every patch once: pictures come in groups, in a new order each epoch, and the patches of a
-group are mixed, so that each picture is decoded and coded once an epoch however many there are,
+An image is coded whole, then patches are cut from both at equal places, `stride` apart. An epoch
+has every patch once: images come in groups, in a new order each epoch, and the patches of a
+group are mixed, so that each image is decoded and coded once an epoch however many there are,
 if a group fits into memory.
 All of it is a function of (seed, step).
 """
@@ -18,8 +18,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from lossylab.data.colour import studio_luma
-from lossylab.data.decode import read_as_coded, read_picture, sides
+from lossylab.data.color import studio_luma
+from lossylab.data.decode import read_as_coded, read_image, sides
 from lossylab.data.decoded import Decoded
 from lossylab.data.jpeg import degrade
 from lossylab.data.patches import device_batch
@@ -27,7 +27,7 @@ from lossylab.data.patches import device_batch
 log = logging.getLogger("lossylab")
 
 CHANNELS = {"rgb": 3, "y": 1}  # of the protocols
-_GROUP = 32  # pictures whose patches are mixed; 550 MiB of DIV2K with their JPEG versions
+_GROUP = 32  # images whose patches are mixed; 550 MiB of DIV2K with their JPEG versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PairOptions:
       stride: distance of the patches in pixels.
       quality: of the JPEG file, 1..100.
       channels: 1 for luma in studio range (gray files as they are), 3 for RGB with 4:2:0.
-      cache_mb: decoded pictures kept in memory, MiB.
+      cache_mb: decoded images kept in memory, MiB.
     """
 
     size: int = 80
@@ -58,34 +58,34 @@ class PairOptions:
 
 
 def read_planes(path: str, channels: int) -> np.ndarray:
-    """A picture file as luma or RGB, uint8 [H, W, channels]; raises PictureError.
+    """An image file as luma or RGB, uint8 [H, W, channels]; raises ImageError.
 
     Luma is MATLAB's studio range; the plane of a gray file is taken as it is.
     """
     if channels == 3:
-        return read_picture(path)
-    picture = read_as_coded(path)
-    return picture if picture.shape[2] == 1 else studio_luma(picture)
+        return read_image(path)
+    image = read_as_coded(path)
+    return image if image.shape[2] == 1 else studio_luma(image)
 
 
 class Lattice:
     """Which patch is which: a function of the seed and the patch's number.
 
     Attributes:
-      paths: picture files.
+      paths: image files.
       options: what a pair is.
       total: patches in an epoch.
-      group_mb: memory that the pictures of a group take, MiB.
+      group_mb: memory that the images of a group take, MiB.
     """
 
     def __init__(self, paths: list[str], options: PairOptions):
-        """Reads the headers of all pictures.
+        """Reads the headers of all images.
 
         Raises:
-          PictureError: if a file is no picture.
-          ValueError: if no picture holds a patch.
+          ImageError: if a file is no image.
+          ValueError: if no image holds a patch.
         """
-        # Turning a picture by its EXIF orientation does not change its number of patches.
+        # Turning an image by its EXIF orientation does not change its number of patches.
         self.paths, self.options = paths, options
         sizes = [sides(path) for path in paths]
         self._counts = np.array([self._count(size, options) for size in sizes])
@@ -93,14 +93,14 @@ class Lattice:
         self.group_mb = int(2 * options.channels * pixels / 2**20)
         self.total = int(self._counts.sum())
         if not self.total:
-            raise ValueError("no picture is as large as a patch")
+            raise ValueError("no image is as large as a patch")
 
     @staticmethod
     def _count(size: tuple[int, int], options: PairOptions) -> int:
         return int(np.prod([max(0, (s - options.size) // options.stride + 1) for s in size]))
 
     def locate(self, seed: int, number: int) -> tuple[int, int]:
-        """Index of the picture, and of the patch in it, of the patch that is `number`-th."""
+        """Index of the image, and of the patch in it, of the patch that is `number`-th."""
         epoch, offset = divmod(number, self.total)
         starts, groups = self._epoch(seed, epoch)
         group = bisect.bisect_right(starts, offset) - 1
@@ -154,12 +154,12 @@ def pairs(
     local = device_batch(batch, shards * replicas)
     if lattice.group_mb > options.cache_mb:
         log.warning(
-            "%d pictures and their JPEG versions take %d MiB, --cache_mb is %d: they will be "
+            "%d images and their JPEG versions take %d MiB, --cache_mb is %d: they will be "
             "decoded again and again",
             *(min(_GROUP, len(paths)), lattice.group_mb, options.cache_mb),
         )
     # Both versions side by side, so that they are kept and forgotten together.
-    pictures = Decoded(
+    images = Decoded(
         paths,
         functools.partial(_load, options=options),
         options.cache_mb,
@@ -171,8 +171,8 @@ def pairs(
         first = step * batch + (shard * replicas + replica) * local
         both = []
         for number in range(first, first + local):
-            picture, patch = lattice.locate(seed, number)
-            both.append(_window(pictures.read(picture), patch, options))
+            image, patch = lattice.locate(seed, number)
+            both.append(_window(images.read(image), patch, options))
         return np.split(np.stack(both), 2, axis=-1)
 
     def tensors(element):
@@ -191,8 +191,8 @@ def pairs(
 
 
 def _load(path: str, options: PairOptions) -> np.ndarray:
-    picture = read_planes(path, options.channels)
-    return np.concatenate([picture, degrade(picture, options.quality)], -1)
+    image = read_planes(path, options.channels)
+    return np.concatenate([image, degrade(image, options.quality)], -1)
 
 
 def _window(pair: np.ndarray, patch: int, options: PairOptions) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""Training patches of pictures and of their distorted versions.
+"""Training patches of images and of their distorted versions.
 
-Every picture has one distorted version, made whole ("Learning to Distort Images Using Generative
+Every image has one distorted version, made whole ("Learning to Distort Images Using Generative
 Adversarial Networks", Sec. III-A); patches are cut from both at the same random place. All of it is
 a function of (seed, step).
 """
@@ -15,10 +15,10 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
-from lossylab.data.decode import read_picture
+from lossylab.data.decode import read_image
 from lossylab.data.decoded import Decoded
 from lossylab.data.distortions import distort
-from lossylab.data.patches import crop_at_random, numbered, picture_index, read_whole, stream_key
+from lossylab.data.patches import crop_at_random, image_index, numbered, read_whole, stream_key
 
 _PLACE_STREAM = 3  # of the random numbers of one patch
 
@@ -32,7 +32,7 @@ class DistortedOptions:
       severity: of it.
       size: height and width in pixels.
       grid: patches begin at its multiples, pixels; 8 keeps JPEG's blocks where they are.
-      cache_mb: decoded pictures kept in memory, MiB.
+      cache_mb: decoded images kept in memory, MiB.
     """
 
     distortion: str
@@ -49,7 +49,7 @@ class DistortedOptions:
 
 
 def noise_seed(path: str) -> int:
-    """The seed of a picture's noise, of its name alone: the same wherever it lies."""
+    """The seed of an image's noise, of its name alone: the same wherever it lies."""
     return zlib.crc32(pathlib.Path(path).stem.encode())
 
 
@@ -66,7 +66,7 @@ def distorted_patches(
     """Endless batches of pairs, one a step.
 
     Args:
-      paths: picture files.
+      paths: image files.
       options: what a pair is.
       batch: pairs in the global batch; this and all others as for `patches.patches`.
       seed: the run's seed.
@@ -84,11 +84,11 @@ def distorted_patches(
     # Both versions side by side, so that they are kept and forgotten together.
     kind = ("distorted", options.distortion, options.severity)
     load = functools.partial(_load, options=options)
-    pictures = Decoded(paths, load, options.cache_mb, kind)
+    images = Decoded(paths, load, options.cache_mb, kind)
 
     def pair(number):
-        index = picture_index(seed, number, len(paths))
-        both = read_whole(pictures, paths, index, options.size, 6)
+        index = image_index(seed, number, len(paths))
+        both = read_whole(images, paths, index, options.size, 6)
         key = stream_key(seed, number, _PLACE_STREAM)
         patch = crop_at_random(both, options.size, key, options.grid)
         return tf.ensure_shape(patch, (options.size, options.size, 6))
@@ -98,7 +98,7 @@ def distorted_patches(
 
 
 def _load(path: str, options: DistortedOptions) -> np.ndarray:
-    picture = read_picture(path)
+    image = read_image(path)
     return np.concatenate(
-        [picture, distort(picture, options.distortion, options.severity, noise_seed(path))], -1
+        [image, distort(image, options.distortion, options.severity, noise_seed(path))], -1
     )

@@ -1,6 +1,6 @@
 """Training patches as a pure function of (seed, step).
 
-Which picture, where the crop lies, how far it is scaled down and the noise are drawn with
+Which image, where the crop lies, how far it is scaled down and the noise are drawn with
 stateless operations from the seed and the patch's number, so a run that is killed and
 resumed sees the same patches, as do two devices that share a batch.
 """
@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from lossylab.core.errors import PictureError
-from lossylab.data.decode import read_picture, smaller_side
+from lossylab.core.errors import ImageError
+from lossylab.data.decode import read_image, smaller_side
 from lossylab.data.decoded import Decoded
 
 # Headers of this many files are checked before training starts: the rest when they are read.
@@ -31,11 +31,11 @@ class PatchOptions:
 
     Attributes:
       size: height and width in pixels.
-      min_scale: pictures are scaled down by a random factor in [min_scale, 1]; 1 switches
-        it off. The factor is raised where the picture would become smaller than the patch.
+      min_scale: images are scaled down by a random factor in [min_scale, 1]; 1 switches
+        it off. The factor is raised where the image would become smaller than the patch.
       noise: width in levels of uniform noise added before scaling (ProxIQA Sec. III-D adds
         "small amounts", BLS likewise); 0 switches it off.
-      cache_mb: decoded pictures kept in memory, in MiB.
+      cache_mb: decoded images kept in memory, in MiB.
     """
 
     size: int = 128
@@ -56,30 +56,30 @@ class PatchOptions:
 
 
 def check_sizes(paths: list[str], size: int, needed_by: str = "the patch") -> None:
-    """Refuses pictures that are smaller than a patch, by their headers.
+    """Refuses images that are smaller than a patch, by their headers.
 
     Args:
-      paths: picture files; of more than `HEADERS_CHECKED` a regular sample is checked.
+      paths: image files; of more than `HEADERS_CHECKED` a regular sample is checked.
       size: smallest height and width in pixels.
       needed_by: what needs that size, for the message.
 
     Raises:
-      PictureError: naming the first such files, and how many there are.
+      ImageError: naming the first such files, and how many there are.
     """
     every = max(1, -(-len(paths) // HEADERS_CHECKED))
     small = [
         f"{path} ({side} pixels)" for path in paths[::every] if (side := smaller_side(path)) < size
     ]
     if small:
-        raise PictureError(
-            f"{len(small)} pictures are smaller than {needed_by} of {size}x{size} pixels: "
+        raise ImageError(
+            f"{len(small)} images are smaller than {needed_by} of {size}x{size} pixels: "
             f"{', '.join(small[:3])}{', ...' if len(small) > 3 else ''}; remove them or choose "
             "something smaller"
         )
 
 
-def picture_index(seed: int, number: tf.Tensor, count: int) -> tf.Tensor:
-    """Index of the picture that gives patch `number`: a new permutation every epoch."""
+def image_index(seed: int, number: tf.Tensor, count: int) -> tf.Tensor:
+    """Index of the image that gives patch `number`: a new permutation every epoch."""
     epoch, position = number // count, number % count
     key = tf.stack([tf.cast(seed, tf.int64), epoch])
     index = tf.random.experimental.index_shuffle(
@@ -100,12 +100,12 @@ def stream_key(seed: int, number: tf.Tensor, stream: int) -> tf.Tensor:
 
 
 def crop_at_random(
-    picture: tf.Tensor, size: int | tf.Tensor, key: tf.Tensor, grid: int = 1
+    image: tf.Tensor, size: int | tf.Tensor, key: tf.Tensor, grid: int = 1
 ) -> tf.Tensor:
-    """A square of a picture at a random place, all places alike.
+    """A square of an image at a random place, all places alike.
 
     Args:
-      picture: [H, W, C], not smaller than the square.
+      image: [H, W, C], not smaller than the square.
       size: its height and width in pixels.
       key: of the place, int64 [2].
       grid: places are its multiples, pixels.
@@ -114,9 +114,9 @@ def crop_at_random(
       The square, [size, size, C].
     """
     draws = tf.random.stateless_uniform((2,), key)
-    rooms = (tf.shape(picture)[:2] - size) // grid + 1
+    rooms = (tf.shape(image)[:2] - size) // grid + 1
     top, left = tf.unstack(grid * tf.cast(draws * tf.cast(rooms, tf.float32), tf.int32))
-    return picture[top : top + size, left : left + size]
+    return image[top : top + size, left : left + size]
 
 
 def patches(
@@ -132,7 +132,7 @@ def patches(
     """Endless batches, one a step.
 
     Args:
-      paths: picture files.
+      paths: image files.
       options: what a patch is.
       batch: patches in the global batch.
       seed: the run's seed.
@@ -148,28 +148,28 @@ def patches(
       ValueError: if there are no paths or the devices do not divide `batch`.
     """
     if not paths:
-        raise ValueError("no pictures to draw patches from")
+        raise ValueError("no images to draw patches from")
     # A plain closure, not a tensor: a graph with a million paths would be slow to build.
-    pictures = Decoded(paths, read_picture, options.cache_mb)
+    images = Decoded(paths, read_image, options.cache_mb)
 
     def patch(number):
-        index = picture_index(seed, number, len(paths))
-        picture = read_whole(pictures, paths, index, options.size, 3)
-        return _crop(picture, options, seed, number)
+        index = image_index(seed, number, len(paths))
+        image = read_whole(images, paths, index, options.size, 3)
+        return _crop(image, options, seed, number)
 
     return numbered(patch, batch, first_step, shard, shards, replicas).prefetch(4)
 
 
 def read_whole(
-    pictures: Decoded, paths: list[str], index: tf.Tensor, size: int, channels: int
+    images: Decoded, paths: list[str], index: tf.Tensor, size: int, channels: int
 ) -> tf.Tensor:
-    """A picture that patches are cut from, inside a pipeline.
+    """An image that patches are cut from, inside a pipeline.
 
     Args:
-      pictures: reads them.
+      images: reads them.
       paths: their files, for messages.
       index: which.
-      size: of the patches in pixels; the pipeline fails by name where a picture is smaller.
+      size: of the patches in pixels; the pipeline fails by name where an image is smaller.
       channels: of what is read.
 
     Returns:
@@ -177,14 +177,14 @@ def read_whole(
     """
 
     def read(index):
-        picture = pictures.read(index)
-        if min(picture.shape[:2]) < size:
+        image = images.read(index)
+        if min(image.shape[:2]) < size:
             check_sizes([paths[index]], size)
-        return picture
+        return image
 
-    picture = tf.numpy_function(read, [index], tf.uint8)
-    picture.set_shape((None, None, channels))
-    return picture
+    image = tf.numpy_function(read, [index], tf.uint8)
+    image.set_shape((None, None, channels))
+    return image
 
 
 def numbered(
@@ -226,14 +226,14 @@ def device_batch(batch: int, devices: int) -> int:
 def paths_of_step(paths: list[str], batch: int, seed: int, step: int) -> list[str]:
     """Files whose patches make up the global batch of a step."""
     numbers = tf.range(step * batch, (step + 1) * batch, dtype=tf.int64)
-    return [paths[int(picture_index(seed, number, len(paths)))] for number in numbers]
+    return [paths[int(image_index(seed, number, len(paths)))] for number in numbers]
 
 
-def _crop(picture: tf.Tensor, options: PatchOptions, seed: int, number: tf.Tensor) -> tf.Tensor:
+def _crop(image: tf.Tensor, options: PatchOptions, seed: int, number: tf.Tensor) -> tf.Tensor:
     """Scales and crops in one go: only the window that becomes the patch is resized."""
     size = options.size
     draws = tf.random.stateless_uniform((3,), stream_key(seed, number, _CROP_STREAM))
-    height, width = tf.unstack(tf.shape(picture)[:2])
+    height, width = tf.unstack(tf.shape(image)[:2])
     if options.min_scale < 1:
         smallest = tf.cast(size, tf.float32) / tf.cast(tf.minimum(height, width), tf.float32)
         low = tf.minimum(tf.maximum(options.min_scale, smallest), 1.0)
@@ -244,7 +244,7 @@ def _crop(picture: tf.Tensor, options: PatchOptions, seed: int, number: tf.Tenso
         window = tf.constant(size)
     top = tf.cast(draws[0] * tf.cast(height - window + 1, tf.float32), tf.int32)
     left = tf.cast(draws[1] * tf.cast(width - window + 1, tf.float32), tf.int32)
-    crop = tf.cast(picture[top : top + window, left : left + window], tf.float32)
+    crop = tf.cast(image[top : top + window, left : left + window], tf.float32)
     if options.noise:
         half, stream = options.noise / 2, stream_key(seed, number, _NOISE_STREAM)
         crop += tf.random.stateless_uniform(tf.shape(crop), stream, -half, half)

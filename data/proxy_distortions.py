@@ -1,6 +1,6 @@
-"""Synthetic distortions at discrete severities, as picture-quality data sets have them.
+"""Synthetic distortions at discrete severities, as image-quality data sets have them.
 
-ProxIQA (Sec. III-C, Fig. 5b) pre-trains a proxy on such pictures to show that it then
+ProxIQA (Sec. III-C, Fig. 5b) pre-trains a proxy on such images to show that it then
 misjudges what a codec makes.
 """
 
@@ -15,53 +15,53 @@ _BLUR_TAPS = 25
 _KIND_STREAM, _WHITE_STREAM = 3, 4  # those of patches.py are 1 and 2
 
 
-def distort(pictures: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    """Gives each picture one distortion at one severity, drawn from its seed.
+def distort(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Gives each image one distortion at one severity, drawn from its seed.
 
     Args:
-      pictures: float32 [B, H, W, 3], levels 0..255.
+      images: float32 [B, H, W, 3], levels 0..255.
       seeds: int64 [B, 2].
 
     Returns:
       float32 [B, H, W, 3], levels 0..255, rounded.
     """
     return tf.map_fn(
-        lambda pair: _distort_one(*pair), (pictures, seeds), fn_output_signature=tf.float32
+        lambda pair: _distort_one(*pair), (images, seeds), fn_output_signature=tf.float32
     )
 
 
-def _distort_one(picture: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def _distort_one(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     stream = tf.random.fold_in(seed, _KIND_STREAM)
     kind, level = tf.unstack(tf.random.stateless_uniform((2,), stream, 0, 15, tf.int32))
     kind, level = kind % 3, level % 5
     distorted = tf.switch_case(
         kind,
         (
-            lambda: _white_noise(picture, tf.gather(NOISE_LEVELS, level), seed),
-            lambda: _blur(picture, level),
-            lambda: _jpeg(picture, tf.gather(JPEG_LEVELS, level)),
+            lambda: _white_noise(image, tf.gather(NOISE_LEVELS, level), seed),
+            lambda: _blur(image, level),
+            lambda: _jpeg(image, tf.gather(JPEG_LEVELS, level)),
         ),
     )
-    return tf.ensure_shape(tf.round(tf.clip_by_value(distorted, 0.0, 255.0)), picture.shape)
+    return tf.ensure_shape(tf.round(tf.clip_by_value(distorted, 0.0, 255.0)), image.shape)
 
 
-def _white_noise(picture, deviation, seed):
+def _white_noise(image, deviation, seed):
     stream = tf.random.fold_in(seed, _WHITE_STREAM)
-    return picture + deviation * tf.random.stateless_normal(tf.shape(picture), stream)
+    return image + deviation * tf.random.stateless_normal(tf.shape(image), stream)
 
 
-def _blur(picture, level):
+def _blur(image, level):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its announcement that development has ended
         from tensorflow_addons.image import gaussian_filter2d
     filters = [
-        lambda deviation=deviation: gaussian_filter2d(picture, _BLUR_TAPS, deviation)
+        lambda deviation=deviation: gaussian_filter2d(image, _BLUR_TAPS, deviation)
         for deviation in BLUR_LEVELS
     ]
     return tf.switch_case(level, filters)
 
 
-def _jpeg(picture, quality):
-    levels = tf.saturate_cast(tf.round(picture), tf.uint8)
+def _jpeg(image, quality):
+    levels = tf.saturate_cast(tf.round(image), tf.uint8)
     decoded = tf.image.adjust_jpeg_quality(levels, quality)
     return tf.cast(decoded, tf.float32)

@@ -1,9 +1,9 @@
 """Ladders of distortions of growing strength, and training batches of them, for RankIQA.
 
 X. Liu, J. van de Weijer, A. D. Bagdanov: "RankIQA: Learning from Rankings for No-reference Image
-Quality Assessment", ICCV 2017: pictures are blurred, made noisy or compressed at five levels each,
+Quality Assessment", ICCV 2017: images are blurred, made noisy or compressed at five levels each,
 and which of two levels is worse is known without any rater. The levels are those of the authors'
-generator. All of it is a function of (seed, step) and of the pictures' names.
+generator. All of it is a function of (seed, step) and of the images' names.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import scipy.fft
 import tensorflow as tf
 
 from lossylab.data import jpeg
-from lossylab.data.decode import read_picture
+from lossylab.data.decode import read_image
 from lossylab.data.decoded import Decoded
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.data.patch_pairs import noise_seed
-from lossylab.data.patches import check_sizes, device_batch, numbered, picture_index, stream_key
+from lossylab.data.patches import check_sizes, device_batch, image_index, numbered, stream_key
 
 _CROP_STREAM = 5  # of the random numbers of one ladder
 
@@ -32,7 +32,7 @@ class Ladder:
     """A kind of distortion at levels of growing strength.
 
     Attributes:
-      apply: from (uint8 [H, W, 3], severity, seed) to the distorted picture, the same shape.
+      apply: from (uint8 [H, W, 3], severity, seed) to the distorted image, the same shape.
       unit: what a severity is.
       trained: severities that are trained with, weakest first.
       held_out: severities between those, to measure with.
@@ -44,15 +44,15 @@ class Ladder:
     held_out: tuple[float, ...]
 
 
-def _blur(picture: np.ndarray, taps: float, seed: int) -> np.ndarray:
+def _blur(image: np.ndarray, taps: float, seed: int) -> np.ndarray:
     """By a Gaussian of deviation taps / 6 that is cut off, mirrored at the edges.
 
-    A picture mirrored without end times a symmetric window is a product of cosine transforms, which
+    An image mirrored without end times a symmetric window is a product of cosine transforms, which
     takes no longer for windows of 199 pixels than for small ones.
     """
     del seed
-    spectrum = scipy.fft.dctn(picture.astype(np.float32), axes=(0, 1))
-    rows, columns = (_response(side, int(taps)) for side in picture.shape[:2])
+    spectrum = scipy.fft.dctn(image.astype(np.float32), axes=(0, 1))
+    rows, columns = (_response(side, int(taps)) for side in image.shape[:2])
     blurred = scipy.fft.idctn(spectrum * rows[:, None, None] * columns[:, None], axes=(0, 1))
     return np.rint(blurred).astype(np.uint8)
 
@@ -60,19 +60,19 @@ def _blur(picture: np.ndarray, taps: float, seed: int) -> np.ndarray:
 @functools.lru_cache(maxsize=64)
 def _response(side: int, taps: int) -> np.ndarray:
     """What the window makes of each of the `side` cosines."""
-    reach = np.arange(-(taps // 2), taps // 2 + 1)
-    window = np.exp(-0.5 * (reach / (taps / 6)) ** 2)
-    waves = np.cos(np.pi / side * np.outer(np.arange(side), reach))
+    receptive_field_radius = np.arange(-(taps // 2), taps // 2 + 1)
+    window = np.exp(-0.5 * (receptive_field_radius / (taps / 6)) ** 2)
+    waves = np.cos(np.pi / side * np.outer(np.arange(side), receptive_field_radius))
     return (waves @ (window / window.sum())).astype(np.float32)
 
 
-def _noise(picture: np.ndarray, variance: float, seed: int) -> np.ndarray:
-    return DISTORTIONS["white"].apply(picture, 255.0 * variance**0.5, seed)
+def _noise(image: np.ndarray, variance: float, seed: int) -> np.ndarray:
+    return DISTORTIONS["white"].apply(image, 255.0 * variance**0.5, seed)
 
 
-def _jpeg(picture: np.ndarray, quality: float, seed: int) -> np.ndarray:
+def _jpeg(image: np.ndarray, quality: float, seed: int) -> np.ndarray:
     del seed
-    return jpeg.degrade(picture, max(int(quality), 1))  # libjpeg takes 0 for 1
+    return jpeg.degrade(image, max(int(quality), 1))  # libjpeg takes 0 for 1
 
 
 LADDERS = {
@@ -93,21 +93,21 @@ LADDERS = {
         tuple(24 / bpp for bpp in (0.27, 0.11, 0.053, 0.028)),
     ),
 }
-LEVELS = 6  # in training: five, and the pristine picture
+LEVELS = 6  # in training: five, and the pristine image
 SMALLEST_BATCH = len(LADDERS) * LEVELS
 
 
-def versions(picture: np.ndarray, name: str, seed: int, held_out: bool = False) -> np.ndarray:
-    """A picture at all levels of a distortion.
+def versions(image: np.ndarray, name: str, seed: int, held_out: bool = False) -> np.ndarray:
+    """An image at all levels of a distortion.
 
     Args:
-      picture: uint8 [H, W, 3].
+      image: uint8 [H, W, 3].
       name: one of `LADDERS`.
       seed: of the noise, which is another one at each level.
       held_out: the levels between the trained ones instead.
 
     Returns:
-      uint8 [levels + 1, H, W, 3], the strongest first, the picture itself last. A JPEG 2000
+      uint8 [levels + 1, H, W, 3], the strongest first, the image itself last. A JPEG 2000
       file takes some 180 bytes at least: below 70,000 pixels the strongest levels are alike.
 
     Raises:
@@ -118,10 +118,10 @@ def versions(picture: np.ndarray, name: str, seed: int, held_out: bool = False) 
     ladder = LADDERS[name]
     severities = ladder.held_out if held_out else ladder.trained
     made = [
-        ladder.apply(picture, severity, zlib.crc32(f"{seed} {severity:g}".encode()))
+        ladder.apply(image, severity, zlib.crc32(f"{seed} {severity:g}".encode()))
         for severity in reversed(severities)
     ]
-    return np.stack([*made, picture])
+    return np.stack([*made, image])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,12 +154,12 @@ def rankings(
 ) -> tf.data.Dataset:
     """Endless batches of ladders, one a step.
 
-    A device's part is (4 distortions) x (6 levels, strongest first, pristine last) x (pictures),
-    the same pictures for all distortions. Pictures are distorted whole; each version has a crop
+    A device's part is (4 distortions) x (6 levels, strongest first, pristine last) x (images),
+    the same images for all distortions. Images are distorted whole; each version has a crop
     at a place of its own (assumed: as in the authors' code).
 
     Args:
-      paths: picture files.
+      paths: image files.
       options: what crops are.
       batch: crops in the global batch, a multiple of `SMALLEST_BATCH` a device; this and all
         others as for `patches.patches`.
@@ -175,7 +175,7 @@ def rankings(
     Raises:
       ValueError: if the devices do not get whole ladders.
     """
-    slots = pictures_of_device(batch, shards * replicas)
+    slots = images_of_device(batch, shards * replicas)
     names = tuple(LADDERS)
     kept = [
         Decoded(paths, functools.partial(_load, name=name), options.cache_mb, ("ladder", name))
@@ -198,9 +198,9 @@ def rankings(
         groups = batch // LEVELS
         step, place = number // groups, number % groups
         device, place = place // (len(names) * slots), place % (len(names) * slots)
-        picture = step * (batch // SMALLEST_BATCH) + device * slots + place % slots
+        image = step * (batch // SMALLEST_BATCH) + device * slots + place % slots
         draws = tf.random.stateless_uniform((LEVELS, 2), stream_key(seed, number, _CROP_STREAM))
-        index = picture_index(seed, picture, len(paths))
+        index = image_index(seed, image, len(paths))
         crops = tf.numpy_function(cut, [index, place // slots, draws], tf.uint8)
         return tf.ensure_shape(crops, (LEVELS, options.size, options.size, 3))
 
@@ -213,8 +213,8 @@ def rankings(
     return groups.map(ordered).prefetch(4)
 
 
-def pictures_of_device(batch: int, devices: int) -> int:
-    """Pictures in a device's part of a batch of crops; raises ValueError if it is not whole."""
+def images_of_device(batch: int, devices: int) -> int:
+    """Images in a device's part of a batch of crops; raises ValueError if it is not whole."""
     local = device_batch(batch, devices)
     if local % SMALLEST_BATCH:
         raise ValueError(
@@ -225,4 +225,4 @@ def pictures_of_device(batch: int, devices: int) -> int:
 
 
 def _load(path: str, name: str) -> np.ndarray:
-    return versions(read_picture(path), name, noise_seed(path))
+    return versions(read_image(path), name, noise_seed(path))

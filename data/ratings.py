@@ -1,4 +1,4 @@
-"""Pictures with ratings from a CSV file, their split by reference, and crops to train with."""
+"""Images with ratings from a CSV file, their split by reference, and crops to train with."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import CollectionError
-from lossylab.data.decode import read_picture
+from lossylab.data.decode import read_image
 from lossylab.data.decoded import Decoded
-from lossylab.data.patches import crop_at_random, numbered, picture_index, read_whole, stream_key
+from lossylab.data.patches import crop_at_random, image_index, numbered, read_whole, stream_key
 
 _CROP_STREAM = 6  # of the random numbers of one crop
 
 
 @dataclasses.dataclass(frozen=True)
 class Rated:
-    """A picture and what raters say of it.
+    """An image and what raters say of it.
 
     Attributes:
       path: of its file.
       score: the rating.
-      reference: name of the pristine picture that it was made of.
+      reference: name of the pristine image that it was made of.
     """
 
     path: str
@@ -34,35 +34,35 @@ class Rated:
     reference: str
 
 
-def read_ratings(path: str, pictures: list[str]) -> list[Rated]:
-    """Reads a CSV file with the columns picture, score and, optionally, reference.
+def read_ratings(path: str, images: list[str]) -> list[Rated]:
+    """Reads a CSV file with the columns image, score and, optionally, reference.
 
     Args:
       path: the file.
-      pictures: files among which its pictures are found by name; others are not used.
+      images: files among which its images are found by name; others are not used.
 
     Returns:
-      The ratings in the file's order; a picture without reference is its own.
+      The ratings in the file's order; an image without reference is its own.
 
     Raises:
-      CollectionError: naming the line, if the file is no such table, or a picture is missing, in
+      CollectionError: naming the line, if the file is no such table, or an image is missing, in
         several folders, or rated twice.
     """
     named: dict[str, list[str]] = {}
-    for each in pictures:
+    for each in images:
         named.setdefault(pathlib.Path(each).name, []).append(each)
     found: dict[str, Rated] = {}
     for number, row in _lines(path):
         where = f"{path}, line {number}"
-        name = pathlib.Path((row.get("picture") or "").strip()).name
+        name = pathlib.Path((row.get("image") or "").strip()).name
         places = named.get(name, [])
         if len(places) != 1:
             raise CollectionError(
-                f"{where}: picture '{name}' is {len(places)} times among the {len(pictures)} "
-                "training pictures, expected once"
+                f"{where}: image '{name}' is {len(places)} times among the {len(images)} "
+                "training images, expected once"
             )
         if name in found:
-            raise CollectionError(f"{where}: picture '{name}' is rated a second time")
+            raise CollectionError(f"{where}: image '{name}' is rated a second time")
         found[name] = Rated(
             places[0], _score(row, where), (row.get("reference") or "").strip() or name
         )
@@ -76,10 +76,10 @@ def _lines(path: str):
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
-            lacking = {"picture", "score"} - set(reader.fieldnames or ())
+            lacking = {"image", "score"} - set(reader.fieldnames or ())
             if lacking:
                 raise CollectionError(
-                    f"{path}, line 1: expected the columns picture, score and, optionally, "
+                    f"{path}, line 1: expected the columns image, score and, optionally, "
                     f"reference; {' and '.join(sorted(lacking))} missing"
                 )
             for row in reader:
@@ -164,12 +164,12 @@ def rated_crops(
     shards: int = 1,
     replicas: int = 1,
 ) -> tf.data.Dataset:
-    """Endless batches of random crops with their pictures' ratings, one a step.
+    """Endless batches of random crops with their images' ratings, one a step.
 
     Args:
       ratings: to train with.
       size: height and width of the crops in pixels.
-      cache_mb: decoded pictures kept in memory, MiB.
+      cache_mb: decoded images kept in memory, MiB.
       batch: crops in the global batch; this and all others as for `patches.patches`.
       seed: the run's seed.
       first_step: step at which to begin.
@@ -185,12 +185,12 @@ def rated_crops(
     """
     paths = [rated.path for rated in ratings]
     scores = np.array([rated.score for rated in ratings], np.float32)
-    pictures = Decoded(paths, read_picture, cache_mb)
+    images = Decoded(paths, read_image, cache_mb)
 
     def crop(number):
-        index = picture_index(seed, number, len(paths))
-        picture = read_whole(pictures, paths, index, size, 3)
-        patch = crop_at_random(picture, size, stream_key(seed, number, _CROP_STREAM))
+        index = image_index(seed, number, len(paths))
+        image = read_whole(images, paths, index, size, 3)
+        patch = crop_at_random(image, size, stream_key(seed, number, _CROP_STREAM))
         return tf.ensure_shape(patch, (size, size, 3)), tf.gather(scores, index)
 
     return numbered(crop, batch, first_step, shard, shards, replicas).prefetch(4)

@@ -1,6 +1,6 @@
-"""Training crops of good pictures and of their degraded versions, both scaled down alike.
+"""Training crops of good images and of their degraded versions, both scaled down alike.
 
-Every picture is degraded whole, then both versions are scaled by one factor ("Perceptual Image
+Every image is degraded whole, then both versions are scaled by one factor ("Perceptual Image
 Restoration with High-Quality Priori and Degradation Learning", Sec. 4.3), and crops are cut from
 both at the same random place. The crops of a step share a random size. All of it is a function of
 (seed, step).
@@ -14,12 +14,12 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from lossylab.core.errors import PictureError
-from lossylab.data.decode import read_picture
+from lossylab.core.errors import ImageError
+from lossylab.data.decode import read_image
 from lossylab.data.decoded import Decoded
 from lossylab.data.distortions import distort
 from lossylab.data.patch_pairs import noise_seed
-from lossylab.data.patches import crop_at_random, numbered, picture_index, stream_key
+from lossylab.data.patches import crop_at_random, image_index, numbered, stream_key
 from lossylab.data.scaling import scaled
 
 _PLACE_STREAM, _SIZE_STREAM = 5, 6  # of the random numbers of one crop, of one step
@@ -37,7 +37,7 @@ class DegradedOptions:
       smallest: height and width of the smallest crops in pixels, after scaling.
       largest: of the largest, a multiple of `SIZE_STEP` more.
       grid: crops begin at its multiples, pixels after scaling.
-      cache_mb: decoded pictures kept in memory, MiB.
+      cache_mb: decoded images kept in memory, MiB.
     """
 
     distortion: str = "jpeg"
@@ -66,57 +66,57 @@ class DegradedOptions:
 
 
 def degraded_pair(path: str, options: DegradedOptions) -> tuple[np.ndarray, np.ndarray]:
-    """A picture file, scaled down, and its degraded version.
+    """An image file, scaled down, and its degraded version.
 
     Returns:
       Two arrays uint8 [H // factor, W // factor, 3]: good, degraded.
 
     Raises:
-      PictureError: if the file is no picture or smaller than the factor.
+      ImageError: if the file is no image or smaller than the factor.
     """
-    picture = read_picture(path)
+    image = read_image(path)
     factor = options.factor
-    height, width = (side // factor for side in picture.shape[:2])
+    height, width = (side // factor for side in image.shape[:2])
     if not (height and width):
-        raise PictureError(f"{path}: smaller than {factor} pixels, the factor that it is scaled by")
+        raise ImageError(f"{path}: smaller than {factor} pixels, the factor that it is scaled by")
     # What is left at the right and at the bottom would shift the pixels.
-    picture = picture[: factor * height, : factor * width]
-    worse = distort(picture, options.distortion, options.severity, noise_seed(path))
-    return scaled(picture, height, width), scaled(worse, height, width)
+    image = image[: factor * height, : factor * width]
+    worse = distort(image, options.distortion, options.severity, noise_seed(path))
+    return scaled(image, height, width), scaled(worse, height, width)
 
 
-def centred_pairs(
+def centerd_pairs(
     paths: list[str], options: DegradedOptions, crop: int = 0
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The middle of each picture and of its degraded version, all of one size.
+    """The middle of each image and of its degraded version, all of one size.
 
-    So each degraded picture can be compared with the good version of another.
+    So each degraded image can be compared with the good version of another.
 
     Args:
-      paths: picture files.
+      paths: image files.
       options: what a pair is; windows begin at multiples of its grid.
-      crop: side of the windows in pixels; 0 for the largest that all pictures have.
+      crop: side of the windows in pixels; 0 for the largest that all images have.
 
     Returns:
-      For each picture two arrays uint8 [H, W, 3]: good, degraded.
+      For each image two arrays uint8 [H, W, 3]: good, degraded.
 
     Raises:
-      PictureError: if a picture is smaller than the windows.
+      ImageError: if an image is smaller than the windows.
     """
     pairs = [degraded_pair(path, options) for path in paths]
     size = (crop, crop) if crop else np.min([good.shape[:2] for good, _ in pairs], 0)
     for path, (good, _) in zip(paths, pairs):
         if min(good.shape[:2]) < crop:
-            raise PictureError(
+            raise ImageError(
                 f"{path}: {good.shape[0]}x{good.shape[1]} pixels after scaling, smaller than "
                 f"windows of {crop}x{crop}"
             )
-    return [tuple(_centre(side, size, options.grid) for side in pair) for pair in pairs]
+    return [tuple(_center(side, size, options.grid) for side in pair) for pair in pairs]
 
 
-def _centre(picture: np.ndarray, size: tuple[int, int], grid: int) -> np.ndarray:
-    top, left = ((side - n) // 2 // grid * grid for side, n in zip(picture.shape, size))
-    return picture[top : top + size[0], left : left + size[1]]
+def _center(image: np.ndarray, size: tuple[int, int], grid: int) -> np.ndarray:
+    top, left = ((side - n) // 2 // grid * grid for side, n in zip(image.shape, size))
+    return image[top : top + size[0], left : left + size[1]]
 
 
 def degraded_crops(
@@ -132,7 +132,7 @@ def degraded_crops(
     """Endless batches of pairs, one a step.
 
     Args:
-      paths: picture files.
+      paths: image files.
       options: what a pair is.
       batch: pairs in the global batch; this and all others as for `patches.patches`.
       seed: the run's seed.
@@ -148,20 +148,20 @@ def degraded_crops(
       ValueError: if there are no paths or the devices do not divide `batch`.
     """
     if not paths:
-        raise ValueError("no pictures to cut crops from")
+        raise ValueError("no images to cut crops from")
     # Both versions side by side, so that they are kept and forgotten together.
     kind = ("degraded", options.distortion, options.severity, options.factor)
     load = functools.partial(_load, options=options)
-    pictures = Decoded(paths, load, options.cache_mb, kind)
+    images = Decoded(paths, load, options.cache_mb, kind)
 
     def read(index):
-        both = pictures.read(index)
+        both = images.read(index)
         # Here, not where they are made: what is kept is shared by pipelines of other crops.
         _check_size(paths[index], both, options.largest)
         return both
 
     def pair(number):
-        index = picture_index(seed, number, len(paths))
+        index = image_index(seed, number, len(paths))
         both = tf.numpy_function(read, [index], tf.uint8)
         both.set_shape((None, None, 6))
         size = _size(seed, number // batch, options)
@@ -179,10 +179,10 @@ def _size(seed: int, step: tf.Tensor, options: DegradedOptions) -> tf.Tensor:
     return options.smallest + SIZE_STEP * draw
 
 
-def _check_size(path: str, picture: np.ndarray, size: int) -> None:
-    if min(picture.shape[:2]) < size:
-        raise PictureError(
-            f"{path}: {picture.shape[0]}x{picture.shape[1]} pixels after scaling, smaller than "
+def _check_size(path: str, image: np.ndarray, size: int) -> None:
+    if min(image.shape[:2]) < size:
+        raise ImageError(
+            f"{path}: {image.shape[0]}x{image.shape[1]} pixels after scaling, smaller than "
             f"the crops of {size}x{size}"
         )
 

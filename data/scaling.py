@@ -1,4 +1,4 @@
-"""Pictures scaled by Pillow's bicubic filter, which is antialiased."""
+"""Images scaled by Pillow's bicubic filter, which is antialiased."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 from PIL import Image
 
 
-def scaled(picture: np.ndarray, height: int, width: int | None = None) -> np.ndarray:
-    """A picture at another size.
+def scaled(image: np.ndarray, height: int, width: int | None = None) -> np.ndarray:
+    """An image at another size.
 
     Args:
-      picture: uint8 [H, W, 3].
+      image: uint8 [H, W, 3].
       height: of the result in pixels.
       width: likewise; as the height if not given.
 
     Returns:
-      uint8 [height, width, 3]; the picture itself where it has that size.
+      uint8 [height, width, 3]; the image itself where it has that size.
     """
     width = height if width is None else width
-    if picture.shape[:2] == (height, width):
-        return picture
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+    if image.shape[:2] == (height, width):
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))

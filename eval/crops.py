@@ -1,10 +1,10 @@
-"""Crops of what codecs make of a picture at nearly equal rate, side by side with the original.
+"""Crops of what codecs make of an image at nearly equal rate, side by side with the original.
 
   lossylab eval crops --codecs=jpeg2000,hevc444 --models=mse:runs/mse/export --rate=0.3 \\
     --data=sample_test --out=results/x/crops/fig08
 
 Of every codec the setting whose rate comes nearest to --rate is shown, with the file's rate and
-the quality of the whole picture. `lossylab eval proxiqa` makes figures of the folders.
+the quality of the whole image. `lossylab eval proxiqa` makes figures of the folders.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from absl import flags
 from lossylab.core.app import launch, new_flags, parse, require, require_known
 from lossylab.core.errors import CodecError, UsageError
 from lossylab.core.files import make_folder
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.patches import check_sizes
 from lossylab.eval import rate_search
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.report import crop_sheet
-from lossylab.inference.codecs.registry import CLASSICAL, PictureCodec, learned
+from lossylab.inference.codecs.registry import CLASSICAL, ImageCodec, learned
 from lossylab.models.proxiqa import ProxIQA
 
 _SHORT = {
@@ -36,13 +36,13 @@ _SHORT = {
 FLAGS = new_flags()
 flags.DEFINE_list("codecs", [], f"From {', '.join(CLASSICAL)}.", flag_values=FLAGS)
 flags.DEFINE_list("models", [], "NAME:EXPORT, see eval rd.", flag_values=FLAGS)
-flags.DEFINE_string("data", "sample_test", "Pictures.", flag_values=FLAGS)
+flags.DEFINE_string("data", "sample_test", "Images.", flag_values=FLAGS)
 flags.DEFINE_string("out", None, "Folder of crops and index.json.", flag_values=FLAGS)
 flags.DEFINE_string("title", "", "Heading of the figure.", flag_values=FLAGS)
 flags.DEFINE_float("rate", 0.3, "Bits per pixel.", 0.0, flag_values=FLAGS)
 flags.DEFINE_integer("size", 160, "Side of the crops in pixels.", 32, flag_values=FLAGS)
 flags.DEFINE_list(
-    "at", ["0.5", "0.5"], "Centre of the crops: shares of width and height.", flag_values=FLAGS
+    "at", ["0.5", "0.5"], "Center of the crops: shares of width and height.", flag_values=FLAGS
 )
 flags.DEFINE_list("metrics", ["vmaf"], "Scores in the labels.", flag_values=FLAGS)
 flags.DEFINE_string(
@@ -61,15 +61,15 @@ def main(argv: list[str]) -> None:
     require(FLAGS.rate > 0, "--rate must be above 0")
     require_known("metrics", FLAGS.metrics, vmaf.METRICS)
     require_known("codecs", FLAGS.codecs, CLASSICAL)
-    shares = crop_sheet.centre(FLAGS.at)
+    shares = crop_sheet.center(FLAGS.at)
     require(bool(FLAGS.codecs or FLAGS.models), "nothing to show: give --codecs or --models")
-    paths = find_pictures(FLAGS.data)
+    paths = find_images(FLAGS.data)
     check_sizes(paths, max(FLAGS.size, vmaf.SMALLEST), "--size")
     codecs = learned(FLAGS.models) + [CLASSICAL[name]() for name in FLAGS.codecs]
     proxy = _proxy(FLAGS.proxy_from) if FLAGS.proxy_from else None
     out = make_folder(FLAGS.out)
-    pictures = {pathlib.Path(path).stem: _crops(codecs, path, proxy, shares, out) for path in paths}
-    crop_sheet.write_index(out, FLAGS.title or f"{FLAGS.rate:g} bits per pixel", pictures)
+    images = {pathlib.Path(path).stem: _crops(codecs, path, proxy, shares, out) for path in paths}
+    crop_sheet.write_index(out, FLAGS.title or f"{FLAGS.rate:g} bits per pixel", images)
 
 
 def _proxy(run: str) -> ProxIQA:
@@ -88,35 +88,35 @@ def _proxy(run: str) -> ProxIQA:
 
 
 def _crops(codecs, path: str, proxy: ProxIQA | None, shares, out: pathlib.Path) -> list[dict]:
-    """Writes the crops of one picture; returns their entries of the index."""
-    picture = read_picture(path)
+    """Writes the crops of one image; returns their entries of the index."""
+    image = read_image(path)
     stem = pathlib.Path(path).stem
-    window = crop_sheet.window(*picture.shape[:2], FLAGS.size, shares)
-    items = [crop_sheet.write(out, f"{stem}_original.png", picture[window], "original")]
+    window = crop_sheet.window(*image.shape[:2], FLAGS.size, shares)
+    items = [crop_sheet.write(out, f"{stem}_original.png", image[window], "original")]
     for codec in codecs:
-        decoded, bpp = _nearest(codec, picture)
-        names = [n for n in FLAGS.metrics if n in (*vmaf.reported_for(*picture.shape[:2]), "vmaf")]
-        scores = vmaf.measure(picture[None], decoded[None], names)
+        decoded, bpp = _nearest(codec, image)
+        names = [n for n in FLAGS.metrics if n in (*vmaf.reported_for(*image.shape[:2]), "vmaf")]
+        scores = vmaf.measure(image[None], decoded[None], names)
         words = [f"{_SHORT[name]} {values[0]:.4g}" for name, values in scores.items()]
         if proxy is not None:
-            words = _proxy_words(proxy, picture[window], decoded[window])
+            words = _proxy_words(proxy, image[window], decoded[window])
         label = f"{codec.name}, {bpp:.3f} bpp\n{', '.join(words)}"
         items.append(crop_sheet.write(out, f"{stem}_{codec.name}.png", decoded[window], label))
     return items
 
 
-def _nearest(codec: PictureCodec, picture: np.ndarray) -> tuple[np.ndarray, float]:
+def _nearest(codec: ImageCodec, image: np.ndarray) -> tuple[np.ndarray, float]:
     """What the setting nearest to --rate decodes to, and its rate."""
-    pixels = picture.shape[0] * picture.shape[1]
+    pixels = image.shape[0] * image.shape[1]
     coded = {}
 
     def rate_of(index: int) -> float:
         if index not in coded:
-            coded[index] = codec.encode(picture, codec.settings[index])[0]
+            coded[index] = codec.encode(image, codec.settings[index])[0]
         return 8 * len(coded[index]) / pixels
 
     try:
-        codec.check(*picture.shape[:2])
+        codec.check(*image.shape[:2])
         if codec.searched:
             best = rate_search.choose(len(codec.settings), rate_of, FLAGS.rate, FLAGS.rate, 1)[0]
         else:

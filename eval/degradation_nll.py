@@ -1,11 +1,11 @@
-"""Likelihood of degraded pictures given their good versions, and given others': rows (Table 1).
+"""Likelihood of degraded images given their good versions, and given others': rows (Table 1).
 
   lossylab eval degradation_nll --model=runs/jpeg5/export --data=kodak \\
       --title="small budget: ..." --out=results/mmd_restoration
 
-Each picture is degraded as the model has learnt, scaled down as in its training, and its middle is
-scored given its own good version ("paired") and the next picture's ("unpaired"), in bits for
-each number. All windows have one size: that of --crop, or the largest that all pictures have. Rows
+Each image is degraded as the model has learned, scaled down as in its training, and its middle is
+scored given its own good version ("paired") and the next image's ("unpaired"), in bits for
+each number. All windows have one size: that of --crop, or the largest that all images have. Rows
 go to nll.csv in --out; killed and given again, the command computes nothing twice. Rows of the same
 model and data that this command would not give are set aside. The means go to standard output.
 --sheets draws degraded versions of the windows instead (Fig. 5).
@@ -29,24 +29,24 @@ from lossylab.core.app import launch, new_flags, parse, require, require_distinc
 from lossylab.core.digest import digest
 from lossylab.core.environment import environment
 from lossylab.core.files import make_folder, write_text
-from lossylab.data.collections import find_pictures
-from lossylab.data.scaled_pairs import centred_pairs
+from lossylab.data.collections import find_images
+from lossylab.data.scaled_pairs import centerd_pairs
 from lossylab.eval.report import degradation_sheet, tables
 from lossylab.inference.export.degradation import Degradation, degraded_options
 
 COLUMNS = (
-    *("model", "degradation", "severity", "factor", "kind", "data", "picture", "condition"),
+    *("model", "degradation", "severity", "factor", "kind", "data", "image", "condition"),
     *("width", "height", "nll", "seconds", "parameters", "budget", "protocol", "identity"),
     "content",
 )
 TEXT = (
-    *("model", "degradation", "kind", "data", "picture", "condition", "budget", "protocol"),
+    *("model", "degradation", "kind", "data", "image", "condition", "budget", "protocol"),
     *("identity", "content"),
 )
 PAIRED, UNPAIRED = KINDS = ("paired", "unpaired")
 PROTOCOL = (
-    "degraded whole, both scaled down, middle windows of one size; unpaired: the next picture; "
-    "bits per number, mean over pictures"
+    "degraded whole, both scaled down, middle windows of one size; unpaired: the next image; "
+    "bits per number, mean over images"
 )
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -54,28 +54,28 @@ Pair = tuple[np.ndarray, np.ndarray]
 FLAGS = new_flags()
 flags.DEFINE_string("model", None, "Folder of an exported degradation model.", flag_values=FLAGS)
 flags.DEFINE_string("name", "pixelcnn", "Of the model, for the rows.", flag_values=FLAGS)
-flags.DEFINE_string("data", "kodak", "Pictures to measure on.", flag_values=FLAGS)
+flags.DEFINE_string("data", "kodak", "Images to measure on.", flag_values=FLAGS)
 flags.DEFINE_integer(
     "crop", 0, "Side of the windows, pixels after scaling; 0: the largest.", 0, flag_values=FLAGS
 )
 flags.DEFINE_string("title", None, "Budget of the model, for the rows.", flag_values=FLAGS)
 flags.DEFINE_string("out", None, "Folder of nll.csv; none: only the means.", flag_values=FLAGS)
 flags.DEFINE_string(
-    "sheets", None, "Only draw degraded pictures, and write a sheet of them.", flag_values=FLAGS
+    "sheets", None, "Only draw degraded images, and write a sheet of them.", flag_values=FLAGS
 )
 
 
 def paired_and_unpaired(
     bits: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], pairs: Sequence[Pair]
 ) -> np.ndarray:
-    """Bits of each degraded picture, given its own good version and the next one's.
+    """Bits of each degraded image, given its own good version and the next one's.
 
     Args:
-      bits: from degraded pictures and conditions, float32 [1, H, W, 3], to [1].
-      pairs: good and degraded pictures, uint8 of one shape [H, W, 3]; at least two.
+      bits: from degraded images and conditions, float32 [1, H, W, 3], to [1].
+      pairs: good and degraded images, uint8 of one shape [H, W, 3]; at least two.
 
     Returns:
-      float64 [pictures, 2].
+      float64 [images, 2].
     """
     return np.array(
         [[float(_score(bits, pairs, i, kind)) for kind in KINDS] for i in range(len(pairs))]
@@ -89,7 +89,7 @@ def _score(bits, pairs: Sequence[Pair], index: int, kind: str) -> float:
 
 
 def _partner(index: int, kind: str, count: int) -> int:
-    """Index of the picture whose good version is the condition."""
+    """Index of the image whose good version is the condition."""
     return index if kind == PAIRED else (index + 1) % count
 
 
@@ -100,11 +100,11 @@ def main(argv: list[str]) -> None:
     require(bool(FLAGS.model), "--model is needed: the folder of an exported degradation model")
     writes = FLAGS.out or FLAGS.sheets
     require(bool(FLAGS.title) or not writes, "--out and --sheets need --title: the model's budget")
-    paths = find_pictures(FLAGS.data)
-    require(len(paths) > 1, "--data needs at least two pictures: each is scored given another, too")
-    require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
+    paths = find_images(FLAGS.data)
+    require(len(paths) > 1, "--data needs at least two images: each is scored given another, too")
+    require_distinct("images", [pathlib.Path(path).stem for path in paths])
     model = Degradation(FLAGS.model)
-    pairs = centred_pairs(paths, degraded_options(model), FLAGS.crop)
+    pairs = centerd_pairs(paths, degraded_options(model), FLAGS.crop)
     if FLAGS.sheets:
         stems = [pathlib.Path(path).stem for path in paths]
         degradation_sheet.write(FLAGS.sheets, FLAGS.title, model, stems, pairs)
@@ -123,7 +123,7 @@ def main(argv: list[str]) -> None:
 def _measure_all(
     table: rows.Rows | None, model: Degradation, paths: list[str], pairs: list[Pair]
 ) -> list[dict]:
-    """The rows of all pictures, paired and unpaired; those that are missing are measured."""
+    """The rows of all images, paired and unpaired; those that are missing are measured."""
     places = _places(model, paths, pairs)
     known = {} if table is None else _known(table, [place for _, place in places])
     measured = []
@@ -136,14 +136,14 @@ def _measure_all(
 
 
 def _places(model: Degradation, paths: list[str], pairs: list[Pair]) -> list[tuple[int, dict]]:
-    """What is measured: the index of each picture and what names its row, for both kinds."""
+    """What is measured: the index of each image and what names its row, for both kinds."""
     stems = [pathlib.Path(path).stem for path in paths]
     identity = rows.identity(model.weights, PROTOCOL, FLAGS.title)
     places = []
     for index, kind in ((i, kind) for i in range(len(paths)) for kind in KINDS):
         partner = _partner(index, kind, len(paths))
         place = {
-            **{"model": FLAGS.name, "kind": kind, "data": FLAGS.data, "picture": stems[index]},
+            **{"model": FLAGS.name, "kind": kind, "data": FLAGS.data, "image": stems[index]},
             **{"condition": stems[partner], "identity": identity},
             "content": digest(np.concatenate([pairs[index][1], pairs[partner][0]]))[:16],
         }
@@ -160,7 +160,7 @@ def _known(table: rows.Rows, places: list[dict]) -> dict[tuple, dict]:
             row["identity"] != identity or (row["data"] == FLAGS.data and _key(row) not in wanted)
         )
 
-    table.set_aside(is_old, "are of other weights, budgets, pictures or windows")
+    table.set_aside(is_old, "are of other weights, budgets, images or windows")
     return {_key(row): row for row in table.rows}
 
 
@@ -178,7 +178,7 @@ def _measure(place: dict, model: Degradation, pairs: list[Pair], index: int) -> 
 
 
 def _key(row: dict) -> tuple:
-    names = ("model", "kind", "data", "picture", "condition", "identity", "content")
+    names = ("model", "kind", "data", "image", "condition", "identity", "content")
     return tuple(str(row[name]) for name in names)
 
 
@@ -189,7 +189,7 @@ def _means(measured: list[dict]) -> list[dict[str, str]]:
     return [
         {
             "model": FLAGS.name,
-            "pictures": str(len(bits[PAIRED])),
+            "images": str(len(bits[PAIRED])),
             **{kind: tables.number(np.mean(bits[kind]), 3) for kind in KINDS},
             "told apart": f"{100 * told:.0f} %",
         }

@@ -4,8 +4,8 @@
       --data=kodak --title="small budget: ..." --out=results/distortion_gan
   lossylab eval distortions --search --data=kodak --out=results/distortion_gan
 
-Each model's pictures, the four true distortions and the pristine pictures are compared with the
-four true distortions: a row a picture has the Jensen-Shannon divergence of the histograms of
+Each model's images, the four true distortions and the pristine images are compared with the
+four true distortions: a row an image has the Jensen-Shannon divergence of the histograms of
 products of adjacent MSCN coefficients (Sec. III-B). --sheets writes crops and histograms for
 figures instead. --search measures how far the true distortions are apart for a grid of
 severities and writes severity.csv, nearest to the paper's Table I first. Killed and given again,
@@ -31,8 +31,8 @@ from lossylab.core.app import launch, new_flags, parse, repeated, require, requi
 from lossylab.core.digest import digest
 from lossylab.core.environment import environment
 from lossylab.core.files import make_folder, write_text
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
@@ -42,34 +42,34 @@ from lossylab.eval.report import crop_sheet, tables
 from lossylab.inference.export.distorter import Distorter
 
 COLUMNS = (
-    *("made", "truth", "severity", "data", "picture", "width", "height", "jsd", "residual"),
+    *("made", "truth", "severity", "data", "image", "width", "height", "jsd", "residual"),
     *("seconds", "parameters", "budget", "protocol", "identity", "content"),
 )
-TEXT = ("made", "truth", "data", "picture", "budget", "protocol", "identity", "content")
+TEXT = ("made", "truth", "data", "image", "budget", "protocol", "identity", "content")
 TRUE = "true "  # before the name of a true distortion among what is made
 PRISTINE = "pristine"
 _OTHER_SEED = 1  # true noise is compared with noise of another seed
 
 FLAGS = new_flags()
 flags.DEFINE_list("models", [], "NAME:EXPORT each.", flag_values=FLAGS)
-flags.DEFINE_string("data", "kodak", "Pictures to measure on.", flag_values=FLAGS)
+flags.DEFINE_string("data", "kodak", "Images to measure on.", flag_values=FLAGS)
 flags.DEFINE_string("title", None, "Budget of the models, for the rows.", flag_values=FLAGS)
 flags.DEFINE_string("out", None, "Folder of rows.csv.", flag_values=FLAGS)
 flags.DEFINE_bool("search", False, "Only search for severities.", flag_values=FLAGS)
 flags.DEFINE_string(
-    "sheets", None, "Only write crops of the models' pictures to this folder.", flag_values=FLAGS
+    "sheets", None, "Only write crops of the models' images to this folder.", flag_values=FLAGS
 )
 flags.DEFINE_integer("size", 160, "Side of these crops in pixels.", 16, flag_values=FLAGS)
-flags.DEFINE_list("at", ["0.5", "0.5"], "Their centre: shares of width, height.", flag_values=FLAGS)
+flags.DEFINE_list("at", ["0.5", "0.5"], "Their center: shares of width, height.", flag_values=FLAGS)
 
 
 @dataclasses.dataclass(frozen=True)
 class Maker:
-    """What makes distorted pictures.
+    """What makes distorted images.
 
     Attributes:
       name: for the rows.
-      make: from a path and its picture to the distorted one.
+      make: from a path and its image to the distorted one.
       parameters: trainable weights.
       budget: of its training.
       identity: what decides its results.
@@ -88,8 +88,8 @@ def main(argv: list[str]) -> None:
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     require(bool(FLAGS.out or FLAGS.sheets), "--out is needed: the folder of the rows")
     require(bool(FLAGS.title or not FLAGS.models), "--title is needed: the models' budget")
-    paths = find_pictures(FLAGS.data)
-    require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
+    paths = find_images(FLAGS.data)
+    require_distinct("images", [pathlib.Path(path).stem for path in paths])
     check_sizes(paths, max(2, FLAGS.size if FLAGS.sheets else 2))
     if FLAGS.search:
         text = severity_search.search(paths)
@@ -118,7 +118,7 @@ def _models() -> list[Maker]:
         makers.append(
             Maker(
                 name,
-                lambda path, picture, network=network: network.distort(picture),
+                lambda path, image, network=network: network.distort(image),
                 network.parameters,
                 FLAGS.title,
                 rows.identity(network.weights, nss.PROTOCOL, FLAGS.title),
@@ -147,8 +147,8 @@ def _truths() -> list[Maker]:
     return [
         Maker(
             TRUE + name,
-            lambda path, picture, name=name: distort(
-                picture, name, seed=noise_seed(path) ^ _OTHER_SEED
+            lambda path, image, name=name: distort(
+                image, name, seed=noise_seed(path) ^ _OTHER_SEED
             ),
             0,
             "",
@@ -159,11 +159,11 @@ def _truths() -> list[Maker]:
 
 
 def _pristine() -> Maker:
-    return Maker(PRISTINE, lambda path, picture: picture, 0, "", rows.identity(nss.PROTOCOL))
+    return Maker(PRISTINE, lambda path, image: image, 0, "", rows.identity(nss.PROTOCOL))
 
 
 def _measure_all(table: rows.Rows, makers: list[Maker], paths: list[str]) -> list[dict[str, str]]:
-    """The rows of all makers, truths and pictures; those that are missing are measured."""
+    """The rows of all makers, truths and images; those that are missing are measured."""
     severities = {name: f"{kind.severity:g}" for name, kind in DISTORTIONS.items()}
     current = {maker.name: maker.identity for maker in makers}
 
@@ -175,10 +175,10 @@ def _measure_all(table: rows.Rows, makers: list[Maker], paths: list[str]) -> lis
     table.set_aside(is_old, "are of other weights, severities or budgets")
     known = {_key(row): row for row in table.rows}
     measured = []
-    for path in tqdm.tqdm(paths, unit="picture", desc="measuring"):
-        picture = read_picture(path)
-        place = {"data": FLAGS.data, "picture": pathlib.Path(path).stem}
-        place["content"] = digest(picture)[:16]
+    for path in tqdm.tqdm(paths, unit="image", desc="measuring"):
+        image = read_image(path)
+        place = {"data": FLAGS.data, "image": pathlib.Path(path).stem}
+        place["content"] = digest(image)[:16]
         truths: dict[str, np.ndarray] = {}
         for maker in makers:
             mine = [
@@ -188,8 +188,8 @@ def _measure_all(table: rows.Rows, makers: list[Maker], paths: list[str]) -> lis
             ]
             if any(_key(row) not in known for row in mine):
                 if not truths:
-                    truths = _histograms(path, picture)
-                for row in _measure(maker, mine, path, picture, truths):
+                    truths = _histograms(path, image)
+                for row in _measure(maker, mine, path, image, truths):
                     known.setdefault(_key(row), None)
                     if known[_key(row)] is None:
                         known[_key(row)] = table.append(row)
@@ -198,25 +198,25 @@ def _measure_all(table: rows.Rows, makers: list[Maker], paths: list[str]) -> lis
 
 
 def _key(row: dict) -> tuple:
-    names = ("made", "truth", "severity", "data", "picture", "content", "identity")
+    names = ("made", "truth", "severity", "data", "image", "content", "identity")
     return tuple(str(row[name]) for name in names)
 
 
-def _histograms(path: str, picture: np.ndarray) -> dict[str, np.ndarray]:
+def _histograms(path: str, image: np.ndarray) -> dict[str, np.ndarray]:
     return {
-        name: nss.histogram(distort(picture, name, seed=noise_seed(path))) for name in DISTORTIONS
+        name: nss.histogram(distort(image, name, seed=noise_seed(path))) for name in DISTORTIONS
     }
 
 
-def _measure(maker, places, path, picture, truths):
-    made, milliseconds = timed(maker.make, path, picture)
+def _measure(maker, places, path, image, truths):
+    made, milliseconds = timed(maker.make, path, image)
     histogram = nss.histogram(made)
     for place in places:
         yield {
             **place,
-            **{"width": picture.shape[1], "height": picture.shape[0]},
+            **{"width": image.shape[1], "height": image.shape[0]},
             "jsd": nss.jensen_shannon(histogram, truths[place["truth"]]),
-            "residual": float(np.abs(made.astype(float) - picture).mean()),
+            "residual": float(np.abs(made.astype(float) - image).mean()),
             "seconds": milliseconds / 1000,
             **{"parameters": maker.parameters, "budget": maker.budget, "protocol": nss.PROTOCOL},
         }
@@ -235,34 +235,34 @@ def _means(measured: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _write_sheets(models: list[Maker], paths: list[str]) -> None:
-    """Crops of original, truth, made and residual, with histograms, by picture and model."""
+    """Crops of original, truth, made and residual, with histograms, by image and model."""
     require(bool(models), "--sheets needs --models")
-    shares, out = crop_sheet.centre(FLAGS.at), make_folder(FLAGS.sheets)
-    pictures = {}
+    shares, out = crop_sheet.center(FLAGS.at), make_folder(FLAGS.sheets)
+    images = {}
     for path in paths:
-        picture, stem = read_picture(path), pathlib.Path(path).stem
-        window = crop_sheet.window(*picture.shape[:2], FLAGS.size, shares)
-        truths = {name: distort(picture, name, seed=noise_seed(path)) for name in DISTORTIONS}
+        image, stem = read_image(path), pathlib.Path(path).stem
+        window = crop_sheet.window(*image.shape[:2], FLAGS.size, shares)
+        truths = {name: distort(image, name, seed=noise_seed(path)) for name in DISTORTIONS}
         for model in models:
             name = model.name.partition("_")[0]
             require(name in truths, f"--models: {model.name} does not begin with a distortion")
-            made = model.make(path, picture)
+            made = model.make(path, image)
             histograms = [nss.histogram(side) for side in (truths[name], made)]
             jsd = nss.jensen_shannon(*histograms)
             # Twice as strong, around middle gray: faint residuals are seen.
-            residual = np.clip(128 + 2 * (made.astype(int) - picture), 0, 255).astype(np.uint8)
+            residual = np.clip(128 + 2 * (made.astype(int) - image), 0, 255).astype(np.uint8)
             sides = {
-                "original": ("original", picture),
+                "original": ("original", image),
                 "true": (f"{name}, severity {DISTORTIONS[name].severity:g}", truths[name]),
                 "made": (f"{model.name}\nJSD {jsd:.4f}", made),
                 "residual": ("what was added, twice", residual),
             }
-            entry = pictures.setdefault(f"{stem}, {model.name}", [])
+            entry = images.setdefault(f"{stem}, {model.name}", [])
             for side, (label, whole) in sides.items():
                 file = f"{stem}_{model.name}_{side}.png"
                 entry.append(crop_sheet.write(out, file, whole[window], label))
             entry[2]["histograms"] = [np.round(each, 6).tolist() for each in histograms]
-    crop_sheet.write_index(out, FLAGS.title, pictures)
+    crop_sheet.write_index(out, FLAGS.title, images)
 
 
 if __name__ == "__main__":

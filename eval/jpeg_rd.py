@@ -4,7 +4,7 @@
   lossylab eval jpeg_rd --models=mine:runs/mine_*/export --data=kodak --out=results/x
 
 Every file is written, decoded by Pillow and measured: rate, MSE, MS-SSIM and LPIPS of RGB as the
-paper defines them (Sec. 6.3), the size with optimised Huffman codes, and how far ffmpeg's decoder
+paper defines them (Sec. 6.3), the size with optimized Huffman codes, and how far ffmpeg's decoder
 is apart. Killed and given again, the command computes nothing twice. `lossylab eval jpeg_encoder`
 makes the figures, tables and claims.
 """
@@ -23,9 +23,9 @@ from lossylab.core.app import launch, new_flags, parse, require, require_distinc
 from lossylab.core.environment import environment
 from lossylab.core.errors import BackboneError, CodecError, UsageError, WorkError
 from lossylab.core.files import make_folder, write_text
-from lossylab.data.collections import find_pictures
+from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
-from lossylab.eval.measures import Colour
+from lossylab.eval.measures import Color
 from lossylab.eval.sweep import Sweep
 from lossylab.inference.codecs.registry import Jpeg, LearnedJpeg, learned
 from lossylab.inference.export.jpeg import Encoder
@@ -41,7 +41,7 @@ flags.DEFINE_list("models", [], "NAME:EXPORT, one a point, or a pattern.", flag_
 flags.DEFINE_string(
     "study", None, "Folder of a study: all runs in it, by variant.", flag_values=FLAGS
 )
-flags.DEFINE_string("data", "kodak", "Pictures to measure on.", flag_values=FLAGS)
+flags.DEFINE_string("data", "kodak", "Images to measure on.", flag_values=FLAGS)
 flags.DEFINE_string("lpips", None, "LPIPS's weights, or random; none: left out.", flag_values=FLAGS)
 flags.DEFINE_enum(
     "lpips_network", "alex", NETWORKS, "Whose features LPIPS compares.", flag_values=FLAGS
@@ -69,14 +69,14 @@ def main(argv: list[str]) -> None:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     require(bool(FLAGS.out), "--out is needed: the folder to write")
-    paths = find_pictures(FLAGS.data)
-    check_sizes(paths, Colour.smallest, "MS-SSIM")
-    require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
+    paths = find_images(FLAGS.data)
+    check_sizes(paths, Color.smallest, "MS-SSIM")
+    require_distinct("images", [pathlib.Path(path).stem for path in paths])
     encoders = learned([*FLAGS.models, *(_models_of(FLAGS.study) if FLAGS.study else ())])
     strange = [codec.name for codec in encoders if not isinstance(codec, LearnedJpeg)]
     require(not strange, f"--models: {', '.join(strange)} are codecs, see `lossylab eval rd`")
     try:
-        measures = Colour(FLAGS.lpips, FLAGS.lpips_network)
+        measures = Color(FLAGS.lpips, FLAGS.lpips_network)
     except BackboneError as error:
         raise UsageError(f"--lpips: {error}") from error
     out = make_folder(FLAGS.out)
@@ -97,7 +97,7 @@ def _models_of(study: str) -> list[str]:
     return [f"{name}:{path}" for name, path in zip(names, exports) if name != _START]
 
 
-def _about(out: pathlib.Path, encoders: list[LearnedJpeg], measures: Colour) -> dict:
+def _about(out: pathlib.Path, encoders: list[LearnedJpeg], measures: Color) -> dict:
     """What a reader needs to know of the rows, JSON values; earlier models are kept."""
     before = {}
     with contextlib.suppress(OSError, ValueError, KeyError):

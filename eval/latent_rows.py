@@ -6,7 +6,7 @@ import dataclasses
 
 from lossylab.inference.latent.search import PULSE, Settings
 
-# Rows that need no search: two of Table 2, and the given picture scaled up again.
+# Rows that need no search: two of Table 2, and the given image scaled up again.
 ORIGINAL, COMPRESSED, GIVEN = UNTOUCHED = ("Original", "Compressed", "Given")
 
 

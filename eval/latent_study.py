@@ -1,13 +1,13 @@
-"""Restores pictures by every search of Table 2 and measures what comes back: rows.
+"""Restores images by every search of Table 2 and measures what comes back: rows.
 
   lossylab eval latent_study --generators=v1.npz,v2.npz --models=29:EXPORT,379:EXPORT \\
       --title="small budget: ..." --out=results/mmd_restoration
 
-Pictures come from the generators themselves (their latents are known then), or from --data. They
+Images come from the generators themselves (their latents are known then), or from --data. They
 are coded by JPEG and scaled down, or only scaled down, and searched for by the settings of
 Table 2's rows. PSNR, SSIM, the distance of the styles from the true ones, MMD and likelihood are
 measured, and with --rankiqa the scores of Table 2. Killed and given again, the command searches
-for nothing twice; what was measured otherwise of the same row, variant, picture and seed is set
+for nothing twice; what was measured otherwise of the same row, variant, image and seed is set
 aside. `lossylab eval mmd_restoration` makes tables, figures and claims.
 """
 
@@ -40,9 +40,9 @@ from lossylab.inference.latent.cases import DOWNSCALE, JPEG, TASKS, Case
 from lossylab.inference.latent.prior import FIT_SAMPLES
 from lossylab.inference.latent.search import Settings
 
-_PLACE = ("row", "variant", "version", "task", "data", "picture", "seed")  # of a row, but one
+_PLACE = ("row", "variant", "version", "task", "data", "image", "seed")  # of a row, but one
 COLUMNS = (*_PLACE, *MEASURES, "quality", "factor", "budget", "protocol", "identity")
-TEXT = ("row", "variant", "task", "data", "picture", "budget", "protocol", "identity")
+TEXT = ("row", "variant", "task", "data", "image", "budget", "protocol", "identity")
 GENERATED = "generated"
 _CHANGEABLE = ("mmd_weight", "geocross_weight", "pixel_weight", "power", "rate", "gamma", "mean")
 # Flags that say where something is, or nothing of the rows.
@@ -59,11 +59,11 @@ flags.DEFINE_list(
     "models", [], "EPOCHS:EXPORT of degradation models, for rows 8 to 13.", flag_values=FLAGS
 )
 flags.DEFINE_string(
-    "data", GENERATED, "Pictures; those of the generators if not given.", flag_values=FLAGS
+    "data", GENERATED, "Images; those of the generators if not given.", flag_values=FLAGS
 )
-flags.DEFINE_integer("pictures", 16, "Of a generator.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("images", 16, "Of a generator.", 1, flag_values=FLAGS)
 flags.DEFINE_float("psi", 1.0, "Truncation of the styles that make them.", 0, 1, flag_values=FLAGS)
-flags.DEFINE_integer("seeds", 1, "Searches of every picture.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("seeds", 1, "Searches of every image.", 1, flag_values=FLAGS)
 flags.DEFINE_list("rows", [], "Of Table 2, 1 to 13; all if not given.", flag_values=FLAGS)
 flags.DEFINE_list("tasks", list(TASKS), "What to restore from.", flag_values=FLAGS)
 flags.DEFINE_integer(
@@ -75,10 +75,10 @@ flags.DEFINE_integer(
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
-    "jpeg_factor", 4, "Coded pictures are so many times smaller: 1024 to 256.", 1, flag_values=FLAGS
+    "jpeg_factor", 4, "Coded images are so many times smaller: 1024 to 256.", 1, flag_values=FLAGS
 )
 flags.DEFINE_integer(
-    "factor", 32, "Pictures that are only scaled down: 1024 to 32.", 1, flag_values=FLAGS
+    "factor", 32, "Images that are only scaled down: 1024 to 32.", 1, flag_values=FLAGS
 )
 flags.DEFINE_list(
     "change",
@@ -88,14 +88,14 @@ flags.DEFINE_list(
     flag_values=FLAGS,
 )
 flags.DEFINE_integer("fit_samples", FIT_SAMPLES, "Of PULSE's Gaussian.", 2, flag_values=FLAGS)
-flags.DEFINE_integer("batch", 16, "Pictures searched for at once.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("batch", 16, "Images searched for at once.", 1, flag_values=FLAGS)
 flags.DEFINE_string("rankiqa", None, "Export of `lossylab train rankiqa`.", flag_values=FLAGS)
 flags.DEFINE_string("title", None, "Budget of all of it, for the rows.", flag_values=FLAGS)
 flags.DEFINE_string("out", None, "Folder of rows.csv.", flag_values=FLAGS)
 flags.DEFINE_string(
-    "sheets", None, "Only write what the first pictures become to this folder.", flag_values=FLAGS
+    "sheets", None, "Only write what the first images become to this folder.", flag_values=FLAGS
 )
-flags.DEFINE_integer("shown", 3, "Pictures of --sheets.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("shown", 3, "Images of --sheets.", 1, flag_values=FLAGS)
 
 
 def main(argv: list[str]) -> None:
@@ -138,7 +138,7 @@ def _check() -> None:
     require(bool(FLAGS.generators), "--generators is needed: files of `lossylab import stylegan`")
     require_known("rows", FLAGS.rows, ROWS)
     require_known("tasks", FLAGS.tasks, TASKS)
-    for name in ("psi", "pictures"):
+    for name in ("psi", "images"):
         same = FLAGS[name].value == FLAGS[name].default
         require(FLAGS.data == GENERATED or same, f"--{name} makes no sense with --data")
 
@@ -192,7 +192,7 @@ def _changed(row: Row) -> Row:
 def _cases(trials: Trials, version: int) -> list[Case]:
     generator = trials.generators[version]
     if FLAGS.data == GENERATED:
-        return list(latent_cases.generated(generator, FLAGS.pictures, 0, FLAGS.psi))
+        return list(latent_cases.generated(generator, FLAGS.images, 0, FLAGS.psi))
     return latent_cases.photographed(FLAGS.data, generator.resolution)
 
 
@@ -255,7 +255,7 @@ def _place(trials: Trials, row: Row, task: str, case: Case) -> dict[str, str]:
     budget = rows.identity(trials.identity(row, task, case), FLAGS.title)
     return {
         **{"row": row.name, "variant": _variant(), "version": str(row.version), "task": task},
-        **{"data": FLAGS.data, "picture": case.name, "seed": str(row.settings.seed)},
+        **{"data": FLAGS.data, "image": case.name, "seed": str(row.settings.seed)},
         **{"quality": str(options.quality), "factor": str(options.factors[task])},
         **{"budget": FLAGS.title, "protocol": PROTOCOL, "identity": budget},
     }
@@ -279,24 +279,24 @@ def _means(measured: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _write_sheets(trials: Trials, chosen: list[Row], cases: dict[int, list[Case]]) -> None:
-    """Original, given picture and what every row makes of it, a folder for each task."""
+    """Original, given image and what every row makes of it, a folder for each task."""
     for task in FLAGS.tasks:
         out = make_folder(f"{FLAGS.sheets}/{_SHEETS[task]}")
-        pictures: dict[str, list[dict]] = {}
+        images: dict[str, list[dict]] = {}
         for row in (row for row in chosen if task == JPEG or not row.epochs):
             mine = cases[row.version][: FLAGS.shown]
             for case, trial in zip(mine, trials.search(row, task, mine)):
                 name = f"v{row.version}_{case.name}"
-                if name not in pictures:
+                if name not in images:
                     small = latent_cases.enlarged(trials.degraded(case, task), len(case.truth))
-                    pictures[name] = [
+                    images[name] = [
                         crop_sheet.write(out, f"{name}_original.png", case.truth, "original"),
                         crop_sheet.write(out, f"{name}_given.png", small, "given"),
                     ]
                 label = f"{row.label}\n{trial.measures['psnr']:.1f} dB"
                 file = f"{name}_row{row.name}.png"
-                pictures[name].append(crop_sheet.write(out, file, trial.picture, label))
-        crop_sheet.write_index(out, FLAGS.title, pictures)
+                images[name].append(crop_sheet.write(out, file, trial.image, label))
+        crop_sheet.write_index(out, FLAGS.title, images)
 
 
 if __name__ == "__main__":

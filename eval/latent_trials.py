@@ -1,4 +1,4 @@
-"""Trials of latent restoration: searches for pictures whose truth is known, and their measures."""
+"""Trials of latent restoration: searches for images whose truth is known, and their measures."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ PROTOCOL = (
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One picture, restored or not.
+    """One image, restored or not.
 
     Attributes:
       measures: some of `MEASURES`.
-      picture: uint8 [R, R, 3].
+      image: uint8 [R, R, 3].
     """
 
     measures: dict[str, float]
-    picture: np.ndarray
+    image: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How pictures are made worse and searched for.
+    """How images are made worse and searched for.
 
     Attributes:
       quality: of JPEG.
-      factors: by task, how many times smaller pictures become.
+      factors: by task, how many times smaller images become.
       fit_samples: of PULSE's Gaussian.
     """
 
@@ -95,7 +95,7 @@ class Trials:
             for task, factor in options.factors.items():
                 require(
                     size % factor == 0 and size > factor,
-                    f"{path} makes pictures of {size} pixels: {task} cannot make them {factor} "
+                    f"{path} makes images of {size} pixels: {task} cannot make them {factor} "
                     "times smaller, change its factor",
                 )
             self.generators[version] = generator
@@ -122,7 +122,7 @@ class Trials:
         )
 
     def degraded(self, case: Case, task: str) -> np.ndarray:
-        """The picture to restore, uint8."""
+        """The image to restore, uint8."""
         factor = self.options.factors[task]
         return latent_cases.degrade(case.truth, task, self.options.quality, factor)
 
@@ -140,7 +140,7 @@ class Trials:
         limit = prior.limit(generator.layers, settings.gamma, settings.power)
         found, trials = result.last, []
         for index, case in enumerate(cases):
-            picture = np.clip(np.rint(found.pictures[index]), 0, 255).astype(np.uint8)
+            image = np.clip(np.rint(found.images[index]), 0, 255).astype(np.uint8)
             measures = {name: float(values[index]) for name, values in found.losses.items()}
             measures |= {name: float(result.history[name][-1, index]) for name in ("norm", "angle")}
             measures |= {"limit": limit, "seconds": seconds}
@@ -149,12 +149,12 @@ class Trials:
             if case.styles is not None:
                 gaps = np.linalg.norm(found.styles[index] - case.styles, axis=1)
                 measures["latent"] = float(gaps.mean())
-            measures |= self._judged(row, task, case, picture, given[index])
-            trials.append(Trial(measures, picture))
+            measures |= self._judged(row, task, case, image, given[index])
+            trials.append(Trial(measures, image))
         return trials
 
     def untouched(self, row: Row, task: str, case: Case) -> Trial:
-        """What no search has touched: original, JPEG's picture, the given picture scaled up."""
+        """What no search has touched: original, JPEG's image, the given image scaled up."""
         given = self.degraded(case, task)
         if row.name == ORIGINAL:
             measures = self._judged(row, task, case, case.truth, given)
@@ -167,10 +167,10 @@ class Trials:
                 measures |= {"mmd": float(discrepancy[0]), "norm": float(norm), "latent": 0.0}
             return Trial(measures, case.truth)
         if row.name == COMPRESSED:
-            picture = jpeg.degrade(case.truth, self.options.quality)
+            image = jpeg.degrade(case.truth, self.options.quality)
         else:
-            picture = scaled(given, len(case.truth))
-        return Trial(self._judged(row, task, case, picture, given), picture)
+            image = scaled(given, len(case.truth))
+        return Trial(self._judged(row, task, case, image, given), image)
 
     def _prior(self, row: Row) -> Prior:
         settings = row.settings
@@ -187,21 +187,21 @@ class Trials:
         return self._models[max(self._models)] if self._models else None
 
     def _judged(
-        self, row: Row, task: str, case: Case, picture: np.ndarray, given: np.ndarray
+        self, row: Row, task: str, case: Case, image: np.ndarray, given: np.ndarray
     ) -> dict[str, float]:
-        """Fidelity to the truth, likelihood of the degraded picture given this one, scores."""
-        truth, made = (side[None].astype(np.float32) for side in (case.truth, picture))
-        measures = {"psnr": psnr(case.truth, picture)}
-        if len(picture) >= SSIM_SMALLEST:
+        """Fidelity to the truth, likelihood of the degraded image given this one, scores."""
+        truth, made = (side[None].astype(np.float32) for side in (case.truth, image))
+        measures = {"psnr": psnr(case.truth, image)}
+        if len(image) >= SSIM_SMALLEST:
             measures["ssim"] = float(ssim(truth, made)[0])
         if self._models and task == JPEG:
-            small = scaled(picture, len(given))
+            small = scaled(image, len(given))
             measures["nll"] = float(self._judge.nll(given[None], small[None])[0])
             if row.name == ORIGINAL:
                 shortest = self._models[min(self._models)]
                 measures["own_nll"] = float(shortest.nll(given[None], small[None])[0])
         if self._rankiqa is not None:
-            measures |= self._rankiqa.table2(picture, row.settings.seed)
+            measures |= self._rankiqa.table2(image, row.settings.seed)
         return measures
 
 

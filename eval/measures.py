@@ -1,4 +1,4 @@
-"""What is measured of a coded and decoded picture: sets of quality measures for sweeps."""
+"""What is measured of a coded and decoded image: sets of quality measures for sweeps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Measures(abc.ABC):
       tool: the column that names their software.
       version: what it says there.
       protocol: how is measured, in words; rows of another protocol are measured again.
-      smallest: height and width in pixels that pictures need at least.
+      smallest: height and width in pixels that images need at least.
     """
 
     names: tuple[str, ...]
@@ -35,11 +35,11 @@ class Measures(abc.ABC):
     smallest: int
 
     @abc.abstractmethod
-    def __call__(self, picture: np.ndarray, decoded: np.ndarray, data: bytes) -> dict[str, float]:
+    def __call__(self, image: np.ndarray, decoded: np.ndarray, data: bytes) -> dict[str, float]:
         """Values by name, those that there are.
 
         Args:
-          picture: uint8 [H, W, 3].
+          image: uint8 [H, W, 3].
           decoded: likewise.
           data: the file that it was decoded from.
         """
@@ -57,22 +57,22 @@ class Libvmaf(Measures):
         self.version = ffmpeg.version(ffmpeg.executable())
         self.protocol = vmaf.PROTOCOL
 
-    def __call__(self, picture, decoded, data):
+    def __call__(self, image, decoded, data):
         """Measures a pair; see `Measures`."""
-        asked = [*vmaf.reported_for(*picture.shape[:2]), "vif_scale0"]
-        scores = vmaf.measure(picture[None], decoded[None], asked)
+        asked = [*vmaf.reported_for(*image.shape[:2]), "vif_scale0"]
+        scores = vmaf.measure(image[None], decoded[None], asked)
         values = {name: float(scores[name][0]) for name in asked}
-        return {**values, "psnr_rgb": psnr(picture, decoded)}
+        return {**values, "psnr_rgb": psnr(image, decoded)}
 
 
-class Colour(Measures):
+class Color(Measures):
     """MSE, MS-SSIM and LPIPS of RGB, as the JPEG encoder's paper reports them (Sec. 6.3).
 
-    Of JPEG files also their size with optimised Huffman codes, coefficients unchanged, and how far
+    Of JPEG files also their size with optimized Huffman codes, coefficients unchanged, and how far
     ffmpeg's decoder is apart from Pillow's, in levels of the stored planes.
     """
 
-    names = ("mse", "psnr_rgb", "ms_ssim_rgb", "lpips", "bytes_optimised", "decoders_apart")
+    names = ("mse", "psnr_rgb", "ms_ssim_rgb", "lpips", "bytes_optimized", "decoders_apart")
     tool = "tensorflow"
     version = tf.__version__
     smallest = MS_SSIM_SMALLEST
@@ -94,16 +94,16 @@ class Colour(Measures):
             self.lpips = f"LPIPS {network}, weights {weights}"
         self.protocol = f"RGB, 8 bit, tf.image.ssim_multiscale; {self.lpips}"
 
-    def __call__(self, picture, decoded, data):
+    def __call__(self, image, decoded, data):
         """Measures a pair; see `Measures`."""
         values = {
-            "mse": float(np.mean(np.square(picture.astype(np.float64) - decoded))),
-            "psnr_rgb": psnr(picture, decoded),
-            "ms_ssim_rgb": float(ms_ssim(picture[None], decoded[None])[0]),
+            "mse": float(np.mean(np.square(image.astype(np.float64) - decoded))),
+            "psnr_rgb": psnr(image, decoded),
+            "ms_ssim_rgb": float(ms_ssim(image[None], decoded[None])[0]),
         }
         if data.startswith(_JPEG):
-            values["bytes_optimised"] = len(jpeg_files.optimised(data))
+            values["bytes_optimized"] = len(jpeg_files.optimized(data))
             values["decoders_apart"] = jpeg_decoders.apart(data)
         if self._lpips is not None:
-            values["lpips"] = self._lpips(picture, decoded)
+            values["lpips"] = self._lpips(image, decoded)
         return values

@@ -1,4 +1,4 @@
-"""How far metrics that TensorFlow and libvmaf both compute agree, on JPEG pictures.
+"""How far metrics that TensorFlow and libvmaf both compute agree, on JPEG images.
 
   lossylab eval metrics --data=kodak --out=results/metrics
 
@@ -14,9 +14,9 @@ from absl import flags
 
 from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.core.files import make_folder, write_text
-from lossylab.data.collections import find_pictures
-from lossylab.data.colour import luma
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.color import luma
+from lossylab.data.decode import read_image
 from lossylab.data.patches import check_sizes
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.metrics.psnr import psnr_rgb, psnr_ycbcr
@@ -45,7 +45,7 @@ _PAIRS = {
 }
 
 FLAGS = new_flags()
-flags.DEFINE_string("data", "kodak", "Pictures.", flag_values=FLAGS)
+flags.DEFINE_string("data", "kodak", "Images.", flag_values=FLAGS)
 flags.DEFINE_string("out", None, "Folder for agreement.md and .csv.", flag_values=FLAGS)
 
 
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> None:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     require(bool(FLAGS.out), "--out is needed: the folder to write")
-    paths = find_pictures(FLAGS.data)
+    paths = find_images(FLAGS.data)
     check_sizes(paths, vmaf.MS_SSIM_SMALLEST, "libvmaf's MS-SSIM")
     out = make_folder(FLAGS.out)
     scores = [_scores(path, quality) for path in paths for quality in _QUALITIES]
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
     text = [
         "# Metrics of TensorFlow against libvmaf's",
         "",
-        f"{FLAGS.data}: {len(paths)} pictures, each as JPEG of quality {', '.join(_QUALITIES)}. "
+        f"{FLAGS.data}: {len(paths)} images, each as JPEG of quality {', '.join(_QUALITIES)}. "
         f"libvmaf: {vmaf.PROTOCOL}.",
         "",
         markdown_table(lines),
@@ -72,18 +72,18 @@ def main(argv: list[str]) -> None:
     write_text(out / "agreement.csv", csv_table(lines))
 
 
-def _gray(picture: tf.Tensor) -> tf.Tensor:
+def _gray(image: tf.Tensor) -> tf.Tensor:
     """8-bit luma as ffmpeg makes it."""
-    return tf.round(luma(picture))
+    return tf.round(luma(image))
 
 
 def _scores(path: str, quality: str) -> dict[str, tuple[float, float]]:
-    """(ours, libvmaf's) of each pair for one picture."""
-    picture = read_picture(path)
+    """(ours, libvmaf's) of each pair for one image."""
+    image = read_image(path)
     codec = Jpeg()
-    decoded = codec.decode(codec.encode(picture, quality)[0], quality)
-    theirs = vmaf.measure(picture[None], decoded[None], ("psnr", "ssim", "ms_ssim"))
-    pair = [tf.cast(side[None], tf.float32) for side in (picture, decoded)]
+    decoded = codec.decode(codec.encode(image, quality)[0], quality)
+    theirs = vmaf.measure(image[None], decoded[None], ("psnr", "ssim", "ms_ssim"))
+    pair = [tf.cast(side[None], tf.float32) for side in (image, decoded)]
     return {
         name: (float(function(*pair)[0]), float(theirs[other][0]))
         for name, (function, other, _) in _PAIRS.items()

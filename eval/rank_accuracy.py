@@ -3,10 +3,10 @@
   lossylab eval rank_accuracy --model=runs/rankiqa/export --data=kodak \\
       --title="small budget: ..." --out=results/mmd_restoration
 
-Each picture is distorted in four ways at the levels that RankIQA is trained with, and at levels
+Each image is distorted in four ways at the levels that RankIQA is trained with, and at levels
 between them, and scored at each as the mean over crops. A row has, for one kind and set of levels,
-the share of pairs of levels, the pristine picture among them, that are scored in the right order:
-of all pictures as in training, and of the same picture; and Spearman's correlation of scores with
+the share of pairs of levels, the pristine image among them, that are scored in the right order:
+of all images as in training, and of the same image; and Spearman's correlation of scores with
 levels. Rows go to OUT/rank_accuracy.csv. What is there already is not measured again.
 """
 
@@ -26,8 +26,8 @@ from lossylab.core import rows
 from lossylab.core.app import launch, new_flags, parse, require, require_distinct
 from lossylab.core.digest import digest
 from lossylab.core.files import make_folder
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
 from lossylab.data.rankings import LADDERS, versions
@@ -35,54 +35,54 @@ from lossylab.eval.rankiqa import LoadedRankIQA, random_crops
 from lossylab.eval.report import tables
 
 COLUMNS = (
-    *("paper", "model", "distortion", "levels", "data", "pictures", "crops", "seed"),
+    *("paper", "model", "distortion", "levels", "data", "images", "crops", "seed"),
     *("accuracy", "accuracy_same", "srocc", "parameters", "budget", "identity", "content"),
 )
 TEXT = (*("paper", "model", "distortion", "levels", "data", "budget", "identity", "content"),)
 PAPER = "mmd_restoration"
-# What decides a score beside weights and pictures.
+# What decides a score beside weights and images.
 _LEVELS = tuple((name, kind.trained, kind.held_out) for name, kind in LADDERS.items())
 LEVEL_SETS = {"trained": False, "held out": True}
 
 FLAGS = new_flags()
 flags.DEFINE_string("model", None, "Folder of an exported network.", flag_values=FLAGS)
 flags.DEFINE_string("name", "RankIQA", "Of the model, for the rows.", flag_values=FLAGS)
-flags.DEFINE_string("data", "kodak", "Pictures to measure on.", flag_values=FLAGS)
+flags.DEFINE_string("data", "kodak", "Images to measure on.", flag_values=FLAGS)
 flags.DEFINE_string("title", None, "Budget of the model, for the rows.", flag_values=FLAGS)
 flags.DEFINE_string("out", None, "Folder of rank_accuracy.csv.", flag_values=FLAGS)
-flags.DEFINE_integer("crops", 5, "Of each version of a picture.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("crops", 5, "Of each version of an image.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "Of their places.", 0, 2**31 - 1, flag_values=FLAGS)
 
 
 def ladder_crops(
     paths: Sequence[str], name: str, held_out: bool, patch: int, crops: int, seed: int
 ) -> np.ndarray:
-    """Crops of pictures at all levels of a distortion.
+    """Crops of images at all levels of a distortion.
 
     Args:
-      paths: picture files.
+      paths: image files.
       name: of the distortion.
       held_out: levels between those of training.
       patch: height and width of the crops in pixels.
-      crops: of each version; at the same places in all versions of a picture.
+      crops: of each version; at the same places in all versions of an image.
       seed: of their places.
 
     Returns:
-      uint8 [pictures, levels, crops, patch, patch, 3], the strongest level first.
+      uint8 [images, levels, crops, patch, patch, 3], the strongest level first.
 
     Raises:
-      PictureError: for pictures that are smaller than the crops.
+      ImageError: for images that are smaller than the crops.
     """
     found = []
     for path in paths:
         own = noise_seed(path)
-        made = versions(read_picture(path), name, own, held_out)
+        made = versions(read_image(path), name, own, held_out)
         found.append([random_crops(version, patch, crops, (seed, own)) for version in made])
     return np.array(found)
 
 
 def scores_of(score: Callable[[np.ndarray], np.ndarray], crops: np.ndarray) -> np.ndarray:
-    """Mean scores [pictures, levels] of crops [pictures, levels, crops, patch, patch, 3]."""
+    """Mean scores [images, levels] of crops [images, levels, crops, patch, patch, 3]."""
     shape = crops.shape
     return score(crops.reshape(-1, *shape[3:])).reshape(shape[:3]).mean(-1)
 
@@ -91,8 +91,8 @@ def accuracy(scores: np.ndarray, same: bool = False) -> float:
     """Share of pairs of levels in the right order; ties are half right.
 
     Args:
-      scores: [pictures, levels], the strongest level first; larger should be worse.
-      same: only pairs of the same picture.
+      scores: [images, levels], the strongest level first; larger should be worse.
+      same: only pairs of the same image.
     """
     right = []
     for strong in range(scores.shape[1]):
@@ -103,7 +103,7 @@ def accuracy(scores: np.ndarray, same: bool = False) -> float:
 
 
 def srocc(scores: np.ndarray) -> float:
-    """Spearman's correlation of scores [pictures, levels] with levels; 0 if all are equal."""
+    """Spearman's correlation of scores [images, levels] with levels; 0 if all are equal."""
     levels = np.broadcast_to(np.arange(scores.shape[1])[::-1], scores.shape)
     if np.ptp(scores) == 0:
         return 0.0
@@ -117,14 +117,14 @@ def main(argv: list[str]) -> None:
     for name, what in (("model", "an exported network"), ("out", "the rows")):
         require(bool(FLAGS[name].value), f"--{name} is needed: the folder of {what}")
     require(bool(FLAGS.title), "--title is needed: the model's budget")
-    paths = find_pictures(FLAGS.data)
-    require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
+    paths = find_images(FLAGS.data)
+    require_distinct("images", [pathlib.Path(path).stem for path in paths])
     model = LoadedRankIQA(FLAGS.model)
     check_sizes(paths, model.patch, "the crops")
     place = {
-        **{"paper": PAPER, "model": FLAGS.name, "data": FLAGS.data, "pictures": len(paths)},
+        **{"paper": PAPER, "model": FLAGS.name, "data": FLAGS.data, "images": len(paths)},
         **{"crops": FLAGS.crops, "seed": FLAGS.seed, "budget": FLAGS.title},
-        "content": rows.identity(*(digest(read_picture(path)) for path in paths)),
+        "content": rows.identity(*(digest(read_image(path)) for path in paths)),
         **{"identity": rows.identity(model.weights, _LEVELS), "parameters": model.parameters},
     }
     table_path = make_folder(FLAGS.out) / "rank_accuracy.csv"
@@ -136,7 +136,7 @@ def main(argv: list[str]) -> None:
                 (row["model"], row["data"]) == (FLAGS.name, FLAGS.data)
                 and any(row[name] != value for name, value in changed.items())
             ),
-            "are of other weights, levels, pictures, crops or budgets",
+            "are of other weights, levels, images, crops or budgets",
         )
         measured = list(_measure(table, model, paths, place))
     sys.stdout.write(tables.markdown_table(map(_line, measured)) + "\n")

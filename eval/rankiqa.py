@@ -1,11 +1,11 @@
-"""Scores pictures without a reference by a trained RankIQA network: larger is worse.
+"""Scores images without a reference by a trained RankIQA network: larger is worse.
 
   lossylab eval rankiqa restored --model=runs/finetuned/export --csv=scores.csv
 
 INPUT is a file, a folder, a glob or a named collection. As in "Perceptual Image Restoration with
-High-Quality Priori and Degradation Learning", Sec. 4.4.3, 100 random crops of each picture are
-scored, or of the picture resized to 256x256 first; their mean and median per picture, averaged over
-pictures, are the four score columns of its Table 2.
+High-Quality Priori and Degradation Learning", Sec. 4.4.3, 100 random crops of each image are
+scored, or of the image resized to 256x256 first; their mean and median per image, averaged over
+images, are the four score columns of its Table 2.
 
 Loading an export needs TensorFlow, but no lossylab:
 
@@ -26,10 +26,10 @@ import tqdm
 from absl import flags
 
 from lossylab.core.app import launch, new_flags, parse, require
-from lossylab.core.errors import PictureError
+from lossylab.core.errors import ImageError
 from lossylab.core.files import replacing
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
 from lossylab.data.scaling import scaled
@@ -54,9 +54,9 @@ flags.DEFINE_string("model", None, "Folder of an exported network.", flag_values
 flags.DEFINE_enum(
     "strategy", "both", list(_STRATEGIES), "Crops of what; the paper has both.", flag_values=FLAGS
 )
-flags.DEFINE_integer("crops", CROPS, "Of each picture.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("crops", CROPS, "Of each image.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "Of their places.", 0, 2**31 - 1, flag_values=FLAGS)
-flags.DEFINE_string("csv", None, "File for the scores of each picture.", flag_values=FLAGS)
+flags.DEFINE_string("csv", None, "File for the scores of each image.", flag_values=FLAGS)
 
 
 class LoadedRankIQA(saved_model.Loaded):
@@ -80,29 +80,29 @@ class LoadedRankIQA(saved_model.Loaded):
 
     def table2(
         self,
-        picture: np.ndarray,
+        image: np.ndarray,
         seed: int | tuple[int, ...] = 0,
         crops: int = CROPS,
         strategy: str = "both",
     ) -> dict[str, float]:
-        """Scores of a picture as in the paper's Table 2.
+        """Scores of an image as in the paper's Table 2.
 
         Args:
-          picture: uint8 [H, W, 3], at least as large as the crops.
+          image: uint8 [H, W, 3], at least as large as the crops.
           seed: of their places.
           crops: how many.
-          strategy: 'crops' of the picture, 'resize' it first, or 'both'.
+          strategy: 'crops' of the image, 'resize' it first, or 'both'.
 
         Returns:
           Of 'mean', 'median', 'resize_mean' and 'resize_median' those that the strategy has.
 
         Raises:
-          PictureError: if the picture is smaller than the crops.
+          ImageError: if the image is smaller than the crops.
         """
         found = {}
         for prefix in _STRATEGIES[strategy]:
             # Bicubic: assumed.
-            whole = scaled(picture, RESIZED) if prefix else picture
+            whole = scaled(image, RESIZED) if prefix else image
             scores = self.score(random_crops(whole, self.patch, crops, seed))
             found[f"{prefix}mean"] = float(scores.mean())
             found[f"{prefix}median"] = float(np.median(scores))
@@ -110,13 +110,13 @@ class LoadedRankIQA(saved_model.Loaded):
 
 
 def random_crops(
-    picture: np.ndarray, size: int, count: int, seed: int | tuple[int, ...]
+    image: np.ndarray, size: int, count: int, seed: int | tuple[int, ...]
 ) -> np.ndarray:
     """Crops at random places, all places alike: the authors' code leaves the last row out.
 
     Args:
-      picture: uint8 [H, W, 3].
-      size: height and width of the crops in pixels; the picture may have just that size.
+      image: uint8 [H, W, 3].
+      size: height and width of the crops in pixels; the image may have just that size.
       count: how many.
       seed: of the places.
 
@@ -124,18 +124,18 @@ def random_crops(
       uint8 [count, size, size, 3].
 
     Raises:
-      PictureError: if the picture is smaller.
+      ImageError: if the image is smaller.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if min(height, width) < size:
-        raise PictureError(
-            f"a picture of {width}x{height} pixels has no crops of {size}x{size}: scale it up, or "
+        raise ImageError(
+            f"an image of {width}x{height} pixels has no crops of {size}x{size}: scale it up, or "
             "use a network of smaller crops"
         )
     places = np.random.default_rng(seed).integers(
         (height - size + 1, width - size + 1), size=(count, 2)
     )
-    return np.stack([picture[top : top + size, left : left + size] for top, left in places])
+    return np.stack([image[top : top + size, left : left + size] for top, left in places])
 
 
 def save_rankiqa(network: rankiqa.RankIQA, path: str, options: dict) -> None:
@@ -158,7 +158,7 @@ def main(argv: list[str]) -> None:
     arguments = parse(FLAGS, argv, __doc__)
     require(len(arguments) == 1, f"expected one INPUT, got {len(arguments)} arguments")
     require(bool(FLAGS.model), "--model is needed: the folder of an exported network")
-    paths = find_pictures(arguments[0])
+    paths = find_images(arguments[0])
     model = LoadedRankIQA(FLAGS.model)
     if FLAGS.strategy != "resize":
         check_sizes(paths, model.patch, "the crops")
@@ -168,16 +168,16 @@ def main(argv: list[str]) -> None:
         "--strategy=crops only",
     )
     measured = []
-    for path in tqdm.tqdm(paths, unit="picture", desc="scoring"):
-        picture, seed = read_picture(path), (FLAGS.seed, noise_seed(path))
-        scores = model.table2(picture, seed, FLAGS.crops, FLAGS.strategy)
-        place = {"picture": path, "width": picture.shape[1], "height": picture.shape[0]}
+    for path in tqdm.tqdm(paths, unit="image", desc="scoring"):
+        image, seed = read_image(path), (FLAGS.seed, noise_seed(path))
+        scores = model.table2(image, seed, FLAGS.crops, FLAGS.strategy)
+        place = {"image": path, "width": image.shape[1], "height": image.shape[0]}
         measured.append({**place, **scores})
     if FLAGS.csv:
         _write(FLAGS.csv, measured)
     names = [name for name in _COLUMNS if name in measured[0]]
     means = {_COLUMNS[n]: f"{np.mean([row[n] for row in measured]):.2f}" for n in names}
-    line = {"pictures": pathlib.Path(arguments[0]).name, "count": str(len(paths)), **means}
+    line = {"images": pathlib.Path(arguments[0]).name, "count": str(len(paths)), **means}
     sys.stdout.write(tables.markdown_table([line]) + "\n")
 
 

@@ -1,10 +1,10 @@
-"""Rate and quality of codecs over pictures: rows, tables with BD-rates, and a plot.
+"""Rate and quality of codecs over images: rows, tables with BD-rates, and a plot.
 
   lossylab eval rd --codecs=jpeg,jpeg2000,hevc444,hevc420 --data=kodak --out=results/classical
   lossylab eval rd --models=mse:runs/mse/export,vmaf:runs/vmaf/export --data=kodak --out=results/x
 
 Models of one name are points of one curve. Rates are those of the files that were written and
-decoded again; quality is measured on what the decoder gave. JPEG and HEVC get, per picture,
+decoded again; quality is measured on what the decoder gave. JPEG and HEVC get, per image,
 the settings whose rates come nearest to eight from 0.05 to 2 bits per pixel. Killed and given
 again, the command computes nothing twice; --csv adds points that were measured elsewhere.
 """
@@ -22,7 +22,7 @@ from lossylab.core.app import launch, new_flags, parse, require, require_distinc
 from lossylab.core.environment import environment
 from lossylab.core.errors import CodecError, UsageError, WorkError
 from lossylab.core.files import make_folder
-from lossylab.data.collections import find_pictures
+from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.report import rd_report
@@ -33,7 +33,7 @@ from lossylab.inference.codecs.registry import (
     HIGHEST_BPP,
     LOWEST_BPP,
     POINTS,
-    PictureCodec,
+    ImageCodec,
     learned,
 )
 
@@ -54,11 +54,11 @@ flags.DEFINE_multi_string(
 flags.DEFINE_list(
     "csv",
     [],
-    "Files of points measured elsewhere: columns codec, picture, bpp_file and any of the metrics.",
+    "Files of points measured elsewhere: columns codec, image, bpp_file and any of the metrics.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string("anchor", "jpeg", "Codec that BD-rates compare with.", flag_values=FLAGS)
-flags.DEFINE_string("data", "kodak", "Pictures to measure on.", flag_values=FLAGS)
+flags.DEFINE_string("data", "kodak", "Images to measure on.", flag_values=FLAGS)
 flags.DEFINE_string("out", None, "Folder for rows, tables and plot.", flag_values=FLAGS)
 flags.DEFINE_string("title", "Rate and quality", "Heading of the report.", flag_values=FLAGS)
 flags.DEFINE_integer(
@@ -67,7 +67,7 @@ flags.DEFINE_integer(
 flags.DEFINE_bool(
     "remake", False, "Only make tables and plot again, from OUT/rows.csv.", flag_values=FLAGS
 )
-flags.DEFINE_bool("keep_files", False, "Write files and decoded pictures.", flag_values=FLAGS)
+flags.DEFINE_bool("keep_files", False, "Write files and decoded images.", flag_values=FLAGS)
 
 
 def main(argv: list[str]) -> None:
@@ -78,9 +78,9 @@ def main(argv: list[str]) -> None:
     if FLAGS.remake:
         rd_report.remake(FLAGS.out)
         return
-    paths = find_pictures(FLAGS.data)
+    paths = find_images(FLAGS.data)
     check_sizes(paths, vmaf.SMALLEST, "libvmaf's windows")
-    require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
+    require_distinct("images", [pathlib.Path(path).stem for path in paths])
     codecs = _codecs()
     elsewhere = _elsewhere({pathlib.Path(path).stem for path in paths}, codecs)
     known = {codec.name for codec in codecs} | set(elsewhere.codec)
@@ -94,7 +94,7 @@ def main(argv: list[str]) -> None:
     rd_report.write(elsewhere, about(codecs), FLAGS.out)
 
 
-def _codecs() -> list[PictureCodec]:
+def _codecs() -> list[ImageCodec]:
     """The codecs that the flags name; raises UsageError, or CodecError's message as one."""
     require_known("codecs", FLAGS.codecs, CLASSICAL)
     codecs = [CLASSICAL[name]() for name in FLAGS.codecs]
@@ -116,12 +116,12 @@ def _codecs() -> list[PictureCodec]:
     return codecs
 
 
-def _elsewhere(pictures: set[str], codecs: list[PictureCodec]) -> pd.DataFrame:
+def _elsewhere(images: set[str], codecs: list[ImageCodec]) -> pd.DataFrame:
     """Points of --csv; raises UsageError if they do not fit."""
     tables = [rd_report.read_elsewhere(path) for path in FLAGS.csv]
     table = pd.concat(tables) if tables else rd_report.no_points()
-    strange = sorted(set(table.picture) - pictures)
-    require(not strange, f"--csv has pictures that --data has not: {', '.join(strange[:3])}")
+    strange = sorted(set(table.image) - images)
+    require(not strange, f"--csv has images that --data has not: {', '.join(strange[:3])}")
     names = {codec.name for codec in codecs}
     twins = sorted((names | rd_report.measured(FLAGS.out)) & set(table.codec))
     require(not twins, f"--csv: '{', '.join(twins)}' is the name of another codec")
@@ -134,7 +134,7 @@ def _elsewhere(pictures: set[str], codecs: list[PictureCodec]) -> pd.DataFrame:
     return table
 
 
-def about(codecs: list[PictureCodec]) -> dict:
+def about(codecs: list[ImageCodec]) -> dict:
     """What a reader needs to know of rows: protocol, software, command, commit, data."""
     made_by = environment()
     return {
@@ -143,12 +143,12 @@ def about(codecs: list[PictureCodec]) -> dict:
         "data": FLAGS.data,
         "protocol": {
             "rate": "bytes of the whole file * 8 / pixels",
-            "settings": f"searched per picture for {POINTS} rates spaced logarithmically from "
+            "settings": f"searched per image for {POINTS} rates spaced logarithmically from "
             f"{LOWEST_BPP} to {HIGHEST_BPP} bits per pixel, or the codec's own range",
             "psnr": "(4 Y + Cb + Cr) / 6, ProxIQA Eq. 12, dB; planes capped at 60 by libvmaf",
             "psnr_rgb": "RGB, dB",
             "psnr, ssim, ms_ssim, vif, vif_scale0, vmaf": vmaf.PROTOCOL,
-            "mean": "arithmetic, over pictures",
+            "mean": "arithmetic, over images",
             "times": f"milliseconds with {FLAGS.jobs or os.cpu_count()} pieces of work at a time",
         },
         "codecs": {

@@ -1,10 +1,10 @@
-"""Measures restoration of JPEG pictures: methods x qualities x pictures to rows.
+"""Measures restoration of JPEG images: methods x qualities x images to rows.
 
   lossylab eval restoration --data=live1,classic5 --methods=jpeg,sadct --qualities=10 \\
     --models=wcdgan:runs/wcdgan_q10/export --out=results/mine --title="my budget"
 
 Protocols (--channels): y takes MATLAB's studio-range luma and codes that plane as a gray file, as
-the ARCNN, DnCNN and MWCNN papers do; rgb codes colour files with 4:2:0. Every row has PSNR, SSIM
+the ARCNN, DnCNN and MWCNN papers do; rgb codes color files with 4:2:0. Every row has PSNR, SSIM
 with the Gaussian window of 11 taps and with the uniform one of 8, PSNR-B, and the run time; with
 --lpips also LPIPS. With --inception the sets get Inception Score and FID (sets.csv). A model is
 measured at the quality it was trained for, official blind ones at all. What is known already is not
@@ -46,7 +46,7 @@ from lossylab.core.environment import environment
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.core.files import make_folder, write_text
 from lossylab.data import jpeg
-from lossylab.data.collections import find_pictures
+from lossylab.data.collections import find_images
 from lossylab.data.lattice_pairs import CHANNELS, read_planes
 from lossylab.data.patches import check_sizes
 from lossylab.eval.metrics import inception, lpips
@@ -61,20 +61,20 @@ from lossylab.models import sadct
 METHODS = ("jpeg", SADCT)
 OFFICIAL, UNTRAINED = "official weights", "no training"  # budgets
 MEASURED = ("psnr", "ssim", "ssim_uniform", "psnr_b", "lpips")
-TEXT = ("method", "channels", "data", "picture", "budget", "version", "identity", "content")
+TEXT = ("method", "channels", "data", "image", "budget", "version", "identity", "content")
 COLUMNS = (
-    *("method", "channels", "quality", "data", "picture", "width", "height", *MEASURED),
+    *("method", "channels", "quality", "data", "image", "width", "height", *MEASURED),
     *("seconds", "parameters", "budget", "version", "identity", "content"),
 )
 SET_COLUMNS = (
-    *("method", "channels", "quality", "data", "pictures", "inception_score", "fid"),
+    *("method", "channels", "quality", "data", "images", "inception_score", "fid"),
     *("weights", "budget", "version", "identity"),
 )
 _SMALLEST = 16  # pixels, for all of the measures
-_REVISION = 1  # of how pictures are measured
+_REVISION = 1  # of how images are measured
 
 FLAGS = new_flags()
-flags.DEFINE_list("data", ["live1", "classic5"], "Collections of pictures.", flag_values=FLAGS)
+flags.DEFINE_list("data", ["live1", "classic5"], "Collections of images.", flag_values=FLAGS)
 flags.DEFINE_enum("channels", "y", list(CHANNELS), "Protocol.", flag_values=FLAGS)
 flags.DEFINE_list("qualities", ["5", "10", "20"], "JPEG qualities.", flag_values=FLAGS)
 flags.DEFINE_list("methods", list(METHODS), f"From {', '.join(METHODS)}.", flag_values=FLAGS)
@@ -95,17 +95,17 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer("size", 128, "Side of the crops in pixels.", 32, flag_values=FLAGS)
 flags.DEFINE_list(
-    "at", ["0.5", "0.5"], "Centre of the crops: shares of width and height.", flag_values=FLAGS
+    "at", ["0.5", "0.5"], "Center of the crops: shares of width and height.", flag_values=FLAGS
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """One way to restore pictures of one quality.
+    """One way to restore images of one quality.
 
     Attributes:
       name: for the rows.
-      restore: from a decoded picture uint8 [H, W, C] to the restored one.
+      restore: from a decoded image uint8 [H, W, C] to the restored one.
       parameters: trainable weights.
       budget: of its training.
       identity: what decides its results.
@@ -126,16 +126,16 @@ def main(argv: list[str]) -> None:
     require_known("methods", FLAGS.methods, METHODS)
     require(bool(FLAGS.title or not FLAGS.models), "--title is needed: the models' budget")
     qualities = _qualities()
-    shares = crop_sheet.centre(FLAGS.at)
-    pictures = {name: find_pictures(name) for name in FLAGS.data}
+    shares = crop_sheet.center(FLAGS.at)
+    images = {name: find_images(name) for name in FLAGS.data}
     smallest = max(
         _SMALLEST, lpips.SMALLEST if FLAGS.lpips else 0, FLAGS.size if FLAGS.crops else 0
     )
-    for name, paths in pictures.items():
-        require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
+    for name, paths in images.items():
+        require_distinct("images", [pathlib.Path(path).stem for path in paths])
         check_sizes(paths, smallest, "the windows")
         require(
-            not FLAGS.inception or len(paths) > 1, f"--inception needs more pictures than {name}'s"
+            not FLAGS.inception or len(paths) > 1, f"--inception needs more images than {name}'s"
         )
     networks = _networks()
     methods = {quality: _methods(quality, networks) for quality in qualities}
@@ -147,12 +147,12 @@ def main(argv: list[str]) -> None:
         raise UsageError(str(error)) from error
     out = pathlib.Path(FLAGS.out)
     with contextlib.closing(rows.Rows(out / "rows.csv", COLUMNS)) as table:
-        measured = _measure_pictures(table, methods, pictures, perceptual)
+        measured = _measure_images(table, methods, images, perceptual)
     _note_command(out, argv)
     if FLAGS.crops:
-        _write_crops(methods[qualities[0]], qualities[0], pictures, shares)
+        _write_crops(methods[qualities[0]], qualities[0], images, shares)
     if features is not None:
-        _measure_sets(out, features, methods, pictures)
+        _measure_sets(out, features, methods, images)
     sys.stdout.write(tables.markdown_table(means(rows.frame(measured, TEXT))) + "\n")
 
 
@@ -168,21 +168,21 @@ def means(table) -> list[dict[str, str]]:
                 "SSIM, Gaussian 11": tables.number(mine.ssim.mean(), 4),
                 "SSIM, uniform 8": tables.number(mine.ssim_uniform.mean(), 4),
                 "PSNR-B, dB": tables.number(mine.psnr_b.mean(), 2),
-                "s per picture": tables.number(mine.seconds.mean(), 2),
-                "pictures": str(len(mine)),
+                "s per image": tables.number(mine.seconds.mean(), 2),
+                "images": str(len(mine)),
             }
         )
     return lines
 
 
-def _measure_pictures(table, methods, pictures, perceptual) -> list[dict[str, str]]:
-    """The rows of all methods and pictures; those that are missing are measured."""
+def _measure_images(table, methods, images, perceptual) -> list[dict[str, str]]:
+    """The rows of all methods and images; those that are missing are measured."""
     _set_old_methods_aside(table, methods)
     known = {_key(row): row for row in table.rows}
     measured = []
-    total = sum(len(some) for some in methods.values()) * sum(map(len, pictures.values()))
-    with tqdm.tqdm(total=total, unit="picture", desc="measuring") as bar:
-        for name, path in _each(pictures):
+    total = sum(len(some) for some in methods.values()) * sum(map(len, images.values()))
+    with tqdm.tqdm(total=total, unit="image", desc="measuring") as bar:
+        for name, path in _each(images):
             true = read_planes(path, CHANNELS[FLAGS.channels])
             content = digest(true)[:16]
             for quality, some in methods.items():
@@ -198,9 +198,9 @@ def _measure_pictures(table, methods, pictures, perceptual) -> list[dict[str, st
     return measured
 
 
-def _each(pictures: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
-    """Every picture with the name of its set."""
-    return ((name, path) for name, paths in pictures.items() for path in paths)
+def _each(images: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """Every image with the name of its set."""
+    return ((name, path) for name, paths in images.items() for path in paths)
 
 
 def _measure(method, place, true, damaged, perceptual) -> dict:
@@ -226,13 +226,13 @@ def _measure(method, place, true, damaged, perceptual) -> dict:
 def _place(method, quality, data, path, content) -> dict:
     return {
         **{"method": method.name, "channels": FLAGS.channels, "quality": quality, "data": data},
-        **{"picture": pathlib.Path(path).stem, "content": content},
+        **{"image": pathlib.Path(path).stem, "content": content},
         "identity": method.identity,
     }
 
 
 def _key(row: dict) -> tuple:
-    names = ("method", "channels", "quality", "data", "picture", "content", "identity")
+    names = ("method", "channels", "quality", "data", "image", "content", "identity")
     return tuple(str(row[name]) for name in names)
 
 
@@ -260,28 +260,28 @@ def _set_old_methods_aside(table: rows.Rows, methods: dict[int, list[Method]]) -
 
 
 def _set_old_contents_aside(table: rows.Rows, measured: list[dict[str, str]]) -> None:
-    """Nor are those of pictures that have changed since."""
+    """Nor are those of images that have changed since."""
 
     def place(row):
-        return tuple(row[name] for name in ("method", "channels", "quality", "data", "picture"))
+        return tuple(row[name] for name in ("method", "channels", "quality", "data", "image"))
 
     current = {place(row): row["content"] for row in measured}
     table.set_aside(
         lambda row: current.get(place(row), row["content"]) != row["content"],
-        "are of pictures that have changed",
+        "are of images that have changed",
     )
 
 
 def _methods(quality: int, networks: list[tuple[str, Restorer]]) -> list[Method]:
-    """All methods that can restore pictures of a quality."""
+    """All methods that can restore images of a quality."""
     found = []
     luminance, chrominance = jpeg.luminance_table(quality), jpeg.chrominance_table(quality)
     if "jpeg" in FLAGS.methods:
-        found.append(_method("jpeg", lambda picture: picture, 0, "", "jpeg"))
+        found.append(_method("jpeg", lambda image: image, 0, "", "jpeg"))
     if SADCT in FLAGS.methods:
 
-        def restore(picture):
-            return by_sadct(picture, luminance, chrominance)
+        def restore(image):
+            return by_sadct(image, luminance, chrominance)
 
         found.append(_method(SADCT, restore, 0, UNTRAINED, f"{SADCT} {sadct.REVISION}"))
     for name, network in networks:
@@ -344,10 +344,10 @@ def _note_command(out: pathlib.Path, argv: list[str]) -> None:
     write_text(place, text + "\n")
 
 
-def _write_crops(methods, quality, pictures, shares) -> None:
-    """Crops of all methods at equal places, labelled with PSNR and SSIM of the pictures."""
+def _write_crops(methods, quality, images, shares) -> None:
+    """Crops of all methods at equal places, labeled with PSNR and SSIM of the images."""
     out, found = make_folder(FLAGS.crops), {}
-    for _, path in _each(pictures):
+    for _, path in _each(images):
         true, stem = read_planes(path, CHANNELS[FLAGS.channels]), pathlib.Path(path).stem
         damaged = jpeg.degrade(true, quality)
         place = crop_sheet.window(*true.shape[:2], FLAGS.size, shares)
@@ -362,10 +362,10 @@ def _write_crops(methods, quality, pictures, shares) -> None:
     crop_sheet.write_index(out, title, found)
 
 
-def _measure_sets(out, features, methods, pictures) -> None:
+def _measure_sets(out, features, methods, images) -> None:
     """Inception Score and FID of whole sets."""
     with contextlib.closing(rows.Rows(out / "sets.csv", SET_COLUMNS)) as table:
-        for name, paths in pictures.items():
+        for name, paths in images.items():
             inception.warn_if_few(len(paths))
             true = [read_planes(path, CHANNELS[FLAGS.channels]) for path in paths]
             reference = features(true)
@@ -374,7 +374,7 @@ def _measure_sets(out, features, methods, pictures) -> None:
                     restored = features([method.restore(jpeg.degrade(t, quality)) for t in true])
                     row = {
                         **{"method": method.name, "channels": FLAGS.channels, "quality": quality},
-                        **{"data": name, "pictures": len(paths), "weights": FLAGS.inception},
+                        **{"data": name, "images": len(paths), "weights": FLAGS.inception},
                         "inception_score": inception.score(restored),
                         "fid": inception.frechet_distance(reference, restored),
                         **{"budget": method.budget, "version": _version()},

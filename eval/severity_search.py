@@ -3,7 +3,7 @@
 The paper's off-diagonal divergences are of generated against true distortions. Those of true
 against true distortions should be alike: of a grid of severities the one is taken with the least
 mean absolute logarithm of the ratio between both. White noise ends at 60 levels, as
-stronger noise hides the picture, and pink noise at 5, as weaker noise does not show in these
+stronger noise hides the image, and pink noise at 5, as weaker noise does not show in these
 statistics at all.
 """
 
@@ -13,7 +13,7 @@ import itertools
 
 import numpy as np
 
-from lossylab.data.decode import read_picture
+from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.eval.metrics import nss
@@ -34,7 +34,7 @@ def search(paths: list[str]) -> str:
     """The best severities as CSV: a line a choice, nearest to Table I first.
 
     Args:
-      paths: picture files.
+      paths: image files.
     """
     found = divergences(paths)
     wanted = _wanted()
@@ -70,9 +70,9 @@ def divergences(paths: list[str]) -> dict[tuple, float]:
         0.0,
     )
     for path in paths:
-        picture = read_picture(path)
+        image = read_image(path)
         histograms = {
-            (name, severity): nss.histogram(distort(picture, name, severity, noise_seed(path)))
+            (name, severity): nss.histogram(distort(image, name, severity, noise_seed(path)))
             for name in DISTORTIONS
             for severity in GRID[name]
         }

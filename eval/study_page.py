@@ -1,9 +1,9 @@
-"""Writes a page on which raters choose the better of two pictures, pair by pair.
+"""Writes a page on which raters choose the better of two images, pair by pair.
 
   lossylab eval study_page restored/pulse restored/ours study.html --names=PULSE,Ours
 
 For the user study of "Perceptual Image Restoration with High-Quality Priori and Degradation
-Learning", Sec. 4.4.2. FOLDER_A and FOLDER_B have the pictures of two methods under the same names.
+Learning", Sec. 4.4.2. FOLDER_A and FOLDER_B have the images of two methods under the same names.
 OUT.html holds everything: it is opened from a disk or any web server, asks for nothing else and
 sends nothing. Each rater sees the pairs in another order, each method on the left in half of them,
 and saves the answers as a CSV file; `lossylab eval study_tally` counts them. With ?seed=N after its
@@ -29,10 +29,10 @@ from PIL import Image
 
 from lossylab.core.app import launch, new_flags, parse, require, require_distinct
 from lossylab.core.files import write_text
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 
-QUESTION = "Which picture is more natural and of better visual quality?"  # Sec. 4.4.2
+QUESTION = "Which image is more natural and of better visual quality?"  # Sec. 4.4.2
 _SHOWN = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}  # by browsers, as it is
 
 FLAGS = new_flags()
@@ -47,10 +47,10 @@ flags.DEFINE_integer(
     2**32 - 1,
     flag_values=FLAGS,
 )
-flags.DEFINE_string("title", "Picture quality study", "Of the page.", flag_values=FLAGS)
+flags.DEFINE_string("title", "Image quality study", "Of the page.", flag_values=FLAGS)
 flags.DEFINE_string("question", QUESTION, "What raters are asked.", flag_values=FLAGS)
 flags.DEFINE_string(
-    "reference", None, "Folder of pictures to show between the two.", flag_values=FLAGS
+    "reference", None, "Folder of images to show between the two.", flag_values=FLAGS
 )
 flags.DEFINE_integer(
     "max_mb", 300, "Largest page, MiB: browsers have limits.", 1, flag_values=FLAGS
@@ -59,16 +59,16 @@ flags.DEFINE_integer(
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two pictures to choose from.
+    """Two images to choose from.
 
     Attributes:
       name: of both files, without suffix.
-      pictures: their files, in the order of the methods.
+      images: their files, in the order of the methods.
       reference: file of the reference, or None.
     """
 
     name: str
-    pictures: tuple[str, str]
+    images: tuple[str, str]
     reference: str | None = None
 
 
@@ -97,28 +97,28 @@ def main(argv: list[str]) -> None:
     sys.stdout.write(f"{out}: {len(pairs)} pairs, {len(text) / 2**20:.1f} MiB\n")
 
 
-_CURE = "take fewer or smaller pictures, or WebP files"
+_CURE = "take fewer or smaller images, or WebP files"
 
 
 def match(first: str, second: str, reference: str | None = None) -> list[Pair]:
-    """Pairs of pictures with the same name, suffixes aside, sorted by name.
+    """Pairs of images with the same name, suffixes aside, sorted by name.
 
     Args:
-      first: folder of one method's pictures.
+      first: folder of one method's images.
       second: of the other's.
-      reference: folder of references, which may have more pictures; or None.
+      reference: folder of references, which may have more images; or None.
 
     Raises:
-      CollectionError: if a folder has no pictures.
+      CollectionError: if a folder has no images.
       UsageError: if names are not unique or not on both sides, or sizes of a pair differ.
-      PictureError: if a file is no picture.
+      ImageError: if a file is no image.
     """
     sides = [_by_name(folder) for folder in (first, second)]
     for mine, other, place in ((*sides, second), (*sides[::-1], first)):
         alone = [name for name in mine if name not in other]
         require(
             not alone,
-            f"{place} lacks {len(alone)} pictures that the other folder has: "
+            f"{place} lacks {len(alone)} images that the other folder has: "
             f"{', '.join(alone[:3])}{', ...' if len(alone) > 3 else ''}",
         )
     references = _by_name(reference) if reference else {}
@@ -127,10 +127,10 @@ def match(first: str, second: str, reference: str | None = None) -> list[Pair]:
     pairs = []
     for name in sorted(sides[0]):
         pair = Pair(name, (sides[0][name], sides[1][name]), references.get(name))
-        sizes = {file: read_picture(file).shape[1::-1] for file in _files(pair)}
+        sizes = {file: read_image(file).shape[1::-1] for file in _files(pair)}
         require(
             len(set(sizes.values())) == 1,
-            f"pictures of '{name}' differ in size: "
+            f"images of '{name}' differ in size: "
             + ", ".join(f"{file} has {w}x{h}" for file, (w, h) in sizes.items()),
         )
         pairs.append(pair)
@@ -140,7 +140,7 @@ def match(first: str, second: str, reference: str | None = None) -> list[Pair]:
 def page(
     pairs: Sequence[Pair],
     names: Sequence[str],
-    title: str = "Picture quality study",
+    title: str = "Image quality study",
     question: str = QUESTION,
     seed: int | None = None,
 ) -> str:
@@ -154,12 +154,12 @@ def page(
       seed: of order and sides for all raters, or None.
 
     Returns:
-      HTML with all pictures inside.
+      HTML with all images inside.
     """
     shown = [
         {
             "name": pair.name,
-            "pictures": [_uri(file) for file in pair.pictures],
+            "images": [_uri(file) for file in pair.images],
             "reference": _uri(pair.reference) if pair.reference else None,
         }
         for pair in pairs
@@ -175,14 +175,14 @@ def page(
 
 
 def _by_name(folder: str) -> dict[str, str]:
-    require(pathlib.Path(folder).is_dir(), f"{folder} is no folder of pictures")
-    files = find_pictures(folder)
-    require_distinct(f"pictures in {folder}", [pathlib.Path(file).stem for file in files])
+    require(pathlib.Path(folder).is_dir(), f"{folder} is no folder of images")
+    files = find_images(folder)
+    require_distinct(f"images in {folder}", [pathlib.Path(file).stem for file in files])
     return {pathlib.Path(file).stem: file for file in files}
 
 
 def _files(pair: Pair) -> list[str]:
-    return [*pair.pictures, *([pair.reference] if pair.reference else [])]
+    return [*pair.images, *([pair.reference] if pair.reference else [])]
 
 
 def _check_size(pairs: Sequence[Pair]) -> None:
@@ -196,7 +196,7 @@ def _check_size(pairs: Sequence[Pair]) -> None:
 
 
 def _uri(path: str) -> str:
-    """A picture as a data URI: the file as it is if browsers show it, else as PNG."""
+    """An image as a data URI: the file as it is if browsers show it, else as PNG."""
     with Image.open(path) as image:
         kind = _SHOWN.get(image.format or "")
         plain = image.mode in ("RGB", "L") and not getattr(image, "is_animated", False)
@@ -204,7 +204,7 @@ def _uri(path: str) -> str:
         data = pathlib.Path(path).read_bytes()
     else:
         kind, file = "image/png", io.BytesIO()
-        Image.fromarray(read_picture(path)).save(file, "PNG")
+        Image.fromarray(read_image(path)).save(file, "PNG")
         data = file.getvalue()
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 

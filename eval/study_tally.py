@@ -43,7 +43,7 @@ class Answer:
 
     Attributes:
       rater: name or number.
-      pair: of pictures.
+      pair: of images.
       left: method on the left.
       right: the other.
       choice: one of both.
@@ -189,9 +189,9 @@ def wilson(chosen: int, count: int) -> tuple[float, float]:
       count: of how many, at least one.
     """
     share, squared = chosen / count, _Z**2 / count
-    centre = (share + squared / 2) / (1 + squared)
+    center = (share + squared / 2) / (1 + squared)
     half = math.sqrt(share * (1 - share) * squared + squared**2 / 4) / (1 + squared)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    return max(center - half, 0.0), min(center + half, 1.0)
 
 
 def _methods(answers: Iterable[Answer]) -> list[str]:

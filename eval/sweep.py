@@ -1,6 +1,6 @@
-"""Codec x picture x rate to rows: every encoding, decoding and measurement is done once.
+"""Codec x image x rate to rows: every encoding, decoding and measurement is done once.
 
-Rows are found again by what decides them: the picture's content, the codec's weights, options
+Rows are found again by what decides them: the image's content, the codec's weights, options
 and version, and how it is measured. A sweep that was killed goes on where it was; one that
 finds all its rows is done in seconds; rows of other weights or versions are set aside.
 """
@@ -21,17 +21,17 @@ from PIL import Image
 from lossylab.core import ffmpeg, rows
 from lossylab.core.app import timed
 from lossylab.core.digest import digest
-from lossylab.core.errors import BitstreamError, CodecError, PictureError, WorkError
+from lossylab.core.errors import BitstreamError, CodecError, ImageError, WorkError
 from lossylab.core.files import replacing, write_bytes
-from lossylab.data.decode import read_picture
+from lossylab.data.decode import read_image
 from lossylab.eval import rate_search
 from lossylab.eval.measures import Libvmaf, Measures
 from lossylab.inference.codecs.registry import (
     HIGHEST_BPP,
     LOWEST_BPP,
     POINTS,
+    ImageCodec,
     Learned,
-    PictureCodec,
 )
 from lossylab.inference.export.container import SUFFIX
 
@@ -39,7 +39,7 @@ from lossylab.inference.export.container import SUFFIX
 def columns(measures: type[Measures] | Measures) -> tuple[str, ...]:
     """Of the rows of a set of measures."""
     return (
-        *("codec", "point", "points", "setting", "picture", "width", "height", "bytes"),
+        *("codec", "point", "points", "setting", "image", "width", "height", "bytes"),
         *("bpp_file", "bpp_estimated", *measures.names, "encode_ms", "decode_ms"),
         *("version", measures.tool, "identity", "content"),
     )
@@ -47,12 +47,12 @@ def columns(measures: type[Measures] | Measures) -> tuple[str, ...]:
 
 def text_columns(measures: type[Measures] | Measures) -> tuple[str, ...]:
     """Those that are no numbers."""
-    return ("codec", "setting", "picture", "version", measures.tool, "identity", "content")
+    return ("codec", "setting", "image", "version", measures.tool, "identity", "content")
 
 
 MEASURED, COLUMNS, TEXT = Libvmaf.names, columns(Libvmaf), text_columns(Libvmaf)
-# What concerns one picture and codec: the others are measured all the same.
-_FAILURES = (CodecError, PictureError, BitstreamError, WorkError, ffmpeg.FFmpegError)
+# What concerns one image and codec: the others are measured all the same.
+_FAILURES = (CodecError, ImageError, BitstreamError, WorkError, ffmpeg.FFmpegError)
 _PROBES = ("identity", "content", "bytes")
 
 
@@ -62,7 +62,7 @@ class Sweep:
     def __init__(
         self,
         folder: str,
-        codecs: Sequence[PictureCodec],
+        codecs: Sequence[ImageCodec],
         keep_files: bool = False,
         measures: Measures | None = None,
     ):
@@ -71,8 +71,8 @@ class Sweep:
         Args:
           folder: gets rows.csv and probes.csv, the sizes met while searching for rates.
           codecs: what to measure.
-          keep_files: whether to write learned codecs' files and decoded pictures too.
-          measures: of the decoded pictures; `Libvmaf` if not given.
+          keep_files: whether to write learned codecs' files and decoded images too.
+          measures: of the decoded images; `Libvmaf` if not given.
 
         Raises:
           CodecError: if a codec's software is missing.
@@ -108,11 +108,11 @@ class Sweep:
         """Measures what is missing.
 
         Args:
-          paths: picture files.
+          paths: image files.
           jobs: how many pieces of work at a time.
 
         Returns:
-          The rows of these codecs and pictures, by codec, picture and rate.
+          The rows of these codecs and images, by codec, image and rate.
 
         Raises:
           WorkError: at the end, if something could not be measured; the rest is.
@@ -136,10 +136,10 @@ class Sweep:
                     found += future.result()
                 except _FAILURES as error:
                     failed.append(f"{codec.name}, {path}: {error}")
-        now = {(row["codec"], row["picture"]): row["content"] for row in found}
+        now = {(row["codec"], row["image"]): row["content"] for row in found}
         self._rows.set_aside(
-            lambda row: now.get((row["codec"], row["picture"]), row["content"]) != row["content"],
-            "are of pictures that have changed",
+            lambda row: now.get((row["codec"], row["image"]), row["content"]) != row["content"],
+            "are of images that have changed",
         )
         if failed:
             raise WorkError(
@@ -149,54 +149,54 @@ class Sweep:
         table = rows.frame(found, text_columns(self._measures))
         order = [codec.name for codec in self._codecs]
         table = table.sort_values(
-            ["codec", "picture", "point"],
+            ["codec", "image", "point"],
             key=lambda column: column.map(order.index) if column.name == "codec" else column,
         )
         return table.reset_index(drop=True)
 
-    def _curve(self, codec: PictureCodec, path: str, bar: tqdm.tqdm) -> list[dict]:
-        """All rows of one codec and picture."""
+    def _curve(self, codec: ImageCodec, path: str, bar: tqdm.tqdm) -> list[dict]:
+        """All rows of one codec and image."""
         name = pathlib.Path(path).stem
-        picture = read_picture(path)
-        content = digest(picture)[:16]
+        image = read_image(path)
+        content = digest(image)[:16]
         settings = self._finished(codec, name, content)
         coded: dict[str, tuple] = {}
         if settings is None:
-            codec.check(*picture.shape[:2])
+            codec.check(*image.shape[:2])
             settings = list(codec.settings)
             if codec.searched:
-                settings = self._search(codec, picture, content, coded)
+                settings = self._search(codec, image, content, coded)
         curve = []
         for point, setting in enumerate(settings):
             row = self._known.get((self._identities[codec.name, setting], content, name))
             if row is None:
                 place = {"point": point, "points": len(settings), "setting": setting}
-                row = self._measure(codec, picture, {**place, "picture": name}, content, coded)
+                row = self._measure(codec, image, {**place, "image": name}, content, coded)
             curve.append(row)
             bar.update()
         return curve
 
-    def _finished(self, codec: PictureCodec, name: str, content: str) -> list[str] | None:
+    def _finished(self, codec: ImageCodec, name: str, content: str) -> list[str] | None:
         """The settings of a searched curve all of whose points are known, or None."""
         if not codec.searched:
             return None
         mine = [
             row
             for row in list(self._known.values())
-            if (row["codec"], row["content"], row["picture"]) == (codec.name, content, name)
+            if (row["codec"], row["content"], row["image"]) == (codec.name, content, name)
         ]
         if not mine or len(mine) < int(mine[0]["points"]):
             return None
         return [row["setting"] for row in sorted(mine, key=lambda row: int(row["point"]))]
 
-    def _search(self, codec, picture, content, coded) -> list[str]:
-        pixels = picture.shape[0] * picture.shape[1]
+    def _search(self, codec, image, content, coded) -> list[str]:
+        pixels = image.shape[0] * image.shape[1]
 
         def rate_of(index: int) -> float:
             setting = codec.settings[index]
             key = self._identities[codec.name, setting], content
             if key not in self._sizes:
-                coded[setting] = timed(codec.encode, picture, setting)
+                coded[setting] = timed(codec.encode, image, setting)
                 self._sizes[key] = len(coded[setting][0][0])
                 self._probes.append(dict(zip(_PROBES, (*key, self._sizes[key]))))
             return 8 * self._sizes[key] / pixels
@@ -204,16 +204,16 @@ class Sweep:
         chosen = rate_search.choose(len(codec.settings), rate_of, LOWEST_BPP, HIGHEST_BPP, POINTS)
         return [codec.settings[index] for index in chosen]
 
-    def _measure(self, codec, picture, place, content, coded) -> dict[str, str]:
-        setting, (height, width) = place["setting"], picture.shape[:2]
-        codec.prepare(picture, setting)
-        (data, bits), encode_ms = coded.get(setting) or timed(codec.encode, picture, setting)
+    def _measure(self, codec, image, place, content, coded) -> dict[str, str]:
+        setting, (height, width) = place["setting"], image.shape[:2]
+        codec.prepare(image, setting)
+        (data, bits), encode_ms = coded.get(setting) or timed(codec.encode, image, setting)
         decoded, decode_ms = timed(codec.decode, data, setting)
-        if decoded.shape != picture.shape:
-            raise CodecError(f"{codec.name} decoded {decoded.shape} from {picture.shape}")
+        if decoded.shape != image.shape:
+            raise CodecError(f"{codec.name} decoded {decoded.shape} from {image.shape}")
         if self._keep and isinstance(codec, Learned):
             _write_files(self._folder / "files" / codec.name / setting, place, data, decoded)
-        scores = self._measures(picture, decoded, data)
+        scores = self._measures(image, decoded, data)
         row = {
             **place,
             **{"codec": codec.name, "width": width, "height": height, "bytes": len(data)},
@@ -229,7 +229,7 @@ class Sweep:
         self._known[_key(kept)] = kept
         return kept
 
-    def _identity(self, codec: PictureCodec, setting: str) -> str:
+    def _identity(self, codec: ImageCodec, setting: str) -> str:
         measures = self._measures
         return rows.identity(codec.identity(setting), measures.protocol, measures.version)
 
@@ -241,10 +241,10 @@ class Sweep:
 
 
 def _key(row: dict[str, str]) -> tuple[str, str, str]:
-    return row["identity"], row["content"], row["picture"]
+    return row["identity"], row["content"], row["image"]
 
 
 def _write_files(folder: pathlib.Path, place: dict, data: bytes, decoded: np.ndarray) -> None:
-    write_bytes(folder / (place["picture"] + SUFFIX), data)
-    with replacing(folder / (place["picture"] + ".png")) as temporary:
+    write_bytes(folder / (place["image"] + SUFFIX), data)
+    with replacing(folder / (place["image"] + ".png")) as temporary:
         Image.fromarray(decoded).save(temporary)

@@ -1,1 +1,1 @@
-"""What is minimised: tensors to scalars."""
+"""What is minimized: tensors to scalars."""

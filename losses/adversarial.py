@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def least_squares_discriminator(true: tf.Tensor, restored: tf.Tensor) -> tf.Tensor:
-    """LSGAN (Mao et al. 2017): scores of true samples towards 1, of made ones towards 0.
+    """LSGAN (Mao et al. 2017): scores of true samples toward 1, of made ones toward 0.
 
     This is WCDGAN's Eq. 20, whose print D(I - 1)^2 is taken for (D(I) - 1)^2.
 
@@ -19,7 +19,7 @@ def least_squares_discriminator(true: tf.Tensor, restored: tf.Tensor) -> tf.Tens
 
 
 def least_squares_generator(restored: tf.Tensor) -> tf.Tensor:
-    """The generator's side, WCDGAN's Eq. 21 likewise: scores [B] towards 1; a scalar."""
+    """The generator's side, WCDGAN's Eq. 21 likewise: scores [B] toward 1; a scalar."""
     return tf.reduce_mean(tf.square(restored - 1.0))
 
 
@@ -55,6 +55,6 @@ def gradient_penalty(slope: tf.Tensor) -> tf.Tensor:
 
     Returns:
       A scalar: the mean square of n ds/du, where n are the entries of a sample and s is its score
-      (normalisation by the batch lets other samples' scores count as well).
+      (normalization by the batch lets other samples' scores count as well).
     """
     return tf.reduce_mean(tf.square(tf.cast(tf.size(slope), slope.dtype) * slope))

@@ -8,14 +8,14 @@ _LEVELS = 255.0
 
 
 def mse(reference: tf.Tensor, decoded: tf.Tensor) -> tf.Tensor:
-    """Mean squared error, scalar, of pictures [B, H, W, 3] in levels 0..255 (Eq. 10)."""
+    """Mean squared error, scalar, of images [B, H, W, 3] in levels 0..255 (Eq. 10)."""
     return tf.reduce_mean(tf.math.squared_difference(reference, decoded))
 
 
 def ms_ssim_loss(reference: tf.Tensor, decoded: tf.Tensor) -> tf.Tensor:
     """1 - MS-SSIM by TensorFlow's default, scalar, mean over the batch (Eq. 8).
 
-    Where contrast and structure of a picture's channel agree negatively at some scale, its MS-SSIM
+    Where contrast and structure of an image's channel agree negatively at some scale, its MS-SSIM
     is 0 and TensorFlow's gradient is not a number: there it counts as 0.
 
     Args:

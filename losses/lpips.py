@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018), version 0.1: distance of pictures by a network's features."""
+"""LPIPS (Zhang et al. 2018), version 0.1: distance of images by a network's features."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from lossylab.models.backbones.lpips import LPIPSFeatures
 
-_SHIFT = (-0.030, -0.088, -0.188)  # of RGB in [-1, 1], the authors' normalisation
+_SHIFT = (-0.030, -0.088, -0.188)  # of RGB in [-1, 1], the authors' normalization
 _SCALE = (0.458, 0.448, 0.450)
 _EPSILON = 1e-10
 SMALLEST = 32  # pixels, for the networks' strides
@@ -30,7 +30,7 @@ class LPIPS(tf.Module):
         self._network = LPIPSFeatures(network, weights)
 
     def __call__(self, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
-        """Distances [B] of pictures, float32 [B, H, W, 3] in levels 0..255, from 32x32 pixels."""
+        """Distances [B] of images, float32 [B, H, W, 3] in levels 0..255, from 32x32 pixels."""
         return tf.reduce_sum(self.per_layer(reference, distorted), -1)
 
     def per_layer(self, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Negative log-likelihood of pictures under PixelCNN++'s discretized mixtures.
+"""Negative log-likelihood of images under PixelCNN++'s discretized mixtures.
 
 The parameters of a pixel, 10 m numbers for m components, are m logits, then for each of red, green
 and blue m means, m log scales and m coefficients: those of red tell how green's mean follows
@@ -23,17 +23,17 @@ _TAIL = -5.0  # deviations, beyond which log Phi is computed by its series
 
 
 def discretized_mixture_nll(
-    picture: tf.Tensor, parameters: tf.Tensor, family: str = "logistic"
+    image: tf.Tensor, parameters: tf.Tensor, family: str = "logistic"
 ) -> tf.Tensor:
     """Nats that each pixel costs.
 
     Args:
-      picture: float [B, H, W, 3], RGB in whole levels 0..255.
+      image: float [B, H, W, 3], RGB in whole levels 0..255.
       parameters: float [B, H, W, 10 m] of the same type.
       family: of the components, 'logistic' as PixelCNN++ or 'gaussian' as the paper writes.
 
     Returns:
-      [B, H, W], for the three colours of a pixel together.
+      [B, H, W], for the three colors of a pixel together.
 
     Raises:
       ValueError: for another family, or parameters whose number is no multiple of 10.
@@ -45,27 +45,27 @@ def discretized_mixture_nll(
         raise ValueError(
             f"expected 10 parameters for each component, got {parameters.shape[-1]} in all"
         )
-    x = picture[..., None] / 127.5 - 1.0  # [B, H, W, 3, 1]
+    x = image[..., None] / 127.5 - 1.0  # [B, H, W, 3, 1]
     logits = parameters[..., :mixtures]
-    shape = tf.concat([tf.shape(picture), [3 * mixtures]], 0)
+    shape = tf.concat([tf.shape(image), [3 * mixtures]], 0)
     means, log_scales, coefficients = tf.split(tf.reshape(parameters[..., mixtures:], shape), 3, -1)
     log_scales = tf.maximum(log_scales, LOG_SCALE_FLOOR)
-    offset = x - means - _from_colours_before(x, tf.tanh(coefficients))
+    offset = x - means - _from_colors_before(x, tf.tanh(coefficients))
     log_bins = _LOGS[family](x, offset, log_scales)
     joint = tf.reduce_sum(log_bins, -2) + tf.nn.log_softmax(logits)
     return -tf.reduce_logsumexp(joint, -1)
 
 
-def bits_per_dim(picture: tf.Tensor, parameters: tf.Tensor, family: str = "logistic") -> tf.Tensor:
-    """Bits for each number of a picture, its mean over pixels and colours: [B].
+def bits_per_dim(image: tf.Tensor, parameters: tf.Tensor, family: str = "logistic") -> tf.Tensor:
+    """Bits for each number of an image, its mean over pixels and colors: [B].
 
     Arguments and errors as `discretized_mixture_nll`.
     """
-    nats = discretized_mixture_nll(picture, parameters, family)
+    nats = discretized_mixture_nll(image, parameters, family)
     return tf.reduce_mean(nats, (1, 2)) / (3 * math.log(2))
 
 
-def _from_colours_before(x: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
+def _from_colors_before(x: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
     """What is added to the means, [B, H, W, 3, m]."""
     red, green = x[..., 0, :], x[..., 1, :]
     first, second, third = tf.unstack(coefficients, axis=-2)

@@ -1,12 +1,12 @@
 """The losses of ProxIQA (Sec. III-B, Eq. 6-14), one value per sample of the batch.
 
-Pictures are in levels 0..255 and scores on 0..100, so every constant is used as printed.
+Images are in levels 0..255 and scores on 0..100, so every constant is used as printed.
 The training step averages over the global batch.
 """
 
 import tensorflow as tf
 
-from lossylab.data.colour import luma
+from lossylab.data.color import luma
 
 UPPER_BOUND = 100.0  # M-bar of Eq. 9: every metric is scaled to 0..100
 
@@ -20,11 +20,11 @@ def rate_loss(bits: tf.Tensor, pixels: int) -> tf.Tensor:
     return bits / tf.cast(pixels, bits.dtype)
 
 
-def pixel_loss(picture: tf.Tensor, reconstruction: tf.Tensor, norm: str = "l2") -> tf.Tensor:
+def pixel_loss(image: tf.Tensor, reconstruction: tf.Tensor, norm: str = "l2") -> tf.Tensor:
     """Eq. 7, the mean over pixels and channels.
 
     Args:
-      picture: float32 [B, H, W, 3], levels.
+      image: float32 [B, H, W, 3], levels.
       reconstruction: likewise, unclipped.
       norm: 'l2' for squared levels, 'l1' for levels.
 
@@ -35,9 +35,9 @@ def pixel_loss(picture: tf.Tensor, reconstruction: tf.Tensor, norm: str = "l2") 
       ValueError: for another norm.
     """
     if norm == "l2":
-        error = tf.math.squared_difference(picture, reconstruction)
+        error = tf.math.squared_difference(image, reconstruction)
     elif norm == "l1":
-        error = tf.abs(picture - reconstruction)
+        error = tf.abs(image - reconstruction)
     else:
         raise ValueError(f"pixel norm must be 'l2' or 'l1', got '{norm}'")
     return tf.reduce_mean(error, (1, 2, 3))
@@ -53,28 +53,28 @@ def metric_loss(proxy_score: tf.Tensor, true_score: tf.Tensor) -> tf.Tensor:
     return tf.math.squared_difference(proxy_score, true_score)
 
 
-def ssim_loss(picture: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+def ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
     """Eq. 14 on luma, times 100 as all scores: 100 - 100 SSIM, float32 [B].
 
-    Luma, because the paper finds that optimising SSIM "loses chromatic fidelity" (Sec. IV-D),
+    Luma, because the paper finds that optimizing SSIM "loses chromatic fidelity" (Sec. IV-D),
     which a mean over RGB channels would not.
     """
-    score = tf.image.ssim(luma(picture), luma(reconstruction), _LEVELS)
+    score = tf.image.ssim(luma(image), luma(reconstruction), _LEVELS)
     return UPPER_BOUND * (1.0 - score)
 
 
-def ms_ssim_loss(picture: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+def ms_ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
     """Eq. 14 with MS-SSIM in place of SSIM; a 7-tap window, so patches above 96 pixels do."""
-    return UPPER_BOUND - ms_ssim_training_score(picture, reconstruction)
+    return UPPER_BOUND - ms_ssim_training_score(image, reconstruction)
 
 
-def ms_ssim_training_score(picture: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+def ms_ssim_training_score(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
     """MS-SSIM of luma on 0..100 with five scales and a 7-tap window, float32 [B].
 
     For training only: libvmaf's MS-SSIM, with which results are measured, needs 176 pixels.
     """
     score = tf.image.ssim_multiscale(
-        luma(picture),
+        luma(image),
         luma(_finite_gradient(reconstruction)),
         _LEVELS,
         filter_size=MS_SSIM_TRAINING_WINDOW,

@@ -9,12 +9,12 @@ EPSILON = 2e-3  # squared error at which PULSE is content
 
 
 def squared_error(made: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
-    """Mean squared error by picture, of levels divided by 255.
+    """Mean squared error by image, of levels divided by 255.
 
     PULSE's loss is its maximum with `EPSILON`: what is below has no gradient.
 
     Args:
-      made: float32 [B, H, W, 3] in levels, degraded as the given pictures were.
+      made: float32 [B, H, W, 3] in levels, degraded as the given images were.
       given: float32 [B, H, W, 3] in levels.
 
     Returns:
@@ -24,7 +24,7 @@ def squared_error(made: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
 
 
 def geocross(latents: tf.Tensor) -> tf.Tensor:
-    """How far a picture's latents are from each other on the sphere (GEOCROSS).
+    """How far an image's latents are from each other on the sphere (GEOCROSS).
 
     Args:
       latents: [B, L, D], measured about the origin. The official code has L = 18 and D = 512

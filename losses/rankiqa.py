@@ -10,15 +10,15 @@ def ranking_hinge(
 ) -> tf.Tensor:
     """Sum over pairs of max(0, margin - (score of the worse - score of the better)), by samples.
 
-    All pairs of different levels of one distortion count, of different pictures too. At the hinge
+    All pairs of different levels of one distortion count, of different images too. At the hinge
     itself, where the authors' code and TensorFlow could differ, the gradient is 0.
 
     Args:
       scores: float32 [B] or [B, 1], larger is worse; ordered by distortion, then level from the
-        strongest to the weakest, then picture.
+        strongest to the weakest, then image.
       distortions: in the batch.
       levels: of each, the pristine one included.
-      margin: by how much a worse picture's score has to be larger.
+      margin: by how much a worse image's score has to be larger.
 
     Returns:
       Scalar: the sum, divided by B.
@@ -33,7 +33,7 @@ def ranking_hinge(
             f"{scores.shape}"
         )
     ladders = tf.reshape(scores, (distortions, levels, -1))
-    # By distortion, level and picture of the worse, level and picture of the better.
+    # By distortion, level and image of the worse, level and image of the better.
     excess = ladders[:, :, :, None, None] - ladders[:, None, None, :, :]
     worse = 1.0 - tf.linalg.band_part(tf.ones((levels, levels)), -1, 0)
     return tf.reduce_sum(tf.nn.relu(margin - excess) * worse[None, :, None, :, None]) / count

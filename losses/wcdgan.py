@@ -1,6 +1,6 @@
 """The losses of WCDGAN (Sec. II-E, Eq. 18-23), means over pixels, channels and batch.
 
-Pictures are in levels 0..255.
+Images are in levels 0..255.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def content_loss(true: tf.Tensor, restored: tf.Tensor, norm: str = "l1") -> tf.Tensor:
-    """Eq. 18 in levels, or the mean squared error that the other methods minimise.
+    """Eq. 18 in levels, or the mean squared error that the other methods minimize.
 
     Args:
       true: float32 [B, H, W, C], levels.

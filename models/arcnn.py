@@ -1,4 +1,4 @@
-"""ARCNN (Dong, Deng, Loy, Tang, ICCV 2015): four convolutions that predict the picture."""
+"""ARCNN (Dong, Deng, Loy, Tang, ICCV 2015): four convolutions that predict the image."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class ARCNN(tf.Module):
         """
         super().__init__(name=name)
         self.channels = channels
-        self.reach = 4 + 3 + 0 + 2
+        self.receptive_field_radius = 4 + 3 + 0 + 2
         shapes = ((channels, 64, 9), (64, 32, 7), (32, 16, 1), (16, channels, 5))
         self.convs = [Conv2D(*shape, replicate=True) for shape in shapes]
 
-    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Restores a picture, float32 [B, H, W, channels] in levels; the result is unclipped."""
+    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores an image, float32 [B, H, W, channels] in levels; the result is unclipped."""
         del training
-        x = picture / 255.0
+        x = image / 255.0
         for conv in self.convs[:-1]:
             x = tf.nn.relu(conv(x))
         return self.convs[-1](x) * 255.0

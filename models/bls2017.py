@@ -1,7 +1,7 @@
 """The codec of Balle, Laparra and Simoncelli (ICLR 2017), as ProxIQA trains it.
 
-  picture -> 9x9/4 GDN -> 5x5/2 GDN -> 5x5/2 -> latent [H/16, W/16, N]
-  latent  -> 5x5*2 IGDN -> 5x5*2 IGDN -> 9x9*4 -> picture
+  image -> 9x9/4 GDN -> 5x5/2 GDN -> 5x5/2 -> latent [H/16, W/16, N]
+  latent  -> 5x5*2 IGDN -> 5x5*2 IGDN -> 9x9*4 -> image
 
 Layers, initial values and parameterisation follow tensorflow-compression 1.0, the release
 that ProxIQA names in Table III; the density is tfc's factorised prior.
@@ -13,7 +13,7 @@ from lossylab.models.layers import factorized
 from lossylab.models.layers.conv import Chain, SignalConv
 from lossylab.models.layers.gdn import GDN
 
-STRIDE = 16  # pixels of the picture per latent sample, each way
+STRIDE = 16  # pixels of the image per latent sample, each way
 
 
 class BLS2017(tf.Module):
@@ -60,36 +60,36 @@ class BLS2017(tf.Module):
         self.prior = factorized.make_prior(n)
 
     def noise_shapes(self, height: int, width: int) -> tuple[tuple[int, int, int]]:
-        """Shape of one sample's noise for `__call__`, for pictures of this size."""
+        """Shape of one sample's noise for `__call__`, for images of this size."""
         return ((-(-height // STRIDE), -(-width // STRIDE), self.num_filters),)
 
-    def analyse(self, picture: tf.Tensor) -> tf.Tensor:
-        """Latent [B, ceil(H/16), ceil(W/16), N] of a picture [B, H, W, 3] in levels 0..255."""
-        return self.analysis_transform(picture / 255.0)
+    def analyze(self, image: tf.Tensor) -> tf.Tensor:
+        """Latent [B, ceil(H/16), ceil(W/16), N] of an image [B, H, W, 3] in levels 0..255."""
+        return self.analysis_transform(image / 255.0)
 
-    def synthesise(self, latent: tf.Tensor) -> tf.Tensor:
-        """Picture [B, 16h, 16w, 3] in levels, unclipped, of a latent [B, h, w, N]."""
+    def synthesize(self, latent: tf.Tensor) -> tf.Tensor:
+        """Image [B, 16h, 16w, 3] in levels, unclipped, of a latent [B, h, w, N]."""
         return self.synthesis_transform(latent) * 255.0
 
-    def __call__(self, picture: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Training pass: additive noise stands for quantisation.
+    def __call__(self, image: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Training pass: additive noise stands for quantization.
 
         Args:
-          picture: float32 [B, H, W, 3], levels 0..255, H and W multiples of 16.
+          image: float32 [B, H, W, 3], levels 0..255, H and W multiples of 16.
           noise: float32, latent's shape, uniform in [-.5, .5).
 
         Returns:
           The reconstruction in levels, unclipped, and the rate in bits [B].
         """
-        latent = self.analyse(picture) + noise
-        return self.synthesise(latent), factorized.bits(self.prior, latent)
+        latent = self.analyze(image) + noise
+        return self.synthesize(latent), factorized.bits(self.prior, latent)
 
-    def quantised(self, picture: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def quantized(self, image: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Latent as in a file, and the rate in bits [B].
 
         Args:
-          picture: float32 [B, H, W, 3], levels.
+          image: float32 [B, H, W, 3], levels.
           offset: of the prior, see `factorized.quantization_offset`.
         """
-        latent = tf.round(self.analyse(picture) - offset) + offset
+        latent = tf.round(self.analyze(image) - offset) + offset
         return latent, factorized.bits(self.prior, latent)

@@ -1,9 +1,9 @@
 """The scale hyperprior codec of Balle, Minnen, Singh, Hwang and Johnston (ICLR 2018).
 
-  picture -> 4 x (5x5/2, GDN but for the last) -> latent y [H/16, W/16, N]
+  image -> 4 x (5x5/2, GDN but for the last) -> latent y [H/16, W/16, N]
   |y|     -> 3x3, ReLU, 5x5/2, ReLU, 5x5/2     -> hyper-latent z [H/64, W/64, N]
   z       -> 5x5*2, ReLU, 5x5*2, ReLU, 3x3     -> deviation of every sample of y
-  y       -> 4 x (5x5*2, IGDN but for the last) -> picture
+  y       -> 4 x (5x5*2, IGDN but for the last) -> image
 
 Layers, initial values and parameterisation follow tensorflow-compression 1.2, the release
 that ProxIQA names in Table III, with as many filters everywhere ("192 filters at every
@@ -16,7 +16,7 @@ from lossylab.models.layers import factorized, gaussian
 from lossylab.models.layers.conv import Chain, SignalConv
 from lossylab.models.layers.gdn import GDN
 
-STRIDE = 16  # pixels of the picture per latent sample, each way
+STRIDE = 16  # pixels of the image per latent sample, each way
 HYPER_STRIDE = 4  # latent samples per hyper-latent sample, each way
 
 
@@ -77,20 +77,20 @@ class BMSHJ2018(tf.Module):
         self.prior = factorized.make_prior(n)
 
     def noise_shapes(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
-        """Shapes of one sample's noise for `__call__`, for pictures of this size."""
+        """Shapes of one sample's noise for `__call__`, for images of this size."""
         sides = -(-height // STRIDE), -(-width // STRIDE)
         hyper = -(-sides[0] // HYPER_STRIDE), -(-sides[1] // HYPER_STRIDE)
         return (*sides, self.num_filters), (*hyper, self.num_filters)
 
-    def analyse(self, picture: tf.Tensor) -> tf.Tensor:
-        """Latent [B, ceil(H/16), ceil(W/16), N] of a picture [B, H, W, 3] in levels 0..255."""
-        return self.analysis_transform(picture / 255.0)
+    def analyze(self, image: tf.Tensor) -> tf.Tensor:
+        """Latent [B, ceil(H/16), ceil(W/16), N] of an image [B, H, W, 3] in levels 0..255."""
+        return self.analysis_transform(image / 255.0)
 
-    def synthesise(self, latent: tf.Tensor) -> tf.Tensor:
-        """Picture [B, 16h, 16w, 3] in levels, unclipped, of a latent [B, h, w, N]."""
+    def synthesize(self, latent: tf.Tensor) -> tf.Tensor:
+        """Image [B, 16h, 16w, 3] in levels, unclipped, of a latent [B, h, w, N]."""
         return self.synthesis_transform(latent) * 255.0
 
-    def analyse_hyper(self, latent: tf.Tensor) -> tf.Tensor:
+    def analyze_hyper(self, latent: tf.Tensor) -> tf.Tensor:
         """Hyper-latent [B, ceil(h/4), ceil(w/4), N] of a latent [B, h, w, N]."""
         return self.hyper_analysis(tf.abs(latent))
 
@@ -100,33 +100,33 @@ class BMSHJ2018(tf.Module):
         return self.hyper_synthesis(hyper)[:, :height, :width]
 
     def __call__(
-        self, picture: tf.Tensor, noise: tf.Tensor, hyper_noise: tf.Tensor
+        self, image: tf.Tensor, noise: tf.Tensor, hyper_noise: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Training pass: additive noise stands for quantisation.
+        """Training pass: additive noise stands for quantization.
 
         Args:
-          picture: float32 [B, H, W, 3], levels 0..255, H and W multiples of 16.
+          image: float32 [B, H, W, 3], levels 0..255, H and W multiples of 16.
           noise: float32, the latent's shape, uniform in [-.5, .5).
           hyper_noise: likewise, the hyper-latent's shape.
 
         Returns:
           The reconstruction in levels, unclipped, and the rate in bits [B].
         """
-        latent = self.analyse(picture)
-        hyper = self.analyse_hyper(latent) + hyper_noise
+        latent = self.analyze(image)
+        hyper = self.analyze_hyper(latent) + hyper_noise
         latent += noise
         rate = gaussian.bits(latent, self.scales(hyper, latent))
-        return self.synthesise(latent), rate + factorized.bits(self.prior, hyper)
+        return self.synthesize(latent), rate + factorized.bits(self.prior, hyper)
 
-    def quantised(self, picture: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def quantized(self, image: tf.Tensor, offset: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Latent as in a file, and the rate in bits [B].
 
         Args:
-          picture: float32 [B, H, W, 3], levels.
+          image: float32 [B, H, W, 3], levels.
           offset: of the prior, see `factorized.quantization_offset`.
         """
-        latent = self.analyse(picture)
-        hyper = tf.round(self.analyse_hyper(latent) - offset) + offset
+        latent = self.analyze(image)
+        hyper = tf.round(self.analyze_hyper(latent) - offset) + offset
         latent = tf.round(latent)
         rate = gaussian.bits(latent, self.scales(hyper, latent))
         return latent, rate + factorized.bits(self.prior, hyper)

@@ -8,9 +8,9 @@ from lossylab.models.layers.blocks import SMALL, Conv2D, batch_norm
 
 
 class DnCNN(tf.Module):
-    """DnCNN-S with 17 layers and batch normalisation, or DnCNN-3 with 20 layers without.
+    """DnCNN-S with 17 layers and batch normalization, or DnCNN-3 with 20 layers without.
 
-    DnCNN-3 was trained with batch normalisation; its published weights have it merged into the
+    DnCNN-3 was trained with batch normalization; its published weights have it merged into the
     convolutions.
     """
 
@@ -20,7 +20,7 @@ class DnCNN(tf.Module):
         self,
         channels: int = 1,
         layers: int = 17,
-        batch_normalisation: bool = True,
+        batch_normalization: bool = True,
         filters: int = 64,
         name: str = "dncnn",
     ):
@@ -29,7 +29,7 @@ class DnCNN(tf.Module):
         Args:
           channels: 1 for luma, as published; 3 for RGB.
           layers: convolutions in all, at least 2.
-          batch_normalisation: normalise between the layers, which then have no bias, but for the
+          batch_normalization: normalize between the layers, which then have no bias, but for the
             first.
           filters: of the inner layers.
           name: name of the module.
@@ -41,8 +41,8 @@ class DnCNN(tf.Module):
         if layers < 2:
             raise ValueError(f"layers must be at least 2, got {layers}")
         self.channels = channels
-        self.reach = layers
-        plain = not batch_normalisation
+        self.receptive_field_radius = layers
+        plain = not batch_normalization
         self.convs = [
             Conv2D(channels, filters, 3),
             *(Conv2D(filters, filters, 3, bias=plain) for _ in range(layers - 2)),
@@ -50,10 +50,10 @@ class DnCNN(tf.Module):
         ]
         self.norms = [None if plain else batch_norm(filters) for _ in range(layers - 2)]
 
-    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Restores a picture, float32 [B, H, W, channels] in levels; the result is unclipped."""
-        x = tf.nn.relu(self.convs[0](picture / 255.0))
+    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores an image, float32 [B, H, W, channels] in levels; the result is unclipped."""
+        x = tf.nn.relu(self.convs[0](image / 255.0))
         for conv, norm in zip(self.convs[1:-1], self.norms):
             x = conv(x)
             x = tf.nn.relu(x if norm is None else norm(x, training=training))
-        return picture - self.convs[-1](x) * 255.0
+        return image - self.convs[-1](x) * 255.0

@@ -1,8 +1,8 @@
-"""The learned JPEG encoder: attention and quantisation tables, for standard decoders.
+"""The learned JPEG encoder: attention and quantization tables, for standard decoders.
 
 R. Liu, Y. Liu, S. Mantravadi: "Deep Neural Network Based Image Compression Encoders", after
 Y. Struempler, R. Yang, R. Timofte: "Learning to Improve Image Compression without Changing the
-Standard Decoder", 2020. Eq. 4-6: quantised = round(DCT * attention / table).
+Standard Decoder", 2020. Eq. 4-6: quantized = round(DCT * attention / table).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Coded:
       decoded: float32 [B, H, W, 3], levels, neither rounded nor clipped.
       attention: of luminance and chrominance, each float32 [B, H / 8, W / 8, 8, 8], 0..1; None
         without an attention network.
-      quantised: coefficients, float32 [B, 3, H / 8, W / 8, 64], whole numbers.
+      quantized: coefficients, float32 [B, 3, H / 8, W / 8, 64], whole numbers.
     """
 
     decoded: tf.Tensor
     attention: tuple[tf.Tensor, tf.Tensor] | None
-    quantised: tf.Tensor
+    quantized: tf.Tensor
 
 
 class JPEGEncoder(tf.Module):
@@ -78,37 +78,37 @@ class JPEGEncoder(tf.Module):
         return self.scaled_tables / self._scale
 
     @property
-    def reach(self) -> int | None:
-        """Pixels around a block that its code depends on; None for the whole picture."""
-        return 0 if self.attention is None else self.attention.reach
+    def receptive_field_radius(self) -> int | None:
+        """Pixels around a block that its code depends on; None for the whole image."""
+        return 0 if self.attention is None else self.attention.receptive_field_radius
 
     def set_tables(self, tables: np.ndarray) -> None:
         """Begins with these steps [2, 8, 8], 1..255."""
         self.scaled_tables.assign(tf.cast(tables, tf.float32) * self._scale)
 
-    def __call__(self, picture: tf.Tensor) -> Coded:
+    def __call__(self, image: tf.Tensor) -> Coded:
         """Codes and decodes with the tables as they are.
 
         Args:
-          picture: float32 [B, H, W, 3], RGB in levels 0..255, any size.
+          image: float32 [B, H, W, 3], RGB in levels 0..255, any size.
         """
         tables = self.tables
-        quantised, attention = self.quantise(picture, tables)
-        height, width = tf.unstack(tf.shape(picture)[1:3])
-        decoded = jpeg.reconstruction(jpeg.dequantise(quantised, tables), height, width)
-        return Coded(tf.ensure_shape(decoded, picture.shape), attention, quantised)
+        quantized, attention = self.quantize(image, tables)
+        height, width = tf.unstack(tf.shape(image)[1:3])
+        decoded = jpeg.reconstruction(jpeg.dequantize(quantized, tables), height, width)
+        return Coded(tf.ensure_shape(decoded, image.shape), attention, quantized)
 
-    def encode(self, picture: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What a file holds: quantised coefficients and rounded tables.
+    def encode(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What a file holds: quantized coefficients and rounded tables.
 
         Args:
-          picture: float32 [B, H, W, 3], RGB in levels 0..255, any size.
+          image: float32 [B, H, W, 3], RGB in levels 0..255, any size.
 
         Returns:
           int16 [B, 3, ceil(H / 8), ceil(W / 8), 8, 8] and int32 [2, 8, 8], 1..255.
         """
         tables = self.rounded_tables()
-        coded = self.quantise(picture, tables)[0]
+        coded = self.quantize(image, tables)[0]
         shape = tf.concat([tf.shape(coded)[:-1], (jpeg.BLOCK, jpeg.BLOCK)], 0)
         return tf.cast(tf.reshape(coded, shape), tf.int16), tf.cast(tables, tf.int32)
 
@@ -116,12 +116,12 @@ class JPEGEncoder(tf.Module):
         """The tables of files, float32 [2, 8, 8]."""
         return tf.clip_by_value(tf.round(self.tables), 1.0, float(jpeg.LARGEST_STEP))
 
-    def quantise(self, picture: tf.Tensor, tables: tf.Tensor):
-        """Quantised coefficients as in `Coded`, and the attention (Eq. 4-6)."""
-        found = jpeg.coefficients(picture)
+    def quantize(self, image: tf.Tensor, tables: tf.Tensor):
+        """Quantized coefficients as in `Coded`, and the attention (Eq. 4-6)."""
+        found = jpeg.coefficients(image)
         if self.attention is None:
-            return jpeg.quantise(found, tables), None
-        luma, chroma = self.attention(pad_to_multiple(picture, jpeg.BLOCK), found)
+            return jpeg.quantize(found, tables), None
+        luma, chroma = self.attention(pad_to_multiple(image, jpeg.BLOCK), found)
         weights = tf.stack([luma, chroma, chroma], 1)
         weights = tf.reshape(weights, tf.shape(found))
-        return jpeg.quantise(found * weights, tables), (luma, chroma)
+        return jpeg.quantize(found * weights, tables), (luma, chroma)

@@ -49,7 +49,7 @@ class MemNet(tf.Module):
         """
         super().__init__(name=name)
         self.channels = channels
-        self.reach = 2 * blocks * recursions + 2
+        self.receptive_field_radius = 2 * blocks * recursions + 2
         self.extractor = BNReLUConv(channels, filters, 3)
         self.units = [[_Residual(filters) for _ in range(recursions)] for _ in range(blocks)]
         self.gates = [
@@ -57,9 +57,9 @@ class MemNet(tf.Module):
         ]
         self.reconstructor = BNReLUConv(filters, channels, 3, gain=SMALL)
 
-    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Restores a picture, float32 [B, H, W, channels] in levels; the result is unclipped."""
-        x = self.extractor(picture / 255.0, training)
+    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores an image, float32 [B, H, W, channels] in levels; the result is unclipped."""
+        x = self.extractor(image / 255.0, training)
         long_term = [x]
         for units, gate in zip(self.units, self.gates):
             short_term = []
@@ -68,4 +68,4 @@ class MemNet(tf.Module):
                 short_term.append(x)
             x = gate(tf.concat(short_term + long_term, -1), training)
             long_term.append(x)
-        return picture + self.reconstructor(x, training) * 255.0
+        return image + self.reconstructor(x, training) * 255.0

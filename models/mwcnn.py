@@ -1,7 +1,7 @@
 """MWCNN (Liu, Zhang, Lian, Zuo, IEEE Access 2019): a U-Net with wavelets for its pooling.
 
 Three levels of Haar transforms; every level has three convolutions with ReLUs down and three up,
-dilated as in the authors' code, and no batch normalisation.
+dilated as in the authors' code, and no batch normalization.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ class MWCNN(tf.Module):
         self.channels = channels
         # Four pixels down and four up at each level of 1, 2, 4, twelve at 8, and what the
         # wavelets of a block of eight see.
-        self.reach = 8 * (1 + 2 + 4) + 8 * 12 + 8
+        self.receptive_field_radius = 8 * (1 + 2 + 4) + 8 * 12 + 8
         n = filters
         self.down = [
             _Stack((channels, n, n, n), (1, 2, 1)),
             _Stack((4 * n, 2 * n, 2 * n, 2 * n), (1, 2, 1)),
             _Stack((8 * n, 4 * n, 4 * n, 4 * n), (1, 2, 1)),
         ]
-        self.centre = _Stack((16 * n, *5 * (8 * n,), 16 * n), (1, 2, 3, 3, 2, 1))
+        self.center = _Stack((16 * n, *5 * (8 * n,), 16 * n), (1, 2, 3, 3, 2, 1))
         self.up = [
             _Stack((4 * n, 4 * n, 4 * n, 8 * n), (2, 1, 1)),
             _Stack((2 * n, 2 * n, 2 * n, 4 * n), (2, 1, 1)),
@@ -78,19 +78,19 @@ class MWCNN(tf.Module):
         ]
         self.tail = Conv2D(n, channels, 3, gain=SMALL)
 
-    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Restores a picture, float32 [B, H, W, channels] in levels; the result is unclipped.
+    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores an image, float32 [B, H, W, channels] in levels; the result is unclipped.
 
         Sides that are no multiples of 8 are extended by their last rows and columns, then cut.
         """
         del training
-        height, width = tf.unstack(tf.shape(picture)[1:3])
-        x = pad_to_multiple(picture, _MULTIPLE) / 255.0
+        height, width = tf.unstack(tf.shape(image)[1:3])
+        x = pad_to_multiple(image, _MULTIPLE) / 255.0
         kept = []
         for index, stack in enumerate(self.down):
             x = stack(haar(x) if index else x)
             kept.append(x)
-        x = self.centre(haar(x))
+        x = self.center(haar(x))
         for stack, skip in zip(self.up, reversed(kept)):
             x = stack(inverse_haar(x) + skip)
-        return picture + self.tail(x)[:, :height, :width] * 255.0
+        return image + self.tail(x)[:, :height, :width] * 255.0

@@ -1,4 +1,4 @@
-"""PatchGAN (Isola et al. 2017): tells true from made pictures patch by patch."""
+"""PatchGAN (Isola et al. 2017): tells true from made images patch by patch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lossylab.models.unet import norm
 _TAPS = 4
 _LAYERS = ((1, 2), (2, 2), (4, 2), (8, 1))  # width in filters, stride; then one score a patch
 _SLOPE = 0.2  # of LeakyReLU
-SMALLEST = 32  # pixels: smaller pictures leave no patch
+SMALLEST = 32  # pixels: smaller images leave no patch
 
 
 class PatchGAN(tf.Module):
@@ -22,14 +22,14 @@ class PatchGAN(tf.Module):
 
         Args:
           filters: of the first layer, at most 8 times as many later.
-          residual_gain: 0 sees the two pictures; else the pristine one and so many times the
+          residual_gain: 0 sees the two images; else the pristine one and so many times the
             difference. That is a linear change of the first layer's input, with which faint
             distortions are noticed early in training.
           name: name of the module.
         """
         super().__init__(name=name)
         self._gain = residual_gain
-        # What a level of the second picture changes in what is seen.
+        # What a level of the second image changes in what is seen.
         self.scale = (residual_gain or 1.0) / 127.5
         self.kernels, self.norms, inputs = [], [], 6
         for index, (factor, _) in enumerate((*_LAYERS, (0, 1))):
@@ -52,7 +52,7 @@ class PatchGAN(tf.Module):
         Args:
           pristine: float32 [B, H, W, 3] in levels, sides multiples of 8 from 32.
           distorted: likewise, true or made.
-          training: whether to normalise by the batch and update the moving moments.
+          training: whether to normalize by the batch and update the moving moments.
 
         Returns:
           float32 [B, H / 8 - 2, W / 8 - 2, 1]: 30x30 at 256x256.
@@ -69,7 +69,7 @@ class PatchGAN(tf.Module):
         return tf.nn.bias_add(_convolve(x, self.kernels[-1], 1), self.last_bias)
 
     def seen(self, pristine: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
-        """The input [B, H, W, 6] of the first layer: one picture, the other or the difference."""
+        """The input [B, H, W, 6] of the first layer: one image, the other or the difference."""
         pristine, distorted = pristine / 127.5 - 1.0, distorted / 127.5 - 1.0
         second = self._gain * (distorted - pristine) if self._gain else distorted
         return tf.concat([pristine, second], -1)

@@ -1,9 +1,9 @@
-"""Conditional PixelCNN++: the probability of a degraded picture given a good one.
+"""Conditional PixelCNN++: the probability of a degraded image given a good one.
 
 "Perceptual Image Restoration with High-Quality Priori and Degradation Learning", Sec. 3: PixelCNN++
 without its down- and up-sampling, so that the receptive field stays small, and with the good
-picture given to every block. Of each pixel it sees rows above and pixels to the left of the
-degraded picture, and all of the good one around.
+image given to every block. Of each pixel it sees rows above and pixels to the left of the
+degraded image, and all of the good one around.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from lossylab.models.layers.pixelcnn_layers import (
 
 FAMILIES = ("logistic", "gaussian")
 LOG_SCALE_FLOOR = -7.0  # of the components, below which log scales count as this
-_COLOURS = 3
+_COLORS = 3
 
 
 class ConditionEncoder(tf.Module):
-    """Features of the condition: convolutions that see all around, and the picture itself."""
+    """Features of the condition: convolutions that see all around, and the image itself."""
 
     def __init__(self, filters: int, dilations: Sequence[int], phase: int, name: str = "encoder"):
         """Creates the network; arguments as for `ConditionalPixelCNN`."""
         super().__init__(name=name)
         self._phase = phase
-        inputs = _COLOURS + 2 * phase
+        inputs = _COLORS + 2 * phase
         self.outputs = filters + inputs  # channels of the features
         self.convs = [
             WeightNormConv(inputs if not i else filters, filters, (3, 3), dilation=d)
@@ -40,18 +40,18 @@ class ConditionEncoder(tf.Module):
         ]
 
     def __call__(self, condition: tf.Tensor) -> tf.Tensor:
-        """Features [B, H, W, outputs] of a picture [B, H, W, 3] in levels."""
-        picture = condition / 127.5 - 1.0
+        """Features [B, H, W, outputs] of an image [B, H, W, 3] in levels."""
+        image = condition / 127.5 - 1.0
         if self._phase:
-            picture = tf.concat([picture, _phases(picture, self._phase)], -1)
-        x = picture
+            image = tf.concat([image, _phases(image, self._phase)], -1)
+        x = image
         for conv in self.convs:
             x = tf.nn.elu(conv(x))
-        return tf.concat([x, picture], -1)
+        return tf.concat([x, image], -1)
 
 
 class ConditionalPixelCNN(tf.Module):
-    """Parameters of the mixtures that a degraded picture's pixels are drawn from.
+    """Parameters of the mixtures that a degraded image's pixels are drawn from.
 
     Attributes:
       slope: pixels that a row must be ahead of the one below, to draw both at once.
@@ -105,7 +105,7 @@ class ConditionalPixelCNN(tf.Module):
             self.encoder = ConditionEncoder(condition_filters, dilations, phase)
             features = self.encoder.outputs
         self.slope = 2 if merged else 2 * blocks + 2
-        inputs = _COLOURS + 1  # and a channel of ones, which tells where the picture ends
+        inputs = _COLORS + 1  # and a channel of ones, which tells where the image ends
         self.above = WeightNormConv(inputs, channels, (2, 3), "down", name="above")
         self.row = WeightNormConv(inputs, channels, (1, 3), "down", name="row")
         self.column = WeightNormConv(inputs, channels, (2, 1), "down_right", name="column")
@@ -124,7 +124,7 @@ class ConditionalPixelCNN(tf.Module):
 
         Args:
           degraded: float32 or float64 [B, H, W, 3], RGB in whole levels; decides the type.
-          condition: the good picture, the same shape; None in a network without condition.
+          condition: the good image, the same shape; None in a network without condition.
           training: whether to drop values.
           seed: int [2], what is dropped; needed for that.
 
@@ -153,7 +153,7 @@ class ConditionalPixelCNN(tf.Module):
         """What the blocks see of a condition [B, H, W, 3]; None in a network without."""
         if (condition is None) != (self.encoder is None):
             raise ValueError(
-                "a condition is needed: the good picture"
+                "a condition is needed: the good image"
                 if condition is None
                 else "this network was made without condition (condition_filters=0)"
             )
@@ -167,7 +167,7 @@ class ConditionalPixelCNN(tf.Module):
         ul = down_shift(self.row(x)) + right_shift(self.column(x))
         return (u, ul) if self.u else (None, u + ul)
 
-    def initialise(
+    def initialize(
         self, degraded: tf.Tensor, condition: tf.Tensor | None = None, seed: tf.Tensor | None = None
     ) -> None:
         """Sets lengths and biases by a batch, layer by layer from the input on; eager.
@@ -176,7 +176,7 @@ class ConditionalPixelCNN(tf.Module):
 
         Args:
           degraded: float32 [B, H, W, 3]; this and the others as for a call.
-          condition: the good pictures.
+          condition: the good images.
           seed: of the dropout, as in training; None drops nothing.
         """
         layers = [m for m in self.submodules if isinstance(m, WeightNormConv)]
@@ -230,11 +230,11 @@ def _check(options: dict) -> None:
         raise ValueError(f"dilations must be whole numbers from 1, got {options['dilations']}")
 
 
-def _phases(picture: tf.Tensor, phase: int) -> tf.Tensor:
+def _phases(image: tf.Tensor, phase: int) -> tf.Tensor:
     """Row and column modulo `phase` as ones among zeros, [B, H, W, 2 phase]."""
-    batch, height, width, _ = tf.unstack(tf.shape(picture))
-    rows = tf.one_hot(tf.range(height) % phase, phase, dtype=picture.dtype)
-    columns = tf.one_hot(tf.range(width) % phase, phase, dtype=picture.dtype)
+    batch, height, width, _ = tf.unstack(tf.shape(image))
+    rows = tf.one_hot(tf.range(height) % phase, phase, dtype=image.dtype)
+    columns = tf.one_hot(tf.range(width) % phase, phase, dtype=image.dtype)
     shape = (batch, height, width, phase)
     sides = (rows[:, None], columns[None])
     return tf.concat([tf.broadcast_to(side, shape) for side in sides], -1)

@@ -1,4 +1,4 @@
-"""RankIQA's network: VGG-16 whose last layer gives one score, larger for worse pictures.
+"""RankIQA's network: VGG-16 whose last layer gives one score, larger for worse images.
 
 X. Liu, J. van de Weijer, A. D. Bagdanov: "RankIQA: Learning from Rankings for No-reference Image
 Quality Assessment", ICCV 2017. As in the authors' code, its input is BGR in levels 0..255 of which
@@ -18,7 +18,7 @@ FULL = {"filters": 64, "units": 4096, "patch": 224}  # of VGG-16
 
 
 class RankIQA(tf.Module):
-    """Scores of pictures of one size.
+    """Scores of images of one size.
 
     Attributes:
       patch: their height and width in pixels.
@@ -83,14 +83,14 @@ class RankIQA(tf.Module):
         layers = {layer.label: (layer.kernel, layer.bias) for layer in self.body.layers}
         backbones.fill(_with_top, weights, self.name, layers)
 
-    def __call__(self, picture: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+    def __call__(self, image: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
         """Scores float32 [B] of RGB float32 [B, patch, patch, 3] in levels.
 
         Args:
-          picture: the crops.
+          image: the crops.
           dropout_seed: int [2], switches dropout on, as in training.
         """
-        features = self.body(picture, dropout_seed)
+        features = self.body(image, dropout_seed)
         return tf.nn.bias_add(features @ self.last.kernel, self.last.bias)[:, 0]
 
 
@@ -123,8 +123,8 @@ class _Body(tf.Module):
             self.layers.append(_Layer((inputs, units), drawn * (2 / inputs) ** 0.5, label))
             inputs = units
 
-    def __call__(self, picture, dropout_seed):
-        x, layers = picture[..., ::-1], iter(self.layers)
+    def __call__(self, image, dropout_seed):
+        x, layers = image[..., ::-1], iter(self.layers)
         for widths in _BLOCKS:
             for _, layer in zip(widths, layers):
                 x = tf.nn.conv2d(x, layer.kernel, 1, "SAME")

@@ -30,5 +30,5 @@ def make(name: str, channels: int, luminance_table: np.ndarray, **options) -> tf
     if name == TNRD.model_id:
         if channels != 1:
             raise ValueError("tnrd restores luma only")
-        return TNRD(quantisation=luminance_table, **options)
+        return TNRD(quantization=luminance_table, **options)
     return NETWORKS[name](channels, **options)

@@ -1,10 +1,10 @@
-"""Pointwise shape-adaptive DCT (Foi, Katkovnik, Egiazarian 2007), for pictures from JPEG files.
+"""Pointwise shape-adaptive DCT (Foi, Katkovnik, Egiazarian 2007), for images from JPEG files.
 
 Around each pixel, eight directional lengths are chosen by local polynomial approximation and the
 intersection of confidence intervals (LPA-ICI); the octagon they span is transformed by a DCT of
 its own shape, thresholded, and the overlapping results are averaged. Luma gets a second pass with
-Wiener weights. The noise level comes from the quantisation table. Constants are those of the
-authors' deblocking demo. Plain NumPy: nothing is learnt.
+Wiener weights. The noise level comes from the quantization table. Constants are those of the
+authors' deblocking demo. Plain NumPy: nothing is learned.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 import scipy.fft
 
 LEVELS = 255.0
-REVISION = 1  # raised when the same picture would be restored otherwise
+REVISION = 1  # raised when the same image would be restored otherwise
 # How far a pixel's result looks: shapes of both passes, and the lengths of the first's.
-REACH = 5 * 8
-GRID = 2  # centres of large shapes lie on its multiples
-_SCALES = (1, 2, 3, 5, 7, 9)  # directional lengths in pixels, the centre included
+RECEPTIVE_FIELD_RADIUS = 5 * 8
+GRID = 2  # centers of large shapes lie on its multiples
+_SCALES = (1, 2, 3, 5, 7, 9)  # directional lengths in pixels, the center included
 _WIENER_SCALES = (1, 2, 3, 5, 6, 8)
 _MIXTURE = (-0.75, -0.70, -0.85, -0.90, -0.97, -1.0)  # of first and zero order, a scale each
 _DIRECTIONS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
@@ -31,7 +31,7 @@ _CHUNK = 4096  # shapes that are transformed at a time
 
 
 def noise_level(table: np.ndarray) -> float:
-    """Standard deviation in levels that stands for a quantisation table [8, 8]."""
+    """Standard deviation in levels that stands for a quantization table [8, 8]."""
     return LEVELS * (7.65 * np.mean(np.asarray(table)[:3, :3])) ** 0.65 / 1150
 
 
@@ -40,7 +40,7 @@ def restore_luma(plane: np.ndarray, table: np.ndarray, lengths: np.ndarray) -> n
 
     Args:
       plane: [H, W], levels 0..255.
-      table: its quantisation table, [8, 8].
+      table: its quantization table, [8, 8].
       lengths: of its shapes, see `directional_lengths`.
 
     Returns:
@@ -52,26 +52,26 @@ def restore_luma(plane: np.ndarray, table: np.ndarray, lengths: np.ndarray) -> n
 
 
 def restore(
-    picture: np.ndarray, luminance: np.ndarray, chrominance: np.ndarray | None = None
+    image: np.ndarray, luminance: np.ndarray, chrominance: np.ndarray | None = None
 ) -> np.ndarray:
-    """Restores a decoded picture.
+    """Restores a decoded image.
 
     Args:
-      picture: uint8 [H, W, 1], or [H, W, 3] with planes Y, Cb, Cr; colours from 4:2:0.
-      luminance: quantisation table of the first plane, [8, 8].
+      image: uint8 [H, W, 1], or [H, W, 3] with planes Y, Cb, Cr; colors from 4:2:0.
+      luminance: quantization table of the first plane, [8, 8].
       chrominance: of the others.
 
     Returns:
       uint8, the same shape.
     """
-    plane = picture[..., 0].astype(np.float64)
+    plane = image[..., 0].astype(np.float64)
     lengths = directional_lengths(plane, noise_level(luminance))
     planes = [restore_luma(plane, luminance, lengths)]
-    if picture.shape[2] == 3:
+    if image.shape[2] == 3:
         sigma = noise_level(chrominance) * math.sqrt(2)  # down-sampled by 2
         for index in (1, 2):
             keep = functools.partial(_hard, sigma)
-            planes.append(_average(picture[..., index].astype(np.float64), lengths, _SCALES, keep))
+            planes.append(_average(image[..., index].astype(np.float64), lengths, _SCALES, keep))
     return np.clip(np.rint(np.stack(planes, -1)), 0, LEVELS).astype(np.uint8)
 
 
@@ -83,15 +83,15 @@ def directional_lengths(plane: np.ndarray, sigma: float) -> np.ndarray:
       sigma: of the noise, levels.
     """
     gamma = max(0.8, 2.4 / math.log(1 + 60 * sigma / LEVELS))
-    reach = _SCALES[-1] - 1
-    wide = np.pad(plane.astype(np.float64), reach, mode="symmetric")
+    receptive_field_radius = _SCALES[-1] - 1
+    wide = np.pad(plane.astype(np.float64), receptive_field_radius, mode="symmetric")
     height, width = plane.shape
     chosen = np.zeros((len(_DIRECTIONS), height, width), np.int8)
     for direction, (down, right) in enumerate(_DIRECTIONS):
         shifted = [
             wide[
-                reach + j * down : reach + j * down + height,
-                reach + j * right : reach + j * right + width,
+                receptive_field_radius + j * down : receptive_field_radius + j * down + height,
+                receptive_field_radius + j * right : receptive_field_radius + j * right + width,
             ]
             for j in range(_SCALES[-1])
         ]
@@ -118,13 +118,16 @@ def _kernel(scale: int, mixture: float) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _octants(scales: tuple[int, ...]) -> np.ndarray:
-    """Pixels of the triangle between two neighbouring arms, by their lengths.
+    """Pixels of the triangle between two neighboring arms, by their lengths.
 
     Returns:
       bool [8, scales, scales, side, side]: octant, scale of its first and of its second arm.
     """
-    reach = max(scales) - 1
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    receptive_field_radius = max(scales) - 1
+    y, x = np.mgrid[
+        -receptive_field_radius : receptive_field_radius + 1,
+        -receptive_field_radius : receptive_field_radius + 1,
+    ]
     masks = np.zeros((8, len(scales), len(scales), *y.shape), bool)
     for octant in range(8):
         one, two = _DIRECTIONS[octant], _DIRECTIONS[(octant + 1) % 8]
@@ -146,7 +149,7 @@ class _Shapes:
     Attributes:
       count: number of shapes.
       side: of the window that holds any of them.
-      pixels: flat index in the padded picture of every sample, [samples].
+      pixels: flat index in the padded image of every sample, [samples].
       owner: shape of every sample.
       sizes: samples of each shape.
     """
@@ -222,27 +225,36 @@ def _average(plane, lengths, scales, shrink) -> np.ndarray:
       shrink: from shapes, their samples without mean, and the padding to (samples, weights of
         the shapes).
     """
-    reach = max(scales) - 1
-    wide = np.pad(plane, reach, mode="symmetric")
+    receptive_field_radius = max(scales) - 1
+    wide = np.pad(plane, receptive_field_radius, mode="symmetric")
     total, weight = np.zeros(wide.size), np.zeros(wide.size)
-    todo = _centres(lengths, scales)
+    todo = _centers(lengths, scales)
     inner = np.ones(plane.shape, bool)
     while todo.any():
         for masks, corners in _windows(todo, lengths, scales, wide.shape[1]):
             shapes = _Shapes.of(masks, corners, wide.shape[1])
             samples = wide.ravel()[shapes.pixels]
             mean = (shapes.per_shape(samples) / shapes.sizes)[shapes.owner]
-            estimate, share = shrink(shapes, samples - mean, mean, reach)
+            estimate, share = shrink(shapes, samples - mean, mean, receptive_field_radius)
             share = (share / shapes.sizes)[shapes.owner]
             total += np.bincount(shapes.pixels, share * (estimate + mean), wide.size)
             weight += np.bincount(shapes.pixels, share, wide.size)
-        covered = weight.reshape(wide.shape)[reach:-reach, reach:-reach] > 0
+        covered = (
+            weight.reshape(wide.shape)[
+                receptive_field_radius:-receptive_field_radius,
+                receptive_field_radius:-receptive_field_radius,
+            ]
+            > 0
+        )
         todo = inner & ~covered
     result = (total / np.maximum(weight, 1e-300)).reshape(wide.shape)
-    return result[reach:-reach, reach:-reach]
+    return result[
+        receptive_field_radius:-receptive_field_radius,
+        receptive_field_radius:-receptive_field_radius,
+    ]
 
 
-def _centres(lengths, scales) -> np.ndarray:
+def _centers(lengths, scales) -> np.ndarray:
     """Pixels whose shapes are estimated: all, or of large ones every second."""
     arms = np.asarray(scales)[lengths]
     following = np.roll(arms, -1, 0)
@@ -260,22 +272,30 @@ def _windows(todo, lengths, scales, stride):
     largest = chosen.max(0)
     for index, scale in enumerate(scales):  # small shapes in small windows
         mine = np.flatnonzero(largest == index)
-        middle, reach = max(scales) - 1, scale - 1
-        crop = slice(middle - reach, middle + reach + 1)
+        middle, receptive_field_radius = max(scales) - 1, scale - 1
+        crop = slice(middle - receptive_field_radius, middle + receptive_field_radius + 1)
         cropped = octants[..., crop, crop]
         for start in range(0, mine.size, _CHUNK):
             part = mine[start : start + _CHUNK]
-            masks = np.zeros((part.size, 2 * reach + 1, 2 * reach + 1), bool)
+            masks = np.zeros(
+                (part.size, 2 * receptive_field_radius + 1, 2 * receptive_field_radius + 1), bool
+            )
             for octant in range(8):
                 one, two = chosen[octant, part], chosen[(octant + 1) % 8, part]
                 masks |= cropped[octant, one, two]
-            # Windows are those of the padded picture, whose padding is `middle` wide.
-            yield masks, (y[part] + middle - reach) * stride + x[part] + middle - reach
+            # Windows are those of the padded image, whose padding is `middle` wide.
+            yield (
+                masks,
+                (y[part] + middle - receptive_field_radius) * stride
+                + x[part]
+                + middle
+                - receptive_field_radius,
+            )
 
 
-def _hard(sigma, shapes, samples, mean, reach):
+def _hard(sigma, shapes, samples, mean, receptive_field_radius):
     """Keeps coefficients above the universal threshold; weight by the number kept."""
-    del mean, reach
+    del mean, receptive_field_radius
     coefficients = shapes.transform(samples)
     threshold = _THRESHOLD * sigma * np.sqrt(2 * np.log(shapes.sizes) + 1)
     kept = np.abs(coefficients) > threshold[shapes.owner]
@@ -283,9 +303,9 @@ def _hard(sigma, shapes, samples, mean, reach):
     return shapes.inverse(coefficients * kept), 1 / (sigma**2 * count)
 
 
-def _wiener(sigma, first, shapes, samples, mean, reach):
+def _wiener(sigma, first, shapes, samples, mean, receptive_field_radius):
     """Weighs coefficients by those of the first estimate."""
-    wide = np.pad(first, reach, mode="symmetric")
+    wide = np.pad(first, receptive_field_radius, mode="symmetric")
     reference = shapes.transform(wide.ravel()[shapes.pixels] - mean)
     gain = reference**2 / (reference**2 + sigma**2)
     energy = 1 + shapes.per_shape(gain**2)

@@ -54,7 +54,7 @@ def random(
 
     Args:
       version: 1 or 2.
-      resolution: of its pictures.
+      resolution: of its images.
       seed: the same gives the same network; None draws one by TensorFlow's generator.
       fmap_base: the layers at a side of s pixels have 2 * fmap_base / s channels; None for the
         official number, 8192 in version 1, 16384 in version 2 (its config-f).

@@ -9,12 +9,12 @@ import tensorflow as tf
 from lossylab.models.layers.stylegan_base import SLOPE, StyleGAN, filter_separably
 from lossylab.models.layers.stylegan_sizes import Sizes, Weight
 
-_VARIANCE_FLOOR = 1e-8  # PULSE's PyTorch port has 1e-5, which changes pictures by 1e-3
+_VARIANCE_FLOOR = 1e-8  # PULSE's PyTorch port has 1e-5, which changes images by 1e-3
 _BLUR = (0.25, 0.5, 0.25)
 
 
 class StyleGAN1(StyleGAN):
-    """Each layer's output is normalised by sample and channel, then scaled and shifted by a style.
+    """Each layer's output is normalized by sample and channel, then scaled and shifted by a style.
 
     The layers to RGB of the smaller sizes, left from progressive growing, are kept but not used.
     """
@@ -70,7 +70,7 @@ class StyleGAN1(StyleGAN):
         return tf.nn.conv2d(x, kernel, 1, "SAME")
 
     def _finish(self, name: str, x: tf.Tensor, w: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        """Noise, bias, leaky ReLU, normalisation, style."""
+        """Noise, bias, leaky ReLU, normalization, style."""
         weights, name = self.weights, f"G_synthesis/{name}"
         x = tf.nn.bias_add(x + noise * weights[f"{name}/Noise/weight"], weights[f"{name}/bias"])
         x = tf.nn.leaky_relu(x, SLOPE)
@@ -89,7 +89,7 @@ def _layers(side: int) -> tuple[str, str]:
 def _convolve_twice(x: tf.Tensor, kernel: tf.Tensor, fused: bool) -> tf.Tensor:
     """Each pixel four times, then a 3x3 convolution: as one strided convolution.
 
-    The official fused layer meets the picture with the kernel turned; here the other one turns.
+    The official fused layer meets the image with the kernel turned; here the other one turns.
     """
     if not fused:
         kernel = tf.reverse(kernel, (0, 1))

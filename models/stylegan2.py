@@ -16,7 +16,7 @@ _TAPS = (0.25, 0.75, 0.75, 0.25)
 
 
 class StyleGAN2(StyleGAN):
-    """Each layer's filters are scaled by a style and then to unit norm; pictures are summed up.
+    """Each layer's filters are scaled by a style and then to unit norm; images are summed up.
 
     Activations are scaled instead of the filters, which is the same but for rounding: one
     convolution serves the whole batch, and gradients to w need none of the kernels'.
@@ -58,7 +58,7 @@ class StyleGAN2(StyleGAN):
         styles, noise, rgb = tf.unstack(w, axis=1), iter(noise), None
         for i, side in enumerate(self.sizes.sides):
             for layer in ("Conv0_up", "Conv1") if i else ("Conv",):
-                # The picture's layer shares its style with the next side's first one.
+                # The image's layer shares its style with the next side's first one.
                 style = styles[2 * i - (layer == "Conv0_up")]
                 name = f"{side}x{side}/{layer}"
                 x = self._convolve(name, x, style, next(noise))
@@ -107,7 +107,7 @@ def _convolve_twice(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _twice(rgb: tf.Tensor) -> tf.Tensor:
-    """The picture at twice the size, through the same low-pass filter."""
+    """The image at twice the size, through the same low-pass filter."""
     taps = tf.constant(_TAPS, rgb.dtype)
     kernel = (taps[:, None] * taps)[..., None, None] * tf.eye(3)
     batch, height, width, _ = tf.unstack(tf.shape(rgb))

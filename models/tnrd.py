@@ -1,8 +1,8 @@
 """TNRD (Chen and Pock 2017): trained diffusion with Gaussian radial basis functions.
 
-  u_t = P(u_{t-1} - sum_i rot180(k_i) * phi_i(k_i * u_{t-1})),  u_0 = the decoded picture
+  u_t = P(u_{t-1} - sum_i rot180(k_i) * phi_i(k_i * u_{t-1})),  u_0 = the decoded image
 
-For JPEG, P projects onto the pictures that would have been quantised to the same coefficients; for
+For JPEG, P projects onto the images that would have been quantized to the same coefficients; for
 other damage a data term lambda (u - u_0) takes its place.
 """
 
@@ -85,12 +85,12 @@ class TNRD(tf.Module):
     model_id = "tnrd"
     multiple = _BLOCK
 
-    def __init__(self, stages: int = 4, quantisation: np.ndarray | None = None, name: str = "tnrd"):
+    def __init__(self, stages: int = 4, quantization: np.ndarray | None = None, name: str = "tnrd"):
         """Creates the network.
 
         Args:
           stages: T; the authors have 4 for JPEG, 5 for noise.
-          quantisation: the luma table [8, 8] of the pictures to restore, whose blocks begin at
+          quantization: the luma table [8, 8] of the images to restore, whose blocks begin at
             their first pixel; None for a data term instead of the projection.
           name: name of the module.
 
@@ -102,29 +102,29 @@ class TNRD(tf.Module):
             raise ValueError(f"stages must be at least 1, got {stages}")
         self.channels = 1
         # Two 7x7 filters a stage, and a block of the projection.
-        self.reach = stages * (TAPS - 1 + _BLOCK)
-        self.stages = [_Stage(data_term=quantisation is None) for _ in range(stages)]
+        self.receptive_field_radius = stages * (TAPS - 1 + _BLOCK)
+        self.stages = [_Stage(data_term=quantization is None) for _ in range(stages)]
         self._table = None
-        if quantisation is not None:
-            self._table = np.asarray(quantisation, np.float32).reshape(_BLOCK * _BLOCK)
+        if quantization is not None:
+            self._table = np.asarray(quantization, np.float32).reshape(_BLOCK * _BLOCK)
 
-    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Restores a picture, float32 [B, H, W, 1] in levels; the result is unclipped."""
+    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores an image, float32 [B, H, W, 1] in levels; the result is unclipped."""
         del training
-        centre = None if self._table is None else tf.round(_block_dct(picture) / self._table)
-        u = picture
+        center = None if self._table is None else tf.round(_block_dct(image) / self._table)
+        u = image
         for stage in self.stages:
-            u = stage(u, picture)
-            if centre is not None:
-                u = self._project(u, centre)
+            u = stage(u, image)
+            if center is not None:
+                u = self._project(u, center)
         return u
 
-    def _project(self, u, centre):
-        """Moves u to the nearest picture with the quantised coefficients of the file.
+    def _project(self, u, center):
+        """Moves u to the nearest image with the quantized coefficients of the file.
 
-        Blocks that the picture's end cuts are left alone: theirs are not known.
+        Blocks that the image's end cuts are left alone: theirs are not known.
         """
-        low, high = (centre - 0.5) * self._table, (centre + 0.5) * self._table
+        low, high = (center - 0.5) * self._table, (center + 0.5) * self._table
         blocks = tf.clip_by_value(_block_dct(u), low, high)
         atoms = tf.reshape(_atoms(_BLOCK), (_BLOCK**2, _BLOCK**2))
         projected = tf.nn.depth_to_space(tf.tensordot(blocks, atoms, 1), _BLOCK) + 128.0
@@ -134,8 +134,8 @@ class TNRD(tf.Module):
         return tf.where(mask, projected[:, :height, :width], u)
 
 
-def _block_dct(picture: tf.Tensor) -> tf.Tensor:
+def _block_dct(image: tf.Tensor) -> tf.Tensor:
     """JPEG's transform of luma [B, H, W, 1] in levels: [B, H / 8, W / 8, 64], row by row."""
-    blocks = tf.nn.space_to_depth(pad_to_multiple(picture, _BLOCK) - 128.0, _BLOCK)
+    blocks = tf.nn.space_to_depth(pad_to_multiple(image, _BLOCK) - 128.0, _BLOCK)
     atoms = tf.reshape(_atoms(_BLOCK), (_BLOCK**2, _BLOCK**2))
     return tf.tensordot(blocks, tf.transpose(atoms), 1)

@@ -25,7 +25,7 @@ _FEW = 2**17  # kernels: with more, making those of the phases takes longer than
 
 
 class _Down(tf.Module):
-    """A strided convolution, batch normalisation, LeakyReLU."""
+    """A strided convolution, batch normalization, LeakyReLU."""
 
     def __init__(self, inputs: int, outputs: int, name: str):
         super().__init__(name=name)
@@ -38,7 +38,7 @@ class _Down(tf.Module):
 
 
 class _Up(tf.Module):
-    """Twice the size, then a convolution; batch normalisation and LeakyReLU but in the last."""
+    """Twice the size, then a convolution; batch normalization and LeakyReLU but in the last."""
 
     def __init__(self, inputs: int, outputs: int, last: bool, upsampling: str, name: str):
         super().__init__(name=name)
@@ -72,7 +72,7 @@ class _Up(tf.Module):
 
 
 class ResidualUNet(tf.Module):
-    """Generator: what it makes of a picture is added to the picture."""
+    """Generator: what it makes of an image is added to the image."""
 
     model_id = "residual_unet"
 
@@ -107,16 +107,16 @@ class ResidualUNet(tf.Module):
             for i, (a, b) in enumerate(zip(inputs, above))
         ]
 
-    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The distorted picture, not clipped.
+    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The distorted image, not clipped.
 
         Args:
-          picture: float32 [B, H, W, 3], RGB in levels; any size: the last row and column are
+          image: float32 [B, H, W, 3], RGB in levels; any size: the last row and column are
             repeated up to a multiple of 128.
-          training: whether to normalise by the batch and update the moving moments.
+          training: whether to normalize by the batch and update the moving moments.
         """
-        height, width = tf.unstack(tf.shape(picture)[1:3])
-        padded = pad_to_multiple(picture, MULTIPLE)
+        height, width = tf.unstack(tf.shape(image)[1:3])
+        padded = pad_to_multiple(image, MULTIPLE)
         x, skips = padded / 127.5 - 1.0, []
         for layer in self.down:
             x = layer(x, training)
@@ -124,7 +124,7 @@ class ResidualUNet(tf.Module):
         for layer, skip in zip(self.up, [None, *skips[-2::-1]]):
             x = layer(x if skip is None else tf.concat([x, skip], -1), training)
         distorted = (padded + 127.5 * x)[:, :height, :width]
-        return tf.ensure_shape(distorted, picture.shape)
+        return tf.ensure_shape(distorted, image.shape)
 
 
 def norm(channels: int) -> tf.keras.layers.BatchNormalization:

@@ -1,6 +1,6 @@
 """The generator and the discriminator of WCDGAN (Xie, Zhang, Jung 2021).
 
-  picture -> 5x5 -> 5x5 -> 8 weakly connected dense blocks, + F0 -> 3x3 -> 3x3 -> picture
+  image -> 5x5 -> 5x5 -> 8 weakly connected dense blocks, + F0 -> 3x3 -> 3x3 -> image
 
 The discriminator's widths are not printed (Fig. 3 is a drawing): 64, doubled at each stride of
 two, so that 80x80 patches end as 5x5 features.
@@ -82,7 +82,7 @@ class MixedAttention(tf.Module):
 
         Args:
           x: [B, H, W, filters].
-          mean: of x over the whole picture, [B, 1, 1, filters] (Eq. 15); x may be a part of it.
+          mean: of x over the whole image, [B, 1, 1, filters] (Eq. 15); x may be a part of it.
         """
         weight = mean
         for conv in self.channel[:-1]:
@@ -108,14 +108,14 @@ class WCDB(tf.Module):
         self.attention = MixedAttention(filters) if mixed_attention else None
 
     def dense(self, x: tf.Tensor) -> tf.Tensor:
-        """Eq. 9-13: everything before the attention, which alone looks at the whole picture."""
+        """Eq. 9-13: everything before the attention, which alone looks at the whole image."""
         features = [x]
         for conv in self.convs:
             features.append(conv(features[-1]))
         return self.compress(tf.concat(features, -1)) + x
 
     def attend(self, x: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
-        """Eq. 14, given the mean of x over the whole picture."""
+        """Eq. 14, given the mean of x over the whole image."""
         return x if self.attention is None else self.attention(x, mean)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
@@ -125,12 +125,16 @@ class WCDB(tf.Module):
 
 
 class WCDGAN(tf.Module):
-    """The generator: restores pictures of any size."""
+    """The generator: restores images of any size."""
 
     model_id = "wcdgan"
-    # What lies between two means over the picture looks so far: shallow features and a dense
+    # What lies between two means over the image looks so far: shallow features and a dense
     # block; attention and the next block; attention and reconstruction, or the shallow features.
-    reach = {"enter": 4 + sum(_DILATIONS), "next": 2 + sum(_DILATIONS), "leave": 4 + 2}
+    receptive_field_radius = {
+        "enter": 4 + sum(_DILATIONS),
+        "next": 2 + sum(_DILATIONS),
+        "leave": 4 + 2,
+    }
 
     def __init__(
         self,
@@ -174,28 +178,28 @@ class WCDGAN(tf.Module):
         kernel = self.reconstruction[-1].kernel
         kernel.assign(kernel / passed)
 
-    def extract(self, picture: tf.Tensor) -> tf.Tensor:
-        """Eq. 5: shallow features F0 [B, H, W, filters] of a picture in levels."""
+    def extract(self, image: tf.Tensor) -> tf.Tensor:
+        """Eq. 5: shallow features F0 [B, H, W, filters] of an image in levels."""
         first, second = self.shallow
-        return _leaky(second(first(picture / 255.0)))
+        return _leaky(second(first(image / 255.0)))
 
     def reconstruct(self, features: tf.Tensor) -> tf.Tensor:
-        """Eq. 7: the picture in levels, unclipped, of F1."""
+        """Eq. 7: the image in levels, unclipped, of F1."""
         first, second = self.reconstruction
         return second(_leaky(first(features))) * 255.0
 
-    def __call__(self, picture: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Restores a picture.
+    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores an image.
 
         Args:
-          picture: float32 [B, H, W, channels], levels 0..255.
+          image: float32 [B, H, W, channels], levels 0..255.
           training: of no effect.
 
         Returns:
           float32 of the same shape, levels, unclipped.
         """
         del training
-        shallow = deep = self.extract(picture)
+        shallow = deep = self.extract(image)
         for block in self.blocks:
             deep = block(deep)
         return self.reconstruct(deep + shallow)

@@ -1,4 +1,4 @@
-"""Fixtures: golden numbers, data sets where they are, small pictures where they are not."""
+"""Fixtures: golden numbers, data sets where they are, small images where they are not."""
 
 import os
 import pathlib
@@ -39,11 +39,11 @@ def golden():
 def collection():
     """Paths of a named collection; skips where it is not installed."""
     from lossylab.core.errors import CollectionError
-    from lossylab.data.collections import find_pictures
+    from lossylab.data.collections import find_images
 
     def find(name):
         try:
-            return find_pictures(name)
+            return find_images(name)
         except CollectionError as error:
             pytest.skip(str(error))
 
@@ -51,12 +51,12 @@ def collection():
 
 
 @pytest.fixture(scope="session")
-def pictures():
-    """Three small pictures [128, 160, 3] out of scikit-image's."""
-    from lossylab.data.collections import find_pictures
-    from lossylab.data.decode import read_picture
+def images():
+    """Three small images [128, 160, 3] out of scikit-image's."""
+    from lossylab.data.collections import find_images
+    from lossylab.data.decode import read_image
 
-    return [read_picture(path)[60:188, 80:240] for path in find_pictures("sample_test")]
+    return [read_image(path)[60:188, 80:240] for path in find_images("sample_test")]
 
 
 @pytest.fixture(scope="session", autouse=True)

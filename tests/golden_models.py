@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from lossylab.models import stylegan
 from lossylab.models.arcnn import ARCNN
-from lossylab.models.backbones.trunks import VGG19Trunk
+from lossylab.models.backbones.attention_backbones import VGG19Backbone
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.dncnn import DnCNN
@@ -34,8 +34,8 @@ PARTS = {
     *("Chain", "GDN"),
     *("PlainKernel", "RDFTKernel", "SignalConv"),
     *("BNReLUConv", "Conv2D", "MixedAttention", "MixedConv", "StandardConv", "WCDB"),
-    *("InceptionFeatures", "VGG19Features", "LPIPSFeatures", "Trunk", "ResNet152Trunk"),
-    *("VGG19Trunk", "Attention", "ConvAttention", "LSTMAttention", "LSTM"),
+    *("InceptionFeatures", "VGG19Features", "LPIPSFeatures", "Backbone", "ResNet152Backbone"),
+    *("VGG19Backbone", "Attention", "ConvAttention", "LSTMAttention", "LSTM"),
     *("ConditionEncoder", "GatedBlock", "WeightNormConv"),
     *("StyleGAN", "StyleGAN1"),
 }
@@ -47,7 +47,7 @@ class Golden:
 
     Attributes:
       build: makes a new instance with fresh weights.
-      call: from (model, float32 pictures [B, H, W, 3] in levels) to a tensor.
+      call: from (model, float32 images [B, H, W, 3] in levels) to a tensor.
       sizes: heights and widths to feed, odd ones where the model takes any.
       parameters: trainable weights of the paper's default instance, or None to skip.
       default: builds that default instance.
@@ -60,31 +60,31 @@ class Golden:
     default: Callable[[], tf.Module]
 
 
-def _code(codec, picture):
-    height, width = tf.unstack(tf.shape(picture)[1:3])
-    return codec.synthesise(tf.round(codec.analyse(picture)))[:, :height, :width]
+def _code(codec, image):
+    height, width = tf.unstack(tf.shape(image)[1:3])
+    return codec.synthesise(tf.round(codec.analyse(image)))[:, :height, :width]
 
 
-def _diffuse(model, picture):
-    return tf.repeat(model(picture[..., :1]), 3, -1)
+def _diffuse(model, image):
+    return tf.repeat(model(image[..., :1]), 3, -1)
 
 
 def _encoder():
-    return JPEGEncoder(ConvAttention(VGG19Trunk("random")))
+    return JPEGEncoder(ConvAttention(VGG19Backbone("random")))
 
 
-def _nats_like(model, picture):
-    """Sums of the parameters, of a picture whose condition is its negative."""
-    return tf.reduce_sum(model(picture, 255.0 - picture), -1)
+def _nats_like(model, image):
+    """Sums of the parameters, of a image whose condition is its negative."""
+    return tf.reduce_sum(model(image, 255.0 - image), -1)
 
 
 def _generator():
     return stylegan.random(2, 32, None, fmap_base=128, fmap_max=16, latent=24, mapping=20, width=28)
 
 
-def _generate(model, picture):
-    """From what a picture has in its first column."""
-    return model(picture[:, : model.latent, 0, 0] - 127.5)
+def _generate(model, image):
+    """From what a image has in its first column."""
+    return model(image[:, : model.latent, 0, 0] - 127.5)
 
 
 _ODD = ((1, 1), (7, 13), (33, 31))
@@ -137,28 +137,28 @@ GOLDENS = {
     ),
     ProxIQA: Golden(
         build=lambda: ProxIQA(32),
-        call=lambda model, picture: model(picture, 255.0 - picture),
+        call=lambda model, image: model(image, 255.0 - image),
         sizes=((32, 32),),
         parameters=82_897,
         default=ProxIQA,
     ),
     WCDGAN: Golden(
         build=lambda: WCDGAN(3, filters=8, blocks=2),
-        call=lambda model, picture: model(picture),
+        call=lambda model, image: model(image),
         sizes=_ODD,
         parameters=1_690_443,
         default=WCDGAN,
     ),
     Discriminator: Golden(
         build=lambda: Discriminator(3, patch=32, filters=8, hidden=16),
-        call=lambda model, picture: model(picture),
+        call=lambda model, image: model(image),
         sizes=((32, 32),),
         parameters=35_627_201,
         default=Discriminator,
     ),
     ARCNN: Golden(
         build=lambda: ARCNN(3),
-        call=lambda model, picture: model(picture),
+        call=lambda model, image: model(image),
         sizes=_ODD,
         parameters=106_561,
         default=ARCNN,
@@ -172,28 +172,28 @@ GOLDENS = {
     ),
     DnCNN: Golden(
         build=lambda: DnCNN(3, layers=5, filters=8),
-        call=lambda model, picture: model(picture),
+        call=lambda model, image: model(image),
         sizes=_ODD,
         parameters=556_096,
         default=DnCNN,
     ),
     MemNet: Golden(
         build=lambda: MemNet(3, filters=8, blocks=2, recursions=2),
-        call=lambda model, picture: model(picture),
+        call=lambda model, image: model(image),
         sizes=_ODD,
         parameters=2_905_474,
         default=MemNet,
     ),
     ResidualUNet: Golden(
         build=lambda: ResidualUNet(2),
-        call=lambda model, picture: model(picture),
+        call=lambda model, image: model(image),
         sizes=_ODD,
         parameters=41_830_147,
         default=ResidualUNet,
     ),
     PatchGAN: Golden(
         build=lambda: PatchGAN(2),
-        call=lambda model, picture: model(picture, 255.0 - picture)[..., 0, 0],
+        call=lambda model, image: model(image, 255.0 - image)[..., 0, 0],
         sizes=((32, 32),),
         parameters=2_768_705,
         default=PatchGAN,
@@ -207,7 +207,7 @@ GOLDENS = {
     ),
     JPEGEncoder: Golden(
         build=_encoder,
-        call=lambda model, picture: model(picture).decoded,
+        call=lambda model, image: model(image).decoded,
         sizes=_ODD,
         parameters=2_325_568 + 256 * 128 + 128 + 2 * 64,  # VGG-19's, 1x1 convolution, tables
         default=_encoder,
@@ -221,14 +221,14 @@ GOLDENS = {
     ),
     MWCNN: Golden(
         build=lambda: MWCNN(3, filters=4),
-        call=lambda model, picture: model(picture),
+        call=lambda model, image: model(image),
         sizes=_ODD,
         parameters=24_927_809,
         default=MWCNN,
     ),
     RankIQA: Golden(
         build=lambda: RankIQA(4, 8, 32, "random"),
-        call=lambda model, picture: model(picture),
+        call=lambda model, image: model(image),
         sizes=((32, 32),),
         parameters=134_264_641,  # VGG-16 with one unit in the last layer instead of 1000
         default=lambda: RankIQA(weights="random"),

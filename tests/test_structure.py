@@ -180,7 +180,7 @@ def test_documented_commands_parse(monkeypatch):
         parse(flags.FLAGS, ["command", *arguments], "")
 
 
-def test_the_readmes_python_example_runs(tmp_path, monkeypatch, pictures):
+def test_the_readmes_python_example_runs(tmp_path, monkeypatch, images):
     """The block is executed as it is, in a folder with an export where it looks for one."""
     from lossylab.inference.export.codec import save_codec
     from lossylab.models.bls2017 import BLS2017
@@ -188,9 +188,9 @@ def test_the_readmes_python_example_runs(tmp_path, monkeypatch, pictures):
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     save_codec(BLS2017(4), str(tmp_path / "runs" / "vmaf" / "export"), {})
     monkeypatch.chdir(tmp_path)
-    names = {"picture": pictures[0]}
+    names = {"image": images[0]}
     exec(example, names)
-    assert names["decoded"].shape == pictures[0].shape
+    assert names["decoded"].shape == images[0].shape
     assert names["decoded"].dtype == "uint8"
 
 

@@ -1,4 +1,4 @@
-"""Trains a generator to distort pictures as JPEG, JPEG 2000, white or pink noise do.
+"""Trains a generator to distort images as JPEG, JPEG 2000, white or pink noise do.
 
 L.-H. Chen, C. G. Bampis, Z. Li, A. C. Bovik: "Learning to Distort Images Using Generative
 Adversarial Networks", IEEE Signal Processing Letters 2020.
@@ -20,8 +20,8 @@ import tensorflow as tf
 from absl import flags
 
 from lossylab.core.app import launch, new_flags, parse, require
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patch_pairs import DistortedOptions, distorted_patches, noise_seed
 from lossylab.data.patches import check_sizes, paths_of_step
@@ -50,7 +50,7 @@ shared.define_loop(
     steps=100_000,
     batch=16,
     patch=256,
-    why_steps="Assumed: not printed; 340 epochs of the paper's 4700 pictures.",
+    why_steps="Assumed: not printed; 340 epochs of the paper's 4700 images.",
 )
 flags.DEFINE_enum("distortion", "jpeg", list(DISTORTIONS), "What to learn.", flag_values=FLAGS)
 flags.DEFINE_float(
@@ -73,7 +73,7 @@ flags.DEFINE_integer(
 flags.DEFINE_float(
     "residual_gain",
     0.0,
-    "Show the discriminator so many times the difference instead of the second picture; 0: as in "
+    "Show the discriminator so many times the difference instead of the second image; 0: as in "
     "the paper.",
     0.0,
     flag_values=FLAGS,
@@ -105,7 +105,7 @@ flags.DEFINE_integer(
 flags.DEFINE_float(
     "gradient_penalty",
     0.0,
-    "Weight of the discriminator's squared slope at true pictures, see "
+    "Weight of the discriminator's squared slope at true images, see "
     "`lossylab.losses.adversarial.gradient_penalty`; 0: as in the paper.",
     0.0,
     flag_values=FLAGS,
@@ -113,7 +113,7 @@ flags.DEFINE_float(
 flags.DEFINE_integer(
     "moments_steps",
     None,
-    "Steps after which the generator's batch normalisation keeps its moments and uses them in "
+    "Steps after which the generator's batch normalization keeps its moments and uses them in "
     "training too; 0: those of --init_from; by default it never does, as in the paper.",
     0,
     flag_values=FLAGS,
@@ -136,15 +136,15 @@ flags.DEFINE_string("init_from", None, "Run whose generator to begin with.", fla
 
 
 class DistortionTask(Task):
-    """Generator, discriminator and their optimisers."""
+    """Generator, discriminator and their optimizers."""
 
     def __init__(self, options: flags.FlagValues, paths: list[str], validation: list[str]):
         """Builds the networks; call inside the strategy's scope.
 
         Args:
           options: the command's flags.
-          paths: training pictures.
-          validation: pictures to validate on.
+          paths: training images.
+          validation: images to validate on.
         """
         self._options, self._paths, self._warned = options, paths, False
         self._validation = [_pair(path, options) for path in validation]
@@ -168,7 +168,7 @@ class DistortionTask(Task):
                 self.metrics += ("penalty",)
 
     def checkpointed(self):
-        """Both networks and their optimisers."""
+        """Both networks and their optimizers."""
         self._adam._create_all_weights(self.generator.trainable_variables)
         state = {"generator": self.generator, "adam": self._adam, **self.mean.checkpointed}
         if self.discriminator is not None:
@@ -178,7 +178,7 @@ class DistortionTask(Task):
         return state
 
     def step(self, batch, step):
-        """One step of the generator, then one of the discriminator on the same pictures."""
+        """One step of the generator, then one of the discriminator on the same images."""
         del step
         pristine, distorted = (tf.cast(side, tf.float32) for side in batch)
         begun = (0, *self.boundaries)[self.phase]  # steps done when the phase began
@@ -231,13 +231,13 @@ class DistortionTask(Task):
         return {**report, "score_true": score, "score_made": tf.reduce_mean(false)}
 
     def _scores(self, pristine, distorted, made):
-        """Scores of true and made pictures, normalised together: else their strengths vanish."""
+        """Scores of true and made images, normalized together: else their strengths vanish."""
         both = tf.concat([distorted, made], 0)
         scores = self.discriminator(tf.concat([pristine, pristine], 0), both, training=True)
         return tf.split(scores, 2)
 
     def images(self):
-        """The first validation picture, truly distorted and as the generator does."""
+        """The first validation image, truly distorted and as the generator does."""
         if not self._validation:
             return {}
         pristine, distorted = self._validation[0]
@@ -299,8 +299,8 @@ def _adam(rate: float, options: flags.FlagValues) -> tf.keras.optimizers.Optimiz
 
 
 def _pair(path: str, options: flags.FlagValues) -> tuple[np.ndarray, np.ndarray]:
-    picture = read_picture(path)
-    return picture, distort(picture, options.distortion, severity(options), noise_seed(path))
+    image = read_image(path)
+    return image, distort(image, options.distortion, severity(options), noise_seed(path))
 
 
 def check(argv: list[str]) -> None:
@@ -352,8 +352,8 @@ def check(argv: list[str]) -> None:
 def main(argv: list[str]) -> None:
     """Runs the command; `argv[0]` is the program's name."""
     check(argv)
-    paths = find_pictures(FLAGS.train_data)
-    validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
+    paths = find_images(FLAGS.train_data)
+    validation = find_images(FLAGS.validation_data) if FLAGS.validation_data else []
     check_sizes(paths, FLAGS.patch)
     check_sizes(validation, 2)
     strategy = shared.make_strategy(FLAGS)

@@ -62,11 +62,11 @@ def define_loop(
     flags.DEFINE_string(
         "train_data",
         None,
-        "Training pictures: collection, folder, glob or @list.",
+        "Training images: collection, folder, glob or @list.",
         flag_values=values,
     )
     flags.DEFINE_string(
-        "validation_data", None, "Pictures for --validate_every, likewise.", flag_values=values
+        "validation_data", None, "Images for --validate_every, likewise.", flag_values=values
     )
     integer("steps", steps, f"Training steps in all. {why_steps}".strip(), 1)
     integer("batch", batch, "Patches in the global batch, over all devices.", 1)
@@ -74,10 +74,10 @@ def define_loop(
     flags.DEFINE_integer(
         "seed", 1, "Seed of weights, data and noise.", 0, 2**31 - 1, flag_values=values
     )
-    integer("cache_mb", 1024, "Decoded pictures kept in memory, MiB.")
+    integer("cache_mb", 1024, "Decoded images kept in memory, MiB.")
     integer("log_every", 10, "Steps per graph call and row of metrics.csv.", 1)
     integer("checkpoint_every", 1000, "Steps between checkpoints.", 1)
-    integer("summary_every", 1000, "Steps between TensorBoard pictures; 0 is never.")
+    integer("summary_every", 1000, "Steps between TensorBoard images; 0 is never.")
     integer("validate_every", 0, "Steps between validations; 0 is never.")
     integer("keep", 3, "Newest checkpoints kept.", 1)
     flags.DEFINE_enum("strategy", "one", STRATEGIES, "Where to train.", flag_values=values)
@@ -92,11 +92,11 @@ def define_loop(
 
 
 def define_augmentation(values: flags.FlagValues) -> None:
-    """Defines the flags of what is done to a picture before a patch is cut from it."""
+    """Defines the flags of what is done to an image before a patch is cut from it."""
     flags.DEFINE_float(
         "min_scale",
         0.5,
-        "Scale pictures down by a random factor in [min_scale, 1]; 1 is off. Assumed: the paper "
+        "Scale images down by a random factor in [min_scale, 1]; 1 is off. Assumed: the paper "
         "says 'random factors'.",
         0.0,
         1.0,
@@ -106,7 +106,7 @@ def define_augmentation(values: flags.FlagValues) -> None:
         "noise",
         1.0,
         "Width in levels of the uniform noise added before scaling; 0 is off. Assumed: the paper "
-        "says 'small amounts'; one level hides 8-bit quantisation.",
+        "says 'small amounts'; one level hides 8-bit quantization.",
         0.0,
         255.0,
         flag_values=values,
@@ -126,7 +126,7 @@ def dump(values: flags.FlagValues) -> str:
 
 
 def fingerprint(paths: list[str]) -> str:
-    """Names a list of pictures, so that a resumed run notices another one.
+    """Names a list of images, so that a resumed run notices another one.
 
     It has their number and a hash of their names and, for lists that are short enough to look
     at each, their sizes. Folders do not count: data may move.
@@ -134,7 +134,7 @@ def fingerprint(paths: list[str]) -> str:
     look = len(paths) <= HEADERS_CHECKED
     lines = (f"{os.path.basename(p)} {os.path.getsize(p) if look else ''}" for p in paths)
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return f"{len(paths)} pictures, {digest[:16]}"
+    return f"{len(paths)} images, {digest[:16]}"
 
 
 def check(values: flags.FlagValues) -> None:

@@ -1,4 +1,4 @@
-"""Trains a JPEG encoder: attention over DCT coefficients and quantisation tables.
+"""Trains a JPEG encoder: attention over DCT coefficients and quantization tables.
 
 R. Liu, Y. Liu, S. Mantravadi: "Deep Neural Network Based Image Compression Encoders".
 
@@ -20,16 +20,16 @@ from absl import flags
 
 from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.core.errors import BackboneError, UsageError
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, check_sizes, patches, paths_of_step
 from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 from lossylab.inference.export.jpeg import save_encoder
 from lossylab.losses import jpeg_encoder as losses
 from lossylab.losses.lpips import LPIPS, SMALLEST
+from lossylab.models.backbones.attention_backbones import BACKBONES
 from lossylab.models.backbones.lpips import NETWORKS
-from lossylab.models.backbones.trunks import TRUNKS
 from lossylab.models.jpeg_encoder import TABLE_SCALE, JPEGEncoder
 from lossylab.models.layers import attention as attentions
 from lossylab.train import flags as shared
@@ -52,7 +52,7 @@ flags.DEFINE_enum(
     "attention", "conv", ATTENTIONS, "What weighs the coefficients.", flag_values=FLAGS
 )
 flags.DEFINE_enum(
-    "backbone", "vgg19", list(TRUNKS), "Whose features the attention sees.", flag_values=FLAGS
+    "backbone", "vgg19", list(BACKBONES), "Whose features the attention sees.", flag_values=FLAGS
 )
 flags.DEFINE_string(
     "weights",
@@ -133,21 +133,21 @@ _TERMS = {"lpips": "lpips_weight", "ms_ssim": "ms_ssim_weight"}
 
 
 class EncoderTask(Task):
-    """The encoder and its optimiser."""
+    """The encoder and its optimizer."""
 
     def __init__(self, options: flags.FlagValues, paths: list[str], validation: list[str]):
         """Builds the encoder; call inside the strategy's scope.
 
         Args:
           options: the command's flags.
-          paths: training pictures.
-          validation: pictures to validate on.
+          paths: training images.
+          validation: images to validate on.
 
         Raises:
           BackboneError: if weights of the backbone or of LPIPS cannot be had.
         """
         self._options, self._paths = options, paths
-        self._validation = [read_picture(path) for path in validation]
+        self._validation = [read_image(path) for path in validation]
         self.encoder = make_encoder(options)
         self._adam = tf.keras.optimizers.legacy.Adam(options.learning_rate, epsilon=1e-8)
         self._lpips = None
@@ -159,7 +159,7 @@ class EncoderTask(Task):
             self.metrics += ("attention",)
 
     def checkpointed(self):
-        """The encoder and the optimiser."""
+        """The encoder and the optimizer."""
         self._adam._create_all_weights(self.encoder.trainable_variables)
         return {"encoder": self.encoder, "adam": self._adam}
 
@@ -175,17 +175,17 @@ class EncoderTask(Task):
         self._adam.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return {name: share * report[name] for name in self.metrics}
 
-    def _losses(self, picture):
+    def _losses(self, image):
         """Eq. 7-9."""
         options = self._options
-        coded = self.encoder(picture)
-        report = {"mse": losses.mse(picture, coded.decoded)}
+        coded = self.encoder(image)
+        report = {"mse": losses.mse(image, coded.decoded)}
         distortion = report["mse"]
         if self._lpips is not None:
-            report["lpips"] = tf.reduce_mean(self._lpips(picture, coded.decoded))
+            report["lpips"] = tf.reduce_mean(self._lpips(image, coded.decoded))
             distortion += options.lpips_weight * report["lpips"]
         if options.ms_ssim_weight:
-            report["ms_ssim"] = losses.ms_ssim_loss(picture, coded.decoded)
+            report["ms_ssim"] = losses.ms_ssim_loss(image, coded.decoded)
             distortion += options.ms_ssim_weight * report["ms_ssim"]
         report["tables"] = losses.table_rate(self.encoder.tables)
         rate = options.table_weight * report["tables"]
@@ -195,43 +195,43 @@ class EncoderTask(Task):
         return {"loss": options.lmbda * distortion + rate, **report}
 
     def images(self):
-        """The first validation picture and what is decoded of it."""
+        """The first validation image and what is decoded of it."""
         if not self._validation:
             return {}
-        picture = self._validation[0]
-        _, decoded = self._file(picture)
+        image = self._validation[0]
+        _, decoded = self._file(image)
         return {
             name: tf.constant(side[None], tf.float32)
-            for name, side in (("original", picture), ("decoded", decoded))
+            for name, side in (("original", image), ("decoded", decoded))
         }
 
     def validate(self):
         """Rate of real files, and MSE, MS-SSIM and LPIPS of what Pillow decodes; means."""
         rows = []
-        for picture in self._validation:
-            data, decoded = self._file(picture)
-            pair = [tf.constant(side[None], tf.float32) for side in (picture, decoded)]
+        for image in self._validation:
+            data, decoded = self._file(image)
+            pair = [tf.constant(side[None], tf.float32) for side in (image, decoded)]
             row = {
-                "bpp": 8 * len(data) / (picture.shape[0] * picture.shape[1]),
+                "bpp": 8 * len(data) / (image.shape[0] * image.shape[1]),
                 "mse": float(losses.mse(*pair)),
             }
-            if min(picture.shape[:2]) >= MS_SSIM_SMALLEST:
+            if min(image.shape[:2]) >= MS_SSIM_SMALLEST:
                 row["ms_ssim"] = float(ms_ssim(*pair)[0])
-            if self._lpips is not None and min(picture.shape[:2]) >= SMALLEST:
+            if self._lpips is not None and min(image.shape[:2]) >= SMALLEST:
                 row["lpips"] = float(self._lpips(*pair)[0])
             rows.append(row)
         names = [name for name in rows[0] if all(name in row for row in rows)] if rows else []
         return {name: float(np.mean([row[name] for row in rows])) for name in names}
 
-    def _file(self, picture: np.ndarray) -> tuple[bytes, np.ndarray]:
-        coefficients, tables = self._encode(tf.constant(picture[None], tf.float32))
-        contents = jpeg_files.Contents(coefficients[0].numpy(), tables.numpy(), *picture.shape[:2])
+    def _file(self, image: np.ndarray) -> tuple[bytes, np.ndarray]:
+        coefficients, tables = self._encode(tf.constant(image[None], tf.float32))
+        contents = jpeg_files.Contents(coefficients[0].numpy(), tables.numpy(), *image.shape[:2])
         data = jpeg_files.to_bytes(contents)
         return data, jpeg_decoders.by_pillow(data)
 
     @tf.function(reduce_retracing=True)
-    def _encode(self, picture):
-        return self.encoder.encode(picture)
+    def _encode(self, image):
+        return self.encoder.encode(image)
 
     def describe_batch(self, step):
         """Names of the files in a step's batch."""
@@ -248,16 +248,16 @@ def make_encoder(options: flags.FlagValues) -> JPEGEncoder:
     """The encoder that the flags ask for; raises BackboneError."""
     attention = None
     if options.attention != "none":
-        trunk = None
+        backbone = None
         if options.attention == "conv" or options.lstm_input == "features":
-            make = TRUNKS[options.backbone]
-            trunk = make(weights=options.weights, preprocess=options.preprocess)
+            make = BACKBONES[options.backbone]
+            backbone = make(weights=options.weights, preprocess=options.preprocess)
         if options.attention == "conv":
             gain, offset = options.attention_gain, options.attention_offset
-            attention = attentions.ConvAttention(trunk, gain, offset)
+            attention = attentions.ConvAttention(backbone, gain, offset)
         else:
             both = options.attention == "bilstm"
-            attention = attentions.LSTMAttention(trunk, both, options.lstm_output)
+            attention = attentions.LSTMAttention(backbone, both, options.lstm_output)
     encoder = JPEGEncoder(attention, options.table_scale)
     if options.first_step:
         encoder.set_tables(np.full((2, 8, 8), options.first_step))
@@ -308,8 +308,8 @@ def check(argv: list[str]) -> None:
 def main(argv: list[str]) -> None:
     """Runs the command; `argv[0]` is the program's name."""
     check(argv)
-    paths = find_pictures(FLAGS.train_data)
-    validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
+    paths = find_images(FLAGS.train_data)
+    validation = find_images(FLAGS.validation_data) if FLAGS.validation_data else []
     check_sizes(paths, FLAGS.patch)
     check_sizes(validation, 1)
     strategy = shared.make_strategy(FLAGS)

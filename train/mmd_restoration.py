@@ -1,4 +1,4 @@
-"""Trains a degradation model: how probable a degraded picture is, given the good one.
+"""Trains a degradation model: how probable a degraded image is, given the good one.
 
 "Perceptual Image Restoration with High-Quality Priori and Degradation Learning", Sec. 3 and 4.3.
 
@@ -6,7 +6,7 @@
 
 A conditional PixelCNN++ learns by maximum likelihood. Weights are first set by one batch, layer by
 layer; an exponential mean of them is validated and exported. The loss is in bits for each
-number of a picture. Killed or stopped, the same command resumes the run; the model is written
+number of an image. Killed or stopped, the same command resumes the run; the model is written
 to run_dir/export, for the search in StyleGAN's latent space, `lossylab sample` and
 `lossylab eval degradation_nll`.
 """
@@ -24,10 +24,10 @@ import tensorflow as tf
 from absl import flags
 
 from lossylab.core.app import launch, new_flags, parse, require
-from lossylab.data.collections import find_pictures
+from lossylab.data.collections import find_images
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.data.patches import check_sizes, paths_of_step
-from lossylab.data.scaled_pairs import SIZE_STEP, DegradedOptions, centred_pairs, degraded_crops
+from lossylab.data.scaled_pairs import SIZE_STEP, DegradedOptions, centerd_pairs, degraded_crops
 from lossylab.eval.degradation_nll import paired_and_unpaired
 from lossylab.inference.export.degradation import save_degradation
 from lossylab.losses.pixelcnn import FAMILIES, bits_per_dim, discretized_mixture_nll
@@ -55,16 +55,16 @@ shared.define_loop(
     steps=473_750,
     batch=16,
     patch=64,
-    why_steps="379 epochs of 20,000 pictures, as the paper's last model; 36,250 are its 29.",
+    why_steps="379 epochs of 20,000 images, as the paper's last model; 36,250 are its 29.",
 )
 _integer("max_patch", 96, "Largest of the crops' sides, drawn anew each step from --patch to this, "
-         "a multiple of 8 more. Assumed: a pixel's parameters see 16x28 pixels, so whole pictures "
+         "a multiple of 8 more. Assumed: a pixel's parameters see 16x28 pixels, so whole images "
          "of 256x256 only take memory.")  # fmt: skip
 flags.DEFINE_enum("degradation", "jpeg", list(DISTORTIONS), "What to learn.", flag_values=FLAGS)
 _integer("quality", 5, "Of JPEG, 4:2:0. Assumed: not printed; the paper's bits of degraded faces "
          "point to very low ones.")  # fmt: skip
 _float("severity", None, "Of the other degradations, in their unit.")
-_integer("factor", 4, "Scale both pictures down by, after the degradation: 1024 to 256 pixels.")
+_integer("factor", 4, "Scale both images down by, after the degradation: 1024 to 256 pixels.")
 _integer("grid", 1, "Crops begin at its multiples, pixels after scaling.")
 _integer("channels", 100, "Of the network (Sec. 4.1).")
 _integer("blocks", 6, "Conditional blocks (Sec. 4.1).")
@@ -97,12 +97,12 @@ flags.DEFINE_list(
     flag_values=FLAGS,
 )  # fmt: skip
 _integer("validation_crop", 0, "Side of the windows to validate on; 0: the largest that all "
-         "pictures have.", 0)  # fmt: skip
+         "images have.", 0)  # fmt: skip
 flags.DEFINE_string("init_from", None, "Run whose network to begin with.", flag_values=FLAGS)
 
 
 class DegradationTask(Task):
-    """The network, the mean of its weights and the optimiser."""
+    """The network, the mean of its weights and the optimizer."""
 
     metrics = ("loss",)
 
@@ -111,8 +111,8 @@ class DegradationTask(Task):
 
         Args:
           options: the command's flags.
-          paths: training pictures.
-          validation: pictures to validate on.
+          paths: training images.
+          validation: images to validate on.
         """
         self._options, self._paths, self._validation = options, paths, validation
         self.network = _network(options, "network")
@@ -122,7 +122,7 @@ class DegradationTask(Task):
         self.stops = tuple(export_steps(options))
 
     def checkpointed(self):
-        """The network, its mean and the optimiser."""
+        """The network, its mean and the optimizer."""
         self._adam._create_all_weights(self.network.trainable_variables)
         return {"network": self.network, "adam": self._adam, **self.mean.checkpointed}
 
@@ -130,7 +130,7 @@ class DegradationTask(Task):
         """Sets the weights by a batch, uint8 [B, H, W, 3] each, and begins the mean."""
         sides = [tf.cast(side, tf.float32) for side in (degraded, good)]
         # PixelCNN++ drops values here too, as in the steps that follow.
-        self.network.initialise(*sides, seed=tf.constant((self._options.seed, -1), tf.int64))
+        self.network.initialize(*sides, seed=tf.constant((self._options.seed, -1), tf.int64))
         self.mean.begin()
 
     def step(self, batch, step):
@@ -154,15 +154,15 @@ class DegradationTask(Task):
     def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """What is validated on; made when it is first asked for, by who validates only."""
         options = self._options
-        return centred_pairs(self._validation, crop_options(options), options.validation_crop)
+        return centerd_pairs(self._validation, crop_options(options), options.validation_crop)
 
     def validate(self):
-        """Mean bits of degraded pictures, given their own good version and another's."""
+        """Mean bits of degraded images, given their own good version and another's."""
         paired, unpaired = np.mean(paired_and_unpaired(self._bits, self._pairs), 0)
         return {"paired": paired, "unpaired": unpaired}
 
     def images(self):
-        """The first validation picture and its degraded version."""
+        """The first validation image and its degraded version."""
         if not self._validation:
             return {}
         sides = zip(("original", "degraded"), self._pairs[0])
@@ -271,11 +271,11 @@ def _check_degradation() -> None:
 def main(argv: list[str]) -> None:
     """Runs the command; `argv[0]` is the program's name."""
     check(argv)
-    paths = find_pictures(FLAGS.train_data)
-    validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
+    paths = find_images(FLAGS.train_data)
+    validation = find_images(FLAGS.validation_data) if FLAGS.validation_data else []
     require(
         not FLAGS.validate_every or len(validation) > 1,
-        "--validation_data needs at least two pictures: each is compared with another's, too",
+        "--validation_data needs at least two images: each is compared with another's, too",
     )
     check_sizes(paths, FLAGS.max_patch * FLAGS.factor, "--max_patch times --factor")
     check_sizes(validation, max(FLAGS.validation_crop, 1) * FLAGS.factor, "--validation_crop")

@@ -5,7 +5,7 @@ Perceptual Optimization of Learned Image Compression", IEEE Trans. Image Process
 
   python -m lossylab.train.proxiqa --train_data=FOLDER --metric=vmaf --run_dir=runs/vmaf
 
-The codec is updated through the proxy (Eq. 10), the proxy towards the true metric (Eq. 11),
+The codec is updated through the proxy (Eq. 10), the proxy toward the true metric (Eq. 11),
 in every step. --metric=mse trains the paper's baseline (Eq. 8). Killed or stopped, the same
 command resumes the run; the trained codec is written to run_dir/export.
 """
@@ -19,8 +19,8 @@ import tensorflow as tf
 from absl import flags
 
 from lossylab.core.app import launch, new_flags, parse, require
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.patches import check_sizes, patches, paths_of_step
 from lossylab.data.proxy_distortions import distort
 from lossylab.eval.metrics import vmaf
@@ -45,7 +45,7 @@ _LATENT_STREAMS, _IDENTICAL_STREAM = (5, 7), 6
 FLAGS = new_flags()
 shared.define_loop(FLAGS, steps=2_100_000, batch=8, patch=128)
 shared.define_augmentation(FLAGS)
-flags.DEFINE_enum("metric", "vmaf", METRICS, "What to optimise for.", flag_values=FLAGS)
+flags.DEFINE_enum("metric", "vmaf", METRICS, "What to optimize for.", flag_values=FLAGS)
 flags.DEFINE_enum(
     "optimize",
     "proxy",
@@ -109,15 +109,15 @@ flags.DEFINE_string("proxy_from", None, "Run whose proxy to begin with.", flag_v
 
 
 class ProxIQATask(Task):
-    """Codec, proxy, their optimisers and the alternating update of Sec. III."""
+    """Codec, proxy, their optimizers and the alternating update of Sec. III."""
 
     def __init__(self, options: flags.FlagValues, paths: list[str], validation: list[str]):
         """Builds the networks; call inside the strategy's scope.
 
         Args:
           options: the command's flags.
-          paths: training pictures, named when training diverges.
-          validation: pictures to validate on.
+          paths: training images, named when training diverges.
+          validation: images to validate on.
         """
         self._options, self._paths, self._validation = options, paths, validation
         self.codec = CODECS[options.codec](options.num_filters)
@@ -139,7 +139,7 @@ class ProxIQATask(Task):
             self.metrics += ("perceptual",)
 
     def checkpointed(self):
-        """Codec, proxy, both optimisers and the pair that waits for its score."""
+        """Codec, proxy, both optimizers and the pair that waits for its score."""
         state = {"codec": self.codec, "codec_adam": self._codec_adam}
         self._codec_adam._create_all_weights(self.codec.trainable_variables)
         if self.uses_proxy:
@@ -168,33 +168,33 @@ class ProxIQATask(Task):
             report["loss"] = report["metric_loss"]
         return report
 
-    def _codec_gradients(self, picture, step, share):
+    def _codec_gradients(self, image, step, share):
         """Gradients of Eq. 8, 10 or 13; the proxy's parameters are fixed."""
         options = self._options
         variables = self.codec.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            reconstruction, bits = self.codec(picture, *self._noise(picture, step))
+            reconstruction, bits = self.codec(image, *self._noise(image, step))
             clipped = tf.clip_by_value(reconstruction, 0.0, 255.0)
             rate = losses.rate_loss(bits, options.patch**2)
-            pixel = losses.pixel_loss(picture, reconstruction, options.pixel_norm)
+            pixel = losses.pixel_loss(image, reconstruction, options.pixel_norm)
             report = {"bpp": rate, "pixel": pixel}
             if options.metric == "mse":
                 loss = losses.rate_distortion_loss(rate, pixel, options.lmbda)
             else:
                 if options.optimize == "direct":
-                    perceptual = _DIRECT[options.metric](picture, clipped)
+                    perceptual = _DIRECT[options.metric](image, clipped)
                     report["perceptual"] = perceptual
                 else:
-                    perceptual = losses.proxy_loss(self.proxy(picture, clipped))
+                    perceptual = losses.proxy_loss(self.proxy(image, clipped))
                 loss = losses.total_loss(rate, pixel, perceptual, options.lmbda, options.alpha)
             total = share * tf.reduce_sum(loss)
         report = {name: share * tf.reduce_sum(values) for name, values in report.items()}
         return clipped, {"loss": total, **report}, tape.gradient(total, variables)
 
-    def _proxy_update(self, picture, distorted, step, share, after):
+    def _proxy_update(self, image, distorted, step, share, after):
         """Eq. 11 on this step's pairs, or on the previous step's; returns its metrics."""
-        pair = (picture, self._mix_identical(picture, tf.stop_gradient(distorted), step))
+        pair = (image, self._mix_identical(image, tf.stop_gradient(distorted), step))
         pair_step = step
         replica = tf.distribute.get_replica_context()
         tickets = step * replica.num_replicas_in_sync + tf.cast(
@@ -219,8 +219,8 @@ class ProxIQATask(Task):
             loss = share * tf.reduce_sum(losses.metric_loss(predicted, scores))
         if self._trains_proxy:
             self._proxy_adam.apply_gradients(zip(tape.gradient(loss, variables), variables))
-        # Identical pairs are there to be learnt, not to be reported.
-        identical, count = self._identical(picture, pair_step)
+        # Identical pairs are there to be learned, not to be reported.
+        identical, count = self._identical(image, pair_step)
         kept = tf.where(identical, 0.0, 1.0 / count)
         return {
             "proxy": tf.reduce_sum(kept * predicted),
@@ -228,47 +228,47 @@ class ProxIQATask(Task):
             "metric_loss": loss,
         }
 
-    def _noise(self, picture, step):
+    def _noise(self, image, step):
         """Uniform noise for the latents, the same for a sample on whichever device it is."""
         patch, batch = self._options.patch, self._options.batch
         return [
             self._local(
                 tf.random.stateless_uniform((batch, *shape), self._seed(step, stream), -0.5, 0.5),
-                picture,
+                image,
             )
             for shape, stream in zip(self.codec.noise_shapes(patch, patch), _LATENT_STREAMS)
         ]
 
-    def _mix_identical(self, picture, distorted, step):
+    def _mix_identical(self, image, distorted, step):
         """With probability 1/2 replaces one pair of the global batch by (x, x)."""
-        identical, _ = self._identical(picture, step)
-        return tf.where(identical[:, None, None, None], picture, distorted)
+        identical, _ = self._identical(image, step)
+        return tf.where(identical[:, None, None, None], image, distorted)
 
-    def _identical(self, picture, step):
+    def _identical(self, image, step):
         """Which pairs of this device are (x, x) in a step, and how many of all devices are not."""
         batch = self._options.batch
         if not self._options.identical_pairs or not self._trains_proxy:
-            return tf.fill(picture.shape[:1], False), tf.constant(float(batch))
+            return tf.fill(image.shape[:1], False), tf.constant(float(batch))
         chosen = tf.random.stateless_uniform(
             (), self._seed(step, _IDENTICAL_STREAM), 0, 2 * batch, tf.int32
         )
         others = tf.where((chosen < batch) & (batch > 1), batch - 1, batch)
-        return self._local(tf.range(batch), picture) == chosen, tf.cast(others, tf.float32)
+        return self._local(tf.range(batch), image) == chosen, tf.cast(others, tf.float32)
 
-    def _coded(self, picture, step):
-        reconstruction, _ = self.codec(picture, *self._noise(picture, step))
+    def _coded(self, image, step):
+        reconstruction, _ = self.codec(image, *self._noise(image, step))
         return tf.clip_by_value(reconstruction, 0.0, 255.0)
 
-    def _synthetic(self, picture, step):
+    def _synthetic(self, image, step):
         numbers = step * self._options.batch + tf.range(self._options.batch, dtype=tf.int64)
         seeds = tf.stack(
             [tf.fill(numbers.shape, tf.constant(self._options.seed, tf.int64)), numbers], 1
         )
-        return distort(picture, self._local(seeds, picture))
+        return distort(image, self._local(seeds, image))
 
-    def _local(self, values, picture):
+    def _local(self, values, image):
         """This device's part of something that has a row for each sample of the global batch."""
-        local = picture.shape[0]
+        local = image.shape[0]
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return values[replica * local : (replica + 1) * local]
 
@@ -292,37 +292,37 @@ class ProxIQATask(Task):
         return ", ".join(names)
 
     def images(self):
-        """The first validation picture beside its reconstruction."""
+        """The first validation image beside its reconstruction."""
         if not self._validation or not self._trains_codec:
             return {}
-        picture = read_picture(self._validation[0])[None]
-        return {"original": picture, "decoded": self._evaluator()(picture)[0]}
+        image = read_image(self._validation[0])[None]
+        return {"original": image, "decoded": self._evaluator()(image)[0]}
 
     def validate(self):
-        """Means over the validation pictures, quantised as in a file."""
+        """Means over the validation images, quantized as in a file."""
         evaluate = self._evaluator()
         rows = []
         for path in self._validation:
-            picture = read_picture(path)[None]
-            decoded, bits = evaluate(picture)
-            names = vmaf.reported_for(*picture.shape[1:3])
-            scores = vmaf.measure(picture, tf.saturate_cast(decoded, tf.uint8).numpy(), names)
+            image = read_image(path)[None]
+            decoded, bits = evaluate(image)
+            names = vmaf.reported_for(*image.shape[1:3])
+            scores = vmaf.measure(image, tf.saturate_cast(decoded, tf.uint8).numpy(), names)
             row = {name: float(values[0]) for name, values in scores.items()}
-            rows.append({"bpp_estimated": float(bits[0]) / picture[0, ..., 0].size, **row})
+            rows.append({"bpp_estimated": float(bits[0]) / image[0, ..., 0].size, **row})
         names = ("bpp_estimated", *vmaf.REPORTED)
         values = {name: [row[name] for row in rows if name in row] for name in names}
         return {name: float(np.mean(column)) for name, column in values.items() if column}
 
     def _evaluator(self):
-        """Function from uint8 [1, H, W, 3] to the decoded picture and bits."""
+        """Function from uint8 [1, H, W, 3] to the decoded image and bits."""
         offset = factorized.quantization_offset(self.codec.prior)
 
         @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8)])
-        def evaluate(picture):
-            levels = tf.cast(picture, tf.float32)
-            latent, bits = self.codec.quantised(levels, offset)
-            decoded = self.codec.synthesise(latent)
-            decoded = decoded[:, : tf.shape(picture)[1], : tf.shape(picture)[2]]
+        def evaluate(image):
+            levels = tf.cast(image, tf.float32)
+            latent, bits = self.codec.quantized(levels, offset)
+            decoded = self.codec.synthesize(latent)
+            decoded = decoded[:, : tf.shape(image)[1], : tf.shape(image)[2]]
             return tf.round(tf.clip_by_value(decoded, 0.0, 255.0)), bits
 
         return evaluate
@@ -441,12 +441,12 @@ def main(argv: list[str]) -> None:
     extra = parse(FLAGS, argv, __doc__)
     require(not extra, f"unexpected arguments: {' '.join(extra)}")
     _check(FLAGS)
-    paths = find_pictures(FLAGS.train_data)
-    validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
+    paths = find_images(FLAGS.train_data)
+    validation = find_images(FLAGS.validation_data) if FLAGS.validation_data else []
     check_sizes(paths, FLAGS.patch)
     check_sizes(validation, vmaf.SMALLEST, "libvmaf's windows")
     for path in validation:
-        read_picture(path)  # a damaged one would end the run hours later
+        read_image(path)  # a damaged one would end the run hours later
     strategy = shared.make_strategy(FLAGS)
     if FLAGS.dry_run:
         sys.stdout.write(shared.dump(FLAGS) + "\n")

@@ -1,4 +1,4 @@
-"""Trains RankIQA: scores of pictures without a reference, first by rankings, then by ratings.
+"""Trains RankIQA: scores of images without a reference, first by rankings, then by ratings.
 
 X. Liu, J. van de Weijer, A. D. Bagdanov: "RankIQA: Learning from Rankings for No-reference Image
 Quality Assessment", ICCV 2017; it measures the results of "Perceptual Image Restoration with
@@ -8,9 +8,9 @@ High-Quality Priori and Degradation Learning" (Table 2).
   python -m lossylab.train.rankiqa --phase=finetune --init_from=runs/ranked \\
       --train_data=live --scores=live/dmos.csv --run_dir=runs/finetuned
 
-In the first phase pictures are distorted at five levels in four ways, and the network learns which
-is worse. In the second it learns ratings from a CSV file with the columns picture, score and,
-optionally, reference: the pictures of some references are kept to test with. Killed or stopped,
+In the first phase images are distorted at five levels in four ways, and the network learns which
+is worse. In the second it learns ratings from a CSV file with the columns image, score and,
+optionally, reference: the images of some references are kept to test with. Killed or stopped,
 the same command resumes the run; the network is written to run_dir/export, for `lossylab eval
 rankiqa`. Defaults are those of the authors' code, but for one: it fine-tunes the network of
 iteration 20,000 of its 50,000. For that, train the first run with --steps=20000.
@@ -28,8 +28,8 @@ from absl import flags
 
 from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.core.errors import BackboneError, UsageError
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes, paths_of_step
 from lossylab.data.rankings import (
@@ -37,7 +37,7 @@ from lossylab.data.rankings import (
     LEVELS,
     SMALLEST_BATCH,
     RankingOptions,
-    pictures_of_device,
+    images_of_device,
     rankings,
 )
 from lossylab.data.ratings import Rated, fingerprint, rated_crops, read_ratings, split
@@ -70,9 +70,9 @@ shared.define_loop(
     "was ranked for 20,000 steps, so give that run --steps=20000.",
 )
 flags.DEFINE_integer(
-    "pictures",
+    "images",
     0,
-    "How many training pictures to rank, evenly taken from all; 0: all. Each is distorted 20 times "
+    "How many training images to rank, evenly taken from all; 0: all. Each is distorted 20 times "
     "and kept as far as --cache_mb allows.",
     0,
     flag_values=FLAGS,
@@ -113,31 +113,29 @@ flags.DEFINE_float("weight_decay", 5e-4, "Of all but biases.", 0.0, flag_values=
 flags.DEFINE_string(
     "init_from", None, "Run to begin with; its last layer only for rankings.", flag_values=FLAGS
 )
-flags.DEFINE_string("scores", None, "CSV file: picture, score, reference.", flag_values=FLAGS)
+flags.DEFINE_string("scores", None, "CSV file: image, score, reference.", flag_values=FLAGS)
 flags.DEFINE_float(
     "test_share",
     0.2,
-    "Share of the references whose pictures are kept to test with; of LIVE's 29 these are 6, as "
+    "Share of the references whose images are kept to test with; of LIVE's 29 these are 6, as "
     "the authors'.",
     0.0,
     1.0,
     flag_values=FLAGS,
 )
-flags.DEFINE_integer(
-    "validation_crops", 5, "Of each picture, in validations.", 1, flag_values=FLAGS
-)
+flags.DEFINE_integer("validation_crops", 5, "Of each image, in validations.", 1, flag_values=FLAGS)
 
 
 class RankIQATask(Task):
-    """The network and its optimiser; how it learns is up to the phase."""
+    """The network and its optimizer; how it learns is up to the phase."""
 
     def __init__(self, options: flags.FlagValues, paths: list[str], validation: list):
         """Builds the network; call inside the strategy's scope.
 
         Args:
           options: the command's flags.
-          paths: training pictures.
-          validation: pictures to validate on: paths, or to fine-tune `ratings.Rated`.
+          paths: training images.
+          validation: images to validate on: paths, or to fine-tune `ratings.Rated`.
         """
         self._options, self._paths, self._validation = options, paths, validation
         # Weights of a file are read in `begin`: a resumed run has them in its checkpoint.
@@ -149,7 +147,7 @@ class RankIQATask(Task):
         self.metrics = ("loss", "ordered") if options.phase == "rank" else ("loss",)
 
     def checkpointed(self):
-        """The network without its last layer, that, and the optimiser."""
+        """The network without its last layer, that, and the optimizer."""
         self._optimizer._create_all_weights(self.network.trainable_variables)
         parts = {"body": self.network.body, "last": self.network.last}
         return {**parts, "optimizer": self._optimizer}
@@ -170,7 +168,7 @@ class RankIQATask(Task):
                 raise UsageError(f"--weights: {error}") from error
 
     def step(self, batch, step):
-        """One step on ladders of versions, or on crops and their pictures' scores."""
+        """One step on ladders of versions, or on crops and their images' scores."""
         context = tf.distribute.get_replica_context()
         share = 1.0 / context.num_replicas_in_sync
         seed = tf.stack([tf.constant(self._options.seed, tf.int64), step])
@@ -193,7 +191,7 @@ class RankIQATask(Task):
             return {"loss": losses.euclidean(scores, targets)}
         scores = self.network(tf.cast(batch, tf.float32), seed)
         loss = losses.ranking_hinge(scores, len(LADDERS), LEVELS, self._options.margin)
-        # Without a margin: the share of neighbouring levels of a picture that are in order.
+        # Without a margin: the share of neighboring levels of an image that are in order.
         ladders = tf.reshape(scores, (len(LADDERS), LEVELS, -1))
         ordered = tf.reduce_mean(tf.cast(ladders[:, :-1] > ladders[:, 1:], tf.float32))
         return {"loss": loss, "ordered": ordered}
@@ -207,7 +205,7 @@ class RankIQATask(Task):
         return rate * (gradient + share * self._options.weight_decay * variable)
 
     def validate(self):
-        """Rank accuracies on versions of pictures; or correlations with their ratings."""
+        """Rank accuracies on versions of images; or correlations with their ratings."""
         if self._options.phase == "finetune":
             return self._correlations()
         if not self._crops:
@@ -231,12 +229,12 @@ class RankIQATask(Task):
         return self._options.patch, self._options.validation_crops, self._options.seed
 
     def _correlations(self):
-        """SROCC, LCC and root mean squared error of mean scores on the pictures kept."""
+        """SROCC, LCC and root mean squared error of mean scores on the images kept."""
         size, count, seed = self._validation_crops()
         made = []
         for rated in self._validation:
             places = (seed, noise_seed(rated.path))
-            crops = random_crops(read_picture(rated.path), size, count, places)
+            crops = random_crops(read_image(rated.path), size, count, places)
             made.append(self._score(crops).mean())
         truth = np.array([rated.score for rated in self._validation])
         constant = np.ptp(made) == 0 or np.ptp(truth) == 0
@@ -283,12 +281,12 @@ def check(argv: list[str]) -> None:
             FLAGS[name].value = value
     if FLAGS.phase == "finetune":
         require(bool(FLAGS.scores), "--phase=finetune needs --scores, a CSV file")
-        require(not FLAGS.validation_data, "--validation_data: --scores has the pictures to test")
+        require(not FLAGS.validation_data, "--validation_data: --scores has the images to test")
         require(
             0 < FLAGS.test_share < 1, f"--test_share must lie in (0, 1), got {FLAGS.test_share}"
         )
         FLAGS["validation_data"].value = FLAGS.scores
-        require(not FLAGS.pictures, "--pictures goes with --phase=rank")
+        require(not FLAGS.images, "--images goes with --phase=rank")
     else:
         require(not FLAGS.scores, "--scores goes with --phase=finetune")
     shared.check(FLAGS)
@@ -305,13 +303,13 @@ def check(argv: list[str]) -> None:
 def main(argv: list[str]) -> None:
     """Runs the command; `argv[0]` is the program's name."""
     check(argv)
-    paths, validation, ratings = _pictures()
+    paths, validation, ratings = _images()
     more = {"ratings": fingerprint(ratings, validation)} if ratings else {}
     check_sizes(paths, FLAGS.patch)
     strategy = shared.make_strategy(FLAGS)
     if FLAGS.phase == "rank":
         try:
-            pictures_of_device(FLAGS.batch, strategy.num_replicas_in_sync)
+            images_of_device(FLAGS.batch, strategy.num_replicas_in_sync)
         except ValueError as error:
             raise UsageError(f"--batch: {error}") from error
     if FLAGS.dry_run:
@@ -329,13 +327,13 @@ def main(argv: list[str]) -> None:
     run(FLAGS, strategy, paths, task, data, RankIQATask.begin, more)
 
 
-def _pictures() -> tuple[list[str], list, list[Rated]]:
-    """Pictures to train with, to validate on, and the ratings of the former, if any."""
-    paths = find_pictures(FLAGS.train_data)
+def _images() -> tuple[list[str], list, list[Rated]]:
+    """Images to train with, to validate on, and the ratings of the former, if any."""
+    paths = find_images(FLAGS.train_data)
     if FLAGS.phase == "rank":
-        validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
+        validation = find_images(FLAGS.validation_data) if FLAGS.validation_data else []
         check_sizes(validation, FLAGS.patch)
-        count = min(FLAGS.pictures or len(paths), len(paths))
+        count = min(FLAGS.images or len(paths), len(paths))
         return [paths[i * len(paths) // count] for i in range(count)], validation, []
     ratings, test = split(read_ratings(FLAGS.scores, paths), FLAGS.test_share, FLAGS.seed)
     check_sizes([rated.path for rated in test], FLAGS.patch)

@@ -31,7 +31,7 @@ def run(
     Args:
       values: the command's flags, checked.
       strategy: where to train.
-      paths: training pictures; a resumed run must have the same.
+      paths: training images; a resumed run must have the same.
       make_task: builds the task, called inside the strategy's scope; it is closed at the end.
       make_dataset: from (first step, shard, shards, devices of this worker) to the data.
       warm_start: called with the task of a run that begins.
@@ -40,8 +40,8 @@ def run(
     Raises:
       UsageError, WorkError, OutputError: see `RunDir.open` and `loop.fit`.
     """
-    pictures = {"train_pictures": shared.fingerprint(paths)}
-    options = {**shared.resolved(values), **pictures, **(more or {})}
+    images = {"train_images": shared.fingerprint(paths)}
+    options = {**shared.resolved(values), **images, **(more or {})}
     tf.random.set_seed(values.seed)
     run_dir = RunDir(values.run_dir)
     with contextlib.ExitStack() as stack:

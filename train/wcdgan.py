@@ -1,4 +1,4 @@
-"""Trains WCDGAN, or a network that it is compared to, to restore JPEG pictures.
+"""Trains WCDGAN, or a network that it is compared to, to restore JPEG images.
 
 B. Xie, H. Zhang, C. Jung: "WCDGAN: Weakly Connected Dense Generative Adversarial Network for
 Artifact Removal of Highly Compressed Images", IEEE Access 2022.
@@ -22,7 +22,7 @@ from absl import flags
 
 from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.core.errors import BackboneError, UsageError
-from lossylab.data.collections import find_pictures
+from lossylab.data.collections import find_images
 from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.data.lattice_pairs import CHANNELS, Lattice, PairOptions, pairs, read_planes
 from lossylab.data.patches import check_sizes
@@ -59,7 +59,7 @@ flags.DEFINE_enum(
     "channels",
     "rgb",
     list(CHANNELS),
-    "rgb: colour files, 4:2:0; y: studio-range luma, coded as a gray file.",
+    "rgb: color files, 4:2:0; y: studio-range luma, coded as a gray file.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
@@ -139,7 +139,7 @@ class Recipe:
 
 
 class RestorationTask(Task):
-    """Network, discriminator and their optimisers."""
+    """Network, discriminator and their optimizers."""
 
     def __init__(
         self,
@@ -151,8 +151,8 @@ class RestorationTask(Task):
 
         Args:
           options: the command's flags.
-          lattice: patches of the training pictures.
-          validation: pictures to validate on.
+          lattice: patches of the training images.
+          validation: images to validate on.
 
         Raises:
           BackboneError: if VGG-19's weights cannot be had.
@@ -177,7 +177,7 @@ class RestorationTask(Task):
             self.metrics += ("discriminator",)
 
     def checkpointed(self):
-        """Both networks and their optimisers."""
+        """Both networks and their optimizers."""
         state = {"network": self.network, "adam": self._adam}
         self._adam._create_all_weights(self.network.trainable_variables)
         if self.discriminator is not None:
@@ -240,7 +240,7 @@ class RestorationTask(Task):
         return loss
 
     def images(self):
-        """The first validation picture, its JPEG version and the restored one."""
+        """The first validation image, its JPEG version and the restored one."""
         if not self._validation:
             return {}
         true, damaged = self._validation[0]
@@ -252,7 +252,7 @@ class RestorationTask(Task):
         }
 
     def validate(self):
-        """PSNR of the restored pictures and gain over JPEG in dB, means."""
+        """PSNR of the restored images and gain over JPEG in dB, means."""
         rows = []
         for true, damaged in self._validation:
             restored = self._restore(damaged[None])[0].numpy()
@@ -270,7 +270,7 @@ class RestorationTask(Task):
         batch = self._options.batch
         numbers = range(step * batch, (step + 1) * batch)
         places = [self._lattice.locate(self._options.seed, number) for number in numbers]
-        return ", ".join(self._lattice.paths[picture] for picture, _ in places)
+        return ", ".join(self._lattice.paths[image] for image, _ in places)
 
     def export(self, path):
         """Writes the network as a SavedModel."""
@@ -314,7 +314,7 @@ def steps_alone(options: flags.FlagValues, lattice: Lattice) -> int:
 
 
 class _Halving(tf.keras.optimizers.schedules.LearningRateSchedule):
-    """Halved at multiples of the training's steps, whenever the optimiser itself began."""
+    """Halved at multiples of the training's steps, whenever the optimizer itself began."""
 
     def __init__(self, rate: float, every: int, begins_at: int):
         self._rate, self._every, self._begins_at = rate, every, begins_at
@@ -332,7 +332,7 @@ def _adam(
 
 
 def _pair(path: str, channels: int, quality: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture and its JPEG version; of large ones the middle, for the memory's sake."""
+    """An image and its JPEG version; of large ones the middle, for the memory's sake."""
     true = read_planes(path, channels)
     starts = [max(0, side - _VALIDATED) // 16 * 8 for side in true.shape[:2]]
     middle = tuple(slice(start, start + _VALIDATED) for start in starts)
@@ -371,8 +371,8 @@ def check(argv: list[str]) -> None:
 def main(argv: list[str]) -> None:
     """Runs the command; `argv[0]` is the program's name."""
     check(argv)
-    paths = find_pictures(FLAGS.train_data)
-    validation = find_pictures(FLAGS.validation_data) if FLAGS.validation_data else []
+    paths = find_images(FLAGS.train_data)
+    validation = find_images(FLAGS.validation_data) if FLAGS.validation_data else []
     check_sizes(paths, FLAGS.patch)
     check_sizes(validation, 1)
     strategy = shared.make_strategy(FLAGS)

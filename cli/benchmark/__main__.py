@@ -30,8 +30,8 @@ from lossylab.cli.benchmark import generators as benchmark_generators
 from lossylab.cli.benchmark import jpeg as benchmark_jpeg
 from lossylab.cli.benchmark import restoration as benchmark_restoration
 from lossylab.core.app import launch, new_flags, parse, require, require_known
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, check_sizes, patches
 from lossylab.inference.export.codec import Codec, save_codec
 from lossylab.models.bls2017 import BLS2017
@@ -106,15 +106,13 @@ def _print(row: dict) -> None:
 
 def _step(filters: Sequence[int], rounds: int):
     """The BLS training step against the same on tfc's own layers, and the BMSHJ step."""
-    picture = tf.constant(
+    image = tf.constant(
         np.random.default_rng(0).random((_BATCH, _PATCH, _PATCH, 3)) * 255, tf.float32
     )
     for n in filters:
         ours = _training_step(BLS2017(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
         theirs = _training_step(_TfcBLS(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
-        seconds = in_turns(
-            {"ours": partial(ours, picture), "tfc": partial(theirs, picture)}, rounds
-        )
+        seconds = in_turns({"ours": partial(ours, image), "tfc": partial(theirs, image)}, rounds)
         yield {
             "codec": BLS2017.model_id,
             "filters": n,
@@ -123,7 +121,7 @@ def _step(filters: Sequence[int], rounds: int):
             "ratio": seconds["tfc"] / seconds["ours"],
         }
         step = _training_step(BMSHJ2018(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
-        seconds = in_turns({"ours": partial(step, picture)}, rounds)
+        seconds = in_turns({"ours": partial(step, image)}, rounds)
         yield {
             "codec": BMSHJ2018.model_id,
             "filters": n,
@@ -137,18 +135,18 @@ def _training_step(codec, adam):
     adam._create_all_weights(codec.trainable_variables)
 
     @tf.function
-    def step(picture):
+    def step(image):
         with tf.GradientTape() as tape:
             seed = tf.stack([tf.constant(1, tf.int64), done.read_value()])
             noise = [tf.random.stateless_uniform(shape, seed, -0.5, 0.5) for shape in shapes]
-            decoded, bits = codec(picture, *noise)
-            error = tf.reduce_mean(tf.math.squared_difference(picture, decoded))
+            decoded, bits = codec(image, *noise)
+            error = tf.reduce_mean(tf.math.squared_difference(image, decoded))
             loss = _LAMBDA * error + tf.reduce_mean(bits) / _PATCH**2
         variables = codec.trainable_variables
         adam.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return loss
 
-    return lambda picture: step(picture).numpy()
+    return lambda image: step(image).numpy()
 
 
 class _TfcBLS(tf.Module):
@@ -189,8 +187,8 @@ class _TfcBLS(tf.Module):
     def noise_shapes(self, height, width):
         return ()  # tfc draws its own
 
-    def __call__(self, picture):
-        latent, bits = self.entropy_model(self.analysis(picture / 255.0), training=True)
+    def __call__(self, image):
+        latent, bits = self.entropy_model(self.analysis(image / 255.0), training=True)
         return self.synthesis(latent) * 255.0, bits
 
 
@@ -199,7 +197,7 @@ def _oracle(filters: Sequence[int], rounds: int):
     # By name: evaluation does not depend on training, it only times it.
     proxiqa = importlib.import_module("lossylab.train.proxiqa")
     oracle = importlib.import_module("lossylab.train.loop.oracle")
-    picture = tf.constant(_sample_patches())
+    image = tf.constant(_sample_patches())
     strategy = tf.distribute.get_strategy()
     for n in filters:
         actions, tasks = {}, []
@@ -213,7 +211,7 @@ def _oracle(filters: Sequence[int], rounds: int):
                 task.close()
                 task._oracle = oracle.Oracle(lambda a, b: np.full(len(a), 50.0, np.float32))
             tasks.append(task)
-            actions[name] = _stepper(strategy, task, picture)
+            actions[name] = _stepper(strategy, task, image)
         seconds = in_turns(actions, rounds)
         for task in tasks:
             task.close()
@@ -234,7 +232,7 @@ class _Frozen:
         self.__dict__.update({name: values[name].value for name in values})
 
 
-def _stepper(strategy, task, picture):
+def _stepper(strategy, task, image):
     """Runs several steps a call, as training does, and returns when they are done."""
     count = tf.Variable(0, dtype=tf.int64)
 
@@ -242,7 +240,7 @@ def _stepper(strategy, task, picture):
     def steps():
         total = 0.0
         for _ in tf.range(5):
-            total += strategy.run(task.step, args=(picture, count.read_value()))["loss"]
+            total += strategy.run(task.step, args=(image, count.read_value()))["loss"]
             count.assign_add(1)
         return total
 
@@ -250,19 +248,19 @@ def _stepper(strategy, task, picture):
 
 
 def _sample_patches() -> np.ndarray:
-    data = patches(find_pictures("sample_train"), PatchOptions(_PATCH), _BATCH, seed=1)
+    data = patches(find_images("sample_train"), PatchOptions(_PATCH), _BATCH, seed=1)
     return next(iter(data)).numpy()
 
 
 def _coding(filters: Sequence[int], rounds: int):
-    """Coding a 768x512 picture inside the process, model loaded."""
-    picture = read_picture(find_pictures("sample_train")[-1])[:512, :768]
+    """Coding a 768x512 image inside the process, model loaded."""
+    image = read_image(find_images("sample_train")[-1])[:512, :768]
     for kind, n in itertools.product((BLS2017, BMSHJ2018), filters):
         codec = _untrained(kind, n)
-        encoded = codec.compress(picture)
+        encoded = codec.compress(image)
         seconds = in_turns(
             {
-                "encode": partial(codec.compress, picture),
+                "encode": partial(codec.compress, image),
                 "decode": partial(codec.decompress, encoded),
             },
             rounds,
@@ -270,10 +268,10 @@ def _coding(filters: Sequence[int], rounds: int):
         yield {
             "codec": kind.model_id,
             "filters": n,
-            "picture": f"{picture.shape[1]}x{picture.shape[0]}",
+            "image": f"{image.shape[1]}x{image.shape[0]}",
             "encode_ms": seconds["encode"] * 1e3,
             "decode_ms": seconds["decode"] * 1e3,
-            "bpp_file": 8 * len(encoded.string) / picture[..., 0].size,
+            "bpp_file": 8 * len(encoded.string) / image[..., 0].size,
         }
 
 
@@ -297,18 +295,18 @@ def _concentrated(codec):
 def _pipeline(filters: Sequence[int], rounds: int):
     """Batches per second, start on a million paths, and memory over many steps."""
     del filters
-    paths = find_pictures("sample_train")
+    paths = find_images("sample_train")
     options = PatchOptions(_PATCH, min_scale=0.5, noise=1.0)
-    for name, cache in (("cached", 1024), ("decoding every picture", 0)):
+    for name, cache in (("cached", 1024), ("decoding every image", 0)):
         batches = iter(patches(paths, PatchOptions(_PATCH, 0.5, 1.0, cache), _BATCH, seed=1))
         seconds = in_turns({"batch": partial(next, batches)}, 20 * rounds)
-        yield {"pictures": name, "batches_per_second": 1 / seconds["batch"]}
+        yield {"images": name, "batches_per_second": 1 / seconds["batch"]}
         del batches
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(paths[i % len(paths)] for i in range(_MANY_PATHS)))
         file.flush()
         start = time.perf_counter()
-        many = find_pictures(f"@{file.name}")
+        many = find_images(f"@{file.name}")
     check_sizes(many, _PATCH)
     batches = iter(patches(many, options, _BATCH, seed=1))
     next(batches)

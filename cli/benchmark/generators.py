@@ -12,8 +12,8 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.distortions import distort
 from lossylab.eval.metrics import nss
 from lossylab.inference.export.distorter import Distorter, save_distorter
@@ -27,35 +27,35 @@ from lossylab.models.unet import ResidualUNet
 InTurns = Callable[[dict[str, Callable[[], object]], int], dict[str, float]]
 
 _WIDTHS = (16, 64)  # filters of the generator in the small budget, and the paper's
-_COMPARED = 24  # pictures, as many as Kodak has
+_COMPARED = 24  # images, as many as Kodak has
 _SEARCHES = {"stylegan2, 1024": (2, 1024), "stylegan1, 1024": (1, 1024)}
 _GIVEN = 32  # pixels
-_SAMPLED = {"100 channels, 6 blocks": ({}, 64)}  # network's options, side of the picture
+_SAMPLED = {"100 channels, 6 blocks": ({}, 64)}  # network's options, side of the image
 _PASSES = 3  # of the whole network: one for each pixel would take an hour
 
 
 def distortions(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Iterator[dict]:
-    """Distorting a 768x512 picture; the divergence of 24 pairs of such pictures."""
+    """Distorting a 768x512 image; the divergence of 24 pairs of such images."""
     del filters
-    picture = read_picture(find_pictures("sample_train")[-1])[:512, :768]
+    image = read_image(find_images("sample_train")[-1])[:512, :768]
     actions = {}
     for width in _WIDTHS:
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "export")
             save_distorter(ResidualUNet(width), path, {})
             loaded = Distorter(path)
-        actions[f"generator, {width} filters"] = partial(loaded.distort, picture)
-    noisy = distort(picture, "white")
-    actions["a picture's histogram"] = partial(nss.histogram, noisy)
+        actions[f"generator, {width} filters"] = partial(loaded.distort, image)
+    noisy = distort(image, "white")
+    actions["an image's histogram"] = partial(nss.histogram, noisy)
     for name, seconds in in_turns(actions, rounds).items():
-        yield {"work": name, "picture": "768x512", "seconds": seconds}
+        yield {"work": name, "image": "768x512", "seconds": seconds}
 
     def compare():
         for _ in range(_COMPARED):
-            nss.jensen_shannon(nss.histogram(picture), nss.histogram(noisy))
+            nss.jensen_shannon(nss.histogram(image), nss.histogram(noisy))
 
     (seconds,) = in_turns({"compare": compare}, 3).values()
-    yield {"work": f"JSD of {_COMPARED} pairs", "picture": "768x512", "seconds": seconds}
+    yield {"work": f"JSD of {_COMPARED} pairs", "image": "768x512", "seconds": seconds}
 
 
 def latent(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Iterator[dict]:
@@ -76,13 +76,13 @@ def latent(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Iterator[d
 
 
 def sampling(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Iterator[dict]:
-    """Drawing a picture from a degradation model by wavefronts, and by whole passes."""
+    """Drawing an image from a degradation model by wavefronts, and by whole passes."""
     del in_turns, filters, rounds
     for name, (options, side) in _SAMPLED.items():
         network = ConditionalPixelCNN(**options)
         random = np.random.default_rng(0)
         condition = random.integers(0, 256, (1, side, side, 3), np.uint8)
-        network.initialise(*(tf.constant(condition, tf.float32),) * 2)
+        network.initialize(*(tf.constant(condition, tf.float32),) * 2)
         uniforms = draw_uniforms(0, 1, side, side, network.options["mixtures"])
         start = time.perf_counter()
         sample_wavefront(network, condition, uniforms)

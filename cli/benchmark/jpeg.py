@@ -15,12 +15,12 @@ import tensorflow as tf
 
 from lossylab.cli import jpeg
 from lossylab.core.app import parse
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, patches
 from lossylab.inference.export.codec import Codec
 from lossylab.inference.export.jpeg import Encoder, save_encoder
-from lossylab.models.backbones.trunks import TRUNKS
+from lossylab.models.backbones.attention_backbones import BACKBONES
 from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.layers.attention import ConvAttention, LSTMAttention
 
@@ -28,11 +28,13 @@ from lossylab.models.layers.attention import ConvAttention, LSTMAttention
 _ENCODERS = {
     "no attention": lambda: None,
     **{
-        trunk: lambda trunk=trunk: ConvAttention(TRUNKS[trunk](weights="random"), 0.01, 4.0)
-        for trunk in TRUNKS
+        backbone: lambda backbone=backbone: ConvAttention(
+            BACKBONES[backbone](weights="random"), 0.01, 4.0
+        )
+        for backbone in BACKBONES
     },
-    "lstm": lambda: LSTMAttention(TRUNKS["vgg19"](weights="random")),
-    "bilstm": lambda: LSTMAttention(TRUNKS["vgg19"](weights="random"), both_ways=True),
+    "lstm": lambda: LSTMAttention(BACKBONES["vgg19"](weights="random")),
+    "bilstm": lambda: LSTMAttention(BACKBONES["vgg19"](weights="random"), both_ways=True),
 }
 _STEP = 24.0  # of all tables: about half a bit per pixel
 _TRAINED = ("vgg19", "resnet152", "resnet152_block1")
@@ -43,8 +45,8 @@ Samples = Callable[[dict[str, Callable[[], object]], int], dict[str, list[float]
 def encoders(
     samples: Samples, codec_of: Callable[[int], Codec], filters: Sequence[int], rounds: int
 ) -> Iterator[dict]:
-    """From a 768x512 picture to the bytes of its file, and a BLS codec there and back."""
-    picture = read_picture(find_pictures("sample_train")[-1])[:512, :768]
+    """From a 768x512 image to the bytes of its file, and a BLS codec there and back."""
+    image = read_image(find_images("sample_train")[-1])[:512, :768]
     actions = {}
     for name, attention in _ENCODERS.items():
         encoder = JPEGEncoder(attention())
@@ -52,12 +54,12 @@ def encoders(
         with tempfile.TemporaryDirectory() as folder:
             save_encoder(encoder, os.path.join(folder, "export"), {})
             loaded = Encoder(os.path.join(folder, "export"))
-        actions[name] = partial(jpeg.encode, loaded, picture)
+        actions[name] = partial(jpeg.encode, loaded, image)
     for n in filters:
-        actions[f"bls2017, {n} filters"] = partial(_there_and_back, codec_of(n), picture)
+        actions[f"bls2017, {n} filters"] = partial(_there_and_back, codec_of(n), image)
     for name, seconds in samples(actions, rounds).items():
         work = "encode and decode" if name.startswith("bls") else "encode"
-        yield {"network": name, "work": work, "picture": "768x512", **_summary(seconds)}
+        yield {"network": name, "work": work, "image": "768x512", **_summary(seconds)}
 
 
 def training(samples: Samples, filters: Sequence[int], rounds: int) -> Iterator[dict]:
@@ -65,27 +67,33 @@ def training(samples: Samples, filters: Sequence[int], rounds: int) -> Iterator[
     del filters
     # By name: evaluation does not depend on training, it only times it.
     module = importlib.import_module("lossylab.train.jpeg_encoder")
-    data = patches(find_pictures("sample_train"), PatchOptions(224), 8, seed=1)
+    data = patches(find_images("sample_train"), PatchOptions(224), 8, seed=1)
     batch = next(iter(data))
     strategy, actions = tf.distribute.get_strategy(), {}
-    for trunk in _TRAINED:
-        words = ["", f"--backbone={trunk}", "--weights=random", "--lpips=random", "--train_data=x"]
+    for backbone in _TRAINED:
+        words = [
+            "",
+            f"--backbone={backbone}",
+            "--weights=random",
+            "--lpips=random",
+            "--train_data=x",
+        ]
         parse(module.FLAGS, words, "")
         task = module.EncoderTask(module.FLAGS, [], [])
         task.checkpointed()
-        actions[trunk] = _stepper(strategy, task, batch)
+        actions[backbone] = _stepper(strategy, task, batch)
     for name, seconds in samples(actions, rounds).items():
         yield {
             "network": name,
             "work": "training step",
-            "picture": "8 of 224x224",
+            "image": "8 of 224x224",
             **_summary(seconds),
             "steps_per_second": 1 / statistics.mean(seconds),
         }
 
 
-def _there_and_back(codec: Codec, picture: np.ndarray) -> np.ndarray:
-    return codec.decompress(codec.compress(picture))
+def _there_and_back(codec: Codec, image: np.ndarray) -> np.ndarray:
+    return codec.decompress(codec.compress(image))
 
 
 def _stepper(strategy: tf.distribute.Strategy, task, batch: tf.Tensor):

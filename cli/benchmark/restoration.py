@@ -1,4 +1,4 @@
-"""Sections of the benchmark about restoration: networks, training data, a large picture."""
+"""Sections of the benchmark about restoration: networks, training data, a large image."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.data.lattice_pairs import Lattice, PairOptions, pairs, read_planes
 from lossylab.inference.export.restorer import Restorer, save_restorer
@@ -27,7 +27,7 @@ _NETWORKS = {
     "wcdgan": ("wcdgan", 1, {}),
     "arcnn_rgb": ("arcnn", 3, {}),
     "dncnn_rgb": ("dncnn", 3, {}),
-    "dncnn3": ("dncnn", 1, {"layers": 20, "batch_normalisation": False}),
+    "dncnn3": ("dncnn", 1, {"layers": 20, "batch_normalization": False}),
     "memnet_rgb": ("memnet", 3, {}),
     "mwcnn_rgb": ("mwcnn", 3, {}),
     "tnrd": ("tnrd", 1, {}),
@@ -40,53 +40,53 @@ InTurns = Callable[[dict[str, Callable[[], object]], int], dict[str, float]]
 
 
 def networks(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Iterator[dict]:
-    """Restoring a 768x512 picture inside the process, model loaded."""
+    """Restoring a 768x512 image inside the process, model loaded."""
     del filters
     loaded = {name: _restorer(*described) for name, described in _NETWORKS.items()}
-    pictures = {channels: _picture(channels)[:512, :768] for channels in (1, 3)}
+    images = {channels: _image(channels)[:512, :768] for channels in (1, 3)}
     seconds = in_turns(
-        {name: partial(n.restore, pictures[n.channels]) for name, n in loaded.items()}, rounds
+        {name: partial(n.restore, images[n.channels]) for name, n in loaded.items()}, rounds
     )
     devices = ", ".join(device.name for device in tf.config.list_logical_devices("GPU"))
     for name, network in loaded.items():
-        height, width = pictures[network.channels].shape[:2]
+        height, width = images[network.channels].shape[:2]
         yield {
             "network": name,
             "parameters": network.parameters,
-            "picture": f"{width}x{height}",
+            "image": f"{width}x{height}",
             "seconds": seconds[name],
             "machine": f"{os.cpu_count()} {platform.machine()} cores, {devices or 'no GPU'}",
         }
 
 
 def pairs_of_patches(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Iterator[dict]:
-    """Batches of WCDGAN's training data per second, pictures kept and decoded every time."""
+    """Batches of WCDGAN's training data per second, images kept and decoded every time."""
     del filters
-    paths = find_pictures("sample_train")
+    paths = find_images("sample_train")
     for name, cache in (("kept", 1024), ("decoded and coded every time", 0)):
         batches = iter(pairs(Lattice(paths, PairOptions(cache_mb=cache)), 16, seed=1))
         seconds = in_turns({"batch": partial(next, batches)}, rounds)
-        yield {"pictures": name, "pairs_of_16_per_second": 1 / seconds["batch"]}
+        yield {"images": name, "pairs_of_16_per_second": 1 / seconds["batch"]}
         del batches
 
 
 def large(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Iterator[dict]:
-    """Time and peak memory of a process that restores a 4000x3000 picture in pieces."""
+    """Time and peak memory of a process that restores a 4000x3000 image in pieces."""
     del in_turns, filters, rounds
     for name in _LARGE_NETWORKS:
         context = multiprocessing.get_context("spawn")
         with context.Pool(1) as pool:
             seconds, mib = pool.apply(_restore_large, (*_NETWORKS[name], _LARGE))
-        picture = f"{_LARGE[1]}x{_LARGE[0]}"
-        yield {"network": name, "picture": picture, "seconds": seconds, "peak_mib": mib}
+        image = f"{_LARGE[1]}x{_LARGE[0]}"
+        yield {"network": name, "image": image, "seconds": seconds, "peak_mib": mib}
 
 
 def _restore_large(kind: str, channels: int, options: dict, size) -> tuple[float, float]:
-    network, picture = _restorer(kind, channels, options), _picture(channels)
-    repeats = [-(-wanted // side) for wanted, side in zip(size, picture.shape)]
-    picture = np.tile(picture, (*repeats, 1))[: size[0], : size[1]]
+    network, image = _restorer(kind, channels, options), _image(channels)
+    repeats = [-(-wanted // side) for wanted, side in zip(size, image.shape)]
+    image = np.tile(image, (*repeats, 1))[: size[0], : size[1]]
     start = time.perf_counter()
-    network.restore(picture)
+    network.restore(image)
     seconds = time.perf_counter() - start
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
@@ -99,7 +99,7 @@ def _restorer(kind: str, channels: int, options: dict) -> Restorer:
         return Restorer(path)
 
 
-def _picture(channels: int) -> np.ndarray:
-    path = find_pictures("sample_train")[-1]
-    picture = read_planes(path, channels) if channels == 1 else read_picture(path)
-    return degrade(picture, _QUALITY)
+def _image(channels: int) -> np.ndarray:
+    path = find_images("sample_train")[-1]
+    image = read_planes(path, channels) if channels == 1 else read_image(path)
+    return degrade(image, _QUALITY)

@@ -48,7 +48,7 @@ def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]
     return {
         "table1": (
             "Table I: generated against true distortions",
-            f"Jensen-Shannon divergence, bit, mean over pictures; {nss.PROTOCOL}. The paper "
+            f"Jensen-Shannon divergence, bit, mean over images; {nss.PROTOCOL}. The paper "
             "prints neither bins nor base nor severities.",
             distortion_gan_tables.table1(evidence),
         ),
@@ -60,7 +60,7 @@ def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]
         ),
         "ablations": (
             "Fig. 3 and 4: weight of the sparsity, pixel losses",
-            "JPEG, one training each. Mean ± standard error over pictures.",
+            "JPEG, one training each. Mean ± standard error over images.",
             distortion_gan_tables.ablations(evidence),
         ),
         "severities": (

@@ -10,7 +10,7 @@ from lossylab.eval.report.claims import UNDECIDED, Claim, Decision
 from lossylab.eval.report.tables import number
 from lossylab.eval.severity_search import SHORT
 
-_DECIDED = 2.0  # standard errors of the mean over pictures
+_DECIDED = 2.0  # standard errors of the mean over images
 _FAR = 5.0  # times
 _NOISE, _COMPRESSION = ("white", "pink"), ("jpeg", "jpeg2000")
 
@@ -109,7 +109,7 @@ CLAIMS = (
         "generated compression is far from noise",
         "Table I: 20 and 75 times",
         f"true white noise at least {_FAR:g} times as far as the own truth, and that nearer than "
-        "to the untouched picture",
+        "to the untouched image",
         _compression_diagonals,
     ),
     Claim(
@@ -130,7 +130,7 @@ CLAIMS = (
         "3b",
         "lambda = 0.1 gives a low divergence",
         "Fig. 3",
-        "lowest of the lambdas by two standard errors over pictures; no other lower",
+        "lowest of the lambdas by two standard errors over images; no other lower",
         _low_at_a_tenth,
     ),
     Claim(

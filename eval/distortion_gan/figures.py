@@ -75,12 +75,12 @@ def _lambdas(evidence: Evidence, path: pathlib.Path) -> bool:
 
 def _sheet(folder: pathlib.Path, evidence: Evidence, path: pathlib.Path) -> None:
     """Original, truth, made, residual and histograms side by side, a line a model."""
-    pictures = json.loads((folder / "index.json").read_text())["pictures"]
-    size = (12.5, 0.7 + 2.6 * len(pictures))
+    images = json.loads((folder / "index.json").read_text())["images"]
+    size = (12.5, 0.7 + 2.6 * len(images))
     edges = np.linspace(-nss.LIMIT, nss.LIMIT, nss.BINS + 1)
     middles = (edges[:-1] + edges[1:]) / 2
-    with plots.figure(path, evidence.title, len(pictures), 5, size, pictures=True) as axes:
-        for line, items in zip(axes, pictures.values()):
+    with plots.figure(path, evidence.title, len(images), 5, size, images=True) as axes:
+        for line, items in zip(axes, images.values()):
             for axis, item in zip(line, items):
                 with Image.open(folder / item["file"]) as image:
                     axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")

@@ -30,7 +30,7 @@ class Evidence:
     """What was measured.
 
     Attributes:
-      table: rows of divergences, one a picture, maker and truth.
+      table: rows of divergences, one an image, maker and truth.
       severities: lines of severity.csv, best first.
     """
 
@@ -46,22 +46,22 @@ class Evidence:
 
     @property
     def makers(self) -> list[str]:
-        """Names of what made the distorted pictures, models first."""
+        """Names of what made the distorted images, models first."""
         names = dict.fromkeys(self.table.made)
         return sorted(names, key=lambda name: (name == PRISTINE, name.startswith(TRUE)))
 
-    def pictures(self, made: str, truth: str) -> pd.DataFrame:
-        """Rows of a maker against a truth, by picture."""
+    def images(self, made: str, truth: str) -> pd.DataFrame:
+        """Rows of a maker against a truth, by image."""
         mine = self.table[(self.table.made == made) & (self.table.truth == truth)]
-        return mine.set_index("picture").sort_index()
+        return mine.set_index("image").sort_index()
 
     def mean(self, made: str, truth: str, measure: str = "jsd") -> float:
-        """Mean over the pictures; NaN if it was not measured."""
-        return float(self.pictures(made, truth)[measure].mean())
+        """Mean over the images; NaN if it was not measured."""
+        return float(self.images(made, truth)[measure].mean())
 
     def difference(self, one: str, other: str, truth: str) -> Difference | None:
-        """Divergence of one maker minus that of another, by picture; None if unknown."""
-        a, b = (self.pictures(made, truth).jsd for made in (one, other))
+        """Divergence of one maker minus that of another, by image; None if unknown."""
+        a, b = (self.images(made, truth).jsd for made in (one, other))
         return mean_difference(a - b) if list(a.index) == list(b.index) else None
 
 
@@ -116,7 +116,7 @@ def ablations(evidence: Evidence) -> list[dict[str, str]]:
         *((name, f"lambda = {value:g}") for name, value in LAMBDAS.items()),
         *((name, f"{norm} alone") for name, norm in PIXEL.items()),
     ]:
-        jsd = evidence.pictures(made, "jpeg").jsd
+        jsd = evidence.images(made, "jpeg").jsd
         if not len(jsd):
             continue
         error = float(np.std(jsd, ddof=1) / len(jsd) ** 0.5) if len(jsd) > 1 else math.nan
@@ -129,10 +129,10 @@ def ablations(evidence: Evidence) -> list[dict[str, str]]:
         )
     if found:
         true = evidence.mean(TRUE + "jpeg", "jpeg", "residual")
-        none = evidence.pictures(PRISTINE, "jpeg").jsd
+        none = evidence.images(PRISTINE, "jpeg").jsd
         found.append(
             {
-                "trained by": "nothing: the pristine picture",
+                "trained by": "nothing: the pristine image",
                 "JSD to true JPEG": number(none.mean(), DIGITS),
                 "residual, levels": number(0.0, 2),
             }

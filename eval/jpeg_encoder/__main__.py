@@ -47,23 +47,23 @@ def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]
     return {
         "bd_rates": (
             "BD-rates against standard JPEG",
-            "Rate needed more than standard JPEG at equal quality, per picture by pchip, mean ± "
-            "standard deviation (pictures compared); negative saves. Both sides have the same "
+            "Rate needed more than standard JPEG at equal quality, per image by pchip, mean ± "
+            "standard deviation (images compared); negative saves. Both sides have the same "
             "kind of Huffman codes, 4:4:4. JPEG: qualities 1 to 9 and 10 to 90 by fives. A "
-            "picture counts where both curves share some quality.",
+            "image counts where both curves share some quality.",
             jpeg_encoder_tables.bd_rates(evidence),
         ),
         "equal_rate": (
             "At equal rate, minus standard JPEG",
-            "Mean over pictures ± standard error (pictures), over all rates that both curves of a "
-            f"picture reach. {LOW} to {HIGH} bits per pixel is the range of the paper's Fig. 5; "
-            "lines of different encoders are of different rates and pictures there.",
+            "Mean over images ± standard error (images), over all rates that both curves of a "
+            f"image reach. {LOW} to {HIGH} bits per pixel is the range of the paper's Fig. 5; "
+            "lines of different encoders are of different rates and images there.",
             jpeg_encoder_tables.equal_rate(evidence),
         ),
         "points": (
             "Points of the curves",
-            "Means over the pictures, of decoded files; bpp with standard Huffman codes and with "
-            "codes optimised for each picture.",
+            "Means over the images, of decoded files; bpp with standard Huffman codes and with "
+            "codes optimized for each image.",
             jpeg_encoder_tables.points(evidence),
         ),
         "printed": (
@@ -74,7 +74,7 @@ def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]
         ),
         "timing": (
             "Times",
-            "Mean ± standard error. Encoding: from a picture in memory to the bytes of its file.",
+            "Mean ± standard error. Encoding: from an image in memory to the bytes of its file.",
             jpeg_encoder_tables.timing(evidence),
         ),
     }

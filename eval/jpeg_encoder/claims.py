@@ -8,7 +8,7 @@ from lossylab.eval.jpeg_encoder.tables import HIGH, JPEG, LOW, Evidence, at_equa
 from lossylab.eval.report.claims import UNDECIDED, Claim, Decision
 from lossylab.eval.report.tables import number
 
-_DECIDED = 2.0  # standard errors of the mean over pictures
+_DECIDED = 2.0  # standard errors of the mean over images
 _BETTER = {"mse": -1, "ms_ssim_rgb": 1, "lpips": -1}  # sign of a gain
 _WORDS = {"mse": ("MSE", 2), "ms_ssim_rgb": ("MS-SSIM", 4), "lpips": ("LPIPS", 6)}
 _NEARLY = {"mse": 0.05, "ms_ssim_rgb": 0.01}  # share by which quality is nearly equal
@@ -117,7 +117,7 @@ def _machine(evidence: Evidence) -> str:
     return next(iter(evidence.timing.values()), {}).get("machine", "not timed")
 
 
-_AT = f"{LOW} to {HIGH} bits per pixel, each mean beyond two standard errors over pictures"
+_AT = f"{LOW} to {HIGH} bits per pixel, each mean beyond two standard errors over images"
 
 CLAIMS = (
     Claim(

@@ -46,13 +46,13 @@ def draw(evidence: Evidence, folder: str) -> list[str]:
     for name, (heading, wanted) in _CURVES.items():
         models = [model for model in wanted if model in evidence.models]
         if len(models) >= _FEWEST.get(name, 1):
-            for huffman, suffix in (("standard", ""), ("optimised", "_optimised")):
+            for huffman, suffix in (("standard", ""), ("optimized", "_optimized")):
                 path = place / "figures" / f"{name}{suffix}"
                 _curves(evidence, heading, [JPEG, *models], huffman, path)
                 drawn.append(path.name)
     for work, name, heading in (
         ("training step", "fig11_training_speed", "Fig. 11: training steps a second"),
-        ("encode", "fig12_times", "Fig. 12: seconds from a picture to its file, BLS and back"),
+        ("encode", "fig12_times", "Fig. 12: seconds from an image to its file, BLS and back"),
     ):
         if _times(evidence, work, place / "figures" / name, heading):
             drawn.append(name)

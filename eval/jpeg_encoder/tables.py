@@ -13,7 +13,7 @@ from scipy import interpolate
 
 from lossylab.core import rows
 from lossylab.core.errors import WorkError
-from lossylab.eval.measures import Colour
+from lossylab.eval.measures import Color
 from lossylab.eval.metrics import bd_rate
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell
@@ -23,7 +23,7 @@ from lossylab.eval.sweep import columns, text_columns
 
 JPEG = "jpeg"
 LOW, HIGH = 0.25, 0.42  # bits per pixel, the range of Fig. 5
-HUFFMAN = {"standard": "bpp", "optimised": "bpp_optimised"}
+HUFFMAN = {"standard": "bpp", "optimized": "bpp_optimized"}
 # Column -> heading, digits, whether more is better.
 MEASURED = {
     "mse": ("MSE", 2, False),
@@ -48,7 +48,7 @@ class Evidence:
     """What was measured.
 
     Attributes:
-      table: rows of rate and quality, one a picture and point.
+      table: rows of rate and quality, one an image and point.
       about: protocol, and what the models were trained with.
       timing: mean seconds and standard errors by (network, work).
       training: rate and quality by step, by 'with' and 'without' attention.
@@ -86,7 +86,7 @@ class Evidence:
         return [JPEG, *sorted(set(self.table.codec) - {JPEG})]
 
     def curve(self, model: str) -> pd.DataFrame:
-        """Means over the pictures by point, rising rate."""
+        """Means over the images by point, rising rate."""
         mine = self.table[self.table.codec == model]
         means = mine.groupby("setting").mean(numeric_only=True)
         return means.sort_values("bpp")
@@ -95,13 +95,13 @@ class Evidence:
 def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
     place = pathlib.Path(folder)
-    measured = rows.read(place / "rows.csv", columns(Colour))
+    measured = rows.read(place / "rows.csv", columns(Color))
     if not measured:
         raise WorkError(f"{place / 'rows.csv'} has no rows: measure with `lossylab eval jpeg_rd`")
-    table = rows.frame(measured, text_columns(Colour))
+    table = rows.frame(measured, text_columns(Color))
     pixels = table.width * table.height
     table["bpp"] = table.bpp_file
-    table["bpp_optimised"] = 8 * table.bytes_optimised / pixels
+    table["bpp_optimized"] = 8 * table.bytes_optimized / pixels
     table["ms_ssim_db"] = -10 * np.log10(1 - table.ms_ssim_rgb)
     table["lpips_quality"] = -table.lpips
     try:
@@ -127,7 +127,7 @@ def load(folder: str) -> Evidence:
 
 
 def points(evidence: Evidence) -> list[dict[str, str]]:
-    """Every point of every curve: means over the pictures."""
+    """Every point of every curve: means over the images."""
     lines = []
     for model in evidence.models:
         for setting, means in evidence.curve(model).iterrows():
@@ -135,9 +135,9 @@ def points(evidence: Evidence) -> list[dict[str, str]]:
                 {
                     "encoder": model,
                     "point": str(setting).removeprefix(f"{model}_"),
-                    "pictures": str((evidence.table.setting == setting).sum()),
+                    "images": str((evidence.table.setting == setting).sum()),
                     "bpp": number(means.bpp, 4),
-                    "bpp, optimised": number(means.bpp_optimised, 4),
+                    "bpp, optimized": number(means.bpp_optimized, 4),
                     **{
                         heading: number(means[name], digits)
                         for name, (heading, digits, _) in MEASURED.items()
@@ -162,7 +162,7 @@ def bd_rates(evidence: Evidence, anchor: str = JPEG) -> list[dict[str, str]]:
                 continue
             line = {"encoder": model, "Huffman codes": huffman}
             for quality, name in QUALITIES.items():
-                found = bd_rate.over_pictures(table, anchor, model, quality, "pchip")
+                found = bd_rate.over_images(table, anchor, model, quality, "pchip")
                 line[f"{name}, %"] = (
                     f"{number(found.mean, 1)} ± {number(found.std, 1)} ({found.compared})"
                     if found.compared
@@ -194,7 +194,7 @@ def at_equal_rate(
 ) -> AtEqualRate | None:
     """A measure of one encoder minus that of another at the same rates.
 
-    Both curves of a picture are interpolated in the same way, by pchip over the logarithm of the
+    Both curves of an image are interpolated in the same way, by pchip over the logarithm of the
     rate where they are nearly straight (`_STRAIGHT`), at rates that both reach: the other way
     round gives the opposite.
 
@@ -208,11 +208,11 @@ def at_equal_rate(
       high: most.
 
     Returns:
-      None if there are fewer than two pictures to compare.
+      None if there are fewer than two images to compare.
     """
     rate, differences, levels = HUFFMAN[huffman], [], []
     bend, back = _STRAIGHT[measure]
-    for _, group in evidence.table.groupby("picture"):
+    for _, group in evidence.table.groupby("image"):
         curves = [
             group[group.codec == name].sort_values(rate).drop_duplicates(rate)
             for name in (model, other)
@@ -315,7 +315,7 @@ def timing(evidence: Evidence) -> list[dict[str, str]]:
         {
             "network": network,
             "work": work,
-            "of": row["picture"],
+            "of": row["image"],
             "seconds": f"{number(row['seconds'], 4)} ± {number(row['standard_error'], 4)}",
             "times": str(row["times"]),
             "machine": row["machine"],

@@ -1,1 +1,1 @@
-"""Picture quality, each metric in one module, its protocol in the docstring."""
+"""Image quality, each metric in one module, its protocol in the docstring."""

@@ -1,7 +1,7 @@
 """Bjontegaard-delta rate: how much rate a codec needs more than another at equal quality.
 
 G. Bjontegaard: "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001,
-as ProxIQA uses it (Sec. IV-A): per picture, then mean and standard deviation. Computed by
+as ProxIQA uses it (Sec. IV-A): per image, then mean and standard deviation. Computed by
 the package bjontegaard; curves that cannot be compared say why instead of a number.
 """
 
@@ -36,21 +36,21 @@ class BDRate:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """BD-rates over pictures.
+    """BD-rates over images.
 
     Attributes:
-      mean: percent, over the pictures that could be compared; NaN if there is none.
+      mean: percent, over the images that could be compared; NaN if there is none.
       std: likewise, with n - 1; NaN below two.
       compared: how many these are.
-      pictures: how many there are.
+      images: how many there are.
       overlap: mean share of qualities that the integral covers.
-      reasons: why pictures are missing, by picture.
+      reasons: why images are missing, by image.
     """
 
     mean: float
     std: float
     compared: int
-    pictures: int
+    images: int
     overlap: float
     reasons: dict[str, str]
 
@@ -102,46 +102,46 @@ def bd_rate(
     return BDRate(np.nan, reason=f"{method} swings without bounds between these qualities")
 
 
-def over_pictures(
+def over_images(
     rows: pd.DataFrame, anchor: str, test: str, metric: str, method: str = "cubic"
 ) -> Summary:
-    """BD-rates of one codec's rows against another's, picture by picture.
+    """BD-rates of one codec's rows against another's, image by image.
 
     Args:
-      rows: with columns codec, picture, bpp_file and the metric.
+      rows: with columns codec, image, bpp_file and the metric.
       anchor: name of the codec compared with.
       test: name of the codec in question.
       metric: column to compare at equal values of.
       method: see `bd_rate`.
     """
-    values = per_picture(rows, anchor, test, metric, method)
+    values = per_image(rows, anchor, test, metric, method)
     known = [value for value in values.values() if not value.reason]
     percents = [value.percent for value in known]
     return Summary(
         mean=float(np.mean(percents)) if known else np.nan,
         std=float(np.std(percents, ddof=1)) if len(known) > 1 else np.nan,
         compared=len(known),
-        pictures=len(values),
+        images=len(values),
         overlap=float(np.mean([value.overlap for value in known])) if known else 0.0,
-        reasons={picture: v.reason for picture, v in values.items() if v.reason},
+        reasons={image: v.reason for image, v in values.items() if v.reason},
     )
 
 
-def per_picture(
+def per_image(
     rows: pd.DataFrame, anchor: str, test: str, metric: str, method: str = "cubic"
 ) -> dict[str, BDRate]:
-    """BD-rate of each picture that either codec has rows of; see `over_pictures`."""
+    """BD-rate of each image that either codec has rows of; see `over_images`."""
     curves = {
-        name: dict(iter(rows[rows.codec == name].groupby("picture"))) for name in (anchor, test)
+        name: dict(iter(rows[rows.codec == name].groupby("image"))) for name in (anchor, test)
     }
     values = {}
-    for picture in sorted(curves[anchor].keys() | curves[test].keys()):
-        missing = [name for name in (anchor, test) if picture not in curves[name]]
+    for image in sorted(curves[anchor].keys() | curves[test].keys()):
+        missing = [name for name in (anchor, test) if image not in curves[name]]
         if missing:
-            values[picture] = BDRate(np.nan, reason=f"no rows of {' and '.join(missing)}")
+            values[image] = BDRate(np.nan, reason=f"no rows of {' and '.join(missing)}")
             continue
-        pair = [(c.bpp_file, c[metric]) for c in (curves[n][picture] for n in (anchor, test))]
-        values[picture] = bd_rate(*pair, method)
+        pair = [(c.bpp_file, c[metric]) for c in (curves[n][image] for n in (anchor, test))]
+        values[image] = bd_rate(*pair, method)
     return values
 
 

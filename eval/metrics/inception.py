@@ -1,7 +1,7 @@
-"""Inception Score (Salimans et al. 2016) and FID (Heusel et al. 2017) of sets of pictures.
+"""Inception Score (Salimans et al. 2016) and FID (Heusel et al. 2017) of sets of images.
 
 By Keras's Inception-v3, whose ImageNet weights are not those of the original implementations:
-values are comparable with each other, not with published ones. Both need thousands of pictures.
+values are comparable with each other, not with published ones. Both need thousands of images.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lossylab.models.backbones.keras import InceptionFeatures
 
 log = logging.getLogger("lossylab")
 
-ENOUGH = 2048  # pictures; with fewer, the covariance of the 2048 features is singular
+ENOUGH = 2048  # images; with fewer, the covariance of the 2048 features is singular
 _SIDE = 299
 
 
@@ -27,8 +27,8 @@ class Features:
     """What the network says of a set.
 
     Attributes:
-      pooled: features, float64 [pictures, 2048].
-      classes: probabilities, float64 [pictures, 1000].
+      pooled: features, float64 [images, 2048].
+      classes: probabilities, float64 [images, 1000].
     """
 
     pooled: np.ndarray
@@ -36,21 +36,21 @@ class Features:
 
 
 class Inception:
-    """Features of pictures of any size."""
+    """Features of images of any size."""
 
     def __init__(self, weights: str):
         """Loads the network; see `models.backbones` for `weights` and errors."""
         self._network = InceptionFeatures(weights)
 
-    def __call__(self, pictures: Iterable[np.ndarray]) -> Features:
-        """Of pictures, uint8 [H, W, 1 or 3], each scaled to 299x299."""
-        found = [self._one(picture) for picture in pictures]
+    def __call__(self, images: Iterable[np.ndarray]) -> Features:
+        """Of images, uint8 [H, W, 1 or 3], each scaled to 299x299."""
+        found = [self._one(image) for image in images]
         pooled, classes = (np.concatenate(part).astype(np.float64) for part in zip(*found))
         return Features(pooled, classes)
 
-    def _one(self, picture):
-        colour = np.broadcast_to(picture, (*picture.shape[:2], 3)).astype(np.float32)
-        scaled = tf.image.resize(colour[None], (_SIDE, _SIDE), antialias=True)
+    def _one(self, image):
+        color = np.broadcast_to(image, (*image.shape[:2], 3)).astype(np.float32)
+        scaled = tf.image.resize(color[None], (_SIDE, _SIDE), antialias=True)
         return [part.numpy() for part in self._network(scaled)]
 
 
@@ -62,13 +62,13 @@ def score(features: Features) -> float:
 
 
 def frechet_distance(one: Features, other: Features) -> float:
-    """FID between two sets, at least 0, lower is better; needs two pictures each.
+    """FID between two sets, at least 0, lower is better; needs two images each.
 
     Raises:
       ValueError: if a set has fewer.
     """
     if min(len(one.pooled), len(other.pooled)) < 2:
-        raise ValueError("FID needs at least two pictures in each set")
+        raise ValueError("FID needs at least two images in each set")
     means = [f.pooled.mean(0) for f in (one, other)]
     covariances = [np.cov(f.pooled, rowvar=False) for f in (one, other)]
     # The trace of the root of a product is the sum of the roots of its eigenvalues.
@@ -82,7 +82,7 @@ def warn_if_few(count: int) -> None:
     """Says so when a set is too small for either measure to mean much."""
     if count < ENOUGH:
         log.warning(
-            "%d pictures: Inception Score and FID mean little below %d, and FID is biased upwards",
+            "%d images: Inception Score and FID mean little below %d, and FID is biased upwards",
             count,
             ENOUGH,
         )

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018), version 0.1, of picture files."""
+"""LPIPS (Zhang et al. 2018), version 0.1, of image files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LPIPS:
         return weights_hash(self._distance)[:16]
 
     def __call__(self, reference: np.ndarray, distorted: np.ndarray) -> float:
-        """Distance of two pictures, uint8 [H, W, 1 or 3], at least 32x32 pixels."""
+        """Distance of two images, uint8 [H, W, 1 or 3], at least 32x32 pixels."""
         return float(self.per_layer(reference, distorted).sum())
 
     def per_layer(self, reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:

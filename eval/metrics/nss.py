@@ -21,13 +21,13 @@ PROTOCOL = (
 _LUMA = np.array((0.299, 0.587, 0.114))
 
 
-def luma(picture: np.ndarray) -> np.ndarray:
+def luma(image: np.ndarray) -> np.ndarray:
     """Full-range luma, unrounded, float64 [H, W], of RGB [H, W, 3] in levels 0..255."""
-    return picture.astype(np.float64) @ _LUMA
+    return image.astype(np.float64) @ _LUMA
 
 
 def mscn(plane: np.ndarray) -> np.ndarray:
-    """Mean-subtracted, contrast-normalised coefficients (Eq. 5).
+    """Mean-subtracted, contrast-normalized coefficients (Eq. 5).
 
     Args:
       plane: float [H, W], levels 0..255; beyond its edges the nearest pixel counts.
@@ -51,7 +51,7 @@ def _blur(plane: np.ndarray) -> np.ndarray:
 
 
 def diagonal_products(coefficients: np.ndarray) -> np.ndarray:
-    """Products of each coefficient with its neighbour below and to the right (Eq. 6).
+    """Products of each coefficient with its neighbor below and to the right (Eq. 6).
 
     Args:
       coefficients: [H, W], from 2x2.
@@ -62,18 +62,18 @@ def diagonal_products(coefficients: np.ndarray) -> np.ndarray:
     return coefficients[:-1, :-1] * coefficients[1:, 1:]
 
 
-def histogram(picture: np.ndarray) -> np.ndarray:
-    """Shares of a picture's diagonal products by bin, float64 [100], their sum is 1.
+def histogram(image: np.ndarray) -> np.ndarray:
+    """Shares of an image's diagonal products by bin, float64 [100], their sum is 1.
 
     Args:
-      picture: RGB [H, W, 3] in levels, from 2x2 pixels.
+      image: RGB [H, W, 3] in levels, from 2x2 pixels.
 
     Raises:
       ValueError: if it is smaller.
     """
-    if min(picture.shape[:2]) < 2:
-        raise ValueError(f"expected at least 2x2 pixels, got {picture.shape[1]}x{picture.shape[0]}")
-    products = np.clip(diagonal_products(mscn(luma(picture))), -LIMIT, LIMIT)
+    if min(image.shape[:2]) < 2:
+        raise ValueError(f"expected at least 2x2 pixels, got {image.shape[1]}x{image.shape[0]}")
+    products = np.clip(diagonal_products(mscn(luma(image))), -LIMIT, LIMIT)
     counts, _ = np.histogram(products, BINS, (-LIMIT, LIMIT))
     return counts / counts.sum()
 

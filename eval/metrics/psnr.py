@@ -5,7 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from lossylab.data.colour import ycbcr
+from lossylab.data.color import ycbcr
 
 _LEVELS = 255.0
 
@@ -18,7 +18,7 @@ def psnr_rgb(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
       distorted: likewise.
 
     Returns:
-      float32 [B]; infinity for equal pictures.
+      float32 [B]; infinity for equal images.
     """
     check_same_shape(reference, distorted)
     error = tf.math.squared_difference(levels(reference), levels(distorted))
@@ -45,14 +45,14 @@ def psnr_ycbcr(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
 
 
 def psnr(reference: np.ndarray, distorted: np.ndarray) -> float:
-    """PSNR in dB of one picture or plane, from the error over all its samples.
+    """PSNR in dB of one image or plane, from the error over all its samples.
 
     Args:
       reference: [H, W, C], levels 0..255.
       distorted: likewise.
 
     Returns:
-      dB; infinity for equal pictures.
+      dB; infinity for equal images.
     """
     check_same_shape(reference, distorted)
     error = np.mean(np.square(reference.astype(np.float64) - distorted))
@@ -71,6 +71,6 @@ def _decibel(error: tf.Tensor) -> tf.Tensor:
     return 10.0 * tf.math.log(_LEVELS**2 / error) / tf.math.log(10.0)
 
 
-def levels(picture: tf.Tensor) -> tf.Tensor:
-    """A picture of any number type as float32, the same levels."""
-    return tf.cast(picture, tf.float32)
+def levels(image: tf.Tensor) -> tf.Tensor:
+    """An image of any number type as float32, the same levels."""
+    return tf.cast(image, tf.float32)

@@ -13,14 +13,14 @@ _BLOCK = 8
 
 
 def psnr_b(reference: np.ndarray, distorted: np.ndarray) -> float:
-    """PSNR-B in dB of one picture; of RGB the mean over its channels.
+    """PSNR-B in dB of one image; of RGB the mean over its channels.
 
     Args:
       reference: [H, W, C], levels 0..255.
       distorted: likewise; its own blocking is counted.
 
     Returns:
-      dB; infinity for equal pictures without blocking.
+      dB; infinity for equal images without blocking.
     """
     check_same_shape(reference, distorted)
     values = []

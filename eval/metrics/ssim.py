@@ -1,7 +1,7 @@
 """SSIM and MS-SSIM in TensorFlow, mean over RGB channels, 11-tap Gaussian window.
 
 libvmaf's values, which ProxIQA reports, are of luma and, for SSIM, of a down-sampled
-picture: see `lossylab.eval.metrics.vmaf`.
+image: see `lossylab.eval.metrics.vmaf`.
 """
 
 import tensorflow as tf
@@ -18,7 +18,7 @@ def ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     """SSIM (Wang et al. 2004) of [B, H, W, 3] in levels 0..255; float32 [B], at most 1.
 
     Raises:
-      ValueError: if the pictures are smaller than 11 pixels.
+      ValueError: if the images are smaller than 11 pixels.
     """
     check_same_shape(reference, distorted)
     _check(reference, SSIM_SMALLEST, "SSIM with an 11-tap window")
@@ -36,7 +36,7 @@ def ssim_uniform(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
       float64 [B], mean over places where the window fits, and channels.
 
     Raises:
-      ValueError: if the pictures are smaller than 8 pixels.
+      ValueError: if the images are smaller than 8 pixels.
     """
     check_same_shape(reference, distorted)
     _check(reference, _UNIFORM, "SSIM with an 8x8 window")
@@ -58,16 +58,16 @@ def ms_ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     """MS-SSIM (Wang et al. 2003), five scales; arguments and result as for `ssim`.
 
     Raises:
-      ValueError: if the pictures are smaller than 161 pixels.
+      ValueError: if the images are smaller than 161 pixels.
     """
     check_same_shape(reference, distorted)
     _check(reference, MS_SSIM_SMALLEST, "MS-SSIM with five scales and an 11-tap window")
     return tf.image.ssim_multiscale(levels(reference), levels(distorted), _LEVELS)
 
 
-def _check(picture: tf.Tensor, smallest: int, name: str) -> None:
-    height, width = picture.shape[1:3]
+def _check(image: tf.Tensor, smallest: int, name: str) -> None:
+    height, width = image.shape[1:3]
     if min(height, width) < smallest:
         raise ValueError(
-            f"{name} needs pictures of at least {smallest}x{smallest} pixels, got {width}x{height}"
+            f"{name} needs images of at least {smallest}x{smallest} pixels, got {width}x{height}"
         )

@@ -1,7 +1,7 @@
 """VMAF, VIF, SSIM, MS-SSIM and PSNR by libvmaf inside ffmpeg: the paper's measuring tool.
 
-Protocol for still pictures: 8-bit RGB is converted to 8-bit YUV 4:4:4 (BT.601, limited range,
-ffmpeg's default), model vmaf_v0.6.1 with motion forced to zero. VMAF of identical pictures is
+Protocol for still images: 8-bit RGB is converted to 8-bit YUV 4:4:4 (BT.601, limited range,
+ffmpeg's default), model vmaf_v0.6.1 with motion forced to zero. VMAF of identical images is
 therefore 97.43, not 100. A batch is one call through one pipe, reference below distorted;
 its scores equal those of single calls.
 """
@@ -49,7 +49,7 @@ def measure(
 
     Raises:
       ValueError: if shapes, types or metrics do not fit.
-      FFmpegError: if ffmpeg is missing, fails, or answers for another number of pictures.
+      FFmpegError: if ffmpeg is missing, fails, or answers for another number of images.
     """
     check_pair(reference, distorted, metrics)
     count, height, width, _ = reference.shape
@@ -58,7 +58,7 @@ def measure(
     log = ffmpeg.run(arguments(source, str(width), str(height), metrics), stdin=frames.tobytes())
     scores = read_log(log, metrics)
     if len(scores) != count:
-        raise ffmpeg.FFmpegError(f"libvmaf scored {len(scores)} pictures of {count}")
+        raise ffmpeg.FFmpegError(f"libvmaf scored {len(scores)} images of {count}")
     return columns(scores)
 
 
@@ -70,7 +70,7 @@ def _value(name: str, frame: dict[str, float]) -> float:
 
 
 def reported_for(height: int, width: int) -> list[str]:
-    """Those of `REPORTED` that a picture of this size is large enough for."""
+    """Those of `REPORTED` that an image of this size is large enough for."""
     large = min(height, width) >= MS_SSIM_SMALLEST
     return [name for name in REPORTED if large or name != "ms_ssim"]
 
@@ -85,7 +85,7 @@ def read_log(log: bytes, metrics: Sequence[str]) -> list[dict[str, float]]:
 
 
 def columns(scores: list[dict[str, float]]) -> dict[str, np.ndarray]:
-    """Scores by metric, float64 [B], from scores by picture."""
+    """Scores by metric, float64 [B], from scores by image."""
     return {name: np.array([score[name] for score in scores]) for name in scores[0]}
 
 
@@ -94,7 +94,7 @@ def arguments(source: list[str], width: str, height: str, metrics: Sequence[str]
 
     Args:
       source: arguments that name the input.
-      width: of one picture, an ffmpeg expression.
+      width: of one image, an ffmpeg expression.
       height: likewise.
       metrics: names from `METRICS`.
     """
@@ -119,10 +119,10 @@ def check_metrics(metrics: Sequence[str]) -> None:
 
 def check_pair(reference: np.ndarray, distorted: np.ndarray, metrics: Sequence[str]) -> None:
     """Refuses pairs that cannot be scored; raises ValueError."""
-    for name, picture in (("reference", reference), ("distorted", distorted)):
-        if picture.ndim != 4 or picture.shape[-1] != 3 or picture.dtype != np.uint8:
+    for name, image in (("reference", reference), ("distorted", distorted)):
+        if image.ndim != 4 or image.shape[-1] != 3 or image.dtype != np.uint8:
             raise ValueError(
-                f"{name} must be uint8 [B, H, W, 3], got {picture.dtype} {list(picture.shape)}"
+                f"{name} must be uint8 [B, H, W, 3], got {image.dtype} {list(image.shape)}"
             )
     if reference.shape != distorted.shape:
         raise ValueError(

@@ -1,7 +1,7 @@
 """Scores from an ffmpeg that stays: a batch of patches in a quarter of a fresh call's time.
 
 libvmaf writes its log when its filter graph ends, and ffmpeg ends a graph when the size of
-the pictures changes. So each batch is followed by two small frames of another size: the first
+the images changes. So each batch is followed by two small frames of another size: the first
 ends the graph and the second pushes the log out. Scores equal those of `vmaf.measure`.
 """
 
@@ -102,7 +102,7 @@ class VmafStream:
         view, pipe = memoryview(data), self._process.stdin
         while view:
             if not select.select([], [pipe], [], _SECONDS)[1]:
-                raise OSError("it takes no pictures")
+                raise OSError("it takes no images")
             view = view[pipe.write(view) or 0 :]
 
     def _read(self, count: int) -> list[dict[str, float]]:
@@ -134,5 +134,5 @@ def _arguments(metrics: Sequence[str]) -> list[str]:
     return vmaf.arguments([*source, "-i", "pipe:0"], "iw", "ih/2", metrics)
 
 
-def _ppm(picture: np.ndarray) -> bytes:
-    return b"P6\n%d %d\n255\n" % picture.shape[1::-1] + picture.tobytes()
+def _ppm(image: np.ndarray) -> bytes:
+    return b"P6\n%d %d\n255\n" % image.shape[1::-1] + image.tobytes()

@@ -48,12 +48,12 @@ def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]
     tables = mmd_restoration_tables
     known = "PSNR and SSIM against the known original; latent: mean distance of a layer's style "
     known += "from the true one; met: MMD at most that of 95 of 100 perfect sets of styles. Each "
-    known += "version of StyleGAN restores pictures of its own. Given: the picture to restore, "
+    known += "version of StyleGAN restores images of its own. Given: the image to restore, "
     known += "scaled up."
     return {
         "table1": (
-            "Table 1: likelihood of degraded pictures",
-            "Mean over pictures; Table 1 by the longest trained model.",
+            "Table 1: likelihood of degraded images",
+            "Mean over images; Table 1 by the longest trained model.",
             tables.table1(evidence),
         ),
         "table2": (
@@ -63,16 +63,16 @@ def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]
         ),
         "table3": ("Table 3: preferences", "Per cent of answers.", tables.table3(evidence)),
         **{
-            f"study_{task}": (f"Table 2's searches of known pictures, {task}", known,
+            f"study_{task}": (f"Table 2's searches of known images, {task}", known,
                               tables.study(evidence, task))
             for task in TASKS
         },
         "effects": (
             "What changes what",
-            "Differences of rows by picture: mean over pictures ± half of the 95 % interval.",
+            "Differences of rows by image: mean over images ± half of the 95 % interval.",
             tables.effects(evidence),
         ),
-        "variants": ("Other settings", "Of the same pictures.", tables.variants(evidence)),
+        "variants": ("Other settings", "Of the same images.", tables.variants(evidence)),
         "likelihoods": ("Degradation models", "", tables.likelihoods(evidence)),
         "ranks": ("RankIQA: rank accuracy", "", tables.ranks(evidence)),
         "sampling": ("Two samplers", "The same numbers drawn.", tables.sampling(evidence)),

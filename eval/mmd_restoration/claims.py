@@ -10,10 +10,10 @@ from lossylab.eval.mmd_restoration.tables import LONGEST, Evidence, likelihood, 
 from lossylab.eval.report.claims import UNDECIDED, Claim, Decision
 from lossylab.inference.latent.cases import JPEG, TASKS
 
-_FEWEST = 8  # pictures that a claim is decided by
+_FEWEST = 8  # images that a claim is decided by
 _BETTER = 0.25  # dB: less is no better
 _FASTER = 20.0  # times
-_SMALL = 64  # pixels, of the pictures that both samplers draw
+_SMALL = 64  # pixels, of the images that both samplers draw
 
 
 def _paired_is_likelier(evidence: Evidence) -> Decision:
@@ -37,7 +37,7 @@ def _lower(measure: str, one: str, other: str, tasks=TASKS):
         if not gaps or min(gap.count for gap in gaps.values()) < _FEWEST:
             return UNDECIDED
         text = ", ".join(f"{t} {g.mean:+.4g} ± {g.margin:.2g}" for t, g in gaps.items())
-        text += f" ({min(gap.count for gap in gaps.values())} pictures)"
+        text += f" ({min(gap.count for gap in gaps.values())} images)"
         if any(gap.mean > gap.margin for gap in gaps.values()):
             return Decision(text, False)
         return Decision(text, True if all(g.mean < -g.margin for g in gaps.values()) else None)
@@ -52,7 +52,7 @@ def _sampler_is_exact_and_fast(evidence: Evidence) -> Decision:
         return UNDECIDED
     times = [speedup(fast[name], slow[name]) for name in both]
     equal = all(same(fast[name], slow[name]) for name in both)
-    text = f"{min(times):.0f} times, pictures {'equal' if equal else 'differ'}"
+    text = f"{min(times):.0f} times, images {'equal' if equal else 'differ'}"
     return Decision(text, equal and min(times) >= _FASTER)
 
 
@@ -74,7 +74,7 @@ def _longer_training_restores_no_better(evidence: Evidence) -> Decision:
 CLAIMS = (
     Claim(
         "1",
-        "degraded pictures are far likelier given their own good version",
+        "degraded images are far likelier given their own good version",
         "Table 1: .39 against 2.26 bits/dim",
         "paired at most half of unpaired, by the longest trained model",
         _paired_is_likelier,
@@ -83,7 +83,7 @@ CLAIMS = (
         "2a",
         "with the constraint the search ends nearer to the prior",
         "Sec. 4.2",
-        "MMD of row 5 minus row 3's below 0 by its 95 % interval over pictures",
+        "MMD of row 5 minus row 3's below 0 by its 95 % interval over images",
         _lower("mmd", "5", "3"),
     ),
     Claim(
@@ -111,14 +111,14 @@ CLAIMS = (
         "2e",
         "and at better scores without a reference",
         "Table 2: 9.78 against 21.33",
-        "RankIQA of the resized pictures, row 5 minus row 3, below 0 likewise",
+        "RankIQA of the resized images, row 5 minus row 3, below 0 likewise",
         _lower("resize_mean", "5", "3", tasks=(JPEG,)),
     ),
     Claim(
         "3",
-        "drawing along wavefronts gives the same pictures, much faster",
-        "Sec. 4.3: hours a picture",
-        f"equal pictures of at least {_SMALL} pixels, at least {_FASTER:g} times faster",
+        "drawing along wavefronts gives the same images, much faster",
+        "Sec. 4.3: hours an image",
+        f"equal images of at least {_SMALL} pixels, at least {_FASTER:g} times faster",
         _sampler_is_exact_and_fast,
     ),
     Claim(

@@ -28,7 +28,7 @@ def draw(evidence: Evidence, folder: str) -> list[str]:
 
 
 def _curve(evidence: Evidence, path: pathlib.Path) -> bool:
-    """Likelihood of held-out pictures over the steps of the training."""
+    """Likelihood of held-out images over the steps of the training."""
     if not len(evidence.curve):
         return False
     with plots.figure(path, f"Fig. 3: {evidence.title}", 1, 1, (6.4, 4.2)) as axes:
@@ -42,7 +42,7 @@ def _curve(evidence: Evidence, path: pathlib.Path) -> bool:
 
 
 def _likelihoods(evidence: Evidence, path: pathlib.Path) -> bool:
-    """Each picture's likelihood given its own good version and another's."""
+    """Each image's likelihood given its own good version and another's."""
     if not len(evidence.nll):
         return False
     models = list(dict.fromkeys(evidence.nll.model))
@@ -50,7 +50,7 @@ def _likelihoods(evidence: Evidence, path: pathlib.Path) -> bool:
     with plots.figure(path, f"Fig. 4: {evidence.title}", 1, len(models), size) as axes:
         for axis, model in zip(axes[0], models):
             mine = evidence.nll[evidence.nll.model == model]
-            values = [mine[mine.kind == k].set_index("picture").nll.sort_index() for k in KINDS]
+            values = [mine[mine.kind == k].set_index("image").nll.sort_index() for k in KINDS]
             axis.scatter(*values, s=16)
             top = 1.05 * float(np.max(values))
             axis.plot([0, top], [0, top], color="0.6", linewidth=0.8)

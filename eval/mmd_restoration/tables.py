@@ -35,8 +35,8 @@ class Evidence:
     """What was measured; each part may be empty.
 
     Attributes:
-      study: rows of searches, one a picture, task and seed.
-      nll: rows of likelihoods, one a pair of pictures.
+      study: rows of searches, one an image, task and seed.
+      nll: rows of likelihoods, one a pair of images.
       ranks: rows of rank accuracy.
       curve: likelihoods over the steps of a training.
       drawn: by sampler, the lines that `lossylab sample` printed, by input.
@@ -61,7 +61,7 @@ class Evidence:
         return "; ".join(dict.fromkeys(parts))
 
     def trials(self, row: str, task: str, variant: str = "", version: int = 0) -> pd.DataFrame:
-        """Trials of a row, by picture and seed; of the row's own version of StyleGAN, or another.
+        """Trials of a row, by image and seed; of the row's own version of StyleGAN, or another.
 
         Rows that need no search are of version 2 unless told otherwise.
         """
@@ -72,10 +72,10 @@ class Evidence:
             *(("row", row), ("task", task), ("variant", variant), ("version", version)),
         ):
             mine = mine[mine[name] == value]
-        return mine.set_index(["picture", "seed"]).sort_index()
+        return mine.set_index(["image", "seed"]).sort_index()
 
     def mean(self, row: str, task: str, measure: str) -> float:
-        """Mean over pictures and seeds; NaN if it was not measured."""
+        """Mean over images and seeds; NaN if it was not measured."""
         return float(self.trials(row, task)[measure].mean())
 
     @property
@@ -84,11 +84,11 @@ class Evidence:
         return [name for name in dict.fromkeys(self.study.variant) if name]
 
     def difference(self, one: str, other: str, task: str, measure: str) -> Difference | None:
-        """A row's measure minus another's, by picture; None if unknown."""
+        """A row's measure minus another's, by image; None if unknown."""
         a, b = (self.trials(row, task)[measure] for row in (one, other))
         if list(a.index) != list(b.index):
             return None
-        return mean_difference((a - b).groupby("picture").mean())
+        return mean_difference((a - b).groupby("image").mean())
 
 
 def load(folder: str) -> Evidence:
@@ -164,7 +164,7 @@ def table3(evidence: Evidence) -> list[dict[str, str]]:
 
 
 def study(evidence: Evidence, task: str) -> list[dict[str, str]]:
-    """What each row of Table 2 gave back of known pictures, a line a row."""
+    """What each row of Table 2 gave back of known images, a line a row."""
     shown = {"psnr": 2, "ssim": 4, "latent": 3, "mmd": 5, "pixel": 5, "nll": 3, "angle": 1}
     found = []
     untouched = [(name, version) for name in UNTOUCHED for version in (1, 2)]
@@ -202,7 +202,7 @@ def variants(evidence: Evidence) -> list[dict[str, str]]:
 
 
 def effects(evidence: Evidence) -> list[dict[str, str]]:
-    """What the constraint, and the longer training, change: by picture."""
+    """What the constraint, and the longer training, change: by image."""
     pairs = (
         ("MMD, from the mean", "5", "3"),
         ("MMD, against PULSE", "5", "2"),
@@ -239,7 +239,7 @@ def likelihoods(evidence: Evidence) -> list[dict[str, str]]:
                 "data": ", ".join(dict.fromkeys(mine.data)),
                 **{kind: number(value, 3) for kind, value in means.items()},
                 "paired / unpaired": number(means[KINDS[0]] / means[KINDS[1]], 3),
-                "pictures": str(mine.picture.nunique()),
+                "images": str(mine.image.nunique()),
             }
         )
     return found
@@ -253,7 +253,7 @@ def ranks(evidence: Evidence) -> list[dict[str, str]]:
             "distortion": row.distortion,
             "levels": row.levels,
             "pairs of levels in order": number(row.accuracy, 3),
-            "of the same picture": number(row.accuracy_same, 3),
+            "of the same image": number(row.accuracy_same, 3),
             "Spearman": number(row.srocc, 3),
         }
         for row in evidence.ranks.itertuples()
@@ -261,16 +261,16 @@ def ranks(evidence: Evidence) -> list[dict[str, str]]:
 
 
 def sampling(evidence: Evidence) -> list[dict[str, str]]:
-    """Time of both samplers for the same pictures."""
+    """Time of both samplers for the same images."""
     found = []
     for source in evidence.drawn["wavefront"]:
         fast = evidence.drawn["wavefront"][source]
         slow = evidence.drawn["naive"].get(source)
-        line = {"picture": f"{pathlib.Path(source).stem}, {fast['width']}x{fast['height']}"}
+        line = {"image": f"{pathlib.Path(source).stem}, {fast['width']}x{fast['height']}"}
         line["wavefront, s"] = fast["seconds"]
         line["naive, s"] = slow["seconds"] if slow else "n/a"
         line["times"] = number(speedup(fast, slow), 1) if slow else "n/a"
-        line["same picture"] = ("yes" if same(fast, slow) else "**no**") if slow else "n/a"
+        line["same image"] = ("yes" if same(fast, slow) else "**no**") if slow else "n/a"
         found.append(line)
     return found
 
@@ -281,5 +281,5 @@ def speedup(fast: dict[str, str], slow: dict[str, str]) -> float:
 
 
 def same(fast: dict[str, str], slow: dict[str, str]) -> bool:
-    """Whether both samplers drew the same picture."""
+    """Whether both samplers drew the same image."""
     return fast["content"] == slow["content"]

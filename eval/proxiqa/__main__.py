@@ -50,8 +50,8 @@ def texts(evidence: Evidence) -> dict[str, str]:
     budget = evidence.about["title"]
     made = {
         "table1": (
-            "Table I: BD-rate by picture",
-            comparison.lines(proxiqa_tables.table_1(evidence), "picture", "optimisation, metric"),
+            "Table I: BD-rate by image",
+            comparison.lines(proxiqa_tables.table_1(evidence), "image", "optimization, metric"),
         ),
         "table2": (
             "Table II: mean BD-rate against BLS MSE, Kodak",
@@ -59,8 +59,8 @@ def texts(evidence: Evidence) -> dict[str, str]:
         ),
         "table3": ("Table III: software", proxiqa_tables.table_3(evidence)),
         "table4": (
-            "Table IV: SSIM-driven optimisation",
-            comparison.lines(proxiqa_tables.table_4(evidence), "metric", "optimisation"),
+            "Table IV: SSIM-driven optimization",
+            comparison.lines(proxiqa_tables.table_4(evidence), "metric", "optimization"),
         ),
         "table5": (
             "Table V: run time",
@@ -76,18 +76,18 @@ def texts(evidence: Evidence) -> dict[str, str]:
 
 
 def _markdown(evidence: Evidence, made: dict) -> str:
-    """All tables as one page; of Table I a line a picture."""
+    """All tables as one page; of Table I a line an image."""
     budget = evidence.about["title"]
     cells = proxiqa_tables.table_1(evidence)
     notes = {
         "table1": comparison.summary(cells) + ". Each cell: paper / ours.",
         "table2": comparison.summary(proxiqa_tables.table_2(evidence))
-        + ". ± is the standard deviation over pictures, dividing by n: the paper's Table I shows "
+        + ". ± is the standard deviation over images, dividing by n: the paper's Table I shows "
         "that its own does so. Tecnick and NFLX were not measured.",
         "table3": "",
         "table4": comparison.summary(proxiqa_tables.table_4(evidence)) + ".",
         "table5": "Another machine, other encoders: only ratios between codecs can be compared. "
-        "Ours: means over all pictures and rates, one piece of work at a time, model loaded; "
+        "Ours: means over all images and rates, one piece of work at a time, model loaded; "
         "HEVC with the start of its process; learned codecs with the filters of the heading.",
     }
     parts = ["# ProxIQA: paper and ours", "", f"Ours: {budget}", ""]
@@ -107,11 +107,11 @@ def _markdown(evidence: Evidence, made: dict) -> str:
 
 
 def _wide(cells: list[comparison.Cell]) -> list[dict[str, str]]:
-    """Table I with a line for each picture."""
+    """Table I with a line for each image."""
     lines: dict[str, dict[str, str]] = {}
     for cell in cells:
         pair = f"{tables.number(cell.paper, 1)} / {tables.number(cell.ours, 1)}"
-        lines.setdefault(cell.row, {"picture": cell.row})[cell.column] = pair
+        lines.setdefault(cell.row, {"image": cell.row})[cell.column] = pair
     return list(lines.values())
 
 

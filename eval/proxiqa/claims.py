@@ -26,18 +26,18 @@ def _classical_scale(evidence: Evidence) -> str:
     mine = evidence.table[evidence.table.codec.isin(_CLASSICAL)]
     if mine.empty:
         return ""
-    rates = mine.groupby(["codec", "picture"]).size()
+    rates = mine.groupby(["codec", "image"]).size()
     return (
-        f"no training: {mine.picture.nunique()} pictures, {rates.min()} to {rates.max()} rates, "
+        f"no training: {mine.image.nunique()} images, {rates.min()} to {rates.max()} rates, "
         f"{mine.bpp_file.min():.2f} to {mine.bpp_file.max():.2f} bpp"
     )
 
 
 def _known(evidence: Evidence, test: str, metric: str, anchor: str) -> tuple[float, float] | None:
-    """Mean BD-rate and its standard error; None unless every picture could be compared."""
+    """Mean BD-rate and its standard error; None unless every image could be compared."""
     mean, std, count = evidence.bd(test, metric, anchor)
-    pictures = len(evidence.per_picture(test, metric, anchor))
-    return (mean, std / math.sqrt(count)) if count and count == pictures else None
+    images = len(evidence.per_image(test, metric, anchor))
+    return (mean, std / math.sqrt(count)) if count and count == images else None
 
 
 def _certain(evidence: Evidence, test: str, metric: str, anchor: str) -> bool:
@@ -54,12 +54,12 @@ def _sign(test: str, metric: str, wanted: int, anchor: str = "bls_mse"):
         if _known(evidence, test, metric, anchor) is None:
             return UNDECIDED
         mean, std, count = evidence.bd(test, metric, anchor)
-        values = evidence.per_picture(test, metric, anchor).values()
+        values = evidence.per_image(test, metric, anchor).values()
         agree = sum(v.percent * wanted > 0 for v in values)
         piecewise = evidence.bd(test, metric, anchor, "pchip")[0]
         text = (
             f"{mean:+.1f} % ± {std:.1f} (pchip {piecewise:+.1f} %), the claimed sign on {agree} of "
-            f"{count} pictures"
+            f"{count} images"
         )
         if not _certain(evidence, test, metric, anchor):
             return Decision(f"{text}: within noise", None)
@@ -213,7 +213,7 @@ CLAIMS = (
           _sign("bls_ssim_p", "ssim", -1)),
     Claim("2b", "MSIM_p lowers the MS-SSIM BD-rate", "-21.8 %", _BELOW,
           _sign("bls_ms_ssim_p", "ms_ssim", -1)),
-    Claim("3a", "With a frozen proxy its score runs towards 100, VMAF does not follow", "Fig. 7(a)",
+    Claim("3a", "With a frozen proxy its score runs toward 100, VMAF does not follow", "Fig. 7(a)",
           f"at the end proxy above {UPPER_BOUND - _APART:g}, {_APART:g} above VMAF, and rose more",
           _frozen),
     Claim("3b", "Alternating, proxy and true score coincide", "Fig. 7(b)",

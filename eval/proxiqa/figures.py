@@ -67,20 +67,20 @@ def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
     return True
 
 
-def _curves(evidence: Evidence, pictures, codecs, metric: str, path: pathlib.Path) -> bool:
-    """Fig. 8 and 9: curves of single pictures."""
+def _curves(evidence: Evidence, images, codecs, metric: str, path: pathlib.Path) -> bool:
+    """Fig. 8 and 9: curves of single images."""
     table = evidence.table
-    found = [p for p in pictures if ((table.picture == p) & (table.codec == codecs[0])).any()]
+    found = [p for p in images if ((table.image == p) & (table.codec == codecs[0])).any()]
     if not found:
         return False
     title = f"{LABELS[metric]} over rate. {evidence.about['title']}"
     with plots.figure(path, title, 1, len(found), (4.6 * len(found), 4)) as axes:
-        for axis, picture in zip(axes.flat, found):
+        for axis, image in zip(axes.flat, found):
             for codec in codecs:
-                curve = table[(table.picture == picture) & (table.codec == codec)]
+                curve = table[(table.image == image) & (table.codec == codec)]
                 curve = curve.sort_values("bpp_file")
                 axis.plot(curve.bpp_file, curve[metric], marker="o", ms=3, label=codec)
-            axis.set(title=picture, xlabel="bits per pixel, of the files", ylabel=LABELS[metric])
+            axis.set(title=image, xlabel="bits per pixel, of the files", ylabel=LABELS[metric])
             axis.set_xscale("log")
             axis.grid(alpha=0.3)
         axes[0, 0].legend(fontsize=8)
@@ -107,7 +107,7 @@ def _steps(evidence: Evidence, path: pathlib.Path) -> bool:
             found = [evidence.bd(test, "vmaf", anchor) for test, anchor in zip(tests, anchors)]
             means, deviations, _ = zip(*found)
             axis.errorbar(labels, means, deviations, ls=style, marker="o", capsize=3, label=label)
-        axis.set(xlabel="steps", ylabel="VMAF BD-rate, %; bars: std over pictures")
+        axis.set(xlabel="steps", ylabel="VMAF BD-rate, %; bars: std over images")
         axis.grid(alpha=0.3)
         axis.legend()
     return True
@@ -120,14 +120,14 @@ def _times(evidence: Evidence, path: pathlib.Path) -> bool:
         return False
     means = timing.groupby(["codec", "point"], sort=False)[["bpp_file", "encode_ms"]].mean()
     with plots.figure(
-        path, "Encoding time, highest rate = 1; mean over pictures", 1, 1, (7, 4)
+        path, "Encoding time, highest rate = 1; mean over images", 1, 1, (7, 4)
     ) as axes:
         axis = axes[0, 0]
         for codec, curve in means.groupby("codec", sort=False):
             curve = curve.sort_values("bpp_file")
             share = curve.encode_ms / curve.encode_ms.iloc[-1]
             axis.plot(curve.bpp_file, share, marker="o", label=codec)
-        axis.set(xlabel="bits per pixel, of the files", ylabel="normalised encoding time")
+        axis.set(xlabel="bits per pixel, of the files", ylabel="normalized encoding time")
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
         axis.legend()

@@ -66,23 +66,23 @@ class Evidence:
     def bd(
         self, test: str, metric: str, anchor: str = ANCHOR, method: str = "cubic"
     ) -> tuple[float, float, int]:
-        """Mean, standard deviation and number of BD-rates over pictures, in per cent.
+        """Mean, standard deviation and number of BD-rates over images, in per cent.
 
         The deviation divides by n: so do those of Table II, as Table I shows.
         """
-        values = self.per_picture(test, metric, anchor, method).values()
+        values = self.per_image(test, metric, anchor, method).values()
         known = [value.percent for value in values if not value.reason]
         if not known:
             return math.nan, math.nan, 0
         return float(np.mean(known)), float(np.std(known)), len(known)
 
-    def per_picture(
+    def per_image(
         self, test: str, metric: str, anchor: str = ANCHOR, method: str = "cubic"
     ) -> dict[str, bd_rate.BDRate]:
-        """BD-rate by picture, see `bd_rate.per_picture`; each is computed once."""
+        """BD-rate by image, see `bd_rate.per_image`; each is computed once."""
         key = (test, metric, anchor, method)
         if key not in self._found:
-            self._found[key] = bd_rate.per_picture(self.table, anchor, test, metric, method)
+            self._found[key] = bd_rate.per_image(self.table, anchor, test, metric, method)
         return self._found[key]
 
 
@@ -114,13 +114,13 @@ def _training(path: pathlib.Path) -> pd.DataFrame:
 
 
 def table_1(evidence: Evidence) -> list[Cell]:
-    """Table I: BD-rate of every Kodak picture for three optimisations and four metrics."""
+    """Table I: BD-rate of every Kodak image for three optimizations and four metrics."""
     cells = []
     for (row, column, _), value in published.numbers(STEM, "I").items():
-        optimisation, metric = column.split("/")
-        found = evidence.per_picture(CODECS[f"BLS {optimisation}"], METRICS[metric])
+        optimization, metric = column.split("/")
+        found = evidence.per_image(CODECS[f"BLS {optimization}"], METRICS[metric])
         ours = found.get(row.lower(), bd_rate.BDRate(math.nan)).percent
-        cells.append(Cell(row, f"{optimisation} {metric}", value, ours))
+        cells.append(Cell(row, f"{optimization} {metric}", value, ours))
     return cells
 
 
@@ -177,7 +177,7 @@ def table_4(evidence: Evidence) -> list[Cell]:
 
 
 def table_5(evidence: Evidence) -> list[Cell]:
-    """Table V: mean encoding and decoding times over pictures and rates."""
+    """Table V: mean encoding and decoding times over images and rates."""
     cells = []
     for (row, column, _), value in published.numbers(STEM, "V").items():
         mine = evidence.timing[evidence.timing.codec == _TIMED.get(row)]

@@ -13,7 +13,7 @@ from lossylab.core.app import require
 from lossylab.core.files import replacing, write_text
 
 
-def centre(texts: Sequence[str]) -> list[float]:
+def center(texts: Sequence[str]) -> list[float]:
     """The flag --at: shares of width and height at which crops lie; raises UsageError."""
     try:
         shares = [float(text) for text in texts]
@@ -27,7 +27,7 @@ def centre(texts: Sequence[str]) -> list[float]:
 
 
 def window(height: int, width: int, size: int, shares: Sequence[float]) -> tuple[slice, slice]:
-    """Rows and columns of a crop of `size` in a picture of at least that size."""
+    """Rows and columns of a crop of `size` in an image of at least that size."""
     starts = [
         min(max(round(share * side - size / 2), 0), side - size)
         for share, side in zip(shares, (width, height))
@@ -42,7 +42,7 @@ def write(out: pathlib.Path, file: str, crop: np.ndarray, label: str) -> dict[st
     return {"file": file, "label": label}
 
 
-def write_index(out: pathlib.Path, title: str, pictures: dict[str, list[dict]]) -> None:
-    """Writes index.json: the entries by picture."""
-    page = {"title": title, "pictures": pictures}
+def write_index(out: pathlib.Path, title: str, images: dict[str, list[dict]]) -> None:
+    """Writes index.json: the entries by image."""
+    page = {"title": title, "images": images}
     write_text(out / "index.json", json.dumps(page, indent=1) + "\n")

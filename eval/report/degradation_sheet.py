@@ -1,4 +1,4 @@
-"""Sheets of a degradation model: good, truly degraded and drawn pictures side by side (Fig. 5)."""
+"""Sheets of a degradation model: good, truly degraded and drawn images side by side (Fig. 5)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lossylab.eval.report import crop_sheet
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.export.sampler import draw_uniforms, sample_wavefront
 
-_DRAWN = 2  # samples of each picture
+_DRAWN = 2  # samples of each image
 
 
 def write(
@@ -29,14 +29,14 @@ def write(
       folder: to write to.
       title: of the figure: the model's budget.
       model: what draws and judges.
-      names: of the pictures.
-      pairs: good and degraded pictures, uint8 [H, W, 3].
+      names: of the images.
+      pairs: good and degraded images, uint8 [H, W, 3].
 
     Raises:
       OutputError: if the folder cannot be written.
     """
-    out, pictures = make_folder(folder), {}
-    for name, (good, degraded) in zip(names, tqdm.tqdm(pairs, unit="picture", desc="drawing")):
+    out, images = make_folder(folder), {}
+    for name, (good, degraded) in zip(names, tqdm.tqdm(pairs, unit="image", desc="drawing")):
         entries = [
             crop_sheet.write(out, f"{name}_original.png", good, "original"),
             _judged(out, f"{name}_degraded.png", "degraded", model, degraded, good),
@@ -46,12 +46,12 @@ def write(
             drawn = sample_wavefront(model.network, good[None], uniforms)[0]
             label = f"drawn, seed {seed}"
             entries.append(_judged(out, f"{name}_drawn{seed}.png", label, model, drawn, good))
-        pictures[name] = entries
-    crop_sheet.write_index(out, title, pictures)
+        images[name] = entries
+    crop_sheet.write_index(out, title, images)
 
 
 def _judged(out, file, label, model, degraded, good) -> dict[str, str]:
-    """Writes a picture; its label has its likelihood."""
+    """Writes an image; its label has its likelihood."""
     sides = (tf.constant(side[None], tf.float32) for side in (degraded, good))
     bits = float(model.nll(*sides)[0])
     return crop_sheet.write(out, file, degraded, f"{label}\n{bits:.2f} bits/dim")

@@ -1,4 +1,4 @@
-"""Differences of two methods on the same pictures, and how sure their means are."""
+"""Differences of two methods on the same images, and how sure their means are."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import scipy.stats
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A mean over pictures.
+    """A mean over images.
 
     Attributes:
-      mean: over the pictures.
+      mean: over the images.
       error: standard error of that mean.
-      count: of pictures.
+      count: of images.
     """
 
     mean: float
@@ -29,7 +29,7 @@ class Difference:
 
 
 def mean_difference(gaps: pd.Series) -> Difference | None:
-    """The mean of one difference a picture; None for fewer than two, or where one is unknown."""
+    """The mean of one difference an image; None for fewer than two, or where one is unknown."""
     if len(gaps) < 2 or gaps.isna().any():
         return None
     return Difference(float(gaps.mean()), float(gaps.std() / len(gaps) ** 0.5), len(gaps))

@@ -25,7 +25,7 @@ def figure(
     rows: int,
     columns: int,
     size: tuple[float, float],
-    pictures: bool = False,
+    images: bool = False,
 ) -> Iterator:
     """Axes [rows, columns] of a new figure, saved as PNG and SVG at the end.
 
@@ -35,7 +35,7 @@ def figure(
       rows: of axes.
       columns: of axes.
       size: width and height in inches.
-      pictures: the axes show pictures, which an SVG would only make larger: PNG alone.
+      images: the axes show images, which an SVG would only make larger: PNG alone.
     """
     matplotlib.use("Agg")
     from matplotlib import pyplot
@@ -46,9 +46,9 @@ def figure(
         )
         yield axes
         figure.suptitle("\n".join(textwrap.wrap(title, 30 + int(9 * size[0]))), fontsize=10)
-        for suffix, metadata in ((".png", None), (".svg", {"Date": None}))[: 1 if pictures else 2]:
+        for suffix, metadata in ((".png", None), (".svg", {"Date": None}))[: 1 if images else 2]:
             with replacing(path.with_suffix(suffix)) as temporary:
-                figure.savefig(temporary, dpi=80 if pictures else 120, metadata=metadata)
+                figure.savefig(temporary, dpi=80 if images else 120, metadata=metadata)
         pyplot.close(figure)
 
 
@@ -69,13 +69,13 @@ def sheet(folder: pathlib.Path, path: pathlib.Path) -> bool:
     if not index.exists():
         return False
     page = json.loads(index.read_text())
-    pictures = page["pictures"]
-    columns = max(len(items) for items in pictures.values())
-    size = (2.5 * columns, 0.7 + 2.9 * len(pictures))
-    with figure(path, page["title"], len(pictures), columns, size, pictures=True) as axes:
+    images = page["images"]
+    columns = max(len(items) for items in images.values())
+    size = (2.5 * columns, 0.7 + 2.9 * len(images))
+    with figure(path, page["title"], len(images), columns, size, images=True) as axes:
         for axis in axes.flat:
             axis.axis("off")
-        for line, items in zip(axes, pictures.values()):
+        for line, items in zip(axes, images.values()):
             for axis, item in zip(line, items):
                 with Image.open(folder / item["file"]) as image:
                     axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")

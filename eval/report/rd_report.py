@@ -84,7 +84,7 @@ def load(folder: str) -> tuple[pd.DataFrame, dict]:
     # Rows are in the order in which several threads finished them.
     codecs = list(dict.fromkeys([*about.get("codecs", ()), *sorted(table.codec.unique())]))
     table = table.sort_values(
-        ["codec", "picture", "point"],
+        ["codec", "image", "point"],
         key=lambda column: column.map(codecs.index) if column.name == "codec" else column,
         kind="stable",
     )
@@ -105,36 +105,36 @@ def elsewhere(folder: str) -> pd.DataFrame:
 
 def no_points() -> pd.DataFrame:
     """A table of no points."""
-    return pd.DataFrame({"codec": [], "picture": []}, dtype=str).assign(bpp_file=[], point=[])
+    return pd.DataFrame({"codec": [], "image": []}, dtype=str).assign(bpp_file=[], point=[])
 
 
 def read_elsewhere(path: str | pathlib.Path) -> pd.DataFrame:
     """Points of another codec from a CSV file.
 
     Args:
-      path: a file with the columns codec, picture, bpp_file and any of `MEASURED`.
+      path: a file with the columns codec, image, bpp_file and any of `MEASURED`.
 
     Raises:
       UsageError: if the file is missing, or lacks something.
     """
     try:
-        table = pd.read_csv(path, dtype={"codec": str, "picture": str, "setting": str})
+        table = pd.read_csv(path, dtype={"codec": str, "image": str, "setting": str})
     except (OSError, ValueError) as error:
         raise UsageError(f"--csv: {path} cannot be read: {error}") from error
-    lacking = [name for name in ("codec", "picture", "bpp_file") if name not in table]
+    lacking = [name for name in ("codec", "image", "bpp_file") if name not in table]
     if lacking:
         raise UsageError(f"--csv: {path} has no column {', '.join(lacking)}")
     metrics = [name for name in MEASURED if name in table]
     if not metrics:
         raise UsageError(f"--csv: {path} has none of the columns {', '.join(MEASURED)}")
     numbers = table[["bpp_file", *metrics]].apply(pd.to_numeric, errors="coerce")
-    if table[["codec", "picture"]].isna().any(axis=None):
-        raise UsageError(f"--csv: {path} has lines without codec or picture")
+    if table[["codec", "image"]].isna().any(axis=None):
+        raise UsageError(f"--csv: {path} has lines without codec or image")
     if not ((numbers.bpp_file > 0) & np.isfinite(numbers.bpp_file)).all():
         raise UsageError(f"--csv: {path} has rates that are not positive numbers")
-    table = table[["codec", "picture"]].join(numbers)
+    table = table[["codec", "image"]].join(numbers)
     table["setting"] = ""
-    table["point"] = table.groupby(["codec", "picture"]).bpp_file.rank(method="first") - 1
+    table["point"] = table.groupby(["codec", "image"]).bpp_file.rank(method="first") - 1
     return table
 
 
@@ -148,7 +148,7 @@ def markdown(table: pd.DataFrame, about: dict) -> str:
             parts += [f"## BD-rate against {anchor}, per cent ({method})", ""]
             parts += [_bd_rates(table, anchor, others, method), ""]
         parts += [
-            "Mean over pictures ± standard deviation (n - 1); in brackets on how many pictures "
+            "Mean over images ± standard deviation (n - 1); in brackets on how many images "
             "curves could be compared, and the mean share of both curves' qualities that both "
             "reach. Negative saves rate. A cubic through four points has nothing left to smooth: "
             "where it differs much from pchip, neither says much.",
@@ -157,7 +157,7 @@ def markdown(table: pd.DataFrame, about: dict) -> str:
             "",
             markdown_table([_against(table, name, anchor) for name in others]),
             "",
-            "Each picture's curve of the anchor is interpolated linearly over the logarithm of the "
+            "Each image's curve of the anchor is interpolated linearly over the logarithm of the "
             "rate at the rates of the files compared; files whose rate lies outside that curve are "
             "left out and not counted.",
         ]
@@ -171,10 +171,10 @@ def difference_at_equal_rate(
 
     Returns:
       The mean over all files of `name` whose rate lies within `other`'s curve for the same
-      picture (NaN if there are none), and how many these are.
+      image (NaN if there are none), and how many these are.
     """
     differences = []
-    for _, group in table.groupby("picture"):
+    for _, group in table.groupby("image"):
         curve = group[group.codec == other].sort_values("bpp_file")
         points = group[group.codec == name]
         curve = curve[curve[metric].notna()]
@@ -221,8 +221,8 @@ def _means(table: pd.DataFrame) -> str:
             {
                 "codec": codec,
                 "point": str(int(point) + 1),
-                "setting": settings[0] if len(settings) == 1 else "per picture",
-                "pictures": str(len(group)),
+                "setting": settings[0] if len(settings) == 1 else "per image",
+                "images": str(len(group)),
                 "bpp of files": number(means.bpp_file, 4),
                 "bpp estimated": number(means.get("bpp_estimated", np.nan), 4),
                 **{m: number(means.get(m, np.nan), _digits(m)) for m in MEASURED},
@@ -236,17 +236,17 @@ def _bd_rates(table: pd.DataFrame, anchor: str, others: list[str], method: str) 
     for name in others:
         line = {"codec": name}
         for metric in MEASURED:
-            found = bd_rate.over_pictures(table, anchor, name, metric, method)
+            found = bd_rate.over_images(table, anchor, name, metric, method)
             text = (
                 f"{number(found.mean, 1)} ± {number(found.std, 1)} "
                 f"({found.compared}; {found.overlap:.0%})"
             )
             line[metric] = text if found.compared else "n/a"
             for reason, count in collections.Counter(found.reasons.values()).items():
-                missing[name, reason, f"{count} of {found.pictures}"].append(metric)
+                missing[name, reason, f"{count} of {found.images}"].append(metric)
         lines.append(line)
     notes = [
-        f"- {name}, {count} pictures: {reason} ({', '.join(metrics)})"
+        f"- {name}, {count} images: {reason} ({', '.join(metrics)})"
         for (name, reason, count), metrics in missing.items()
     ]
     return "\n".join([markdown_table(lines), *(["", "Not compared:", "", *notes] if notes else [])])
@@ -257,19 +257,19 @@ def _against(table: pd.DataFrame, name: str, other: str) -> dict[str, str]:
     return {
         "codec": name,
         "files": str(found["vmaf"][1]),
-        "better VMAF": _pictures_better(table, name, other),
+        "better VMAF": _images_better(table, name, other),
         **{metric: number(value, _digits(metric), "+") for metric, (value, _) in found.items()},
     }
 
 
-def _pictures_better(table: pd.DataFrame, name: str, other: str) -> str:
-    """On how many pictures, of those that can be compared, the VMAF at equal rate is higher."""
-    by_picture = [
+def _images_better(table: pd.DataFrame, name: str, other: str) -> str:
+    """On how many images, of those that can be compared, the VMAF at equal rate is higher."""
+    by_image = [
         difference_at_equal_rate(group, name, other, "vmaf")[0]
-        for _, group in table.groupby("picture")
+        for _, group in table.groupby("image")
     ]
-    known = [value for value in by_picture if np.isfinite(value)]
-    return f"{sum(value > 0 for value in known)} of {len(known)} pictures"
+    known = [value for value in by_image if np.isfinite(value)]
+    return f"{sum(value > 0 for value in known)} of {len(known)} images"
 
 
 def _digits(metric: str) -> int:

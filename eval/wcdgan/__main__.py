@@ -62,17 +62,17 @@ def _made(evidence: Evidence) -> dict[str, tuple[str, str, list[dict[str, str]]]
         ),
         "all": (
             "Everything measured",
-            "Means over the pictures of each set.",
+            "Means over the images of each set.",
             wcdgan_tables.everything(evidence),
         ),
         "table2": (
             "Table 2: RGB, LIVE1 and DIV2K validation",
-            "Colour files with 4:2:0, PSNR of all three channels, SSIM the mean of theirs.",
+            "Color files with 4:2:0, PSNR of all three channels, SSIM the mean of theirs.",
             wcdgan_tables.comparison_table(evidence, "2", "rgb"),
         ),
         "table3": (
             "Table 3: model size and run time",
-            "Networks as published, in RGB, one picture; timing.jsonl says of what size and on "
+            "Networks as published, in RGB, one image; timing.jsonl says of what size and on "
             "what machine, which is not the paper's: only ratios can be compared. MWCNN is the "
             "journal's network.",
             wcdgan_tables.complexity(evidence),

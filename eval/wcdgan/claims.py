@@ -10,12 +10,12 @@ from lossylab.eval.wcdgan.tables import ABLATIONS, CONTENT, Evidence, set_measur
 _SETS = ("live1", "classic5")
 _QUALITY = 10
 _SAME_TIME = 0.1  # share by which times of one machine differ anyway
-_DECIDED = 2.0  # standard errors of the mean over pictures
+_DECIDED = 2.0  # standard errors of the mean over images
 
 
 def _difference(evidence, better, worse, measure, data, quality=_QUALITY):
-    """Of better - worse over a set's pictures; None if unknown."""
-    one, other = (evidence.pictures(m, data, quality)[measure] for m in (better, worse))
+    """Of better - worse over a set's images; None if unknown."""
+    one, other = (evidence.images(m, data, quality)[measure] for m in (better, worse))
     return mean_difference(one - other) if list(one.index) == list(other.index) else None
 
 
@@ -84,9 +84,9 @@ def _fid(evidence: Evidence) -> Decision:
     if None in found:
         return UNDECIDED
     ours, without = found
-    text = f"{ours['fid']:.1f} and {without['fid']:.1f}, {ours['pictures']} pictures"
-    if ours["pictures"] < inception.ENOUGH or ours["weights"] == "random":
-        return Decision(f"{text}: too few pictures or random weights", None)
+    text = f"{ours['fid']:.1f} and {without['fid']:.1f}, {ours['images']} images"
+    if ours["images"] < inception.ENOUGH or ours["weights"] == "random":
+        return Decision(f"{text}: too few images or random weights", None)
     return Decision(text, ours["fid"] < without["fid"])
 
 
@@ -106,10 +106,10 @@ def _no_slower(evidence: Evidence) -> Decision:
         return UNDECIDED
     times = {name: evidence.timing[f"{name}_rgb"]["seconds"] for name in names}
     text = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in times.items())
-    picture = evidence.timing["wcdgan_rgb"]["picture"]
+    image = evidence.timing["wcdgan_rgb"]["image"]
     fastest = min(times["memnet"], times["mwcnn"])
     same = abs(times["wcdgan"] / fastest - 1) < _SAME_TIME
-    return Decision(f"{text} for {picture}", None if same else times["wcdgan"] < fastest)
+    return Decision(f"{text} for {image}", None if same else times["wcdgan"] < fastest)
 
 
 def _official(evidence: Evidence) -> str:
@@ -122,7 +122,7 @@ def _full_size(evidence: Evidence) -> str:
     return f"networks as published, RGB; {machine}"
 
 
-_ABOVE = "each mean difference above 0 by two standard errors over pictures, one training each"
+_ABOVE = "each mean difference above 0 by two standard errors over images, one training each"
 
 CLAIMS = (
     Claim(
@@ -159,14 +159,14 @@ CLAIMS = (
         "2a",
         "without mixed convolution PSNR and SSIM fall",
         "-0.15 to -0.2 dB, -.016 to -.018",
-        "all means below 0 by two standard errors over pictures, one training each",
+        "all means below 0 by two standard errors over images, one training each",
         _lowers(ABLATIONS["without mixed convolution"], CONTENT),
     ),
     Claim(
         "2b",
         "without mixed attention PSNR and SSIM fall",
         "-0.08 dB, -.014",
-        "all means below 0 by two standard errors over pictures, one training each",
+        "all means below 0 by two standard errors over images, one training each",
         _lowers(ABLATIONS["without mixed attention"], CONTENT),
     ),
     Claim(
@@ -180,7 +180,7 @@ CLAIMS = (
         "3b",
         "they lower FID",
         "45.9 and 42.5 instead of 56.9 and 53.8 (LIVE1)",
-        f"lower, with {inception.ENOUGH} pictures and ImageNet weights",
+        f"lower, with {inception.ENOUGH} images and ImageNet weights",
         _fid,
     ),
     Claim(

@@ -23,7 +23,7 @@ def draw(evidence: Evidence, folder: str) -> list[str]:
 
 
 def _gains(evidence: Evidence, quality: int, path: pathlib.Path) -> bool:
-    """PSNR over JPEG of every method, by set, with standard errors over the pictures."""
+    """PSNR over JPEG of every method, by set, with standard errors over the images."""
     table = evidence.table
     mine = table[(table.quality == quality) & (table.channels == "y") & (table.method != "jpeg")]
     methods, sets = list(dict.fromkeys(mine.method)), list(dict.fromkeys(mine.data))
@@ -33,15 +33,15 @@ def _gains(evidence: Evidence, quality: int, path: pathlib.Path) -> bool:
     with plots.figure(path, title, 1, 1, (8, 1.2 + 0.4 * len(methods))) as axes:
         axis = axes[0, 0]
         for index, data in enumerate(sets):
-            plain = evidence.pictures("jpeg", data, quality).psnr
-            gains = [evidence.pictures(m, data, quality).psnr - plain for m in methods]
+            plain = evidence.images("jpeg", data, quality).psnr
+            gains = [evidence.images(m, data, quality).psnr - plain for m in methods]
             means = [gain.mean() for gain in gains]
             errors = [gain.std() / max(1, len(gain)) ** 0.5 for gain in gains]
             places = np.arange(len(methods)) + 0.8 * (index + 0.5) / len(sets) - 0.4
             axis.barh(places, means, 0.75 / len(sets), xerr=errors, label=data)
         axis.set_yticks(range(len(methods)), methods)
         axis.invert_yaxis()
-        axis.set(xlabel="dB; bars: standard error over pictures")
+        axis.set(xlabel="dB; bars: standard error over images")
         axis.grid(alpha=0.3, axis="x")
         axis.legend()
     return True

@@ -64,25 +64,25 @@ class Evidence:
 
     def mean(self, method: str, data: str, quality: int, channels: str = "y") -> pd.Series | None:
         """Means of a method over a set, or None."""
-        mine = self.pictures(method, data, quality, channels)
+        mine = self.images(method, data, quality, channels)
         return mine[list(restoration.MEASURED)].mean() if len(mine) else None
 
-    def pictures(self, method: str, data: str, quality: int, channels: str = "y") -> pd.DataFrame:
-        """Rows of a method and set, by picture."""
+    def images(self, method: str, data: str, quality: int, channels: str = "y") -> pd.DataFrame:
+        """Rows of a method and set, by image."""
         t = self.table
         mine = t[(t.method == method) & (t.data == data) & (t.channels == channels)]
-        return mine[mine.quality == quality].set_index("picture").sort_index()
+        return mine[mine.quality == quality].set_index("image").sort_index()
 
     def source(self, column: str, data: str, quality: int, channels: str = "y") -> str | None:
         """The method that stands for a column of the paper."""
         for method in SOURCES[column]:
-            if len(self.pictures(method, data, quality, channels)):
+            if len(self.images(method, data, quality, channels)):
                 return method
         return None
 
     def budget(self, method: str, data: str, quality: int, channels: str = "y") -> str:
         """What a method was trained with; '' if it was not measured."""
-        mine = self.pictures(method, data, quality, channels)
+        mine = self.images(method, data, quality, channels)
         return "; ".join(dict.fromkeys(mine.budget))
 
 

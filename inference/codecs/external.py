@@ -20,7 +20,7 @@ from PIL import Image
 
 from lossylab.core import ffmpeg
 from lossylab.core.errors import CodecError
-from lossylab.inference.codecs.registry import HIGHEST_BPP, LOWEST_BPP, POINTS, PictureCodec
+from lossylab.inference.codecs.registry import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
 
 _SECONDS = 600
 _SCALE = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
@@ -35,7 +35,7 @@ class Commands:
         {config} are replaced.
       decode: arguments of the decoder, likewise.
       settings: from low to high rate.
-      searched: see `PictureCodec`.
+      searched: see `ImageCodec`.
       suffix: of the compressed file.
       pixels: 'ppm' files, or raw planes 'yuv444p' or 'yuv420p' in BT.601 limited range.
     """
@@ -69,7 +69,7 @@ KNOWN = {
         **{**_HM, "encode": (*_HM["encode"], "--InputChromaFormat=420")}, pixels="yuv420p"
     ),
     "kakadu": Commands(
-        # Without -no_weights Kakadu optimises for visibility, not for mean squared error.
+        # Without -no_weights Kakadu optimizes for visibility, not for mean squared error.
         encode=("-i", "{input}", "-o", "{output}", "-rate", "{setting}", "-no_weights"),
         decode=("-i", "{input}", "-o", "{output}"),
         settings=_RATES,
@@ -88,7 +88,7 @@ KNOWN = {
 }
 
 
-class External(PictureCodec):
+class External(ImageCodec):
     """A codec whose programs the user has installed."""
 
     def __init__(self, name: str, encoder: str, decoder: str, config: str = ""):
@@ -121,16 +121,16 @@ class External(PictureCodec):
         config = pathlib.Path(self._config).read_text() if self._config else ""
         return {"arguments": self._commands.encode, "setting": setting, "config": config}
 
-    def encode(self, picture, setting):
-        height, width = picture.shape[:2]
+    def encode(self, image, setting):
+        height, width = image.shape[:2]
         self.check(height, width)
         with tempfile.TemporaryDirectory() as folder:
             source = pathlib.Path(folder) / "input"
             if self._commands.pixels == "ppm":
                 source = source.with_suffix(".ppm")
-                Image.fromarray(picture).save(source)
+                Image.fromarray(image).save(source)
             else:
-                source.write_bytes(self._planes(picture))
+                source.write_bytes(self._planes(image))
             target = pathlib.Path(folder) / f"output{self._commands.suffix}"
             size = {"setting": setting, "width": width, "height": height}
             data = self._run("encode", source, target, size)
@@ -149,9 +149,9 @@ class External(PictureCodec):
                     with Image.open(target) as image:
                         return np.array(image.convert("RGB"))
                 except (OSError, ValueError) as error:
-                    raise CodecError(f"{self.name}: the decoder's picture: {error}") from error
+                    raise CodecError(f"{self.name}: the decoder's image: {error}") from error
             planes = self._run("decode", source, pathlib.Path(folder) / "output.yuv", {})
-        return self._picture(planes, data.height, data.width)
+        return self._image(planes, data.height, data.width)
 
     def _run(self, verb: str, source, target, fields: dict) -> bytes:
         template = getattr(self._commands, verb)
@@ -168,14 +168,14 @@ class External(PictureCodec):
             )
         return target.read_bytes()
 
-    def _planes(self, picture: np.ndarray) -> bytes:
-        """8-bit planes of a picture, BT.601 limited range."""
-        height, width = picture.shape[:2]
+    def _planes(self, image: np.ndarray) -> bytes:
+        """8-bit planes of an image, BT.601 limited range."""
+        height, width = image.shape[:2]
         scale = f"scale=out_color_matrix=bt601:out_range=tv:{_SCALE},format={self._commands.pixels}"
-        return self._convert("rgb24", height, width, scale, picture.tobytes())
+        return self._convert("rgb24", height, width, scale, image.tobytes())
 
-    def _picture(self, planes: bytes, height: int, width: int) -> np.ndarray:
-        """The picture of such planes."""
+    def _image(self, planes: bytes, height: int, width: int) -> np.ndarray:
+        """The image of such planes."""
         expected = height * width * (3 if self._commands.pixels == "yuv444p" else 3 / 2)
         if len(planes) != expected:
             raise CodecError(
@@ -197,7 +197,7 @@ class External(PictureCodec):
 
 
 class _Sized(bytes):
-    """Bytes that know the picture's height and width."""
+    """Bytes that know the image's height and width."""
 
     def __new__(cls, data: bytes, height: int, width: int):
         self = super().__new__(cls, data)

@@ -11,7 +11,7 @@ from lossylab.core import ffmpeg
 
 
 def by_pillow(data: bytes) -> np.ndarray:
-    """The picture of a file, uint8 [H, W, 3], RGB."""
+    """The image of a file, uint8 [H, W, 3], RGB."""
     with Image.open(io.BytesIO(data)) as image:
         return np.array(image.convert("RGB"))
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from lossylab.core.errors import WorkError
 
-HUFFMAN = ("standard", "optimised")
+HUFFMAN = ("standard", "optimized")
 LARGEST_SIDE = 65_500  # pixels, libjpeg's limit
 _LIBRARY = "6b"
 _guard = threading.Lock()  # jpeglib keeps its library in a global variable
@@ -31,7 +31,7 @@ class Contents:
     Attributes:
       coefficients: int16 [planes, ceil(height / 8), ceil(width / 8), 8, 8], of 1 or 3 planes.
       tables: steps of luminance and chrominance, [2, 8, 8], 1..255.
-      height: of the picture in pixels.
+      height: of the image in pixels.
       width: likewise.
     """
 
@@ -46,16 +46,16 @@ def to_bytes(contents: Contents, huffman: str = "standard") -> bytes:
 
     Args:
       contents: what to write; one plane makes a gray file.
-      huffman: 'standard' codes (T.81, Annex K), or 'optimised' for this picture.
+      huffman: 'standard' codes (T.81, Annex K), or 'optimized' for this image.
 
     Raises:
-      WorkError: if the picture is too large for a JPEG file, or writing fails.
+      WorkError: if the image is too large for a JPEG file, or writing fails.
       ValueError: if the values do not fit into a baseline file.
     """
     _check(contents, huffman)
     planes = [np.ascontiguousarray(plane) for plane in contents.coefficients]
     tables = contents.tables[: min(len(planes), 2)].astype(np.uint16)
-    flags = ["+OPTIMIZE_CODING"] if huffman == "optimised" else ["-OPTIMIZE_CODING"]
+    flags = ["+OPTIMIZE_CODING"] if huffman == "optimized" else ["-OPTIMIZE_CODING"]
     with _scratch() as path, _guard:
         try:
             with jpeglib.version(_LIBRARY):
@@ -90,20 +90,20 @@ def contents_of(data: bytes) -> Contents:
     return Contents(np.stack(planes), tables, int(read.height), int(read.width))
 
 
-def optimised(data: bytes) -> bytes:
-    """The same picture, coefficient for coefficient, with Huffman codes of its own.
+def optimized(data: bytes) -> bytes:
+    """The same image, coefficient for coefficient, with Huffman codes of its own.
 
     Raises:
       WorkError: if it is no JPEG file without chroma sub-sampling.
     """
-    return to_bytes(contents_of(data), "optimised")
+    return to_bytes(contents_of(data), "optimized")
 
 
 def check_size(height: int, width: int) -> None:
-    """Raises WorkError if a picture of this size does not fit into a JPEG file."""
+    """Raises WorkError if an image of this size does not fit into a JPEG file."""
     if max(height, width) > LARGEST_SIDE:
         raise WorkError(
-            f"a JPEG file has at most {LARGEST_SIDE} pixels a side, the picture is {width}x{height}"
+            f"a JPEG file has at most {LARGEST_SIDE} pixels a side, the image is {width}x{height}"
         )
 
 

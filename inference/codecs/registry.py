@@ -1,4 +1,4 @@
-"""Codecs behind one interface: a picture in, the bytes of a file out, and back.
+"""Codecs behind one interface: an image in, the bytes of a file out, and back.
 
 Settings as in ProxIQA's experiments: JPEG and JPEG 2000 with 4:4:4 sampling, HEVC intra with
 4:4:4 and 4:2:0 (Sec. IV-A). The paper's encoders were JPEG XT, Kakadu and HM; here are
@@ -38,13 +38,13 @@ from lossylab.inference.export.serving import REVISION
 LOWEST_BPP, HIGHEST_BPP, POINTS = 0.05, 2.0, 8  # Sec. IV-A
 
 
-class PictureCodec(abc.ABC):
+class ImageCodec(abc.ABC):
     """A codec with settings from low to high rate.
 
     Attributes:
       name: what its rate-distortion curve is called.
       settings: from the lowest rate to the highest.
-      searched: whether settings are chosen per picture so that rates cover the range; else all
+      searched: whether settings are chosen per image so that rates cover the range; else all
         settings are points of the curve.
     """
 
@@ -53,22 +53,22 @@ class PictureCodec(abc.ABC):
     searched = True
 
     @abc.abstractmethod
-    def encode(self, picture: np.ndarray, setting: str) -> tuple[bytes, float]:
-        """A picture, uint8 [H, W, 3], as a file's bytes, and the estimated bits (or NaN).
+    def encode(self, image: np.ndarray, setting: str) -> tuple[bytes, float]:
+        """An image, uint8 [H, W, 3], as a file's bytes, and the estimated bits (or NaN).
 
         Raises:
-          CodecError: if the codec fails or cannot take the picture.
+          CodecError: if the codec fails or cannot take the image.
         """
 
     @abc.abstractmethod
     def decode(self, data: bytes, setting: str) -> np.ndarray:
-        """The picture of a file's bytes; raises CodecError."""
+        """The image of a file's bytes; raises CodecError."""
 
     @abc.abstractmethod
     def version(self) -> str:
         """Name and version of the software."""
 
-    def prepare(self, picture: np.ndarray, setting: str) -> None:  # noqa: B027 - most need none
+    def prepare(self, image: np.ndarray, setting: str) -> None:  # noqa: B027 - most need none
         """Does what only the first encoding needs, so that it is not timed."""
 
     def options(self, setting: str) -> dict:
@@ -76,40 +76,40 @@ class PictureCodec(abc.ABC):
         return {"setting": setting}
 
     def identity(self, setting: str) -> str:
-        """Everything but the picture that decides what `encode` and `decode` give."""
+        """Everything but the image that decides what `encode` and `decode` give."""
         return json.dumps([self.name, self.options(setting), self.version()], sort_keys=True)
 
     def check(self, height: int, width: int) -> None:  # noqa: B027 - most take any size
-        """Raises CodecError if the codec cannot take pictures of this size."""
+        """Raises CodecError if the codec cannot take images of this size."""
 
 
-class Jpeg(PictureCodec):
+class Jpeg(ImageCodec):
     """JPEG 4:4:4 by Pillow's libjpeg-turbo.
 
     With the standard Huffman tables by default, because only these agree with ProxIQA's
     Table II. They cost .23 bits per pixel at least on Kodak, so the curve begins higher than
-    the others, at quality 4: below it pictures are blocks of one colour.
+    the others, at quality 4: below it images are blocks of one color.
     """
 
     settings = tuple(str(quality) for quality in range(4, 101))
 
-    def __init__(self, optimised: bool = False, qualities: Sequence[int] = ()):
-        """A codec with standard or, per picture, optimised Huffman tables.
+    def __init__(self, optimized: bool = False, qualities: Sequence[int] = ()):
+        """A codec with standard or, per image, optimized Huffman tables.
 
         Args:
-          optimised: which.
+          optimized: which.
           qualities: points of the curve, rising; searched for given rates if there are none.
         """
-        self.name = "jpeg_optimised" if optimised else "jpeg"
-        self._optimised = optimised
+        self.name = "jpeg_optimized" if optimized else "jpeg"
+        self._optimized = optimized
         if qualities:
             self.searched, self.settings = False, tuple(map(str, qualities))
 
     def options(self, setting):
-        return {"quality": int(setting), "subsampling": 0, "optimize": self._optimised}
+        return {"quality": int(setting), "subsampling": 0, "optimize": self._optimized}
 
-    def encode(self, picture, setting):
-        return _pillow_encode(picture, "JPEG", self.name, self.options(setting)), float("nan")
+    def encode(self, image, setting):
+        return _pillow_encode(image, "JPEG", self.name, self.options(setting)), float("nan")
 
     def decode(self, data, setting):
         return _pillow_decode(data, self.name)
@@ -118,8 +118,8 @@ class Jpeg(PictureCodec):
         return f"libjpeg-turbo {features.version('libjpeg_turbo')}"
 
 
-class Jpeg2000(PictureCodec):
-    """JPEG 2000 by Pillow's OpenJPEG: 9/7 wavelet, colour transform, one layer, no JP2 boxes.
+class Jpeg2000(ImageCodec):
+    """JPEG 2000 by Pillow's OpenJPEG: 9/7 wavelet, color transform, one layer, no JP2 boxes.
 
     A setting is the compression ratio, from which OpenJPEG controls the rate by itself.
     """
@@ -134,8 +134,8 @@ class Jpeg2000(PictureCodec):
             **{"quality_mode": "rates", "quality_layers": [float(setting)]},
         }
 
-    def encode(self, picture, setting):
-        return _pillow_encode(picture, "JPEG2000", self.name, self.options(setting)), float("nan")
+    def encode(self, image, setting):
+        return _pillow_encode(image, "JPEG2000", self.name, self.options(setting)), float("nan")
 
     def decode(self, data, setting):
         return _pillow_decode(data, self.name)
@@ -144,10 +144,10 @@ class Jpeg2000(PictureCodec):
         return f"OpenJPEG {features.version('jpg_2000')}"
 
 
-class Hevc(PictureCodec):
+class Hevc(ImageCodec):
     """HEVC intra by ffmpeg's libx265 with the tools of HM's intra main_rext configuration.
 
-    A setting is the slice's quantisation parameter. The file is the elementary stream with its
+    A setting is the slice's quantization parameter. The file is the elementary stream with its
     parameter sets; their 83 bytes count as rate.
     """
 
@@ -183,23 +183,23 @@ class Hevc(PictureCodec):
         if self._format == "yuv420p" and (height % 2 or width % 2):
             raise CodecError(f"{self.name} needs even sides, got {width}x{height}")
 
-    def encode(self, picture, setting):
-        height, width = picture.shape[:2]
+    def encode(self, image, setting):
+        height, width = image.shape[:2]
         self.check(height, width)
-        colours = f"out_color_matrix=bt601:out_range=tv:{self._FLAGS}"
+        colors = f"out_color_matrix=bt601:out_range=tv:{self._FLAGS}"
         arguments = [
             *("-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
-            *("-i", "pipe:0", "-vf", f"scale={colours},format={self._format}"),
+            *("-i", "pipe:0", "-vf", f"scale={colors},format={self._format}"),
             *("-c:v", "libx265", "-preset", self._PRESET),
             *("-x265-params", self.options(setting)["x265"], "-f", "hevc", "pipe:1"),
         ]
-        return self._run(arguments, picture.tobytes()), float("nan")
+        return self._run(arguments, image.tobytes()), float("nan")
 
     def decode(self, data, setting):
-        colours = f"in_color_matrix=bt601:in_range=tv:{self._FLAGS}"
+        colors = f"in_color_matrix=bt601:in_range=tv:{self._FLAGS}"
         arguments = [
             *("-v", "error", "-f", "hevc", "-i", "pipe:0"),
-            *("-vf", f"scale={colours},format=rgb24", "-f", "image2pipe"),
+            *("-vf", f"scale={colors},format=rgb24", "-f", "image2pipe"),
             *("-c:v", "ppm", "pipe:1"),
         ]
         return _pillow_decode(self._run(arguments, data), self.name)
@@ -217,7 +217,7 @@ class Hevc(PictureCodec):
         return out
 
 
-class _Exports(PictureCodec):
+class _Exports(ImageCodec):
     """Exported models, one a point of the curve; loaded when they are needed first.
 
     Settings are the names of the runs that the exports lie in.
@@ -239,11 +239,11 @@ class _Exports(PictureCodec):
         self._warm: set[str] = set()
         self._guard = threading.Lock()
 
-    def prepare(self, picture, setting):
+    def prepare(self, image, setting):
         model = self.model(setting)
         with self._guard:  # nobody times a first encoding, nor beside one
             if setting not in self._warm:
-                self._warm_up(model, picture)
+                self._warm_up(model, image)
                 self._warm.add(setting)
 
     def model(self, setting: str):
@@ -261,15 +261,15 @@ class _Exports(PictureCodec):
         """The model of an export."""
 
     @abc.abstractmethod
-    def _warm_up(self, model, picture: np.ndarray) -> None:
+    def _warm_up(self, model, image: np.ndarray) -> None:
         """Does what is slow the first time."""
 
 
 class Learned(_Exports):
     """Exported lossylab codecs."""
 
-    def encode(self, picture, setting):
-        return container.compress(self.model(setting), picture)
+    def encode(self, image, setting):
+        return container.compress(self.model(setting), image)
 
     def decode(self, data, setting):
         return container.decompress(self.model(setting), data)
@@ -283,15 +283,15 @@ class Learned(_Exports):
     def _load(self, path):
         return Codec(path)
 
-    def _warm_up(self, model, picture):
-        model.decompress(model.compress(picture))
+    def _warm_up(self, model, image):
+        model.decompress(model.compress(image))
 
 
 class LearnedJpeg(_Exports):
     """Exported JPEG encoders, whose files Pillow decodes; standard Huffman tables."""
 
-    def encode(self, picture, setting):
-        return jpeg_files.to_bytes(self.model(setting).encode(picture)), float("nan")
+    def encode(self, image, setting):
+        return jpeg_files.to_bytes(self.model(setting).encode(image)), float("nan")
 
     def decode(self, data, setting):
         return _pillow_decode(data, self.name)
@@ -302,14 +302,14 @@ class LearnedJpeg(_Exports):
     def _load(self, path):
         return Encoder(path)
 
-    def _warm_up(self, model, picture):
-        model.encode(picture)
+    def _warm_up(self, model, image):
+        model.encode(image)
 
 
 # Name -> codec, of those that need nothing but this package.
 CLASSICAL = {
     "jpeg": Jpeg,
-    "jpeg_optimised": lambda: Jpeg(optimised=True),
+    "jpeg_optimized": lambda: Jpeg(optimized=True),
     "jpeg2000": Jpeg2000,
     "hevc444": lambda: Hevc(444),
     "hevc420": lambda: Hevc(420),
@@ -369,13 +369,13 @@ def _run_name(path: str) -> str:
     return f"{export.parent.name}{steps}"
 
 
-def _pillow_encode(picture: np.ndarray, kind: str, name: str, options: dict) -> bytes:
+def _pillow_encode(image: np.ndarray, kind: str, name: str, options: dict) -> bytes:
     file = io.BytesIO()
     try:
-        Image.fromarray(picture).save(file, kind, **options)
+        Image.fromarray(image).save(file, kind, **options)
     except (OSError, ValueError) as error:
-        height, width = picture.shape[:2]
-        raise CodecError(f"{name} cannot code a picture of {width}x{height}: {error}") from error
+        height, width = image.shape[:2]
+        raise CodecError(f"{name} cannot code an image of {width}x{height}: {error}") from error
     return file.getvalue()
 
 

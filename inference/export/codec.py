@@ -4,7 +4,7 @@ Loading needs TensorFlow and tensorflow-compression, but no lossylab:
 
   import tensorflow as tf, tensorflow_compression
   model = tf.saved_model.load("runs/vmaf/export").signatures
-  string = model["compress"](picture=picture)["string"]
+  string = model["compress"](image=image)["string"]
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from lossylab.models.bmshj2018 import BMSHJ2018
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-    """A coded picture: its bits and the true size.
+    """A coded image: its bits and the true size.
 
     Attributes:
       string: the range coder's output.
-      height: of the picture in pixels.
-      width: of the picture in pixels.
+      height: of the image in pixels.
+      width: of the image in pixels.
       bits: estimated length of `string` in bits.
     """
 
@@ -56,14 +56,14 @@ class Codec:
         self.options: dict = info["options"]
         self.max_pixels: int = info.get("max_pixels", BLS2017.max_pixels)
 
-    def compress(self, picture: np.ndarray) -> Encoded:
-        """Codes a picture, uint8 [H, W, 3]."""
-        out = self._functions["compress"](picture=tf.constant(picture))
-        height, width = picture.shape[:2]
+    def compress(self, image: np.ndarray) -> Encoded:
+        """Codes an image, uint8 [H, W, 3]."""
+        out = self._functions["compress"](image=tf.constant(image))
+        height, width = image.shape[:2]
         return Encoded(out["string"].numpy(), height, width, float(out["bits"]))
 
     def decompress(self, encoded: Encoded) -> np.ndarray:
-        """The picture, uint8 [height, width, 3].
+        """The image, uint8 [height, width, 3].
 
         Raises:
           tf.errors.OpError: if the string does not fit the model.
@@ -73,12 +73,12 @@ class Codec:
             height=tf.constant(encoded.height),
             width=tf.constant(encoded.width),
         )
-        return out["picture"].numpy()
+        return out["image"].numpy()
 
-    def reconstruct(self, picture: np.ndarray) -> tuple[np.ndarray, float]:
+    def reconstruct(self, image: np.ndarray) -> tuple[np.ndarray, float]:
         """What decoding would give, and the estimated bits."""
-        out = self._functions["reconstruct"](picture=tf.constant(picture))
-        return out["picture"].numpy(), float(out["bits"])
+        out = self._functions["reconstruct"](image=tf.constant(image))
+        return out["image"].numpy(), float(out["bits"])
 
 
 def save_codec(codec: BLS2017 | BMSHJ2018, path: str, options: dict) -> None:

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_compression as tfc
 from google.protobuf.message import DecodeError
 
-from lossylab.core.errors import BitstreamError, IndexMismatchError, PictureError, WorkError
+from lossylab.core.errors import BitstreamError, ImageError, IndexMismatchError, WorkError
 from lossylab.inference.export.codec import Codec, Encoded
 from lossylab.inference.export.entropy import INDEX_MISMATCH
 from lossylab.models.bls2017 import STRIDE
@@ -27,7 +27,7 @@ def pack(encoded: Encoded, model_id: str, weights: str) -> bytes:
     """Contents of a compressed file.
 
     Args:
-      encoded: the coded picture.
+      encoded: the coded image.
       model_id: of the codec.
       weights: hexadecimal hash of the codec's weights.
     """
@@ -37,13 +37,13 @@ def pack(encoded: Encoded, model_id: str, weights: str) -> bytes:
 
 
 def unpack(data: bytes, model_id: str, weights: str, max_pixels: int) -> Encoded:
-    """The coded picture in a compressed file.
+    """The coded image in a compressed file.
 
     Args:
       data: the file's bytes.
       model_id: of the codec that is to decode it.
       weights: hexadecimal hash of that codec's weights.
-      max_pixels: of a picture that is plausible.
+      max_pixels: of an image that is plausible.
 
     Raises:
       BitstreamError: if the file is truncated, altered, of another version or model, or
@@ -70,27 +70,27 @@ def unpack(data: bytes, model_id: str, weights: str, max_pixels: int) -> Encoded
             f"{weights[: 2 * _HASH_BYTES]}): decode it with the export that made it"
         )
     if min(height, width) < 1 or _padded_pixels(height, width) > max_pixels:
-        raise BitstreamError(f"declares a picture of {width}x{height} pixels")
+        raise BitstreamError(f"declares an image of {width}x{height} pixels")
     return Encoded(bytes(string), height, width)
 
 
-def compress(codec: Codec, picture) -> tuple[bytes, float]:
-    """A picture, uint8 [H, W, 3], as contents of a file, and the estimated bits.
+def compress(codec: Codec, image) -> tuple[bytes, float]:
+    """An image, uint8 [H, W, 3], as contents of a file, and the estimated bits.
 
     Raises:
-      PictureError: if the picture has more pixels than the codec takes.
+      ImageError: if the image has more pixels than the codec takes.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if _padded_pixels(height, width) > codec.max_pixels:
-        raise PictureError(
-            f"a picture of {width}x{height} pixels is too large, limit {codec.max_pixels}"
+        raise ImageError(
+            f"an image of {width}x{height} pixels is too large, limit {codec.max_pixels}"
         )
-    encoded = codec.compress(picture)
+    encoded = codec.compress(image)
     return pack(encoded, codec.model_id, codec.weights), encoded.bits
 
 
 def decompress(codec: Codec, data: bytes):
-    """The picture, uint8 [H, W, 3], of a compressed file's contents.
+    """The image, uint8 [H, W, 3], of a compressed file's contents.
 
     Raises:
       BitstreamError: as `unpack`, or if the string does not decode.
@@ -100,7 +100,7 @@ def decompress(codec: Codec, data: bytes):
     try:
         return codec.decompress(encoded)
     except tf.errors.ResourceExhaustedError as error:
-        raise WorkError("not enough memory to decode a picture of this size") from error
+        raise WorkError("not enough memory to decode an image of this size") from error
     except tf.errors.OpError as error:
         if INDEX_MISMATCH in str(error):
             raise IndexMismatchError(
@@ -111,7 +111,7 @@ def decompress(codec: Codec, data: bytes):
 
 
 def _padded_pixels(height: int, width: int) -> int:
-    """Pixels of the picture that the synthesis makes before it is cropped."""
+    """Pixels of the image that the synthesis makes before it is cropped."""
     return (-(-height // STRIDE) * STRIDE) * (-(-width // STRIDE) * STRIDE)
 
 

@@ -4,7 +4,7 @@ Loading needs TensorFlow, but no lossylab:
 
   import tensorflow as tf
   model = tf.saved_model.load("runs/jpeg5/export").signatures
-  bits = model["nll"](degraded=jpeg, condition=picture)["bits"]  # float32 [B, H, W, 3] in levels
+  bits = model["nll"](degraded=jpeg, condition=image)["bits"]  # float32 [B, H, W, 3] in levels
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from lossylab.models.pixelcnn import ConditionalPixelCNN
 
 
 class Degradation(saved_model.Loaded):
-    """A loaded export: how probable degraded pictures are, given good ones."""
+    """A loaded export: how probable degraded images are, given good ones."""
 
     def __init__(self, path: str):
         """Loads an export; raises ExportError if `path` is no degradation model's."""
         super().__init__(path, SIGNATURES, "degradation model")
 
     def nll(self, degraded: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
-        """Negative log-likelihood of degraded pictures; gradients pass to the condition.
+        """Negative log-likelihood of degraded images; gradients pass to the condition.
 
         Args:
           degraded: uint8 or float [B, H, W, 3], RGB in whole levels.
-          condition: the good pictures, the same shape, any levels.
+          condition: the good images, the same shape, any levels.
 
         Returns:
-          float32 [B], bits for each number of a picture.
+          float32 [B], bits for each number of an image.
 
         Raises:
-          ValueError: if the shapes differ or are no pictures'.
+          ValueError: if the shapes differ or are no images'.
         """
         shapes = [tf.TensorShape(side.shape) for side in (degraded, condition)]
-        pictures = tf.TensorShape((None, None, None, 3))
-        if not (pictures.is_compatible_with(shapes[0]) and shapes[0].is_compatible_with(shapes[1])):
+        images = tf.TensorShape((None, None, None, 3))
+        if not (images.is_compatible_with(shapes[0]) and shapes[0].is_compatible_with(shapes[1])):
             raise ValueError(
-                "expected degraded pictures and conditions of one shape [B, H, W, 3], got "
+                "expected degraded images and conditions of one shape [B, H, W, 3], got "
                 f"{shapes[0]} and {shapes[1]}"
             )
         sides = [tf.cast(side, tf.float32) for side in (degraded, condition)]
@@ -67,7 +67,7 @@ class Degradation(saved_model.Loaded):
 
 
 def degraded_options(model: Degradation) -> DegradedOptions:
-    """What a model has learnt, from the options it was exported with.
+    """What a model has learned, from the options it was exported with.
 
     Raises:
       ExportError: if the export does not say it.

@@ -4,7 +4,7 @@ Loading needs TensorFlow, but no lossylab:
 
   import tensorflow as tf
   model = tf.saved_model.load("runs/jpeg/export").signatures
-  worse = model["distort"](picture=picture)["picture"]  # uint8 [H, W, 3] of any size
+  worse = model["distort"](image=image)["image"]  # uint8 [H, W, 3] of any size
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from lossylab.models.unet import ResidualUNet
 
 
 class Distorter(saved_model.Loaded):
-    """A loaded export: uint8 pictures in, distorted ones out."""
+    """A loaded export: uint8 images in, distorted ones out."""
 
     def __init__(self, path: str):
         """Loads an export; raises ExportError if `path` is no distorter's."""
         super().__init__(path, SIGNATURES, "distorter")
 
-    def distort(self, picture: np.ndarray) -> np.ndarray:
-        """Distorts a picture, uint8 [H, W, 3] of any size; the same picture in the same way."""
-        made = self._functions["distort"](picture=tf.constant(picture))
-        return made["picture"].numpy()
+    def distort(self, image: np.ndarray) -> np.ndarray:
+        """Distorts an image, uint8 [H, W, 3] of any size; the same image in the same way."""
+        made = self._functions["distort"](image=tf.constant(image))
+        return made["image"].numpy()
 
 
 def save_distorter(generator: ResidualUNet, path: str, options: dict) -> None:

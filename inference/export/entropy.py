@@ -69,13 +69,13 @@ class HyperpriorCoder(tf.Module):
 
     def quantize(self, latent):
         """The latent as it will be decoded, and its bits."""
-        hyper, bits = self._hyper.quantize(self._codec.analyse_hyper(latent))
+        hyper, bits = self._hyper.quantize(self._codec.analyze_hyper(latent))
         index = self._synthesis.indexes(hyper, *_sides(latent))
         return self._quantized(latent, index, bits)
 
     def encode(self, latent):
         """Bit string, and estimated bits."""
-        hyper = self._codec.analyse_hyper(latent)
+        hyper = self._codec.analyze_hyper(latent)
         side, bits = self._hyper.encode(hyper)
         index = self._synthesis.indexes(self._hyper.quantize(hyper)[0], *_sides(latent))
         main = self._model.compress(latent, tf.cast(index, tf.float32))[0]

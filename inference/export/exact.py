@@ -50,7 +50,7 @@ class ExactHyperSynthesis(tf.Module):
         """Indexes of the scale table.
 
         Args:
-          hyper: quantised hyper-latent, float32 [1, h, w, N].
+          hyper: quantized hyper-latent, float32 [1, h, w, N].
           height: of the latent, at most 4h.
           width: likewise.
 

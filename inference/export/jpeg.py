@@ -1,10 +1,10 @@
-"""Exported learned JPEG encoders: writing, loading, and pictures of any size.
+"""Exported learned JPEG encoders: writing, loading, and images of any size.
 
 Loading needs TensorFlow, but no lossylab:
 
   import tensorflow as tf
   model = tf.saved_model.load("runs/vgg_0.01/export").signatures
-  coded = model["encode"](picture=picture)   # coefficients and tables of a standard JPEG file
+  coded = model["encode"](image=image)   # coefficients and tables of a standard JPEG file
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ import tensorflow as tf
 
 from lossylab.inference.codecs.jpeg_files import Contents
 from lossylab.inference.export import base as saved_model
-from lossylab.inference.export import tiling as pieces
+from lossylab.inference.export import tiling as tiles
 from lossylab.inference.export.served_jpeg import SIGNATURES, ServedJPEG
 from lossylab.models.jpeg_encoder import JPEGEncoder
 
-AT_ONCE = 2**20  # pixels that the network sees at once; VGG-19 takes some 800 bytes a pixel
+MAX_PIXELS = 2**20  # pixels that the network sees at once; VGG-19 takes some 800 bytes a pixel
 _BLOCK = 8
 
 
 class Encoder(saved_model.Loaded):
-    """A loaded export: uint8 pictures in, contents of JPEG files out."""
+    """A loaded export: uint8 images in, contents of JPEG files out."""
 
-    def __init__(self, path: str, at_once: int = AT_ONCE):
+    def __init__(self, path: str, max_pixels: int = MAX_PIXELS):
         """Loads an export.
 
         Args:
           path: its folder.
-          at_once: pixels that the network sees at once.
+          max_pixels: pixels that the network sees at once.
 
         Raises:
           ExportError: if `path` has no SavedModel or it is no JPEG encoder.
         """
         super().__init__(path, SIGNATURES, "JPEG encoder")
-        self._at_once = at_once
+        self._at_once = max_pixels
         self._reach: int | None = self.info["reach"]
 
-    def encode(self, picture: np.ndarray) -> Contents:
-        """Codes a picture, uint8 [H, W, 3], or gray [H, W, 1] as a file of one plane.
+    def encode(self, image: np.ndarray) -> Contents:
+        """Codes an image, uint8 [H, W, 3], or gray [H, W, 1] as a file of one plane.
 
-        Large pictures are coded in strips that overlap by all that the attention sees. LSTMs
-        see everything: they code pictures of any size at once, as far as memory goes.
+        Large images are coded in strips that overlap by all that the attention sees. LSTMs
+        see everything: they code images of any size at once, as far as memory goes.
         """
-        height, width, channels = picture.shape
-        colour = np.broadcast_to(picture, (height, width, 3))
-        planes = [self._call(colour[cut.wide], cut) for cut in self._strips(height, width)]
+        height, width, channels = image.shape
+        color = np.broadcast_to(image, (height, width, 3))
+        planes = [self._call(color[cut.wide], cut) for cut in self._strips(height, width)]
         coefficients = np.concatenate([coded for coded, _ in planes], 1)
         return Contents(coefficients[:channels], planes[0][1], height, width)
 
@@ -61,16 +61,16 @@ class Encoder(saved_model.Loaded):
             height=tf.constant(contents.height),
             width=tf.constant(contents.width),
         )
-        return found["picture"].numpy()
+        return found["image"].numpy()
 
     def _strips(self, height: int, width: int):
         rows = height
         if self._reach is not None and height * width > self._at_once:
-            rows = pieces.up(max(self._at_once // width - 2 * self._reach, _BLOCK), _BLOCK)
-        return pieces.cuts(height, rows, self._reach or 0)
+            rows = tiles.up(max(self._at_once // width - 2 * self._reach, _BLOCK), _BLOCK)
+        return tiles.cuts(height, rows, self._reach or 0)
 
-    def _call(self, strip: np.ndarray, cut: pieces.Cut) -> tuple[np.ndarray, np.ndarray]:
-        coded = self._functions["encode"](picture=tf.constant(np.ascontiguousarray(strip)))
+    def _call(self, strip: np.ndarray, cut: tiles.Cut) -> tuple[np.ndarray, np.ndarray]:
+        coded = self._functions["encode"](image=tf.constant(np.ascontiguousarray(strip)))
         first, last = cut.inside.start // _BLOCK, -(-cut.inside.stop // _BLOCK)
         return coded["coefficients"].numpy()[:, first:last], coded["tables"].numpy()
 

@@ -1,10 +1,10 @@
-"""Exported restoration networks: writing, loading, and pictures of any size piece by piece.
+"""Exported restoration networks: writing, loading, and images of any size piece by piece.
 
 Loading needs TensorFlow, but no lossylab:
 
   import tensorflow as tf
   model = tf.saved_model.load("runs/wcdgan_q10/export").signatures
-  restored = model["restore"](picture=picture)["picture"]
+  restored = model["restore"](image=image)["image"]
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import tensorflow as tf
 
 from lossylab.core.errors import OutputError
 from lossylab.inference.export import base as saved_model
-from lossylab.inference.export import tiling as pieces
+from lossylab.inference.export import tiling as tiles
 from lossylab.inference.export.served_restorer import SIGNATURES, ServedRestorer
 
 # Pixels that a network sees at once: WCDGAN takes some 4 KiB a pixel, MemNet 8.
-AT_ONCE = 2**19
+MAX_PIXELS = 2**19
 _LEAST_ROWS = 32  # of a strip, however wide
 
 
 class Restorer(saved_model.Loaded):
-    """A loaded export: uint8 pictures in, uint8 pictures out.
+    """A loaded export: uint8 images in, uint8 images out.
 
     Attributes:
       model: the network's name.
@@ -36,63 +36,63 @@ class Restorer(saved_model.Loaded):
       quality: of the JPEG files that it was trained for; None if it takes all.
     """
 
-    def __init__(self, path: str, at_once: int = AT_ONCE):
+    def __init__(self, path: str, max_pixels: int = MAX_PIXELS):
         """Loads an export.
 
         Args:
           path: its folder.
-          at_once: pixels that the network sees at once.
+          max_pixels: pixels that the network sees at once.
 
         Raises:
           ExportError: if `path` has no SavedModel or it is no restorer.
         """
         super().__init__(path, SIGNATURES, "restorer")
-        self._at_once = at_once
+        self._at_once = max_pixels
         self.model: str = self.info["model"]
         self.channels: int = self.info["channels"]
         self.quality: int | None = self.options.get("quality")
         self._multiple, self._reach = self.info["multiple"], self.info["reach"]
         self._blocks = self.info.get("blocks", 0)
 
-    def restore(self, picture: np.ndarray) -> np.ndarray:
-        """Restores a picture, uint8 [H, W, channels], at once or, if it is large, in pieces.
+    def restore(self, image: np.ndarray) -> np.ndarray:
+        """Restores an image, uint8 [H, W, channels], at once or, if it is large, in pieces.
 
         Pieces overlap by all that the network sees, so that they do not show.
         """
-        if picture.shape[0] * picture.shape[1] <= self._at_once:
-            return self._whole(picture)
+        if image.shape[0] * image.shape[1] <= self._at_once:
+            return self._whole(image)
         if self._blocks:
-            return self._block_by_block(picture)
-        return pieces.in_tiles(picture, self._whole, self._at_once, self._reach, self._multiple)
+            return self._block_by_block(image)
+        return tiles.in_tiles(image, self._whole, self._at_once, self._reach, self._multiple)
 
-    def _whole(self, picture: np.ndarray) -> np.ndarray:
-        return self._call("restore", picture=picture)
+    def _whole(self, image: np.ndarray) -> np.ndarray:
+        return self._call("restore", image=image)
 
     def _call(self, name: str, **arrays) -> np.ndarray:
         out = self._functions[name](**{key: tf.constant(value) for key, value in arrays.items()})
         return next(iter(out.values())).numpy()
 
-    def _block_by_block(self, picture):
+    def _block_by_block(self, image):
         """WCDGAN: each block over all strips, because its attention needs the whole's mean."""
-        axis = int(picture.shape[1] > picture.shape[0])  # strips lie across the longer side
-        length, across = picture.shape[axis], picture.shape[1 - axis]
+        axis = int(image.shape[1] > image.shape[0])  # strips lie across the longer side
+        length, across = image.shape[axis], image.shape[1 - axis]
         rows = max(self._at_once // across, _LEAST_ROWS)
         lying = functools.partial(np.moveaxis, source=0, destination=axis)
-        picture = np.moveaxis(picture, axis, 0)
+        image = np.moveaxis(image, axis, 0)
 
         def enter(cut):
-            return self._call("enter", picture=lying(picture[cut.wide]))
+            return self._call("enter", image=lying(image[cut.wide]))
 
         width = self._functions["enter"].structured_outputs["features"].shape[-1]
         features = _scratch((length, across, width))
-        mean = self._pass(features, enter, pieces.cuts(length, rows, self._reach["enter"]), axis)
+        mean = self._pass(features, enter, tiles.cuts(length, rows, self._reach["enter"]), axis)
         for index in range(self._blocks - 1):
             mean = self._next(features, index, mean, rows, lying, axis)
-        restored = np.empty_like(picture)
-        for cut in pieces.cuts(length, rows, self._reach["leave"]):
+        restored = np.empty_like(image)
+        for cut in tiles.cuts(length, rows, self._reach["leave"]):
             piece = self._call(
                 "leave",
-                picture=lying(picture[cut.wide]),
+                image=lying(image[cut.wide]),
                 features=lying(features[cut.wide]),
                 mean=mean,
             )
@@ -110,11 +110,11 @@ class Restorer(saved_model.Loaded):
             before = np.concatenate([before, features[cut.kept]])[-halo:]
             return self._call("next", index=np.int32(index), features=lying(old), mean=mean)
 
-        return self._pass(features, compute, pieces.cuts(features.shape[0], rows, halo), axis)
+        return self._pass(features, compute, tiles.cuts(features.shape[0], rows, halo), axis)
 
     @staticmethod
     def _pass(features, compute, cuts, axis):
-        """Fills `features` strip by strip; returns their mean over the picture, float32 [F]."""
+        """Fills `features` strip by strip; returns their mean over the image, float32 [F]."""
         total = np.zeros(features.shape[-1])
         for cut in cuts:
             strip = np.moveaxis(compute(cut), axis, 0)[cut.inside]
@@ -133,7 +133,7 @@ def _scratch(shape: tuple[int, ...]) -> np.ndarray:
         os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
     except OSError as error:
         raise OutputError(
-            f"a picture of this size needs {4 * math.prod(shape) / 2**30:.1f} GiB of memory, or as "
+            f"an image of this size needs {4 * math.prod(shape) / 2**30:.1f} GiB of memory, or as "
             f"much room in {tempfile.gettempdir()} (set TMPDIR to another folder)"
         ) from error
     return np.memmap(file, np.float32, shape=shape)

@@ -1,6 +1,6 @@
-"""Drawing degraded pictures from a conditional PixelCNN++, pixel by pixel, exactly.
+"""Drawing degraded images from a conditional PixelCNN++, pixel by pixel, exactly.
 
-Two ways give the same picture for the same uniform numbers: `sample_naive` runs the whole network
+Two ways give the same image for the same uniform numbers: `sample_naive` runs the whole network
 for each pixel; `sample_wavefront` draws a diagonal of pixels at once and computes every number of
 the network once, as Ramachandran et al. 2017 ("Fast Generation for Convolutional Autoregressive
 Models") do for a pixel at a time. Both compute in float64: their numbers differ by some 1e-13, and
@@ -25,7 +25,7 @@ Progress = Callable[[Iterable], Iterable]
 
 
 def draw_uniforms(seed: int, batch: int, height: int, width: int, mixtures: int) -> Uniforms:
-    """The numbers that decide a picture: float64 [B, H, W, mixtures] and [B, H, W, 3]."""
+    """The numbers that decide an image: float64 [B, H, W, mixtures] and [B, H, W, 3]."""
     generator = np.random.default_rng(seed)
     shapes = ((batch, height, width, mixtures), (batch, height, width, 3))
     drawn = (generator.uniform(size=shape) for shape in shapes)
@@ -36,21 +36,21 @@ def draw(
     parameters: np.ndarray,
     uniforms: Uniforms,
     family: str = "logistic",
-    quantise: bool = True,
+    quantize: bool = True,
 ) -> np.ndarray:
     """Draws pixels: a component by Gumbel's trick, then red, green and blue in turn.
 
     Args:
       parameters: float [..., 10 m], see `losses.pixelcnn`.
-      uniforms: for the components [..., m] and the colours [..., 3], within 1e-5 and 1 - 1e-5.
+      uniforms: for the components [..., m] and the colors [..., 3], within 1e-5 and 1 - 1e-5.
       family: of the components.
-      quantise: round to levels, each colour before the next; the probabilities are then those of
+      quantize: round to levels, each color before the next; the probabilities are then those of
         the likelihood. PixelCNN++'s code does not.
 
     Returns:
       float64 [..., 3] in -1..1, the levels' x / 127.5 - 1.
     """
-    for_component, for_colours = uniforms
+    for_component, for_colors = uniforms
     mixtures = for_component.shape[-1]
     noisy = parameters[..., :mixtures] - np.log(-np.log(for_component))
     picked = np.argmax(noisy, -1)[..., None, None]
@@ -59,22 +59,22 @@ def draw(
         np.take_along_axis(rest, picked[..., None], -1)[..., 0], -1, 0
     )  # [..., 3] each
     inverse = special.logit if family == "logistic" else special.ndtri
-    spread = np.exp(np.maximum(log_scale, LOG_SCALE_FLOOR)) * inverse(for_colours)
+    spread = np.exp(np.maximum(log_scale, LOG_SCALE_FLOOR)) * inverse(for_colors)
     coefficient = np.tanh(coefficient)
-    colours = []
+    colors = []
     for i in range(3):
         x = mean[..., i] + spread[..., i]
         if i == 1:
-            x = x + coefficient[..., 0] * colours[0]
+            x = x + coefficient[..., 0] * colors[0]
         elif i == 2:
-            x = x + coefficient[..., 1] * colours[0] + coefficient[..., 2] * colours[1]
+            x = x + coefficient[..., 1] * colors[0] + coefficient[..., 2] * colors[1]
         x = np.clip(x, -1, 1)
-        colours.append(np.rint((x + 1) * 127.5) / 127.5 - 1 if quantise else x)
-    return np.stack(colours, -1)
+        colors.append(np.rint((x + 1) * 127.5) / 127.5 - 1 if quantize else x)
+    return np.stack(colors, -1)
 
 
 def steps(model: ConditionalPixelCNN, height: int, width: int) -> int:
-    """Steps in which the wavefront draws a picture of that size: 3826 for 256x256 by default."""
+    """Steps in which the wavefront draws an image of that size: 3826 for 256x256 by default."""
     return model.slope * (height - 1) + width
 
 
@@ -84,11 +84,11 @@ def sample_naive(
     uniforms: Uniforms,
     progress: Progress = iter,
 ) -> np.ndarray:
-    """Draws degraded pictures by one pass of the whole network for each pixel.
+    """Draws degraded images by one pass of the whole network for each pixel.
 
     Args:
       model: the network.
-      condition: the good pictures, [B, H, W, 3] in levels; None for a network without.
+      condition: the good images, [B, H, W, 3] in levels; None for a network without.
       uniforms: see `draw_uniforms`, which also give the size.
       progress: what is iterated over passes through it, such as `tqdm.tqdm`.
 
@@ -100,14 +100,14 @@ def sample_naive(
     """
     condition = _check(model, condition, uniforms)
     batch, height, width, _ = uniforms[1].shape
-    picture = np.zeros((batch, height, width, 3))
+    image = np.zeros((batch, height, width, 3))
     run = tf.function(model)
     for place in progress([(y, x) for y in range(height) for x in range(width)]):
         here = (slice(None), *place)
-        parameters = run(tf.constant(picture), condition).numpy()[here]
+        parameters = run(tf.constant(image), condition).numpy()[here]
         drawn = draw(parameters, tuple(each[here] for each in uniforms), model.options["family"])
-        picture[here] = np.rint((drawn + 1) * 127.5)
-    return picture.astype(np.uint8)
+        image[here] = np.rint((drawn + 1) * 127.5)
+    return image.astype(np.uint8)
 
 
 def sample_wavefront(
@@ -116,7 +116,7 @@ def sample_wavefront(
     uniforms: Uniforms,
     progress: Progress = iter,
 ) -> np.ndarray:
-    """Draws the same pictures in `steps` steps; arguments, result and errors as `sample_naive`."""
+    """Draws the same images in `steps` steps; arguments, result and errors as `sample_naive`."""
     condition = _check(model, condition, uniforms)
     batch, height, width, _ = uniforms[1].shape
     family = model.options["family"]
@@ -124,7 +124,7 @@ def sample_wavefront(
     if condition is not None:
         features = model.features(condition, tf.float64).numpy()
     front = Wavefront(model, features, (batch, height, width))
-    picture = np.zeros((batch, height, width, 3), np.uint8)
+    image = np.zeros((batch, height, width, 3), np.uint8)
     for _ in range(-front.ahead, 0):
         front.advance()
     for _ in progress(range(steps(model, height, width))):
@@ -134,25 +134,25 @@ def sample_wavefront(
         here = (slice(None), rows, columns)
         drawn = draw(parameters, tuple(each[here] for each in uniforms), family)
         front.put(rows, columns, drawn)
-        picture[here] = np.rint((drawn + 1) * 127.5).astype(np.uint8)
-    return picture
+        image[here] = np.rint((drawn + 1) * 127.5).astype(np.uint8)
+    return image
 
 
 def _check(model, condition, uniforms) -> tf.Tensor | None:
-    for_component, for_colours = uniforms
+    for_component, for_colors = uniforms
     mixtures = model.options["mixtures"]
-    if for_component.shape != (*for_colours.shape[:3], mixtures) or for_colours.shape[3:] != (3,):
+    if for_component.shape != (*for_colors.shape[:3], mixtures) or for_colors.shape[3:] != (3,):
         raise ValueError(
             f"expected uniform numbers [B, H, W, {mixtures}] and [B, H, W, 3], got "
-            f"{list(for_component.shape)} and {list(for_colours.shape)}"
+            f"{list(for_component.shape)} and {list(for_colors.shape)}"
         )
     if condition is None:
         if model.encoder is not None:
-            raise ValueError("a condition is needed: the good picture")
+            raise ValueError("a condition is needed: the good image")
         return None
-    if tuple(condition.shape) != for_colours.shape:
+    if tuple(condition.shape) != for_colors.shape:
         raise ValueError(
-            f"expected a condition of shape {list(for_colours.shape)} as the uniform numbers, got "
+            f"expected a condition of shape {list(for_colors.shape)} as the uniform numbers, got "
             f"{list(condition.shape)}"
         )
     return tf.cast(condition, tf.float64)

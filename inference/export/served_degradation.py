@@ -1,8 +1,8 @@
 """A degradation model ready to be stored as a SavedModel.
 
-Signatures, for pictures in levels, float32 [B, H, W, 3]:
+Signatures, for images in levels, float32 [B, H, W, 3]:
 
-  nll(degraded, condition)           -> bits, float32 [B]: for each number of a picture
+  nll(degraded, condition)           -> bits, float32 [B]: for each number of an image
   parameters(degraded, condition)    -> parameters, float32 [B, H, W, 10 mixtures]
   describe()                         -> info, JSON text
 
@@ -22,7 +22,7 @@ SIGNATURES = ("describe", "nll", "parameters")
 
 
 class ServedDegradation(ServedNetwork):
-    """Likelihoods of degraded pictures of any size, given good ones."""
+    """Likelihoods of degraded images of any size, given good ones."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class ServedDegradation(ServedNetwork):
 
         Args:
           network: the network, with a condition.
-          bits: from degraded pictures and parameters to bits per number, [B].
+          bits: from degraded images and parameters to bits per number, [B].
           options: how it was trained, JSON values; stored with the model.
         """
         spec = [

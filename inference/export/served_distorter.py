@@ -2,7 +2,7 @@
 
 Signatures:
 
-  distort(picture uint8 [H, W, 3])   -> picture uint8 [H, W, 3]
+  distort(image uint8 [H, W, 3])   -> image uint8 [H, W, 3]
   describe()                         -> info, JSON text
 """
 
@@ -17,7 +17,7 @@ SIGNATURES = ("describe", "distort")
 
 
 class ServedDistorter(ServedNetwork):
-    """Distorts single pictures of any size."""
+    """Distorts single images of any size."""
 
     def __init__(self, generator: ResidualUNet, options: dict):
         """Wraps a generator.
@@ -27,9 +27,9 @@ class ServedDistorter(ServedNetwork):
           options: how it was trained, JSON values; stored with the model.
         """
 
-        @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="picture")])
-        def distort(picture):
-            made = generator(tf.cast(picture[None], tf.float32))
-            return {"picture": tf.saturate_cast(tf.round(made[0]), tf.uint8)}
+        @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="image")])
+        def distort(image):
+            made = generator(tf.cast(image[None], tf.float32))
+            return {"image": tf.saturate_cast(tf.round(made[0]), tf.uint8)}
 
         super().__init__(generator, options, {"distort": distort})

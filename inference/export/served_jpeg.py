@@ -2,9 +2,9 @@
 
 Signatures:
 
-  encode(picture uint8 [H, W, 3])    -> coefficients int16 [3, ceil(H / 8), ceil(W / 8), 8, 8],
+  encode(image uint8 [H, W, 3])    -> coefficients int16 [3, ceil(H / 8), ceil(W / 8), 8, 8],
                                         tables int32 [2, 8, 8]
-  decode(coefficients, tables, height, width) -> picture uint8: what a decoder shows of them
+  decode(coefficients, tables, height, width) -> image uint8: what a decoder shows of them
   describe()                         -> info, JSON text
 """
 
@@ -20,7 +20,7 @@ SIGNATURES = ("decode", "describe", "encode")
 
 
 class ServedJPEG(ServedNetwork):
-    """Encodes single pictures of any size."""
+    """Encodes single images of any size."""
 
     def __init__(self, encoder: JPEGEncoder, options: dict):
         """Wraps an encoder.
@@ -32,9 +32,9 @@ class ServedJPEG(ServedNetwork):
         blocks = (3, None, None, jpeg.BLOCK, jpeg.BLOCK)
         tables = (2, jpeg.BLOCK, jpeg.BLOCK)
 
-        @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="picture")])
-        def encode(picture):
-            coefficients, steps = encoder.encode(tf.cast(picture[None], tf.float32))
+        @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="image")])
+        def encode(image):
+            coefficients, steps = encoder.encode(tf.cast(image[None], tf.float32))
             return {"coefficients": coefficients[0], "tables": steps}
 
         @tf.function(
@@ -47,9 +47,9 @@ class ServedJPEG(ServedNetwork):
         )
         def decode(coefficients, tables, height, width):
             flat = tf.concat([(1,), tf.shape(coefficients)[:3], (jpeg.BLOCK**2,)], 0)
-            quantised = tf.reshape(tf.cast(coefficients, tf.float32), flat)
-            found = jpeg.dequantise(quantised, tf.cast(tables, tf.float32))
-            return {"picture": tf.cast(jpeg.picture(found, height, width)[0], tf.uint8)}
+            quantized = tf.reshape(tf.cast(coefficients, tf.float32), flat)
+            found = jpeg.dequantize(quantized, tf.cast(tables, tf.float32))
+            return {"image": tf.cast(jpeg.image(found, height, width)[0], tf.uint8)}
 
         functions = {"encode": encode, "decode": decode}
-        super().__init__(encoder, options, functions, {"reach": encoder.reach})
+        super().__init__(encoder, options, functions, {"reach": encoder.receptive_field_radius})

@@ -2,15 +2,15 @@
 
 Signatures of all:
 
-  restore(picture uint8 [H, W, C])   -> picture uint8 [H, W, C]
+  restore(image uint8 [H, W, C])   -> image uint8 [H, W, C]
   describe()                         -> info, JSON text
 
-WCDGAN weighs channels by their means over the whole picture. To restore a picture piece by piece,
+WCDGAN weighs channels by their means over the whole image. To restore an image piece by piece,
 as exactly as at once, it can be run a block at a time, each block over all pieces:
 
-  enter(picture)                     -> features [H, W, F]: all before the first attention
+  enter(image)                     -> features [H, W, F]: all before the first attention
   next(index, features, mean [F])    -> features: attention of block `index`, then the next block
-  leave(picture, features, mean)     -> picture
+  leave(image, features, mean)     -> image
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIGNATURES = ("describe", "restore")
 
 
 class ServedRestorer(ServedNetwork):
-    """Restores single pictures of any size."""
+    """Restores single images of any size."""
 
     def __init__(self, network: tf.Module, options: dict):
         """Wraps a network.
@@ -33,31 +33,35 @@ class ServedRestorer(ServedNetwork):
           network: one of `restorers.NETWORKS`.
           options: how it was trained, JSON values; stored with the model.
         """
-        picture = tf.TensorSpec((None, None, network.channels), tf.uint8, name="picture")
+        image = tf.TensorSpec((None, None, network.channels), tf.uint8, name="image")
 
-        @tf.function(input_signature=[picture])
-        def restore(picture):
-            return {"picture": _levels(network(_batch(picture)))}
+        @tf.function(input_signature=[image])
+        def restore(image):
+            return {"image": _levels(network(_batch(image)))}
 
         functions, info = {"restore": restore}, {}
         if isinstance(network, WCDGAN):
-            functions |= _pieces(network, picture)
+            functions |= _pieces(network, image)
             info["blocks"] = len(network.blocks)
         multiple = getattr(network, "multiple", 1)
-        info |= {"channels": network.channels, "multiple": multiple, "reach": network.reach}
+        info |= {
+            "channels": network.channels,
+            "multiple": multiple,
+            "reach": network.receptive_field_radius,
+        }
         super().__init__(network, options, functions, info)
 
 
-def _pieces(network: WCDGAN, picture: tf.TensorSpec) -> dict:
+def _pieces(network: WCDGAN, image: tf.TensorSpec) -> dict:
     """The functions that run a block at a time."""
     width = network.reconstruction[0].kernel.shape[2]
     features = tf.TensorSpec((None, None, width), tf.float32, name="features")
     mean = tf.TensorSpec((width,), tf.float32, name="mean")
     index = tf.TensorSpec((), tf.int32, name="index")
 
-    @tf.function(input_signature=[picture])
-    def enter(picture):
-        return {"features": network.blocks[0].dense(network.extract(_batch(picture)))[0]}
+    @tf.function(input_signature=[image])
+    def enter(image):
+        return {"features": network.blocks[0].dense(network.extract(_batch(image)))[0]}
 
     @tf.function(input_signature=[index, features, mean])
     def next_block(index, features, mean):
@@ -67,17 +71,17 @@ def _pieces(network: WCDGAN, picture: tf.TensorSpec) -> dict:
         branches = [step(*pair) for pair in zip(network.blocks, network.blocks[1:])]
         return {"features": tf.switch_case(index, branches or [lambda: features])}
 
-    @tf.function(input_signature=[picture, features, mean])
-    def leave(picture, features, mean):
+    @tf.function(input_signature=[image, features, mean])
+    def leave(image, features, mean):
         deep = network.blocks[-1].attend(features[None], mean[None, None, None])
-        shallow = network.extract(_batch(picture))
-        return {"picture": _levels(network.reconstruct(deep + shallow))}
+        shallow = network.extract(_batch(image))
+        return {"image": _levels(network.reconstruct(deep + shallow))}
 
     return {"enter": enter, "next": next_block, "leave": leave}
 
 
-def _batch(picture: tf.Tensor) -> tf.Tensor:
-    return tf.cast(picture[None], tf.float32)
+def _batch(image: tf.Tensor) -> tf.Tensor:
+    return tf.cast(image[None], tf.float32)
 
 
 def _levels(restored: tf.Tensor) -> tf.Tensor:

@@ -2,12 +2,12 @@
 
 The signatures of the SavedModel made of it:
 
-  compress(picture uint8 [H, W, 3])          -> string, bits
-  decompress(string, height, width)          -> picture uint8 [height, width, 3]
-  reconstruct(picture uint8 [H, W, 3])       -> picture uint8 [H, W, 3], bits
+  compress(image uint8 [H, W, 3])          -> string, bits
+  decompress(string, height, width)          -> image uint8 [height, width, 3]
+  reconstruct(image uint8 [H, W, 3])       -> image uint8 [H, W, 3], bits
   describe()                                 -> info, JSON text
 
-`bits` is the information of the quantised latent under the learned density; the length of
+`bits` is the information of the quantized latent under the learned density; the length of
 `string` in bits is what coding it really took.
 """
 
@@ -28,7 +28,7 @@ from lossylab.models.layers.gdn import GDN
 REVISION = 1
 SIGNATURES = ("compress", "decompress", "describe", "reconstruct")
 
-_PICTURE = tf.TensorSpec((None, None, 3), tf.uint8, name="picture")
+_IMAGE = tf.TensorSpec((None, None, 3), tf.uint8, name="image")
 _SIDE = tf.TensorSpec((), tf.int32)
 
 
@@ -44,7 +44,7 @@ class _Fixed(tf.Module):
 
 
 class ServedCodec(tf.Module):
-    """Compression and decompression of single pictures of any size."""
+    """Compression and decompression of single images of any size."""
 
     def __init__(self, codec: BLS2017 | BMSHJ2018, options: dict):
         """Copies a trained codec; building the tables takes seconds.
@@ -69,25 +69,25 @@ class ServedCodec(tf.Module):
         }
         self._info = json.dumps(info, sort_keys=True)
 
-    @tf.function(input_signature=[_PICTURE])
-    def compress(self, picture):
-        """Picture to bit string, and the string's estimated length in bits."""
-        string, bits = self._coder.encode(self._latent(picture))
+    @tf.function(input_signature=[_IMAGE])
+    def compress(self, image):
+        """Image to bit string, and the string's estimated length in bits."""
+        string, bits = self._coder.encode(self._latent(image))
         return {"string": string, "bits": bits}
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.string, name="string"), _SIDE, _SIDE])
     def decompress(self, string, height, width):
-        """Bit string and true size to picture."""
+        """Bit string and true size to image."""
         sides = [(side + STRIDE - 1) // STRIDE for side in (height, width)]
         latent = self._coder.decode(string, *sides)
-        return {"picture": self._picture(latent, height, width)}
+        return {"image": self._image(latent, height, width)}
 
-    @tf.function(input_signature=[_PICTURE])
-    def reconstruct(self, picture):
-        """What decompressing the compressed picture gives, without the range coder."""
-        latent, bits = self._coder.quantize(self._latent(picture))
-        height, width = tf.unstack(tf.shape(picture)[:2])
-        return {"picture": self._picture(latent, height, width), "bits": bits}
+    @tf.function(input_signature=[_IMAGE])
+    def reconstruct(self, image):
+        """What decompressing the compressed image gives, without the range coder."""
+        latent, bits = self._coder.quantize(self._latent(image))
+        height, width = tf.unstack(tf.shape(image)[:2])
+        return {"image": self._image(latent, height, width), "bits": bits}
 
     @tf.function(input_signature=[])
     def describe(self):
@@ -98,12 +98,12 @@ class ServedCodec(tf.Module):
         """The functions by signature name, for `tf.saved_model.save`."""
         return {name: getattr(self, name).get_concrete_function() for name in SIGNATURES}
 
-    def _latent(self, picture):
-        return self._codec.analyse(tf.cast(picture[None], tf.float32))
+    def _latent(self, image):
+        return self._codec.analyze(tf.cast(image[None], tf.float32))
 
-    def _picture(self, latent, height, width):
-        picture = self._codec.synthesise(latent)[0, :height, :width]
-        return tf.saturate_cast(tf.round(picture), tf.uint8)
+    def _image(self, latent, height, width):
+        image = self._codec.synthesize(latent)[0, :height, :width]
+        return tf.saturate_cast(tf.round(image), tf.uint8)
 
 
 def _frozen(codec: BLS2017 | BMSHJ2018) -> BLS2017 | BMSHJ2018:

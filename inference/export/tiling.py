@@ -1,4 +1,4 @@
-"""Large pictures in overlapping pieces."""
+"""Large images in overlapping pieces."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ def cuts(length: int, size: int, halo: int) -> Iterator[Cut]:
 
 
 def in_tiles(
-    picture: np.ndarray,
+    image: np.ndarray,
     work: Callable[[np.ndarray], np.ndarray],
-    at_once: int,
-    reach: int,
+    max_pixels: int,
+    receptive_field_radius: int,
     multiple: int = 1,
 ) -> np.ndarray:
-    """Does local work on a picture tile by tile.
+    """Does local work on an image tile by tile.
 
     Args:
-      picture: [H, W, C].
+      image: [H, W, C].
       work: from a tile to one of the same shape; what it does at a pixel depends on none farther
         away than `reach`, and on where the pixel lies modulo `multiple`.
-      at_once: pixels of a tile, more where `reach` needs it.
-      reach: in pixels.
+      max_pixels: pixels of a tile, more where `reach` needs it.
+      receptive_field_radius: in pixels.
       multiple: tiles begin at its multiples.
     """
-    if picture.shape[0] * picture.shape[1] <= at_once:
-        return work(picture)
-    halo = up(reach, multiple)
-    inner = up(max(int(at_once**0.5) - 2 * halo, halo // 2), multiple)
-    made = np.empty_like(picture)
-    for rows in cuts(picture.shape[0], inner, halo):
-        for columns in cuts(picture.shape[1], inner, halo):
-            tile = work(picture[rows.wide, columns.wide])
+    if image.shape[0] * image.shape[1] <= max_pixels:
+        return work(image)
+    halo = up(receptive_field_radius, multiple)
+    inner = up(max(int(max_pixels**0.5) - 2 * halo, halo // 2), multiple)
+    made = np.empty_like(image)
+    for rows in cuts(image.shape[0], inner, halo):
+        for columns in cuts(image.shape[1], inner, halo):
+            tile = work(image[rows.wide, columns.wide])
             made[rows.kept, columns.kept] = tile[rows.inside, columns.inside]
     return made
 

@@ -1,7 +1,7 @@
 """The wavefront of a conditional PixelCNN++: a diagonal of pixels at a time, everything kept.
 
 At step t row y is at column t - slope y: all that this pixel sees has then been drawn. A layer
-gathers the neighbours of all active pixels, multiplies them by its kernel and keeps the result.
+gathers the neighbors of all active pixels, multiplies them by its kernel and keeps the result.
 Layers of the stream of rows above run ahead by as many columns as later layers look to the right.
 Of each row only the last columns are kept, as nobody looks further back.
 """
@@ -94,9 +94,9 @@ class Wavefront:
     """All layers of a network along the diagonal.
 
     Attributes:
-      batch: pictures at once.
-      height: of the pictures.
-      width: of the pictures.
+      batch: images at once.
+      height: of the images.
+      width: of the images.
       slope: columns that a row is ahead of the one below.
       ahead: columns that the stream of rows above begins before the pixels are drawn.
       time: the step.
@@ -113,7 +113,7 @@ class Wavefront:
         Args:
           model: the network; its weights are copied.
           features: of the condition, float64 [B, H, W, n], or None.
-          shape: number, height and width of the pictures.
+          shape: number, height and width of the images.
         """
         self.batch, self.height, self.width = shape
         self.slope, self._features = model.slope, features
@@ -129,8 +129,8 @@ class Wavefront:
         self._u_active = [_Kept(self, 2 * channels) for _ in range(len(self._u) + 1)]
         self._ul_active = [_Kept(self, 2 * channels) for _ in self._ul]
         # Two rows above, a column on each side; drawn pixels and the channel of ones.
-        self._picture = np.zeros((self.batch, self.height + 2, self.width + 2, 4))
-        self._picture[:, 2:, 1:-1, 3] = 1.0
+        self._image = np.zeros((self.batch, self.height + 2, self.width + 2, 4))
+        self._image[:, 2:, 1:-1, 3] = 1.0
 
     def advance(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One step: rows and columns of the active pixels, and their parameters [B, n, 10 m]."""
@@ -149,7 +149,7 @@ class Wavefront:
 
     def put(self, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> None:
         """Takes what was drawn of the active pixels, [B, n, 3] in -1..1."""
-        self._picture[:, rows + 2, columns + 1, :3] = values
+        self._image[:, rows + 2, columns + 1, :3] = values
 
     def _advance_u(self) -> None:
         """The stream of rows above; each layer is a column behind the one before."""
@@ -184,7 +184,7 @@ class Wavefront:
         return ul if self._u else ul + self._above(at)
 
     def _look(self, at: _Active, taps) -> np.ndarray:
-        found = [self._picture[:, at.rows + 2 + y, at.columns + 1 + x] for y, x in taps]
+        found = [self._image[:, at.rows + 2 + y, at.columns + 1 + x] for y, x in taps]
         return np.concatenate(found, -1)
 
 

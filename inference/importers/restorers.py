@@ -105,7 +105,7 @@ def dncnn3(file: h5py.File) -> DnCNN:
     """
     layers = [file[reference] for reference in np.ravel(file["net/layers"])]
     convs = [layer for layer in layers if "weights" in layer]
-    network = DnCNN(layers=20, batch_normalisation=False)
+    network = DnCNN(layers=20, batch_normalization=False)
     if len(convs) != len(network.convs):
         raise ValueError(f"{len(convs)} convolutions instead of {len(network.convs)}")
     for conv, layer in zip(network.convs, convs):

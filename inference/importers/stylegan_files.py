@@ -3,11 +3,11 @@
   lossylab import stylegan stylegan2-ffhq-config-f.pkl ffhq.npz
   lossylab import stylegan random:2:64 small.npz --contrast=50
 
-The official networks are NVIDIA's, under licences of their own, for use that is not commercial:
+The official networks are NVIDIA's, under licenses of their own, for use that is not commercial:
 github.com/NVlabs/stylegan2 (nvlabs-fi-cdn.nvidia.com/stylegan2/networks) and
 github.com/NVlabs/stylegan. The averaged generator is taken. TensorFlow 1 is not needed, and
 nothing in the file is run. 'random:VERSION:RESOLUTION' instead of a file makes a network with
-random weights, at most 64 channels wide, for trying things out; --contrast brings the pictures of
+random weights, at most 64 channels wide, for trying things out; --contrast brings the images of
 such networks, which would be clipped, into the range of levels.
 """
 
@@ -36,7 +36,7 @@ flags.DEFINE_bool("overwrite", False, "Replace a file that exists.", flag_values
 flags.DEFINE_float(
     "contrast",
     None,
-    "Scale what the network adds to its pictures so that levels deviate so much from their middle.",
+    "Scale what the network adds to its images so that levels deviate so much from their middle.",
     1.0,
     100.0,
     flag_values=FLAGS,
@@ -45,7 +45,7 @@ flags.DEFINE_integer("seed", 0, "Of random weights.", 0, 2**31 - 1, flag_values=
 
 _RANDOM = "random:"
 _CHANNELS = 64  # of random networks, and width of their latents
-_SAMPLES = 32  # pictures that the contrast is measured on
+_SAMPLES = 32  # images that the contrast is measured on
 _FORMAT = "lossylab StyleGAN 1"
 _HEADER = "header"
 _HEADER_BYTES = 2**16
@@ -83,7 +83,7 @@ def _random(source: str) -> StyleGAN:
 
 
 def scale_contrast(generator: StyleGAN, deviation: float) -> None:
-    """Scales a generator's output layers so that its pictures' levels deviate so much from 127.5.
+    """Scales a generator's output layers so that its images' levels deviate so much from 127.5.
 
     Args:
       generator: changed in place.
@@ -93,7 +93,7 @@ def scale_contrast(generator: StyleGAN, deviation: float) -> None:
     for index in range(_SAMPLES):  # one by one: large ones would fill the memory
         z = tf.random.stateless_normal((1, generator.latent), (0, index))
         styles = tf.repeat(generator.map(z)[:, None], generator.layers, 1)
-        squares.append(tf.reduce_mean(tf.square(generator.synthesise(styles) - 127.5)))
+        squares.append(tf.reduce_mean(tf.square(generator.synthesize(styles) - 127.5)))
     factor = deviation / tf.sqrt(tf.reduce_mean(squares))
     for name, variable in generator.weights.items():
         if "/ToRGB" in name and name.endswith(("/weight", "/bias")):

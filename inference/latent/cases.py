@@ -1,4 +1,4 @@
-"""What a study of latent restoration restores: pictures, some of known latents, made worse."""
+"""What a study of latent restoration restores: images, some of known latents, made worse."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from lossylab.core.app import require, require_distinct
 from lossylab.data import jpeg
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture, sides
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image, sides
 from lossylab.data.scaling import scaled
 from lossylab.inference.latent.prior import normal
 from lossylab.models.layers.stylegan_base import StyleGAN
@@ -22,7 +22,7 @@ JPEG, DOWNSCALE = TASKS = ("jpeg", "downscale")
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A picture to restore.
+    """An image to restore.
 
     Attributes:
       name: for the rows.
@@ -36,15 +36,15 @@ class Case:
 
 
 def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> Iterator[Case]:
-    """Makes pictures of a generator, with noise of their own, one style for all layers.
+    """Makes images of a generator, with noise of their own, one style for all layers.
 
     Args:
       generator: makes them.
-      count: of pictures.
+      count: of images.
       seed: of latents and noise.
       psi: truncation of the styles.
     """
-    synthesise = tf.function(generator.synthesise)
+    synthesize = tf.function(generator.synthesize)
     for index in range(count):
         latent = normal((1, generator.latent), "truth", seed, index)
         styles = tf.repeat(generator.map(latent)[:, None], generator.layers, 1)
@@ -53,30 +53,30 @@ def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> Iterato
             normal(stored.shape, "noise of a truth", seed, index, layer)
             for layer, stored in enumerate(generator.noise)
         ]
-        picture = synthesise(styles, noise)[0].numpy()
-        truth = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        image = synthesize(styles, noise)[0].numpy()
+        truth = np.clip(np.rint(image), 0, 255).astype(np.uint8)
         yield Case(f"{index:03d}", truth, styles[0].numpy())
 
 
 def photographed(data: str, resolution: int) -> list[Case]:
-    """Square pictures of a folder or collection, scaled to the generator's resolution.
+    """Square images of a folder or collection, scaled to the generator's resolution.
 
     Raises:
       UsageError: if one is not square, or smaller.
     """
-    paths = find_pictures(data)
-    require_distinct("pictures", [pathlib.Path(path).stem for path in paths])
+    paths = find_images(data)
+    require_distinct("images", [pathlib.Path(path).stem for path in paths])
     for path in paths:
         width, height = sides(path)
         require(
             height == width >= resolution,
             f"{path} is {width}x{height}: squares of at least {resolution} pixels are needed",
         )
-    return [Case(pathlib.Path(path).stem, scaled(read_picture(path), resolution)) for path in paths]
+    return [Case(pathlib.Path(path).stem, scaled(read_image(path), resolution)) for path in paths]
 
 
 def degrade(truth: np.ndarray, task: str, quality: int, factor: int) -> np.ndarray:
-    """The picture to restore: JPEG with halved chroma at full size (Sec. 4.3), then smaller.
+    """The image to restore: JPEG with halved chroma at full size (Sec. 4.3), then smaller.
 
     Args:
       truth: uint8 [R, R, 3].
@@ -92,7 +92,7 @@ def degrade(truth: np.ndarray, task: str, quality: int, factor: int) -> np.ndarr
     return scaled(truth, truth.shape[0] // factor)
 
 
-def enlarged(picture: np.ndarray, side: int) -> np.ndarray:
-    """A square uint8 picture with its pixels repeated, for show."""
-    times = side // len(picture)
-    return np.repeat(np.repeat(picture, times, 0), times, 1)
+def enlarged(image: np.ndarray, side: int) -> np.ndarray:
+    """A square uint8 image with its pixels repeated, for show."""
+    times = side // len(image)
+    return np.repeat(np.repeat(image, times, 0), times, 1)

@@ -1,4 +1,4 @@
-"""PULSE's descent on spheres: an optimiser whose variables keep their norms, and its rates."""
+"""PULSE's descent on spheres: an optimizer whose variables keep their norms, and its rates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Adam(tf.Module):
         return found
 
 
-class Descent(tf.Module):
+class SphericalOptimizer(tf.Module):
     """Steps by raw gradients; on spheres, each is followed by a return to the first norms.
 
     Gradients are not projected on the tangent and moments are left as they are, as in PULSE.
@@ -47,7 +47,7 @@ class Descent(tf.Module):
         self,
         variables: Sequence[tf.Variable],
         axes: Sequence[Sequence[int] | None],
-        centres: Sequence[tf.Tensor | float] | None = None,
+        centers: Sequence[tf.Tensor | float] | None = None,
         radii: Sequence[float | None] | None = None,
         adam: bool = True,
     ):
@@ -57,19 +57,19 @@ class Descent(tf.Module):
           variables: what is changed.
           axes: of each variable, those that its norm runs over: (2,) of latents [B, L, D],
             (1, 2, 3) of noise [B, H, W, 1]; None leaves its norm free.
-          centres: what each norm is measured from, broadcast to the variable; None: the origin.
+          centers: what each norm is measured from, broadcast to the variable; None: the origin.
           radii: norms to keep instead of those of the beginning, None for these.
           adam: steps by Adam; else by the gradient itself.
         """
         super().__init__()
         self._variables, self._axes = list(variables), list(axes)
-        self._centres = list(centres) if centres is not None else [0.0] * len(self._variables)
+        self._centers = list(centers) if centers is not None else [0.0] * len(self._variables)
         self._adam = Adam(self._variables) if adam else None
         given = radii if radii is not None else [None] * len(self._variables)
         self.radii = [
-            _norm(variable - centre, each) if each is not None and radius is None else radius
-            for variable, centre, each, radius in zip(
-                self._variables, self._centres, self._axes, given
+            _norm(variable - center, each) if each is not None and radius is None else radius
+            for variable, center, each, radius in zip(
+                self._variables, self._centers, self._axes, given
             )
         ]
 
@@ -80,12 +80,12 @@ class Descent(tf.Module):
             steps = [rate * gradient for gradient in gradients]
         else:
             steps = self._adam.steps(gradients, rate)
-        places = zip(self._variables, steps, self._axes, self._centres, self.radii)
-        for variable, step, axes, centre, radius in places:
+        places = zip(self._variables, steps, self._axes, self._centers, self.radii)
+        for variable, step, axes, center, radius in places:
             moved = variable - step
             if axes is not None:
-                offset = moved - centre
-                moved = centre + offset * (radius / _norm(offset, axes))
+                offset = moved - center
+                moved = center + offset * (radius / _norm(offset, axes))
             variable.assign(moved)
 
 

@@ -102,9 +102,9 @@ class Prior:
         """Independent samples of W, float32 [layers, D]."""
         return self._mapped(layers, "start", seed)
 
-    def radius(self, centre: np.ndarray) -> float:
-        """Mean distance of the samples from a centre."""
-        return float(np.linalg.norm(self.samples - centre, axis=1).mean())
+    def radius(self, center: np.ndarray) -> float:
+        """Mean distance of the samples from a center."""
+        return float(np.linalg.norm(self.samples - center, axis=1).mean())
 
     def limit(self, layers: int, gamma: float = mmd.GAMMA, power: int = 1) -> float:
         """The squared discrepancy that 95 of 100 sets of independent samples stay below.

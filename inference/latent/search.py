@@ -1,7 +1,7 @@
-"""Searches a StyleGAN's latent space for pictures that degrade to given ones.
+"""Searches a StyleGAN's latent space for images that degrade to given ones.
 
 PULSE (Menon et al. 2020) and the search under an MMD constraint (Han et al., Sec. 3.1, 4.1). Every
-picture of a batch is searched for by itself: its result does not depend on the others.
+image of a batch is searched for by itself: its result does not depend on the others.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Settings:
       steps: of the search.
       rate: highest learning rate of Adam.
       schedule: see `spherical.multiplier`.
-      pixel_weight: of the squared error of degraded pictures (levels / 255).
+      pixel_weight: of the squared error of degraded images (levels / 255).
       geocross_weight: of PULSE's GEOCROSS.
       mmd_weight: of Eq. 7; not printed, see WORKSPACE.md.
       nll_weight: of the degradation model's negative log-likelihood in bits/dim.
@@ -105,41 +105,41 @@ PULSE = Settings(
 
 
 @dataclasses.dataclass
-class Found:
+class Iterate:
     """An iterate of a batch.
 
     Attributes:
-      pictures: float32 [B, R, R, 3] in levels, not clipped.
+      images: float32 [B, R, R, 3] in levels, not clipped.
       styles: float32 [B, L, D].
       steps: [B], the steps that were made before it.
       losses: by name, [B], also those of weight 0 but for the likelihood; 'total' is their
         weighted sum with errors below epsilon counted as epsilon.
     """
 
-    pictures: np.ndarray
+    images: np.ndarray
     styles: np.ndarray
     steps: np.ndarray
     losses: dict[str, np.ndarray]
 
-    def update(self, other: Found) -> None:
-        """Takes over the pictures that are better in the other."""
+    def update(self, other: Iterate) -> None:
+        """Takes over the images that are better in the other."""
         better = other.losses["total"] < self.losses["total"]
         for mine, new in (
-            (self.pictures, other.pictures),
+            (self.images, other.images),
             (self.styles, other.styles),
             (self.steps, other.steps),
             *((self.losses[name], other.losses[name]) for name in self.losses),
         ):
             mine[better] = new[better]
 
-    def copy(self) -> Found:
+    def copy(self) -> Iterate:
         """An independent copy."""
         losses = {name: values.copy() for name, values in self.losses.items()}
-        return Found(self.pictures.copy(), self.styles.copy(), self.steps.copy(), losses)
+        return Iterate(self.images.copy(), self.styles.copy(), self.steps.copy(), losses)
 
 
 class Search(tf.Module):
-    """A search for a batch of pictures."""
+    """A search for a batch of images."""
 
     def __init__(
         self,
@@ -152,14 +152,14 @@ class Search(tf.Module):
         """Makes the latents and noise to begin with.
 
         Args:
-          generator: what makes the pictures.
+          generator: what makes the images.
           prior: its styles.
           settings: of the search.
-          given: [B, S, S, 3] in levels, the degraded pictures; S divides the resolution.
-          nll: from (given, found picture at their size) to bits/dim [B].
+          given: [B, S, S, 3] in levels, the degraded images; S divides the resolution.
+          nll: from (given, found image at their size) to bits/dim [B].
 
         Raises:
-          ValueError: if the pictures do not fit the generator, or a weight has no model.
+          ValueError: if the images do not fit the generator, or a weight has no model.
         """
         super().__init__()
         self._generator, self._prior, self.settings, self._nll = generator, prior, settings, nll
@@ -168,7 +168,7 @@ class Search(tf.Module):
         size = generator.resolution
         if height != width or channels != 3 or size % height or height < SMALLEST:
             raise ValueError(
-                f"pictures must be square RGB with a side that divides {size}, from {SMALLEST} on, "
+                f"images must be square RGB with a side that divides {size}, from {SMALLEST} on, "
                 f"got {given.shape}"
             )
         if settings.nll_weight and nll is None:
@@ -179,12 +179,12 @@ class Search(tf.Module):
         self._noise = self._first_noise(batch)
         trained = [tensor for tensor in self._noise if isinstance(tensor, tf.Variable)]
         self._variables = [self._latents, *trained]
-        centred = settings.sphere == "mean"
-        self._descent = spherical.Descent(
+        centerd = settings.sphere == "mean"
+        self._descent = spherical.SphericalOptimizer(
             self._variables,
             [None if settings.sphere == "none" else (2,), *((1, 2, 3) for _ in trained)],
-            [self._mean if centred else 0.0, *(0.0 for _ in trained)],
-            [prior.radius(self._mean) if centred else None, *(None for _ in trained)],
+            [self._mean if centerd else 0.0, *(0.0 for _ in trained)],
+            [prior.radius(self._mean) if centerd else None, *(None for _ in trained)],
         )
         self._before = self.styles().numpy()
 
@@ -213,10 +213,10 @@ class Search(tf.Module):
         latents = tf.identity(self._latents)
         return self._prior.styles(latents) if self.settings.space == "z" else latents
 
-    def _losses(self, styles: tf.Tensor, pictures: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _losses(self, styles: tf.Tensor, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Each loss [B]; those that cost little are measured even with weight 0."""
         settings = self.settings
-        small = downscale(pictures, self._factor) if self._factor > 1 else pictures
+        small = downscale(images, self._factor) if self._factor > 1 else images
         found = {
             "pixel": pulse.squared_error(small, self._given),
             "geocross": pulse.geocross(styles),
@@ -234,13 +234,13 @@ class Search(tf.Module):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._variables)
             styles = self.styles()
-            pictures = self._generator.synthesise(styles, self._noise)
-            losses = self._losses(styles, pictures)
+            images = self._generator.synthesize(styles, self._noise)
+            losses = self._losses(styles, images)
             total = tf.reduce_sum(losses["total"])
         self._descent.apply(tape.gradient(total, self._variables), rate)
-        return pictures, styles, losses
+        return images, styles, losses
 
-    def run(self, on_step: Callable[[Found, Found], None] | None = None) -> Result:
+    def run(self, on_step: Callable[[Iterate, Iterate], None] | None = None) -> Result:
         """All steps.
 
         Args:
@@ -249,12 +249,12 @@ class Search(tf.Module):
         settings, best, history = self.settings, None, []
         for step in range(settings.steps):
             rate = settings.rate * spherical.multiplier(settings.schedule, step, settings.steps)
-            pictures, styles, losses = self._step(tf.constant(rate, tf.float32))
+            images, styles, losses = self._step(tf.constant(rate, tf.float32))
             losses = {name: value.numpy() for name, value in losses.items()}
             if not all(np.isfinite(value).all() for value in losses.values()):
                 raise FloatingPointError(f"step {step}: a loss is not finite: {losses}")
             steps = np.full(len(self._given), step)
-            last = Found(pictures.numpy(), styles.numpy(), steps, losses)
+            last = Iterate(images.numpy(), styles.numpy(), steps, losses)
             history.append({**losses, **self._geometry(last.styles)})
             if best is None:
                 best = last.copy()
@@ -280,10 +280,10 @@ class Result:
 
     Attributes:
       last: the last iterate, the paper's result.
-      best: that with the smallest total loss, for each picture.
+      best: that with the smallest total loss, for each image.
       history: losses, norms of the styles and angles to the first ones, [steps, B].
     """
 
-    last: Found
-    best: Found
+    last: Iterate
+    best: Iterate
     history: dict[str, np.ndarray]

@@ -23,7 +23,7 @@ _HELP = {
     "steps": "Of the search.",
     "rate": "Adam's highest rate. Assumed: PULSE's.",
     "schedule": "Of the rate.",
-    "pixel_weight": "Of the squared error of degraded pictures. With --degradation_model 0.",
+    "pixel_weight": "Of the squared error of degraded images. With --degradation_model 0.",
     "geocross_weight": "Of PULSE's GEOCROSS.",
     "mmd_weight": "Of Eq. 7. Assumed: not printed; beside the other losses at 100.",
     "nll_weight": f"Of the degradation model's bits/dim; {_NLL_WEIGHT:g} if there is one.",
@@ -57,11 +57,11 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "size",
         None,
-        "Scale the given pictures to this side first; the paper has 256 for compression.",
+        "Scale the given images to this side first; the paper has 256 for compression.",
         1,
         flag_values=values,
     )
-    flags.DEFINE_integer("batch", 1, "Pictures searched for at once.", 1, flag_values=values)
+    flags.DEFINE_integer("batch", 1, "Images searched for at once.", 1, flag_values=values)
     flags.DEFINE_integer(
         "save_every", 10, "Steps between files of what is best so far.", 1, flag_values=values
     )

@@ -39,9 +39,9 @@ class VGG19Features(tf.Module):
         self._model = tf.keras.Model(model.input, model.get_layer("block5_conv4").output)
         self._model.trainable = False
 
-    def __call__(self, picture: tf.Tensor) -> tf.Tensor:
+    def __call__(self, image: tf.Tensor) -> tf.Tensor:
         """Features [B, H / 16, W / 16, 512] of RGB [B, H, W, 3] in levels, at least 32x32."""
-        return self._model(tf.keras.applications.vgg19.preprocess_input(picture), training=False)
+        return self._model(tf.keras.applications.vgg19.preprocess_input(image), training=False)
 
 
 def _make(application, weights: str, name: str, **options) -> tf.keras.Model:
@@ -123,7 +123,7 @@ class InceptionFeatures(tf.Module):
         self._model = tf.keras.Model(model.input, outputs)
         self._model.trainable = False
 
-    def __call__(self, picture: tf.Tensor) -> list[tf.Tensor]:
+    def __call__(self, image: tf.Tensor) -> list[tf.Tensor]:
         """Features [B, 2048] and probabilities [B, 1000] of RGB [B, 299, 299, 3] in levels."""
-        scaled = tf.keras.applications.inception_v3.preprocess_input(picture)
+        scaled = tf.keras.applications.inception_v3.preprocess_input(image)
         return self._model(scaled, training=False)

@@ -138,9 +138,9 @@ class LPIPSFeatures(tf.Module):
         }
         self.linear = [self._variables[key] for key in shapes if key.startswith("lin")]
 
-    def __call__(self, picture: tf.Tensor) -> list[tf.Tensor]:
-        """Features of the compared layers, of normalised RGB [B, H, W, 3]."""
-        found, x = [], picture
+    def __call__(self, image: tf.Tensor) -> list[tf.Tensor]:
+        """Features of the compared layers, of normalized RGB [B, H, W, 3]."""
+        found, x = [], image
         for layer in self._plan:
             if layer == _TAP:
                 found.append(x)

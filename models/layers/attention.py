@@ -1,6 +1,6 @@
 """Attention of the learned JPEG encoder: how much of every DCT coefficient is kept.
 
-Features of a trunk (`models.trunks`) become, by a 1x1 convolution, 128 numbers a block: 8x8 for
+Features of a backbone (`backbones`) become, by a 1x1 convolution, 128 numbers a block: 8x8 for
 luminance and 8x8 for chrominance (Eq. 1, 2). A sigmoid ends there (Sec. 3.2), or the blocks go in
 raster order through an LSTM for each of the two (Sec. 5.3).
 """
@@ -25,42 +25,42 @@ Maps = tuple[tf.Tensor, tf.Tensor]
 class Attention(tf.Module, abc.ABC):
     """What every attention network does.
 
-    Called with pictures, float32 [B, H, W, 3] in levels, sides multiples of 8, and their DCT
+    Called with images, float32 [B, H, W, 3] in levels, sides multiples of 8, and their DCT
     coefficients [B, 3, H / 8, W / 8, 64], it returns attention of luminance and of chrominance,
     each float32 [B, H / 8, W / 8, 8, 8].
 
     Attributes:
-      reach: pixels around a block that its attention depends on; None for the whole picture.
+      receptive_field_radius: pixels around a block that matter to it; None: all.
     """
 
-    reach: int | None = None
+    receptive_field_radius: int | None = None
 
     @abc.abstractmethod
-    def __call__(self, picture: tf.Tensor, coefficients: tf.Tensor) -> Maps:
-        """Looks at the picture; arguments and result as above."""
+    def __call__(self, image: tf.Tensor, coefficients: tf.Tensor) -> Maps:
+        """Looks at the image; arguments and result as above."""
 
 
 class ConvAttention(Attention):
-    """Trunk, 1x1 convolution, sigmoid (Sec. 3.2)."""
+    """Backbone, 1x1 convolution, sigmoid (Sec. 3.2)."""
 
     def __init__(
-        self, trunk: tf.Module, gain: float = 1.0, offset: float = 0.0, name: str = "attention"
+        self, backbone: tf.Module, gain: float = 1.0, offset: float = 0.0, name: str = "attention"
     ):
         """Creates the convolution.
 
         Args:
-          trunk: gives the features, see `models.trunks`.
+          backbone: gives the features, see `backbones`.
           gain: of the initial kernel of variance gain / inputs.
           offset: initial bias: attention begins near sigmoid(offset).
           name: name of the module.
         """
         super().__init__(name=name)
-        self.trunk, self.reach = trunk, trunk.reach
-        self.conv = Conv2D(trunk.channels, 2 * _UNITS, 1, gain=gain, offset=offset)
+        self.backbone, self.receptive_field_radius = backbone, backbone.receptive_field_radius
+        self.conv = Conv2D(backbone.channels, 2 * _UNITS, 1, gain=gain, offset=offset)
 
-    def __call__(self, picture: tf.Tensor, coefficients: tf.Tensor) -> Maps:
-        """Looks at the picture; see `Attention`."""
-        logits = self.conv(self.trunk(picture))
+    def __call__(self, image: tf.Tensor, coefficients: tf.Tensor) -> Maps:
+        """Looks at the image; see `Attention`."""
+        logits = self.conv(self.backbone(image))
         return _maps(tf.sigmoid(logits[..., :_UNITS]), tf.sigmoid(logits[..., _UNITS:]))
 
 
@@ -69,7 +69,7 @@ class LSTMAttention(Attention):
 
     def __init__(
         self,
-        trunk: tf.Module | None,
+        backbone: tf.Module | None,
         both_ways: bool = False,
         outputs: str = "sigmoid",
         name: str = "attention",
@@ -77,11 +77,11 @@ class LSTMAttention(Attention):
         """Creates the LSTMs.
 
         Args:
-          trunk: gives the features, see `models.trunks`; None feeds the DCT coefficients instead,
+          backbone: gives the features, see `backbones`; None feeds the DCT coefficients instead,
             divided by 1024, for chrominance the mean of Cb's and Cr's.
           both_ways: also from the end to the beginning; the mean of the two counts.
           outputs: from the LSTM's outputs in -1..1 to attention: 'sigmoid' of them, 'tanh' as
-            they are, or 'minmax', stretched to 0..1 in each picture and plane.
+            they are, or 'minmax', stretched to 0..1 in each image and plane.
           name: name of the module.
 
         Raises:
@@ -90,16 +90,16 @@ class LSTMAttention(Attention):
         super().__init__(name=name)
         if outputs not in RANGES:
             raise ValueError(f"outputs must be one of {', '.join(RANGES)}, got '{outputs}'")
-        self.trunk, self._outputs = trunk, outputs
-        self.conv = None if trunk is None else Conv2D(trunk.channels, 2 * _UNITS, 1, gain=1.0)
+        self.backbone, self._outputs = backbone, outputs
+        self.conv = None if backbone is None else Conv2D(backbone.channels, 2 * _UNITS, 1, gain=1.0)
         self.cells = [
             [LSTM(_UNITS, _UNITS) for _ in range(1 + both_ways)] for _ in ("luma", "chroma")
         ]
 
-    def __call__(self, picture: tf.Tensor, coefficients: tf.Tensor) -> Maps:
-        """Looks at the picture; see `Attention`."""
+    def __call__(self, image: tf.Tensor, coefficients: tf.Tensor) -> Maps:
+        """Looks at the image; see `Attention`."""
         maps = []
-        for cells, blocks in zip(self.cells, self._inputs(picture, coefficients)):
+        for cells, blocks in zip(self.cells, self._inputs(image, coefficients)):
             batch, rows, columns = tf.unstack(tf.shape(blocks)[:3])
             sequence = tf.reshape(blocks, (batch, rows * columns, _UNITS))
             found = cells[0](sequence)
@@ -108,11 +108,11 @@ class LSTMAttention(Attention):
             maps.append(tf.reshape(self._in_range(found), tf.shape(blocks)))
         return _maps(*maps)
 
-    def _inputs(self, picture: tf.Tensor, coefficients: tf.Tensor) -> Sequence[tf.Tensor]:
-        if self.trunk is None:
+    def _inputs(self, image: tf.Tensor, coefficients: tf.Tensor) -> Sequence[tf.Tensor]:
+        if self.backbone is None:
             luma, chroma = coefficients[:, 0], tf.reduce_mean(coefficients[:, 1:], 1)
             return luma / _DCT_RANGE, chroma / _DCT_RANGE
-        return tf.split(self.conv(self.trunk(picture)), 2, -1)
+        return tf.split(self.conv(self.backbone(image)), 2, -1)
 
     def _in_range(self, found: tf.Tensor) -> tf.Tensor:
         if self._outputs == "sigmoid":

@@ -1,6 +1,6 @@
-"""PULSE's down-scaling (Menon et al., CVPR 2020), which the search for a picture goes through.
+"""PULSE's down-scaling (Menon et al., CVPR 2020), which the search for an image goes through.
 
-A cubic kernel, a = -1/2, as wide as the factor asks for; beyond the edges the picture is mirrored.
+A cubic kernel, a = -1/2, as wide as the factor asks for; beyond the edges the image is mirrored.
 It is what `tf.image.resize` does with antialias=True but for the outermost two pixels, where that
 one weighs the pixels inside higher instead.
 """
@@ -15,12 +15,12 @@ import tensorflow as tf
 _A = -0.5
 
 
-def downscale(picture: tf.Tensor, factor: int) -> tf.Tensor:
-    """The picture at a fraction of its size.
+def downscale(image: tf.Tensor, factor: int) -> tf.Tensor:
+    """The image at a fraction of its size.
 
     Args:
-      picture: float32 [B, H, W, 3] in levels, or with any channels and range.
-      factor: H and W are multiples of it; 1 keeps the picture.
+      image: float32 [B, H, W, 3] in levels, or with any channels and range.
+      factor: H and W are multiples of it; 1 keeps the image.
 
     Returns:
       float32 [B, H / factor, W / factor, 3], not clipped.
@@ -28,17 +28,17 @@ def downscale(picture: tf.Tensor, factor: int) -> tf.Tensor:
     Raises:
       ValueError: if a side is unknown, no multiple of the factor, or too short to be mirrored.
     """
-    batch, (height, width, channels) = tf.shape(picture)[0], picture.shape[1:]
+    batch, (height, width, channels) = tf.shape(image)[0], image.shape[1:]
     if factor == 1:
-        return picture
+        return image
     down, across = _weights(height, factor), _weights(width, factor)
-    x = tf.matmul(down, tf.reshape(picture, (batch, height, width * channels)))
+    x = tf.matmul(down, tf.reshape(image, (batch, height, width * channels)))
     x = tf.matmul(across, tf.reshape(x, (-1, width, channels)))
     return tf.reshape(x, (batch, height // factor, width // factor, channels))
 
 
 def kernel(factor: int) -> np.ndarray:
-    """The 4 * factor weights of neighbouring pixels, float64; their sum is 1."""
+    """The 4 * factor weights of neighboring pixels, float64; their sum is 1."""
     taps = 4 * factor
     x = np.abs((np.arange(taps) - taps // 2 + 0.5) / factor)
     near = (_A + 2) * x**3 - (_A + 3) * x**2 + 1

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from lossylab.models.layers.conv import downsample
 
-SMALL = 1e-4  # gain of a last layer whose output is added to the picture: begins with hardly any
+SMALL = 1e-4  # gain of a last layer whose output is added to the image: begins with hardly any
 
 
 class Conv2D(tf.Module):
@@ -73,7 +73,7 @@ class Conv2D(tf.Module):
 
 
 class BNReLUConv(tf.Module):
-    """Batch normalisation, ReLU and a convolution without bias, in this order."""
+    """Batch normalization, ReLU and a convolution without bias, in this order."""
 
     def __init__(
         self, inputs: int, outputs: int, taps: int, gain: float = 2.0, name: str = "bn_relu_conv"
@@ -84,7 +84,7 @@ class BNReLUConv(tf.Module):
         self.conv = Conv2D(inputs, outputs, taps, bias=False, gain=gain)
 
     def __call__(self, x: tf.Tensor, training: bool) -> tf.Tensor:
-        """Filters x; `training` normalises by the batch and updates the moving moments."""
+        """Filters x; `training` normalizes by the batch and updates the moving moments."""
         return self.conv(tf.nn.relu(self.norm(x, training=training)))
 
 

@@ -59,7 +59,7 @@ def upsample(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
 def _variance_scaled(shape: tuple[int, int, int, int]) -> tf.Tensor:
     """tfc's initial kernels: a normal of variance 1 / fan-in, cut off at two deviations."""
     fan_in = shape[0] * shape[1] * shape[2]
-    # Keras's initialiser draws its seed from Python's generator; TensorFlow's seed decides here.
+    # Keras's initializer draws its seed from Python's generator; TensorFlow's seed decides here.
     return tf.random.truncated_normal(shape, stddev=fan_in**-0.5 / _CUT_DEVIATION)
 
 

@@ -1,9 +1,9 @@
-"""JPEG in tensors: colours, block DCT, quantisation with a gradient, and back.
+"""JPEG in tensors: colors, block DCT, quantization with a gradient, and back.
 
 Baseline JPEG without chroma sub-sampling, as a decoder such as libjpeg does it: the decoded
-picture is that of the file but for the rounding inside the decoder's inverse DCT. Coefficients are
+image is that of the file but for the rounding inside the decoder's inverse DCT. Coefficients are
 [B, 3, H / 8, W / 8, 64]: planes Y, Cb, Cr, then blocks, then frequencies row by row (vertical
-frequency first), which is how quantisation tables are written too.
+frequency first), which is how quantization tables are written too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tensorflow as tf
 from lossylab.models.layers.blocks import pad_to_multiple
 
 BLOCK = 8
-LARGEST_STEP = 255  # of a quantisation table that baseline decoders read
+LARGEST_STEP = 255  # of a quantization table that baseline decoders read
 # What Huffman codes of baseline JPEG can say: AC in 11 bits, DC as differences in 12.
 LARGEST_AC, SMALLEST_DC = 1023, -1024
 TABLE_OF_PLANE = (0, 1, 1)  # luminance, chrominance twice
@@ -54,33 +54,33 @@ def round_through(x: tf.Tensor) -> tuple[tf.Tensor, object]:
     return tf.round(x), lambda upstream: upstream
 
 
-def coefficients(picture: tf.Tensor) -> tf.Tensor:
-    """DCT coefficients of a picture, not quantised.
+def coefficients(image: tf.Tensor) -> tf.Tensor:
+    """DCT coefficients of an image, not quantized.
 
     Args:
-      picture: float32 [B, H, W, 3], RGB in levels 0..255, any size: the last row and column are
+      image: float32 [B, H, W, 3], RGB in levels 0..255, any size: the last row and column are
         repeated up to a multiple of 8.
 
     Returns:
       float32 [B, 3, ceil(H / 8), ceil(W / 8), 64], each within -1024..1024.
     """
-    picture = pad_to_multiple(picture, BLOCK)
-    planes = tf.tensordot(picture, tf.constant(_TO_PLANES, tf.float32), ((3,), (1,)))
+    image = pad_to_multiple(image, BLOCK)
+    planes = tf.tensordot(image, tf.constant(_TO_PLANES, tf.float32), ((3,), (1,)))
     # Pure blue and red are half a level above what a plane holds.
     planes = tf.minimum(round_through(planes - (_MIDDLE, 0.0, 0.0)), _MIDDLE - 1.0)
-    batch, height, width = tf.unstack(tf.shape(picture)[:3])
+    batch, height, width = tf.unstack(tf.shape(image)[:3])
     planes = tf.reshape(tf.transpose(planes, (0, 3, 1, 2)), (-1, height, width, 1))
     blocks = tf.nn.space_to_depth(planes, BLOCK)
     found = tf.tensordot(blocks, tf.constant(_DCT, tf.float32), ((3,), (1,)))
     return tf.reshape(found, (batch, 3, height // BLOCK, width // BLOCK, BLOCK**2))
 
 
-def picture(coefficients: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """The picture that a decoder shows: planes and colours are rounded and clipped.
+def image(coefficients: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """The image that a decoder shows: planes and colors are rounded and clipped.
 
     Args:
-      coefficients: dequantised, float32 [B, 3, ceil(height / 8), ceil(width / 8), 64].
-      height: of the picture in pixels.
+      coefficients: dequantized, float32 [B, 3, ceil(height / 8), ceil(width / 8), 64].
+      height: of the image in pixels.
       width: likewise.
 
     Returns:
@@ -97,7 +97,7 @@ def reconstruction(coefficients: tf.Tensor, height: tf.Tensor, width: tf.Tensor)
     signs of the error count: steps of DC grow to twice what is best.
 
     Args:
-      coefficients: as for `picture`.
+      coefficients: as for `image`.
       height: likewise.
       width: likewise.
 
@@ -107,7 +107,7 @@ def reconstruction(coefficients: tf.Tensor, height: tf.Tensor, width: tf.Tensor)
     return _rgb(_planes(coefficients, height, width))
 
 
-def quantise(coefficients: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
+def quantize(coefficients: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
     """Divides by the tables' steps, rounds (`round_cubic`) and keeps to what files can hold.
 
     Args:
@@ -123,9 +123,9 @@ def quantise(coefficients: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(round_cubic(coefficients / steps), lowest, float(LARGEST_AC))
 
 
-def dequantise(quantised: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
-    """Coefficients again; arguments and result as for `quantise`."""
-    return quantised * _of_planes(tables)
+def dequantize(quantized: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
+    """Coefficients again; arguments and result as for `quantize`."""
+    return quantized * _of_planes(tables)
 
 
 def _of_planes(tables: tf.Tensor) -> tf.Tensor:
@@ -144,5 +144,5 @@ def _planes(coefficients: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.
 
 
 def _rgb(planes: tf.Tensor) -> tf.Tensor:
-    colours = planes - (0.0, _MIDDLE, _MIDDLE)
-    return tf.tensordot(colours, tf.constant(_TO_RGB, tf.float32), ((3,), (1,)))
+    colors = planes - (0.0, _MIDDLE, _MIDDLE)
+    return tf.tensordot(colors, tf.constant(_TO_RGB, tf.float32), ((3,), (1,)))

@@ -60,6 +60,6 @@ def _logits(density: tfc.DeepFactorized, x: tf.Tensor) -> tf.Tensor:
 def quantization_offset(prior: tfc.NoisyDeepFactorized) -> tf.Tensor:
     """Medians of the channels, float32 [C]: latents are rounded relative to these.
 
-    Found by an iterative search of about half a second: once per validation, not per picture.
+    Found by an iterative search of about half a second: once per validation, not per image.
     """
     return tfc.quantization_offset(prior)

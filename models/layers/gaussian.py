@@ -37,9 +37,9 @@ def bits(latent: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
       float32 [B].
     """
     # Gradients pass the bounds where they lead back inside, as in tfc 1.2.
-    reach = 1.0 / (math.sqrt(2.0) * tfc.lower_bound(scale, SMALLEST_SCALE))
+    receptive_field_radius = 1.0 / (math.sqrt(2.0) * tfc.lower_bound(scale, SMALLEST_SCALE))
     distance = tf.abs(latent)
-    upper = tf.math.erfc((distance - 0.5) * reach)
-    lower = tf.math.erfc((distance + 0.5) * reach)
+    upper = tf.math.erfc((distance - 0.5) * receptive_field_radius)
+    lower = tf.math.erfc((distance + 0.5) * receptive_field_radius)
     likelihood = tfc.lower_bound(0.5 * (upper - lower), _LIKELIHOOD_FLOOR)
     return tf.reduce_sum(tf.math.log(likelihood), (1, 2, 3)) / -math.log(2.0)

@@ -1,4 +1,4 @@
-"""Generalised divisive normalisation (GDN), the original form of Balle et al. 2016.
+"""Generalised divisive normalization (GDN), the original form of Balle et al. 2016.
 
 y_i = x_i / sqrt(beta_i + sum_j gamma_ji x_j^2); the inverse (IGDN) multiplies instead.
 """
@@ -63,12 +63,12 @@ class GDN(tf.Module):
     """
 
     def __init__(self, channels: int, inverse: bool = False, name: str = "gdn"):
-        """Initialises beta to 1 (at least 1e-6) and gamma to 0.1 * identity (at least 0)."""
+        """Initializes beta to 1 (at least 1e-6) and gamma to 0.1 * identity (at least 0)."""
         super().__init__(name=name)
         self._function = igdn if inverse else gdn
         self.beta = tfc.GDNParameter(tf.ones([channels]), minimum=1e-6, name="beta")
         self.gamma = tfc.GDNParameter(0.1 * tf.eye(channels), name="gamma")
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """Normalises x, float32 [..., channels]."""
+        """Normalizes x, float32 [..., channels]."""
         return self._function(x, self.beta(), self.gamma())

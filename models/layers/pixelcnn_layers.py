@@ -1,6 +1,6 @@
-"""Layers of PixelCNN++ (Salimans, Karpathy, Chen, Kingma 2017): weight normalisation and gates.
+"""Layers of PixelCNN++ (Salimans, Karpathy, Chen, Kingma 2017): weight normalization and gates.
 
-All compute in the type of what they are given: float64 pictures give float64 results of the same
+All compute in the type of what they are given: float64 images give float64 results of the same
 float32 weights, which the samplers need.
 """
 
@@ -43,7 +43,7 @@ class WeightNormConv(tf.Module):
           padding: with zeros, 'same' on all sides; 'down' on top, left and right, so that a
             result sees no row below; 'down_right' on top and left, so that it sees no column to
             the right either.
-          init_scale: deviation of the outputs after `initialise`.
+          init_scale: deviation of the outputs after `initialize`.
           dilation: distance of the taps in pixels; 1 unless the padding is 'same'.
           name: name of the layer.
 
@@ -70,14 +70,14 @@ class WeightNormConv(tf.Module):
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """Filters x, float [B, H, W, inputs]."""
         if self.pending:
-            self.initialise(x)
+            self.initialize(x)
         return tf.nn.bias_add(self._filter(x, self.kernel(x.dtype)), tf.cast(self.b, x.dtype))
 
     def kernel(self, dtype: tf.DType = tf.float32) -> tf.Tensor:
         """The kernel [height, width, inputs, outputs] in that type."""
         return tf.cast(self.g, dtype) * self._unit(dtype)
 
-    def initialise(self, x: tf.Tensor) -> None:
+    def initialize(self, x: tf.Tensor) -> None:
         """Sets lengths and bias so that the outputs for x have mean 0 and equal deviations."""
         mean, variance = tf.nn.moments(self._filter(x, self._unit(x.dtype)), (0, 1, 2))
         scale = self._init_scale * tf.math.rsqrt(variance + _VARIANCE_FLOOR)

@@ -1,7 +1,7 @@
 """What StyleGAN's two generators share: weights by their official names, mapping, truncation.
 
 Karras, Laine, Aila, CVPR 2019 (version 1) and Karras et al., CVPR 2020 (version 2). The paper
-searches for restored pictures among what these networks make (Sec. 3.1).
+searches for restored images among what these networks make (Sec. 3.1).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _NORM_FLOOR = 1e-8  # added to the mean square of z
 
 
 class StyleGAN(tf.Module, abc.ABC):
-    """A generator: z -> w (`map`), w for each layer -> picture (`synthesise`).
+    """A generator: z -> w (`map`), w for each layer -> image (`synthesize`).
 
     Attributes:
       version: 1 or 2.
       sizes: its `Sizes`.
-      resolution: height and width of its pictures.
-      layers: L, the number of vectors w that a picture is made of.
+      resolution: height and width of its images.
+      layers: L, the number of vectors w that an image is made of.
       latent: width of z.
       width: D, the width of w.
       weights: trainable variables by their official names, in official layouts, but for the
@@ -97,7 +97,7 @@ class StyleGAN(tf.Module, abc.ABC):
         return x
 
     def truncate(self, w: tf.Tensor, psi: float, cutoff: int | None = None) -> tf.Tensor:
-        """Moves vectors towards their mean: mean + psi * (w - mean).
+        """Moves vectors toward their mean: mean + psi * (w - mean).
 
         Args:
           w: float32 [B, L, D].
@@ -108,8 +108,8 @@ class StyleGAN(tf.Module, abc.ABC):
         factor = [[psi if i < last else 1.0] for i in range(self.layers)]
         return self.mean + tf.constant(factor, w.dtype) * (w - self.mean)
 
-    def synthesise(self, w: tf.Tensor, noise: Sequence[tf.Tensor] | None = None) -> tf.Tensor:
-        """The picture of style vectors, not truncated.
+    def synthesize(self, w: tf.Tensor, noise: Sequence[tf.Tensor] | None = None) -> tf.Tensor:
+        """The image of style vectors, not truncated.
 
         Args:
           w: float32 [B, L, D].
@@ -129,7 +129,7 @@ class StyleGAN(tf.Module, abc.ABC):
     ) -> Iterator[tuple[str, tf.Tensor]]:
         """Names and outputs of the synthesis network's layers, one after another.
 
-        Args and errors as for `synthesise`. The last is the picture, nominally in -1..1.
+        Args and errors as for `synthesize`. The last is the image, nominally in -1..1.
         """
         if w.shape[1:] != (self.layers, self.width):
             raise ValueError(f"w must be [B, {self.layers}, {self.width}], got {w.shape}")
@@ -155,11 +155,11 @@ class StyleGAN(tf.Module, abc.ABC):
           cutoff: layers that are truncated; None for the network's own number.
 
         Returns:
-          Pictures as from `synthesise`.
+          Images as from `synthesize`.
         """
         w = tf.repeat(self.map(z)[:, None], self.layers, axis=1)
         psi = self.sizes.psi if psi is None else psi
-        return self.synthesise(
+        return self.synthesize(
             self.truncate(w, psi, self.sizes.cutoff if cutoff is None else cutoff)
         )
 
@@ -212,7 +212,7 @@ class StyleGAN(tf.Module, abc.ABC):
 
 
 def _is_map(name: str) -> bool:
-    """Whether a variable lies as pictures do: channels first officially, last here."""
+    """Whether a variable lies as images do: channels first officially, last here."""
     return name.endswith("/const") or name.startswith("G_synthesis/noise")
 
 

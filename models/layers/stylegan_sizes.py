@@ -16,7 +16,7 @@ class Sizes:
 
     Attributes:
       version: 1 or 2.
-      resolution: height and width of the pictures, a power of two from 4 on.
+      resolution: height and width of the images, a power of two from 4 on.
       channels: of the feature maps at 4, 8, 16, ... pixels.
       latent: width of z.
       mapping: width of the mapping network's inner layers.
@@ -26,7 +26,7 @@ class Sizes:
       psi: truncation, unless another is asked for; 1 for none.
       cutoff: layers that are truncated; None for all.
       fused_from: version 1: from this side on, up-sampling layers are the official fused ones,
-        whose kernel meets the picture turned by half a turn; None for nowhere.
+        whose kernel meets the image turned by half a turn; None for nowhere.
     """
 
     version: int

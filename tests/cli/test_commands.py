@@ -27,14 +27,14 @@ TINY = {
     "train jpeg_encoder": "--steps=2 --patch=32 --batch=1 --ms_ssim_weight=0",
     "train distortion_gan": "--steps=2 --patch=32 --batch=1 --filters=2 --discriminator_filters=2",
     "restore made": "--steps=2 --fit_samples=100 --samples=50",
-    "eval latent_study": "--rows=5 --tasks=downscale --pictures=2 --fit_samples=100",
+    "eval latent_study": "--rows=5 --tasks=downscale --images=2 --fit_samples=100",
     "train mmd_restoration": "--steps=2 --patch=16 --max_patch=16 --batch=1 --channels=4 "
     "--blocks=1 --mixtures=2 --condition_filters=4",
     "eval degradation_nll": "--crop=16",
     "train rankiqa": "--steps=1 --filters=2 --units=8 --patch=64",
     "eval rankiqa": "--crops=2",
     "eval restoration": "--data=photos --methods=jpeg",
-    "eval rd": "--data=pictures --models=mse:runs/vmaf/export,vmaf:runs/mse/export",
+    "eval rd": "--data=images --models=mse:runs/vmaf/export,vmaf:runs/mse/export",
 }
 
 
@@ -44,13 +44,13 @@ def _readme_commands():
     return [line for line in lines if line.startswith("lossylab")]
 
 
-def test_the_readmes_commands_run_in_their_order(tmp_path, monkeypatch, pictures, capsys):
+def test_the_readmes_commands_run_in_their_order(tmp_path, monkeypatch, images, capsys):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(README.parent / "results", "results")
-    for folder in ("photos", "pictures"):
+    for folder in ("photos", "images"):
         pathlib.Path(folder).mkdir()
-        Image.fromarray(pictures[0]).save(f"{folder}/a.png")
-    Image.fromarray(pictures[1]).save("picture.png")
+        Image.fromarray(images[0]).save(f"{folder}/a.png")
+    Image.fromarray(images[1]).save("image.png")
     commands = [line for line in _readme_commands() if "proxiqa_study" not in line]
     assert len(commands) >= 4
     for line in commands:
@@ -58,9 +58,9 @@ def test_the_readmes_commands_run_in_their_order(tmp_path, monkeypatch, pictures
             cli.main(shlex.split(f"{commands[0]} {TINY['train proxiqa']} --run_dir=runs/mse"))
         extra = next((flags for key, flags in TINY.items() if f"lossylab {key} " in line), "")
         cli.main(shlex.split(f"{line} {extra}"))
-    assert pathlib.Path("picture.lossy").stat().st_size > 60
+    assert pathlib.Path("image.lossy").stat().st_size > 60
     with Image.open("decoded.png") as decoded:
-        assert decoded.size == pictures[1].shape[1::-1]
+        assert decoded.size == images[1].shape[1::-1]
     assert "BD-rate against jpeg" in pathlib.Path("results/mine/table.md").read_text()
     assert pathlib.Path("results/claims.md").exists()
 
@@ -135,7 +135,7 @@ def test_benchmark_measures_every_section(monkeypatch, capsys):
 
 def test_benchmark_compares_one_model(random):
     """tfc's layers with our weights give our loss: the comparison is of equal things."""
-    picture = tf.constant(random.uniform(0, 255, (8, 128, 128, 3)), tf.float32)
+    image = tf.constant(random.uniform(0, 255, (8, 128, 128, 3)), tf.float32)
     from lossylab.models.bls2017 import BLS2017
 
     ours, theirs = BLS2017(4), benchmark._TfcBLS(4)
@@ -149,8 +149,8 @@ def test_benchmark_compares_one_model(random):
     assert [v.shape for v in ours.prior.trainable_variables] == [
         v.shape for v in theirs.entropy_model.prior.trainable_variables
     ]
-    latent = ours.analyse(picture)
-    tf.debugging.assert_near(theirs.analysis(picture / 255.0), latent, rtol=1e-3, atol=1e-4)
+    latent = ours.analyze(image)
+    tf.debugging.assert_near(theirs.analysis(image / 255.0), latent, rtol=1e-3, atol=1e-4)
 
 
 def test_benchmark_refuses_unknown_sections():

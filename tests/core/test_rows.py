@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from lossylab.core.errors import OutputError, UsageError, WorkError
 from lossylab.core.rows import Rows, frame, read
 
-COLUMNS = ("picture", "bytes", "vmaf")
-FIRST = {"picture": "kodim01, cut", "bytes": 1234, "vmaf": 93.4845060}
-MORE = [{"picture": f"k{i}", "bytes": 10 * i, "vmaf": i / 7} for i in range(4)]
+COLUMNS = ("image", "bytes", "vmaf")
+FIRST = {"image": "kodim01, cut", "bytes": 1234, "vmaf": 93.4845060}
+MORE = [{"image": f"k{i}", "bytes": 10 * i, "vmaf": i / 7} for i in range(4)]
 
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -41,7 +41,7 @@ def _opened(path, columns=COLUMNS):
 def test_rows_are_read_as_they_were_appended(tmp_path):
     path = tmp_path / "new" / "rows.csv"
     appended = _written(path)
-    assert appended[0] == {"picture": "kodim01, cut", "bytes": "1234", "vmaf": "93.484506"}
+    assert appended[0] == {"image": "kodim01, cut", "bytes": "1234", "vmaf": "93.484506"}
     assert read(path) == read(path, COLUMNS) == _opened(path) == appended
 
 
@@ -49,7 +49,7 @@ def test_rows_are_plain_csv(tmp_path):
     _written(tmp_path / "rows.csv")
     table = pd.read_csv(tmp_path / "rows.csv")
     assert list(table) == [*COLUMNS, "check"]
-    assert list(table.picture) == [row["picture"] for row in (FIRST, *MORE)]
+    assert list(table.image) == [row["image"] for row in (FIRST, *MORE)]
     assert list(table.bytes) == [row["bytes"] for row in (FIRST, *MORE)]
 
 
@@ -68,28 +68,28 @@ def test_rows_of_several_sessions_follow_each_other(tmp_path):
 def test_any_text_and_number_comes_back(tmp_path, text, whole, number):
     path = tmp_path / "any.csv"
     path.unlink(missing_ok=True)
-    _written(path, [{"picture": text, "bytes": whole, "vmaf": number}])
+    _written(path, [{"image": text, "bytes": whole, "vmaf": number}])
     (row,) = read(path, COLUMNS)
-    assert row["picture"] == text
+    assert row["image"] == text
     assert int(row["bytes"]) == whole
     assert float(row["vmaf"]) == pytest.approx(number, rel=1e-8, nan_ok=True)
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\r\nb", "a\0b"], ids=repr)
 def test_names_with_control_characters_do_not_damage_the_file(name, tmp_path):
-    """A picture may have any name; a file that its own program cannot read is lost."""
+    """An image may have any name; a file that its own program cannot read is lost."""
     expected = _written(tmp_path / "rows.csv", MORE)
     with contextlib.suppress(UsageError):  # refusing such a name is as good
-        expected += _written(tmp_path / "rows.csv", [{**FIRST, "picture": name}])
+        expected += _written(tmp_path / "rows.csv", [{**FIRST, "image": name}])
     assert read(tmp_path / "rows.csv") == expected
-    assert [row["picture"] for row in expected] in (
+    assert [row["image"] for row in expected] in (
         ["k0", "k1", "k2", "k3"],
         ["k0", "k1", "k2", "k3", name],
     )
 
 
 def test_nothing_is_lost_when_several_threads_append(tmp_path):
-    numbers = [{"picture": "x" * (i % 50), "bytes": i, "vmaf": 0.0} for i in range(200)]
+    numbers = [{"image": "x" * (i % 50), "bytes": i, "vmaf": 0.0} for i in range(200)]
     with (
         contextlib.closing(Rows(tmp_path / "rows.csv", COLUMNS)) as file,
         concurrent.futures.ThreadPoolExecutor(8) as threads,
@@ -213,7 +213,7 @@ def test_a_deleted_line_is_only_missing(whole, tmp_path):
     """What the message about a damaged line advises."""
     lines = whole.split(b"\n")
     (tmp_path / "rows.csv").write_bytes(b"\n".join(lines[:2] + lines[3:]))
-    assert [row["picture"] for row in _opened(tmp_path / "rows.csv")] == [
+    assert [row["image"] for row in _opened(tmp_path / "rows.csv")] == [
         "kodim01, cut",
         *("k1", "k2", "k3"),
     ]
@@ -291,8 +291,8 @@ def test_replaced_rows_are_all_that_is_left(tmp_path):
     path = tmp_path / "rows.csv"
     rows = _written(path)
     with contextlib.closing(Rows(path, COLUMNS)) as file:
-        file.replace(row for row in file.rows if row["picture"] != "k1")
-        expected = [row for row in rows if row["picture"] != "k1"]
+        file.replace(row for row in file.rows if row["image"] != "k1")
+        expected = [row for row in rows if row["image"] != "k1"]
         assert file.rows == read(path, COLUMNS) == expected
         file.append(MORE[1])
         with pytest.raises(UsageError, match="another process"):
@@ -320,7 +320,7 @@ def test_replacing_is_done_wholly_or_not_at_all(step, whole, tmp_path, monkeypat
         patched.setattr(os, step, full)
         with pytest.raises(OutputError, match="cannot write .*rows.csv: No space left"):
             file.replace(file.rows[:1])
-    assert file.append({"picture": "x", "bytes": 1, "vmaf": 2.0}) in file.rows  # still usable
+    assert file.append({"image": "x", "bytes": 1, "vmaf": 2.0}) in file.rows  # still usable
     file.close()
     assert path.read_bytes().startswith(whole)
     assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
@@ -357,13 +357,13 @@ def test_a_full_disk_is_reported_with_the_place(tmp_path, monkeypatch):
 
 def test_frame_has_numbers_but_for_the_columns_of_text(tmp_path):
     rows = [
-        {"picture": "007", "bytes": 12, "vmaf": float("nan")},
-        {"picture": "1e3", "bytes": 7, "vmaf": float("inf")},
-        {"picture": "", "bytes": 0, "vmaf": -2.5},
+        {"image": "007", "bytes": 12, "vmaf": float("nan")},
+        {"image": "1e3", "bytes": 7, "vmaf": float("inf")},
+        {"image": "", "bytes": 0, "vmaf": -2.5},
     ]
     _written(tmp_path / "rows.csv", rows)
-    table = frame(read(tmp_path / "rows.csv"), text=["picture"])
-    assert list(table.picture) == ["007", "1e3", ""]
+    table = frame(read(tmp_path / "rows.csv"), text=["image"])
+    assert list(table.image) == ["007", "1e3", ""]
     assert list(table.bytes) == [12, 7, 0]
     assert table.bytes.dtype.kind == "i"
     assert math.isnan(table.vmaf[0])
@@ -371,4 +371,4 @@ def test_frame_has_numbers_but_for_the_columns_of_text(tmp_path):
 
 
 def test_frame_of_no_rows_is_empty():
-    assert frame([], text=["picture"]).empty
+    assert frame([], text=["image"]).empty

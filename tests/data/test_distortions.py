@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS, distort, pink_noise
 from lossylab.data.patch_pairs import DistortedOptions, distorted_patches, noise_seed
 from lossylab.eval.metrics import nss
@@ -17,7 +17,7 @@ from lossylab.eval.metrics import nss
 
 @pytest.fixture
 def gray():
-    """A picture in the middle of the range, where noise is not clipped."""
+    """An image in the middle of the range, where noise is not clipped."""
     return np.full((192, 256, 3), 128, np.uint8)
 
 
@@ -25,54 +25,54 @@ def gray():
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
-def test_distortions_are_pure_functions(name, pictures):
-    picture = pictures[0].copy()
-    one, again = (distort(picture, name, seed=3) for _ in range(2))
+def test_distortions_are_pure_functions(name, images):
+    image = images[0].copy()
+    one, again = (distort(image, name, seed=3) for _ in range(2))
     np.testing.assert_array_equal(one, again)
-    np.testing.assert_array_equal(picture, pictures[0])
-    assert one.shape == picture.shape
+    np.testing.assert_array_equal(image, images[0])
+    assert one.shape == image.shape
     assert one.dtype == np.uint8
-    assert (one != picture).mean() > 0.2
-    other = distort(picture, name, seed=4)
+    assert (one != image).mean() > 0.2
+    other = distort(image, name, seed=4)
     assert np.array_equal(one, other) == (not DISTORTIONS[name].random)
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (17, 33)])
 def test_any_size_is_distorted(name, size, random):
-    picture = random.integers(0, 256, (*size, 3)).astype(np.uint8)
-    assert distort(picture, name).shape == picture.shape
+    image = random.integers(0, 256, (*size, 3)).astype(np.uint8)
+    assert distort(image, name).shape == image.shape
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
-def test_greater_severity_is_farther_away(name, pictures):
+def test_greater_severity_is_farther_away(name, images):
     weak, strong = {
         "jpeg": (80, 10), "jpeg2000": (4, 60), "white": (5, 40), "pink": (2, 20)
     }[name]  # fmt: skip
     far = [
-        np.abs(distort(pictures[0], name, severity).astype(int) - pictures[0]).mean()
+        np.abs(distort(images[0], name, severity).astype(int) - images[0]).mean()
         for severity in (weak, strong)
     ]
     assert far[1] > 2 * far[0]
 
 
-def test_jpeg_is_pillows(pictures):
+def test_jpeg_is_pillows(images):
     file = io.BytesIO()
-    Image.fromarray(pictures[0]).save(file, "JPEG", quality=30)
+    Image.fromarray(images[0]).save(file, "JPEG", quality=30)
     expected = np.asarray(Image.open(file))
-    np.testing.assert_array_equal(distort(pictures[0], "jpeg", 30), expected)
+    np.testing.assert_array_equal(distort(images[0], "jpeg", 30), expected)
 
 
-def test_jpeg2000_keeps_to_its_ratio(pictures):
-    picture = np.tile(pictures[0], (2, 2, 1))
+def test_jpeg2000_keeps_to_its_ratio(images):
+    image = np.tile(images[0], (2, 2, 1))
     file = io.BytesIO()
-    Image.fromarray(picture).save(
+    Image.fromarray(image).save(
         file, "JPEG2000", irreversible=True, mct=1, no_jp2=True, quality_mode="rates",
         quality_layers=[20.0],
     )  # fmt: skip
-    assert len(file.getvalue()) == pytest.approx(picture.size / 20, rel=0.1)
+    assert len(file.getvalue()) == pytest.approx(image.size / 20, rel=0.1)
     np.testing.assert_array_equal(
-        distort(picture, "jpeg2000", 20), np.asarray(Image.open(file).convert("RGB"))
+        distort(image, "jpeg2000", 20), np.asarray(Image.open(file).convert("RGB"))
     )
 
 
@@ -115,7 +115,7 @@ def test_bad_distortions(arguments, message, gray):
 
 def test_other_arrays_are_refused(gray):
     for bad in (gray[..., 0], gray[..., :1], gray.astype(float)):
-        with pytest.raises(ValueError, match=r"expected a picture uint8 \[H, W, 3\], got"):
+        with pytest.raises(ValueError, match=r"expected an image uint8 \[H, W, 3\], got"):
             distort(bad, "jpeg")
 
 
@@ -127,7 +127,7 @@ def _options(**more):
 
 
 def test_patches_are_a_function_of_seed_and_step():
-    paths = find_pictures("sample_test")
+    paths = find_images("sample_test")
     data = distorted_patches(paths, _options(), 4, seed=1)
     whole = [[side.numpy() for side in pair] for pair in data.take(4)]
     later = distorted_patches(paths, _options(), 4, seed=1, first_step=2)
@@ -143,25 +143,25 @@ def test_patches_are_a_function_of_seed_and_step():
     assert not np.array_equal(other[0], whole[0][0])
 
 
-def test_patches_are_cut_from_whole_distorted_pictures():
-    (path,) = find_pictures("sample_test")[:1]
-    picture = read_picture(path)
-    distorted = distort(picture, "white", 10.0, noise_seed(path))
+def test_patches_are_cut_from_whole_distorted_images():
+    (path,) = find_images("sample_test")[:1]
+    image = read_image(path)
+    distorted = distort(image, "white", 10.0, noise_seed(path))
     data = distorted_patches([path], _options(grid=8), 2, seed=1)
     for pristine, worse in data.take(2):
         for a, b in zip(pristine.numpy(), worse.numpy()):
             places = [
                 (y, x)
-                for y in range(0, picture.shape[0] - 31, 8)
-                for x in range(0, picture.shape[1] - 31, 8)
-                if np.array_equal(picture[y : y + 32, x : x + 32], a)
+                for y in range(0, image.shape[0] - 31, 8)
+                for x in range(0, image.shape[1] - 31, 8)
+                if np.array_equal(image[y : y + 32, x : x + 32], a)
             ]
             assert len(places) == 1
             y, x = places[0]
             np.testing.assert_array_equal(distorted[y : y + 32, x : x + 32], b)
 
 
-def test_noise_depends_on_the_pictures_name_alone():
+def test_noise_depends_on_the_images_name_alone():
     assert noise_seed("/a/x.png") == noise_seed("b/x.jpg") != noise_seed("b/y.jpg")
 
 
@@ -169,7 +169,7 @@ def test_bad_patches():
     with pytest.raises(ValueError, match="grid must be at least 1 pixel, got 0"):
         _options(grid=0)
     with pytest.raises(ValueError, match="cannot be shared"):
-        distorted_patches(find_pictures("sample_test"), _options(), 3, 1, 0, 0, 2)
+        distorted_patches(find_images("sample_test"), _options(), 3, 1, 0, 0, 2)
 
 
 # Statistics: the same once more, pixel by pixel.
@@ -207,8 +207,8 @@ def _slow_jsd(one, other):
     return total
 
 
-def test_statistics_agree_with_a_slow_reading(pictures):
-    sides = (pictures[0][:24, :31], distort(pictures[0][:24, :31], "white"))
+def test_statistics_agree_with_a_slow_reading(images):
+    sides = (images[0][:24, :31], distort(images[0][:24, :31], "white"))
     histograms = []
     for side in sides:
         luma = side @ np.array((0.299, 0.587, 0.114))
@@ -242,7 +242,7 @@ def test_divergence_of_what_never_meets_is_one_bit():
     assert nss.jensen_shannon(np.array([1.0, 0]), np.array([0, 1.0])) == 1
 
 
-def test_flat_pictures_have_no_structure():
+def test_flat_images_have_no_structure():
     assert np.all(nss.mscn(np.full((9, 9), 77.0)) == 0)
     histogram = nss.histogram(np.full((9, 9, 3), 77, np.uint8))
     assert histogram.max() == 1
@@ -251,7 +251,7 @@ def test_flat_pictures_have_no_structure():
 
 
 def test_kodak_truths_are_apart_as_recorded(collection):
-    """Eight pictures, JPEG 2000 at 20:1; the published figures of other code said 10:1.
+    """Eight images, JPEG 2000 at 20:1; the published figures of other code said 10:1.
 
     At 10:1 its divergence from white noise is .11, not .16, and from pink noise .015, not .04.
     """
@@ -259,7 +259,7 @@ def test_kodak_truths_are_apart_as_recorded(collection):
     paths = collection("kodak")[:8]
     histograms = {
         name: [
-            nss.histogram(distort(read_picture(path), name, severity, noise_seed(path)))
+            nss.histogram(distort(read_image(path), name, severity, noise_seed(path)))
             for path in paths
         ]
         for name, severity in severities.items()

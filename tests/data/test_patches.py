@@ -1,4 +1,4 @@
-"""Training patches: a pure function of (seed, step), cut out of the pictures as they are."""
+"""Training patches: a pure function of (seed, step), cut out of the images as they are."""
 
 import collections
 import subprocess
@@ -12,10 +12,10 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from PIL import Image
 
-from lossylab.core.errors import PictureError
+from lossylab.core.errors import ImageError
 from lossylab.data import patches as module
 from lossylab.data.decoded import Decoded
-from lossylab.data.patches import PatchOptions, check_sizes, patches, paths_of_step, picture_index
+from lossylab.data.patches import PatchOptions, check_sizes, image_index, patches, paths_of_step
 from lossylab.data.scaling import scaled
 
 few = hypothesis.settings(max_examples=15, deadline=None, database=None, derandomize=True)
@@ -23,8 +23,8 @@ PLAIN = PatchOptions(size=16)
 ALL = PatchOptions(size=16, min_scale=0.5, noise=6.0)
 
 
-def _save(path, picture):
-    Image.fromarray(np.asarray(picture, np.uint8)).save(path)
+def _save(path, image):
+    Image.fromarray(np.asarray(image, np.uint8)).save(path)
     return str(path)
 
 
@@ -35,7 +35,7 @@ def _take(paths, options, batch, seed, count, **where):
 
 @pytest.fixture(scope="module")
 def textured(tmp_path_factory):
-    """Five pictures of noise, of several sizes."""
+    """Five images of noise, of several sizes."""
     folder, random = tmp_path_factory.mktemp("textured"), np.random.default_rng(2)
     sizes = [(24, 40), (33, 17), (16, 16), (50, 20), (41, 41)]
     return [
@@ -46,29 +46,29 @@ def textured(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def flat(tmp_path_factory):
-    """Seven pictures that are known by their colour, which is their number times ten."""
+    """Seven images that are known by their color, which is their number times ten."""
     folder = tmp_path_factory.mktemp("flat")
     return [_save(folder / f"{n}.png", np.full((20, 18, 3), 10 * n)) for n in range(7)]
 
 
 @pytest.fixture(scope="module")
 def maps(tmp_path_factory):
-    """Three pictures whose pixels say where they are: (row, column, picture)."""
+    """Three images whose pixels say where they are: (row, column, image)."""
     folder = tmp_path_factory.mktemp("maps")
     paths = []
     for number, (height, width) in enumerate([(18, 20), (16, 19), (21, 17)]):
         rows, columns = np.mgrid[:height, :width]
-        picture = np.stack([rows, columns, np.full_like(rows, number)], -1)
-        paths.append(_save(folder / f"{number}.png", picture))
+        image = np.stack([rows, columns, np.full_like(rows, number)], -1)
+        paths.append(_save(folder / f"{number}.png", image))
     return paths
 
 
 @pytest.fixture(scope="module")
 def ramps(tmp_path_factory):
-    """One picture 200x240 whose levels are the row, the column and zero."""
+    """One image 200x240 whose levels are the row, the column and zero."""
     rows, columns = np.mgrid[:200, :240]
-    picture = np.stack([rows, columns, np.zeros_like(rows)], -1)
-    return [_save(tmp_path_factory.mktemp("ramps") / "ramp.png", picture)]
+    image = np.stack([rows, columns, np.zeros_like(rows)], -1)
+    return [_save(tmp_path_factory.mktemp("ramps") / "ramp.png", image)]
 
 
 def _scales(crops):
@@ -122,7 +122,7 @@ def test_equal_seeds_give_equal_patches_and_others_do_not(textured):
     assert not any(np.array_equal(a, b) for a in first for b in other)
 
 
-def test_other_seeds_order_the_pictures_otherwise(flat):
+def test_other_seeds_order_the_images_otherwise(flat):
     orders = {tuple(paths_of_step(flat, 7, seed, 0)) for seed in range(20)}
     assert len(orders) > 15
 
@@ -134,14 +134,14 @@ def test_no_patch_of_a_run_repeats(textured):
 
 @few
 @hypothesis.given(st.integers(0, 2**31), st.integers(1, 20), st.integers(0, 10**6))
-def test_each_epoch_is_a_permutation_of_the_pictures(seed, count, epoch):
+def test_each_epoch_is_a_permutation_of_the_images(seed, count, epoch):
     numbers = tf.range(epoch * count, (epoch + 1) * count, dtype=tf.int64)
-    drawn = [int(picture_index(seed, number, count)) for number in numbers]
+    drawn = [int(image_index(seed, number, count)) for number in numbers]
     assert sorted(drawn) == list(range(count))
 
 
 def test_epochs_are_different_permutations():
-    drawn = [int(picture_index(3, number, 20)) for number in tf.range(100, dtype=tf.int64)]
+    drawn = [int(image_index(3, number, 20)) for number in tf.range(100, dtype=tf.int64)]
     assert len({tuple(drawn[start : start + 20]) for start in range(0, 100, 20)}) == 5
 
 
@@ -149,8 +149,8 @@ def test_epochs_are_different_permutations():
 def test_paths_of_a_step_are_those_that_are_read(batch, flat):
     taken = _take(flat, PLAIN, batch, 9, 5)
     assert (taken == taken[:, :, :1, :1, :1]).all()
-    for step, colours in enumerate(taken[:, :, 0, 0, 0]):
-        expected = [flat[int(colour) // 10] for colour in colours]
+    for step, colors in enumerate(taken[:, :, 0, 0, 0]):
+        expected = [flat[int(color) // 10] for color in colors]
         assert paths_of_step(flat, batch, 9, step) == expected
 
 
@@ -162,27 +162,27 @@ def test_cache_does_not_change_the_patches(cache_mb, textured):
 
 def test_slow_files_do_not_change_the_order(flat, monkeypatch):
     # One patch an element: TensorFlow keeps the order inside of a batch anyway.
-    read, expected = module.read_picture, _take(flat, PLAIN, 7, 9, 28, replicas=7)
+    read, expected = module.read_image, _take(flat, PLAIN, 7, 9, 28, replicas=7)
 
     def slow(path):
         if path in flat[::2]:
             time.sleep(0.03)
         return read(path)
 
-    monkeypatch.setattr(module, "read_picture", slow)
+    monkeypatch.setattr(module, "read_image", slow)
     taken = _take(flat, PatchOptions(size=16, cache_mb=0), 7, 9, 28, replicas=7)
     np.testing.assert_array_equal(taken, expected)
 
 
 def _count_reads(monkeypatch, paths, cache_mb, count):
-    reads, read = collections.Counter(), module.read_picture
+    reads, read = collections.Counter(), module.read_image
     _take(paths, PatchOptions(size=16, cache_mb=0), 1, 3, 1)  # forgets what earlier tests read
 
     def counting(path):
         reads[path] += 1
         return read(path)
 
-    monkeypatch.setattr(module, "read_picture", counting)
+    monkeypatch.setattr(module, "read_image", counting)
     _take(paths, PatchOptions(size=16, cache_mb=cache_mb), 1, 3, count)
     return reads
 
@@ -190,18 +190,18 @@ def _count_reads(monkeypatch, paths, cache_mb, count):
 def test_cache_spares_reading_again(flat, monkeypatch):
     reads = _count_reads(monkeypatch, flat, 1, 70)
     assert set(reads) == set(flat)
-    assert max(reads.values()) <= 2  # two threads may want one picture at the same time
+    assert max(reads.values()) <= 2  # two threads may want one image at the same time
 
 
-def test_pictures_beyond_the_cache_are_read_again(flat, monkeypatch):
+def test_images_beyond_the_cache_are_read_again(flat, monkeypatch):
     assert sum(_count_reads(monkeypatch, flat, 0, 70).values()) >= 70
 
 
 def test_a_second_pipeline_keeps_no_second_copy(flat, monkeypatch):
     _count_reads(monkeypatch, flat, 1, 70)
     before = Decoded._bytes
-    reads, read = [], module.read_picture
-    monkeypatch.setattr(module, "read_picture", lambda path: reads.append(path) or read(path))
+    reads, read = [], module.read_image
+    monkeypatch.setattr(module, "read_image", lambda path: reads.append(path) or read(path))
     _take(flat, PatchOptions(size=16, cache_mb=1), 1, 4, 70)
     assert not reads
     assert Decoded._bytes == before == sum(p.nbytes for p in Decoded._kept.values())
@@ -214,8 +214,8 @@ def test_a_file_that_changed_is_read_again(tmp_path):
     assert _take([path], PLAIN, 1, 3, 1).min() == 20
 
 
-def test_cache_forgets_the_least_recently_used_picture(tmp_path, monkeypatch):
-    # Each picture fills two thirds of a MiB, so one fits and two do not.
+def test_cache_forgets_the_least_recently_used_image(tmp_path, monkeypatch):
+    # Each image fills two thirds of a MiB, so one fits and two do not.
     paths = [_save(tmp_path / f"{n}.png", np.full((400, 580, 3), n)) for n in range(2)]
     reads = _count_reads(monkeypatch, paths, 1, 30)
     assert min(reads.values()) >= 5
@@ -243,11 +243,11 @@ def test_unscaled_patches_are_exact_crops_from_everywhere(maps):
 
 
 @pytest.mark.parametrize("min_scale", [1.0, 0.25])
-def test_picture_as_large_as_the_patch_is_taken_whole(min_scale, tmp_path, random):
-    picture = random.integers(0, 256, (16, 16, 3))
-    path = _save(tmp_path / "small.png", picture)
+def test_image_as_large_as_the_patch_is_taken_whole(min_scale, tmp_path, random):
+    image = random.integers(0, 256, (16, 16, 3))
+    path = _save(tmp_path / "small.png", image)
     taken = _take([path], PatchOptions(size=16, min_scale=min_scale), 2, 3, 3)
-    np.testing.assert_array_equal(taken, np.broadcast_to(picture, taken.shape))
+    np.testing.assert_array_equal(taken, np.broadcast_to(image, taken.shape))
 
 
 def test_scales_lie_between_the_smallest_and_one_and_fill_the_range(ramps):
@@ -259,7 +259,7 @@ def test_scales_lie_between_the_smallest_and_one_and_fill_the_range(ramps):
     assert len(np.unique(down.round(2))) > 30
 
 
-def test_scale_is_raised_where_the_picture_would_become_too_small(ramps):
+def test_scale_is_raised_where_the_image_would_become_too_small(ramps):
     taken = _take(ramps, PatchOptions(size=160, min_scale=0.1), 24, 3, 1)[0]
     down, _ = _scales(taken)
     assert 1 <= down.min() < 1.05
@@ -267,10 +267,10 @@ def test_scale_is_raised_where_the_picture_would_become_too_small(ramps):
     assert (down > 1.24).mean() < 0.3  # drawn from what is possible, not cut off at its end
 
 
-def test_scaled_patches_show_the_picture_without_shift_or_border(ramps):
+def test_scaled_patches_show_the_image_without_shift_or_border(ramps):
     taken = _take(ramps, PatchOptions(size=40, min_scale=0.4), 64, 3, 1)[0]
     down, across = _scales(taken)
-    # From the middle of the patch to the middle of the window: it must lie in the picture.
+    # From the middle of the patch to the middle of the window: it must lie in the image.
     middle = taken[:, 19:21, 19:21].mean((1, 2))
     assert (middle[:, 0] - 20 * down >= -0.5 - 0.3).all()
     assert (middle[:, 0] + 20 * down <= 199.5 + 0.3).all()
@@ -321,13 +321,13 @@ def test_noisy_levels_stay_in_range(min_scale, noise, tmp_path):
 
 def test_places_on_a_grid_are_all_alike():
     rows, columns = np.mgrid[:10, :14]
-    picture = tf.constant(np.stack([rows, columns], -1))
+    image = tf.constant(np.stack([rows, columns], -1))
     counts = collections.Counter()
     for number in range(1200):
         key = module.stream_key(3, tf.constant(number, tf.int64), 5)
-        crop = module.crop_at_random(picture, 4, key, 3).numpy()
+        crop = module.crop_at_random(image, 4, key, 3).numpy()
         top, left = (int(x) for x in crop[0, 0])
-        np.testing.assert_array_equal(crop, picture[top : top + 4, left : left + 4])
+        np.testing.assert_array_equal(crop, image[top : top + 4, left : left + 4])
         counts[top, left] += 1
     assert set(counts) == {(top, left) for top in (0, 3, 6) for left in (0, 3, 6, 9)}
     assert 60 < min(counts.values()) <= max(counts.values()) < 140  # 100 and four deviations
@@ -353,46 +353,46 @@ def test_element_shapes_are_known_to_the_graph(textured):
 # What is refused.
 
 
-def test_sizes_of_fitting_pictures_are_accepted(textured):
+def test_sizes_of_fitting_images_are_accepted(textured):
     check_sizes(textured, 16)
 
 
-def test_small_picture_is_named_with_its_size(textured):
+def test_small_image_is_named_with_its_size(textured):
     text = (
-        r"^1 pictures are smaller than the patch of 17x17 pixels: .*/2\.png \(16 pixels\); "
+        r"^1 images are smaller than the patch of 17x17 pixels: .*/2\.png \(16 pixels\); "
         "remove them or choose something smaller$"
     )
-    with pytest.raises(PictureError, match=text):
+    with pytest.raises(ImageError, match=text):
         check_sizes(textured, 17)
 
 
 def test_what_needs_the_size_is_named(textured):
-    text = r"^1 pictures are smaller than the window of 17x17 pixels: .*/2\.png"
-    with pytest.raises(PictureError, match=text):
+    text = r"^1 images are smaller than the window of 17x17 pixels: .*/2\.png"
+    with pytest.raises(ImageError, match=text):
         check_sizes(textured, 17, "the window")
 
 
-def test_many_small_pictures_are_counted_and_three_are_named(textured):
+def test_many_small_images_are_counted_and_three_are_named(textured):
     text = (
-        r"^5 pictures are smaller than the patch of 64x64 pixels: .*/0\.png \(24 pixels\), "
+        r"^5 images are smaller than the patch of 64x64 pixels: .*/0\.png \(24 pixels\), "
         r".*/1\.png \(17 pixels\), .*/2\.png \(16 pixels\), \.\.\.; remove"
     )
-    with pytest.raises(PictureError, match=text):
+    with pytest.raises(ImageError, match=text):
         check_sizes(textured, 64)
 
 
-def test_unreadable_picture_is_named_by_the_check(textured, tmp_path):
-    (tmp_path / "bad.png").write_text("no picture")
-    with pytest.raises(PictureError, match=r"/bad\.png: not a picture in a known format"):
+def test_unreadable_image_is_named_by_the_check(textured, tmp_path):
+    (tmp_path / "bad.png").write_text("no image")
+    with pytest.raises(ImageError, match=r"/bad\.png: not an image in a known format"):
         check_sizes([*textured, str(tmp_path / "bad.png")], 16)
 
 
-def test_small_picture_of_a_long_list_is_named_when_it_is_read(flat, tmp_path, monkeypatch):
+def test_small_image_of_a_long_list_is_named_when_it_is_read(flat, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "HEADERS_CHECKED", 2)
     small = _save(tmp_path / "small.png", np.zeros((20, 15, 3)))
     paths = [flat[0], small, flat[1], flat[2]]
     check_sizes(paths, 16)  # looks at every second one only
-    text = r"1 pictures are smaller than the patch of 16x16 pixels: .*/small\.png \(15 pixels\)"
+    text = r"1 images are smaller than the patch of 16x16 pixels: .*/small\.png \(15 pixels\)"
     with pytest.raises(tf.errors.InvalidArgumentError, match=text):
         _take(paths, PLAIN, 4, 3, 1)
 
@@ -401,13 +401,13 @@ def test_small_picture_of_a_long_list_is_named_when_it_is_read(flat, tmp_path, m
 def test_list_as_long_as_the_limit_is_checked_whole(count, flat, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "HEADERS_CHECKED", count)
     small = _save(tmp_path / "small.png", np.zeros((20, 15, 3)))
-    with pytest.raises(PictureError, match=r"^1 pictures are smaller"):
+    with pytest.raises(ImageError, match=r"^1 images are smaller"):
         check_sizes([*flat[: count - 1], small], 16)
 
 
-def test_damaged_picture_is_named_when_it_is_read(flat, tmp_path):
-    (tmp_path / "bad.png").write_text("no picture")
-    text = r"PictureError: .*/bad\.png: not a picture in a known format"
+def test_damaged_image_is_named_when_it_is_read(flat, tmp_path):
+    (tmp_path / "bad.png").write_text("no image")
+    text = r"ImageError: .*/bad\.png: not an image in a known format"
     with pytest.raises(tf.errors.InvalidArgumentError, match=text):
         _take([*flat, str(tmp_path / "bad.png")], PLAIN, 8, 3, 1)
 
@@ -422,8 +422,8 @@ def test_batch_that_cannot_be_shared_is_refused(batch, shards, replicas, devices
         patches(flat, PLAIN, batch, 3, shards=shards, replicas=replicas)
 
 
-def test_no_pictures_are_refused():
-    with pytest.raises(ValueError, match="^no pictures to draw patches from$"):
+def test_no_images_are_refused():
+    with pytest.raises(ValueError, match="^no images to draw patches from$"):
         patches([], PLAIN, 4, 3)
 
 
@@ -461,7 +461,7 @@ print("reached the end", flush=True)
 
 
 def test_program_that_leaves_iterators_alive_ends(tmp_path, random):
-    # Large pictures, so that threads still read when the program ends.
+    # Large images, so that threads still read when the program ends.
     large = [_save(tmp_path / f"{n}.png", random.integers(0, 256, (700, 900, 3))) for n in range(2)]
     done = subprocess.run(
         [sys.executable, "-c", _LEAVES_ITERATORS_ALIVE, *large],
@@ -474,8 +474,8 @@ def test_program_that_leaves_iterators_alive_ends(tmp_path, random):
 
 
 def test_scaling_takes_height_before_width(random):
-    picture = random.integers(0, 256, (6, 10, 3), np.uint8)
-    assert scaled(picture, 6, 10) is picture
-    assert scaled(picture, 3, 4).shape == (3, 4, 3)
-    assert scaled(picture, 5).shape == (5, 5, 3)
-    np.testing.assert_array_equal(scaled(np.full_like(picture, 7), 3, 4), 7)
+    image = random.integers(0, 256, (6, 10, 3), np.uint8)
+    assert scaled(image, 6, 10) is image
+    assert scaled(image, 3, 4).shape == (3, 4, 3)
+    assert scaled(image, 5).shape == (5, 5, 3)
+    np.testing.assert_array_equal(scaled(np.full_like(image, 7), 3, 4), 7)

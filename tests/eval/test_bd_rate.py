@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossylab.eval.metrics.bd_rate import METHODS, bd_rate, over_pictures, per_picture
+from lossylab.eval.metrics.bd_rate import METHODS, bd_rate, over_images, per_image
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 CASES = json.loads((GOLDEN / "bd_rate.json").read_text())
@@ -71,15 +71,15 @@ def test_rates_times_a_factor_give_that_factor(case, pair, method):
 
 
 @pytest.mark.parametrize("codec", KODAK["bd_rate"])
-@pytest.mark.parametrize("picture", KODAK["images"])
-def test_golden_points_of_kodak_give_golden_bd_rates(picture, codec):
-    points = KODAK["images"][picture]
-    size = "bytes_opt" if codec == "jpeg_optimised" else "bytes"
-    test = points["jpeg" if codec == "jpeg_optimised" else codec]
+@pytest.mark.parametrize("image", KODAK["images"])
+def test_golden_points_of_kodak_give_golden_bd_rates(image, codec):
+    points = KODAK["images"][image]
+    size = "bytes_opt" if codec == "jpeg_optimized" else "bytes"
+    test = points["jpeg" if codec == "jpeg_optimized" else codec]
     for metric, expected in KODAK["bd_rate"][codec].items():
         anchor = [row["bytes"] for row in points["jpeg"]], [row[metric] for row in points["jpeg"]]
         found = bd_rate(anchor, ([row[size] for row in test], [row[metric] for row in test]))
-        assert found.percent == pytest.approx(expected[picture], abs=2e-3), metric
+        assert found.percent == pytest.approx(expected[image], abs=2e-3), metric
 
 
 # What must be true of any curves.
@@ -222,17 +222,17 @@ def test_unknown_method_is_refused():
         bd_rate(CURVE, CURVE, "akima")
 
 
-# Over pictures.
+# Over images.
 
 
-def _rows(codec, picture, factor=1.0, points=5, shift=0.0):
+def _rows(codec, image, factor=1.0, points=5, shift=0.0):
     return [
-        {"codec": codec, "picture": picture, "bpp_file": factor * rate, "vmaf": quality + shift}
+        {"codec": codec, "image": image, "bpp_file": factor * rate, "vmaf": quality + shift}
         for rate, quality in list(zip(*CURVE))[:points]
     ]
 
 
-def test_summary_is_mean_and_deviation_of_the_pictures_that_compare():
+def test_summary_is_mean_and_deviation_of_the_images_that_compare():
     table = pd.DataFrame(
         [
             *(row for name in "abcdef" for row in _rows("old", name)),
@@ -246,10 +246,10 @@ def test_summary_is_mean_and_deviation_of_the_pictures_that_compare():
         ]
     )
     for method in METHODS:
-        found = over_pictures(table.sample(frac=1, random_state=1), "old", "new", "vmaf", method)
+        found = over_images(table.sample(frac=1, random_state=1), "old", "new", "vmaf", method)
         assert found.mean == pytest.approx(-20)
         assert found.std == pytest.approx(10)
-        assert (found.compared, found.pictures) == (3, 7)
+        assert (found.compared, found.images) == (3, 7)
         assert found.overlap == 1
         assert found.reasons == {
             "d": "the test has 3 points, 4 are needed",
@@ -259,19 +259,19 @@ def test_summary_is_mean_and_deviation_of_the_pictures_that_compare():
         }
 
 
-def test_single_pictures_have_their_own_bd_rates():
+def test_single_images_have_their_own_bd_rates():
     table = pd.DataFrame(
         [row for name in "xy" for row in _rows("old", name)]
         + [*_rows("new", "x", 0.5), *_rows("new", "y", 2)]
     )
-    found = per_picture(table, "old", "new", "vmaf")
+    found = per_image(table, "old", "new", "vmaf")
     assert {name: value.percent for name, value in found.items()} == pytest.approx(
         {"x": -50, "y": 100}
     )
 
 
-def test_summary_of_one_picture_has_no_deviation():
-    found = over_pictures(
+def test_summary_of_one_image_has_no_deviation():
+    found = over_images(
         pd.DataFrame([*_rows("old", "a"), *_rows("new", "a", 0.5)]), "old", "new", "vmaf"
     )
     assert found.mean == pytest.approx(-50)
@@ -280,10 +280,10 @@ def test_summary_of_one_picture_has_no_deviation():
 
 def test_summary_of_nothing_comparable_is_not_a_number():
     table = pd.DataFrame([*_rows("old", "a"), *_rows("new", "a", points=2)])
-    found = over_pictures(table, "old", "new", "vmaf")
+    found = over_images(table, "old", "new", "vmaf")
     assert math.isnan(found.mean)
     assert math.isnan(found.std)
-    assert (found.compared, found.pictures, found.overlap) == (0, 1, 0)
-    missing = over_pictures(table, "old", "nowhere", "vmaf")
-    assert (missing.compared, missing.pictures) == (0, 1)
+    assert (found.compared, found.images, found.overlap) == (0, 1, 0)
+    missing = over_images(table, "old", "nowhere", "vmaf")
+    assert (missing.compared, missing.images) == (0, 1)
     assert missing.reasons == {"a": "no rows of nowhere"}

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from lossylab.core.errors import CollectionError, PictureError, UsageError
+from lossylab.core.errors import CollectionError, ImageError, UsageError
 from lossylab.eval import crops
 from lossylab.inference.export.codec import save_codec
 from lossylab.models.bls2017 import BLS2017
@@ -23,9 +23,9 @@ def exported(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(tmp_path, pictures):
+def folder(tmp_path, images):
     (tmp_path / "in").mkdir()
-    Image.fromarray(pictures[0]).save(tmp_path / "in" / "a.png")
+    Image.fromarray(images[0]).save(tmp_path / "in" / "a.png")
     return tmp_path
 
 
@@ -33,7 +33,7 @@ def _run(folder, *flags):
     places = [f"--data={folder / 'in'}", f"--out={folder / 'out'}"]
     crops.main(["crops", *places, "--size=64", *flags])
     sheet = json.loads((folder / "out" / "index.json").read_text())
-    return sheet["pictures"]["a"], sheet["title"]
+    return sheet["images"]["a"], sheet["title"]
 
 
 def _pixels(folder, item):
@@ -41,7 +41,7 @@ def _pixels(folder, item):
         return np.asarray(image)
 
 
-def test_crops_show_the_same_place_and_the_nearest_rate(folder, pictures, exported):
+def test_crops_show_the_same_place_and_the_nearest_rate(folder, images, exported):
     items, title = _run(
         folder,
         "--codecs=jpeg,jpeg2000",
@@ -55,11 +55,11 @@ def test_crops_show_the_same_place_and_the_nearest_rate(folder, pictures, export
         "jpeg",
         "jpeg2000",
     ]
-    np.testing.assert_array_equal(_pixels(folder, items[0]), pictures[0][:64, -64:])
+    np.testing.assert_array_equal(_pixels(folder, items[0]), images[0][:64, -64:])
     for item in items[2:]:
         crop = _pixels(folder, item).astype(float)
         assert crop.shape == (64, 64, 3)
-        assert np.abs(crop - pictures[0][:64, -64:]).mean() < 12
+        assert np.abs(crop - images[0][:64, -64:]).mean() < 12
         bpp = float(item["label"].split(",")[1].split()[0])
         assert bpp == pytest.approx(1.5, rel=0.4)  # JPEG 2000's points lie 1.7 times apart
         assert "VMAF" in item["label"]
@@ -86,7 +86,7 @@ def test_a_proxy_scores_the_crops(folder, exported, tmp_path):
         (["--codecs=jpeg", "--at=0.5"], UsageError, "--at takes two shares"),
         (["--codecs=jpeg", "--rate=0"], UsageError, "--rate must be above 0"),
         (["--codecs=jpeg", "--metrics=lpips"], UsageError, "--metrics knows .*, not lpips"),
-        (["--codecs=jpeg", "--size=500"], PictureError, "smaller than --size of 500x500 pixels"),
+        (["--codecs=jpeg", "--size=500"], ImageError, "smaller than --size of 500x500 pixels"),
         (["--codecs=jpeg", "--data=nowhere"], CollectionError, "nowhere"),
         (["--models=mse"], UsageError, "--models takes NAME:EXPORT, got mse"),
         (["--codecs=jpeg", "--proxy_from=nowhere"], UsageError, "no checkpoint in nowhere"),
@@ -97,8 +97,8 @@ def test_wrong_flags(flags, error, message, folder):
         _run(folder, *flags)
 
 
-def test_a_picture_a_codec_cannot_take_is_said(tmp_path, pictures):
+def test_a_image_a_codec_cannot_take_is_said(tmp_path, images):
     (tmp_path / "in").mkdir()
-    Image.fromarray(pictures[0][:101]).save(tmp_path / "in" / "a.png")
+    Image.fromarray(images[0][:101]).save(tmp_path / "in" / "a.png")
     with pytest.raises(UsageError, match="hevc420 needs even sides, got 160x101"):
         _run(tmp_path, "--codecs=hevc420", "--size=64")

@@ -32,12 +32,12 @@ def exported(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(tmp_path, pictures):
-    """Two small pictures."""
-    place = tmp_path / "pictures"
+def folder(tmp_path, images):
+    """Two small images."""
+    place = tmp_path / "images"
     place.mkdir()
-    for name, picture in zip("ab", pictures):
-        Image.fromarray(picture).save(place / f"{name}.png")
+    for name, image in zip("ab", images):
+        Image.fromarray(image).save(place / f"{name}.png")
     return str(place)
 
 
@@ -64,7 +64,7 @@ def test_models_and_truths_are_measured_once(exported, folder, tmp_path, capsys)
         assert 0 < evidence.mean(f"true {truth}", truth) < min(others)
     assert "| jpeg |" in capsys.readouterr().out
     distortions.main([*arguments[:2], "--title=other", *arguments[3:]])
-    assert set(distortion_gan_tables.load(str(out)).pictures("jpeg", "pink").budget) == {"other"}
+    assert set(distortion_gan_tables.load(str(out)).images("jpeg", "pink").budget) == {"other"}
 
 
 def test_sheets_and_tables_are_made(exported, folder, tmp_path):
@@ -114,15 +114,15 @@ def test_bad_usage(flags, message, exported, folder, tmp_path):
 # Decisions.
 
 
-def _rows(made, values, residual=5.0, wobble=0.0, pictures=6):
+def _rows(made, values, residual=5.0, wobble=0.0, images=6):
     """Rows of a maker: divergences from the truths in their order."""
     found = []
-    for picture in range(pictures):
+    for image in range(images):
         for truth, value in zip(TRUTHS, values):
             row = dict.fromkeys(distortions.COLUMNS, "x")
-            row |= {"made": made, "truth": truth, "picture": f"p{picture}", "residual": residual}
+            row |= {"made": made, "truth": truth, "image": f"p{image}", "residual": residual}
             row |= {"severity": 1, "width": 9, "height": 9, "seconds": 1, "parameters": 2}
-            row["jsd"] = value + wobble * (-1) ** picture
+            row["jsd"] = value + wobble * (-1) ** image
             found.append(row)
     return found
 
@@ -148,7 +148,7 @@ def _paper():
     return {made: [cells[short[made], short[truth], "mean"] for truth in TRUTHS] for made in TRUTHS}
 
 
-def test_the_papers_own_table_fulfils_its_claims_but_one(tmp_path):
+def test_the_papers_own_table_fulfills_its_claims_but_one(tmp_path):
     nothing = _rows("pristine", [0.03, 0.04, 0.1, 0.01])
     evidence = _evidence(tmp_path / "a", nothing, *(_rows(m, v) for m, v in _paper().items()))
     assert _decide("1a", evidence).holds is True
@@ -178,7 +178,7 @@ def test_diagonals_that_are_not_smallest_fail(tmp_path):
 @pytest.mark.parametrize(
     ("worse", "wobble", "holds"), [(0.02, 0.001, True), (-0.02, 0.001, False), (0.001, 0.02, None)]
 )
-def test_pixel_losses_are_compared_by_picture(worse, wobble, holds, tmp_path):
+def test_pixel_losses_are_compared_by_image(worse, wobble, holds, tmp_path):
     groups = [_rows("jpeg", [0.03, 0, 0, 0])]
     for name in ("jpeg_l1", "jpeg_l2"):
         groups.append(_rows(name, [0.03 + worse, 0, 0, 0], wobble=wobble))
@@ -241,7 +241,7 @@ def test_committed_tables_are_those_of_their_rows(committed):
 
 def test_committed_rows_are_of_whole_kodak(committed):
     table = distortion_gan_tables.load(committed).table
-    assert set(table.groupby(["made", "truth"]).picture.nunique()) == {24}
+    assert set(table.groupby(["made", "truth"]).image.nunique()) == {24}
     assert {f"true {truth}" for truth in TRUTHS} <= set(table.made)
 
 

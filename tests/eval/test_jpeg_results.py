@@ -17,7 +17,7 @@ from lossylab.eval import jpeg_rd
 from lossylab.eval.jpeg_encoder import __main__ as jpeg_encoder
 from lossylab.eval.jpeg_encoder import claims as jpeg_encoder_claims
 from lossylab.eval.jpeg_encoder import tables as jpeg_encoder_tables
-from lossylab.eval.measures import Colour
+from lossylab.eval.measures import Color
 from lossylab.eval.report import claims, published
 from lossylab.eval.sweep import columns
 from lossylab.inference.codecs.registry import Jpeg, Learned, LearnedJpeg, learned
@@ -25,7 +25,7 @@ from lossylab.inference.export.jpeg import save_encoder
 from lossylab.models.jpeg_encoder import JPEGEncoder
 
 RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
-COLUMNS = columns(Colour)
+COLUMNS = columns(Color)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def exported(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path, random):
-    """Two pictures large enough for MS-SSIM."""
-    place = tmp_path / "pictures"
+    """Two images large enough for MS-SSIM."""
+    place = tmp_path / "images"
     place.mkdir()
     for name in "ab":
         smooth = np.cumsum(random.normal(0, 3, (170, 200, 3)), 1)
@@ -55,26 +55,26 @@ def folder(tmp_path, random):
 # Measuring.
 
 
-def test_colour_measures_are_the_definitions(random):
+def test_color_measures_are_the_definitions(random):
     one = random.integers(0, 256, (170, 200, 3)).astype(np.uint8)
     other = np.clip(one + random.normal(0, 9, one.shape), 0, 255).astype(np.uint8)
-    found = Colour("random")(one, other, b"no jpeg")
+    found = Color("random")(one, other, b"no jpeg")
     mse = np.mean((one.astype(float) - other) ** 2)
     assert found["mse"] == pytest.approx(mse)
     assert found["psnr_rgb"] == pytest.approx(10 * math.log10(255**2 / mse))
     assert 0 < found["ms_ssim_rgb"] < 1
     assert found["lpips"] > 0
-    assert "bytes_optimised" not in found
-    assert "lpips" not in Colour()(one, other, b"no jpeg")
+    assert "bytes_optimized" not in found
+    assert "lpips" not in Color()(one, other, b"no jpeg")
 
 
-def test_jpeg_files_tell_their_optimised_size(pictures):
+def test_jpeg_files_tell_their_optimized_size(images):
     codec = Jpeg(qualities=(10,))
-    picture = np.tile(pictures[0], (2, 2, 1))
-    data, _ = codec.encode(picture, "10")
-    smaller, _ = Jpeg(optimised=True).encode(picture, "10")
-    found = Colour()(picture, codec.decode(data, "10"), data)
-    assert found["bytes_optimised"] == len(smaller)
+    image = np.tile(images[0], (2, 2, 1))
+    data, _ = codec.encode(image, "10")
+    smaller, _ = Jpeg(optimized=True).encode(image, "10")
+    found = Color()(image, codec.decode(data, "10"), data)
+    assert found["bytes_optimized"] == len(smaller)
     assert found["decoders_apart"] <= 1
 
 
@@ -88,7 +88,7 @@ def test_a_study_is_measured_once(exported, folder, tmp_path, capsys):
     evidence = jpeg_encoder_tables.load(str(out))
     assert evidence.models == ["jpeg", "tables"]
     assert len(evidence.table) == 2 * (len(jpeg_rd.QUALITIES) + 2)
-    assert (evidence.table.bpp_optimised < evidence.table.bpp).all()
+    assert (evidence.table.bpp_optimized < evidence.table.bpp).all()
     curve = evidence.curve("tables")
     assert list(curve.index) == ["tables_0.01", "tables_0.1"]
     assert curve.mse.iloc[0] > curve.mse.iloc[1]
@@ -118,8 +118,8 @@ def test_bad_usage(flags, message, folder, tmp_path):
         jpeg_rd.main(["jpeg_rd", f"--data={folder}", *words])
 
 
-def test_small_pictures_are_refused(tmp_path, pictures):
-    Image.fromarray(pictures[0]).save(tmp_path / "small.png")
+def test_small_images_are_refused(tmp_path, images):
+    Image.fromarray(images[0]).save(tmp_path / "small.png")
     with pytest.raises(ValueError, match="smaller than MS-SSIM of 161x161 pixels"):
         jpeg_rd.main(["jpeg_rd", f"--data={tmp_path}/small.png", f"--out={tmp_path / 'out'}"])
 
@@ -143,20 +143,20 @@ def test_kinds_of_exports_are_told_apart(exported, tmp_path):
 _RATES = (0.2, 0.3, 0.4, 0.5)
 
 
-def _curve(name, gain=0.0, wobble=0.0, pictures=6, rates=_RATES):
+def _curve(name, gain=0.0, wobble=0.0, images=6, rates=_RATES):
     """Rows of a curve whose MSE is lower and MS-SSIM higher by a gain, in per cent."""
     made = []
-    for picture in range(pictures):
-        better = (gain + wobble * (-1) ** picture) / 100
+    for image in range(images):
+        better = (gain + wobble * (-1) ** image) / 100
         for point, rate in enumerate(rates):
             row = dict.fromkeys(COLUMNS, "x")
-            row |= {"codec": name, "setting": f"{name}_{point}", "picture": f"p{picture}"}
+            row |= {"codec": name, "setting": f"{name}_{point}", "image": f"p{image}"}
             row |= {"point": point, "points": 4, "width": 800, "height": 800}
             row |= {"bytes": rate * 80_000, "bpp_file": rate, "bpp_estimated": math.nan}
             mse = 50 / rate * (1 - better)
             row |= {"mse": mse, "psnr_rgb": 10 * math.log10(255**2 / mse)}
             row |= {"ms_ssim_rgb": 0.8 + 0.2 * rate + 0.1 * better, "lpips": 0.1 / rate}
-            row |= {"bytes_optimised": rate * 70_000, "decoders_apart": 1}
+            row |= {"bytes_optimized": rate * 70_000, "decoders_apart": 1}
             row |= {"encode_ms": 1, "decode_ms": 1}
             made.append(row)
     return made
@@ -206,7 +206,7 @@ def test_curves_sampled_elsewhere_are_equal_both_ways(tmp_path):
 def test_bd_rates_have_the_sign_of_the_gain(tmp_path):
     evidence = _evidence(tmp_path / "a", _curve("jpeg"), _curve("tables", gain=10))
     lines = jpeg_encoder_tables.bd_rates(evidence)
-    assert [line["Huffman codes"] for line in lines] == ["standard", "optimised"]
+    assert [line["Huffman codes"] for line in lines] == ["standard", "optimized"]
     assert all(line["MSE, %"].startswith("-10.0 ± 0.0 (6)") for line in lines)
     assert lines[0]["LPIPS, %"].startswith(("0.0", "-0.0"))
 
@@ -243,7 +243,7 @@ def test_lstms_are_compared_over_all_rates(tmp_path):
 
 
 def _time(network, work, seconds, error=0.001):
-    more = {"steps_per_second": 1 / seconds, "times": 9, "picture": "768x512", "machine": "2 cores"}
+    more = {"steps_per_second": 1 / seconds, "times": 9, "image": "768x512", "machine": "2 cores"}
     return {"network": network, "work": work, "seconds": seconds, "standard_error": error} | more
 
 
@@ -326,8 +326,8 @@ def test_committed_tables_are_those_of_their_rows(committed):
 
 def test_committed_rows_are_of_whole_kodak(committed):
     table = jpeg_encoder_tables.load(committed).table
-    assert set(table.groupby(["codec", "setting"]).picture.nunique()) == {24}
-    assert set(table.groupby("picture").width.first()) == {512, 768}
+    assert set(table.groupby(["codec", "setting"]).image.nunique()) == {24}
+    assert set(table.groupby("image").width.first()) == {512, 768}
     assert len(set(table.setting[table.codec == "vgg"])) >= 3
 
 

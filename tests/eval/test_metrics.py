@@ -24,7 +24,7 @@ from skimage.metrics import structural_similarity
 
 from lossylab.core import ffmpeg
 from lossylab.core.errors import FFmpegError
-from lossylab.data.colour import luma
+from lossylab.data.color import luma
 from lossylab.eval.metrics import psnr, ssim, vmaf, vmaf_stream
 from lossylab.eval.metrics.vmaf_stream import VmafStream
 from lossylab.losses.proxiqa import ms_ssim_training_score
@@ -38,7 +38,7 @@ class Metric:
     """A metric and what must be true of it."""
 
     score: Callable
-    ideal: float  # of equal pictures
+    ideal: float  # of equal images
     tolerance: float
     lowest: float
     highest: float
@@ -64,7 +64,7 @@ def _measured(name, ideal, tolerance, lowest, highest, smallest=32):
 
 def _computed(score, ideal, tolerance, lowest, highest, smallest, name):
     """A metric of TensorFlow's."""
-    text = f"^{name} needs pictures of at least {smallest}x{smallest} pixels, got "
+    text = f"^{name} needs images of at least {smallest}x{smallest} pixels, got "
     text += f"{smallest + 9}x{smallest - 1}$"
     return Metric(score, ideal, tolerance, lowest, highest, smallest, text)
 
@@ -93,7 +93,7 @@ def _distort(reference, deviation, random):
 
 
 def _pairs(random, count, height, width):
-    """Smooth colour pictures and noisy copies, each of another severity."""
+    """Smooth color images and noisy copies, each of another severity."""
     fields = ndimage.gaussian_filter(random.normal(size=(count, height, width, 3)), (0, 4, 4, 0))
     reference = np.clip(128 + 400 * fields, 0, 255).astype(np.uint8)
     deviations = np.linspace(3, 25, count).reshape(-1, 1, 1, 1)
@@ -110,14 +110,14 @@ def batch():
 
 
 @EVERY_METRIC
-def test_equal_pictures_have_the_ideal_score(metric, batch):
+def test_equal_images_have_the_ideal_score(metric, batch):
     scores = np.asarray(metric.score(batch[0], batch[0]))
     assert scores.shape == (3,)
     np.testing.assert_allclose(scores, metric.ideal, rtol=0, atol=metric.tolerance)
 
 
 @EVERY_METRIC
-def test_black_pictures_give_numbers(metric, batch):
+def test_black_images_give_numbers(metric, batch):
     black = np.zeros_like(batch[0])
     np.testing.assert_allclose(metric.score(black, black), metric.ideal, atol=0.01)
     for pair in ((black, batch[0]), (batch[0], black)):
@@ -149,7 +149,7 @@ def test_batch_equals_single_pairs(metric, batch):
 
 
 @pytest.mark.parametrize("metric", SIZED.values(), ids=SIZED)
-def test_too_small_pictures_are_refused_and_the_smallest_are_not(metric, random):
+def test_too_small_images_are_refused_and_the_smallest_are_not(metric, random):
     size = metric.smallest
     reference, distorted = _pairs(random, 1, size, size)
     assert np.isfinite(metric.score(reference, distorted)).all()
@@ -159,7 +159,7 @@ def test_too_small_pictures_are_refused_and_the_smallest_are_not(metric, random)
 
 
 @EVERY_METRIC
-def test_pictures_of_other_sizes_do_not_go_together(metric, batch):
+def test_images_of_other_sizes_do_not_go_together(metric, batch):
     reference, distorted = batch
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
         metric.score(reference, distorted[:, :-1])
@@ -174,7 +174,7 @@ def test_batches_of_other_lengths_do_not_go_together(score, batch):
         score(batch[0], batch[1][:1])
 
 
-def test_gray_and_colour_do_not_go_together(batch):
+def test_gray_and_color_do_not_go_together(batch):
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
         psnr.psnr_rgb(batch[0], batch[1][..., :1])
 
@@ -186,7 +186,7 @@ def test_8_bit_and_float_levels_give_the_same(score, batch):
 
 
 @pytest.mark.parametrize("score", [psnr.psnr_rgb, psnr.psnr_ycbcr, ssim.ssim, ssim.ms_ssim])
-def test_exchanging_the_pictures_changes_nothing(score, batch):
+def test_exchanging_the_images_changes_nothing(score, batch):
     np.testing.assert_allclose(score(*batch), score(*batch[::-1]), rtol=1e-6)
 
 
@@ -279,7 +279,7 @@ def test_ms_ssim_for_training_equals_its_definition_on_luma(size, random):
 
 @pytest.fixture(scope="module")
 def kodim01(collection):
-    """The first Kodak picture."""
+    """The first Kodak image."""
     with Image.open(collection("kodak")[0]) as image:
         return image.convert("RGB")
 
@@ -330,7 +330,7 @@ def test_reference_comes_first(name, batch):
     assert (there < 0.8 * back).all()
 
 
-def test_pictures_need_not_lie_in_one_piece_of_memory(batch):
+def test_images_need_not_lie_in_one_piece_of_memory(batch):
     views = [np.asfortranarray(part)[:, 20:120:1, ::-1] for part in batch]
     copies = [np.ascontiguousarray(view) for view in views]
     np.testing.assert_array_equal(vmaf.measure(*views)["vmaf"], vmaf.measure(*copies)["vmaf"])
@@ -460,10 +460,10 @@ def test_rubbish_of_a_program_is_quoted(program, pair):
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_scores_for_another_number_of_pictures_are_refused(count, program, pair):
+def test_scores_for_another_number_of_images_are_refused(count, program, pair):
     log = json.dumps({"frames": [{"metrics": {"vmaf": 50.0}}] * count})
     program(f"#!/bin/sh\necho '{log}'\n")
-    with pytest.raises(FFmpegError, match=f"^libvmaf scored {count} pictures of 1$"):
+    with pytest.raises(FFmpegError, match=f"^libvmaf scored {count} images of 1$"):
         vmaf.measure(*pair)
 
 
@@ -506,7 +506,7 @@ def test_stream_may_change_the_size_at_any_time(stream, random):
         _assert_equals_measure(stream, *_pairs(random, count, size, size))
 
 
-def test_stream_gives_all_metrics_for_many_pictures(random):
+def test_stream_gives_all_metrics_for_many_images(random):
     running = VmafStream(SMALL_METRICS)
     try:
         for count in (70, 2):

@@ -29,9 +29,9 @@ METRICS = tuple(proxiqa_tables.METRICS.values())
 TITLE = "Made up"
 
 
-def _row(codec, picture, point, rate, quality, encode_ms=10.0):
+def _row(codec, image, point, rate, quality, encode_ms=10.0):
     row = dict.fromkeys(COLUMNS, "x") | {"width": 16, "height": 16, "bytes": 9, "points": 5}
-    row |= {"codec": codec, "picture": picture, "point": point, "setting": str(point)}
+    row |= {"codec": codec, "image": image, "point": point, "setting": str(point)}
     row |= {"bpp_file": float(rate), "bpp_estimated": math.nan, "decode_ms": 5.0}
     row |= dict.fromkeys(("psnr_rgb", "vif_scale0", *METRICS), float(quality))
     return row | {"encode_ms": float(encode_ms)}
@@ -40,9 +40,9 @@ def _row(codec, picture, point, rate, quality, encode_ms=10.0):
 def _curves(**factors):
     """Rows of codecs that need so many times the anchor's rate for the same quality."""
     return [
-        _row(codec, picture, i, factor * rate, 30 + 5 * math.log2(rate) + shift)
+        _row(codec, image, i, factor * rate, 30 + 5 * math.log2(rate) + shift)
         for codec, factor in {"bls_mse": 1.0, **factors}.items()
-        for picture, shift in (("kodim01", 0.0), ("kodim21", 1.0))
+        for image, shift in (("kodim01", 0.0), ("kodim21", 1.0))
         for i, rate in enumerate(RATES)
     ]
 
@@ -104,7 +104,7 @@ def test_other_data_sets_are_not_compared_with_kodak(folder):
     assert not any(math.isfinite(c.ours) for c in proxiqa_tables.table_2(evidence, "Tecnick"))
 
 
-def test_table_1_is_by_picture(folder):
+def test_table_1_is_by_image(folder):
     cells = proxiqa_tables.table_1(proxiqa_tables.load(str(folder)))
     assert len(cells) == 24 * 12
     measured = {(c.row, c.column): c.ours for c in cells if math.isfinite(c.ours)}
@@ -138,13 +138,13 @@ def test_claims_are_decided_by_the_rows(folder):
     assert holds["3a"] is holds["3b"] is True
     assert holds["7a"] is holds["7b"] is True
     assert "-20.0 %" in decided["1a"].measured
-    assert "0 of 2 pictures" in decided["2a"].measured
+    assert "0 of 2 images" in decided["2a"].measured
 
 
 def test_claims_fail_where_the_rows_say_so(tmp_path):
     table = _curves(jpeg=0.5, jpeg2000=1.0, hevc444=1.2, hevc420=1.1, bmshj_mse=0.9)
     for row in table:
-        if row["codec"] == "bmshj_mse" and row["picture"] == "kodim01":
+        if row["codec"] == "bmshj_mse" and row["image"] == "kodim01":
             row["vmaf"] -= 3  # one metric that gets worse
     timing = [
         _row(codec, "kodim01", i, rate, 30, 50 * (1 + (codec == "bls_vmaf_p") * i))
@@ -187,23 +187,23 @@ def test_papers_share_the_ledger():
 
 
 def test_noise_decides_no_claim(tmp_path):
-    """A mean that two pictures disagree on, or that piecewise interpolation contradicts."""
+    """A mean that two images disagree on, or that piecewise interpolation contradicts."""
     table = _curves(bls_vmaf_p=0.9)
     for row in table:
-        if row["codec"] == "bls_vmaf_p" and row["picture"] == "kodim21":
+        if row["codec"] == "bls_vmaf_p" and row["image"] == "kodim21":
             row["bpp_file"] *= 1.15
     evidence = proxiqa_tables.load(str(_folder(tmp_path / "p", table)))
     (claim,) = [claim for claim in CLAIMS if claim.number == "1a"]
     decision = claim.decide(evidence)
     assert decision.holds is None
-    assert decision.measured.endswith("on 1 of 2 pictures: within noise")
+    assert decision.measured.endswith("on 1 of 2 images: within noise")
 
 
-def test_claims_need_every_picture(tmp_path):
+def test_claims_need_every_image(tmp_path):
     table = [
         row
         for row in _curves(bls_vmaf_p=0.8)
-        if (row["codec"], row["picture"]) != ("bls_vmaf_p", "kodim21")
+        if (row["codec"], row["image"]) != ("bls_vmaf_p", "kodim21")
     ]
     evidence = proxiqa_tables.load(str(_folder(tmp_path / "p", table)))
     (claim,) = [claim for claim in CLAIMS if claim.number == "1a"]
@@ -267,7 +267,7 @@ def _crops(place):
     for name in "ab":
         Image.new("RGB", (40, 40), (200, 30, 60)).save(place / f"{name}.png")
     items = [{"file": f"{name}.png", "label": f"codec {name}"} for name in "ab"]
-    (place / "index.json").write_text(json.dumps({"title": "Crops", "pictures": {"x": items}}))
+    (place / "index.json").write_text(json.dumps({"title": "Crops", "images": {"x": items}}))
 
 
 def test_missing_baseline_and_damaged_input_are_said(tmp_path, folder):
@@ -303,10 +303,10 @@ def test_summary_counts_what_was_measured():
     assert dataclasses.asdict(cells[0])["digits"] == 1
 
 
-def test_metric_agreement_finds_equal_definitions_equal(tmp_path, pictures):
+def test_metric_agreement_finds_equal_definitions_equal(tmp_path, images):
     (tmp_path / "in").mkdir()
-    for i, picture in enumerate(pictures[:2]):
-        tall = np.concatenate([picture, picture[::-1]])
+    for i, image in enumerate(images[:2]):
+        tall = np.concatenate([image, image[::-1]])
         Image.fromarray(np.concatenate([tall, tall[:, ::-1]], 1)).save(tmp_path / "in" / f"{i}.png")
     metric_agreement.main(["m", f"--data={tmp_path / 'in'}", f"--out={tmp_path / 'out'}"])
     table = pd.read_csv(tmp_path / "out" / "agreement.csv").set_index("TensorFlow")

@@ -76,8 +76,8 @@ def test_table_2_is_the_mean_and_deviation_of_table_1():
     two = published.numbers("proxiqa", "II")
     off = {0: 0.0, 1: 0.0}
     for column, group in _table("I").groupby("column"):
-        optimisation, metric = column.split("/")
-        row, place = f"BLS {optimisation}", f"Kodak/{metric}"
+        optimization, metric = column.split("/")
+        row, place = f"BLS {optimization}", f"Kodak/{metric}"
         assert group.value.mean() == pytest.approx(two[row, place, "mean"], abs=0.025)
         for ddof in off:
             off[ddof] += abs(group.value.std(ddof=ddof) - two[row, place, "std"])

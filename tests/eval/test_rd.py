@@ -22,11 +22,11 @@ from lossylab.core.errors import (
     BitstreamError,
     CollectionError,
     FFmpegError,
-    PictureError,
+    ImageError,
     UsageError,
     WorkError,
 )
-from lossylab.data.decode import read_picture
+from lossylab.data.decode import read_image
 from lossylab.eval import rd
 from lossylab.eval.metrics import bd_rate, vmaf
 from lossylab.eval.report import rd_report, tables
@@ -78,12 +78,12 @@ def second(exported, tmp_path):
 
 
 @pytest.fixture
-def folder(pictures, tmp_path):
-    """Two picture files of 64x96 pixels."""
+def folder(images, tmp_path):
+    """Two image files of 64x96 pixels."""
     place = tmp_path / "in"
     place.mkdir()
-    for name, picture in zip("xy", pictures):
-        Image.fromarray(picture[:64, :96]).save(place / f"{name}.png")
+    for name, image in zip("xy", images):
+        Image.fromarray(image[:64, :96]).save(place / f"{name}.png")
     return place
 
 
@@ -123,13 +123,13 @@ def _section(text, heading):
 
 
 def _rows(points=(0.25, 1.0, 4.0)):
-    """Two pictures; codec 'b' gets 10 more at any rate than 'a', whose score is log2 of it."""
+    """Two images; codec 'b' gets 10 more at any rate than 'a', whose score is log2 of it."""
     found = []
-    for picture, shift in (("x", 0.0), ("y", 1.0)):
+    for image, shift in (("x", 0.0), ("y", 1.0)):
         for codec, gain, factor in (("a", 0.0, 1), ("b", 10.0, 2)):
             for point, rate in enumerate(factor * np.array(points)):
                 score = np.log2(rate) + gain + shift
-                place = {"codec": codec, "point": point, "setting": str(rate), "picture": picture}
+                place = {"codec": codec, "point": point, "setting": str(rate), "image": image}
                 rate = {"bpp_file": rate, "bpp_estimated": rate}
                 found.append({**place, **rate, **dict.fromkeys(MEASURED, score)})
     return pd.DataFrame(found)
@@ -141,7 +141,7 @@ ABOUT = {"title": "Made up", "anchor": "a", "data": "x", "codecs": {}, "packages
 def test_difference_at_equal_rate_interpolates_within_the_curve_only():
     difference, count = rd_report.difference_at_equal_rate(_rows(), "b", "a", "vmaf")
     assert difference == pytest.approx(10)
-    assert count == 4  # 8 bits per pixel lie beyond a's curve, for both pictures
+    assert count == 4  # 8 bits per pixel lie beyond a's curve, for both images
     reverse, count = rd_report.difference_at_equal_rate(_rows(), "a", "b", "vmaf")
     assert (reverse, count) == (pytest.approx(-10), 4)
 
@@ -153,23 +153,23 @@ def test_difference_without_overlap_says_so():
     assert np.isnan(difference)
     assert count == 0
     line = _section(rd_report.markdown(table, ABOUT), "## At equal rate, minus a")["b"]
-    assert (line["files"], line["better VMAF"], line["vmaf"]) == ("0", "0 of 0 pictures", "n/a")
+    assert (line["files"], line["better VMAF"], line["vmaf"]) == ("0", "0 of 0 images", "n/a")
 
 
 def test_difference_leaves_out_what_was_not_measured():
     table = _rows()
-    table.loc[(table.codec == "a") & (table.picture == "x"), "vmaf"] = np.nan
+    table.loc[(table.codec == "a") & (table.image == "x"), "vmaf"] = np.nan
     difference, count = rd_report.difference_at_equal_rate(table, "b", "a", "vmaf")
     assert (difference, count) == (pytest.approx(10), 2)
 
 
-def test_report_of_equal_rates_says_on_how_many_pictures_it_is_better():
+def test_report_of_equal_rates_says_on_how_many_images_it_is_better():
     table = _rows()
     line = _section(rd_report.markdown(table, ABOUT), "## At equal rate, minus a")["b"]
-    assert line["better VMAF"] == "2 of 2 pictures"
-    table.loc[(table.codec == "b") & (table.picture == "y"), "vmaf"] -= 20
+    assert line["better VMAF"] == "2 of 2 images"
+    table.loc[(table.codec == "b") & (table.image == "y"), "vmaf"] -= 20
     line = _section(rd_report.markdown(table, ABOUT), "## At equal rate, minus a")["b"]
-    assert (line["files"], line["better VMAF"]) == ("4", "1 of 2 pictures")
+    assert (line["files"], line["better VMAF"]) == ("4", "1 of 2 images")
     assert line["psnr"] == "+10.00"
 
 
@@ -190,21 +190,21 @@ def test_report_has_the_means_of_every_point():
         assert psnr == f"{group.psnr.mean():.2f}"
 
 
-def test_settings_that_differ_by_picture_are_not_shown_as_one():
+def test_settings_that_differ_by_image_are_not_shown_as_one():
     table = _rows()
-    table.loc[(table.point == 1) & (table.picture == "y"), "setting"] = "other"
+    table.loc[(table.point == 1) & (table.image == "y"), "setting"] = "other"
     text = rd_report.markdown(table, ABOUT)
-    assert "| a | 2 | per picture | 2 |" in text
+    assert "| a | 2 | per image | 2 |" in text
     assert "| a | 1 | 0.25 | 2 |" in text
 
 
 @pytest.mark.parametrize("method", bd_rate.METHODS)
-def test_bd_rates_of_the_report_are_those_over_pictures(method):
+def test_bd_rates_of_the_report_are_those_over_images(method):
     table = _rows((0.25, 0.5, 1.0, 2.0, 4.0))
     table.loc[table.codec == "b", list(MEASURED)] -= 9  # 1 more at any rate: half the rate
-    table.loc[(table.codec == "b") & (table.picture == "y"), "psnr"] -= 0.5
-    table.loc[(table.codec == "b") & (table.picture == "y"), "ssim"] = np.nan
-    table.loc[(table.codec == "b") & (table.picture == "y"), "vif"] += 90
+    table.loc[(table.codec == "b") & (table.image == "y"), "psnr"] -= 0.5
+    table.loc[(table.codec == "b") & (table.image == "y"), "ssim"] = np.nan
+    table.loc[(table.codec == "b") & (table.image == "y"), "vif"] += 90
     table.loc[table.codec == "b", "vif_scale0"] += 90
     table.loc[table.codec == "b", "ms_ssim"] = np.nan
     text = rd_report.markdown(table, ABOUT)
@@ -212,7 +212,7 @@ def test_bd_rates_of_the_report_are_those_over_pictures(method):
     assert line["ms_ssim"] == line["vif_scale0"] == "n/a"
     assert line["ssim"] == line["vif"] == "-50.0 ± n/a (1; 33%)"  # qualities 0..2 of -2..4
     assert line["vmaf"] == "-50.0 ± 0.0 (2; 33%)"
-    found = bd_rate.over_pictures(table, "a", "b", "psnr", method)
+    found = bd_rate.over_images(table, "a", "b", "psnr", method)
     assert found.std > 1
     assert line["psnr"] == f"{found.mean:.1f} ± {found.std:.1f} (2; {found.overlap:.0%})"
     for metric, count, reason in (
@@ -220,7 +220,7 @@ def test_bd_rates_of_the_report_are_those_over_pictures(method):
         ("ms_ssim", 2, "the test has values that are not finite"),
         ("vif", 1, "the curves reach no common quality"),
     ):
-        assert f"- b, {count} of 2 pictures: {reason} ({metric})\n" in text
+        assert f"- b, {count} of 2 images: {reason} ({metric})\n" in text
     assert not re.search(r"^- b, .*vmaf", text, re.MULTILINE)
 
 
@@ -241,17 +241,16 @@ def test_report_has_every_file_and_row(exported, second, loaded, folder, tmp_pat
     out = _rd(folder, tmp_path / "out", models, "--keep_files", "--title=Tested")
     table = rows.frame(rows.read(out / "rows.csv", COLUMNS), TEXT)
     assert set(table.codec) == {"jpeg", "mse"}
-    assert (table[table.codec == "jpeg"].groupby("picture").size() == POINTS).all()
-    learned = table[table.codec == "mse"].sort_values(["setting", "picture"])
+    assert (table[table.codec == "jpeg"].groupby("image").size() == POINTS).all()
+    learned = table[table.codec == "mse"].sort_values(["setting", "image"])
     assert list(learned.setting) == ["first_0.1"] * 2 + ["second_0.2_300"] * 2
     files = sorted((out / "files").rglob("*.lossy"))
     assert [str(f.relative_to(out / "files")) for f in files] == [
-        f"mse/{setting}/{picture}.lossy"
-        for setting, picture in zip(learned.setting, learned.picture)
+        f"mse/{setting}/{image}.lossy" for setting, image in zip(learned.setting, learned.image)
     ]
     assert [f.stat().st_size for f in files] == list(learned.bytes)
-    expected, bits = loaded.reconstruct(read_picture(folder / "x.png"))
-    np.testing.assert_array_equal(read_picture(files[0].with_suffix(".png")), expected)
+    expected, bits = loaded.reconstruct(read_image(folder / "x.png"))
+    np.testing.assert_array_equal(read_image(files[0].with_suffix(".png")), expected)
     assert learned.bpp_estimated.iloc[0] == pytest.approx(bits / (64 * 96), rel=1e-3)
     np.testing.assert_allclose(
         table.bpp_file.astype(float), 8 * table.bytes / (table.width * table.height), rtol=1e-8
@@ -283,27 +282,27 @@ def test_given_again_it_computes_nothing_and_says_the_same(folder, tmp_path, qui
 def test_codecs_may_be_added_one_command_after_the_other(folder, tmp_path, quick):
     out = _rd(folder, tmp_path / "out", "--codecs=jpeg")
     _rd(folder, out, "--codecs=jpeg,jpeg2000")
-    _rd(folder, out, "--codecs=jpeg_optimised", "--anchor=jpeg_optimised")
+    _rd(folder, out, "--codecs=jpeg_optimized", "--anchor=jpeg_optimized")
     together = _rd(
         folder,
         tmp_path / "together",
-        "--codecs=jpeg,jpeg2000,jpeg_optimised",
-        "--anchor=jpeg_optimised",
+        "--codecs=jpeg,jpeg2000,jpeg_optimized",
+        "--anchor=jpeg_optimized",
     )
     table, about = rd_report.load(str(out))
     expected, expected_about = rd_report.load(str(together))
     assert about["codecs"].keys() == expected_about["codecs"].keys()
     bd_rates = [
-        _section(rd_report.markdown(*pair), "## BD-rate against jpeg_optimised")
+        _section(rd_report.markdown(*pair), "## BD-rate against jpeg_optimized")
         for pair in ((table, about), (expected, expected_about))
     ]
     assert bd_rates[0] == bd_rates[1]
     assert bd_rates[0].keys() == {"jpeg", "jpeg2000"}
 
 
-def test_optimised_tables_save_rate_at_the_same_pixels(folder, tmp_path, quick):
-    out = _rd(folder, tmp_path / "out", "--codecs=jpeg,jpeg_optimised")
-    line = _section((out / "table.md").read_text(), "## BD-rate against jpeg")["jpeg_optimised"]
+def test_optimized_tables_save_rate_at_the_same_pixels(folder, tmp_path, quick):
+    out = _rd(folder, tmp_path / "out", "--codecs=jpeg,jpeg_optimized")
+    line = _section((out / "table.md").read_text(), "## BD-rate against jpeg")["jpeg_optimized"]
     assert float(line["psnr"].split(" ± ")[0]) < -5
 
 
@@ -315,7 +314,7 @@ def test_a_curve_that_fails_is_named_and_the_others_are_kept(folder, tmp_path, q
     with pytest.raises(WorkError, match="z.png: hevc420 needs even sides, got 95x64"):
         _rd(folder, tmp_path / "out", "--codecs=jpeg,hevc420")
     kept = rows.read(tmp_path / "out" / "rows.csv", COLUMNS)
-    assert {(row["codec"], row["picture"]) for row in kept} == {("jpeg", "z")}
+    assert {(row["codec"], row["image"]) for row in kept} == {("jpeg", "z")}
     out = _rd(folder, tmp_path / "out", "--codecs=jpeg")
     assert (out / "table.md").exists()
 
@@ -328,15 +327,15 @@ def test_a_missing_ffmpeg_stops_it_before_work(folder, tmp_path, monkeypatch):
     assert not (tmp_path / "out" / "rows.csv").exists()
 
 
-def test_pictures_that_it_cannot_tell_apart_or_measure_are_refused(folder, tmp_path):
+def test_images_that_it_cannot_tell_apart_or_measure_are_refused(folder, tmp_path):
     shutil.copy(folder / "x.png", folder / "x.bmp")
-    with pytest.raises(UsageError, match="several pictures are called x: rows would be mixed up"):
+    with pytest.raises(UsageError, match="several images are called x: rows would be mixed up"):
         _rd(folder, tmp_path / "out")
     (folder / "x.bmp").unlink()
     Image.fromarray(np.zeros((31, 40, 3), np.uint8)).save(folder / "small.png")
-    with pytest.raises(PictureError, match="small.png .31 pixels"):
+    with pytest.raises(ImageError, match="small.png .31 pixels"):
         _rd(folder, tmp_path / "out")
-    with pytest.raises(CollectionError, match="no pictures found for 'nowhere'"):
+    with pytest.raises(CollectionError, match="no images found for 'nowhere'"):
         _rd("nowhere", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -406,13 +405,13 @@ def test_an_external_codec_joins_the_comparison(folder, tmp_path, quick):
 # Learned codecs.
 
 
-def test_learned_codecs_are_points_of_one_curve(exported, second, loaded, loaded_once, pictures):
+def test_learned_codecs_are_points_of_one_curve(exported, second, loaded, loaded_once, images):
     codec = Learned("mse", [str(exported), str(second)])
     assert codec.settings == ("first_0.1", "second_0.2_300")
     assert "tensorflow-compression" in codec.version() or "bls2017" in codec.version()
-    picture = pictures[0][:50, :70]
-    data, bits = codec.encode(picture, "first_0.1")
-    expected, expected_bits = loaded.reconstruct(picture)
+    image = images[0][:50, :70]
+    data, bits = codec.encode(image, "first_0.1")
+    expected, expected_bits = loaded.reconstruct(image)
     np.testing.assert_array_equal(codec.decode(data, "first_0.1"), expected)
     assert bits == pytest.approx(expected_bits, rel=1e-3)
     assert 8 * len(data) > bits
@@ -420,12 +419,12 @@ def test_learned_codecs_are_points_of_one_curve(exported, second, loaded, loaded
         codec.decode(data[:-1], "first_0.1")
 
 
-def test_preparing_a_learned_codec_changes_nothing(exported, loaded_once, pictures):
+def test_preparing_a_learned_codec_changes_nothing(exported, loaded_once, images):
     codec = Learned("mse", [str(exported)])
-    before = codec.encode(pictures[0], "first_0.1")
+    before = codec.encode(images[0], "first_0.1")
     for _ in range(2):
-        codec.prepare(pictures[0], "first_0.1")
-    assert codec.encode(pictures[0], "first_0.1") == before
+        codec.prepare(images[0], "first_0.1")
+    assert codec.encode(images[0], "first_0.1") == before
     assert codec.settings == ("first_0.1",)
 
 
@@ -478,7 +477,7 @@ def base(folder, tmp_path, quick):
 
 
 def _elsewhere(table, path, **columns):
-    table = table[["codec", "picture", "bpp_file", *MEASURED]].assign(codec="bpg", **columns)
+    table = table[["codec", "image", "bpp_file", *MEASURED]].assign(codec="bpg", **columns)
     table.to_csv(path, index=False)
     return path
 
@@ -490,7 +489,7 @@ def test_points_measured_elsewhere_join_the_comparison(base, folder, tmp_path):
     text = (out / "table.md").read_text()
     for method in bd_rate.METHODS:
         line = _section(text, f"## BD-rate against jpeg, per cent ({method})")["bpg"]
-        assert line["ms_ssim"] == "n/a"  # the pictures are too small for libvmaf's
+        assert line["ms_ssim"] == "n/a"  # the images are too small for libvmaf's
         for metric in set(MEASURED) - {"ms_ssim"}:
             assert line[metric] == "-20.0 ± 0.0 (2; 100%)"
     assert [line.split(" | ")[1] for line in text.split("\n") if line.startswith("| bpg | ")][
@@ -507,7 +506,7 @@ def test_points_measured_elsewhere_may_be_the_anchor_and_lack_metrics(base, fold
     out, table = base
     path = tmp_path / "bpg.csv"
     table.assign(codec="bpg", bpp_file=2 * table.bpp_file)[
-        ["vmaf", "bpp_file", "picture", "codec"]
+        ["vmaf", "bpp_file", "image", "codec"]
     ].to_csv(path, index=False)
     _rd(folder, out, f"--csv={path}", "--anchor=bpg")
     line = _section((out / "table.md").read_text(), "## BD-rate against bpg")["jpeg"]
@@ -517,8 +516,8 @@ def test_points_measured_elsewhere_may_be_the_anchor_and_lack_metrics(base, fold
 
 def test_several_files_of_points_are_put_together(base, folder, tmp_path):
     out, table = base
-    one = _elsewhere(table[table.picture == "x"], tmp_path / "one.csv")
-    two = _elsewhere(table[table.picture == "y"], tmp_path / "two.csv")
+    one = _elsewhere(table[table.image == "x"], tmp_path / "one.csv")
+    two = _elsewhere(table[table.image == "y"], tmp_path / "two.csv")
     _rd(folder, out, f"--csv={one},{two}")
     line = _section((out / "table.md").read_text(), "## BD-rate against jpeg")["bpg"]
     assert line["vmaf"].lstrip("-") == "0.0 ± 0.0 (2; 100%)"
@@ -528,24 +527,24 @@ def test_several_files_of_points_are_put_together(base, folder, tmp_path):
     ("change", "message"),
     [
         ({"bpp_file": None}, "has no column bpp_file"),
-        ({"codec": None, "picture": None}, "has no column codec, picture"),
+        ({"codec": None, "image": None}, "has no column codec, image"),
         (dict.fromkeys(MEASURED), "has none of the columns psnr, "),
         ({"bpp_file": -1.0}, "has rates that are not positive numbers"),
         ({"bpp_file": 0.0}, "has rates that are not positive numbers"),
         ({"bpp_file": np.nan}, "has rates that are not positive numbers"),
         ({"bpp_file": np.inf}, "has rates that are not positive numbers"),
         ({"bpp_file": "much"}, "has rates that are not positive numbers"),
-        ({"picture": "z"}, "--csv has pictures that --data has not: z"),
+        ({"image": "z"}, "--csv has images that --data has not: z"),
         ({"codec": "jpeg"}, "--csv: 'jpeg' is the name of another codec"),
         ({"codec": ""}, "codec"),
-        ({"picture": ""}, "picture"),
+        ({"image": ""}, "image"),
     ],
     ids=str,
 )
 def test_points_that_do_not_fit_are_refused_and_named(change, message, base, folder, tmp_path):
     out, table = base
     before = (out / "table.md").read_text()
-    table = table[["codec", "picture", "bpp_file", *MEASURED]].assign(codec="bpg")
+    table = table[["codec", "image", "bpp_file", *MEASURED]].assign(codec="bpg")
     for name, value in change.items():
         if value is None:
             table = table.drop(columns=name)
@@ -570,12 +569,12 @@ def test_a_codec_measured_here_does_not_mix_with_points_measured_elsewhere(base,
     """The points are the folder's: a later command without --csv still shows them."""
     out, table = base
     path = tmp_path / "other.csv"
-    table.assign(codec="jpeg2000")[["codec", "picture", "bpp_file", "vmaf"]].to_csv(path)
+    table.assign(codec="jpeg2000")[["codec", "image", "bpp_file", "vmaf"]].to_csv(path)
     _rd(folder, out, f"--csv={path}")
     with contextlib.suppress(UsageError):
         _rd(folder, out, "--codecs=jpeg,jpeg2000")
     found, _ = rd_report.load(str(out))
-    counts = found[found.codec == "jpeg2000"].groupby("picture").size()
+    counts = found[found.codec == "jpeg2000"].groupby("image").size()
     assert (counts == POINTS).all()
 
 
@@ -621,7 +620,7 @@ def test_remaking_without_rows_says_so(tmp_path):
 
 
 def test_remaking_before_the_first_row_says_so(base):
-    """As after a sweep that was killed while its first picture was searched."""
+    """As after a sweep that was killed while its first image was searched."""
     out, _ = base
     rows.Rows(out / "empty" / "rows.csv", COLUMNS).close()
     shutil.copy(out / "about.json", out / "empty")
@@ -674,13 +673,13 @@ def test_committed_bd_rates_of_classical_codecs_are_golden():
     compared = set()
     for path in CODEC_ROWS:
         table, _ = rd_report.load(str(path.parent))
-        # Optimised JPEG is searched for rates of its own here, golden has the standard's settings.
-        known = (golden.keys() & set(table.codec)) - {"jpeg_optimised"}
+        # Optimized JPEG is searched for rates of its own here, golden has the standard's settings.
+        known = (golden.keys() & set(table.codec)) - {"jpeg_optimized"}
         for codec in known if "jpeg" in set(table.codec) else ():
             for metric, expected in golden[codec].items():
                 name = "psnr" if metric == "psnr_avg" else metric
-                found = bd_rate.over_pictures(table, "jpeg", codec, name)
-                if found.pictures != 24:
+                found = bd_rate.over_images(table, "jpeg", codec, name)
+                if found.images != 24:
                     continue
                 assert found.compared == 24, (path, codec, name)
                 assert found.mean == pytest.approx(expected["mean"], abs=1.5), (path, codec, name)

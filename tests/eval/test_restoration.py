@@ -50,7 +50,7 @@ _TOLERANCES = {"psnr": 1e-3, "ssim_gauss11": 5e-4, "ssim_uni8": 2e-5, "psnrb": 1
     ],
 )
 def test_plain_jpeg_is_the_golden_one(name, golden, convention, channels, quality, collection):
-    """Every fifth picture; `eval restoration` has them all."""
+    """Every fifth image; `eval restoration` has them all."""
     for path in collection(name)[:: 1 if name == "classic5" else 5]:
         true = read_planes(path, channels)
         got = _measures(true, degrade(true, quality))
@@ -59,10 +59,10 @@ def test_plain_jpeg_is_the_golden_one(name, golden, convention, channels, qualit
             assert got[measure] == pytest.approx(value, abs=_TOLERANCES[measure]), measure
 
 
-def test_psnr_is_that_of_tensorflow(pictures, random):
-    noisy = np.clip(pictures[0] + random.normal(0, 9, pictures[0].shape), 0, 255).astype(np.uint8)
-    wanted = float(psnr_rgb(pictures[0][None], noisy[None])[0])
-    assert psnr(pictures[0], noisy) == pytest.approx(wanted, abs=1e-3)
+def test_psnr_is_that_of_tensorflow(images, random):
+    noisy = np.clip(images[0] + random.normal(0, 9, images[0].shape), 0, 255).astype(np.uint8)
+    wanted = float(psnr_rgb(images[0][None], noisy[None])[0])
+    assert psnr(images[0], noisy) == pytest.approx(wanted, abs=1e-3)
     assert psnr(noisy, noisy) == np.inf
 
 
@@ -79,7 +79,7 @@ def test_uniform_ssim_by_its_definition(random):
                 / ((a.mean() ** 2 + b.mean() ** 2 + c1) * (a.var() + b.var() + c2))
             )  # fmt: skip
     assert float(ssim_uniform(x[None], y[None])[0]) == pytest.approx(np.mean(values), abs=1e-12)
-    with pytest.raises(ValueError, match="needs pictures of at least 8x8"):
+    with pytest.raises(ValueError, match="needs images of at least 8x8"):
         ssim_uniform(x[None, :5], y[None, :5])
 
 
@@ -93,15 +93,15 @@ def test_blocking_counts_steps_at_borders_only(random):
     assert psnr_b(flat, flat) == np.inf
 
 
-def test_psnr_b_is_at_most_psnr(pictures):
-    damaged = degrade(pictures[0][..., :1], 10)
-    assert psnr_b(pictures[0][..., :1], damaged) < psnr(pictures[0][..., :1], damaged)
+def test_psnr_b_is_at_most_psnr(images):
+    damaged = degrade(images[0][..., :1], 10)
+    assert psnr_b(images[0][..., :1], damaged) < psnr(images[0][..., :1], damaged)
 
 
-def test_measures_refuse_pictures_of_different_sizes(pictures):
+def test_measures_refuse_images_of_different_sizes(images):
     for measure in (psnr, psnr_b):
         with pytest.raises(ValueError, match="the pair must have one shape"):
-            measure(pictures[0], pictures[0][1:])
+            measure(images[0], images[0][1:])
 
 
 def test_lpips_is_the_official_one(tmp_path):
@@ -125,10 +125,10 @@ def test_lpips_is_the_official_one(tmp_path):
             assert distance(*pair) == pytest.approx(golden[f"{case}_total"][i], abs=1e-5)
 
 
-def test_lpips_of_equal_pictures_is_zero_and_bad_weights_are_refused(pictures, tmp_path):
+def test_lpips_of_equal_images_is_zero_and_bad_weights_are_refused(images, tmp_path):
     distance = lpips.LPIPS("random")
-    assert distance(pictures[0], pictures[0]) == 0.0
-    assert distance(pictures[0], pictures[1]) > 0.0
+    assert distance(images[0], images[0]) == 0.0
+    assert distance(images[0], images[1]) > 0.0
     with pytest.raises(BackboneError, match="expected 'random' or a NumPy archive"):
         lpips.LPIPS("nowhere.npz")
     np.savez(tmp_path / "part.npz", **{"features.0.weight": np.zeros((64, 3, 11, 11))})
@@ -148,7 +148,7 @@ def test_frechet_distance_of_gaussians(random):
     assert inception.frechet_distance(_features(x), _features(x)) == pytest.approx(0, abs=1e-6)
     got = inception.frechet_distance(_features(x), _features(scaled))
     assert got == pytest.approx(1 + 0 + 1 + 4, rel=0.05)
-    with pytest.raises(ValueError, match="at least two pictures"):
+    with pytest.raises(ValueError, match="at least two images"):
         inception.frechet_distance(_features(x[:1]), _features(x))
 
 
@@ -161,20 +161,20 @@ def test_inception_score_by_hand():
 
 def test_small_sets_are_warned_of(caplog):
     inception.warn_if_few(29)
-    assert "29 pictures: Inception Score and FID mean little below 2048" in caplog.text
+    assert "29 images: Inception Score and FID mean little below 2048" in caplog.text
     caplog.clear()
     inception.warn_if_few(2048)
     assert not caplog.text
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, pictures):
-    """Two pictures and the exports of three networks."""
+def place(tmp_path_factory, images):
+    """Two images and the exports of three networks."""
     tf.random.set_seed(1)
     folder = tmp_path_factory.mktemp("restoration")
     (folder / "photos").mkdir()
     for index in (0, 1):
-        Image.fromarray(pictures[index][:64, :80]).save(folder / "photos" / f"{index}.png")
+        Image.fromarray(images[index][:64, :80]).save(folder / "photos" / f"{index}.png")
     table = luminance_table(10)
     y = restorers.make("dncnn", 1, table, filters=4, layers=3)
     save_restorer(y, str(folder / "y10"), {"quality": 10})
@@ -197,7 +197,7 @@ def test_rows_are_of_real_restorations(place, tmp_path, capsys):
     table = _run(place, tmp_path, models, "--title=tiny")
     assert len(table) == 2 * 2 * 4
     for row in table.itertuples():
-        true = read_planes(place / "photos" / f"{row.picture}.png", 1)
+        true = read_planes(place / "photos" / f"{row.image}.png", 1)
         if row.method == "jpeg":
             assert row.psnr == pytest.approx(psnr(true, degrade(true, row.quality)), rel=1e-6)
         assert row.psnr_b <= row.psnr + 1e-9
@@ -236,10 +236,10 @@ def test_rows_of_other_weights_are_set_aside(place, tmp_path):
     assert {row["budget"] for row in aside} == {"a"}
 
 
-def test_colour_protocol_sets_and_crops(place, tmp_path, monkeypatch):
+def test_color_protocol_sets_and_crops(place, tmp_path, monkeypatch):
     class Network:
-        def __call__(self, picture):
-            mean = tf.reduce_mean(picture, (1, 2))
+        def __call__(self, image):
+            mean = tf.reduce_mean(image, (1, 2))
             return [tf.repeat(mean, 2, 1), tf.nn.softmax(mean / 99.0)]
 
     monkeypatch.setattr(inception, "InceptionFeatures", lambda weights: Network())
@@ -253,7 +253,7 @@ def test_colour_protocol_sets_and_crops(place, tmp_path, monkeypatch):
     assert {row["method"] for row in sets} == {"jpeg", "sadct", "gan"}
     assert all(float(row["fid"]) >= -1e-6 for row in sets)
     page = json.loads((tmp_path / "crops" / "a" / "index.json").read_text())
-    assert len(page["pictures"]["0"]) == 1 + 3
+    assert len(page["images"]["0"]) == 1 + 3
     with Image.open(tmp_path / "crops" / "a" / "0_gan.png") as crop:
         assert crop.size == (32, 32)
 

@@ -15,17 +15,17 @@ import scipy.stats
 from PIL import Image
 
 from lossylab.cli import __main__ as cli
-from lossylab.core.errors import CollectionError, PictureError, UsageError, WorkError
+from lossylab.core.errors import CollectionError, ImageError, UsageError, WorkError
 from lossylab.eval import study_page, study_tally
 
 NAMES = ["pearl", "opal"]
 COUNT = 4
 
 
-def _write(folder, pictures):
+def _write(folder, images):
     folder.mkdir()
-    for name, picture in pictures.items():
-        Image.fromarray(picture).save(folder / name)
+    for name, image in images.items():
+        Image.fromarray(image).save(folder / name)
     return folder
 
 
@@ -35,7 +35,7 @@ def _flat(index, method):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Two methods' pictures of one colour each, which tells them apart in a browser."""
+    """Two methods' images of one color each, which tells them apart in a browser."""
     place = tmp_path_factory.mktemp("study")
     return [
         _write(place / name, {f"face{i}.png": _flat(i, method) for i in range(COUNT)})
@@ -58,13 +58,13 @@ def _make(folders, out, *flags):
 # The page as a file.
 
 
-def test_the_page_has_all_pictures_and_asks_for_nothing(page, folders):
+def test_the_page_has_all_images_and_asks_for_nothing(page, folders):
     text = page.read_text()
     study = json.loads(re.search(r'id="study">(.*?)</script>', text, re.DOTALL).group(1))
     assert study["names"] == NAMES
     assert [pair["name"] for pair in study["pairs"]] == [f"face{i}" for i in range(COUNT)]
     for pair in study["pairs"]:
-        for folder, uri in zip(folders, pair["pictures"]):
+        for folder, uri in zip(folders, pair["images"]):
             kind, _, data = uri.partition(",")
             assert kind == "data:image/png;base64"
             assert base64.b64decode(data) == (folder / f"{pair['name']}.png").read_bytes()
@@ -86,27 +86,27 @@ def test_texts_may_have_the_names_of_places(folders, tmp_path):
 
 
 def test_other_files_are_embedded_as_png(tmp_path):
-    picture = _flat(1, 0)
-    _write(tmp_path / "a", {"x.tif": picture})
-    _write(tmp_path / "b", {"x.jpg": picture})
+    image = _flat(1, 0)
+    _write(tmp_path / "a", {"x.tif": image})
+    _write(tmp_path / "b", {"x.jpg": image})
     (pair,) = study_page.match(str(tmp_path / "a"), str(tmp_path / "b"))
     text = study_page.page([pair], NAMES)
     study = json.loads(re.search(r'id="study">(.*?)</script>', text, re.DOTALL).group(1))
-    kinds = [uri.partition(";")[0] for uri in study["pairs"][0]["pictures"]]
+    kinds = [uri.partition(";")[0] for uri in study["pairs"][0]["images"]]
     assert kinds == ["data:image/png", "data:image/jpeg"]
 
 
 @pytest.mark.parametrize(
     ("first", "second", "flags", "kind", "message"),
     [
-        (["x.png"], ["x.png", "y.png"], [], UsageError, "a lacks 1 pictures .* has: y"),
-        (["x.png", "y.png"], ["x.png"], [], UsageError, "b lacks 1 pictures .* has: y"),
-        (["x.png"], [], [], CollectionError, "has no picture files"),
-        (["x.png", "x.jpg"], ["x.png"], [], UsageError, "several pictures in .* are called x"),
+        (["x.png"], ["x.png", "y.png"], [], UsageError, "a lacks 1 images .* has: y"),
+        (["x.png", "y.png"], ["x.png"], [], UsageError, "b lacks 1 images .* has: y"),
+        (["x.png"], [], [], CollectionError, "has no image files"),
+        (["x.png", "x.jpg"], ["x.png"], [], UsageError, "several images in .* are called x"),
         (["x.png"], ["x.png"], ["--names=a"], UsageError, "--names takes two different names"),
         (["x.png"], ["x.png"], ["--names=a,a"], UsageError, "--names takes two different names"),
-        (["x.png"], ["x.png"], ["--reference=no"], UsageError, "no is no folder of pictures"),
-        (["x.png"], ["large.png"], [], UsageError, "lacks 1 pictures"),
+        (["x.png"], ["x.png"], ["--reference=no"], UsageError, "no is no folder of images"),
+        (["x.png"], ["large.png"], [], UsageError, "lacks 1 images"),
         (["x.png"], ["x.png"], ["stray"], UsageError, "expected FOLDER_A, FOLDER_B and OUT.html"),
     ],
 )
@@ -124,14 +124,14 @@ def test_pairs_of_other_sizes_and_huge_sets_are_refused(tmp_path, random):
     noise = random.integers(0, 256, (500, 500, 3)).astype(np.uint8)
     one = _write(tmp_path / "a", {"x.png": noise})
     other = _write(tmp_path / "b", {"x.png": noise[:, :499]})
-    with pytest.raises(UsageError, match="pictures of 'x' differ in size: .* 500x500, .* 499x500"):
+    with pytest.raises(UsageError, match="images of 'x' differ in size: .* 500x500, .* 499x500"):
         _make([one, other], tmp_path / "page.html")
     with pytest.raises(UsageError, match="1 pairs of 1 MiB .* --max_mb=1: take fewer"):
         _make([one, one], tmp_path / "page.html", "--max_mb=1")
     with pytest.raises(UsageError, match="OUT must be an .html file"):
         _make([one, one], tmp_path / "page.csv")
-    (other / "x.png").write_bytes(b"no picture")
-    with pytest.raises(PictureError, match=r"x\.png"):
+    (other / "x.png").write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"x\.png"):
         _make([one, other], tmp_path / "page.html")
 
 
@@ -214,7 +214,7 @@ def _text(browser, name):
 
 def _at(browser, place):
     script = "return ready && performance.now() - shownAt >= SOONEST"
-    _wait(lambda: browser.execute_script(script), "the pictures")
+    _wait(lambda: browser.execute_script(script), "the images")
     _wait(lambda: _text(browser, "count") == f"{place} of {COUNT}", f"pair {place}")
 
 
@@ -225,7 +225,7 @@ def _start(browser, rater="Ada"):
 
 
 def _shown(browser):
-    """Method and index of the pictures on both sides, by their colour."""
+    """Method and index of the images on both sides, by their color."""
     levels = browser.execute_script(
         """return ["leftImage", "rightImage"].map((id) => {
           const canvas = document.createElement("canvas");
@@ -342,9 +342,9 @@ def test_double_clicks_and_hasty_answers_do_not_count(browser, study):
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_pair_that_cannot_be_shown_cannot_be_answered(side, browser, study):
     del study
-    whole = browser.execute_script("return study.pairs.map((pair) => pair.pictures)")
+    whole = browser.execute_script("return study.pairs.map((pair) => pair.images)")
     browser.execute_script(
-        "study.pairs.forEach((pair) => { pair.pictures[arguments[0]] = "
+        "study.pairs.forEach((pair) => { pair.images[arguments[0]] = "
         "'data:image/png;base64,AAAA'; })",
         side,
     )
@@ -352,7 +352,7 @@ def test_a_pair_that_cannot_be_shown_cannot_be_answered(side, browser, study):
     _click(browser, "start")
     problem = browser.find_element("id", "problem")
     _wait(problem.is_displayed, "the message")
-    assert re.search(r'A picture of the pair "face\d" cannot be shown', problem.text)
+    assert re.search(r'An image of the pair "face\d" cannot be shown', problem.text)
     time.sleep(0.25)
     _press(browser, "1")
     _click(browser, "right")
@@ -360,13 +360,13 @@ def test_a_pair_that_cannot_be_shown_cannot_be_answered(side, browser, study):
         browser.execute_script("return ready || session.answers.some((answer) => answer)") is False
     )
     browser.execute_script(
-        "study.pairs.forEach((pair, i) => { pair.pictures = arguments[0][i]; }); show()", whole
+        "study.pairs.forEach((pair, i) => { pair.images = arguments[0][i]; }); show()", whole
     )
     _at(browser, 1)
     assert not problem.is_displayed()
     _press(browser, "1")
     _at(browser, 2)
-    browser.get_log("browser")  # of the broken pictures: another test wants it empty
+    browser.get_log("browser")  # of the broken images: another test wants it empty
 
 
 def test_an_unfinished_session_goes_on_after_a_reload(browser, study):
@@ -547,7 +547,7 @@ _GOOD = f"r1,{_TIME},p1,PULSE,Ours,Ours,1.5,1"
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["picture,score", "x,1"], "line 1: expected the columns rater,started,.* got picture"),
+        (["image,score", "x,1"], "line 1: expected the columns rater,started,.* got image"),
         ([_HEAD], "has no answers"),
         ([], "line 1: expected the columns"),
         ([_HEAD, "r1,p1"], "line 2: expected 8 fields, got 2; restore the file"),

@@ -15,7 +15,7 @@ from PIL import Image
 from lossylab.core import ffmpeg, rows
 from lossylab.core.digest import digest
 from lossylab.core.errors import CodecError, UsageError, WorkError
-from lossylab.data.decode import read_picture
+from lossylab.data.decode import read_image
 from lossylab.eval import sweep
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.sweep import COLUMNS, TEXT, Sweep
@@ -24,32 +24,32 @@ from lossylab.inference.codecs.registry import (
     LOWEST_BPP,
     POINTS,
     Hevc,
+    ImageCodec,
     Jpeg,
     Jpeg2000,
-    PictureCodec,
 )
 
 TIMES = ["encode_ms", "decode_ms"]
 
 
-class Fake(PictureCodec):
+class Fake(ImageCodec):
     """Every third pixel in coarser levels, deflated: a codec that notes what is asked of it."""
 
     def __init__(self, name="fake", searched=True, release="1", weights="", fails=()):
-        """A codec; `fails` are pictures' contents that it fails on."""
+        """A codec; `fails` are images' contents that it fails on."""
         self.name, self.searched, self.apart = name, searched, 3
         self._release, self._weights, self.fails = release, weights, set(fails)
         steps = sorted(set(np.geomspace(1, 40, 30).astype(int)), reverse=True)
         self.settings = tuple(str(step) for step in (steps if searched else steps[::6]))
         self.encoded, self.decoded = [], []
 
-    def encode(self, picture, setting):
-        self.encoded.append((digest(picture), setting))
-        if digest(picture) in self.fails:
-            raise CodecError(f"{self.name} does not like this picture")
+    def encode(self, image, setting):
+        self.encoded.append((digest(image), setting))
+        if digest(image) in self.fails:
+            raise CodecError(f"{self.name} does not like this image")
         step = int(setting)
-        body = zlib.compress((picture[:: self.apart, :: self.apart] // step).tobytes())
-        return struct.pack(">HHB", *picture.shape[:2], step) + body, 8.0 * len(body)
+        body = zlib.compress((image[:: self.apart, :: self.apart] // step).tobytes())
+        return struct.pack(">HHB", *image.shape[:2], step) + body, 8.0 * len(body)
 
     def decode(self, data, setting):
         height, width, step = struct.unpack(">HHB", data[:5])
@@ -57,8 +57,8 @@ class Fake(PictureCodec):
         self.decoded.append(setting)
         levels = np.frombuffer(zlib.decompress(data[5:]), np.uint8).astype(int)
         levels = levels.reshape(-(-height // self.apart), -(-width // self.apart), 3)
-        picture = np.minimum(levels * step + step // 2, 255).astype(np.uint8)
-        return picture.repeat(self.apart, 0).repeat(self.apart, 1)[:height, :width]
+        image = np.minimum(levels * step + step // 2, 255).astype(np.uint8)
+        return image.repeat(self.apart, 0).repeat(self.apart, 1)[:height, :width]
 
     def version(self):
         return f"deflate {self._release}"
@@ -68,13 +68,13 @@ class Fake(PictureCodec):
 
 
 @pytest.fixture
-def folder(pictures, tmp_path):
-    """Three picture files of 64x64 and 48x80 pixels."""
-    place = tmp_path / "pictures"
+def folder(images, tmp_path):
+    """Three image files of 64x64 and 48x80 pixels."""
+    place = tmp_path / "images"
     place.mkdir()
-    for name, picture in zip("abc", pictures):
+    for name, image in zip("abc", images):
         height, width = (48, 80) if name == "c" else (64, 64)
-        Image.fromarray(picture[:height, :width]).save(place / f"{name}.png")
+        Image.fromarray(image[:height, :width]).save(place / f"{name}.png")
     return place
 
 
@@ -122,18 +122,18 @@ def test_rows_are_those_of_the_files(paths, tmp_path):
     assert len(table) == 2 * 2 * POINTS
     for row in table[::5].itertuples():
         codec = codecs[row.codec == "jpeg2000"]
-        picture = read_picture(tmp_path / "pictures" / f"{row.picture}.png")
-        data, _ = codec.encode(picture, row.setting)
+        image = read_image(tmp_path / "images" / f"{row.image}.png")
+        data, _ = codec.encode(image, row.setting)
         decoded = codec.decode(data, row.setting)
         assert row.bytes == len(data)
         assert row.bpp_file == pytest.approx(8 * len(data) / (64 * 64))
         assert (row.width, row.height) == (64, 64)
         assert np.isnan(row.bpp_estimated)
-        assert np.isnan(row.ms_ssim)  # the pictures are too small for libvmaf's
+        assert np.isnan(row.ms_ssim)  # the images are too small for libvmaf's
         names = ("psnr", "ssim", "vif", "vif_scale0", "vmaf")
-        for name, score in vmaf.measure(picture[None], decoded[None], names).items():
+        for name, score in vmaf.measure(image[None], decoded[None], names).items():
             assert getattr(row, name) == pytest.approx(score[0], rel=1e-7), name
-        error = np.mean((picture.astype(float) - decoded) ** 2)
+        error = np.mean((image.astype(float) - decoded) ** 2)
         assert row.psnr_rgb == pytest.approx(10 * np.log10(255**2 / error))
         assert row.encode_ms > 0
         assert row.decode_ms > 0
@@ -144,12 +144,12 @@ def test_rows_are_those_of_the_files(paths, tmp_path):
 def test_searched_codecs_get_the_rates_of_the_range(paths, measured, tmp_path):
     codec = Fake()
     table = _run(tmp_path, [codec], paths)
-    for name, curve in table.groupby("picture"):
+    for name, curve in table.groupby("image"):
         assert list(curve.point) == list(range(len(curve)))
         assert set(curve.points) == {len(curve)}
         assert (np.diff(curve.bpp_file) > 0).all()
-        picture = read_picture(tmp_path / "pictures" / f"{name}.png")
-        sizes = [len(codec.encode(picture, setting)[0]) for setting in codec.settings]
+        image = read_image(tmp_path / "images" / f"{name}.png")
+        sizes = [len(codec.encode(image, setting)[0]) for setting in codec.settings]
         assert (np.diff(sizes) > 0).all()
         logs = np.log(8 * np.array(sizes) / (64 * 64))
         targets = np.linspace(
@@ -162,7 +162,7 @@ def test_searched_codecs_get_the_rates_of_the_range(paths, measured, tmp_path):
 def test_other_codecs_get_all_their_settings(paths, measured, tmp_path):
     codec = Fake(searched=False)
     table = _run(tmp_path, [codec], paths)
-    for _, curve in table.groupby("picture"):
+    for _, curve in table.groupby("image"):
         assert tuple(curve.setting) == codec.settings
     assert len(codec.encoded) == len(table) == 2 * len(codec.settings)
     assert table.bpp_estimated.to_numpy() == pytest.approx(
@@ -170,10 +170,10 @@ def test_other_codecs_get_all_their_settings(paths, measured, tmp_path):
     )
 
 
-def test_table_is_sorted_by_codec_as_given_picture_and_point(paths, measured, tmp_path):
+def test_table_is_sorted_by_codec_as_given_image_and_point(paths, measured, tmp_path):
     codecs = [Fake("z"), Fake("a", searched=False)]
     table = _run(tmp_path, codecs, paths[::-1])
-    order = list(zip(table.codec.map({"z": 0, "a": 1}), table.picture, table.point))
+    order = list(zip(table.codec.map({"z": 0, "a": 1}), table.image, table.point))
     assert order == sorted(order)
     assert list(table.codec.unique()) == ["z", "a"]
 
@@ -196,7 +196,7 @@ def test_several_jobs_equal_one_job(folder, measured, tmp_path):
         pd.testing.assert_frame_equal(_timeless(table), _timeless(tables[0]))
 
 
-def test_pictures_of_equal_content_have_rows_each_and_are_searched_once(
+def test_images_of_equal_content_have_rows_each_and_are_searched_once(
     folder, paths, measured, tmp_path
 ):
     (folder / "copy.png").write_bytes((folder / "a.png").read_bytes())
@@ -204,10 +204,10 @@ def test_pictures_of_equal_content_have_rows_each_and_are_searched_once(
     expected = _run(tmp_path / "alone", [alone], paths[:1], jobs=1)
     codec = Fake()
     table = _run(tmp_path / "both", [codec], [*paths[:1], str(folder / "copy.png")], jobs=1)
-    assert set(table.picture) == {"a", "copy"}
-    for _, curve in table.groupby("picture"):
-        curve = _timeless(curve).drop(columns="picture").reset_index(drop=True)
-        pd.testing.assert_frame_equal(curve, _timeless(expected).drop(columns="picture"))
+    assert set(table.image) == {"a", "copy"}
+    for _, curve in table.groupby("image"):
+        curve = _timeless(curve).drop(columns="image").reset_index(drop=True)
+        pd.testing.assert_frame_equal(curve, _timeless(expected).drop(columns="image"))
     # Sizes are known by content, so the copy is only encoded where it is measured.
     assert len(codec.encoded) == len(alone.encoded) + len(expected)
 
@@ -250,7 +250,7 @@ def test_a_second_run_of_real_codecs_computes_nothing(paths, tmp_path, monkeypat
     pd.testing.assert_frame_equal(_run(tmp_path / "out", codecs, paths[:1]), first)
 
 
-def test_each_setting_of_a_picture_is_encoded_once(paths, measured, tmp_path):
+def test_each_setting_of_a_image_is_encoded_once(paths, measured, tmp_path):
     codec = Fake()
     table = _run(tmp_path, [codec], paths)
     assert len(set(codec.encoded)) == len(codec.encoded)
@@ -263,40 +263,40 @@ def test_only_what_is_new_is_measured(folder, paths, measured, tmp_path):
     codec, other = Fake(), Fake("other", searched=False)
     table = _run(tmp_path / "out", [codec, other], [*paths, str(folder / "c.png")])
     assert {content for content, _ in codec.encoded} == {
-        digest(read_picture(folder / "c.png")),
+        digest(read_image(folder / "c.png")),
     }
-    new = table[(table.codec == "other") | (table.picture == "c")]
+    new = table[(table.codec == "other") | (table.image == "c")]
     assert len(measured) - done == len(new)
     old = table.drop(index=new.index).reset_index(drop=True)
     pd.testing.assert_frame_equal(old, first)
 
 
-def test_rows_of_codecs_and_pictures_not_asked_for_are_kept_but_not_returned(
+def test_rows_of_codecs_and_images_not_asked_for_are_kept_but_not_returned(
     paths, measured, tmp_path
 ):
     first = _run(tmp_path / "out", [Fake(), Fake("other")], paths)
     codec = Fake("other")
     table = _run(tmp_path / "out", [codec], paths[:1])
-    assert set(zip(table.codec, table.picture)) == {("other", "a")}
+    assert set(zip(table.codec, table.image)) == {("other", "a")}
     assert not codec.encoded
     assert len(_kept(tmp_path / "out")) == len(first)
 
 
-def test_a_renamed_picture_gets_rows_of_its_name(folder, paths, measured, tmp_path):
+def test_a_renamed_image_gets_rows_of_its_name(folder, paths, measured, tmp_path):
     _run(tmp_path / "out", [Fake()], paths[:1])
     (folder / "a.png").rename(folder / "renamed.png")
     table = _run(tmp_path / "out", [Fake()], [str(folder / "renamed.png")])
-    assert set(table.picture) == {"renamed"}
+    assert set(table.image) == {"renamed"}
 
 
-def test_a_changed_picture_is_measured_again(folder, paths, pictures, measured, tmp_path):
+def test_a_changed_image_is_measured_again(folder, paths, images, measured, tmp_path):
     first = _run(tmp_path / "out", [Fake()], paths[:1])
-    Image.fromarray(pictures[1][:64, :64]).save(folder / "a.png")
+    Image.fromarray(images[1][:64, :64]).save(folder / "a.png")
     codec = Fake()
     table = _run(tmp_path / "out", [codec], paths[:1])
     assert codec.encoded
     assert not set(table.content) & set(first.content)
-    assert set(table.picture) == {"a"}
+    assert set(table.image) == {"a"}
 
 
 # Killed and given again.
@@ -355,12 +355,12 @@ for place in ("search", "measure", "line"):
 
 
 @pytest.fixture(scope="module")
-def killed(pictures, tmp_path_factory):
-    """Folders of sweeps over two pictures that were killed, and the pictures' paths."""
+def killed(images, tmp_path_factory):
+    """Folders of sweeps over two images that were killed, and the images' paths."""
     place = tmp_path_factory.mktemp("killed")
     paths = [str(place / "a.png"), str(place / "b.png")]
-    for path, picture in zip(paths, pictures):
-        Image.fromarray(picture[:64, :64]).save(path)
+    for path, image in zip(paths, images):
+        Image.fromarray(image[:64, :64]).save(path)
     done = subprocess.run(
         [sys.executable, "-c", _KILLED, str(place), *paths], capture_output=True, text=True
     )
@@ -370,7 +370,7 @@ def killed(pictures, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def never_killed(killed):
-    """Table of a sweep over these pictures in one go, and how many encodings searched."""
+    """Table of a sweep over these images in one go, and how many encodings searched."""
     folder, paths = killed
     table = _run(folder / "never", [Jpeg(), Jpeg2000()], paths)
     return table, len(rows.read(folder / "never" / "probes.csv"))
@@ -469,13 +469,13 @@ def test_rows_set_aside_twice_are_all_kept(paths, measured, tmp_path):
 
 def test_one_failing_curve_does_not_stop_the_others(paths, measured, tmp_path):
     out = tmp_path / "out"
-    bad = digest(read_picture(paths[1]))
+    bad = digest(read_image(paths[1]))
     with pytest.raises(WorkError) as caught:
         _run(out, [Fake(), Fake("picky", fails=[bad]), Fake("plain", searched=False)], paths)
     message = str(caught.value)
     assert message.startswith("1 of 6 curves could not be measured; the others are in ")
-    assert f"picky, {paths[1]}: picky does not like this picture" in message
-    curves = {(row["codec"], row["picture"]) for row in _kept(out)}
+    assert f"picky, {paths[1]}: picky does not like this image" in message
+    curves = {(row["codec"], row["image"]) for row in _kept(out)}
     assert len(curves) == 5
     assert ("picky", "b") not in curves
     # Mended, only the missing curve is measured.
@@ -483,14 +483,14 @@ def test_one_failing_curve_does_not_stop_the_others(paths, measured, tmp_path):
     codec = Fake("picky")
     table = _run(out, [Fake(), codec, Fake("plain", searched=False)], paths)
     assert {content for content, _ in codec.encoded} == {bad}
-    missing = table[(table.codec == "picky") & (table.picture == "b")]
+    missing = table[(table.codec == "picky") & (table.image == "b")]
     assert len(measured) - done == len(missing) > 0
 
 
-def test_pictures_that_a_codec_cannot_take_are_named_and_the_others_measured(
-    folder, pictures, measured, tmp_path
+def test_images_that_a_codec_cannot_take_are_named_and_the_others_measured(
+    folder, images, measured, tmp_path
 ):
-    Image.fromarray(pictures[0][:65, :64]).save(folder / "odd.png")
+    Image.fromarray(images[0][:65, :64]).save(folder / "odd.png")
     (folder / "damaged.png").write_bytes((folder / "a.png").read_bytes()[:200])
     names = ("a", "damaged", "odd")
     codec, hevc = Fake(), Hevc(420)
@@ -502,14 +502,14 @@ def test_pictures_that_a_codec_cannot_take_are_named_and_the_others_measured(
     assert "3 of 6 curves could not be measured" in message
     assert "odd.png: hevc420 needs even sides, got 64x65" in message
     assert message.count("damaged.png") >= 2
-    measured_curves = {(row["codec"], row["picture"]) for row in _kept(tmp_path / "out")}
+    measured_curves = {(row["codec"], row["image"]) for row in _kept(tmp_path / "out")}
     assert measured_curves == {("fake", "a"), ("fake", "odd"), ("hevc420", "a")}
 
 
 def test_a_failing_measurement_is_reported_and_leaves_no_row(
     paths, measured, tmp_path, monkeypatch
 ):
-    measure, bad = vmaf.measure, read_picture(paths[0])
+    measure, bad = vmaf.measure, read_image(paths[0])
 
     def failing(reference, distorted, names):
         if np.array_equal(reference[0], bad):
@@ -519,7 +519,7 @@ def test_a_failing_measurement_is_reported_and_leaves_no_row(
     monkeypatch.setattr(vmaf, "measure", failing)
     with pytest.raises(WorkError, match="1 of 2 curves could not be measured(.|\n)*it hurts"):
         _run(tmp_path / "out", [Fake()], paths)
-    assert {row["picture"] for row in _kept(tmp_path / "out")} == {"b"}
+    assert {row["image"] for row in _kept(tmp_path / "out")} == {"b"}
 
 
 def test_a_decoder_that_gives_another_size_is_reported(paths, measured, tmp_path):
@@ -576,7 +576,7 @@ def test_two_sweeps_do_not_write_one_folder(paths, measured, tmp_path):
 def test_text_columns_stay_text(folder, measured, tmp_path):
     (folder / "a.png").rename(folder / "007.png")
     table = _run(tmp_path / "out", [Fake()], [str(folder / "007.png")])
-    assert set(table.picture) == {"007"}
+    assert set(table.image) == {"007"}
     for name in TEXT:
         assert all(isinstance(value, str) for value in table[name]), name
     assert set(TEXT) < set(COLUMNS)

@@ -23,17 +23,17 @@ RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
 SETS = {"live1": 6, "classic5": 5}
 
 
-def _row(method, data, quality, picture, decibel, **more):
+def _row(method, data, quality, image, decibel, **more):
     row = dict.fromkeys(restoration.COLUMNS, "x")
     row |= {"method": method, "channels": "y", "quality": quality, "data": data}
-    row |= {"picture": picture, "width": 16, "height": 16, "psnr": decibel, "psnr_b": decibel}
+    row |= {"image": image, "width": 16, "height": 16, "psnr": decibel, "psnr_b": decibel}
     row |= {"ssim": decibel / 40, "ssim_uniform": decibel / 38, "lpips": math.nan}
     row |= {"seconds": 0.1, "parameters": 7, "budget": "Small budget: tiny"}
     return row | more
 
 
 def _sets(method, decibel, quality=10, wobble=0.0, **more):
-    """Rows of a method on both sets; `wobble` is what its pictures differ by."""
+    """Rows of a method on both sets; `wobble` is what its images differ by."""
     return [
         _row(method, data, quality, f"p{i}", decibel + 0.1 * i + wobble * (-1) ** i, **more)
         for data, count in SETS.items()
@@ -92,7 +92,7 @@ def test_the_gan_claim_is_about_raising(tmp_path):
     assert "not the paper's loss" in decision.measured
 
 
-def test_sets_that_differ_in_pictures_are_not_compared(tmp_path):
+def test_sets_that_differ_in_images_are_not_compared(tmp_path):
     jpeg, official = _sets("jpeg", 27), _sets("arcnn_official", 28)[1:]
     best = _sets("dncnn3_official", 29)
     assert _decide("1a", tmp_path / "a", jpeg, official, best).measured == "not measured"
@@ -102,7 +102,7 @@ def _timing(path, **seconds):
     lines = [
         json.dumps(
             {"network": f"{name}_rgb", "parameters": parameters, "seconds": seconds[name]}
-            | {"machine": "2 cores", "picture": "768x512"}
+            | {"machine": "2 cores", "image": "768x512"}
         )
         for name, parameters in (
             *(("arcnn", 117_731), ("dncnn", 558_400), ("memnet", 2_907_782)),
@@ -161,12 +161,12 @@ def test_the_page_says_its_budget_in_every_heading(tmp_path):
     assert page.count("*Small budget: tiny*") == page.count("\n## ")
 
 
-def test_the_command_makes_everything(tmp_path, pictures, capsys):
+def test_the_command_makes_everything(tmp_path, images, capsys):
     folder = tmp_path / "results" / "wcdgan"
     _folder(folder, _sets("jpeg", 27, budget=""), _sets("wcdgan", 28))
     crops = folder / "crops" / "fig07"
     crops.mkdir(parents=True)
-    item = crop_sheet.write(crops, "a.png", pictures[0][:32, :32, :1], "jpeg")
+    item = crop_sheet.write(crops, "a.png", images[0][:32, :32, :1], "jpeg")
     crop_sheet.write_index(crops, "crops", {"a": [item, item]})
     wcdgan.main(["wcdgan", f"--results={folder}"])
     for name in ("tables.md", "tables/table1.csv", "tables/table4.tex", "figures/gains_q10.png"):
@@ -192,9 +192,7 @@ def test_sets_fill_table_6(tmp_path):
     for method, fid in (("wcdgan", 30.0), ("wcdgan_content", 40.0)):
         row = dict.fromkeys(restoration.SET_COLUMNS, "x")
         row |= {"method": method, "channels": "rgb", "quality": 10, "data": "live1"}
-        file.append(
-            row | {"pictures": 29, "inception_score": 2.5, "fid": fid, "weights": "imagenet"}
-        )
+        file.append(row | {"images": 29, "inception_score": 2.5, "fid": fid, "weights": "imagenet"})
     file.close()
     evidence = wcdgan_tables.load(folder)
     lines = wcdgan_tables.realism(evidence)
@@ -202,7 +200,7 @@ def test_sets_fill_table_6(tmp_path):
     assert mine["ours"] == "30.0000"
     decision = _claim("3b").decide(evidence)
     assert decision.holds is None
-    assert "30.0 and 40.0, 29 pictures: too few" in decision.measured
+    assert "30.0 and 40.0, 29 images: too few" in decision.measured
 
 
 def test_a_folder_without_rows_is_an_error(tmp_path):

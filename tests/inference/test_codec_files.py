@@ -17,12 +17,12 @@ from lossylab.cli import compress as command
 from lossylab.core.errors import (
     CollectionError,
     ExportError,
+    ImageError,
     OutputError,
-    PictureError,
     UsageError,
     WorkError,
 )
-from lossylab.data.decode import read_picture
+from lossylab.data.decode import read_image
 from lossylab.inference.export import codec as export
 from lossylab.inference.export import container
 from lossylab.inference.export.codec import Codec, Encoded
@@ -64,9 +64,9 @@ def other_codec(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def coded(codec, pictures):
+def coded(codec, images):
     """Contents of a small file."""
-    return container.compress(codec, pictures[0][:40, :50])[0]
+    return container.compress(codec, images[0][:40, :50])[0]
 
 
 def _run(verb, *arguments):
@@ -75,20 +75,20 @@ def _run(verb, *arguments):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_decoding_a_file_gives_what_reconstruct_says(codec, size, random):
-    picture = random.integers(0, 256, (*size, 3), np.uint8)
-    decoded = container.decompress(codec, container.compress(codec, picture)[0])
-    assert decoded.shape == picture.shape
+    image = random.integers(0, 256, (*size, 3), np.uint8)
+    decoded = container.decompress(codec, container.compress(codec, image)[0])
+    assert decoded.shape == image.shape
     assert decoded.dtype == np.uint8
-    np.testing.assert_array_equal(decoded, codec.reconstruct(picture)[0])
+    np.testing.assert_array_equal(decoded, codec.reconstruct(image)[0])
 
 
-def test_coded_bits_are_the_estimated_ones_within_half_a_percent(codec, pictures):
-    picture = np.tile(np.concatenate(pictures, 1), (4, 1, 1))
-    encoded = codec.compress(picture)
+def test_coded_bits_are_the_estimated_ones_within_half_a_percent(codec, images):
+    image = np.tile(np.concatenate(images, 1), (4, 1, 1))
+    encoded = codec.compress(image)
     real = 8 * len(encoded.string)
     # The range coder ends on a byte and flushes up to two more.
     assert abs(real - encoded.bits) <= encoded.bits * 0.005 + 24
-    assert encoded.bits == pytest.approx(codec.reconstruct(picture)[1], rel=1e-6)
+    assert encoded.bits == pytest.approx(codec.reconstruct(image)[1], rel=1e-6)
 
 
 def test_container_overhead_is_what_its_documentation_says(coded, codec):
@@ -101,12 +101,12 @@ def test_container_overhead_is_what_its_documentation_says(coded, codec):
 def test_training_model_and_export_reconstruct_the_same(random):
     codec = _codec_with_some_rate()
     served = ServedCodec(codec, {})
-    picture = random.integers(0, 256, (48, 64, 3), np.uint8)
+    image = random.integers(0, 256, (48, 64, 3), np.uint8)
     offset = factorized.quantization_offset(codec.prior)
-    latent, _ = codec.quantised(tf.cast(picture[None], tf.float32), offset)
-    expected = codec.synthesise(latent)[0]
+    latent, _ = codec.quantized(tf.cast(image[None], tf.float32), offset)
+    expected = codec.synthesize(latent)[0]
     expected = tf.saturate_cast(tf.round(expected), tf.uint8)
-    got = served.reconstruct(tf.constant(picture))["picture"]
+    got = served.reconstruct(tf.constant(image))["image"]
     assert (np.abs(np.asarray(got, int) - np.asarray(expected, int)) <= 1).mean() > 0.999
 
 
@@ -117,24 +117,24 @@ import tensorflow as tf
 import tensorflow_compression
 model = tf.saved_model.load(sys.argv[1]).signatures
 data = np.load(sys.argv[2])
-picture = data["picture"]
-out = model["compress"](picture=tf.constant(picture))
+image = data["image"]
+out = model["compress"](image=tf.constant(image))
 assert out["string"].numpy() == data["string"].tobytes()
-height, width = (tf.constant(n) for n in picture.shape[:2])
+height, width = (tf.constant(n) for n in image.shape[:2])
 string = tf.constant(data["string"].tobytes())
 decoded = model["decompress"](string=string, height=height, width=width)
-assert (decoded["picture"].numpy() == data["decoded"]).all()
+assert (decoded["image"].numpy() == data["decoded"]).all()
 assert json.loads(model["describe"]()["info"].numpy())["model"] == "bls2017"
 assert "lossylab" not in sys.modules
 """
 
 
-def test_encoded_here_decodes_there_without_lossylab(codec, pictures, tmp_path):
-    picture = pictures[1]
-    encoded = codec.compress(picture)
+def test_encoded_here_decodes_there_without_lossylab(codec, images, tmp_path):
+    image = images[1]
+    encoded = codec.compress(image)
     np.savez(
         tmp_path / "data.npz",
-        picture=picture,
+        image=image,
         string=np.frombuffer(encoded.string, np.uint8),
         decoded=codec.decompress(encoded),
     )
@@ -177,7 +177,7 @@ def test_rubbish_raises_the_typed_error(codec, data):
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(string=st.binary(max_size=200), height=st.integers(1, 200), width=st.integers(1, 200))
-def test_a_well_packed_lie_gives_a_picture_or_the_typed_error(codec, string, height, width):
+def test_a_well_packed_lie_gives_a_image_or_the_typed_error(codec, string, height, width):
     data = container.pack(Encoded(string, height, width), codec.model_id, codec.weights)
     try:
         shape = container.decompress(codec, data).shape
@@ -191,7 +191,7 @@ def test_a_well_packed_lie_gives_a_picture_or_the_typed_error(codec, string, hei
 )
 def test_implausible_sizes_are_refused_before_anything_is_allocated(codec, height, width):
     data = container.pack(Encoded(b"abc", height, width), codec.model_id, codec.weights)
-    with pytest.raises(container.BitstreamError, match=f"declares a picture of {width}x{height}"):
+    with pytest.raises(container.BitstreamError, match=f"declares an image of {width}x{height}"):
         container.decompress(codec, data)
 
 
@@ -210,9 +210,9 @@ def test_a_file_of_another_kind_of_model_or_version_says_so(codec, coded, monkey
         container.decompress(codec, coded)
 
 
-def test_a_picture_too_large_for_the_format_is_refused(codec):
+def test_a_image_too_large_for_the_format_is_refused(codec):
     huge = np.broadcast_to(np.zeros((), np.uint8), (2**15, 2**14, 3))
-    with pytest.raises(PictureError, match="16384x32768 pixels is too large"):
+    with pytest.raises(ImageError, match="16384x32768 pixels is too large"):
         container.compress(codec, huge)
 
 
@@ -262,23 +262,23 @@ def test_an_export_replaces_an_older_one_and_leaves_no_rest(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["export"]
 
 
-def test_one_file_there_and_back(exported, codec, pictures, tmp_path, capsys):
+def test_one_file_there_and_back(exported, codec, images, tmp_path, capsys):
     source, coded, decoded = tmp_path / "a.png", tmp_path / "a.lossy", tmp_path / "b.png"
-    Image.fromarray(pictures[0]).save(source)
+    Image.fromarray(images[0]).save(source)
     _run("compress", source, coded, f"--model={exported}")
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
-    pixels = pictures[0][..., 0].size
+    pixels = images[0][..., 0].size
     assert int(row["bytes"]) == coded.stat().st_size
     assert float(row["bpp_file"]) == pytest.approx(8 * coded.stat().st_size / pixels, abs=1e-5)
     assert float(row["bpp_estimated"]) < float(row["bpp_file"])
     _run("decompress", coded, decoded, f"--model={exported}")
-    np.testing.assert_array_equal(read_picture(decoded), codec.reconstruct(pictures[0])[0])
+    np.testing.assert_array_equal(read_image(decoded), codec.reconstruct(images[0])[0])
 
 
-def test_folders_there_and_back(exported, pictures, tmp_path, capsys):
+def test_folders_there_and_back(exported, images, tmp_path, capsys):
     (tmp_path / "in").mkdir()
-    for i, picture in enumerate(pictures):
-        Image.fromarray(picture).save(tmp_path / "in" / f"{i}.png")
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / "in" / f"{i}.png")
     _run("compress", tmp_path / "in", tmp_path / "coded", f"--model={exported}")
     _run("decompress", tmp_path / "coded", tmp_path / "out", f"--model={exported}")
     assert sorted(p.name for p in (tmp_path / "coded").iterdir()) == [
@@ -289,13 +289,13 @@ def test_folders_there_and_back(exported, pictures, tmp_path, capsys):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0.png", "1.png", "2.png"]
 
 
-def test_one_bad_file_does_not_stop_the_others(exported, pictures, tmp_path, capsys, caplog):
+def test_one_bad_file_does_not_stop_the_others(exported, images, tmp_path, capsys, caplog):
     (tmp_path / "in").mkdir()
-    Image.fromarray(pictures[0]).save(tmp_path / "in" / "good.png")
-    (tmp_path / "in" / "bad.png").write_text("no picture")
+    Image.fromarray(images[0]).save(tmp_path / "in" / "good.png")
+    (tmp_path / "in" / "bad.png").write_text("no image")
     with pytest.raises(WorkError, match="1 of 2 files failed"):
         _run("compress", tmp_path / "in", tmp_path / "out", f"--model={exported}")
-    assert "bad.png: not a picture in a known format" in caplog.text
+    assert "bad.png: not an image in a known format" in caplog.text
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["good.lossy"]
 
 
@@ -307,8 +307,8 @@ def test_a_damaged_file_writes_nothing(exported, coded, tmp_path, caplog):
     assert not (tmp_path / "a.png").exists()
 
 
-def test_existing_outputs_are_kept_unless_asked(exported, pictures, tmp_path, capsys):
-    Image.fromarray(pictures[0]).save(tmp_path / "a.png")
+def test_existing_outputs_are_kept_unless_asked(exported, images, tmp_path, capsys):
+    Image.fromarray(images[0]).save(tmp_path / "a.png")
     (tmp_path / "a.lossy").write_text("precious")
     arguments = (tmp_path / "a.png", tmp_path / "a.lossy", f"--model={exported}")
     with pytest.raises(UsageError, match="a.lossy first: --overwrite"):
@@ -323,7 +323,7 @@ def test_existing_outputs_are_kept_unless_asked(exported, pictures, tmp_path, ca
     [
         ([], UsageError, "expected INPUT and OUTPUT, got 0 arguments"),
         (["a", "b"], UsageError, "--model is needed"),
-        (["nothing.png", "b", "--model=x"], CollectionError, "no pictures found for 'nothing.png'"),
+        (["nothing.png", "b", "--model=x"], CollectionError, "no images found for 'nothing.png'"),
         (["a", "b", "--modle=x"], UsageError, "Unknown command line flag 'modle'"),
         (["sample_test", "out", "--model=nowhere"], ExportError, "nowhere: no such folder"),
     ],
@@ -341,9 +341,9 @@ def test_a_place_that_cannot_be_written_is_named_before_work(exported, tmp_path)
             _run("compress", "sample_test", tmp_path / place, f"--model={exported}")
 
 
-def test_inputs_of_one_name_are_refused(exported, pictures, tmp_path):
+def test_inputs_of_one_name_are_refused(exported, images, tmp_path):
     for suffix in (".png", ".bmp"):
-        Image.fromarray(pictures[0]).save(tmp_path / f"a{suffix}")
+        Image.fromarray(images[0]).save(tmp_path / f"a{suffix}")
     with pytest.raises(UsageError, match="several inputs would be written to .*a.lossy"):
         _run("compress", tmp_path, tmp_path / "out", f"--model={exported}")
 

@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from lossylab.core.digest import digest
 from lossylab.core.errors import CodecError, FFmpegError
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.rd import CLASSICAL
 from lossylab.inference.codecs.registry import HIGHEST_BPP, LOWEST_BPP, Hevc, Jpeg, Jpeg2000
@@ -26,7 +26,7 @@ CODECS = {name: make() for name, make in CLASSICAL.items()}
 HEVC = {name: codec for name, codec in CODECS.items() if isinstance(codec, Hevc)}
 EVERY_CODEC = pytest.mark.parametrize("codec", CODECS.values(), ids=CODECS)
 EVERY_HEVC = pytest.mark.parametrize("codec", HEVC.values(), ids=HEVC)
-MIDDLE = {"jpeg": "50", "jpeg_optimised": "50", "jpeg2000": "20.3258"}  # HEVC: see _middle
+MIDDLE = {"jpeg": "50", "jpeg_optimized": "50", "jpeg2000": "20.3258"}  # HEVC: see _middle
 
 
 def _middle(codec):
@@ -40,15 +40,15 @@ def _psnr(one, other):
 
 @pytest.fixture(scope="module")
 def smooth():
-    """A colour picture [96, 128, 3] without edges, which every codec should code well."""
+    """A color image [96, 128, 3] without edges, which every codec should code well."""
     fields = np.random.default_rng(5).normal(size=(96, 128, 3))
     return np.clip(128 + 700 * ndimage.gaussian_filter(fields, (6, 6, 0)), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
-def coded(pictures):
-    """The first small picture by every codec at a middle setting."""
-    return {name: codec.encode(pictures[0], _middle(codec))[0] for name, codec in CODECS.items()}
+def coded(images):
+    """The first small image by every codec at a middle setting."""
+    return {name: codec.encode(images[0], _middle(codec))[0] for name, codec in CODECS.items()}
 
 
 # What is true of every codec.
@@ -61,7 +61,7 @@ def test_names_are_those_of_the_command(codec):
 
 
 @EVERY_CODEC
-def test_decoding_gives_a_picture_like_the_original(codec, smooth, coded, pictures):
+def test_decoding_gives_a_image_like_the_original(codec, smooth, coded, images):
     data, bits = codec.encode(smooth, _middle(codec))
     assert isinstance(data, bytes)
     assert np.isnan(bits)
@@ -71,64 +71,64 @@ def test_decoding_gives_a_picture_like_the_original(codec, smooth, coded, pictur
     assert _psnr(smooth, decoded) > 34
     assert len(data) < smooth.size / 10
     decoded = codec.decode(coded[codec.name], _middle(codec))
-    assert decoded.shape == pictures[0].shape
-    assert _psnr(pictures[0], decoded) > 26
+    assert decoded.shape == images[0].shape
+    assert _psnr(images[0], decoded) > 26
 
 
 @EVERY_CODEC
-def test_settings_go_from_low_to_high_rate_and_quality(codec, pictures):
+def test_settings_go_from_low_to_high_rate_and_quality(codec, images):
     count = len(codec.settings)
     settings = [codec.settings[i] for i in (0, count // 3, 2 * count // 3, count - 1)]
-    files = [codec.encode(pictures[1], setting)[0] for setting in settings]
+    files = [codec.encode(images[1], setting)[0] for setting in settings]
     assert (np.diff([len(data) for data in files]) > 0).all()
-    quality = [_psnr(pictures[1], codec.decode(*pair)) for pair in zip(files, settings)]
+    quality = [_psnr(images[1], codec.decode(*pair)) for pair in zip(files, settings)]
     assert (np.diff(quality) > 0).all()
 
 
 @EVERY_CODEC
-def test_settings_cover_the_range_of_rates(codec, pictures):
-    pixels = pictures[2][..., 0].size
+def test_settings_cover_the_range_of_rates(codec, images):
+    pixels = images[2][..., 0].size
     low, high = (
-        8 * len(codec.encode(pictures[2], codec.settings[end])[0]) / pixels for end in (0, -1)
+        8 * len(codec.encode(images[2], codec.settings[end])[0]) / pixels for end in (0, -1)
     )
-    # Standard Huffman tables alone, and all headers on a small picture, cost more than the least.
+    # Standard Huffman tables alone, and all headers on a small image, cost more than the least.
     assert low < (0.6 if isinstance(codec, Jpeg) else 1.6 * LOWEST_BPP)
     assert high > 0.98 * HIGHEST_BPP
 
 
 @EVERY_CODEC
-def test_the_same_picture_gives_the_same_bytes(codec, coded, pictures):
-    assert codec.encode(pictures[0].copy(), _middle(codec))[0] == coded[codec.name]
+def test_the_same_image_gives_the_same_bytes(codec, coded, images):
+    assert codec.encode(images[0].copy(), _middle(codec))[0] == coded[codec.name]
 
 
 @EVERY_CODEC
-def test_pictures_need_not_lie_in_one_piece_of_memory(codec, pictures):
-    view = np.asfortranarray(pictures[0][:96, :96])[::-1, ::-1]
+def test_images_need_not_lie_in_one_piece_of_memory(codec, images):
+    view = np.asfortranarray(images[0][:96, :96])[::-1, ::-1]
     expected = codec.encode(np.ascontiguousarray(view), _middle(codec))[0]
     assert codec.encode(view, _middle(codec))[0] == expected
 
 
 @EVERY_CODEC
 @pytest.mark.parametrize("level", [0, 255])
-def test_flat_pictures_stay_flat(codec, level):
+def test_flat_images_stay_flat(codec, level):
     flat = np.full((64, 64, 3), level, np.uint8)
     decoded = codec.decode(codec.encode(flat, _middle(codec))[0], _middle(codec))
     assert abs(decoded.astype(int) - level).max() <= 2
 
 
 @EVERY_CODEC
-def test_colours_are_not_exchanged(codec):
-    for colour in np.eye(3, dtype=np.uint8) * 200:
-        flat = np.broadcast_to(colour, (64, 64, 3))
+def test_colors_are_not_exchanged(codec):
+    for color in np.eye(3, dtype=np.uint8) * 200:
+        flat = np.broadcast_to(color, (64, 64, 3))
         decoded = codec.decode(codec.encode(flat, _middle(codec))[0], _middle(codec))
-        assert abs(decoded.astype(int) - colour).max() <= 6
+        assert abs(decoded.astype(int) - color).max() <= 6
 
 
 @pytest.mark.parametrize(
     ("codec", "pattern"),
     [
         (CODECS["jpeg"], r"libjpeg-turbo \d+\.\d+"),
-        (CODECS["jpeg_optimised"], r"libjpeg-turbo \d+\.\d+"),
+        (CODECS["jpeg_optimized"], r"libjpeg-turbo \d+\.\d+"),
         (CODECS["jpeg2000"], r"OpenJPEG \d+\.\d+"),
         (CODECS["hevc444"], r"x265 \d+\.\d+"),
         (CODECS["hevc420"], r"x265 \d+\.\d+"),
@@ -156,22 +156,22 @@ def test_identities_differ_with_codec_setting_options_and_version(monkeypatch):
 
 # Golden files and scores of Kodak.
 
-_TITLES = [(picture, name) for picture in GOLDEN["images"] for name in GOLDEN["images"][picture]]
+_TITLES = [(image, name) for image in GOLDEN["images"] for name in GOLDEN["images"][image]]
 
 
 def _kodak(collection, name):
     (path,) = (path for path in collection("kodak") if pathlib.Path(path).stem == name)
-    return read_picture(path)
+    return read_image(path)
 
 
 def _setting(name, row):
     return f"{row['param']:.4f}" if name == "jpeg2000" else str(row["param"])
 
 
-@pytest.mark.parametrize(("picture", "name"), _TITLES)
-def test_files_and_scores_of_kodak_are_golden(picture, name, collection):
-    original = _kodak(collection, picture)
-    rows = GOLDEN["images"][picture][name]
+@pytest.mark.parametrize(("image", "name"), _TITLES)
+def test_files_and_scores_of_kodak_are_golden(image, name, collection):
+    original = _kodak(collection, image)
+    rows = GOLDEN["images"][image][name]
     for row in rows[1::4] if name in HEVC else rows:  # x265 takes its time
         data, _ = CODECS[name].encode(original, _setting(name, row))
         assert len(data) == row["bytes"], (
@@ -179,9 +179,9 @@ def test_files_and_scores_of_kodak_are_golden(picture, name, collection):
             f"numbers ({GOLDEN['_versions']}): they cannot be compared"
         )
         if "bytes_opt" in row:
-            optimised = CODECS["jpeg_optimised"].encode(original, _setting(name, row))[0]
-            assert len(optimised) == row["bytes_opt"]
-    # `data` is the last of these: the decoded picture must have its scores.
+            optimized = CODECS["jpeg_optimized"].encode(original, _setting(name, row))[0]
+            assert len(optimized) == row["bytes_opt"]
+    # `data` is the last of these: the decoded image must have its scores.
     decoded = CODECS[name].decode(data, _setting(name, row))
     scores = vmaf.measure(original[None], decoded[None], vmaf.METRICS)
     for metric in vmaf.METRICS:
@@ -209,19 +209,19 @@ def _jpeg_tables(data):
     return found
 
 
-def test_jpeg_is_444_and_only_the_optimised_one_brings_its_own_tables(pictures):
-    for picture in pictures:
+def test_jpeg_is_444_and_only_the_optimized_one_brings_its_own_tables(images):
+    for image in images:
         for setting in ("4", "50", "95"):
-            standard, optimised = (Jpeg(on).encode(picture, setting)[0] for on in (False, True))
+            standard, optimized = (Jpeg(on).encode(image, setting)[0] for on in (False, True))
             with Image.open(io.BytesIO(standard)) as image:
                 assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
             np.testing.assert_array_equal(
-                Jpeg().decode(standard, setting), Jpeg(True).decode(optimised, setting)
+                Jpeg().decode(standard, setting), Jpeg(True).decode(optimized, setting)
             )
-            assert len(optimised) < len(standard)
+            assert len(optimized) < len(standard)
             # Annex K: two tables of 12 and two of 162 codes, each with 17 bytes before them.
             assert _jpeg_tables(standard) - 4 * 2 == 2 * (12 + 17) + 2 * (162 + 17)
-            assert _jpeg_tables(optimised) < _jpeg_tables(standard)
+            assert _jpeg_tables(optimized) < _jpeg_tables(standard)
 
 
 # JPEG 2000
@@ -242,16 +242,16 @@ def test_jpeg2000_is_a_bare_codestream_with_the_options_asked_for(coded):
     assert b"ftyp" not in data
     style = _segment(data, 0x52)
     assert int.from_bytes(style[2:4], "big") == 1  # layer
-    assert style[4] == 1  # colour transform
+    assert style[4] == 1  # color transform
     assert style[9] == 0  # 9/7 wavelet
 
 
 def test_jpeg2000_meets_its_rates():
     """By 3.6 % at worst on Kodak; from above, it keeps below the rate asked for."""
-    for path in find_pictures("sample_test"):
-        picture = read_picture(path)
+    for path in find_images("sample_test"):
+        image = read_image(path)
         rates = [
-            8 * len(Jpeg2000().encode(picture, setting)[0]) / picture[..., 0].size
+            8 * len(Jpeg2000().encode(image, setting)[0]) / image[..., 0].size
             for setting in Jpeg2000.settings
         ]
         np.testing.assert_allclose(rates, np.geomspace(LOWEST_BPP, HIGHEST_BPP, 8), rtol=0.05)
@@ -272,7 +272,7 @@ def _units(data):
 
 
 @EVERY_HEVC
-def test_hevc_is_one_intra_picture_behind_its_parameter_sets(codec, coded):
+def test_hevc_is_one_intra_image_behind_its_parameter_sets(codec, coded):
     data = coded[codec.name]
     assert data.startswith(b"\0\0\0\1")
     types, lengths = zip(*_units(data))
@@ -290,14 +290,14 @@ def test_hevc_s_parameter_sets_are_as_large_for_kodak(codec, collection):
 
 
 @EVERY_HEVC
-def test_hevc_gives_fewer_bytes_with_a_higher_qp(codec, pictures):
-    sizes = [len(codec.encode(pictures[0][:64, :64], str(qp))[0]) for qp in range(16, 52, 7)]
+def test_hevc_gives_fewer_bytes_with_a_higher_qp(codec, images):
+    sizes = [len(codec.encode(images[0][:64, :64], str(qp))[0]) for qp in range(16, 52, 7)]
     assert (np.diff(sizes) < 0).all()
     assert int(codec.settings[0]) > int(codec.settings[-1])
 
 
 def test_hevc_has_the_chroma_sampling_of_its_name():
-    """Columns that differ in colour alone survive at 4:4:4 and are averaged at 4:2:0."""
+    """Columns that differ in color alone survive at 4:4:4 and are averaged at 4:2:0."""
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2], stripes[:, 1::2] = (200, 60, 60), (60, 131, 60)  # of about equal luma
     quality = {}
@@ -313,14 +313,14 @@ def test_hevc_knows_no_other_sampling():
         Hevc(422)
 
 
-# Pictures that a codec cannot take.
+# Images that a codec cannot take.
 
 
 @EVERY_HEVC
 @pytest.mark.parametrize(("height", "width"), [(16, 64), (64, 16), (31, 31), (1, 1)])
-def test_hevc_refuses_small_pictures_by_name_and_size(codec, height, width):
-    picture = np.zeros((height, width, 3), np.uint8)
-    for attempt in (codec.check, lambda h, w: codec.encode(picture, "32")):
+def test_hevc_refuses_small_images_by_name_and_size(codec, height, width):
+    image = np.zeros((height, width, 3), np.uint8)
+    for attempt in (codec.check, lambda h, w: codec.encode(image, "32")):
         with pytest.raises(
             CodecError, match=rf"^{codec.name} needs \d+ pixels, got {width}x{height}$"
         ):
@@ -329,34 +329,34 @@ def test_hevc_refuses_small_pictures_by_name_and_size(codec, height, width):
 
 @pytest.mark.parametrize(("height", "width"), [(65, 66), (66, 65), (67, 65)])
 def test_only_hevc420_needs_even_sides(height, width, random):
-    picture = random.integers(0, 256, (height, width, 3), np.uint8)
-    for attempt in (CODECS["hevc420"].check, lambda h, w: HEVC["hevc420"].encode(picture, "32")):
+    image = random.integers(0, 256, (height, width, 3), np.uint8)
+    for attempt in (CODECS["hevc420"].check, lambda h, w: HEVC["hevc420"].encode(image, "32")):
         with pytest.raises(CodecError, match=f"^hevc420 needs even sides, got {width}x{height}$"):
             attempt(height, width)
     for name, codec in CODECS.items():
         if name != "hevc420":
             codec.check(height, width)
-            data = codec.encode(picture, _middle(codec))[0]
-            assert codec.decode(data, _middle(codec)).shape == picture.shape
+            data = codec.encode(image, _middle(codec))[0]
+            assert codec.decode(data, _middle(codec)).shape == image.shape
 
 
 @EVERY_CODEC
 @pytest.mark.parametrize(("height", "width"), [(2, 2), (32, 32), (48, 160), (64, 64), (66, 130)])
 def test_what_a_codec_says_it_can_take_it_can(codec, height, width, random):
-    picture = random.integers(0, 256, (height, width, 3), np.uint8)
+    image = random.integers(0, 256, (height, width, 3), np.uint8)
     try:
         codec.check(height, width)
     except CodecError:
         with pytest.raises(CodecError, match=f"^{codec.name} needs .* got {width}x{height}$"):
-            codec.encode(picture, _middle(codec))
+            codec.encode(image, _middle(codec))
         return
-    data, _ = codec.encode(picture, _middle(codec))
-    assert codec.decode(data, _middle(codec)).shape == picture.shape
+    data, _ = codec.encode(image, _middle(codec))
+    assert codec.decode(data, _middle(codec)).shape == image.shape
 
 
-@pytest.mark.parametrize("name", ["jpeg", "jpeg_optimised"])
-def test_jpeg_names_a_picture_that_is_too_wide_for_it(name):
-    with pytest.raises(CodecError, match=f"^{name} cannot code a picture of 65536x1: "):
+@pytest.mark.parametrize("name", ["jpeg", "jpeg_optimized"])
+def test_jpeg_names_a_image_that_is_too_wide_for_it(name):
+    with pytest.raises(CodecError, match=f"^{name} cannot code an image of 65536x1: "):
         CODECS[name].encode(np.zeros((1, 65536, 3), np.uint8), "50")
 
 
@@ -364,9 +364,7 @@ def test_jpeg_names_a_picture_that_is_too_wide_for_it(name):
 
 
 @EVERY_CODEC
-@pytest.mark.parametrize(
-    "data", [b"", b"\0", b"no picture at all" * 20], ids=["empty", "0", "text"]
-)
+@pytest.mark.parametrize("data", [b"", b"\0", b"no image at all" * 20], ids=["empty", "0", "text"])
 def test_what_is_no_stream_is_an_error_of_that_codec(codec, data):
     with pytest.raises(CodecError, match=f"^{codec.name}"):
         codec.decode(data, _middle(codec))
@@ -378,7 +376,7 @@ def test_streams_cut_within_their_headers_are_errors(codec, coded):
         codec.decode(coded[codec.name][:30], _middle(codec))
 
 
-@pytest.mark.parametrize("name", ["jpeg", "jpeg_optimised", "jpeg2000"])
+@pytest.mark.parametrize("name", ["jpeg", "jpeg_optimized", "jpeg2000"])
 def test_truncated_files_are_errors(name, coded):
     data = coded[name]
     for length in (len(data) // 4, len(data) // 2, len(data) - 2):
@@ -387,7 +385,7 @@ def test_truncated_files_are_errors(name, coded):
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg2000"])
-def test_a_flipped_byte_gives_a_picture_or_an_error_that_is_caught(name, coded, random):
+def test_a_flipped_byte_gives_a_image_or_an_error_that_is_caught(name, coded, random):
     """These formats have no checksum; what counts is that nothing else is raised."""
     size = 8 if name == "jpeg2000" else coded[name].index(b"\xff\xc0") + 5
     places = random.integers(0, len(coded[name]), 200)
@@ -428,18 +426,18 @@ def program(tmp_path, monkeypatch):
     return install
 
 
-def _uses(codec, picture):
+def _uses(codec, image):
     """Everything that a codec needs ffmpeg for."""
     return (
-        lambda: codec.encode(picture, "32"),
+        lambda: codec.encode(image, "32"),
         lambda: codec.decode(b"\0\0\0\1", "32"),
     )
 
 
 @EVERY_HEVC
-def test_a_missing_ffmpeg_is_named(codec, pictures, monkeypatch):
+def test_a_missing_ffmpeg_is_named(codec, images, monkeypatch):
     monkeypatch.setenv("LOSSYLAB_FFMPEG", "/nowhere/ffmpeg")
-    for use in _uses(codec, pictures[0]):
+    for use in _uses(codec, images[0]):
         with pytest.raises(
             CodecError, match=f"^{codec.name}: LOSSYLAB_FFMPEG=/nowhere/ffmpeg is not an executable"
         ):
@@ -449,9 +447,9 @@ def test_a_missing_ffmpeg_is_named(codec, pictures, monkeypatch):
 
 
 @EVERY_HEVC
-def test_a_failing_ffmpeg_is_quoted(codec, pictures, program):
+def test_a_failing_ffmpeg_is_quoted(codec, images, program):
     path = program("#!/bin/sh\necho 'it hurts' >&2\nexit 3\n")
-    for use in _uses(codec, pictures[0]):
+    for use in _uses(codec, images[0]):
         with pytest.raises(
             CodecError, match=f"^{codec.name}: {path} failed with status 3: it hurts$"
         ):
@@ -461,17 +459,17 @@ def test_a_failing_ffmpeg_is_quoted(codec, pictures, program):
 
 
 @EVERY_HEVC
-def test_an_ffmpeg_that_writes_nothing_is_reported(codec, pictures, program):
+def test_an_ffmpeg_that_writes_nothing_is_reported(codec, images, program):
     program("#!/bin/sh\ncat > /dev/null\n")
-    for use in _uses(codec, pictures[0]):
+    for use in _uses(codec, images[0]):
         with pytest.raises(CodecError, match=f"^{codec.name}: ffmpeg wrote nothing"):
             use()
 
 
 @EVERY_HEVC
-def test_an_ffmpeg_that_cannot_be_started_is_named(codec, pictures, program):
+def test_an_ffmpeg_that_cannot_be_started_is_named(codec, images, program):
     path = program("#!/nowhere/sh\n")
-    for use in (*_uses(codec, pictures[0]), codec.version):
+    for use in (*_uses(codec, images[0]), codec.version):
         with pytest.raises(CodecError, match=path):
             use()
 
@@ -479,10 +477,10 @@ def test_an_ffmpeg_that_cannot_be_started_is_named(codec, pictures, program):
 # Content.
 
 
-def test_digest_tells_pixels_and_sizes_apart(pictures):
-    picture = pictures[0]
-    assert digest(picture) == digest(picture.copy()) == digest(np.asfortranarray(picture))
-    changed = picture.copy()
+def test_digest_tells_pixels_and_sizes_apart(images):
+    image = images[0]
+    assert digest(image) == digest(image.copy()) == digest(np.asfortranarray(image))
+    changed = image.copy()
     changed[-1, -1, -1] ^= 1
-    assert digest(changed) != digest(picture)
-    assert digest(picture.reshape(160, 128, 3)) != digest(picture)
+    assert digest(changed) != digest(image)
+    assert digest(image.reshape(160, 128, 3)) != digest(image)

@@ -93,8 +93,8 @@ def make(program, config):
 
 
 @pytest.fixture(scope="module")
-def picture():
-    """A smooth colour picture [66, 80, 3]."""
+def image():
+    """A smooth color image [66, 80, 3]."""
     fields = np.random.default_rng(6).normal(size=(66, 80, 3))
     return np.clip(128 + 700 * ndimage.gaussian_filter(fields, (6, 6, 0)), 0, 255).astype(np.uint8)
 
@@ -111,24 +111,24 @@ def test_every_known_codec_has_a_fake():
 
 
 @EVERY_NAME
-def test_a_picture_comes_back(name, make, picture):
+def test_a_image_comes_back(name, make, image):
     codec = make(name)
-    data, bits = codec.encode(picture, SETTING[name])
+    data, bits = codec.encode(image, SETTING[name])
     assert np.isnan(bits)
     decoded = codec.decode(data, SETTING[name])
     assert decoded.dtype == np.uint8
-    assert decoded.shape == picture.shape
-    assert _psnr(picture, decoded) > 33
+    assert decoded.shape == image.shape
+    assert _psnr(image, decoded) > 33
 
 
 @pytest.mark.parametrize(("name", "samples"), [("hm444", 3), ("hm420", 1.5)])
-def test_hm_gets_planes_with_the_sampling_of_its_name(name, samples, make, picture, tmp_path):
+def test_hm_gets_planes_with_the_sampling_of_its_name(name, samples, make, image, tmp_path):
     codec = make(name)
-    data, _ = codec.encode(picture, "32")
-    height, width = picture.shape[:2]
+    data, _ = codec.encode(image, "32")
+    height, width = image.shape[:2]
     assert len(data) == samples * height * width  # the size alone is not counted
     luma = np.frombuffer(data[: height * width], np.uint8).reshape(height, width)
-    expected = 16 + picture @ np.array([65.481, 128.553, 24.966]) / 255
+    expected = 16 + image @ np.array([65.481, 128.553, 24.966]) / 255
     assert abs(luma - expected).max() <= 1.5
     arguments = json.loads((tmp_path / f"{name}_encoder.json").read_text())
     pairs = dict(zip(arguments[::2], arguments[1::2]))
@@ -137,7 +137,7 @@ def test_hm_gets_planes_with_the_sampling_of_its_name(name, samples, make, pictu
     assert f"--InputChromaFormat={name[2:]}" in arguments
 
 
-def test_planes_of_grey_levels_come_back_exactly(make):
+def test_planes_of_gray_levels_come_back_exactly(make):
     """Limited range has fewer levels than 256, so some are a level off, none more."""
     ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (32, 256, 3))
     for name in ("hm444", "hm420"):
@@ -146,9 +146,9 @@ def test_planes_of_grey_levels_come_back_exactly(make):
         assert abs(decoded.astype(int) - ramp).max() <= 1
 
 
-def test_programs_get_the_setting(make, picture, tmp_path):
+def test_programs_get_the_setting(make, image, tmp_path):
     for name, setting, flag in (("kakadu", "0.4116", "-rate"), ("jpegxt", "37", "-q")):
-        make(name).encode(picture, setting)
+        make(name).encode(image, setting)
         arguments = json.loads((tmp_path / f"{name}_encoder.json").read_text())
         assert arguments[arguments.index(flag) + 1] == setting
     assert "-no_weights" in json.loads((tmp_path / "kakadu_encoder.json").read_text())
@@ -157,9 +157,9 @@ def test_programs_get_the_setting(make, picture, tmp_path):
 @pytest.mark.parametrize(
     ("name", "which"), [("kakadu", slice(3, None)), ("jpegxt", slice(9, None, 45))]
 )
-def test_more_rate_gives_larger_files(name, which, make, picture):
+def test_more_rate_gives_larger_files(name, which, make, image):
     codec = make(name)
-    sizes = [len(codec.encode(picture, setting)[0]) for setting in codec.settings[which]]
+    sizes = [len(codec.encode(image, setting)[0]) for setting in codec.settings[which]]
     assert len(sizes) >= 3
     assert (np.diff(sizes) > 0).all()
 
@@ -172,12 +172,12 @@ def test_settings_go_from_low_to_high_rate():
     assert [name for name in KNOWN if not KNOWN[name].searched] == ["kakadu"]
 
 
-def test_no_files_are_left_behind(make, picture, tmp_path, monkeypatch):
+def test_no_files_are_left_behind(make, image, tmp_path, monkeypatch):
     place = tmp_path / "temporary"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     codec = make("jpegxt")
-    codec.decode(codec.encode(picture, "50")[0], "50")
+    codec.decode(codec.encode(image, "50")[0], "50")
     assert not list(place.iterdir())
 
 
@@ -233,11 +233,11 @@ def test_a_missing_configuration_is_named(name, place, make):
 
 @EVERY_NAME
 @pytest.mark.parametrize("stream", ["stderr", "stdout"])
-def test_a_failing_program_is_quoted(name, stream, make, program, picture):
+def test_a_failing_program_is_quoted(name, stream, make, program, image):
     failing = program("fails", f"print('it hurts', file=sys.{stream})\nsys.exit(3)\n")
-    data, _ = make(name).encode(picture, SETTING[name])
+    data, _ = make(name).encode(image, SETTING[name])
     for codec, use in (
-        (make(name, encoder=failing), lambda codec: codec.encode(picture, SETTING[name])),
+        (make(name, encoder=failing), lambda codec: codec.encode(image, SETTING[name])),
         (make(name, decoder=failing), lambda codec: codec.decode(data, SETTING[name])),
     ):
         with pytest.raises(CodecError, match=f"^{name}: {failing} failed with status 3: it hurts$"):
@@ -245,24 +245,24 @@ def test_a_failing_program_is_quoted(name, stream, make, program, picture):
 
 
 @EVERY_NAME
-def test_a_program_that_writes_nothing_is_an_error(name, make, program, picture):
+def test_a_program_that_writes_nothing_is_an_error(name, make, program, image):
     idle = program("idle", "print('nothing to do')\n")
-    data, _ = make(name).encode(picture, SETTING[name])
+    data, _ = make(name).encode(image, SETTING[name])
     with pytest.raises(CodecError, match=f"^{name}: {idle} .*nothing to do"):
-        make(name, encoder=idle).encode(picture, SETTING[name])
+        make(name, encoder=idle).encode(image, SETTING[name])
     with pytest.raises(CodecError, match=f"^{name}: {idle} .*nothing to do"):
         make(name, decoder=idle).decode(data, SETTING[name])
 
 
 @EVERY_NAME
 @pytest.mark.parametrize("body", ["wb", "w"], ids=["nothing", "rubbish"])
-def test_a_decoder_that_writes_rubbish_is_an_error(name, body, make, program, picture):
+def test_a_decoder_that_writes_rubbish_is_an_error(name, body, make, program, image):
     write = (
         "place = after('-o') if '-o' in arguments else arguments[-1]\n"
         f"with open(place, '{body}') as file:\n"
         f"    file.write({'rubbish' if body == 'w' else b''!r})\n"
     )
-    data, _ = make(name).encode(picture, SETTING[name])
+    data, _ = make(name).encode(image, SETTING[name])
     codec = make(name, decoder=program("rubbish", write))
     with pytest.raises(CodecError, match=f"^{name}"):
         codec.decode(data, SETTING[name])
@@ -270,25 +270,25 @@ def test_a_decoder_that_writes_rubbish_is_an_error(name, body, make, program, pi
 
 @pytest.mark.parametrize("name", ["hm444", "hm420"])
 @pytest.mark.parametrize("wrong", ["data[:-100]", "2 * data"], ids=["smaller", "16 bit"])
-def test_planes_of_another_size_are_an_error(name, wrong, make, program, picture):
+def test_planes_of_another_size_are_an_error(name, wrong, make, program, image):
     decoder = program("decoder", _COPY_BACK.replace("(data)", f"({wrong})"))
-    data, _ = make(name).encode(picture, "32")
+    data, _ = make(name).encode(image, "32")
     with pytest.raises(CodecError, match=f"^{name}.* bytes.* 80x66"):
         make(name, decoder=decoder).decode(data, "32")
 
 
 @EVERY_NAME
-def test_a_program_that_never_ends_is_an_error(name, make, program, picture, monkeypatch):
+def test_a_program_that_never_ends_is_an_error(name, make, program, image, monkeypatch):
     monkeypatch.setattr(external, "_SECONDS", 0.5)
     slow = program("slow", "import time\ntime.sleep(60)\n")
     with pytest.raises(CodecError, match=f"^{name}: {slow} does not run: .*timed out"):
-        make(name, encoder=slow).encode(picture, SETTING[name])
+        make(name, encoder=slow).encode(image, SETTING[name])
 
 
-def test_a_program_that_cannot_be_started_is_named(make, program, picture):
+def test_a_program_that_cannot_be_started_is_named(make, program, image):
     broken = program("broken", "", head="#!/nowhere/python\n")
     with pytest.raises(CodecError, match=f"^kakadu: {broken} does not run: "):
-        make("kakadu", encoder=broken).encode(picture, "1.0")
+        make("kakadu", encoder=broken).encode(image, "1.0")
 
 
 def test_hm420_refuses_odd_sides_by_name_and_size(make, random):
@@ -304,12 +304,12 @@ def test_hm420_refuses_odd_sides_by_name_and_size(make, random):
 
 
 @pytest.mark.parametrize("name", ["hm444", "hm420"])
-def test_a_missing_ffmpeg_is_an_error_of_the_codec(name, make, picture, monkeypatch):
+def test_a_missing_ffmpeg_is_an_error_of_the_codec(name, make, image, monkeypatch):
     """It makes the planes; the interface promises CodecError."""
     codec = make(name)
-    data, _ = codec.encode(picture, "32")
+    data, _ = codec.encode(image, "32")
     monkeypatch.setenv("LOSSYLAB_FFMPEG", "/nowhere/ffmpeg")
     with pytest.raises(CodecError, match=f"^{name}: LOSSYLAB_FFMPEG=/nowhere/ffmpeg is not"):
-        codec.encode(picture, "32")
+        codec.encode(image, "32")
     with pytest.raises(CodecError, match=f"^{name}: LOSSYLAB_FFMPEG=/nowhere/ffmpeg is not"):
         codec.decode(data, "32")

@@ -20,8 +20,8 @@ from lossylab.inference.export.jpeg import Encoder, save_encoder
 from lossylab.inference.importers import lpips as lpips_weights
 from lossylab.inference.importers import torch_files
 from lossylab.losses.lpips import LPIPS
+from lossylab.models.backbones.attention_backbones import ResNet152Backbone, VGG19Backbone
 from lossylab.models.backbones.lpips import array_shapes
-from lossylab.models.backbones.trunks import ResNet152Trunk, VGG19Trunk
 from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.layers.attention import ConvAttention, LSTMAttention
 
@@ -51,7 +51,7 @@ def attentive(tmp_path_factory):
     """An encoder with attention by VGG-19."""
     tf.random.set_seed(1)
     path = tmp_path_factory.mktemp("vgg") / "export"
-    encoder = JPEGEncoder(ConvAttention(VGG19Trunk("random"), gain=30.0))
+    encoder = JPEGEncoder(ConvAttention(VGG19Backbone("random"), gain=30.0))
     encoder.set_tables(np.full((2, 8, 8), 9.6))
     save_encoder(encoder, str(path), {"attention": "conv"})
     return str(path)
@@ -97,21 +97,21 @@ def test_files_are_baseline_jfif(random):
         assert not image.info.get("progressive")
 
 
-@pytest.mark.parametrize("optimise", [False, True])
+@pytest.mark.parametrize("optimize", [False, True])
 @pytest.mark.parametrize("quality", [3, 50, 95])
-def test_sizes_are_pillows_for_equal_coefficients(quality, optimise, pictures):
+def test_sizes_are_pillows_for_equal_coefficients(quality, optimize, images):
     file = io.BytesIO()
-    Image.fromarray(pictures[0][:101, :77]).save(
-        file, "JPEG", quality=quality, subsampling=0, optimize=optimise
+    Image.fromarray(images[0][:101, :77]).save(
+        file, "JPEG", quality=quality, subsampling=0, optimize=optimize
     )
     contents = jpeg_files.contents_of(file.getvalue())
-    huffman = "optimised" if optimise else "standard"
+    huffman = "optimized" if optimize else "standard"
     assert len(jpeg_files.to_bytes(contents, huffman)) == len(file.getvalue())
 
 
-def test_optimising_changes_the_size_only(pictures, random):
+def test_optimizing_changes_the_size_only(images, random):
     plain = jpeg_files.to_bytes(_contents(random))
-    smaller = jpeg_files.optimised(plain)
+    smaller = jpeg_files.optimized(plain)
     assert len(smaller) < len(plain)
     np.testing.assert_array_equal(jpeg_decoders.by_pillow(plain), jpeg_decoders.by_pillow(smaller))
 
@@ -120,7 +120,7 @@ def test_optimising_changes_the_size_only(pictures, random):
 @pytest.mark.parametrize("planes", [1, 3])
 def test_two_decoders_agree(size, planes, random):
     contents = _contents(random, *size, planes, largest=3)
-    # Decoders clip values far outside of what pictures give in different ways.
+    # Decoders clip values far outside of what images give in different ways.
     mild = np.minimum(contents.tables, 8)
     contents = dataclasses.replace(contents, tables=mild)
     for huffman in jpeg_files.HUFFMAN:
@@ -136,18 +136,18 @@ def test_values_that_do_not_fit_are_refused(random):
             jpeg_files.to_bytes(jpeg_files.Contents(contents.coefficients, tables, 20, 30))
     with pytest.raises(ValueError, match="expected 1 or 3 planes of 4x4 blocks, got 3 of 3x4"):
         jpeg_files.to_bytes(jpeg_files.Contents(contents.coefficients, contents.tables, 30, 30))
-    with pytest.raises(ValueError, match="huffman must be one of standard, optimised"):
+    with pytest.raises(ValueError, match="huffman must be one of standard, optimized"):
         jpeg_files.to_bytes(contents, "arithmetic")
     huge = jpeg_files.Contents(contents.coefficients, contents.tables, 20, 70_000)
-    with pytest.raises(WorkError, match="at most 65500 pixels a side, the picture is 70000x20"):
+    with pytest.raises(WorkError, match="at most 65500 pixels a side, the image is 70000x20"):
         jpeg_files.to_bytes(huge)
 
 
-def test_other_files_are_refused(pictures):
+def test_other_files_are_refused(images):
     with pytest.raises(WorkError, match="no JPEG file that can be read"):
-        jpeg_files.contents_of(b"no picture")
+        jpeg_files.contents_of(b"no image")
     file = io.BytesIO()
-    Image.fromarray(pictures[0]).save(file, "JPEG", subsampling=2)
+    Image.fromarray(images[0]).save(file, "JPEG", subsampling=2)
     with pytest.raises(WorkError, match="with chroma sub-sampling, expected 4:4:4"):
         jpeg_files.contents_of(file.getvalue())
 
@@ -155,10 +155,10 @@ def test_other_files_are_refused(pictures):
 # Encoders.
 
 
-def test_tables_of_quality_50_give_pillows_file(exported, pictures):
-    contents = Encoder(exported).encode(pictures[0])
+def test_tables_of_quality_50_give_pillows_file(exported, images):
+    contents = Encoder(exported).encode(images[0])
     file = io.BytesIO()
-    Image.fromarray(pictures[0]).save(file, "JPEG", quality=50, subsampling=0)
+    Image.fromarray(images[0]).save(file, "JPEG", quality=50, subsampling=0)
     theirs = jpeg_files.contents_of(file.getvalue())
     np.testing.assert_array_equal(contents.tables, theirs.tables)
     assert (contents.coefficients != theirs.coefficients).mean() <= 0.002
@@ -167,35 +167,35 @@ def test_tables_of_quality_50_give_pillows_file(exported, pictures):
 @pytest.mark.parametrize("size", _SIZES)
 def test_odd_sizes_are_coded_and_decoded(size, attentive, random):
     encoder = Encoder(attentive)
-    picture = random.integers(0, 256, (*size, 3)).astype(np.uint8)
-    contents, data = jpeg.encode(encoder, picture)
+    image = random.integers(0, 256, (*size, 3)).astype(np.uint8)
+    contents, data = jpeg.encode(encoder, image)
     decoded = jpeg_decoders.by_pillow(data)
     jpeg.verify(encoder, contents, data, decoded)
     assert jpeg_decoders.apart(data) <= 1
 
 
-@pytest.mark.parametrize("make", [VGG19Trunk, lambda w: ResNet152Trunk(w, block=1)])
-def test_large_pictures_in_strips_equal_the_whole(make, tmp_path, random):
+@pytest.mark.parametrize("make", [VGG19Backbone, lambda w: ResNet152Backbone(w, block=1)])
+def test_large_images_in_strips_equal_the_whole(make, tmp_path, random):
     encoder = JPEGEncoder(ConvAttention(make("random"), gain=30.0))
     encoder.set_tables(np.full((2, 8, 8), 6.0))
     save_encoder(encoder, str(tmp_path / "export"), {})
-    picture = random.integers(0, 256, (333, 90, 3)).astype(np.uint8)
-    whole = Encoder(str(tmp_path / "export")).encode(picture)
-    strips = Encoder(str(tmp_path / "export"), at_once=2**13).encode(picture)
+    image = random.integers(0, 256, (333, 90, 3)).astype(np.uint8)
+    whole = Encoder(str(tmp_path / "export")).encode(image)
+    strips = Encoder(str(tmp_path / "export"), max_pixels=2**13).encode(image)
     assert whole.coefficients.shape == strips.coefficients.shape == (3, 42, 12, 8, 8)
     # Sums of convolutions in another order may turn a rounding.
     assert (whole.coefficients != strips.coefficients).mean() < 1e-4
 
 
-def test_lstms_are_exported_and_see_the_whole_picture(tmp_path, random):
-    encoder = JPEGEncoder(LSTMAttention(VGG19Trunk("random"), both_ways=True))
+def test_lstms_are_exported_and_see_the_whole_image(tmp_path, random):
+    encoder = JPEGEncoder(LSTMAttention(VGG19Backbone("random"), both_ways=True))
     encoder.set_tables(np.full((2, 8, 8), 4.0))
     save_encoder(encoder, str(tmp_path / "export"), {})
-    picture = random.integers(0, 256, (40, 56, 3)).astype(np.uint8)
-    whole = Encoder(str(tmp_path / "export")).encode(picture)
-    again = Encoder(str(tmp_path / "export"), at_once=2**8).encode(picture)
+    image = random.integers(0, 256, (40, 56, 3)).astype(np.uint8)
+    whole = Encoder(str(tmp_path / "export")).encode(image)
+    again = Encoder(str(tmp_path / "export"), max_pixels=2**8).encode(image)
     np.testing.assert_array_equal(whole.coefficients, again.coefficients)
-    expected, _ = encoder.encode(tf.constant(picture[None], tf.float32))
+    expected, _ = encoder.encode(tf.constant(image[None], tf.float32))
     assert (whole.coefficients != expected[0].numpy()).mean() < 1e-3
 
 
@@ -210,8 +210,8 @@ def test_other_exports_are_refused(tmp_path):
 # The command.
 
 
-def test_one_picture(exported, tmp_path, capsys, pictures):
-    Image.fromarray(pictures[0]).save(tmp_path / "in.png")
+def test_one_image(exported, tmp_path, capsys, images):
+    Image.fromarray(images[0]).save(tmp_path / "in.png")
     (row,) = _run(
         capsys, tmp_path / "in.png", tmp_path / "out.jpg", f"--model={exported}", "--verify"
     )
@@ -222,29 +222,29 @@ def test_one_picture(exported, tmp_path, capsys, pictures):
         assert image.size == (160, 128)
 
 
-def test_a_folder_of_all_kinds(attentive, tmp_path, capsys, pictures):
+def test_a_folder_of_all_kinds(attentive, tmp_path, capsys, images):
     folder = tmp_path / "in"
     folder.mkdir()
-    colour = Image.fromarray(pictures[0])
-    colour.save(folder / "colour.png")
-    colour.convert("L").save(folder / "gray.png")
-    colour.convert("CMYK").save(folder / "cmyk.tif")
-    colour.convert("RGBA").save(folder / "transparent.png")
+    color = Image.fromarray(images[0])
+    color.save(folder / "color.png")
+    color.convert("L").save(folder / "gray.png")
+    color.convert("CMYK").save(folder / "cmyk.tif")
+    color.convert("RGBA").save(folder / "transparent.png")
     Image.new("RGB", (1, 1), "red").save(folder / "tiny.png")
     (folder / "broken.png").write_bytes(b"\x89PNG no")
     (folder / "empty.png").write_bytes(b"")
     with pytest.raises(WorkError, match="2 of 7 files failed"):
         jpeg.main(["jpeg", str(folder), str(tmp_path / "out"), f"--model={attentive}", "--verify"])
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert written == {"colour.jpg", "gray.jpg", "cmyk.jpg", "transparent.jpg", "tiny.jpg"}
+    assert written == {"color.jpg", "gray.jpg", "cmyk.jpg", "transparent.jpg", "tiny.jpg"}
     with Image.open(tmp_path / "out" / "gray.jpg") as image:
         assert image.mode == "L"
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert {row["verified"] for row in rows} == {"yes"}
 
 
-def test_optimised_files_are_smaller(exported, tmp_path, capsys, pictures):
-    Image.fromarray(pictures[0]).save(tmp_path / "in.png")
+def test_optimized_files_are_smaller(exported, tmp_path, capsys, images):
+    Image.fromarray(images[0]).save(tmp_path / "in.png")
     sizes = [
         int(
             _run(
@@ -257,9 +257,9 @@ def test_optimised_files_are_smaller(exported, tmp_path, capsys, pictures):
     assert sizes[1] < sizes[0]
 
 
-def test_nothing_that_exists_is_replaced_unasked(exported, tmp_path, capsys, pictures):
+def test_nothing_that_exists_is_replaced_unasked(exported, tmp_path, capsys, images):
     source, target = tmp_path / "in.png", tmp_path / "out.jpg"
-    Image.fromarray(pictures[0]).save(source)
+    Image.fromarray(images[0]).save(source)
     target.write_text("precious")
     arguments = ["jpeg", str(source), str(target), f"--model={exported}"]
     with pytest.raises(UsageError, match="outputs exist"):
@@ -276,19 +276,19 @@ def test_nothing_that_exists_is_replaced_unasked(exported, tmp_path, capsys, pic
         (["a.png", "b.jpg"], "--model is needed"),
         (["{in}", "{out}.png", "--model={model}"], "must end in one of .jpg, .jpeg$"),
         (["{in}", "{out}.jpg", "--model=nowhere"], "--model=nowhere: no such folder"),
-        (["{in}", "{out}.jpg", "--model={model}", "--huffman=none"], "standard|optimised"),
+        (["{in}", "{out}.jpg", "--model={model}", "--huffman=none"], "standard|optimized"),
     ],
 )
-def test_bad_usage(arguments, message, exported, tmp_path, pictures):
-    Image.fromarray(pictures[0]).save(tmp_path / "in.png")
+def test_bad_usage(arguments, message, exported, tmp_path, images):
+    Image.fromarray(images[0]).save(tmp_path / "in.png")
     words = {"in": str(tmp_path / "in.png"), "out": str(tmp_path / "out"), "model": exported}
     with pytest.raises(UsageError, match=message):
         jpeg.main(["jpeg", *(argument.format(**words) for argument in arguments)])
 
 
-def test_verify_notices_what_is_wrong(exported, pictures):
+def test_verify_notices_what_is_wrong(exported, images):
     encoder = Encoder(exported)
-    contents, data = jpeg.encode(encoder, pictures[0])
+    contents, data = jpeg.encode(encoder, images[0])
     decoded = jpeg_decoders.by_pillow(data)
     other = jpeg_files.to_bytes(
         jpeg_files.Contents(-contents.coefficients, contents.tables, 128, 160)
@@ -306,8 +306,8 @@ def test_two_hundred_sizes_decode_in_two_decoders(attentive, random):
     while len(sizes) < 200:
         sizes.add(tuple(int(side) for side in np.exp(random.uniform(0, np.log(700), 2))))
     for size in sorted(sizes):
-        picture = random.integers(0, 256, (*size, 3)).astype(np.uint8)
-        contents, data = jpeg.encode(encoder, picture)
+        image = random.integers(0, 256, (*size, 3)).astype(np.uint8)
+        contents, data = jpeg.encode(encoder, image)
         jpeg.verify(encoder, contents, data, jpeg_decoders.by_pillow(data))
         assert jpeg_decoders.apart(data) <= 1, size
 
@@ -394,7 +394,7 @@ def _official(tmp_path, random, network="alex", old=False):
 
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("network", ["alex", "squeeze"])
-def test_official_lpips_files_are_converted(network, old, tmp_path, random, pictures):
+def test_official_lpips_files_are_converted(network, old, tmp_path, random, images):
     backbone, linear = _official(tmp_path, random, network, old)
     files = [str(tmp_path / name) for name in ("backbone.pth", "linear.pth", "lpips.npz")]
     lpips_weights.main(["lpips", *files, f"--network={network}"])
@@ -404,8 +404,8 @@ def test_official_lpips_files_are_converted(network, old, tmp_path, random, pict
         np.testing.assert_array_equal(
             arrays["lin0.weight"], linear["lin0.model.1.weight"].reshape(-1)
         )
-    picture = tf.constant(pictures[0][None], tf.float32)
-    assert float(LPIPS(files[2], network)(picture, 255 - picture)[0]) > 0
+    image = tf.constant(images[0][None], tf.float32)
+    assert float(LPIPS(files[2], network)(image, 255 - image)[0]) > 0
     with pytest.raises(UsageError, match="exists: --overwrite"):
         lpips_weights.main(["lpips", *files, f"--network={network}"])
 
@@ -472,6 +472,6 @@ def test_tensors_outside_their_storage_are_refused(tmp_path):
 
 
 def test_strips_are_whole_blocks(exported):
-    cuts = list(Encoder(exported, at_once=2**12)._strips(1001, 64))
+    cuts = list(Encoder(exported, max_pixels=2**12)._strips(1001, 64))
     assert len(cuts) > 10
     assert all(cut.wide.start % 8 == 0 and cut.kept.start % 8 == 0 for cut in cuts)

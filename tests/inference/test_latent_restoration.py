@@ -15,7 +15,7 @@ from PIL import Image
 import lossylab
 from lossylab.cli import generate, restore
 from lossylab.core import rows
-from lossylab.core.errors import PictureError, UsageError, WorkError
+from lossylab.core.errors import ImageError, UsageError, WorkError
 from lossylab.eval import latent_study
 from lossylab.eval.latent_rows import EPOCHS, ROWS
 from lossylab.eval.mmd_restoration import __main__ as mmd_restoration
@@ -38,7 +38,7 @@ SIZES = {"latent": 12, "mapping": 16, "width": 16, "depth": 3, "fmap_base": 64, 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Generators of both versions, two degradation models, a scorer and three small pictures."""
+    """Generators of both versions, two degradation models, a scorer and three small images."""
     folder = tmp_path_factory.mktemp("latent")
     for version in (1, 2):
         network = stylegan.random(version, 16, 3, **SIZES)
@@ -66,7 +66,7 @@ def _restore(capsys, place, out, *extra, method="mmd"):
 
 
 @pytest.mark.parametrize(("method", "constraint"), [("mmd", "mmd"), ("pulse", "pixel")])
-def test_pictures_are_restored_with_reports(place, tmp_path, capsys, method, constraint):
+def test_images_are_restored_with_reports(place, tmp_path, capsys, method, constraint):
     lines = _restore(capsys, place, tmp_path / "out", "--batch=2", method=method)
     assert [pathlib.Path(line["output"]).name for line in lines] == [f"00{i}.png" for i in range(3)]
     for line in lines:
@@ -106,17 +106,17 @@ def test_the_last_iterate_is_kept_where_asked_for(place, tmp_path, capsys):
     assert all(report["best"]["losses"]["total"] <= report["losses"]["total"] for report in reports)
 
 
-def test_finished_pictures_are_kept_and_others_searched_for(place, tmp_path, capsys):
+def test_finished_images_are_kept_and_others_searched_for(place, tmp_path, capsys):
     out = tmp_path / "out"
     first = _restore(capsys, place, out)
-    pictures = {path.name: path.read_bytes() for path in out.glob("*.png")}
+    images = {path.name: path.read_bytes() for path in out.glob("*.png")}
     report = out / "001.json"
     text = json.loads(report.read_text())
     report.write_text(json.dumps({**text, "finished": False}))  # as a killed search leaves it
     (out / "002.png").unlink()
     again = _restore(capsys, place, out)
     assert [line["input"] for line in again] == [line["input"] for line in first[1:]]
-    assert {path.name: path.read_bytes() for path in out.glob("*.png")} == pictures
+    assert {path.name: path.read_bytes() for path in out.glob("*.png")} == images
     assert _restore(capsys, place, out) == []
     with pytest.raises(UsageError, match="exists, of another search: --overwrite"):
         _restore(capsys, place, out, "--seed=1")
@@ -124,7 +124,7 @@ def test_finished_pictures_are_kept_and_others_searched_for(place, tmp_path, cap
     assert len(_restore(capsys, place, out, "--seed=1", "--overwrite")) == 3
 
 
-def test_another_picture_under_the_same_name_is_searched_for(place, tmp_path, capsys):
+def test_another_image_under_the_same_name_is_searched_for(place, tmp_path, capsys):
     given, out = tmp_path / "given.png", tmp_path / "out.png"
     words = ["--method=mmd", f"--generator={place / 'v2.npz'}", "--steps=2", "--fit_samples=200"]
     shutil.copy(place / "in" / "000.png", given)
@@ -132,7 +132,7 @@ def test_another_picture_under_the_same_name_is_searched_for(place, tmp_path, ca
     shutil.copy(place / "in" / "001.png", given)
     with pytest.raises(UsageError, match="of another search"):
         restore.main(["restore", str(given), str(out), *words])
-    # A picture that was changed since, too.
+    # An image that was changed since, too.
     Image.new("RGB", (16, 16)).save(out)
     shutil.copy(place / "in" / "000.png", given)
     capsys.readouterr()
@@ -174,8 +174,8 @@ def failing(monkeypatch):
 
 
 def test_the_best_so_far_is_written_and_others_are_searched_for(place, tmp_path, capsys, failing):
-    """A search that fails in the middle leaves pictures and reports that say so."""
-    with pytest.raises(WorkError, match="1 of 3 pictures failed"):
+    """A search that fails in the middle leaves images and reports that say so."""
+    with pytest.raises(WorkError, match="1 of 3 images failed"):
         _restore(capsys, place, tmp_path / "out", "--save_every=1")
     reports = [json.loads((tmp_path / "out" / f"00{i}.json").read_text()) for i in range(3)]
     assert [report["finished"] for report in reports] == [False, True, True]
@@ -187,19 +187,19 @@ def test_a_result_is_not_replaced_before_the_end(place, tmp_path, capsys, reques
     _restore(capsys, place, out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     request.getfixturevalue("failing")
-    with pytest.raises(WorkError, match="1 of 3 pictures failed"):
+    with pytest.raises(WorkError, match="1 of 3 images failed"):
         _restore(capsys, place, out, "--save_every=1", "--seed=1", "--overwrite")
     assert {name: (out / name).read_bytes() for name in ("000.png", "000.json")} == {
         name: before[name] for name in ("000.png", "000.json")
     }
 
 
-def test_a_damaged_picture_is_refused_before_any_search(place, tmp_path, capsys):
+def test_a_damaged_image_is_refused_before_any_search(place, tmp_path, capsys):
     given = tmp_path / "given"
     shutil.copytree(place / "in", given)
     data = (given / "002.png").read_bytes()
     (given / "002.png").write_bytes(data[: len(data) // 2])
-    with pytest.raises(PictureError, match="002.png"):
+    with pytest.raises(ImageError, match="002.png"):
         restore.main(["restore", str(given), str(tmp_path / "out"), "--method=mmd",
                       f"--generator={place / 'v2.npz'}"])  # fmt: skip
     assert not list(tmp_path.rglob("out/*"))
@@ -210,7 +210,7 @@ def test_a_model_of_another_scale_is_warned_of(place, tmp_path, capsys, caplog):
     _restore(capsys, place, tmp_path / "fits", model)
     assert "scaled down" not in caplog.text
     _restore(capsys, place, tmp_path / "out", model, "--size=4")
-    assert "has learned pictures scaled down 2 times, these are 4 times" in caplog.text
+    assert "has learned images scaled down 2 times, these are 4 times" in caplog.text
 
 
 def test_the_likelihood_takes_the_place_of_the_pixel_loss(place, tmp_path, capsys):
@@ -254,8 +254,8 @@ def test_restore_refuses_what_does_not_fit(place, tmp_path, arguments, message):
     assert not list(tmp_path.rglob("*.png"))
 
 
-def test_pictures_that_are_not_square_are_refused_before_any_search(place, tmp_path, pictures):
-    Image.fromarray(pictures[0]).save(tmp_path / "wide.png")
+def test_images_that_are_not_square_are_refused_before_any_search(place, tmp_path, images):
+    Image.fromarray(images[0]).save(tmp_path / "wide.png")
     with pytest.raises(UsageError, match="160x128: the generator's are square, crop it first"):
         restore.main(["restore", str(tmp_path / "wide.png"), str(tmp_path / "out.png"),
                       "--method=mmd", f"--generator={place / 'v2.npz'}"])  # fmt: skip
@@ -267,7 +267,7 @@ def test_pictures_that_are_not_square_are_refused_before_any_search(place, tmp_p
 def _study(place, out, *extra):
     latent_study.main(
         ["latent_study", f"--generators={place / 'v1.npz'},{place / 'v2.npz'}",
-         f"--models=29:{place / 'd29'},379:{place / 'd379'}", "--pictures=2", "--seeds=2",
+         f"--models=29:{place / 'd29'},379:{place / 'd379'}", "--images=2", "--seeds=2",
          "--title=tiny", "--jpeg_factor=2", "--factor=2", "--fit_samples=200",
          f"--out={out}", *extra]
     )  # fmt: skip
@@ -283,7 +283,7 @@ def studied(place, tmp_path_factory):
     return out
 
 
-def test_a_study_has_every_row_task_picture_and_seed(studied):
+def test_a_study_has_every_row_task_image_and_seed(studied):
     table = rows.frame(rows.read(studied / "rows.csv", latent_study.COLUMNS), latent_study.TEXT)
     searched = table[table.row.isin(list(ROWS))]
     plain = [name for name, row in ROWS.items() if not row.epochs]
@@ -326,15 +326,15 @@ def test_a_study_searches_for_nothing_twice(place, studied, tmp_path, monkeypatc
     assert not (out / "superseded.csv").exists()
     _study(place, out, "--rows=5", "--tasks=downscale", "--title=other")
     assert len(rows.read(out / "rows.csv")) == count + 2 * 2
-    # Row 5 by pictures and seeds, Original and Given by pictures.
+    # Row 5 by images and seeds, Original and Given by images.
     assert len(rows.read(out / "superseded.csv")) == 2 * 2 + 2 * 2
 
 
-def test_pictures_of_a_folder_are_scored_without_latents(place, tmp_path, random):
+def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
     (tmp_path / "faces").mkdir()
     for name in "ab":
-        picture = random.integers(0, 256, (40, 40, 3), np.uint8)
-        Image.fromarray(picture).save(tmp_path / "faces" / f"{name}.png")
+        image = random.integers(0, 256, (40, 40, 3), np.uint8)
+        Image.fromarray(image).save(tmp_path / "faces" / f"{name}.png")
     network = stylegan.random(2, 32, 3, **SIZES)
     stylegan_files.save(network, str(tmp_path / "v2.npz"))
     latent_study.main(
@@ -353,7 +353,7 @@ def test_sheets_show_what_every_row_makes(place, tmp_path):
     _study(place, tmp_path / "out", f"--sheets={tmp_path / 'crops'}", "--rows=2,5", "--shown=1")
     for name in ("fig02_downscale", "fig06_jpeg"):
         page = json.loads((tmp_path / "crops" / name / "index.json").read_text())
-        (items,) = page["pictures"].values()
+        (items,) = page["images"].values()
         assert [item["label"].split("\n")[0] for item in items] == [
             "original", "given", "2: PULSE, v2", "5: mean, MMD",
         ]  # fmt: skip
@@ -372,7 +372,7 @@ def test_sheets_show_what_every_row_makes(place, tmp_path):
         (["--factor=3"], "cannot make them 3 times smaller, change its factor"),
         (["--models=x"], "takes EPOCHS:EXPORT"),
         (["--models=29:a,29:b"], "given twice"),
-        (["--data=kodak", "--pictures=3"], "--pictures makes no sense with --data"),
+        (["--data=kodak", "--images=3"], "--images makes no sense with --data"),
         (["--generators=V2,V2"], "two are of version 2"),
         (["--generators=V2", "--models=", "--rows=8"], "row 8 needs.*--models=29:EXPORT"),
         (["--title="], "--title is needed"),
@@ -398,18 +398,18 @@ def test_tables_follow_from_the_rows(studied, tmp_path, capsys):
     mine = evidence.trials("5", "jpeg")
     assert evidence.mean("5", "jpeg", "psnr") == pytest.approx(mine.psnr.mean())
     gap = evidence.difference("5", "3", "jpeg", "mmd")
-    by_picture = (mine.mmd - evidence.trials("3", "jpeg").mmd).groupby("picture").mean()
-    assert gap.mean == pytest.approx(by_picture.mean())
-    assert gap.error == pytest.approx(by_picture.std() / 2**0.5)
+    by_image = (mine.mmd - evidence.trials("3", "jpeg").mmd).groupby("image").mean()
+    assert gap.mean == pytest.approx(by_image.mean())
+    assert gap.error == pytest.approx(by_image.std() / 2**0.5)
     lines = {line["row"]: line for line in mmd_restoration_tables.study(evidence, "downscale")}
     assert set(lines) == {"Original", "Given", *"1234567"}
     assert {line["StyleGAN V"] for line in lines.values()} == {"v1", "v2"}
 
 
 def _evidence(changes, likelihoods=()):
-    """Rows 3 and 5, 8 and 9, 11 and 12 whose measures differ by `changes`, picture by picture."""
+    """Rows 3 and 5, 8 and 9, 11 and 12 whose measures differ by `changes`, image by image."""
     table = [
-        {"row": row, "variant": "", "version": 2, "task": "jpeg", "picture": str(i), "seed": 0}
+        {"row": row, "variant": "", "version": 2, "task": "jpeg", "image": str(i), "seed": 0}
         | dict.fromkeys(("mmd", "psnr"), 1.0 + (row in ("5", "9", "12")) * gap)
         for i, gap in enumerate(changes)
         for row in ("3", "5", "8", "9", "11", "12")
@@ -449,7 +449,7 @@ def test_a_claim_follows_the_sign_of_the_difference(changes, holds):
 )
 def test_longer_training_is_judged_at_lower_nll_only(changes, longer, holds):
     evidence = _evidence(changes)
-    original = {"row": "Original", "variant": "", "version": 2, "task": "jpeg", "picture": "0"}
+    original = {"row": "Original", "variant": "", "version": 2, "task": "jpeg", "image": "0"}
     original |= {"seed": 0, "nll": longer, "own_nll": 1.0}
     study = pd.concat([evidence.study, pd.DataFrame([original])])
     assert _claim("4").decide(dataclasses.replace(evidence, study=study)).holds is holds
@@ -508,10 +508,10 @@ def test_committed_claims_are_those_of_the_committed_rows(folder, ledger):
     assert claims.merged(text, mmd_restoration.section(evidence)) == text
 
 
-# Pictures of a generator.
+# Images of a generator.
 
 
-def test_generated_pictures_are_decided_by_the_seed(place, tmp_path):
+def test_generated_images_are_decided_by_the_seed(place, tmp_path):
     def run(name, *extra):
         words = ["--count=2", f"--generator={place / 'v2.npz'}", *extra]
         generate.main(["generate", str(tmp_path / name), *words])

@@ -37,8 +37,8 @@ def case(version=2):
 
 
 def given(version=2, count=1):
-    pictures = [scaled(each.truth, 8) for each in case(version)[:count]]
-    return np.stack(pictures)
+    images = [scaled(each.truth, 8) for each in case(version)[:count]]
+    return np.stack(images)
 
 
 def search(settings, version=2, count=1, nll=None):
@@ -111,7 +111,7 @@ def test_every_row_of_table_2_goes_down(name):
     result = search(short(row.settings, steps=15, rate=0.1), row.version, 2).run()
     assert all(np.isfinite(values).all() for values in result.history.values())
     assert (result.best.losses["total"] < result.history["total"][0]).all()
-    assert result.last.pictures.shape == (2, 16, 16, 3)
+    assert result.last.images.shape == (2, 16, 16, 3)
 
 
 def test_styles_keep_their_norms_about_the_origin_or_the_mean():
@@ -135,7 +135,7 @@ def test_pulses_latents_keep_theirs_before_the_gaussian():
 
 
 def test_what_is_reported_is_one_iterate():
-    """Styles and picture belong together, and to the losses: the first is the beginning."""
+    """Styles and image belong together, and to the losses: the first is the beginning."""
     result = search(short(steps=1, noise_layers=0)).run()
     np.testing.assert_allclose(result.last.styles[0, 0], prior().mean, rtol=1e-6)
     assert result.history["angle"][0] == pytest.approx(0, abs=0.05)
@@ -155,11 +155,11 @@ def test_the_constraint_brings_styles_nearer_to_the_prior():
     assert with_it < without
 
 
-def test_pictures_of_a_batch_do_not_see_each_other():
+def test_images_of_a_batch_do_not_see_each_other():
     alone = search(short()).run()
     both = search(short(), count=2).run()
     np.testing.assert_allclose(both.last.styles[0], alone.last.styles[0], atol=2e-3)
-    np.testing.assert_allclose(both.last.pictures[0], alone.last.pictures[0], atol=1.0)
+    np.testing.assert_allclose(both.last.images[0], alone.last.images[0], atol=1.0)
 
 
 def test_below_epsilon_the_squared_error_has_no_gradient():
@@ -178,12 +178,12 @@ def test_the_stored_mean_can_be_begun_with():
 
 def test_the_same_seed_finds_the_same_and_another_does_not():
     one, again = (search(short(mean_init=False)).run() for _ in range(2))
-    np.testing.assert_array_equal(one.last.pictures, again.last.pictures)
+    np.testing.assert_array_equal(one.last.images, again.last.images)
     other = search(short(mean_init=False, seed=1)).run()
     assert np.abs(one.last.styles - other.last.styles).max() > 0.1
 
 
-def test_the_best_iterate_is_kept_for_each_picture():
+def test_the_best_iterate_is_kept_for_each_image():
     seen = []
     result = search(short(rate=3.0), count=2).run(lambda last, best: seen.append(best.copy()))
     totals = result.history["total"]
@@ -208,7 +208,7 @@ def test_the_coarsest_noise_is_searched_for_and_the_finest_is_zero():
 
 
 def test_the_likelihood_steers_the_search_through_its_condition():
-    """A stand-in that is content when the found picture is dark."""
+    """A stand-in that is content when the found image is dark."""
 
     def dark(degraded, condition):
         assert degraded.shape == condition.shape == (1, 8, 8, 3)
@@ -244,7 +244,7 @@ def test_settings_that_contradict_each_other(changes, message):
 @pytest.mark.parametrize(
     "shape", [(1, 8, 4, 3), (1, 5, 5, 3), (1, 8, 8, 1), (1, 32, 32, 3), (1, 1, 1, 3)]
 )
-def test_pictures_that_do_not_fit_the_generator(shape):
+def test_images_that_do_not_fit_the_generator(shape):
     with pytest.raises(ValueError, match="a side that divides 16"):
         Search(generator(), prior(), short(), np.zeros(shape))
 

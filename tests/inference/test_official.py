@@ -89,14 +89,14 @@ def test_axes_of_dncnn_are_matlabs_reversed(tmp_path, random):
     np.testing.assert_allclose(network.convs[-1].kernel[1, 2, 5, 0], last[5, 2, 1], rtol=1e-6)
 
 
-def test_importing_writes_an_export(tmp_path, random, pictures):
+def test_importing_writes_an_export(tmp_path, random, images):
     _arcnn_file(tmp_path / "a.mat", random)
     target = tmp_path / "export"
     official.main(["import", str(tmp_path / "a.mat"), str(target), "--quality=10"])
     network = Restorer(str(target))
     assert (network.model, network.quality, network.channels) == ("arcnn", 10, 1)
     assert network.options["official"] == "a.mat"
-    assert network.restore(pictures[0][..., :1]).shape == pictures[0][..., :1].shape
+    assert network.restore(images[0][..., :1]).shape == images[0][..., :1].shape
     with pytest.raises(UsageError, match="exists: --overwrite"):
         official.main(["import", str(tmp_path / "a.mat"), str(target), "--quality=10"])
 

@@ -1,4 +1,4 @@
-"""Drawing from PixelCNN++: the official numbers, the same picture both ways, steps and speed."""
+"""Drawing from PixelCNN++: the official numbers, the same image both ways, steps and speed."""
 
 import time
 
@@ -25,20 +25,20 @@ def numbers():
 
 
 def _network(random, height=16, width=16, **options):
-    """A small network, its layers set by data so that pictures vary."""
+    """A small network, its layers set by data so that images vary."""
     defaults = {"channels": 4, "blocks": 2, "mixtures": 3, "condition_filters": 3}
     network = ConditionalPixelCNN(**{**defaults, **options})
     pair = [
         tf.constant(random.integers(0, 256, (2, height, width, 3)), tf.float32) for _ in range(2)
     ]
-    network.initialise(pair[0], pair[1] if network.encoder is not None else None)
+    network.initialize(pair[0], pair[1] if network.encoder is not None else None)
     return network
 
 
 @pytest.mark.parametrize("case", ["mix5", "mix10", "easy5", "easy10"])
 def test_draws_are_the_official_ones(case, numbers):
     uniforms = (numbers[f"{case}_u_mix"], numbers[f"{case}_u_logistic"])
-    drawn = draw(numbers[f"{case}_l"].astype(np.float64), uniforms, quantise=False)
+    drawn = draw(numbers[f"{case}_l"].astype(np.float64), uniforms, quantize=False)
     np.testing.assert_allclose(drawn, numbers[f"{case}_sample"], rtol=1e-4, atol=1e-4)
 
 
@@ -79,7 +79,7 @@ def test_levels_come_as_often_as_the_likelihood_says(family):
         ({}, (1, 1)),
     ],
 )
-def test_both_ways_draw_the_same_picture(options, size, random):
+def test_both_ways_draw_the_same_image(options, size, random):
     network = _network(random, **options)
     condition = None
     if network.encoder is not None:
@@ -114,7 +114,7 @@ def test_the_wavefront_takes_as_many_steps_as_it_says(random):
     assert len(seen) == steps(network, 5, 8) == 6 * 4 + 8
 
 
-def test_the_seed_decides_the_picture(random):
+def test_the_seed_decides_the_image(random):
     network = _network(random)
     condition = random.integers(0, 256, (1, 6, 6, 3))
     one, same, other = (
@@ -125,7 +125,7 @@ def test_the_seed_decides_the_picture(random):
 
 
 def test_the_wavefront_is_many_times_faster(random):
-    """Of a small picture and network; the naive way's cost grows with the pixels' square."""
+    """Of a small image and network; the naive way's cost grows with the pixels' square."""
     network = _network(random, channels=16, blocks=2)
     condition = random.integers(0, 256, (1, 16, 24, 3))
     uniforms = draw_uniforms(1, 1, 16, 24, 3)
@@ -159,7 +159,7 @@ def test_bad_samples(sample, random):
         sample(network, np.zeros((1, 4, 4, 3)), draw_uniforms(1, 1, 4, 4, 5))
     with pytest.raises(ValueError, match=r"expected a condition of shape \[1, 4, 4, 3\]"):
         sample(network, np.zeros((1, 5, 4, 3)), draw_uniforms(1, 1, 4, 4, 3))
-    with pytest.raises(ValueError, match="a condition is needed: the good picture"):
+    with pytest.raises(ValueError, match="a condition is needed: the good image"):
         sample(network, None, draw_uniforms(1, 1, 4, 4, 3))
     bare = _network(random, condition_filters=0)
     with pytest.raises(ValueError, match="made without condition"):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lossylab.cli import restore
 from lossylab.core.errors import CollectionError, ExportError, OutputError, UsageError, WorkError
-from lossylab.data.decode import read_picture
+from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.inference.export.restorer import Restorer, save_restorer
 from lossylab.models import restorers
@@ -49,27 +49,27 @@ def exports(tmp_path_factory):
 
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("name", [*_SMALL, "wcdgan_rgb"])
-def test_pieces_do_not_show(name, turned, exports, pictures):
+def test_pieces_do_not_show(name, turned, exports, images):
     network = Restorer(str(exports / name))
-    picture = np.concatenate([np.tile(pictures[0], (2, 3, 1)), np.tile(pictures[1], (2, 1, 1))], 1)
-    picture = picture[:243, :629, : network.channels]
+    image = np.concatenate([np.tile(images[0], (2, 3, 1)), np.tile(images[1], (2, 1, 1))], 1)
+    image = image[:243, :629, : network.channels]
     if turned:
-        picture = np.ascontiguousarray(picture.transpose(1, 0, 2))
-    whole = network.restore(picture)
-    in_pieces = Restorer(str(exports / name), at_once=2**14).restore(picture)
-    difference = np.abs(whole.astype(int) - in_pieces)
+        image = np.ascontiguousarray(image.transpose(1, 0, 2))
+    whole = network.restore(image)
+    in_tiles = Restorer(str(exports / name), max_pixels=2**14).restore(image)
+    difference = np.abs(whole.astype(int) - in_tiles)
     assert whole.std() > 1
     # Sums in another order may fall on the other side of a rounding, here and there.
     assert difference.max() <= 1
     assert np.mean(difference > 0) < 1e-3
 
 
-def test_pieces_are_really_made(exports, pictures, monkeypatch):
+def test_pieces_are_really_made(exports, images, monkeypatch):
     calls = []
-    network = Restorer(str(exports / "wcdgan"), at_once=2**12)
+    network = Restorer(str(exports / "wcdgan"), max_pixels=2**12)
     call = network._call
     monkeypatch.setattr(network, "_call", lambda *a, **k: (calls.append(a[0]), call(*a, **k))[1])
-    network.restore(pictures[0][..., :1])
+    network.restore(images[0][..., :1])
     assert "restore" not in calls
     assert calls.count("next") == 2 * calls.count("leave")
 
@@ -87,21 +87,21 @@ _ELSEWHERE = """
 import sys
 import numpy as np
 import tensorflow as tf
-picture = np.load(sys.argv[2])
-got = tf.saved_model.load(sys.argv[1]).signatures["restore"](picture=picture)["picture"]
+image = np.load(sys.argv[2])
+got = tf.saved_model.load(sys.argv[1]).signatures["restore"](image=image)["image"]
 np.save(sys.argv[3], got.numpy())
 assert "lossylab" not in sys.modules
 """
 
 
-def test_exports_need_no_lossylab(exports, pictures, tmp_path):
-    picture = pictures[0][:37, :51, :1]
-    np.save(tmp_path / "in.npy", picture)
+def test_exports_need_no_lossylab(exports, images, tmp_path):
+    image = images[0][:37, :51, :1]
+    np.save(tmp_path / "in.npy", image)
     paths = [str(exports / "wcdgan"), str(tmp_path / "in.npy"), str(tmp_path / "out.npy")]
     subprocess.run(
         [sys.executable, "-c", _ELSEWHERE, *paths], check=True, cwd=tmp_path, capture_output=True
     )
-    here = Restorer(paths[0]).restore(picture)
+    here = Restorer(paths[0]).restore(image)
     assert np.abs(np.load(paths[2]).astype(int) - here).max() <= 1
 
 
@@ -120,16 +120,16 @@ def _restore(*arguments):
 
 
 @pytest.fixture
-def folder(tmp_path, pictures):
-    """JPEG files of quality 10: colour, gray and CMYK; a PNG; a tiny one."""
+def folder(tmp_path, images):
+    """JPEG files of quality 10: color, gray and CMYK; a PNG; a tiny one."""
     place = tmp_path / "in"
     place.mkdir()
-    colour = Image.fromarray(pictures[0])
-    colour.save(place / "colour.jpg", quality=10)
-    colour.convert("L").save(place / "gray.jpg", quality=10)
-    colour.convert("CMYK").save(place / "cmyk.jpg", quality=10)
-    colour.save(place / "lossless.png")
-    colour.crop((0, 0, 1, 1)).save(place / "tiny.jpg", quality=10)
+    color = Image.fromarray(images[0])
+    color.save(place / "color.jpg", quality=10)
+    color.convert("L").save(place / "gray.jpg", quality=10)
+    color.convert("CMYK").save(place / "cmyk.jpg", quality=10)
+    color.save(place / "lossless.png")
+    color.crop((0, 0, 1, 1)).save(place / "tiny.jpg", quality=10)
     return place
 
 
@@ -145,35 +145,35 @@ def test_a_folder_of_all_kinds(name, exports, folder, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 1 + 5
 
 
-def test_bad_files_do_not_stop_the_good_ones(exports, folder, tmp_path, caplog, pictures):
-    (folder / "broken.jpg").write_bytes((folder / "colour.jpg").read_bytes()[:400])
+def test_bad_files_do_not_stop_the_good_ones(exports, folder, tmp_path, caplog, images):
+    (folder / "broken.jpg").write_bytes((folder / "color.jpg").read_bytes()[:400])
     (folder / "empty.jpg").write_bytes(b"")
-    (folder / "text.jpg").write_text("no picture")
-    Image.fromarray(pictures[0]).save(folder / "fine.jpg", quality=80)
+    (folder / "text.jpg").write_text("no image")
+    Image.fromarray(images[0]).save(folder / "fine.jpg", quality=80)
     with pytest.raises(WorkError, match="4 of 9 files failed"):
         _restore(folder, tmp_path / "out", f"--model={exports / 'arcnn'}")
     assert sorted(p.stem for p in (tmp_path / "out").iterdir()) == [
-        *("cmyk", "colour", "gray", "lossless", "tiny"),
+        *("cmyk", "color", "gray", "lossless", "tiny"),
     ]
-    for words in ("is it damaged", "is empty", "not a picture", "a quality near 80, the network"):
+    for words in ("is it damaged", "is empty", "not an image", "a quality near 80, the network"):
         assert words in caplog.text
 
 
-def test_luma_networks_keep_the_colours(exports, folder):
-    picture = read_picture(folder / "colour.jpg")
+def test_luma_networks_keep_the_colors(exports, folder):
+    image = read_image(folder / "color.jpg")
     network = Restorer(str(exports / "dncnn"))
-    restored = restore.restore(network, picture)
+    restored = restore.restore(network, image)
     luma = restored.astype(float) @ (0.299, 0.587, 0.114)
-    before = picture.astype(float) @ (0.299, 0.587, 0.114)
+    before = image.astype(float) @ (0.299, 0.587, 0.114)
     inside = ((restored > 0) & (restored < 255)).all(-1)
-    # Blue minus luma is the colour: it stays but for the rounding.
+    # Blue minus luma is the color: it stays but for the rounding.
     np.testing.assert_allclose(
-        (restored[..., 2] - luma)[inside], (picture[..., 2] - before)[inside], atol=1.2
+        (restored[..., 2] - luma)[inside], (image[..., 2] - before)[inside], atol=1.2
     )
 
 
-def test_quality_is_checked_unless_told_not_to(exports, folder, tmp_path, pictures):
-    Image.fromarray(pictures[0]).save(tmp_path / "fine.jpg", quality=50)
+def test_quality_is_checked_unless_told_not_to(exports, folder, tmp_path, images):
+    Image.fromarray(images[0]).save(tmp_path / "fine.jpg", quality=50)
     model = f"--model={exports / 'arcnn'}"
     with pytest.raises(WorkError, match="1 of 1 files failed"):
         _restore(tmp_path / "fine.jpg", tmp_path / "a.png", model)
@@ -184,7 +184,7 @@ def test_quality_is_checked_unless_told_not_to(exports, folder, tmp_path, pictur
     assert (tmp_path / "b.png").exists()
 
 
-def test_sadct_needs_to_know_how_a_picture_was_coded(folder, tmp_path, caplog):
+def test_sadct_needs_to_know_how_a_image_was_coded(folder, tmp_path, caplog):
     with pytest.raises(WorkError, match="1 of 1 files failed"):
         _restore(folder / "lossless.png", tmp_path / "a.png", "--model=sadct")
     assert "give the --quality it was coded at" in caplog.text
@@ -198,7 +198,7 @@ def test_sadct_needs_to_know_how_a_picture_was_coded(folder, tmp_path, caplog):
         (["in", "out"], UsageError, "--model is needed"),
         (["in"], UsageError, "expected INPUT and OUTPUT, got 1 arguments"),
         (["in/gray.jpg", "a.jpg", "--model=sadct"], UsageError, "which lose nothing"),
-        (["nothing", "out", "--model=sadct"], CollectionError, "no pictures found for 'nothing'"),
+        (["nothing", "out", "--model=sadct"], CollectionError, "no images found for 'nothing'"),
         (["in", "out", "--model=nowhere"], ExportError, "no such folder"),
         (["in", "out", "--model=nowhere", "--quality=10"], UsageError, "goes with --model=sadct"),
         (["in/lossless.png", "in/lossless.png", "--model=sadct"], UsageError, "outputs exist"),
@@ -218,26 +218,26 @@ def test_wrong_usage_is_refused(arguments, error, message, folder, tmp_path, mon
     assert not pathlib.Path("out").exists() or not any(pathlib.Path("out").iterdir())
 
 
-def test_gray_is_restored_by_rgb_networks_as_the_mean(exports, pictures):
+def test_gray_is_restored_by_rgb_networks_as_the_mean(exports, images):
     network = Restorer(str(exports / "wcdgan_rgb"))
-    gray = degrade(pictures[0][..., :1], 10)
+    gray = degrade(images[0][..., :1], 10)
     wanted = network.restore(np.repeat(gray, 3, 2)).mean(2, keepdims=True)
     assert np.abs(restore.restore(network, gray) - wanted).max() <= 0.5
 
 
-def test_tnrd_needs_its_table_and_its_blocks(exports, tmp_path, pictures, caplog):
+def test_tnrd_needs_its_table_and_its_blocks(exports, tmp_path, images, caplog):
     model = f"--model={exports / 'tnrd'}"
-    Image.fromarray(pictures[0]).save(tmp_path / "near.jpg", quality=9)
+    Image.fromarray(images[0]).save(tmp_path / "near.jpg", quality=9)
     turned = Image.Exif()
     turned[0x0112] = 3
-    Image.fromarray(pictures[0]).save(tmp_path / "turned.jpg", quality=10, exif=turned)
-    for name, words in (("near", "another quantisation table"), ("turned", "EXIF orientation")):
+    Image.fromarray(images[0]).save(tmp_path / "turned.jpg", quality=10, exif=turned)
+    for name, words in (("near", "another quantization table"), ("turned", "EXIF orientation")):
         with pytest.raises(WorkError, match="1 of 1 files failed"):
             _restore(tmp_path / f"{name}.jpg", tmp_path / "a.png", model, "--any_quality")
         assert words in caplog.text
     _restore(tmp_path / "turned.jpg", tmp_path / "b.png", f"--model={exports / 'arcnn'}")
     with Image.open(tmp_path / "b.png") as made:
-        assert made.size == pictures[0].shape[1::-1]
+        assert made.size == images[0].shape[1::-1]
 
 
 def test_exports_replace_exports_only(tmp_path):
@@ -251,24 +251,24 @@ def test_exports_replace_exports_only(tmp_path):
     assert Restorer(str(tmp_path / "export")).model == "arcnn"
 
 
-def test_sadct_in_pieces_is_sadct(pictures, monkeypatch):
-    picture = degrade(np.tile(pictures[0], (2, 2, 1))[:239, :301], 10)
+def test_sadct_in_pieces_is_sadct(images, monkeypatch):
+    image = degrade(np.tile(images[0], (2, 2, 1))[:239, :301], 10)
     tables = luminance_table(10), luminance_table(10)
-    whole = restore.by_sadct(picture, *tables)
+    whole = restore.by_sadct(image, *tables)
     monkeypatch.setattr(restore, "AT_ONCE", 2**15)
-    np.testing.assert_array_equal(restore.by_sadct(picture, *tables), whole)
+    np.testing.assert_array_equal(restore.by_sadct(image, *tables), whole)
 
 
 def test_too_little_memory_is_said(exports, folder, tmp_path, monkeypatch, caplog):
     real = restore.restore
 
-    def scarce(network, picture):
-        if picture.shape[2] == 1:
+    def scarce(network, image):
+        if image.shape[2] == 1:
             raise MemoryError
-        return real(network, picture)
+        return real(network, image)
 
     monkeypatch.setattr(restore, "restore", scarce)
     with pytest.raises(WorkError, match="1 of 5 files failed"):
         _restore(folder, tmp_path / "out", f"--model={exports / 'arcnn'}")
-    assert "not enough memory for a picture of this size" in caplog.text
+    assert "not enough memory for an image of this size" in caplog.text
     assert len(list((tmp_path / "out").iterdir())) == 4

@@ -44,7 +44,7 @@ def test_mmd_in_float32_keeps_its_digits(cases):
     assert float(value[0]) == pytest.approx(float(cases["mmd2_0"]), abs=2e-6)
 
 
-def test_mmd_of_the_samples_themselves_is_zero_and_each_picture_stands_alone(random):
+def test_mmd_of_the_samples_themselves_is_zero_and_each_image_stands_alone(random):
     samples = random.normal(size=(12, 5)).astype(np.float32)
     term = mmd.prior_term(samples, 2.0)
     far = samples + 3
@@ -113,7 +113,7 @@ def test_trajectories_on_spheres_are_the_official_ones(golden, name, steps):
     latents = tf.Variable(of("lat0"))
     noise = tf.Variable(of("noise0").transpose(0, 2, 3, 1))
     noise_target = of("noise_target").transpose(0, 2, 3, 1)
-    descent = spherical.Descent([latents, noise], [(2,), (1, 2, 3)], adam="adam" in name)
+    descent = spherical.SphericalOptimizer([latents, noise], [(2,), (1, 2, 3)], adam="adam" in name)
     np.testing.assert_allclose(descent.radii[0], of("radii_lat"), rtol=1e-6)
     for step, (expected, expected_noise) in enumerate(zip(of("lat"), of("noise"))):
         rate = 0.4 * spherical.multiplier("linear1cycledrop", step, steps)
@@ -128,21 +128,21 @@ def test_trajectories_on_spheres_are_the_official_ones(golden, name, steps):
 
 
 def test_a_radius_can_be_given(random):
-    """Then a variable may begin at the centre itself."""
-    centre = random.normal(size=3).astype(np.float32)
-    variable = tf.Variable(np.tile(centre, (1, 2, 1)))
-    descent = spherical.Descent([variable], [(2,)], [centre], [2.0])
+    """Then a variable may begin at the center itself."""
+    center = random.normal(size=3).astype(np.float32)
+    variable = tf.Variable(np.tile(center, (1, 2, 1)))
+    descent = spherical.SphericalOptimizer([variable], [(2,)], [center], [2.0])
     descent.apply([tf.constant(random.normal(size=(1, 2, 3)), tf.float32)], 0.1)
-    np.testing.assert_allclose(np.linalg.norm(variable - centre, axis=2), 2.0, rtol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(variable - center, axis=2), 2.0, rtol=1e-4)
 
 
-def test_norms_are_kept_about_a_centre_or_let_go(random):
-    centre = random.normal(size=3).astype(np.float32)
+def test_norms_are_kept_about_a_center_or_let_go(random):
+    center = random.normal(size=3).astype(np.float32)
     start = random.normal(size=(2, 4, 3)).astype(np.float32)
     kept, free = tf.Variable(start), tf.Variable(start)
-    descent = spherical.Descent([kept, free], [(2,), None], [centre, 0.0])
+    descent = spherical.SphericalOptimizer([kept, free], [(2,), None], [center, 0.0])
     for _ in range(3):
         descent.apply([tf.ones_like(kept), tf.ones_like(free)], 0.5)
-    before = np.linalg.norm(start - centre, axis=2)
-    np.testing.assert_allclose(np.linalg.norm(kept - centre, axis=2), before, rtol=1e-4)
+    before = np.linalg.norm(start - center, axis=2)
+    np.testing.assert_allclose(np.linalg.norm(kept - center, axis=2), before, rtol=1e-4)
     np.testing.assert_allclose(free, start - 1.5, rtol=1e-4)

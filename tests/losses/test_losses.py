@@ -1,4 +1,4 @@
-"""ProxIQA's losses against hand-computed values; colour conversion; synthetic distortions."""
+"""ProxIQA's losses against hand-computed values; color conversion; synthetic distortions."""
 
 import numpy as np
 import pytest
@@ -8,29 +8,29 @@ from scipy import ndimage
 from skimage.metrics import structural_similarity
 
 from lossylab.core import ffmpeg
-from lossylab.data.colour import luma, ycbcr
+from lossylab.data.color import luma, ycbcr
 from lossylab.data.proxy_distortions import BLUR_LEVELS, JPEG_LEVELS, NOISE_LEVELS, distort
 from lossylab.losses import proxiqa as losses
 
 
 def _smooth(random, count, height, width):
-    """Smooth colour pictures well inside the range, rounded."""
+    """Smooth color images well inside the range, rounded."""
     fields = ndimage.gaussian_filter(random.normal(size=(count, height, width, 3)), (0, 3, 3, 0))
     return np.round(np.clip(128 + 300 * fields, 40, 215)).astype(np.float32)
 
 
 @pytest.fixture
 def noisy(random):
-    """A pair [3, 100, 104, 3] of pictures and noisy copies, unrounded."""
-    picture = _smooth(random, 3, 100, 104)
-    noise = random.normal(size=picture.shape) * np.reshape([2, 10, 40], (3, 1, 1, 1))
-    return tf.constant(picture), tf.constant(picture + noise, tf.float32)
+    """A pair [3, 100, 104, 3] of images and noisy copies, unrounded."""
+    image = _smooth(random, 3, 100, 104)
+    noise = random.normal(size=image.shape) * np.reshape([2, 10, 40], (3, 1, 1, 1))
+    return tf.constant(image), tf.constant(image + noise, tf.float32)
 
 
-def _gradient(loss, picture, reconstruction):
+def _gradient(loss, image, reconstruction):
     with tf.GradientTape() as tape:
         tape.watch(reconstruction)
-        value = loss(picture, reconstruction)
+        value = loss(image, reconstruction)
     return value.numpy(), tape.gradient(value, reconstruction).numpy()
 
 
@@ -43,13 +43,13 @@ def test_rate_is_in_bits_per_pixel():
 
 
 def test_pixel_loss_is_the_mean_error_in_levels():
-    picture = np.zeros((2, 2, 2, 3), np.float32)
-    reconstruction = picture.copy()
+    image = np.zeros((2, 2, 2, 3), np.float32)
+    reconstruction = image.copy()
     reconstruction[0, 0, 0] = 6, -12, 0  # unclipped
     reconstruction[1] = 3
-    np.testing.assert_allclose(losses.pixel_loss(picture, reconstruction), [180 / 12, 9])
-    np.testing.assert_allclose(losses.pixel_loss(picture, reconstruction, "l2"), [180 / 12, 9])
-    np.testing.assert_allclose(losses.pixel_loss(picture, reconstruction, "l1"), [18 / 12, 3])
+    np.testing.assert_allclose(losses.pixel_loss(image, reconstruction), [180 / 12, 9])
+    np.testing.assert_allclose(losses.pixel_loss(image, reconstruction, "l2"), [180 / 12, 9])
+    np.testing.assert_allclose(losses.pixel_loss(image, reconstruction, "l1"), [18 / 12, 3])
 
 
 @pytest.mark.parametrize("norm", ["l2", "l1"])
@@ -104,7 +104,7 @@ STRUCTURAL = pytest.mark.parametrize("loss", [losses.ssim_loss, losses.ms_ssim_l
 
 
 @STRUCTURAL
-def test_equal_pictures_lose_nothing(loss, noisy):
+def test_equal_images_lose_nothing(loss, noisy):
     np.testing.assert_allclose(loss(noisy[0], noisy[0]), 0, atol=1e-4)
 
 
@@ -123,14 +123,14 @@ def test_loss_of_a_sample_does_not_depend_on_the_others(loss, noisy):
 
 @STRUCTURAL
 def test_change_of_chroma_that_keeps_luma_loses_nothing(loss, noisy, random):
-    picture = noisy[0]
+    image = noisy[0]
     weights = np.array([65.481, 128.553, 24.966])  # of luma
-    chroma = random.normal(size=picture.shape) * 15
+    chroma = random.normal(size=image.shape) * 15
     chroma -= (chroma @ weights)[..., None] * weights / (weights @ weights)
-    changed = tf.constant(picture + chroma, tf.float32)
-    np.testing.assert_allclose(luma(changed), luma(picture), atol=1e-3)
-    np.testing.assert_allclose(loss(picture, changed), 0, atol=0.01)
-    assert (tf.image.ssim(picture, changed, 255.0).numpy() < 0.9).all()  # RGB channels see it
+    changed = tf.constant(image + chroma, tf.float32)
+    np.testing.assert_allclose(luma(changed), luma(image), atol=1e-3)
+    np.testing.assert_allclose(loss(image, changed), 0, atol=0.01)
+    assert (tf.image.ssim(image, changed, 255.0).numpy() < 0.9).all()  # RGB channels see it
 
 
 def test_ssim_loss_equals_scikit_image_on_luma(noisy):
@@ -154,19 +154,19 @@ def test_ms_ssim_needs_97_pixels(noisy):
         losses.ms_ssim_loss(*small)
 
 
-def _damaged(picture, kind):
+def _damaged(image, kind):
     """Reconstructions as a codec may give them, from perfect to absurd."""
     if kind == "equal":
-        return picture
+        return image
     if kind == "noise":
-        return picture + tf.random.stateless_normal(picture.shape, (1, 2)) * 30
+        return image + tf.random.stateless_normal(image.shape, (1, 2)) * 30
     if kind == "flat":
-        return tf.fill(picture.shape, 128.0)
+        return tf.fill(image.shape, 128.0)
     if kind == "black":
-        return tf.zeros_like(picture)
+        return tf.zeros_like(image)
     if kind == "beyond the range":
-        return picture * 3 - 200
-    return 255 - picture
+        return image * 3 - 200
+    return 255 - image
 
 
 KINDS = ["equal", "noise", "flat", "black", "beyond the range", "inverted"]
@@ -175,9 +175,9 @@ KINDS = ["equal", "noise", "flat", "black", "beyond the range", "inverted"]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("norm", ["l2", "l1"])
 def test_gradients_of_the_pixel_loss_are_finite(norm, kind, noisy):
-    picture = noisy[0]
+    image = noisy[0]
     value, gradient = _gradient(
-        lambda a, b: losses.pixel_loss(a, b, norm), picture, _damaged(picture, kind)
+        lambda a, b: losses.pixel_loss(a, b, norm), image, _damaged(image, kind)
     )
     assert np.isfinite(value).all()
     assert np.isfinite(gradient).all()
@@ -189,23 +189,23 @@ def test_gradients_of_the_pixel_loss_are_finite(norm, kind, noisy):
     [(losses.ssim_loss, kind) for kind in KINDS] + [(losses.ms_ssim_loss, kind) for kind in KINDS],
 )
 def test_gradients_of_structural_losses_are_finite(loss, kind, noisy):
-    picture = noisy[0]
-    value, gradient = _gradient(loss, picture, _damaged(picture, kind))
+    image = noisy[0]
+    value, gradient = _gradient(loss, image, _damaged(image, kind))
     assert np.isfinite(value).all()
     assert np.isfinite(gradient).all()
 
 
 @STRUCTURAL
 def test_a_step_down_the_gradient_lowers_the_loss(loss, noisy):
-    picture, reconstruction = noisy
-    value, gradient = _gradient(loss, picture, reconstruction)
+    image, reconstruction = noisy
+    value, gradient = _gradient(loss, image, reconstruction)
     moved = reconstruction - gradient * 2 / np.abs(gradient).max((1, 2, 3), keepdims=True)
-    assert (loss(picture, moved).numpy() < value).all()
+    assert (loss(image, moved).numpy() < value).all()
 
 
-# Colour
+# Color
 
-KNOWN_COLOURS = {
+KNOWN_COLORS = {
     "black": ((0, 0, 0), (16, 128, 128)),
     "white": ((255, 255, 255), (235, 128, 128)),
     "red": ((255, 0, 0), (81.481, 90.203, 240)),
@@ -216,8 +216,8 @@ KNOWN_COLOURS = {
 }
 
 
-@pytest.mark.parametrize(("rgb", "expected"), KNOWN_COLOURS.values(), ids=KNOWN_COLOURS)
-def test_known_colours(rgb, expected):
+@pytest.mark.parametrize(("rgb", "expected"), KNOWN_COLORS.values(), ids=KNOWN_COLORS)
+def test_known_colors(rgb, expected):
     np.testing.assert_allclose(ycbcr(tf.constant(rgb, tf.float32)), expected, atol=1e-3)
     np.testing.assert_allclose(luma(np.array(rgb, np.uint8)), expected[:1], atol=1e-3)
 
@@ -229,21 +229,21 @@ def test_grays_have_no_chroma():
     np.testing.assert_allclose(planes[:, 1:], 128, atol=1e-4)
 
 
-def test_colour_keeps_the_shape_and_luma_is_its_first_plane(random):
-    picture = random.integers(0, 256, (2, 3, 5, 7, 3), dtype=np.uint8)
-    assert ycbcr(picture).shape == picture.shape
-    assert ycbcr(picture).dtype == tf.float32
-    np.testing.assert_array_equal(luma(picture), ycbcr(picture)[..., :1])
+def test_color_keeps_the_shape_and_luma_is_its_first_plane(random):
+    image = random.integers(0, 256, (2, 3, 5, 7, 3), dtype=np.uint8)
+    assert ycbcr(image).shape == image.shape
+    assert ycbcr(image).dtype == tf.float32
+    np.testing.assert_array_equal(luma(image), ycbcr(image)[..., :1])
 
 
-def test_colour_equals_ffmpeg(pictures):
-    picture = pictures[0]
-    height, width, _ = picture.shape
+def test_color_equals_ffmpeg(images):
+    image = images[0]
+    height, width, _ = image.shape
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-i", "pipe:0"]
     to_planes = ["-pix_fmt", "yuv444p", "-f", "rawvideo", "pipe:1"]
-    planes = ffmpeg.run(["-v", "error", *source, *to_planes], stdin=picture.tobytes())
+    planes = ffmpeg.run(["-v", "error", *source, *to_planes], stdin=image.tobytes())
     theirs = np.frombuffer(planes, np.uint8).reshape(3, height, width).transpose(1, 2, 0)
-    difference = np.abs(np.round(ycbcr(picture)) - theirs)
+    difference = np.abs(np.round(ycbcr(image)) - theirs)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.01  # ffmpeg converts in integers
 
@@ -255,23 +255,23 @@ SEEDS = 240
 
 @pytest.fixture(scope="module")
 def source():
-    """One smooth picture [40, 48, 3] well inside the range, so that noise is not clipped much."""
+    """One smooth image [40, 48, 3] well inside the range, so that noise is not clipped much."""
     return _smooth(np.random.default_rng(5), 1, 40, 48)[0] * 0.2 + 100
 
 
 @pytest.fixture(scope="module")
 def distorted(source):
-    """The picture distorted with many seeds [SEEDS, 40, 48, 3]."""
+    """The image distorted with many seeds [SEEDS, 40, 48, 3]."""
     return _distort_with(source, [(7, number) for number in range(SEEDS)])
 
 
 def _distort_with(source, seeds):
-    pictures = tf.repeat(tf.constant(source, tf.float32)[None], len(seeds), 0)
-    return distort(pictures, tf.constant(seeds, tf.int64)).numpy()
+    images = tf.repeat(tf.constant(source, tf.float32)[None], len(seeds), 0)
+    return distort(images, tf.constant(seeds, tf.int64)).numpy()
 
 
-def _jpeg(picture, quality, folder):
-    Image.fromarray(np.round(picture).astype(np.uint8)).save(
+def _jpeg(image, quality, folder):
+    Image.fromarray(np.round(image).astype(np.uint8)).save(
         folder / "a.jpg", quality=quality, subsampling="4:2:0"
     )
     with Image.open(folder / "a.jpg") as image:
@@ -328,7 +328,7 @@ def test_distortion_depends_on_the_seed_and_not_on_the_place(source, distorted):
     np.testing.assert_array_equal(_distort_with(source, [(7, 3)]), distorted[3:4])
 
 
-def test_every_picture_is_distorted_and_noise_never_repeats(source, distorted):
+def test_every_image_is_distorted_and_noise_never_repeats(source, distorted):
     assert not any(np.array_equal(result, np.round(source)) for result in distorted)
     # Blur and JPEG have five results each, noise has one for each seed.
     different = np.unique(distorted.reshape(SEEDS, -1), axis=0)
@@ -338,8 +338,8 @@ def test_every_picture_is_distorted_and_noise_never_repeats(source, distorted):
 
 def test_distortion_works_in_a_graph_with_known_shapes(source, distorted):
     @tf.function(input_signature=[tf.TensorSpec((2, 40, 48, 3)), tf.TensorSpec((2, 2), tf.int64)])
-    def run(pictures, seeds):
-        result = distort(pictures, seeds)
+    def run(images, seeds):
+        result = distort(images, seeds)
         assert result.shape == (2, 40, 48, 3)
         return result
 

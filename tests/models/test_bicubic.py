@@ -28,18 +28,18 @@ def test_kernel_equals_the_official_one(factor, official):
 
 
 def test_gradient_equals_the_official_one(official):
-    picture = tf.constant(_last(official["bic_in"]))
+    image = tf.constant(_last(official["bic_in"]))
     with tf.GradientTape() as tape:
-        tape.watch(picture)
-        loss = tf.reduce_sum(bicubic.downscale(picture, 4) * _last(official["bic_cot"]))
-    got = tape.gradient(loss, picture)
+        tape.watch(image)
+        loss = tf.reduce_sum(bicubic.downscale(image, 4) * _last(official["bic_cot"]))
+    got = tape.gradient(loss, image)
     np.testing.assert_allclose(got, _last(official["bic_grad_f4"]), atol=1e-5)
 
 
 def test_inside_it_is_tensorflows(random):
-    picture = random.uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
-    other = tf.image.resize(picture, (16, 24), "bicubic", antialias=True)
-    got = bicubic.downscale(picture, 4)
+    image = random.uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
+    other = tf.image.resize(image, (16, 24), "bicubic", antialias=True)
+    got = bicubic.downscale(image, 4)
     np.testing.assert_allclose(got[:, 2:-2, 2:-2], other[:, 2:-2, 2:-2], atol=1e-3)
     assert np.abs(got - other).max() > 1
 
@@ -48,10 +48,10 @@ def test_inside_it_is_tensorflows(random):
 def test_constants_stay_and_turning_changes_nothing(factor, random):
     assert bicubic.kernel(factor).sum() == pytest.approx(1)
     np.testing.assert_allclose(bicubic.downscale(tf.fill((2, 48, 96, 3), 77.0), factor), 77, 1e-5)
-    picture = random.uniform(0, 255, (1, 48, 96, 3)).astype(np.float32)
-    got = bicubic.downscale(picture.transpose(0, 2, 1, 3), factor)
+    image = random.uniform(0, 255, (1, 48, 96, 3)).astype(np.float32)
+    got = bicubic.downscale(image.transpose(0, 2, 1, 3), factor)
     np.testing.assert_allclose(
-        tf.transpose(got, (0, 2, 1, 3)), bicubic.downscale(picture, factor), atol=1e-3
+        tf.transpose(got, (0, 2, 1, 3)), bicubic.downscale(image, factor), atol=1e-3
     )
 
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 import tensorflow_compression as tfc
 from scipy import special
 
-from lossylab.core.errors import PictureError
-from lossylab.data.decode import read_picture
+from lossylab.core.errors import ImageError
+from lossylab.data.decode import read_image
 from lossylab.inference.export import container
 from lossylab.inference.export import entropy as coders
 from lossylab.inference.export.codec import Codec, Encoded
@@ -70,11 +70,11 @@ def _with_rate(filters, random):
     last = codec.analysis_transform.layers[-1]
     last.bias.assign(tf.zeros(filters))
     last.kernel.coefficients.assign(last.kernel.coefficients * np.geomspace(2, 60, filters))
-    picture = tf.image.resize(random.uniform(0, 255, (4, 24, 24, 3)), (192, 192), "bicubic")
-    latent = codec.analyse(picture)
+    image = tf.image.resize(random.uniform(0, 255, (4, 24, 24, 3)), (192, 192), "bicubic")
+    latent = codec.analyze(image)
     last = codec.synthesis_transform.layers[-1]
     last.bias.assign((0.4, 0.5, 0.6))
-    level = 50 / np.std(codec.synthesise(latent))
+    level = 50 / np.std(codec.synthesize(latent))
     last.kernel.coefficients.assign(last.kernel.coefficients * level)
     deviation = np.std(latent, (0, 1, 2))
     last = codec.hyper_synthesis.layers[-1]
@@ -123,9 +123,9 @@ def codec(served, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def encoded(codec, pictures):
-    """A small coded picture."""
-    return codec.compress(pictures[0][:70, :90])
+def encoded(codec, images):
+    """A small coded image."""
+    return codec.compress(images[0][:70, :90])
 
 
 def _latent(random, size, deviation=5.0):
@@ -170,12 +170,12 @@ def _in_tfc(name, codec, x):
 @pytest.mark.parametrize("size", [(1, 1), (37, 70)])
 def test_transforms_equal_those_of_tfc(size, random):
     codec = _perturb(BMSHJ2018(5), random)
-    picture = tf.constant(random.uniform(0, 255, (2, *size, 3)), tf.float32)
-    latent = codec.analyse(picture)
-    assert _relative(latent, _in_tfc("analysis_transform", codec, picture / 255)) < 1e-5
-    synthesised = _in_tfc("synthesis_transform", codec, latent) * 255
-    assert _relative(codec.synthesise(latent), synthesised) < 1e-5
-    hyper = codec.analyse_hyper(latent)
+    image = tf.constant(random.uniform(0, 255, (2, *size, 3)), tf.float32)
+    latent = codec.analyze(image)
+    assert _relative(latent, _in_tfc("analysis_transform", codec, image / 255)) < 1e-5
+    synthesized = _in_tfc("synthesis_transform", codec, latent) * 255
+    assert _relative(codec.synthesize(latent), synthesized) < 1e-5
+    hyper = codec.analyze_hyper(latent)
     assert _relative(hyper, _in_tfc("hyper_analysis", codec, tf.abs(latent))) < 1e-5
     scales = codec.scales(hyper, latent)
     whole = _in_tfc("hyper_synthesis", codec, hyper)
@@ -191,24 +191,24 @@ def test_layers_and_their_parameters_are_those_of_the_paper(name):
     assert len(layers) == len(PAPER[name])
     for i, (layer, (taps, stride, bias, _)) in enumerate(zip(layers, PAPER[name])):
         where, channels = ends.get(name, (None, None))
-        picture_side = where is not None and i == where % len(layers)
+        image_side = where is not None and i == where % len(layers)
         plain = taps * taps if name == "hyper_synthesis" else taps * (taps // 2 + 1) * 2
         weights = sum(np.prod(v.shape) for v in layer.kernel.trainable_variables)
-        assert weights == plain * n * (channels if picture_side else n)
+        assert weights == plain * n * (channels if image_side else n)
         assert layer.stride == stride
         assert (layer.bias is not None) == bias
 
 
 def test_hyper_analysis_sees_magnitudes_only(model, random):
     latent = _latent(random, (5, 6))
-    np.testing.assert_array_equal(model.analyse_hyper(latent), model.analyse_hyper(-latent))
+    np.testing.assert_array_equal(model.analyze_hyper(latent), model.analyze_hyper(-latent))
 
 
 @pytest.mark.parametrize("size", [*SIZES, (65, 129), (128, 128)])
 def test_noise_has_the_latents_shapes(size):
     codec = BMSHJ2018(3)
-    latent = codec.analyse(tf.zeros((1, *size, 3)))
-    hyper = codec.analyse_hyper(latent)
+    latent = codec.analyze(tf.zeros((1, *size, 3)))
+    hyper = codec.analyze_hyper(latent)
     assert codec.noise_shapes(*size) == (tuple(latent.shape[1:]), tuple(hyper.shape[1:]))
     assert codec.scales(hyper, latent).shape == latent.shape
 
@@ -504,12 +504,12 @@ def test_every_layers_weights_are_checked(random):
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 4), (9, 7)])
 @pytest.mark.parametrize("deviation", [0.3, 5, 2000])
-def test_decoding_gives_the_quantised_latent_exactly(size, deviation, coder, random):
+def test_decoding_gives_the_quantized_latent_exactly(size, deviation, coder, random):
     latent = _latent(random, size, deviation)
     string, bits = coder.encode(latent)
     np.testing.assert_array_equal(coder.decode(string, *size), tf.round(latent))
-    quantised, same_bits = coder.quantize(latent)
-    np.testing.assert_array_equal(quantised, tf.round(latent))
+    quantized, same_bits = coder.quantize(latent)
+    np.testing.assert_array_equal(quantized, tf.round(latent))
     assert float(bits) == pytest.approx(float(same_bits), rel=1e-6)
 
 
@@ -531,7 +531,7 @@ def test_string_has_its_documented_parts(coder, model, random):
     latent = _latent(random, (6, 9))
     checksum, side, main = _parts(coder.encode(latent)[0].numpy())
     assert main
-    hyper = coder._hyper.quantize(model.analyse_hyper(latent))[0]
+    hyper = coder._hyper.quantize(model.analyze_hyper(latent))[0]
     np.testing.assert_array_equal(coder._hyper.decode(tf.constant(side), 2, 3), hyper)
     index = coder._synthesis.indexes(hyper, 6, 9)
     assert int(coders._checksum(index)) == checksum
@@ -539,7 +539,7 @@ def test_string_has_its_documented_parts(coder, model, random):
 
 def test_estimated_bits_are_the_information_of_both_latents(coder, model, random):
     latent = _latent(random, (6, 9))
-    hyper = model.analyse_hyper(latent)
+    hyper = model.analyze_hyper(latent)
     offset = factorized.quantization_offset(model.prior)
     hyper = tf.round(hyper - offset) + offset
     scales = model.scales(hyper, latent)
@@ -555,20 +555,20 @@ def test_coded_bits_are_the_estimated_ones_within_half_a_percent(coder, model, r
     latent = tf.constant(random.normal(size=(1, 40, 48, FILTERS)), tf.float32) * deviation
     string, bits = coder.encode(latent)
     head, side, main = 64, *(8 * len(part) for part in _parts(string.numpy())[1:])
-    side_bits = float(coder._hyper.encode(model.analyse_hyper(latent))[1])
+    side_bits = float(coder._hyper.encode(model.analyze_hyper(latent))[1])
     # A range coder ends on a byte and flushes up to two more.
     assert abs(side - side_bits) <= 0.005 * side_bits + 24
     assert abs(main - (float(bits) - side_bits)) <= 0.005 * float(bits) + 24
     assert 8 * len(string.numpy()) == head + side + main
 
 
-def test_coded_bits_of_pictures_are_the_estimated_ones(codec, pictures):
-    picture = np.tile(np.concatenate(pictures, 1), (3, 1, 1))
-    encoded = codec.compress(picture)
-    assert encoded.bits > 0.05 * picture[..., 0].size
-    # Pictures are not normal: what the tables do not hold costs other than estimated.
+def test_coded_bits_of_images_are_the_estimated_ones(codec, images):
+    image = np.tile(np.concatenate(images, 1), (3, 1, 1))
+    encoded = codec.compress(image)
+    assert encoded.bits > 0.05 * image[..., 0].size
+    # Images are not normal: what the tables do not hold costs other than estimated.
     assert abs(8 * len(encoded.string) - encoded.bits) <= 0.01 * encoded.bits + 64 + 48
-    assert encoded.bits == pytest.approx(codec.reconstruct(picture)[1], rel=1e-6)
+    assert encoded.bits == pytest.approx(codec.reconstruct(image)[1], rel=1e-6)
 
 
 def test_checksum_depends_on_every_index_and_the_shape(random):
@@ -592,11 +592,11 @@ def test_numbers_are_four_bytes_the_most_significant_first():
         assert int(coders._number(tf.strings.join(["ab", word, "c"]), 2)) == number
 
 
-def test_quantised_of_training_is_what_the_file_holds(model, served, codec, pictures):
-    picture = pictures[1]
+def test_quantized_of_training_is_what_the_file_holds(model, served, codec, images):
+    image = images[1]
     offset = factorized.quantization_offset(model.prior)
-    latent, bits = model.quantised(tf.constant(picture[None], tf.float32), offset)
-    encoded = codec.compress(picture)
+    latent, bits = model.quantized(tf.constant(image[None], tf.float32), offset)
+    encoded = codec.compress(image)
     decoded = served._coder.decode(tf.constant(encoded.string), 8, 10)
     # Exported kernels differ from the coefficients' in the last bit.
     assert (decoded.numpy() == latent.numpy()).mean() > 0.999
@@ -607,11 +607,11 @@ def test_quantised_of_training_is_what_the_file_holds(model, served, codec, pict
 
 @pytest.mark.parametrize("size", SIZES)
 def test_decoding_a_file_gives_what_reconstruct_says(codec, size, random):
-    picture = random.integers(0, 256, (*size, 3), np.uint8)
-    decoded = container.decompress(codec, container.compress(codec, picture)[0])
-    assert decoded.shape == picture.shape
+    image = random.integers(0, 256, (*size, 3), np.uint8)
+    decoded = container.decompress(codec, container.compress(codec, image)[0])
+    assert decoded.shape == image.shape
     assert decoded.dtype == np.uint8
-    np.testing.assert_array_equal(decoded, codec.reconstruct(picture)[0])
+    np.testing.assert_array_equal(decoded, codec.reconstruct(image)[0])
 
 
 def test_a_file_truncated_or_altered_anywhere_raises_the_typed_error(codec, encoded, random):
@@ -627,17 +627,17 @@ def test_a_file_truncated_or_altered_anywhere_raises_the_typed_error(codec, enco
 
 
 def _outcome(codec, encoded):
-    """A picture, or None where both ways of decoding refuse the string with their errors."""
+    """An image, or None where both ways of decoding refuse the string with their errors."""
     data = container.pack(encoded, codec.model_id, codec.weights)
     try:
-        picture = container.decompress(codec, data)
+        image = container.decompress(codec, data)
     except container.BitstreamError:
         with pytest.raises(tf.errors.OpError):
             codec.decompress(encoded)
         return None
-    np.testing.assert_array_equal(codec.decompress(encoded), picture)
-    assert picture.shape == (encoded.height, encoded.width, 3)
-    return picture
+    np.testing.assert_array_equal(codec.decompress(encoded), image)
+    assert image.shape == (encoded.height, encoded.width, 3)
+    return image
 
 
 def _changed(encoded, string):
@@ -648,7 +648,7 @@ def test_a_well_packed_string_that_ends_early_is_refused(codec, encoded):
     side = len(_parts(encoded.string)[1])
     for length in range(8 + side):
         assert _outcome(codec, _changed(encoded, encoded.string[:length])) is None, length
-    # Nothing but the file's checksum guards the latent's string: any picture, but no other error.
+    # Nothing but the file's checksum guards the latent's string: any image, but no other error.
     for length in range(8 + side, len(encoded.string)):
         _outcome(codec, _changed(encoded, encoded.string[:length]))
 
@@ -661,15 +661,15 @@ def test_well_packed_damage_of_the_side_information_is_refused(codec, encoded):
         for bit in range(8):
             string = bytearray(encoded.string)
             string[place] ^= 1 << bit
-            picture = _outcome(codec, _changed(encoded, string))
-            refused += picture is None
-            if picture is not None:  # the last bits of a range coder's string may be free
+            image = _outcome(codec, _changed(encoded, string))
+            refused += image is None
+            if image is not None:  # the last bits of a range coder's string may be free
                 assert place == 8 + side - 1
-                np.testing.assert_array_equal(picture, good)
+                np.testing.assert_array_equal(image, good)
     assert refused >= 8 * (8 + side) - 7
 
 
-def test_well_packed_damage_of_the_latents_string_gives_a_picture_or_the_error(codec, encoded):
+def test_well_packed_damage_of_the_latents_string_gives_a_image_or_the_error(codec, encoded):
     start = 8 + len(_parts(encoded.string)[1])
     for place in range(start, len(encoded.string), 3):
         string = bytearray(encoded.string)
@@ -752,23 +752,23 @@ def test_hash_covers_the_hyper_synthesis(served, codec):
 
 
 @pytest.mark.parametrize("size", [(4096, 4097), (1, 2**20 + 1), (8192, 8192), (2**40, 1)])
-def test_a_file_of_too_large_a_picture_is_refused_before_decoding(codec, size, monkeypatch):
+def test_a_file_of_too_large_a_image_is_refused_before_decoding(codec, size, monkeypatch):
     def decode(encoded):
         raise AssertionError("decoded")
 
     monkeypatch.setattr(codec, "decompress", decode)
     data = container.pack(Encoded(b"abc", *size), codec.model_id, codec.weights)
     height, width = size
-    with pytest.raises(container.BitstreamError, match=f"declares a picture of {width}x{height}"):
+    with pytest.raises(container.BitstreamError, match=f"declares an image of {width}x{height}"):
         container.decompress(codec, data)
 
 
-def test_largest_picture_is_that_of_the_model(codec):
+def test_largest_image_is_that_of_the_model(codec):
     assert codec.max_pixels == BMSHJ2018.max_pixels == 4096**2
     data = container.pack(Encoded(b"abc", 4096, 4096), codec.model_id, codec.weights)
     assert container.unpack(data, codec.model_id, codec.weights, codec.max_pixels).width == 4096
     huge = np.broadcast_to(np.zeros((), np.uint8), (4096, 4097, 3))
-    with pytest.raises(PictureError, match="4097x4096 pixels is too large, limit 16777216"):
+    with pytest.raises(ImageError, match="4097x4096 pixels is too large, limit 16777216"):
         container.compress(codec, huge)
 
 
@@ -782,21 +782,21 @@ tf.config.threading.set_inter_op_parallelism_threads(int(sys.argv[2]))
 model = tf.saved_model.load(sys.argv[1]).signatures
 data, out = np.load(sys.argv[3]), {}
 for i in range(len(data.files) // 2):
-    picture = data[f"picture{i}"]
-    sides = {"height": tf.constant(picture.shape[0]), "width": tf.constant(picture.shape[1])}
+    image = data[f"image{i}"]
+    sides = {"height": tf.constant(image.shape[0]), "width": tf.constant(image.shape[1])}
     string = tf.constant(data[f"string{i}"].tobytes())
-    out[f"picture{i}"] = model["decompress"](string=string, **sides)["picture"]
+    out[f"image{i}"] = model["decompress"](string=string, **sides)["image"]
     out[f"latent{i}"] = model["latent"](string=string, **sides)["latent"]
-    mine = model["compress"](picture=tf.constant(picture))["string"]
+    mine = model["compress"](image=tf.constant(image))["string"]
     out[f"string{i}"] = np.frombuffer(mine.numpy(), np.uint8)
 np.savez(sys.argv[4], **out)
 assert "lossylab" not in sys.modules
 """
 
 
-def _peers(path, pictures, strings, settings, folder):
+def _peers(path, images, strings, settings, folder):
     """What processes of other settings (threads, variables) make of strings."""
-    data = {f"picture{i}": picture for i, picture in enumerate(pictures)}
+    data = {f"image{i}": image for i, image in enumerate(images)}
     data |= {f"string{i}": np.frombuffer(string, np.uint8) for i, string in enumerate(strings)}
     np.savez(folder / "data.npz", **data)
     running = []
@@ -821,64 +821,64 @@ _SAME = (0, {})  # as this process: all cores
 _WITH, _WITHOUT = ({"TF_ENABLE_ONEDNN_OPTS": value} for value in "10")
 
 
-def _check_peers(codec, pictures, settings, folder):
+def _check_peers(codec, images, settings, folder):
     """Encodes here, decodes there; then the other way round."""
-    coded = [codec.compress(picture) for picture in pictures]
-    results = _peers(codec.path, pictures, [e.string for e in coded], settings, folder)
+    coded = [codec.compress(image) for image in images]
+    results = _peers(codec.path, images, [e.string for e in coded], settings, folder)
     for setting, result in zip(settings, results):
         changed = samples = 0
         for i, encoded in enumerate(coded):
             sides = {"height": tf.constant(encoded.height), "width": tf.constant(encoded.width)}
             latent = codec._functions["latent"](string=tf.constant(encoded.string), **sides)
             np.testing.assert_array_equal(result[f"latent{i}"], latent["latent"])
-            difference = np.abs(result[f"picture{i}"].astype(int) - codec.decompress(encoded))
+            difference = np.abs(result[f"image{i}"].astype(int) - codec.decompress(encoded))
             assert difference.max() <= (setting != _SAME)
             changed, samples = changed + np.count_nonzero(difference), samples + difference.size
             theirs = _changed(encoded, result[f"string{i}"].tobytes())
             assert setting != _SAME or theirs.string == encoded.string
             data = container.pack(theirs, codec.model_id, codec.weights)
-            assert container.decompress(codec, data).shape == pictures[i].shape
+            assert container.decompress(codec, data).shape == images[i].shape
         assert changed < 1e-4 * samples, setting
 
 
-def test_other_processes_decode_the_same(codec, pictures, random, tmp_path):
+def test_other_processes_decode_the_same(codec, images, random, tmp_path):
     noise = random.integers(0, 256, (50, 77, 3), np.uint8)
     settings = [_SAME, (1, _WITH), (2, _WITHOUT)]
-    _check_peers(codec, [*pictures[:2], noise], settings, tmp_path)
+    _check_peers(codec, [*images[:2], noise], settings, tmp_path)
 
 
 @pytest.mark.long
 def test_other_processes_decode_kodak_the_same(collection, random, tmp_path):
-    pictures = [read_picture(path) for path in collection("kodak")]
+    images = [read_image(path) for path in collection("kodak")]
     codec = Codec(_save(ServedCodec(_with_rate(32, random), {}), tmp_path / "export"))
     settings = [_SAME, (1, _WITH), (2, _WITH), (1, _WITHOUT), (2, _WITHOUT)]
-    _check_peers(codec, pictures, settings, tmp_path)
+    _check_peers(codec, images, settings, tmp_path)
 
 
 def test_training_pass_adds_the_noise(random):
     codec = _perturb(BMSHJ2018(FILTERS), random)
-    picture = tf.constant(random.uniform(0, 255, (2, 48, 80, 3)), tf.float32)
+    image = tf.constant(random.uniform(0, 255, (2, 48, 80, 3)), tf.float32)
     shapes = codec.noise_shapes(48, 80)
     noise, hyper_noise = (np.float32(random.uniform(-0.5, 0.5, (2, *s))) for s in shapes)
-    reconstruction, bits = codec(picture, tf.constant(noise), tf.constant(hyper_noise))
-    latent = codec.analyse(picture)
-    hyper = codec.analyse_hyper(latent) + hyper_noise
+    reconstruction, bits = codec(image, tf.constant(noise), tf.constant(hyper_noise))
+    latent = codec.analyze(image)
+    hyper = codec.analyze_hyper(latent) + hyper_noise
     latent += noise
-    np.testing.assert_allclose(reconstruction, codec.synthesise(latent), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(reconstruction, codec.synthesize(latent), rtol=1e-4, atol=1e-3)
     expected = _bits_float64(latent, codec.scales(hyper, latent)).sum((1, 2, 3))
     expected += factorized.bits(codec.prior, hyper)
     np.testing.assert_allclose(bits, expected, rtol=1e-4)
 
 
-def _loss(codec, picture, noise):
-    reconstruction, bits = codec(picture, *noise)
-    distortion = tf.reduce_mean(tf.square(reconstruction - picture))
-    return tf.reduce_sum(bits) / picture[..., 0].shape.num_elements() + 0.01 * distortion
+def _loss(codec, image, noise):
+    reconstruction, bits = codec(image, *noise)
+    distortion = tf.reduce_mean(tf.square(reconstruction - image))
+    return tf.reduce_sum(bits) / image[..., 0].shape.num_elements() + 0.01 * distortion
 
 
 def test_a_training_step_lowers_the_loss_of_its_batch(random):
     codec = BMSHJ2018(4)
-    picture = tf.image.resize(random.uniform(0, 255, (8, 16, 16, 3)), (128, 128), "bicubic")
+    image = tf.image.resize(random.uniform(0, 255, (8, 16, 16, 3)), (128, 128), "bicubic")
     noise = [
         tf.constant(random.uniform(-0.5, 0.5, (8, *shape)), tf.float32)
         for shape in codec.noise_shapes(128, 128)
@@ -888,12 +888,12 @@ def test_a_training_step_lowers_the_loss_of_its_batch(random):
     @tf.function
     def step():
         with tf.GradientTape() as tape:
-            loss = _loss(codec, picture, noise)
+            loss = _loss(codec, image, noise)
         variables = codec.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return loss
 
-    eager = float(_loss(codec, picture, noise))
+    eager = float(_loss(codec, image, noise))
     before = [variable.numpy() for variable in codec.trainable_variables]
     losses = [float(step()) for _ in range(4)]
     assert losses[0] == pytest.approx(eager, rel=1e-4)

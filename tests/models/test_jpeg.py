@@ -7,99 +7,99 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lossylab.core.errors import PictureError
+from lossylab.core.errors import ImageError
 from lossylab.data import jpeg
-from lossylab.data.colour import jpeg_rgb, jpeg_ycbcr, luma, studio_luma
-from lossylab.data.decode import quantisation_tables, read_as_coded, read_picture
+from lossylab.data.color import jpeg_rgb, jpeg_ycbcr, luma, studio_luma
+from lossylab.data.decode import quantization_tables, read_as_coded, read_image
 from lossylab.data.lattice_pairs import Lattice, PairOptions, pairs, read_planes
 
 
 @pytest.mark.parametrize("quality", [1, 5, 10, 49, 50, 51, 90, 100])
-def test_tables_are_those_in_pillows_files(quality, tmp_path, pictures):
+def test_tables_are_those_in_pillows_files(quality, tmp_path, images):
     path = tmp_path / "a.jpg"
-    Image.fromarray(pictures[0]).save(path, quality=quality)
-    luminance, chrominance = quantisation_tables(path)
+    Image.fromarray(images[0]).save(path, quality=quality)
+    luminance, chrominance = quantization_tables(path)
     np.testing.assert_array_equal(jpeg.luminance_table(quality), luminance)
     np.testing.assert_array_equal(jpeg.chrominance_table(quality), chrominance)
     assert jpeg.nearest_quality(luminance) == quality
 
 
-def test_other_formats_have_no_tables(tmp_path, pictures):
-    Image.fromarray(pictures[0]).save(tmp_path / "a.png")
-    assert quantisation_tables(tmp_path / "a.png") is None
-    (tmp_path / "b.jpg").write_bytes(b"no picture")
-    with pytest.raises(PictureError, match="not a picture"):
-        quantisation_tables(tmp_path / "b.jpg")
+def test_other_formats_have_no_tables(tmp_path, images):
+    Image.fromarray(images[0]).save(tmp_path / "a.png")
+    assert quantization_tables(tmp_path / "a.png") is None
+    (tmp_path / "b.jpg").write_bytes(b"no image")
+    with pytest.raises(ImageError, match="not an image"):
+        quantization_tables(tmp_path / "b.jpg")
 
 
 @pytest.mark.parametrize("subsampling", jpeg.SUBSAMPLINGS)
-def test_degrading_is_writing_and_reading_a_file(subsampling, tmp_path, pictures):
-    Image.fromarray(pictures[0]).save(tmp_path / "a.jpg", quality=10, subsampling=subsampling)
-    expected = read_picture(tmp_path / "a.jpg")
-    np.testing.assert_array_equal(jpeg.degrade(pictures[0], 10, subsampling), expected)
-    gray = pictures[0][..., :1]
+def test_degrading_is_writing_and_reading_a_file(subsampling, tmp_path, images):
+    Image.fromarray(images[0]).save(tmp_path / "a.jpg", quality=10, subsampling=subsampling)
+    expected = read_image(tmp_path / "a.jpg")
+    np.testing.assert_array_equal(jpeg.degrade(images[0], 10, subsampling), expected)
+    gray = images[0][..., :1]
     Image.fromarray(gray[..., 0]).save(tmp_path / "g.jpg", quality=10)
     np.testing.assert_array_equal(jpeg.degrade(gray, 10), read_as_coded(tmp_path / "g.jpg"))
 
 
 @pytest.mark.parametrize("quality", [0, 101, -1])
-def test_impossible_qualities_are_refused(quality, pictures):
+def test_impossible_qualities_are_refused(quality, images):
     with pytest.raises(ValueError, match=f"quality must lie in 1..100, got {quality}"):
-        jpeg.degrade(pictures[0], quality)
+        jpeg.degrade(images[0], quality)
     with pytest.raises(ValueError, match="quality must lie"):
         jpeg.luminance_table(quality)
 
 
-def test_shapes_that_are_no_pictures_are_refused(pictures):
-    with pytest.raises(ValueError, match=r"expected a picture \[H, W, 1\] or \[H, W, 3\]"):
-        jpeg.degrade(pictures[0][..., 0], 10)
+def test_shapes_that_are_no_images_are_refused(images):
+    with pytest.raises(ValueError, match=r"expected an image \[H, W, 1\] or \[H, W, 3\]"):
+        jpeg.degrade(images[0][..., 0], 10)
 
 
-def test_studio_luma_is_the_rounded_luma(pictures):
-    got = studio_luma(pictures[0])
+def test_studio_luma_is_the_rounded_luma(images):
+    got = studio_luma(images[0])
     assert got.dtype == np.uint8
-    assert got.shape == (*pictures[0].shape[:2], 1)
-    assert np.abs(got - luma(pictures[0]).numpy()).max() <= 0.5 + 1e-3
+    assert got.shape == (*images[0].shape[:2], 1)
+    assert np.abs(got - luma(images[0]).numpy()).max() <= 0.5 + 1e-3
     ends = studio_luma(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)).ravel()
     assert list(ends) == [16, 235]
 
 
-def test_jpegs_planes_go_there_and_back(pictures):
-    np.testing.assert_array_equal(jpeg_rgb(jpeg_ycbcr(pictures[0])), pictures[0])
+def test_jpegs_planes_go_there_and_back(images):
+    np.testing.assert_array_equal(jpeg_rgb(jpeg_ycbcr(images[0])), images[0])
     gray = np.full((2, 2, 3), 77, np.uint8)
     np.testing.assert_allclose(jpeg_ycbcr(gray)[0, 0], [77, 128, 128])
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "I;16", "RGB", "P", "LA", "CMYK"])
-def test_gray_files_are_one_plane(mode, tmp_path, pictures):
+def test_gray_files_are_one_plane(mode, tmp_path, images):
     suffix = ".tif" if mode == "CMYK" else ".png"
-    image = Image.fromarray(pictures[0])
+    image = Image.fromarray(images[0])
     if mode == "I;16":
-        Image.fromarray(pictures[0][..., 0].astype(np.uint16) * 257).save(tmp_path / f"a{suffix}")
+        Image.fromarray(images[0][..., 0].astype(np.uint16) * 257).save(tmp_path / f"a{suffix}")
     else:
         image.convert(mode).save(tmp_path / f"a{suffix}")
     got = read_as_coded(tmp_path / f"a{suffix}")
     assert got.shape[2] == (1 if mode in ("L", "1", "I;16") else 3)
-    np.testing.assert_array_equal(read_picture(tmp_path / f"a{suffix}")[..., :1], got[..., :1])
+    np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}")[..., :1], got[..., :1])
 
 
-def test_planes_of_gray_files_are_taken_as_they_are(tmp_path, pictures):
-    gray = pictures[0][..., 0]
+def test_planes_of_gray_files_are_taken_as_they_are(tmp_path, images):
+    gray = images[0][..., 0]
     Image.fromarray(gray).save(tmp_path / "g.png")
-    Image.fromarray(pictures[0]).save(tmp_path / "c.png")
+    Image.fromarray(images[0]).save(tmp_path / "c.png")
     np.testing.assert_array_equal(read_planes(tmp_path / "g.png", 1)[..., 0], gray)
-    np.testing.assert_array_equal(read_planes(tmp_path / "c.png", 1), studio_luma(pictures[0]))
+    np.testing.assert_array_equal(read_planes(tmp_path / "c.png", 1), studio_luma(images[0]))
     assert read_planes(tmp_path / "g.png", 3).shape[2] == 3
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory, pictures):
-    """Five picture files of different sizes."""
+def files(tmp_path_factory, images):
+    """Five image files of different sizes."""
     folder = tmp_path_factory.mktemp("pairs")
     sizes = ((40, 50), (33, 64), (64, 33), (128, 160), (32, 32))
     for index, (height, width) in enumerate(sizes):
-        picture = pictures[index % 3][:height, :width]
-        Image.fromarray(picture).save(folder / f"{index}.png")
+        image = images[index % 3][:height, :width]
+        Image.fromarray(image).save(folder / f"{index}.png")
     return sorted(map(str, folder.iterdir()))
 
 
@@ -110,7 +110,7 @@ def test_an_epoch_has_every_patch_once(files):
     lattice = Lattice(files, OPTIONS)
     expected = set()
     for index, path in enumerate(files):
-        height, width = read_picture(path).shape[:2]
+        height, width = read_image(path).shape[:2]
         rows, columns = ((side - 16) // 15 + 1 for side in (height, width))
         expected |= set(itertools.product([index], range(rows * columns)))
     for epoch in range(3):
@@ -135,17 +135,17 @@ def _take(files, count, **options):
     return [[side.numpy() for side in batch] for batch in batches.take(count)]
 
 
-def test_pairs_are_crops_of_the_picture_and_of_its_file(files):
+def test_pairs_are_crops_of_the_image_and_of_its_file(files):
     lattice = Lattice(files, OPTIONS)
     (true, damaged), *_ = _take(files, 1)
     for i in range(4):
         index, patch = lattice.locate(3, i)
-        picture = read_picture(files[index])
-        columns = (picture.shape[1] - 16) // 15 + 1
+        image = read_image(files[index])
+        columns = (image.shape[1] - 16) // 15 + 1
         top, left = (15 * place for place in divmod(patch, columns))
         window = slice(top, top + 16), slice(left, left + 16)
-        np.testing.assert_array_equal(true[i], picture[window])
-        np.testing.assert_array_equal(damaged[i], jpeg.degrade(picture, 10)[window])
+        np.testing.assert_array_equal(true[i], image[window])
+        np.testing.assert_array_equal(damaged[i], jpeg.degrade(image, 10)[window])
 
 
 def test_pairs_are_a_function_of_seed_and_step(files):
@@ -158,9 +158,9 @@ def test_workers_and_devices_share_a_batch(files):
     whole = _take(files, 2)
     parts = [_take(files, 4, shard=shard, shards=2, replicas=2) for shard in (0, 1)]
     for step in range(2):
-        pieces = [parts[shard][2 * step + replica] for shard in (0, 1) for replica in (0, 1)]
+        tiles = [parts[shard][2 * step + replica] for shard in (0, 1) for replica in (0, 1)]
         for side in (0, 1):
-            joined = np.concatenate([piece[side] for piece in pieces])
+            joined = np.concatenate([piece[side] for piece in tiles])
             np.testing.assert_array_equal(joined, whole[step][side])
 
 
@@ -169,8 +169,8 @@ def test_a_batch_that_devices_cannot_share_is_refused(files):
         pairs(Lattice(files, OPTIONS), 4, 1, shards=3)
 
 
-def test_pictures_smaller_than_a_patch_are_refused(files):
-    with pytest.raises(ValueError, match="no picture is as large as a patch"):
+def test_images_smaller_than_a_patch_are_refused(files):
+    with pytest.raises(ValueError, match="no image is as large as a patch"):
         Lattice(files, PairOptions(size=500))
 
 
@@ -189,12 +189,12 @@ def test_degrading_does_not_depend_on_the_memory_limit(files):
 
 def test_files_that_say_nothing_of_their_size_are_errors(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(PictureError, match="the file is empty"):
+    with pytest.raises(ImageError, match="the file is empty"):
         Lattice([str(tmp_path / "a.png")], OPTIONS)
 
 
-def test_a_png_with_a_jpeg_inside_is_read_by_its_content(tmp_path, pictures):
+def test_a_png_with_a_jpeg_inside_is_read_by_its_content(tmp_path, images):
     file = io.BytesIO()
-    Image.fromarray(pictures[0]).save(file, "JPEG", quality=30)
+    Image.fromarray(images[0]).save(file, "JPEG", quality=30)
     (tmp_path / "a.png").write_bytes(file.getvalue())
-    assert jpeg.nearest_quality(quantisation_tables(tmp_path / "a.png")[0]) == 30
+    assert jpeg.nearest_quality(quantization_tables(tmp_path / "a.png")[0]) == 30

@@ -1,4 +1,4 @@
-"""models.jpeg, attention, trunks, jpeg_encoder and their losses, against Pillow and Keras."""
+"""models.jpeg, attention, backbones, jpeg_encoder and their losses, against Pillow and Keras."""
 
 import io
 
@@ -8,13 +8,13 @@ import tensorflow as tf
 from PIL import Image
 
 from lossylab.core.errors import BackboneError
-from lossylab.data.decode import read_picture
+from lossylab.data.decode import read_image
 from lossylab.data.jpeg import chrominance_table, luminance_table
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 from lossylab.losses import jpeg_encoder as losses
 from lossylab.losses.lpips import LPIPS
+from lossylab.models.backbones.attention_backbones import ResNet152Backbone, VGG19Backbone
 from lossylab.models.backbones.lpips import NETWORKS, LPIPSFeatures, array_shapes
-from lossylab.models.backbones.trunks import ResNet152Trunk, VGG19Trunk
 from lossylab.models.jpeg_encoder import TABLE_SCALE, JPEGEncoder
 from lossylab.models.layers import dct as jpeg
 from lossylab.models.layers.attention import LSTM, ConvAttention, LSTMAttention
@@ -24,25 +24,25 @@ def _tables(quality):
     return np.stack([luminance_table(quality), chrominance_table(quality)])
 
 
-def _pillow(picture, quality):
+def _pillow(image, quality):
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality, subsampling=0)
+    Image.fromarray(image).save(file, "JPEG", quality=quality, subsampling=0)
     return file.getvalue()
 
 
-def _batch(picture):
-    return tf.constant(picture[None], tf.float32)
+def _batch(image):
+    return tf.constant(image[None], tf.float32)
 
 
-def _against_pillow(picture, quality):
-    """Share of coefficients that differ, by how much at most, and levels between the pictures."""
-    data = _pillow(picture, quality)
+def _against_pillow(image, quality):
+    """Share of coefficients that differ, by how much at most, and levels between the images."""
+    data = _pillow(image, quality)
     theirs = jpeg_files.contents_of(data)
     tables = tf.constant(_tables(quality), tf.float32)
-    ours = jpeg.quantise(jpeg.coefficients(_batch(picture)), tables)[0].numpy()
+    ours = jpeg.quantize(jpeg.coefficients(_batch(image)), tables)[0].numpy()
     apart = np.abs(ours.reshape(theirs.coefficients.shape) - theirs.coefficients)
     flat = tf.reshape(tf.cast(theirs.coefficients, tf.float32), (1, *ours.shape))
-    decoded = jpeg.picture(jpeg.dequantise(flat, tables), *picture.shape[:2])[0].numpy()
+    decoded = jpeg.image(jpeg.dequantize(flat, tables), *image.shape[:2])[0].numpy()
     levels = np.abs(decoded - jpeg_decoders.by_pillow(data).astype(int))
     return (apart > 0).mean(), apart.max(), levels.max()
 
@@ -51,41 +51,41 @@ def _against_pillow(picture, quality):
 
 
 @pytest.mark.parametrize("quality", [5, 10, 25, 50])
-def test_coefficients_and_pictures_are_pillows(quality, pictures):
-    for picture in (pictures[0], pictures[1][:117, :53]):
-        share, most, levels = _against_pillow(picture, quality)
+def test_coefficients_and_images_are_pillows(quality, images):
+    for image in (images[0], images[1][:117, :53]):
+        share, most, levels = _against_pillow(image, quality)
         assert share <= 0.002
         assert most <= 1
         assert levels <= 3
 
 
 def test_kodak_coefficients_are_pillows(collection):
-    found = [_against_pillow(read_picture(path), 50) for path in collection("kodak")[::6]]
+    found = [_against_pillow(read_image(path), 50) for path in collection("kodak")[::6]]
     assert max(share for share, *_ in found) <= 0.002
     assert max(most for _, most, _ in found) <= 1
     assert max(levels for *_, levels in found) <= 3
 
 
-@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 255), (0, 255, 0), (255, 0, 255)])
-def test_saturated_colours_are_pillows(colour):
-    share, _, levels = _against_pillow(np.full((16, 16, 3), colour, np.uint8), 100)
+@pytest.mark.parametrize("color", [(255, 0, 0), (0, 0, 255), (0, 255, 0), (255, 0, 255)])
+def test_saturated_colors_are_pillows(color):
+    share, _, levels = _against_pillow(np.full((16, 16, 3), color, np.uint8), 100)
     assert share == 0
     assert levels == 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 8), (33, 41)])
-def test_unquantised_pictures_come_back(size, random):
-    picture = tf.constant(random.integers(0, 256, (2, *size, 3)), tf.float32)
-    found = jpeg.coefficients(picture)
+def test_unquantized_images_come_back(size, random):
+    image = tf.constant(random.integers(0, 256, (2, *size, 3)), tf.float32)
+    found = jpeg.coefficients(image)
     assert found.shape == (2, 3, -(-size[0] // 8), -(-size[1] // 8), 64)
-    # Planes are rounded before the transform: a level of chroma is up to 1.8 of a colour.
-    np.testing.assert_allclose(jpeg.picture(found, *size), picture, atol=2)
-    np.testing.assert_allclose(jpeg.reconstruction(found, *size), picture, atol=2)
+    # Planes are rounded before the transform: a level of chroma is up to 1.8 of a color.
+    np.testing.assert_allclose(jpeg.image(found, *size), image, atol=2)
+    np.testing.assert_allclose(jpeg.reconstruction(found, *size), image, atol=2)
 
 
 def test_coefficients_are_the_definition(random):
-    picture = random.integers(0, 256, (8, 8, 3)).astype(float)
-    luma = np.rint(picture @ (0.299, 0.587, 0.114) - 128)
+    image = random.integers(0, 256, (8, 8, 3)).astype(float)
+    luma = np.rint(image @ (0.299, 0.587, 0.114) - 128)
     k = np.arange(8)
     expected = np.empty((8, 8))
     for v in range(8):
@@ -95,7 +95,7 @@ def test_coefficients_are_the_definition(random):
                 np.cos((2 * k + 1) * v * np.pi / 16), np.cos((2 * k + 1) * u * np.pi / 16)
             )
             expected[v, u] = scale * (luma * wave).sum()
-    found = jpeg.coefficients(_batch(picture))[0, 0, 0, 0]
+    found = jpeg.coefficients(_batch(image))[0, 0, 0, 0]
     np.testing.assert_allclose(tf.reshape(found, (8, 8)), expected, atol=1e-3)
 
 
@@ -108,25 +108,25 @@ def test_cubic_rounding_has_the_papers_gradient():
     np.testing.assert_allclose(tape.gradient(y, x), 3 * (x - y) ** 2, rtol=1e-6)
 
 
-def test_quantised_values_fit_into_files():
+def test_quantized_values_fit_into_files():
     tables = tf.ones((2, 8, 8))
     wild = tf.constant(5000.0) * tf.sign(tf.random.normal((1, 3, 2, 2, 64)))
-    found = jpeg.quantise(wild, tables).numpy()
+    found = jpeg.quantize(wild, tables).numpy()
     assert found[..., 0].min() == -1024
     assert found[..., 1:].min() == -1023
     assert found.max() == 1023
 
 
 def test_gradients_of_tables_are_those_of_the_error(random):
-    """Over many blocks the cubic's gradient is the true one, also where pictures are dark."""
-    picture = random.integers(0, 256, (1, 512, 512, 3)) * np.linspace(0, 1, 512)[:, None]
-    picture = tf.constant(np.rint(picture), tf.float32)
-    found = jpeg.coefficients(picture)
+    """Over many blocks the cubic's gradient is the true one, also where images are dark."""
+    image = random.integers(0, 256, (1, 512, 512, 3)) * np.linspace(0, 1, 512)[:, None]
+    image = tf.constant(np.rint(image), tf.float32)
+    found = jpeg.coefficients(image)
 
     def error(step):
         tables = tf.tensor_scatter_nd_update(tf.fill((2, 8, 8), 20.0), [[0, 0, 0]], [step])
-        decoded = jpeg.dequantise(jpeg.quantise(found, tables), tables)
-        return losses.mse(picture, jpeg.reconstruction(decoded, 512, 512))
+        decoded = jpeg.dequantize(jpeg.quantize(found, tables), tables)
+        return losses.mse(image, jpeg.reconstruction(decoded, 512, 512))
 
     slopes = []
     for value in np.arange(30.0, 60.0, 2.0):
@@ -139,17 +139,17 @@ def test_gradients_of_tables_are_those_of_the_error(random):
     assert np.mean(slopes) == pytest.approx(rise, rel=0.25)
 
 
-# Trunks and attention.
+# Backbones and attention.
 
 
 @pytest.mark.parametrize(
-    ("trunk", "application", "layer", "channels"),
+    ("backbone", "application", "layer", "channels"),
     [
-        (VGG19Trunk, tf.keras.applications.VGG19, "block3_pool", 256),
-        (ResNet152Trunk, tf.keras.applications.ResNet152, "conv3_block7_out", 512),
+        (VGG19Backbone, tf.keras.applications.VGG19, "block3_pool", 256),
+        (ResNet152Backbone, tf.keras.applications.ResNet152, "conv3_block7_out", 512),
     ],
 )
-def test_trunks_are_keras(trunk, application, layer, channels, tmp_path, random):
+def test_backbones_are_keras(backbone, application, layer, channels, tmp_path, random):
     model = application(weights=None, include_top=False)
     for variable in model.variables:  # moments that are not those of a new network
         if "moving" in variable.name or "gamma" in variable.name:
@@ -157,59 +157,59 @@ def test_trunks_are_keras(trunk, application, layer, channels, tmp_path, random)
     path = str(tmp_path / "weights.h5")
     model.save_weights(path)
     theirs = tf.keras.Model(model.input, model.get_layer(layer).output)
-    picture = tf.constant(random.uniform(0, 255, (1, 48, 72, 3)), tf.float32)
+    image = tf.constant(random.uniform(0, 255, (1, 48, 72, 3)), tf.float32)
     for preprocess in (False, True):
-        ours = trunk(path, preprocess=preprocess)
-        fed = ours._preprocess(tf.identity(picture)) if preprocess else picture / 255
+        ours = backbone(path, preprocess=preprocess)
+        fed = ours._preprocess(tf.identity(image)) if preprocess else image / 255
         expected = theirs(fed, training=False)
-        found = ours(picture)
+        found = ours(image)
         assert found.shape == (1, 6, 9, channels)
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 def test_first_block_of_the_third_stage():
-    one, seven = ResNet152Trunk("random", block=1), ResNet152Trunk("random")
-    count = [sum(v.shape.num_elements() for v in trunk.variables) for trunk in (one, seven)]
+    one, seven = ResNet152Backbone("random", block=1), ResNet152Backbone("random")
+    count = [sum(v.shape.num_elements() for v in backbone.variables) for backbone in (one, seven)]
     assert [round(c / 1e6, 2) for c in count] == [0.61, 2.31]
-    assert one.reach < seven.reach
+    assert one.receptive_field_radius < seven.receptive_field_radius
     assert one(tf.zeros((1, 16, 24, 3))).shape == (1, 2, 3, 512)
 
 
-@pytest.mark.parametrize("make", [VGG19Trunk, lambda w: ResNet152Trunk(w, block=1)])
+@pytest.mark.parametrize("make", [VGG19Backbone, lambda w: ResNet152Backbone(w, block=1)])
 def test_features_depend_on_no_more_than_their_reach(make, random):
-    trunk = make("random")
-    blocks = trunk.reach // 8
+    backbone = make("random")
+    blocks = backbone.receptive_field_radius // 8
     wide = random.uniform(0, 255, (1, 16, 8 * (2 * blocks + 1), 3)).astype(np.float32)
-    narrow = trunk(tf.constant(wide))[:, :, blocks]
+    narrow = backbone(tf.constant(wide))[:, :, blocks]
     for more in (8, 64):
         around = random.uniform(0, 255, (2, 1, 16, more, 3)).astype(np.float32)
-        found = trunk(tf.constant(np.concatenate([around[0], wide, around[1]], 2)))
+        found = backbone(tf.constant(np.concatenate([around[0], wide, around[1]], 2)))
         middle = found[:, :, blocks + more // 8]
         np.testing.assert_allclose(middle, narrow, rtol=1e-3, atol=1e-4 * np.abs(narrow).max())
-    assert not np.allclose(found[:, :, more // 8], trunk(tf.constant(wide))[:, :, 0], rtol=1e-3)
+    assert not np.allclose(found[:, :, more // 8], backbone(tf.constant(wide))[:, :, 0], rtol=1e-3)
 
 
 def test_blocks_that_are_not_there_are_refused():
     with pytest.raises(ValueError, match=r"block must lie in 1\.\.8, got 9"):
-        ResNet152Trunk("random", block=9)
+        ResNet152Backbone("random", block=9)
 
 
 def test_random_weights_are_the_same_everywhere():
-    one, other = VGG19Trunk("random"), VGG19Trunk("random")
+    one, other = VGG19Backbone("random"), VGG19Backbone("random")
     for mine, theirs in zip(one.variables, other.variables):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_trunks_without_weights_say_so():
+def test_backbones_without_weights_say_so():
     with pytest.raises(BackboneError, match="weights 'nowhere.h5' of vgg19: no such file"):
-        VGG19Trunk("nowhere.h5")
+        VGG19Backbone("nowhere.h5")
 
 
-def test_trunk_weights_of_another_network_are_refused(tmp_path):
+def test_backbone_weights_of_another_network_are_refused(tmp_path):
     path = str(tmp_path / "other.h5")
     tf.keras.applications.MobileNetV2(weights=None, include_top=False).save_weights(path)
     with pytest.raises(BackboneError, match="cannot be loaded"):
-        VGG19Trunk(path)
+        VGG19Backbone(path)
 
 
 def test_lstm_is_keras(random):
@@ -236,18 +236,18 @@ def test_lstm_is_keras(random):
 
 
 class _Flat(tf.Module):
-    channels, reach = 3, 8
+    channels, receptive_field_radius = 3, 8
 
-    def __call__(self, picture):
-        return tf.nn.avg_pool2d(picture / 255.0, 8, 8, "VALID")
+    def __call__(self, image):
+        return tf.nn.avg_pool2d(image / 255.0, 8, 8, "VALID")
 
 
 @pytest.mark.parametrize("outputs", ["sigmoid", "tanh", "minmax"])
 @pytest.mark.parametrize("both", [False, True])
 def test_lstm_attention_has_the_range_it_is_asked_for(outputs, both, random):
     attention = LSTMAttention(_Flat(), both, outputs)
-    picture = tf.constant(random.uniform(0, 255, (2, 16, 24, 3)), tf.float32)
-    for found in attention(picture, jpeg.coefficients(picture)):
+    image = tf.constant(random.uniform(0, 255, (2, 16, 24, 3)), tf.float32)
+    for found in attention(image, jpeg.coefficients(image)):
         assert found.shape == (2, 2, 3, 8, 8)
         low, high = {"sigmoid": (0.26, 0.74), "tanh": (-1, 1), "minmax": (0, 1)}[outputs]
         assert low <= found.numpy().min() < found.numpy().max() <= high
@@ -255,28 +255,28 @@ def test_lstm_attention_has_the_range_it_is_asked_for(outputs, both, random):
             for each in found.numpy():
                 assert each.min() == 0
                 assert each.max() == pytest.approx(1, abs=1e-3)
-    assert attention.reach is None
+    assert attention.receptive_field_radius is None
 
 
 def test_lstms_go_in_raster_order(random):
     """A change reaches blocks behind it only, and with two directions all of them."""
-    picture = random.uniform(0, 255, (1, 24, 24, 3))
-    other = picture.copy()
+    image = random.uniform(0, 255, (1, 24, 24, 3))
+    other = image.copy()
     other[:, 8:16, 8:16] = 0  # the fifth of nine blocks
     for both in (False, True):
         attention = LSTMAttention(_Flat(), both)
         maps = []
-        for each in (picture, other):
+        for each in (image, other):
             batch = tf.constant(each, tf.float32)
             maps.append(attention(batch, jpeg.coefficients(batch))[0].numpy())
         changed = np.abs(maps[0] - maps[1]).max((0, 3, 4)).ravel() > 0
         assert list(changed) == ([True] * 9 if both else [False] * 4 + [True] * 5)
 
 
-def test_lstms_read_coefficients_without_a_trunk(random):
+def test_lstms_read_coefficients_without_a_backbone(random):
     attention = LSTMAttention(None)
-    picture = tf.constant(random.uniform(0, 255, (1, 8, 16, 3)), tf.float32)
-    luma, chroma = attention(picture, jpeg.coefficients(picture))
+    image = tf.constant(random.uniform(0, 255, (1, 8, 16, 3)), tf.float32)
+    luma, chroma = attention(image, jpeg.coefficients(image))
     assert luma.shape == chroma.shape == (1, 1, 2, 8, 8)
     with pytest.raises(ValueError, match="outputs must be one of sigmoid, tanh, minmax"):
         LSTMAttention(None, outputs="relu")
@@ -288,13 +288,13 @@ def test_lstms_read_coefficients_without_a_trunk(random):
 class _Constant(tf.Module):
     """Attention that is the same everywhere."""
 
-    reach = 0
+    receptive_field_radius = 0
 
     def __init__(self, luma, chroma):
         super().__init__()
         self._values = luma, chroma
 
-    def __call__(self, picture, coefficients):
+    def __call__(self, image, coefficients):
         shape = tf.concat([tf.shape(coefficients)[:1], tf.shape(coefficients)[2:4], (8, 8)], 0)
         return tuple(tf.fill(shape, value) for value in self._values)
 
@@ -323,38 +323,38 @@ def test_one_step_of_adam_moves_a_table_by_a_tenth():
     np.testing.assert_allclose(encoder.tables - before, 0.1, rtol=1e-2)
 
 
-def test_attention_weighs_planes_as_the_equations_say(pictures):
+def test_attention_weighs_planes_as_the_equations_say(images):
     plain, halved = JPEGEncoder(), JPEGEncoder(_Constant(0.5, 0.25))
     for encoder in (plain, halved):
         encoder.set_tables(_tables(50))
-    picture = _batch(pictures[0])
-    found = jpeg.coefficients(picture)
+    image = _batch(images[0])
+    found = jpeg.coefficients(image)
     weights = tf.reshape((0.5, 0.25, 0.25), (3, 1, 1, 1))
-    expected = jpeg.quantise(found * weights, tf.constant(_tables(50), tf.float32))
-    np.testing.assert_array_equal(halved(picture).quantised, expected)
+    expected = jpeg.quantize(found * weights, tf.constant(_tables(50), tf.float32))
+    np.testing.assert_array_equal(halved(image).quantized, expected)
     np.testing.assert_array_equal(
-        plain(picture).quantised, jpeg.quantise(found, tf.constant(_tables(50), tf.float32))
+        plain(image).quantized, jpeg.quantize(found, tf.constant(_tables(50), tf.float32))
     )
 
 
-def test_files_have_rounded_tables(pictures):
+def test_files_have_rounded_tables(images):
     encoder = JPEGEncoder()
     encoder.set_tables(np.full((2, 8, 8), 10.4))
-    coefficients, tables = encoder.encode(_batch(pictures[0]))
+    coefficients, tables = encoder.encode(_batch(images[0]))
     assert coefficients.dtype == tf.int16
     assert coefficients.shape == (1, 3, 16, 20, 8, 8)
     assert np.all(tables.numpy() == 10)
 
 
-def test_reconstruction_is_what_a_decoder_shows(pictures):
+def test_reconstruction_is_what_a_decoder_shows(images):
     """But for rounding and clipping: with tables of whole steps both code alike."""
     encoder = JPEGEncoder()
     encoder.set_tables(_tables(75))
-    picture = pictures[0]
-    coefficients, tables = encoder.encode(_batch(picture))
-    contents = jpeg_files.Contents(coefficients[0].numpy(), tables.numpy(), *picture.shape[:2])
+    image = images[0]
+    coefficients, tables = encoder.encode(_batch(image))
+    contents = jpeg_files.Contents(coefficients[0].numpy(), tables.numpy(), *image.shape[:2])
     shown = jpeg_decoders.by_pillow(jpeg_files.to_bytes(contents)).astype(float)
-    found = encoder(_batch(picture)).decoded[0].numpy()
+    found = encoder(_batch(image)).decoded[0].numpy()
     assert np.abs(np.clip(found, 0, 255) - shown).max() <= 4
     assert np.abs(np.clip(found, 0, 255) - shown).mean() < 0.6
 
@@ -364,11 +364,11 @@ def test_a_scale_of_nothing_is_refused():
         JPEGEncoder(table_scale=0)
 
 
-def test_open_attention_leaves_the_picture_nearly_as_it_is(pictures):
+def test_open_attention_leaves_the_image_nearly_as_it_is(images):
     attention = ConvAttention(_Flat(), gain=1e-4, offset=8.0)
     encoder = JPEGEncoder(attention)
-    coded = encoder(_batch(pictures[0]))
-    assert np.abs(coded.decoded - _batch(pictures[0])).mean() < 2
+    coded = encoder(_batch(images[0]))
+    assert np.abs(coded.decoded - _batch(images[0])).mean() < 2
     assert min(each.numpy().min() for each in coded.attention) > 0.99
 
 
@@ -382,16 +382,16 @@ def test_rates_are_the_equations():
     assert float(losses.attention_rate(maps)) == 1.25
 
 
-def test_ms_ssim_loss_is_tensorflows(pictures):
-    one = tf.stack([tf.tile(tf.cast(p, tf.float32), (2, 2, 1)) for p in pictures[:2]])
+def test_ms_ssim_loss_is_tensorflows(images):
+    one = tf.stack([tf.tile(tf.cast(p, tf.float32), (2, 2, 1)) for p in images[:2]])
     other = tf.clip_by_value(one + 20 * tf.random.normal(one.shape), 0, 255)
     expected = 1 - np.mean(tf.image.ssim_multiscale(one, other, 255))
     assert float(losses.ms_ssim_loss(one, other)) == pytest.approx(expected)
     assert float(losses.ms_ssim_loss(one, one)) == pytest.approx(0, abs=1e-6)
 
 
-def test_ms_ssim_loss_has_a_gradient_where_structure_is_inverted(pictures):
-    one = tf.tile(_batch(pictures[0]), (1, 2, 2, 1))
+def test_ms_ssim_loss_has_a_gradient_where_structure_is_inverted(images):
+    one = tf.tile(_batch(images[0]), (1, 2, 2, 1))
     pair = (
         tf.concat([one, one], 0),
         tf.concat([255 - one, one + 3 * tf.random.normal(one.shape)], 0),
@@ -412,9 +412,9 @@ def test_ms_ssim_loss_has_a_gradient_where_structure_is_inverted(pictures):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_lpips_of_every_network(network, pictures):
+def test_lpips_of_every_network(network, images):
     distance = LPIPS("random", network)
-    one, other = (_batch(picture) for picture in pictures[:2])
+    one, other = (_batch(image) for image in images[:2])
     assert distance(one, one) == 0
     assert float(distance(one, other)[0]) > 0
     small = one + tf.random.normal(one.shape)

@@ -46,25 +46,25 @@ def _set(layer, numbers, scope):
 
 @pytest.mark.parametrize("case", ["mix5", "mix10", "easy5", "easy10"])
 def test_the_likelihood_is_the_official_one(case, numbers):
-    picture = tf.constant(numbers[f"{case}_u8"], tf.float32)
+    image = tf.constant(numbers[f"{case}_u8"], tf.float32)
     parameters = tf.constant(numbers[f"{case}_l"])
     with tf.GradientTape() as tape:
-        tape.watch([picture, parameters])
-        nats = discretized_mixture_nll(picture, parameters)
+        tape.watch([image, parameters])
+        nats = discretized_mixture_nll(image, parameters)
         total = tf.reduce_sum(nats)
-    by_picture, by_parameters = tape.gradient(total, [picture, parameters])
+    by_image, by_parameters = tape.gradient(total, [image, parameters])
     # Single pixels differ by float32's noise, of which the file's edge cases have more.
     tolerance = 3e-4 if case.startswith("mix") else 1e-5
     np.testing.assert_allclose(nats, numbers[f"{case}_nll_per_pixel"], rtol=tolerance)
     np.testing.assert_allclose(total, numbers[f"{case}_loss_sum"], rtol=1e-4)
     np.testing.assert_allclose(
-        tf.reduce_mean(bits_per_dim(picture, parameters)),
+        tf.reduce_mean(bits_per_dim(image, parameters)),
         numbers[f"{case}_bits_per_dim"],
         rtol=1e-4,
     )
     for mine, theirs in (
         (by_parameters, numbers[f"{case}_grad_l"]),
-        (127.5 * by_picture, numbers[f"{case}_grad_x"]),
+        (127.5 * by_image, numbers[f"{case}_grad_x"]),
     ):
         scale = np.abs(theirs).max()
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4 * scale)
@@ -73,15 +73,15 @@ def test_the_likelihood_is_the_official_one(case, numbers):
 @pytest.mark.parametrize("family", ["logistic", "gaussian"])
 def test_the_probabilities_of_all_levels_add_up(family, random):
     """Summed over blue, what is left is that of red and green, whatever is said of blue."""
-    picture = np.zeros((1, 1, 256, 3))
-    picture[..., :2], picture[..., 2] = (100, 140), np.arange(256)
+    image = np.zeros((1, 1, 256, 3))
+    image[..., :2], image[..., 2] = (100, 140), np.arange(256)
     parameters = np.array([0.3, -0.2] + [0.1, -0.1, -2, -1, 0.5, -0.5] * 3)
     sums = []
     for _ in range(3):
         parameters[14:18] = random.normal(size=4) - np.repeat([0, 1], 2)
         parameters[[12, 13, 18, 19]] = random.normal(size=4)  # of green and red
         row = tf.constant(np.broadcast_to(parameters, (1, 1, 256, 20)))
-        sums.append(np.exp(-discretized_mixture_nll(tf.constant(picture), row, family)).sum())
+        sums.append(np.exp(-discretized_mixture_nll(tf.constant(image), row, family)).sum())
     np.testing.assert_allclose(sums[1:], sums[0], rtol=1e-6 if family == "logistic" else 1e-4)
     assert 0 < sums[0] < 1
 
@@ -90,13 +90,13 @@ def test_the_probabilities_of_all_levels_add_up(family, random):
 @pytest.mark.parametrize("scale", [-60.0, -7.0, 0.0, 60.0])
 @pytest.mark.parametrize("mean", [-1e3, 0.0, 1e3])
 def test_nothing_is_infinite(family, scale, mean):
-    picture = tf.constant([[[[0.0, 128.0, 255.0]]]])
+    image = tf.constant([[[[0.0, 128.0, 255.0]]]])
     parameters = tf.constant(np.r_[0.0, [mean, scale, 50.0] * 3][None, None, None], tf.float32)
     with tf.GradientTape() as tape:
-        tape.watch([picture, parameters])
-        nats = discretized_mixture_nll(picture, parameters, family)
+        tape.watch([image, parameters])
+        nats = discretized_mixture_nll(image, parameters, family)
     assert np.isfinite(nats).all()
-    for gradient in tape.gradient(nats, [picture, parameters]):
+    for gradient in tape.gradient(nats, [image, parameters]):
         assert np.isfinite(gradient).all()
 
 
@@ -104,10 +104,10 @@ def test_gaussian_bins_are_those_of_the_normal_distribution():
     from scipy.stats import norm
 
     levels = np.array([0, 3, 100, 254, 255])
-    picture = np.repeat(levels[:, None, None, None], 3, -1).astype(np.float64)
+    image = np.repeat(levels[:, None, None, None], 3, -1).astype(np.float64)
     mean, scale = 0.3, -1.0
     parameters = np.broadcast_to(np.r_[0.0, [mean, scale, 0.0] * 3], (5, 1, 1, 10))
-    nats = discretized_mixture_nll(tf.constant(picture), tf.constant(parameters), "gaussian")
+    nats = discretized_mixture_nll(tf.constant(image), tf.constant(parameters), "gaussian")
     x = levels / 127.5 - 1
     above = np.where(levels == 255, np.inf, x + 1 / 255)
     below = np.where(levels == 0, -np.inf, x - 1 / 255)
@@ -177,7 +177,7 @@ def test_blocks_are_the_official_ones(scope, convs, dense, numbers):
 def test_initial_values_by_data_are_the_official_ones(numbers):
     layer = WeightNormConv(4, 7, (2, 3), "down", init_scale=0.1)
     layer.v.assign(numbers["ddinit/V"])
-    layer.initialise(tf.constant(numbers["conv_x"]))
+    layer.initialize(tf.constant(numbers["conv_x"]))
     np.testing.assert_allclose(layer.g, numbers["ddinit/g"], rtol=1e-4)
     np.testing.assert_allclose(layer.b, numbers["ddinit/b"], rtol=1e-4, atol=1e-6)
     y = layer(numbers["conv_x"])
@@ -207,8 +207,8 @@ def test_the_trunk_is_the_official_one(trunk_numbers):
     roles = _roles(network)
     for role, layer in roles.items():
         _set(layer, numbers, f"var/{role}")
-    picture = tf.constant(numbers["u8"], tf.float32)
-    u, ul = network.begin(picture)
+    image = tf.constant(numbers["u8"], tf.float32)
+    u, ul = network.begin(image)
     for i in range(3):
         np.testing.assert_allclose(u, numbers[f"act/u_{i}"], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(ul, numbers[f"act/ul_{i}"], rtol=1e-4, atol=1e-5)
@@ -216,13 +216,13 @@ def test_the_trunk_is_the_official_one(trunk_numbers):
             u = network.u[i](u)
             ul = network.ul[i](ul, u)
     with tf.GradientTape() as tape:
-        parameters = network(picture)
-        nats = discretized_mixture_nll(picture, parameters)
+        parameters = network(image)
+        nats = discretized_mixture_nll(image, parameters)
         total = tf.reduce_sum(nats)
     np.testing.assert_allclose(parameters, numbers["logits"], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(tf.reduce_sum(nats, (1, 2)), numbers["nll_per_sample"], rtol=1e-4)
     np.testing.assert_allclose(
-        tf.reduce_mean(bits_per_dim(picture, parameters)), numbers["bits_per_dim"], rtol=1e-4
+        tf.reduce_mean(bits_per_dim(image, parameters)), numbers["bits_per_dim"], rtol=1e-4
     )
     variables = {
         f"grad/{role}/{part}": variable
@@ -251,7 +251,7 @@ def _pair(random, height, width, batch=1):
 
 
 def _seen(network, degraded, condition, place):
-    """Pixels of both pictures that the parameters at a place depend on."""
+    """Pixels of both images that the parameters at a place depend on."""
     with tf.GradientTape() as tape:
         tape.watch([degraded, condition])
         value = tf.reduce_sum(network(degraded, condition)[0, place[0], place[1]])
@@ -351,10 +351,10 @@ def test_dropout_is_a_function_of_its_seed(random):
     np.testing.assert_array_equal(network(*pair), network(*pair))
 
 
-def test_initialising_makes_every_layer_even(random):
+def test_initializing_makes_every_layer_even(random):
     network = _network(channels=6, blocks=2, dropout=0.0)
     pair = [tf.cast(side, tf.float32) for side in _pair(random, 16, 16, batch=4)]
-    network.initialise(*pair)
+    network.initialize(*pair)
     made = network(*pair)
     np.testing.assert_allclose(tf.reduce_mean(made, (0, 1, 2)), np.zeros(10), atol=1e-4)
     np.testing.assert_allclose(tf.math.reduce_std(made, (0, 1, 2)), np.ones(10), rtol=1e-3)
@@ -389,10 +389,10 @@ def test_bad_networks(options, message):
 
 
 def test_what_a_call_needs_is_asked_for():
-    picture = tf.zeros((1, 4, 4, 3))
-    with pytest.raises(ValueError, match="a condition is needed: the good picture"):
-        _network()(picture)
+    image = tf.zeros((1, 4, 4, 3))
+    with pytest.raises(ValueError, match="a condition is needed: the good image"):
+        _network()(image)
     with pytest.raises(ValueError, match="made without condition"):
-        _network(condition_filters=0)(picture, picture)
+        _network(condition_filters=0)(image, image)
     with pytest.raises(ValueError, match="a seed is needed in training"):
-        _network()(picture, picture, training=True)
+        _network()(image, image, training=True)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lossylab.cli import __main__ as cli
-from lossylab.core.errors import BackboneError, ExportError, PictureError, UsageError
+from lossylab.core.errors import BackboneError, ExportError, ImageError, UsageError
 from lossylab.core.rows import read
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.rankings import LADDERS, LEVELS, RankingOptions, rankings, versions
 from lossylab.eval import rank_accuracy, rankiqa
@@ -28,16 +28,16 @@ from lossylab.models.rankiqa import RankIQA
 
 @pytest.mark.parametrize("held_out", [False, True])
 @pytest.mark.parametrize("name", LADDERS)
-def test_levels_fall_to_the_pristine_picture(name, held_out):
-    picture = read_picture(find_pictures("sample_test")[0])
-    made = versions(picture, name, 1, held_out)
+def test_levels_fall_to_the_pristine_image(name, held_out):
+    image = read_image(find_images("sample_test")[0])
+    made = versions(image, name, 1, held_out)
     assert made.dtype == np.uint8
     assert len(made) == (5 if held_out else LEVELS)
-    far = [np.abs(each.astype(float) - picture).mean() for each in made]
+    far = [np.abs(each.astype(float) - image).mean() for each in made]
     assert all(strong > weak for strong, weak in zip(far, far[1:]))
     assert far[-1] == 0
-    np.testing.assert_array_equal(made, versions(picture, name, 1, held_out))
-    assert np.array_equal(made, versions(picture, name, 2, held_out)) == (name != "noise")
+    np.testing.assert_array_equal(made, versions(image, name, 1, held_out))
+    assert np.array_equal(made, versions(image, name, 2, held_out)) == (name != "noise")
 
 
 def test_held_out_levels_lie_between_the_trained_ones():
@@ -47,13 +47,13 @@ def test_held_out_levels_lie_between_the_trained_ones():
             assert len(between) == 1
 
 
-def test_the_blur_is_a_mirrored_gaussian_window(pictures):
+def test_the_blur_is_a_mirrored_gaussian_window(images):
     """A slow second reading: every tap, with SciPy's other code for the edges."""
-    for taps, made in zip((199, 91, 39, 15, 7), versions(pictures[0], "blur", 0)):
+    for taps, made in zip((199, 91, 39, 15, 7), versions(images[0], "blur", 0)):
         offsets = np.arange(taps) - taps // 2
         kernel = np.exp(-(offsets**2) / (2 * (taps / 6) ** 2))
         kernel /= kernel.sum()
-        expected = pictures[0].astype(float)
+        expected = images[0].astype(float)
         for axis in (0, 1):
             expected = scipy.ndimage.correlate1d(expected, kernel, axis, mode="reflect")
         assert np.abs(made - expected).max() <= 0.501
@@ -68,17 +68,17 @@ def test_the_noise_has_the_variance():
     assert np.abs(np.corrcoef(made[2].ravel(), made[3].ravel())[0, 1]) < 0.02
 
 
-def test_compressed_levels_are_pillows(pictures):
+def test_compressed_levels_are_pillows(images):
     file = io.BytesIO()
-    Image.fromarray(pictures[0]).save(file, "JPEG", quality=12)
-    np.testing.assert_array_equal(versions(pictures[0], "jpeg", 0)[3], np.array(Image.open(file)))
+    Image.fromarray(images[0]).save(file, "JPEG", quality=12)
+    np.testing.assert_array_equal(versions(images[0], "jpeg", 0)[3], np.array(Image.open(file)))
     ratios = LADDERS["jpeg2000"].trained
     np.testing.assert_allclose(ratios, (52.17, 150, 342.86, 600, 1200), atol=0.005)
 
 
-def test_unknown_distortions_are_refused(pictures):
+def test_unknown_distortions_are_refused(images):
     with pytest.raises(ValueError, match="must be one of blur, noise, jpeg, jpeg2000, got 'pink'"):
-        versions(pictures[0], "pink", 0)
+        versions(images[0], "pink", 0)
 
 
 # Batches.
@@ -90,22 +90,22 @@ def _take(paths, batch, count, size=32, seed=3, first_step=0, **place):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, pictures):
-    place = tmp_path_factory.mktemp("pictures")
-    for index, picture in enumerate(pictures):
-        Image.fromarray(picture).save(place / f"{index}.png")
+def folder(tmp_path_factory, images):
+    place = tmp_path_factory.mktemp("images")
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(place / f"{index}.png")
     return place
 
 
 @pytest.fixture(scope="module")
 def paths(folder):
-    return find_pictures(str(folder))
+    return find_images(str(folder))
 
 
-def test_batches_are_ordered_by_distortion_level_and_picture(paths):
-    (batch,) = _take(paths, 48, 1, size=128)  # as high as the pictures
+def test_batches_are_ordered_by_distortion_level_and_image(paths):
+    (batch,) = _take(paths, 48, 1, size=128)  # as high as the images
     ladders = batch.reshape(len(LADDERS), LEVELS, 2, 128, 128, 3)
-    wholes = {path: read_picture(path) for path in paths}
+    wholes = {path: read_image(path) for path in paths}
     chosen = []
     for slot in range(2):
         (path,) = [p for p, whole in wholes.items() if _inside(ladders[0, -1, slot], whole)]
@@ -118,7 +118,7 @@ def test_batches_are_ordered_by_distortion_level_and_picture(paths):
 
 
 def _inside(crop, whole):
-    """Whether a crop of full height is somewhere in the picture."""
+    """Whether a crop of full height is somewhere in the image."""
     size = crop.shape[1]
     return any(
         np.array_equal(crop, whole[:, left : left + size])
@@ -139,11 +139,11 @@ def test_batches_are_a_function_of_seed_and_step(paths):
     assert not np.array_equal(whole[0], whole[1])
 
 
-def test_devices_get_whole_ladders_of_other_pictures(paths):
+def test_devices_get_whole_ladders_of_other_images(paths):
     both = _take(paths, 48, 2, size=128, replicas=2)
     workers = [_take(paths, 48, 1, size=128, shard=shard, shards=2)[0] for shard in range(2)]
     np.testing.assert_array_equal(both, workers)
-    wholes = {path: read_picture(path) for path in paths}
+    wholes = {path: read_image(path) for path in paths}
     chosen = []
     for part in both:
         ladders = part.reshape(len(LADDERS), LEVELS, 128, 128, 3)
@@ -154,7 +154,7 @@ def test_devices_get_whole_ladders_of_other_pictures(paths):
             for level in range(LEVELS):
                 assert _inside(ladders[kind, level], made[level]), (name, level)
         chosen += found
-    # Together they have the pictures that one device would have.
+    # Together they have the images that one device would have.
     (whole,) = _take(paths, 48, 1, size=128)
     ladders = whole.reshape(len(LADDERS), LEVELS, 2, 128, 128, 3)
     expected = [p for s in (0, 1) for p, w in wholes.items() if _inside(ladders[0, -1, s], w)]
@@ -164,7 +164,7 @@ def test_devices_get_whole_ladders_of_other_pictures(paths):
         _take(paths, 72, 1, replicas=2)
 
 
-def test_small_pictures_are_refused_by_name(paths):
+def test_small_images_are_refused_by_name(paths):
     with pytest.raises(tf.errors.OpError, match=r"0\.png|1\.png|2\.png"):
         _take(paths, 24, 1, size=129)
     with pytest.raises(ValueError, match="size must be at least 1 pixel"):
@@ -223,17 +223,17 @@ def test_the_network_is_kerass_vgg16_on_bgr(random):
     for layer in network.body.layers:
         application.get_layer(layer.label).set_weights([layer.kernel, layer.bias])
     features = tf.keras.Model(application.input, application.get_layer("fc2").output)
-    picture = random.uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
-    expected = features(picture[..., ::-1]).numpy()
-    made = network.body(tf.constant(picture), None).numpy()
+    image = random.uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    expected = features(image[..., ::-1]).numpy()
+    made = network.body(tf.constant(image), None).numpy()
     np.testing.assert_allclose(made, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
 def test_dropout_is_on_with_a_seed_only(random):
     network = RankIQA(2, 64, 32, "random")
-    picture = tf.constant(random.uniform(0, 255, (1, 32, 32, 3)), tf.float32)
-    plain = network(picture)
-    one, again, other = (network(picture, tf.constant([1, s])) for s in (1, 1, 2))
+    image = tf.constant(random.uniform(0, 255, (1, 32, 32, 3)), tf.float32)
+    plain = network(image)
+    one, again, other = (network(image, tf.constant([1, s])) for s in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert len({float(each[0]) for each in (plain, one, other)}) == 3
 
@@ -247,7 +247,7 @@ def test_bad_networks(tmp_path):
         RankIQA(weights="nowhere.h5")
 
 
-# Scoring pictures.
+# Scoring images.
 
 
 class _Mean(tf.Module):
@@ -282,27 +282,27 @@ def test_scores_are_the_networks(tmp_path, random):
     assert model.parameters == sum(v.shape.num_elements() for v in network.variables)
 
 
-def test_table_2_has_mean_and_median_of_crops(export, pictures):
+def test_table_2_has_mean_and_median_of_crops(export, images):
     model = rankiqa.LoadedRankIQA(export)
-    crops = rankiqa.random_crops(pictures[0], 32, 100, 7)
-    found = model.table2(pictures[0], 7)
+    crops = rankiqa.random_crops(images[0], 32, 100, 7)
+    found = model.table2(images[0], 7)
     means = crops.mean((1, 2, 3))
     assert found["mean"] == pytest.approx(means.mean(), abs=1e-3)
     assert found["median"] == pytest.approx(np.median(means), abs=1e-3)
-    assert found == model.table2(pictures[0], 7)
-    assert found != model.table2(pictures[0], 8)
-    assert set(model.table2(pictures[0], 7, 3, "resize")) == {"resize_mean", "resize_median"}
+    assert found == model.table2(images[0], 7)
+    assert found != model.table2(images[0], 8)
+    assert set(model.table2(images[0], 7, 3, "resize")) == {"resize_mean", "resize_median"}
     flat = np.full((40, 50, 3), 99, np.uint8)
     assert list(model.table2(flat).values()) == pytest.approx([99] * 4)
 
 
-def test_crops_reach_all_places_and_whole_pictures(pictures):
-    """The authors' code never takes the last row, and fails where the crop is the picture."""
+def test_crops_reach_all_places_and_whole_images(images):
+    """The authors' code never takes the last row, and fails where the crop is the image."""
     rows = np.broadcast_to(np.arange(4, dtype=np.uint8)[:, None, None], (4, 3, 3))
     assert set(rankiqa.random_crops(rows, 3, 50, 0)[:, 0, 0, 0]) == {0, 1}
-    square = pictures[0][:32, :32]
+    square = images[0][:32, :32]
     np.testing.assert_array_equal(rankiqa.random_crops(square, 32, 2, 0), [square, square])
-    with pytest.raises(PictureError, match="a picture of 32x32 pixels has no crops of 33x33"):
+    with pytest.raises(ImageError, match="an image of 32x32 pixels has no crops of 33x33"):
         rankiqa.random_crops(square, 33, 1, 0)
 
 
@@ -330,7 +330,7 @@ def test_bad_scoring(export, folder, tmp_path):
     refused(UsageError, "--model is needed", str(folder))
     refused(ExportError, "no such folder", str(folder), "--model=nowhere")
     small = str(tmp_path / "small.png")
-    refused(PictureError, r"smaller than the crops of 32x32 pixels: .*small.png", small, model)
+    refused(ImageError, r"smaller than the crops of 32x32 pixels: .*small.png", small, model)
     rankiqa.main(["rankiqa", small, model, "--strategy=resize", "--crops=2"])
 
 

@@ -31,7 +31,7 @@ def _count(module):
         (lambda: MixedAttention(64), 2_400 + 5_761),
         (lambda: WCDB(64, True, True), 193_057),
         (lambda: ARCNN(3), 117_731),
-        (lambda: DnCNN(1, 20, batch_normalisation=False), 665_921),
+        (lambda: DnCNN(1, 20, batch_normalization=False), 665_921),
         (lambda: MemNet(3), 2_907_782),
         (lambda: MWCNN(3), 24_930_115),
         (lambda: TNRD(4, luminance_table(10)), 4 * 5_328),
@@ -63,17 +63,17 @@ _REACHING = {
 def test_a_pixel_changes_nothing_beyond_the_networks_reach(name, random):
     network = _noisy(_REACHING[name]())
     multiple = getattr(network, "multiple", 1)
-    reach = -(-network.reach // multiple) * multiple
-    side = 2 * reach + 2 * multiple + 9
-    picture = random.uniform(0, 255, (1, side, side, 1)).astype(np.float32)
-    other = picture.copy()
+    receptive_field_radius = -(-network.receptive_field_radius // multiple) * multiple
+    side = 2 * receptive_field_radius + 2 * multiple + 9
+    image = random.uniform(0, 255, (1, side, side, 1)).astype(np.float32)
+    other = image.copy()
     middle = side // 2
     other[0, middle, middle] += 60.0
-    moved = np.abs(network(picture) - network(other))[0, ..., 0]
+    moved = np.abs(network(image) - network(other))[0, ..., 0]
     rows, columns = np.nonzero(moved > 1e-4)
     assert rows.size
     furthest = max(np.abs(rows - middle).max(), np.abs(columns - middle).max())
-    assert furthest <= reach
+    assert furthest <= receptive_field_radius
 
 
 def test_haar_is_orthonormal_and_inverted(random):
@@ -90,9 +90,9 @@ def test_dct_matrix_is_orthonormal():
         np.testing.assert_allclose(dct_matrix(size) @ dct_matrix(size).T, np.eye(size), atol=1e-12)
 
 
-def test_the_projection_keeps_to_the_files_coefficients(pictures):
+def test_the_projection_keeps_to_the_files_coefficients(images):
     """Coding the restored plane again gives the same file, but for rounding."""
-    plane = degrade(pictures[0][:64, :96, :1], 10)
+    plane = degrade(images[0][:64, :96, :1], 10)
     network = TNRD(2, luminance_table(10))
     for stage in network.stages:  # much too strong, so that the projection has to act
         stage.weights.assign(30.0 * stage.weights)
@@ -100,16 +100,16 @@ def test_the_projection_keeps_to_the_files_coefficients(pictures):
     moved = np.abs(restored[0] - plane).mean()
     assert moved > 1
 
-    def blocks(picture):
+    def blocks(image):
         dct = dct_matrix(8)
-        grid = (picture[..., 0] - 128.0).reshape(8, 8, 12, 8).transpose(0, 2, 1, 3)
+        grid = (image[..., 0] - 128.0).reshape(8, 8, 12, 8).transpose(0, 2, 1, 3)
         return np.einsum("iy,abyx,jx->abij", dct, grid, dct) / luminance_table(10)
 
     assert np.abs(blocks(restored[0]) - np.rint(blocks(plane))).max() <= 0.5 + 1e-3
 
 
-def test_cut_blocks_are_not_projected(pictures):
-    plane = degrade(pictures[0][:13, :21, :1], 10)[None].astype(np.float32)
+def test_cut_blocks_are_not_projected(images):
+    plane = degrade(images[0][:13, :21, :1], 10)[None].astype(np.float32)
     with_table, without = TNRD(1, luminance_table(10)), TNRD(1)
     for mine, theirs in zip(with_table.stages, without.stages):
         theirs.mixture.assign(mine.mixture)
@@ -139,10 +139,10 @@ def test_stages_of_zero_functions_change_nothing(random):
     np.testing.assert_allclose(network(x), x)
 
 
-def test_wcdgan_begins_near_the_picture(pictures):
-    """The paper gives no initial values; these pass the picture on."""
+def test_wcdgan_begins_near_the_image(images):
+    """The paper gives no initial values; these pass the image on."""
     network = WCDGAN(1, filters=16, blocks=2)
-    x = pictures[0][None, :, :, :1].astype(np.float32)
+    x = images[0][None, :, :, :1].astype(np.float32)
     correlation = np.corrcoef(network(x).numpy().ravel(), x.ravel())[0, 1]
     assert correlation > 0.9
 
@@ -166,7 +166,7 @@ def test_branches_of_a_mixed_convolution_see_both_distances(random):
     }
 
 
-def test_attention_weighs_by_the_whole_pictures_mean(random):
+def test_attention_weighs_by_the_whole_images_mean(random):
     layer = MixedAttention(8)
     x = random.normal(size=(1, 20, 20, 8)).astype(np.float32)
     mean = x.mean((1, 2), keepdims=True)
@@ -230,7 +230,7 @@ def test_least_squares_losses():
     assert adversarial.least_squares_generator(tf.ones(3)) == 0.0
 
 
-def test_perceptual_loss_is_zero_for_equal_pictures_and_takes_luma(random):
+def test_perceptual_loss_is_zero_for_equal_images_and_takes_luma(random):
     features = backbones.VGG19Features("random")
     x = tf.constant(random.uniform(0, 255, (1, 32, 32, 1)), tf.float32)
     assert losses.perceptual_loss(x, x, features) == 0.0

@@ -71,13 +71,13 @@ def test_lengths_end_at_edges_and_not_in_flat_places():
     right = sadct._DIRECTIONS.index((0, 1))
     largest = len(sadct._SCALES) - 1
     assert (lengths[right, :, 21:30] == largest).all()
-    reach = np.asarray(sadct._SCALES)[lengths[right, 20, :20]]
-    assert all(column + length - 1 < 20 for column, length in enumerate(reach))
+    receptive_field_radius = np.asarray(sadct._SCALES)[lengths[right, 20, :20]]
+    assert all(column + length - 1 < 20 for column, length in enumerate(receptive_field_radius))
     down = sadct._DIRECTIONS.index((1, 0))
     assert (lengths[down] == largest).all()
 
 
-def test_flat_pictures_stay_and_all_sizes_work(random):
+def test_flat_images_stay_and_all_sizes_work(random):
     for size in ((1, 1), (3, 17), (24, 24)):
         flat = np.full((*size, 1), 93, np.uint8)
         np.testing.assert_array_equal(sadct.restore(flat, luminance_table(10)), flat)
@@ -86,8 +86,8 @@ def test_flat_pictures_stay_and_all_sizes_work(random):
     assert sadct.restore(noise, table, table).shape == noise.shape
 
 
-def test_every_pixel_is_estimated(pictures):
-    plane = pictures[0][:70, :90, 0].astype(float)
+def test_every_pixel_is_estimated(images):
+    plane = images[0][:70, :90, 0].astype(float)
     table = luminance_table(10)
     lengths = sadct.directional_lengths(plane, sadct.noise_level(table))
     restored = sadct.restore_luma(plane, table, lengths)
@@ -95,9 +95,9 @@ def test_every_pixel_is_estimated(pictures):
     assert restored.min() > 0 or plane.min() < 30
 
 
-def test_restoring_helps(pictures):
-    for picture in pictures:
-        true = picture[..., :1]
+def test_restoring_helps(images):
+    for image in images:
+        true = image[..., :1]
         damaged = degrade(true, 10)
         restored = sadct.restore(damaged, luminance_table(10))
         assert psnr(true, restored) > psnr(true, damaged) + 0.3

@@ -181,9 +181,9 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
 
 def test_a_failing_pipeline_names_the_cause_not_the_graph(tmp_path):
     def broken(step):
-        raise ValueError(f"picture {step} is damaged")
+        raise ValueError(f"image {step} is damaged")
 
-    with pytest.raises(WorkError, match=r"near step \d: picture 0 is damaged"):
+    with pytest.raises(WorkError, match=r"near step \d: image 0 is damaged"):
         _fit(Toy(hook=broken), tmp_path)
 
 

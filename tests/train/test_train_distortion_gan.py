@@ -14,7 +14,7 @@ from PIL import Image
 from lossylab.cli import distort
 from lossylab.core.app import parse
 from lossylab.core.errors import ExportError, UsageError, WorkError
-from lossylab.data.decode import read_picture
+from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.data.distortions import distort as truly
 from lossylab.data.patch_pairs import noise_seed
@@ -42,13 +42,13 @@ def _train(run_dir, *extra):
 
 
 @pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
-def test_the_generator_begins_near_the_picture(upsampling, random):
+def test_the_generator_begins_near_the_image(upsampling, random):
     network = ResidualUNet(4, upsampling)
     assert len(network.down) == len(network.up) == 7
-    picture = tf.constant(random.uniform(0, 255, (2, 130, 65, 3)), tf.float32)
-    made = network(picture)
-    assert made.shape == picture.shape
-    assert 0 < np.abs(made - picture).max() < 40
+    image = tf.constant(random.uniform(0, 255, (2, 130, 65, 3)), tf.float32)
+    made = network(image)
+    assert made.shape == image.shape
+    assert 0 < np.abs(made - image).max() < 40
 
 
 def test_up_sampling_by_phases_is_the_same_convolution(random):
@@ -93,7 +93,7 @@ def test_a_score_sees_seventy_pixels(random):
 
 
 def test_the_residual_is_a_linear_change_of_the_input(random):
-    """A discriminator that sees differences equals one that sees pictures, with other kernels."""
+    """A discriminator that sees differences equals one that sees images, with other kernels."""
     plain, residual = PatchGAN(4), PatchGAN(4, residual_gain=8.0)
     for mine, theirs in zip(plain.variables, residual.variables):
         mine.assign(theirs)
@@ -101,7 +101,7 @@ def test_the_residual_is_a_linear_change_of_the_input(random):
     on_pristine, on_residual = kernel[:, :, :3], kernel[:, :, 3:]
     changed = np.concatenate([on_pristine - 8 * on_residual, 8 * on_residual], 2)
     plain.kernels[0].assign(changed)
-    # Inside, as the pictures' -1 at the edge of zeros is another constant.
+    # Inside, as the images' -1 at the edge of zeros is another constant.
     pair = [tf.constant(random.uniform(0, 255, (1, 64, 64, 3)), tf.float32) for _ in range(2)]
     np.testing.assert_allclose(
         plain(*pair)[:, 2:-2, 2:-2], residual(*pair)[:, 2:-2, 2:-2], rtol=1e-2, atol=1e-2
@@ -143,7 +143,7 @@ def test_sparsity_and_pixel_losses():
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
-def test_every_distortion_trains_and_is_exported(name, tmp_path, pictures):
+def test_every_distortion_trains_and_is_exported(name, tmp_path, images):
     _train(tmp_path / "run", _GAN, f"--distortion={name}", "--export", "--steps=2")
     rows = run_files.rows(tmp_path / "run")
     assert len(rows) == 2
@@ -151,8 +151,8 @@ def test_every_distortion_trains_and_is_exported(name, tmp_path, pictures):
     network = Distorter(str(tmp_path / "run" / "export"))
     assert network.options["severity"] == DISTORTIONS[name].severity
     for size in ((1, 1), (40, 57), (128, 160)):
-        picture = pictures[0][: size[0], : size[1]]
-        assert network.distort(picture).shape == picture.shape
+        image = images[0][: size[0], : size[1]]
+        assert network.distort(image).shape == image.shape
 
 
 def test_defaults_are_the_papers():
@@ -269,7 +269,7 @@ def test_the_mean_follows_the_generator(tmp_path):
 
 
 def test_two_devices_share_a_batch(tmp_path):
-    """Each normalises by its half, so that they do not give what one gives."""
+    """Each normalizes by its half, so that they do not give what one gives."""
     devices = ["--strategy=mirrored", "--devices=CPU:0,CPU:1"]
     _train(tmp_path / "run", _GAN, "--average=0.5", "--batch=4", *devices)
     rows = run_files.rows(tmp_path / "run")
@@ -353,7 +353,7 @@ def test_the_scale_is_that_of_what_the_discriminator_sees(gain):
         (["--beta_1=1"], "--beta_1 must be below 1"),
         (["--average=1"], "--average must be below 1"),
         (["--init_from=nowhere"], "--init_from: no checkpoint in nowhere"),
-        (["--patch=4000"], "pictures are smaller than the patch of 4000x4000 pixels"),
+        (["--patch=4000"], "images are smaller than the patch of 4000x4000 pixels"),
         (["--validate_every=5"], "--validate_every needs --validation_data"),
         (["stray"], "unexpected arguments: stray"),
     ],
@@ -392,35 +392,35 @@ def _distort(capsys, *arguments):
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
 
-def test_one_picture_by_a_generator(exported, tmp_path, capsys, pictures):
-    Image.fromarray(pictures[0]).save(tmp_path / "in.png")
+def test_one_image_by_a_generator(exported, tmp_path, capsys, images):
+    Image.fromarray(images[0]).save(tmp_path / "in.png")
     (row,) = _distort(capsys, tmp_path / "in.png", tmp_path / "out.png", f"--model={exported}")
-    found = read_picture(tmp_path / "out.png")
-    np.testing.assert_array_equal(found, Distorter(exported).distort(pictures[0]))
+    found = read_image(tmp_path / "out.png")
+    np.testing.assert_array_equal(found, Distorter(exported).distort(images[0]))
     assert float(row["jsd"]) >= 0
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
-def test_true_distortions_of_a_folder(name, tmp_path, capsys, pictures):
+def test_true_distortions_of_a_folder(name, tmp_path, capsys, images):
     (tmp_path / "in").mkdir()
-    for i, picture in enumerate(pictures):
-        Image.fromarray(picture).save(tmp_path / "in" / f"{i}.png")
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / "in" / f"{i}.png")
     severity = 10 if name != "jpeg2000" else 30
     flags = [f"--truth={name}", f"--severity={severity}"]
     rows = _distort(capsys, tmp_path / "in", tmp_path / "out", *flags)
     assert len(rows) == 3
-    expected = truly(pictures[1], name, severity, noise_seed("1.png"))
-    np.testing.assert_array_equal(read_picture(tmp_path / "out" / "1.png"), expected)
+    expected = truly(images[1], name, severity, noise_seed("1.png"))
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "1.png"), expected)
     _distort(capsys, tmp_path / "in", tmp_path / "again", *flags, "--seed=5")
-    same = np.array_equal(read_picture(tmp_path / "again" / "1.png"), expected)
+    same = np.array_equal(read_image(tmp_path / "again" / "1.png"), expected)
     assert same == (not DISTORTIONS[name].random)
 
 
-def test_bad_files_do_not_stop_the_others(tmp_path, capsys, pictures):
+def test_bad_files_do_not_stop_the_others(tmp_path, capsys, images):
     (tmp_path / "in").mkdir()
-    Image.fromarray(pictures[0]).convert("L").save(tmp_path / "in" / "gray.png")
+    Image.fromarray(images[0]).convert("L").save(tmp_path / "in" / "gray.png")
     Image.new("RGB", (1, 1)).save(tmp_path / "in" / "tiny.png")
-    (tmp_path / "in" / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "in" / "broken.png").write_bytes(b"no image")
     with pytest.raises(WorkError, match="1 of 3 files failed"):
         distort.main(["distort", str(tmp_path / "in"), str(tmp_path / "out"), "--truth=white"])
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"gray.png", "tiny.png"}
@@ -437,8 +437,8 @@ def test_bad_files_do_not_stop_the_others(tmp_path, capsys, pictures):
         (["--model=nowhere"], "--model=nowhere: no such folder"),
     ],
 )
-def test_bad_distort_usage(flags, message, exported, tmp_path, pictures):
-    Image.fromarray(pictures[0]).save(tmp_path / "in.png")
+def test_bad_distort_usage(flags, message, exported, tmp_path, images):
+    Image.fromarray(images[0]).save(tmp_path / "in.png")
     words = [flag.format(model=exported) for flag in flags]
     with pytest.raises(UsageError, match=message):
         distort.main(["distort", str(tmp_path / "in.png"), str(tmp_path / "out.png"), *words])

@@ -45,7 +45,7 @@ def _tables(run_dir, scale):
     ],
     ids=lambda flags: "_".join(flag.split("=")[-1].strip("-") for flag in flags),
 )
-def test_every_attention_trains_and_is_exported(flags, tmp_path, pictures):
+def test_every_attention_trains_and_is_exported(flags, tmp_path, images):
     _train(tmp_path / "run", *flags, "--export", "--steps=2")
     rows = run_files.rows(tmp_path / "run")
     assert len(rows) == 2
@@ -53,7 +53,7 @@ def test_every_attention_trains_and_is_exported(flags, tmp_path, pictures):
     assert ("attention" in rows[0]) == (flags != [_TABLES])
     encoder = Encoder(str(tmp_path / "run" / "export"))
     assert encoder.options["attention"] == flags[0].split("=")[1]
-    contents = encoder.encode(pictures[0][:40, :56])
+    contents = encoder.encode(images[0][:40, :56])
     assert contents.coefficients.shape == (3, 5, 7, 8, 8)
     assert contents.tables.min() >= 1
 
@@ -200,7 +200,7 @@ def test_attention_begins_where_it_is_told(tmp_path):
         (["--tables_from=nowhere"], "--tables_from: no checkpoint in nowhere"),
         (["--lstm_output=tanh"], "--lstm_output makes no sense for --attention=conv"),
         ([_TABLES, "--attention_offset=1"], "--attention_offset makes no sense for --attention=no"),
-        (["--patch=4000"], "pictures are smaller than the patch of 4000x4000 pixels"),
+        (["--patch=4000"], "images are smaller than the patch of 4000x4000 pixels"),
         (["--attention=cnn"], "none|conv|lstm|bilstm"),
         (["--validate_every=5"], "--validate_every needs --validation_data"),
         (["stray"], "unexpected arguments: stray"),

@@ -15,10 +15,10 @@ from PIL import Image
 from lossylab.cli import sample
 from lossylab.core import rows
 from lossylab.core.app import parse
-from lossylab.core.errors import ExportError, PictureError, UsageError, WorkError
-from lossylab.data.decode import read_picture
+from lossylab.core.errors import ExportError, ImageError, UsageError, WorkError
+from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade
-from lossylab.data.scaled_pairs import DegradedOptions, centred_pairs, degraded_crops, degraded_pair
+from lossylab.data.scaled_pairs import DegradedOptions, centerd_pairs, degraded_crops, degraded_pair
 from lossylab.eval import degradation_nll, rank_accuracy
 from lossylab.eval.rankiqa import save_rankiqa
 from lossylab.inference.export.degradation import Degradation, degraded_options, save_degradation
@@ -53,21 +53,21 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def files(tmp_path, pictures):
-    """Three pictures as files."""
+def files(tmp_path, images):
+    """Three images as files."""
     paths = [str(tmp_path / f"{i}.png") for i in range(3)]
-    for path, picture in zip(paths, pictures):
-        Image.fromarray(picture).save(path)
+    for path, image in zip(paths, images):
+        Image.fromarray(image).save(path)
     return paths
 
 
-def test_pictures_are_degraded_whole_and_then_scaled(files, pictures):
+def test_images_are_degraded_whole_and_then_scaled(files, images):
     good, worse = degraded_pair(files[0], DegradedOptions(severity=5, factor=1))
-    np.testing.assert_array_equal(good, pictures[0])
-    np.testing.assert_array_equal(worse, degrade(pictures[0], 5))
+    np.testing.assert_array_equal(good, images[0])
+    np.testing.assert_array_equal(worse, degrade(images[0], 5))
     good, worse = degraded_pair(files[0], DegradedOptions(severity=5, factor=3))
     assert good.shape == worse.shape == (128 // 3, 160 // 3, 3)
-    cut = pictures[0][:126, :159]
+    cut = images[0][:126, :159]
     blocks = cut.reshape(42, 3, 53, 3, 3).mean((1, 3))
     assert np.abs(good - blocks).mean() < 6  # bicubic is near the blocks' mean
     small = Image.fromarray(degrade(cut, 5)).resize((53, 42), Image.Resampling.BICUBIC)
@@ -106,7 +106,7 @@ def test_crops_are_a_function_of_seed_and_step(files):
     assert any(a[0].shape != b[0].shape or np.any(a[0] != b[0]) for a, b in zip(whole, other))
 
 
-def test_pictures_kept_by_other_pipelines_are_checked_too(files):
+def test_images_kept_by_other_pipelines_are_checked_too(files):
     """What is read is shared by the pipelines of a process, whatever their crops."""
     small = DegradedOptions(smallest=32, largest=32)
     assert next(iter(degraded_crops(files, small, 3, 1)))[0].shape == (3, 32, 32, 3)
@@ -115,22 +115,22 @@ def test_pictures_kept_by_other_pipelines_are_checked_too(files):
         next(iter(degraded_crops(files, large, 3, 1)))
 
 
-def test_windows_are_the_middle_on_the_grid(files, pictures):
+def test_windows_are_the_middle_on_the_grid(files, images):
     options = DegradedOptions(factor=1, grid=16)
-    pairs = centred_pairs(files, options, 40)
-    for (good, worse), picture in zip(pairs, pictures):
-        np.testing.assert_array_equal(good, picture[32:72, 48:88])
-        np.testing.assert_array_equal(worse, degrade(picture, 5)[32:72, 48:88])
-    assert centred_pairs(files, options)[0][0].shape == (128, 160, 3)
+    pairs = centerd_pairs(files, options, 40)
+    for (good, worse), image in zip(pairs, images):
+        np.testing.assert_array_equal(good, image[32:72, 48:88])
+        np.testing.assert_array_equal(worse, degrade(image, 5)[32:72, 48:88])
+    assert centerd_pairs(files, options)[0][0].shape == (128, 160, 3)
 
 
-def test_pictures_that_are_too_small(files):
-    with pytest.raises(PictureError, match=r"32x40 pixels after scaling, smaller than windows"):
-        centred_pairs(files, DegradedOptions(), 64)
+def test_images_that_are_too_small(files):
+    with pytest.raises(ImageError, match=r"32x40 pixels after scaling, smaller than windows"):
+        centerd_pairs(files, DegradedOptions(), 64)
     data = degraded_crops(files, DegradedOptions(), 2, 1)
     with pytest.raises(tf.errors.OpError, match="smaller than the crops of 96x96"):
         next(iter(data))
-    with pytest.raises(PictureError, match="smaller than 200 pixels, the factor"):
+    with pytest.raises(ImageError, match="smaller than 200 pixels, the factor"):
         degraded_pair(files[0], DegradedOptions(factor=200))
     with pytest.raises(ValueError, match="factor must be at least 1, got 0"):
         DegradedOptions(factor=0)
@@ -138,11 +138,11 @@ def test_pictures_that_are_too_small(files):
         DegradedOptions(smallest=16, largest=8)
     with pytest.raises(ValueError, match="a multiple of 8 pixels larger .* of 16, got 20"):
         DegradedOptions(smallest=16, largest=20)
-    with pytest.raises(ValueError, match="no pictures to cut crops from"):
+    with pytest.raises(ValueError, match="no images to cut crops from"):
         degraded_crops([], DegradedOptions(), 2, 1)
 
 
-# The optimiser.
+# The optimizer.
 
 
 def test_adam_and_the_mean_are_the_official_ones(golden):
@@ -195,10 +195,10 @@ def test_a_run_learns_validates_and_exports(trained):
 
 
 def test_what_is_validated_is_what_the_export_says(trained):
-    from lossylab.data.collections import find_pictures
+    from lossylab.data.collections import find_images
 
     model = Degradation(str(trained / "export"))
-    pairs = centred_pairs(find_pictures("sample_test"), DegradedOptions(factor=1), 24)
+    pairs = centerd_pairs(find_images("sample_test"), DegradedOptions(factor=1), 24)
     scores = degradation_nll.paired_and_unpaired(model.nll, pairs)
     assert scores.shape == (3, 2)
     row = run_files.rows(trained, "validation.csv")[-1]
@@ -293,14 +293,14 @@ def test_the_small_budget_is_a_reduced_network():
     assert mmd_restoration.export_steps(flags) == [2000]
 
 
-def test_validation_pictures_are_made_when_they_are_needed(files, monkeypatch):
+def test_validation_images_are_made_when_they_are_needed(files, monkeypatch):
     made = []
 
     def count(*arguments):
         made.append(arguments)
-        return centred_pairs(*arguments)
+        return centerd_pairs(*arguments)
 
-    monkeypatch.setattr(mmd_restoration, "centred_pairs", count)
+    monkeypatch.setattr(mmd_restoration, "centerd_pairs", count)
     mmd_restoration.check(["mmd_restoration", *_TINY, "--run_dir=r", "--validation_crop=16"])
     task = mmd_restoration.DegradationTask(mmd_restoration.FLAGS, files, files)
     assert not made
@@ -309,8 +309,8 @@ def test_validation_pictures_are_made_when_they_are_needed(files, monkeypatch):
     assert len(made) == 1
 
 
-def test_one_validation_picture_is_too_few(tmp_path, files):
-    with pytest.raises(UsageError, match="needs at least two pictures"):
+def test_one_validation_image_is_too_few(tmp_path, files):
+    with pytest.raises(UsageError, match="needs at least two images"):
         _train(tmp_path / "run", f"--validation_data={files[0]}", "--validate_every=2")
 
 
@@ -331,7 +331,7 @@ def exported(tmp_path_factory):
     generator = np.random.default_rng(5)
     tf.random.set_seed(5)
     network = ConditionalPixelCNN(4, 2, 2, condition_filters=3, dilations=(1, 2), phase=4)
-    network.initialise(
+    network.initialize(
         *(tf.constant(generator.integers(0, 256, (2, 16, 16, 3)), tf.float32) for _ in range(2))
     )
     path = str(tmp_path_factory.mktemp("pixelcnn") / "export")
@@ -399,16 +399,16 @@ def _sample(capsys, *arguments):
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
 
-def test_samples_of_files_are_the_same_by_both_samplers(exported, tmp_path, capsys, pictures):
+def test_samples_of_files_are_the_same_by_both_samplers(exported, tmp_path, capsys, images):
     (tmp_path / "in").mkdir()
-    for i, picture in enumerate(pictures[:2]):
-        Image.fromarray(picture[:7, : 8 + i]).save(tmp_path / "in" / f"{i}.png")
+    for i, image in enumerate(images[:2]):
+        Image.fromarray(image[:7, : 8 + i]).save(tmp_path / "in" / f"{i}.png")
     flag = f"--model={exported[1]}"
     found = _sample(capsys, tmp_path / "in", tmp_path / "fast", flag)
     assert [row["width"] for row in found] == ["8", "9"]
     _sample(capsys, tmp_path / "in", tmp_path / "slow", flag, "--sampler=naive")
     for i in range(2):
-        fast, slow = (read_picture(tmp_path / way / f"{i}.png") for way in ("fast", "slow"))
+        fast, slow = (read_image(tmp_path / way / f"{i}.png") for way in ("fast", "slow"))
         assert fast.shape == (7, 8 + i, 3)
         np.testing.assert_array_equal(fast, slow)
     assert {(row["model"], row["seed"]) for row in found} == {
@@ -416,15 +416,15 @@ def test_samples_of_files_are_the_same_by_both_samplers(exported, tmp_path, caps
     }
     one = tmp_path / "in" / "0.png"
     _sample(capsys, one, tmp_path / "again.png", flag, "--seed=3")
-    assert np.any(read_picture(tmp_path / "again.png") != read_picture(tmp_path / "fast" / "0.png"))
+    assert np.any(read_image(tmp_path / "again.png") != read_image(tmp_path / "fast" / "0.png"))
 
 
-def test_a_picture_without_a_row_is_not_written(exported, tmp_path, capsys, monkeypatch, pictures):
+def test_a_image_without_a_row_is_not_written(exported, tmp_path, capsys, monkeypatch, images):
     def fail(*sides):
         raise WorkError("no score")
 
     monkeypatch.setattr(sample, "psnr", fail)
-    Image.fromarray(pictures[0][:3, :4]).save(tmp_path / "a.png")
+    Image.fromarray(images[0][:3, :4]).save(tmp_path / "a.png")
     with pytest.raises(WorkError):
         _sample(capsys, tmp_path / "a.png", tmp_path / "b.png", f"--model={exported[1]}")
     assert not (tmp_path / "b.png").exists()
@@ -442,9 +442,9 @@ def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
     found = rows.read(tmp_path / "nll.csv", degradation_nll.COLUMNS)
     assert len(found) == 6
     paired = [row for row in found if row["kind"] == "paired"]
-    assert all(row["condition"] == row["picture"] for row in paired)
+    assert all(row["condition"] == row["image"] for row in paired)
     assert {row["condition"] for row in found if row["kind"] == "unpaired"} == {
-        row["picture"] for row in paired
+        row["image"] for row in paired
     }
     monkeypatch.setattr(degradation_nll, "_measure", None)  # nothing is measured again
     _score(*flags, f"--out={tmp_path}")
@@ -458,8 +458,8 @@ def test_a_sheet_has_what_was_drawn(exported, tmp_path):
         degradation_nll.main(["x", *words, f"--sheets={tmp_path / 'a'}"])
     degradation_nll.main(["x", *words, f"--sheets={tmp_path / 'a'}", "--title=tiny"])
     page = json.loads((tmp_path / "a" / "index.json").read_text())
-    assert len(page["pictures"]) == 3
-    for items in page["pictures"].values():
+    assert len(page["images"]) == 3
+    for items in page["images"].values():
         assert [item["label"].split("\n")[0] for item in items] == [
             *("original", "degraded", "drawn, seed 0", "drawn, seed 1"),
         ]
@@ -481,15 +481,15 @@ def test_scores_of_other_windows_are_set_aside(exported, tmp_path):
     assert {row["width"] for row in after} == {"24"}
 
 
-def test_scores_of_pictures_that_are_gone_are_set_aside(exported, files, tmp_path):
-    """The partner of another picture is another one then, too."""
+def test_scores_of_images_that_are_gone_are_set_aside(exported, files, tmp_path):
+    """The partner of another image is another one then, too."""
     folder = pathlib.Path(files[0]).parent
     flags = [f"--model={exported[1]}", f"--data={folder}", "--crop=16", "--title=tiny"]
     _score(*flags, f"--out={tmp_path / 'out'}")
     pathlib.Path(files[2]).unlink()
     _score(*flags, f"--out={tmp_path / 'out'}")
     found = rows.read(tmp_path / "out" / "nll.csv")
-    assert sorted((row["picture"], row["condition"]) for row in found) == [
+    assert sorted((row["image"], row["condition"]) for row in found) == [
         *(("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")),
     ]
     assert len(rows.read(tmp_path / "out" / "nll_superseded.csv")) == 3
@@ -527,14 +527,14 @@ def test_bad_scores(flags, message):
         _score("--data=sample_test", *flags)
 
 
-def test_scores_need_two_pictures_of_some_size(exported, files):
-    with pytest.raises(UsageError, match="--data needs at least two pictures"):
+def test_scores_need_two_images_of_some_size(exported, files):
+    with pytest.raises(UsageError, match="--data needs at least two images"):
         _score(f"--model={exported[1]}", f"--data={files[0]}")
-    with pytest.raises(PictureError, match="smaller than windows of 4000x4000"):
+    with pytest.raises(ImageError, match="smaller than windows of 4000x4000"):
         _score(f"--model={exported[1]}", "--data=sample_test", "--crop=4000")
 
 
-def test_an_export_says_what_it_learnt(exported, tmp_path):
+def test_an_export_says_what_it_learned(exported, tmp_path):
     network = ConditionalPixelCNN(2, 1, 1, condition_filters=2, dilations=(1,))
     save_degradation(network, str(tmp_path / "export"), {"factor": 1})
     found = degraded_options(Degradation(exported[1]))
@@ -552,18 +552,18 @@ def test_an_export_says_what_it_learnt(exported, tmp_path):
         (["in.png", "out.jpg", "--model={model}"], "which lose nothing"),
     ],
 )
-def test_bad_samples(arguments, message, exported, tmp_path, monkeypatch, pictures):
+def test_bad_samples(arguments, message, exported, tmp_path, monkeypatch, images):
     monkeypatch.chdir(tmp_path)
-    Image.fromarray(pictures[0][:4, :4]).save("in.png")
+    Image.fromarray(images[0][:4, :4]).save("in.png")
     with pytest.raises(UsageError, match=message):
         sample.main(["sample", *(a.format(model=exported[1]) for a in arguments)])
     assert not pathlib.Path("out.png").exists()
 
 
-def test_bad_files_do_not_stop_the_others(exported, tmp_path, capsys, pictures):
+def test_bad_files_do_not_stop_the_others(exported, tmp_path, capsys, images):
     (tmp_path / "in").mkdir()
-    Image.fromarray(pictures[0][:3, :4]).save(tmp_path / "in" / "a.png")
-    (tmp_path / "in" / "b.png").write_bytes(b"no picture")
+    Image.fromarray(images[0][:3, :4]).save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "b.png").write_bytes(b"no image")
     with pytest.raises(WorkError, match="1 of 2 files failed"):
         _sample(capsys, tmp_path / "in", tmp_path / "out", f"--model={exported[1]}")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png"}

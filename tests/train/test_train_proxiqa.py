@@ -16,8 +16,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from lossylab.core.errors import CollectionError, FFmpegError, OutputError, PictureError, UsageError
-from lossylab.data.decode import read_picture
+from lossylab.core.errors import CollectionError, FFmpegError, ImageError, OutputError, UsageError
+from lossylab.data.decode import read_image
 from lossylab.inference.export.codec import Codec
 from lossylab.train import proxiqa
 from lossylab.train.loop.oracle import Oracle, libvmaf_oracle
@@ -239,25 +239,25 @@ def test_two_workers_over_loopback_equal_one(tmp_path):
 
 # The hyperprior's files are coded with deviations of a table, which costs up to a per cent.
 @pytest.mark.parametrize(("kind", "exact"), [("bls2017", 1e-3), ("bmshj2018", 1e-2)])
-def test_validation_export_and_pictures(kind, exact, tmp_path):
-    picture = read_picture(_sample("chelsea"))[:100, :120]
-    (tmp_path / "pictures").mkdir()
-    Image.fromarray(picture).save(tmp_path / "pictures" / "a.png")
+def test_validation_export_and_images(kind, exact, tmp_path):
+    image = read_image(_sample("chelsea"))[:100, :120]
+    (tmp_path / "images").mkdir()
+    Image.fromarray(image).save(tmp_path / "images" / "a.png")
     _train(
         tmp_path / "run",
         f"--codec={kind}",
         "--metric=mse",
         "--export",
-        f"--validation_data={tmp_path / 'pictures'}",
+        f"--validation_data={tmp_path / 'images'}",
         "--validate_every=3",
         "--summary_every=3",
     )
     rows = _rows(tmp_path / "run", "validation.csv")
     assert [row["step"] for row in rows] == [3, 6]
     codec = Codec(str(tmp_path / "run" / "export"))
-    decoded, bits = codec.reconstruct(picture)
-    assert decoded.shape == picture.shape
-    assert bits / picture[..., 0].size == pytest.approx(rows[-1]["bpp_estimated"], rel=exact)
+    decoded, bits = codec.reconstruct(image)
+    assert decoded.shape == image.shape
+    assert bits / image[..., 0].size == pytest.approx(rows[-1]["bpp_estimated"], rel=exact)
     assert codec.model_id == kind
     assert codec.options["metric"] == "mse"
     tags = set()
@@ -268,9 +268,9 @@ def test_validation_export_and_pictures(kind, exact, tmp_path):
 
 
 def _sample(name):
-    from lossylab.data.collections import find_pictures
+    from lossylab.data.collections import find_images
 
-    return next(path for path in find_pictures("sample_test") if name in path)
+    return next(path for path in find_images("sample_test") if name in path)
 
 
 def test_a_run_begins_with_the_codec_and_proxy_of_another(tmp_path):
@@ -310,7 +310,7 @@ def test_proxy_learns_from_a_codec_that_stays_as_it_is(tmp_path):
     for name in _networks(codec):
         np.testing.assert_array_equal(codec[name], proxy[name])
     scores = [_rows(tmp_path / name)[0]["score"] for name in ("proxy", "synthetic")]
-    assert scores[0] + 10 < scores[1]  # an untrained codec's pictures are worse than most
+    assert scores[0] + 10 < scores[1]  # an untrained codec's images are worse than most
 
 
 def test_a_proxy_of_another_metric_is_not_taken(tmp_path):
@@ -325,24 +325,24 @@ def test_a_proxy_of_another_metric_is_not_taken(tmp_path):
     assert not np.array_equal(*(w["proxy/dense/.ATTRIBUTES/VARIABLE_VALUE"] for w in (ssim, vmaf)))
 
 
-def test_resuming_on_other_pictures_is_refused(tmp_path):
-    (tmp_path / "pictures").mkdir()
+def test_resuming_on_other_images_is_refused(tmp_path):
+    (tmp_path / "images").mkdir()
     for i in range(3):
-        Image.new("RGB", (40, 40), (i, i, i)).save(tmp_path / "pictures" / f"{i}.png")
-    flags = ["--metric=mse", f"--train_data={tmp_path / 'pictures'}"]
+        Image.new("RGB", (40, 40), (i, i, i)).save(tmp_path / "images" / f"{i}.png")
+    flags = ["--metric=mse", f"--train_data={tmp_path / 'images'}"]
     _train(tmp_path / "run", *flags, "--steps=2")
-    (tmp_path / "pictures" / "2.png").unlink()
-    with pytest.raises(UsageError, match="train_pictures was '3 pictures.* is '2 pictures"):
+    (tmp_path / "images" / "2.png").unlink()
+    with pytest.raises(UsageError, match="train_images was '3 images.* is '2 images"):
         _train(tmp_path / "run", *flags, "--steps=4")
 
 
-def test_a_damaged_validation_picture_is_found_before_training(tmp_path):
-    (tmp_path / "pictures").mkdir()
-    Image.new("RGB", (100, 100)).save(tmp_path / "pictures" / "a.png")
-    whole = (tmp_path / "pictures" / "a.png").read_bytes()
-    (tmp_path / "pictures" / "a.png").write_bytes(whole[:-30])
-    flags = [f"--validation_data={tmp_path / 'pictures'}", "--validate_every=2"]
-    with pytest.raises(PictureError, match="a.png: cannot be decoded, is it damaged"):
+def test_a_damaged_validation_image_is_found_before_training(tmp_path):
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (100, 100)).save(tmp_path / "images" / "a.png")
+    whole = (tmp_path / "images" / "a.png").read_bytes()
+    (tmp_path / "images" / "a.png").write_bytes(whole[:-30])
+    flags = [f"--validation_data={tmp_path / 'images'}", "--validate_every=2"]
+    with pytest.raises(ImageError, match="a.png: cannot be decoded, is it damaged"):
         _train(tmp_path / "run", "--metric=mse", *flags)
     assert not (tmp_path / "run").exists()
 
@@ -401,7 +401,7 @@ def test_learning_rates_drop_at_their_step():
     [
         (["--run_dir="], UsageError, "--run_dir is needed"),
         (["--train_data="], UsageError, "--train_data is needed"),
-        (["--train_data=nowhere"], CollectionError, "no pictures found for 'nowhere'"),
+        (["--train_data=nowhere"], CollectionError, "no images found for 'nowhere'"),
         (["--metric=lpips"], UsageError, "should be one of <mse|ssim|ms_ssim|vmaf|vif>"),
         (["--steps=0"], UsageError, "--steps=0"),
         (["--batch=x"], UsageError, "invalid literal for int() with base 10: 'x'"),
@@ -427,7 +427,7 @@ def test_learning_rates_drop_at_their_step():
         (["--lmbda=nan"], UsageError, "--lmbda=nan is not a finite number"),
         (["--seed=3000000000"], UsageError, "--seed=3000000000"),
         (["--cache_mb=-1"], UsageError, "--cache_mb=-1"),
-        (["--patch=512"], PictureError, "smaller than the patch of 512x512"),
+        (["--patch=512"], ImageError, "smaller than the patch of 512x512"),
     ],
 )
 def test_wrong_flags_stop_before_work_and_say_what_to_do(flags, error, message, tmp_path):

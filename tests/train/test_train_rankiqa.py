@@ -11,7 +11,7 @@ from PIL import Image
 
 from lossylab.core.app import parse
 from lossylab.core.errors import CollectionError, UsageError
-from lossylab.data.collections import find_pictures
+from lossylab.data.collections import find_images
 from lossylab.data.ratings import Rated, rated_crops, read_ratings, split
 from lossylab.eval.rankiqa import LoadedRankIQA
 from lossylab.losses import rankiqa as losses
@@ -30,14 +30,14 @@ _TUNE = ["--phase=finetune", "--batch=4"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, pictures):
-    """Six small pictures of three scenes, and their ratings."""
+def folder(tmp_path_factory, images):
+    """Six small images of three scenes, and their ratings."""
     place = tmp_path_factory.mktemp("rated")
-    lines = ["picture,score,reference"]
-    for index, picture in enumerate(pictures):
+    lines = ["image,score,reference"]
+    for index, image in enumerate(images):
         for half in (0, 1):
             name = f"{index}{half}.png"
-            Image.fromarray(picture[:64, 80 * half : 80 * half + 80]).save(place / name)
+            Image.fromarray(image[:64, 80 * half : 80 * half + 80]).save(place / name)
             lines.append(f"{name},{20 * index + half},scene{index}")
     (place / "scores.csv").write_text("\n".join(lines) + "\n")
     return place
@@ -89,13 +89,13 @@ def test_resuming_is_exact(phase, train):
 
 
 @_PHASES
-def test_runs_are_exported_with_their_options(phase, train, pictures):
+def test_runs_are_exported_with_their_options(phase, train, images):
     run = train("run", phase, "--export", "--steps=2")
     assert len(run_files.rows(run)) == 2
     model = LoadedRankIQA(str(run / "export"))
     assert model.options["filters"] == 2
     assert model.patch == 32
-    assert np.isfinite(list(model.table2(pictures[0], crops=3).values())).all()
+    assert np.isfinite(list(model.table2(images[0], crops=3).values())).all()
 
 
 def test_ranking_learns_to_order(train):
@@ -150,11 +150,11 @@ def test_steps_are_caffes(random):
         np.testing.assert_allclose(decayed[index], one[index] - shrunk, atol=scale)
 
 
-def test_some_pictures_can_be_taken_of_many(folder):
+def test_some_images_can_be_taken_of_many(folder):
     names = {0: 6, 1: 1, 4: 4, 99: 6}
     for count, taken in names.items():
-        _flags(*_TINY, *_RANK, f"--train_data={folder}", f"--pictures={count}")
-        paths, _, _ = rankiqa._pictures()
+        _flags(*_TINY, *_RANK, f"--train_data={folder}", f"--images={count}")
+        paths, _, _ = rankiqa._images()
         assert len(set(paths)) == len(paths) == taken
         assert paths == sorted(paths)
 
@@ -259,7 +259,7 @@ def test_two_devices_run_through_the_loop(train):
 
 
 def test_other_ratings_are_no_resumed_run(train, folder, tmp_path):
-    """The file may lie elsewhere, but must say the same of the same pictures."""
+    """The file may lie elsewhere, but must say the same of the same images."""
     run = ["run", _TUNE, "--steps=1"]
     train(*run)
     text = (folder / "scores.csv").read_text()
@@ -301,7 +301,7 @@ def test_weights_are_read_by_runs_that_begin_only(train, monkeypatch):
 
 
 def test_no_reference_is_on_both_sides(folder):
-    ratings = read_ratings(str(folder / "scores.csv"), find_pictures(str(folder)))
+    ratings = read_ratings(str(folder / "scores.csv"), find_images(str(folder)))
     assert [rated.score for rated in ratings] == [0, 1, 20, 21, 40, 41]
     tests = collections.Counter()
     for seed in range(20):
@@ -317,7 +317,7 @@ def test_no_reference_is_on_both_sides(folder):
 
 
 def test_crops_come_with_their_ratings(folder):
-    ratings = read_ratings(str(folder / "scores.csv"), find_pictures(str(folder)))
+    ratings = read_ratings(str(folder / "scores.csv"), find_images(str(folder)))
     by_score = {r.score: np.array(Image.open(r.path)) for r in ratings}
     data = rated_crops(ratings, 64, 64, 6, 1)
     ((crops, scores),) = data.take(1)
@@ -333,26 +333,26 @@ def test_crops_come_with_their_ratings(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,score\n00.png,1\n", "line 1: expected the columns picture, score .*; picture miss"),
-        ("", "picture and score missing"),
-        ("picture,score\n", "has no ratings"),
-        ("picture,score\nx.png,1\n", "line 2: picture 'x.png' is 0 times among the 6"),
-        ("picture,score\n00.png,1\n00.png,2\n", "line 3: picture '00.png' is rated a second time"),
-        ("picture,score\n00.png,good\n", "line 2: score 'good' is no number"),
-        ("picture,score\n00.png,inf\n", "line 2: score 'inf' is no number"),
-        ("picture,score\n00.png\n", "line 2: score '' is no number"),
-        ("picture,score\n00.png,1\n", "1 reference cannot be split"),
-        ("picture,score\n00.png,1,2,3\n", "line 2: expected 2 fields, got 4; quote names"),
-        ('picture,score\n"00.png\n01.png,1",2\n', "line 3: the picture has a line break; is a quo"),
-        ('picture,score,reference\n00.png,1,"a\rb"\n', "the reference has a line break"),
-        ('picture,score\n"00.png"x,1\n', "is no CSV file: .* expected after"),
-        ('picture,score\n"00.png,1\n', "is no CSV file: unexpected end of data"),
+        ("name,score\n00.png,1\n", "line 1: expected the columns image, score .*; image miss"),
+        ("", "image and score missing"),
+        ("image,score\n", "has no ratings"),
+        ("image,score\nx.png,1\n", "line 2: image 'x.png' is 0 times among the 6"),
+        ("image,score\n00.png,1\n00.png,2\n", "line 3: image '00.png' is rated a second time"),
+        ("image,score\n00.png,good\n", "line 2: score 'good' is no number"),
+        ("image,score\n00.png,inf\n", "line 2: score 'inf' is no number"),
+        ("image,score\n00.png\n", "line 2: score '' is no number"),
+        ("image,score\n00.png,1\n", "1 reference cannot be split"),
+        ("image,score\n00.png,1,2,3\n", "line 2: expected 2 fields, got 4; quote names"),
+        ('image,score\n"00.png\n01.png,1",2\n', "line 3: the image has a line break; is a quo"),
+        ('image,score,reference\n00.png,1,"a\rb"\n', "the reference has a line break"),
+        ('image,score\n"00.png"x,1\n', "is no CSV file: .* expected after"),
+        ('image,score\n"00.png,1\n', "is no CSV file: unexpected end of data"),
     ],
 )
 def test_bad_ratings(text, message, folder, tmp_path):
     (tmp_path / "scores.csv").write_text(text)
     with pytest.raises(CollectionError, match=message):
-        split(read_ratings(str(tmp_path / "scores.csv"), find_pictures(str(folder))), 0.2, 1)
+        split(read_ratings(str(tmp_path / "scores.csv"), find_images(str(folder))), 0.2, 1)
     with pytest.raises(CollectionError, match="cannot read the ratings nowhere.csv"):
         read_ratings("nowhere.csv", [])
 
@@ -365,16 +365,16 @@ def test_bad_ratings(text, message, folder, tmp_path):
         (["--weights=imagenet"], "--weights=imagenet fit .* only, got .* use --weights=random"),
         (["--phase=finetune"], "--phase=finetune needs --scores"),
         (["--scores=s.csv"], "--scores goes with --phase=finetune"),
-        (["--phase=finetune", "--scores=s", "--validation_data=x"], "has the pictures to test"),
+        (["--phase=finetune", "--scores=s", "--validation_data=x"], "has the images to test"),
         (
             ["--phase=finetune", "--scores=s", "--test_share=1"],
             r"--test_share must lie in \(0, 1\)",
         ),
-        (["--phase=finetune", "--scores=s", "--pictures=3"], "--pictures goes with --phase=rank"),
+        (["--phase=finetune", "--scores=s", "--images=3"], "--images goes with --phase=rank"),
         (["--decay=0"], "--decay must be above 0"),
         (["--dropout=1"], "--dropout must be below 1"),
         (["--init_from=nowhere"], "--init_from: no checkpoint in nowhere"),
-        (["--patch=90"], "pictures are smaller than the patch of 90x90 pixels"),
+        (["--patch=90"], "images are smaller than the patch of 90x90 pixels"),
         (["stray"], "unexpected arguments: stray"),
     ],
 )

@@ -9,7 +9,7 @@ import run_files
 
 from lossylab.core.app import parse
 from lossylab.core.errors import DivergedError, UsageError
-from lossylab.data.collections import find_pictures
+from lossylab.data.collections import find_images
 from lossylab.data.lattice_pairs import Lattice, PairOptions
 from lossylab.inference.export.restorer import Restorer
 from lossylab.models.restorers import NETWORKS
@@ -39,7 +39,7 @@ def _train(run_dir, *extra, model="wcdgan"):
 
 
 @pytest.mark.parametrize("model", NETWORKS)
-def test_every_network_trains_and_is_exported(model, tmp_path, pictures):
+def test_every_network_trains_and_is_exported(model, tmp_path, images):
     channels = "y" if model in ("tnrd", "memnet") else "rgb"
     _train(tmp_path / "run", *_CONTENT, f"--channels={channels}", "--export", model=model)
     rows = run_files.rows(tmp_path / "run")
@@ -48,8 +48,8 @@ def test_every_network_trains_and_is_exported(model, tmp_path, pictures):
     network = Restorer(str(tmp_path / "run" / "export"))
     assert network.quality == 10
     assert network.channels == (1 if channels == "y" else 3)
-    picture = pictures[0][:40, :56, : network.channels]
-    assert network.restore(picture).shape == picture.shape
+    image = images[0][:40, :56, : network.channels]
+    assert network.restore(image).shape == image.shape
 
 
 def test_training_lowers_the_loss(tmp_path):
@@ -61,7 +61,7 @@ def test_training_lowers_the_loss(tmp_path):
 
 def _two_steps_alone():
     """Flags with which the generator learns alone for two steps of two patches."""
-    total = Lattice(find_pictures("sample_test"), PairOptions(32, 16, 10, 1)).total
+    total = Lattice(find_images("sample_test"), PairOptions(32, 16, 10, 1)).total
     return [f"--generator_epochs={2 * 2 / total}", "--train_data=sample_test", "--stride=16"]
 
 
@@ -100,7 +100,7 @@ def test_losses_weigh_as_told(tmp_path):
         assert row["loss"] == pytest.approx(wanted, rel=1e-4)
 
 
-def test_other_networks_minimise_squared_errors_alone(tmp_path):
+def test_other_networks_minimize_squared_errors_alone(tmp_path):
     _train(tmp_path / "run", model="arcnn")
     for row in run_files.rows(tmp_path / "run"):
         assert set(row) == {"step", "loss", "content"}
@@ -234,7 +234,7 @@ def test_the_discriminators_rate_is_halved_by_the_trainings_steps():
     )
 
 
-def test_a_divergence_names_the_pictures(tmp_path):
+def test_a_divergence_names_the_images(tmp_path):
     with pytest.raises(DivergedError, match=r"Batch: .*\.(png|jpg)"):
         _train(tmp_path / "run", *_CONTENT, "--learning_rate=1e30", "--steps=20")
 

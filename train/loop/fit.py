@@ -66,11 +66,11 @@ class Task(abc.ABC):
         """
 
     def images(self) -> dict[str, tf.Tensor]:
-        """Pictures for TensorBoard, float32 [B, H, W, 3] in levels, by name."""
+        """Images for TensorBoard, float32 [B, H, W, 3] in levels, by name."""
         return {}
 
     def validate(self) -> dict[str, float]:
-        """Scalars measured on pictures that are not trained on."""
+        """Scalars measured on images that are not trained on."""
         return {}
 
     def watch(self, step: int, values: dict[str, float]) -> None:  # noqa: B027 - optional
@@ -99,7 +99,7 @@ class LoopOptions:
       steps: steps in all, those of earlier sessions included.
       log_every: steps per graph call and per row of metrics.csv.
       checkpoint_every: steps between checkpoints.
-      summary_every: steps between pictures in TensorBoard.
+      summary_every: steps between images in TensorBoard.
       validate_every: steps between validations.
       keep: newest checkpoints that are kept.
     """
@@ -135,7 +135,7 @@ def fit(
     Raises:
       DivergedError: at the first step whose metrics are not finite.
       Stopped: after SIGTERM or SIGINT, with a checkpoint written.
-      WorkError: if reading the pictures or scoring fails.
+      WorkError: if reading the images or scoring fails.
     """
     _Loop(task, make_dataset, options, strategy, run_dir).run()
 
@@ -155,7 +155,7 @@ def check_agreement(strategy: tf.distribute.Strategy, text: str) -> None:
 
     Args:
       strategy: where to train.
-      text: what must be the same everywhere: options and names of the pictures.
+      text: what must be the same everywhere: options and names of the images.
 
     Raises:
       WorkError: on every worker, if any differs.
@@ -169,7 +169,7 @@ def check_agreement(strategy: tf.distribute.Strategy, text: str) -> None:
     count = strategy.num_replicas_in_sync
     if abs(float(total[1]) * count - float(total[0]) ** 2) > 0.5:  # their variance
         raise WorkError(
-            "the workers were given different options or pictures: start all with the same "
+            "the workers were given different options or images: start all with the same "
             "command, on the same data, with a --run_dir that all of them see"
         )
 

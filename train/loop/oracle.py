@@ -73,8 +73,8 @@ class Oracle:
         return started.result() if started else self._score(reference, distorted)
 
 
-def _levels(picture: tf.Tensor) -> tf.Tensor:
-    return tf.saturate_cast(tf.round(picture), tf.uint8)
+def _levels(image: tf.Tensor) -> tf.Tensor:
+    return tf.saturate_cast(tf.round(image), tf.uint8)
 
 
 def libvmaf_oracle(metric: str) -> Oracle:

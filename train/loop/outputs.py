@@ -62,11 +62,11 @@ class Outputs:
             self._validation.append(step, values)
             self._scalars(step, "validation", values)
 
-    def images(self, step: int, pictures: dict[str, tf.Tensor]) -> None:
-        """Notes pictures [B, H, W, 3] in levels."""
+    def images(self, step: int, images: dict[str, tf.Tensor]) -> None:
+        """Notes images [B, H, W, 3] in levels."""
         with self._writer.as_default(step):
-            for name, picture in pictures.items():
-                tf.summary.image(name, tf.clip_by_value(picture, 0, 255) / 255)
+            for name, image in images.items():
+                tf.summary.image(name, tf.clip_by_value(image, 0, 255) / 255)
 
     def _scalars(self, step: int, group: str, values: dict[str, float]) -> None:
         with self._writer.as_default(step):

@@ -1,4 +1,4 @@
-"""Beginning a run with what another one has learnt."""
+"""Beginning a run with what another one has learned."""
 
 from __future__ import annotations
 

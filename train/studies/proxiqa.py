@@ -8,8 +8,8 @@ the same number of steps. Variants are mse (Eq. 8); ssim_p, ms_ssim_p, vmaf_p an
 a proxy (Eq. 10, 11); ssim_mse with the metric itself beside the pixel loss (Eq. 13) and ssim
 with the metric alone (Eq. 14), likewise for ms_ssim.
 
-All are exported and compress pictures they were not trained on; rows, tables against the first
-variant, a plot, files and decoded pictures are written. Killed, the same command goes on where it
+All are exported and compress images they were not trained on; rows, tables against the first
+variant, a plot, files and decoded images are written. Killed, the same command goes on where it
 was.
 """
 
@@ -27,15 +27,15 @@ from absl import flags
 
 from lossylab.core.app import launch, log, new_flags, parse, require, require_known
 from lossylab.core.files import make_folder
-from lossylab.data.collections import find_pictures
-from lossylab.data.decode import read_picture
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.patches import check_sizes
 from lossylab.eval import rd
 from lossylab.eval.metrics import vmaf
 from lossylab.inference.codecs.registry import CLASSICAL
 from lossylab.train import proxiqa
 
-# Variant -> metric, how it is optimised, its share if it is not --alpha.
+# Variant -> metric, how it is optimized, its share if it is not --alpha.
 VARIANTS = {
     "mse": ("mse", "proxy", None),
     **{f"{m}_p": (m, "proxy", None) for m in ("ssim", "ms_ssim", "vmaf", "vif")},
@@ -48,8 +48,8 @@ flags.DEFINE_string("out", None, "Folder of all runs and results.", flag_values=
 flags.DEFINE_string(
     "results", None, "Folder of the results, if not OUT/results.", flag_values=FLAGS
 )
-flags.DEFINE_string("train_data", None, "Pictures to train on.", flag_values=FLAGS)
-flags.DEFINE_string("test_data", None, "Pictures to compare on.", flag_values=FLAGS)
+flags.DEFINE_string("train_data", None, "Images to train on.", flag_values=FLAGS)
+flags.DEFINE_string("test_data", None, "Images to compare on.", flag_values=FLAGS)
 flags.DEFINE_enum("codec", "bls2017", list(proxiqa.CODECS), "See train.proxiqa.", flag_values=FLAGS)
 flags.DEFINE_list("variants", ["mse", "vmaf_p"], "Losses to train with.", flag_values=FLAGS)
 flags.DEFINE_list(
@@ -107,13 +107,11 @@ def main(argv: list[str]) -> None:
     require_known("compare_with", FLAGS.compare_with, CLASSICAL)
     lmbdas = [_number(text) for text in FLAGS.lmbdas]
     stops = _stops()
-    test = find_pictures(FLAGS.test_data)
-    require(
-        not set(test) & set(find_pictures(FLAGS.train_data)), "--test_data overlaps --train_data"
-    )
+    test = find_images(FLAGS.test_data)
+    require(not set(test) & set(find_images(FLAGS.train_data)), "--test_data overlaps --train_data")
     check_sizes(test, vmaf.SMALLEST, "libvmaf's windows")
     for path in test:
-        read_picture(path)  # a damaged one would be found only after hours of training
+        read_image(path)  # a damaged one would be found only after hours of training
     out = make_folder(FLAGS.out)
     if FLAGS.results:
         make_folder(FLAGS.results)

@@ -2,7 +2,7 @@
 
 Layers as Keras has them (tf.keras.applications), under its names, so that its ImageNet weights
 fit; written out here because the applications build the whole networks, and because batch
-normalisation with fixed moments folds into the convolutions.
+normalization with fixed moments folds into the convolutions.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from lossylab.models.backbones import keras as backbones
 
-_EPSILON = 1.001e-5  # of Keras's ResNet batch normalisation
+_EPSILON = 1.001e-5  # of Keras's ResNet batch normalization
 
 
-class Trunk(tf.Module):
-    """Features of a picture at an eighth of its size.
+class Backbone(tf.Module):
+    """Features of an image at an eighth of its size.
 
     Attributes:
       channels: of the features.
@@ -25,14 +25,14 @@ class Trunk(tf.Module):
 
     _preprocess = None
 
-    def _input(self, picture: tf.Tensor) -> tf.Tensor:
-        return picture / 255.0 if self._preprocess is None else self._preprocess(picture)
+    def _input(self, image: tf.Tensor) -> tf.Tensor:
+        return image / 255.0 if self._preprocess is None else self._preprocess(image)
 
 
-class VGG19Trunk(Trunk):
+class VGG19Backbone(Backbone):
     """VGG-19 up to block3_pool: 256 channels (Sec. 3.2)."""
 
-    channels, reach = 256, 32
+    channels, receptive_field_radius = 256, 32
     _BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256))
 
     def __init__(self, weights: str = "imagenet", preprocess: bool = False, name: str = "vgg19"):
@@ -60,9 +60,9 @@ class VGG19Trunk(Trunk):
                 inputs = outputs
         backbones.fill(applications.VGG19, weights, self.name, arrays)
 
-    def __call__(self, picture: tf.Tensor) -> tf.Tensor:
+    def __call__(self, image: tf.Tensor) -> tf.Tensor:
         """Features [B, H / 8, W / 8, 256] of RGB [B, H, W, 3] in levels, multiples of 8."""
-        x, layers = self._input(picture), iter(zip(self.kernels, self.biases))
+        x, layers = self._input(image), iter(zip(self.kernels, self.biases))
         for widths in self._BLOCKS:
             for _ in widths:
                 kernel, bias = next(layers)
@@ -72,7 +72,7 @@ class VGG19Trunk(Trunk):
 
 
 class _NormConv(tf.Module):
-    """A convolution with bias and batch normalisation by fixed moments, as one convolution."""
+    """A convolution with bias and batch normalization by fixed moments, as one convolution."""
 
     def __init__(self, inputs: int, outputs: int, taps: int, stride: int = 1, name: str = "conv"):
         super().__init__(name=name)
@@ -123,10 +123,10 @@ class _Bottleneck(tf.Module):
         return found
 
 
-class ResNet152Trunk(Trunk):
+class ResNet152Backbone(Backbone):
     """ResNet-152 up to a block of its third stage: 512 channels (Sec. 5.2).
 
-    Batch normalisation uses the stored moments, in training too; its scales and offsets learn.
+    Batch normalization uses the stored moments, in training too; its scales and offsets learn.
     """
 
     channels = 512
@@ -142,7 +142,7 @@ class ResNet152Trunk(Trunk):
         """Loads the network.
 
         Args:
-          weights: as for `VGG19Trunk`.
+          weights: as for `VGG19Backbone`.
           preprocess: likewise.
           block: of the third stage, 1 to 8; the paper tries 1 and 7.
           name: name of the module.
@@ -157,7 +157,7 @@ class ResNet152Trunk(Trunk):
         applications = tf.keras.applications
         self._preprocess = applications.resnet.preprocess_input if preprocess else None
         # Stem and pooling see 5 pixels, each unit of the second stage 4, of the third 8.
-        self.reach = -(-(5 + 3 * 4 + 8 * block) // 8) * 8 + 8
+        self.receptive_field_radius = -(-(5 + 3 * 4 + 8 * block) // 8) * 8 + 8
         self.stem = _NormConv(3, 64, 7, 2)
         self.blocks, arrays = [], self.stem.arrays("conv1")
         plan = [(64 if i == 1 else 256, 64, 1, f"conv2_block{i}") for i in (1, 2, 3)]
@@ -171,17 +171,17 @@ class ResNet152Trunk(Trunk):
             arrays |= unit.arrays(label)
         backbones.fill(applications.ResNet152, weights, self.name, arrays)
 
-    def __call__(self, picture: tf.Tensor) -> tf.Tensor:
+    def __call__(self, image: tf.Tensor) -> tf.Tensor:
         """Features [B, H / 8, W / 8, 512] of RGB [B, H, W, 3] in levels, multiples of 8."""
-        x = tf.nn.relu(self.stem(self._input(picture)))
+        x = tf.nn.relu(self.stem(self._input(image)))
         x = tf.nn.max_pool2d(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2, "VALID")
         for block in self.blocks:
             x = block(x)
         return x
 
 
-TRUNKS = {
-    "vgg19": VGG19Trunk,
-    "resnet152": ResNet152Trunk,
-    "resnet152_block1": lambda **options: ResNet152Trunk(block=1, **options),
+BACKBONES = {
+    "vgg19": VGG19Backbone,
+    "resnet152": ResNet152Backbone,
+    "resnet152_block1": lambda **options: ResNet152Backbone(block=1, **options),
 }

@@ -1,4 +1,4 @@
-"""Colour conversion by BT.601: limited (studio) range as ffmpeg and MATLAB, full range as JPEG.
+"""Color conversion by BT.601: limited (studio) range as ffmpeg and MATLAB, full range as JPEG.
 
 ProxIQA measured with ffmpeg and libvmaf, which see Y in 16..235 and Cb, Cr in 16..240; papers on
 JPEG restoration measure MATLAB's luma, the same range.
@@ -20,33 +20,33 @@ _JFIF = (
 _OFFSETS = (16.0, 128.0, 128.0)
 
 
-def ycbcr(picture: tf.Tensor) -> tf.Tensor:
+def ycbcr(image: tf.Tensor) -> tf.Tensor:
     """Y, Cb and Cr, unrounded.
 
     Args:
-      picture: [..., 3], RGB in levels 0..255.
+      image: [..., 3], RGB in levels 0..255.
 
     Returns:
       float32 [..., 3].
     """
     matrix = tf.constant(_ROWS) / 255.0
-    return tf.tensordot(tf.cast(picture, tf.float32), matrix, ((-1,), (1,))) + _OFFSETS
+    return tf.tensordot(tf.cast(image, tf.float32), matrix, ((-1,), (1,))) + _OFFSETS
 
 
-def luma(picture: tf.Tensor) -> tf.Tensor:
-    """Y of a picture [..., 3] in levels, unrounded, float32 [..., 1]."""
-    return ycbcr(picture)[..., :1]
+def luma(image: tf.Tensor) -> tf.Tensor:
+    """Y of an image [..., 3] in levels, unrounded, float32 [..., 1]."""
+    return ycbcr(image)[..., :1]
 
 
-def studio_luma(picture: np.ndarray) -> np.ndarray:
+def studio_luma(image: np.ndarray) -> np.ndarray:
     """Y of uint8 RGB [H, W, 3] as MATLAB's rgb2ycbcr rounds it: uint8 [H, W, 1], 16..235."""
-    luma = 16 + (picture.astype(np.float64) @ np.array(_ROWS[0])) / 255
+    luma = 16 + (image.astype(np.float64) @ np.array(_ROWS[0])) / 255
     return np.floor(luma + 0.5).astype(np.uint8)[..., None]
 
 
-def jpeg_ycbcr(picture: np.ndarray) -> np.ndarray:
+def jpeg_ycbcr(image: np.ndarray) -> np.ndarray:
     """Planes of JPEG files (JFIF: BT.601, full range), unrounded, of RGB [H, W, 3]; float64."""
-    planes = picture.astype(np.float64) @ np.array(_JFIF).T
+    planes = image.astype(np.float64) @ np.array(_JFIF).T
     return planes + (0.0, 128.0, 128.0)
 
 
