@@ -1,11 +1,4 @@
-"""Compresses images with an exported codec, and decompresses the files.
-
-  lossylab compress INPUT OUTPUT --model=RUN/export
-  lossylab decompress INPUT OUTPUT --model=RUN/export
-
-INPUT is a file, a folder, a glob or a named collection; OUTPUT a file for one input, else a
-folder. A table of what was written goes to standard output, as CSV.
-"""
+"""Images to compressed files and back, with an exported codec."""
 
 from __future__ import annotations
 
@@ -14,11 +7,10 @@ import glob
 import os
 import pathlib
 
-from absl import flags
 from PIL import Image
 
 from lossylab.cli import jobs
-from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.cli.options.compress import CompressOptions, DecompressOptions
 from lossylab.core.errors import CollectionError
 from lossylab.core.files import replacing, write_bytes
 from lossylab.data.collections import find_images
@@ -26,33 +18,26 @@ from lossylab.data.decode import read_image
 from lossylab.inference.export import container
 from lossylab.inference.export.codec import Codec
 
-FLAGS = new_flags()
-flags.DEFINE_string("model", None, "Folder of the exported codec.", flag_values=FLAGS)
-flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=FLAGS)
-
 _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp_file", "bpp_estimated")
 
 
-def main(argv: list[str]) -> None:
-    """Runs `compress` or `decompress`, by the name in argv[0]."""
-    verb = pathlib.Path(argv[0]).name
-    require(verb in ("compress", "decompress"), f"unknown verb '{verb}': compress or decompress")
-    arguments = parse(FLAGS, argv, __doc__)
-    require(len(arguments) == 2, f"expected INPUT and OUTPUT, got {len(arguments)} arguments")
-    require(bool(FLAGS.model), "--model is needed: the folder of an exported codec")
-    sources = find_images(arguments[0]) if verb == "compress" else _find_files(arguments[0])
-    codec = Codec(FLAGS.model)
-    suffix = container.SUFFIX if verb == "compress" else ".png"
-    plan = jobs.plan(
-        sources,
-        arguments[1],
-        suffix,
-        jobs.LOSSLESS if verb == "decompress" else None,
-        many=arguments[0] != sources[0],
-        overwrite=FLAGS.overwrite,
-    )
-    work = _compress_one if verb == "compress" else _decompress_one
-    jobs.run(plan, functools.partial(work, codec), _COLUMNS, (container.BitstreamError,))
+def compress(options: CompressOptions) -> None:
+    """Compresses images; raises as `jobs.plan` and `jobs.run`."""
+    sources = find_images(options.input)
+    codec = Codec(options.model)
+    many = options.input != sources[0]
+    plan = jobs.plan(sources, options.output, container.SUFFIX, None, many, options.overwrite)
+    jobs.run(plan, functools.partial(_compress_one, codec), _COLUMNS)
+
+
+def decompress(options: DecompressOptions) -> None:
+    """Decompresses files; raises as `jobs.plan` and `jobs.run`."""
+    sources = _find_files(options.input)
+    codec = Codec(options.model)
+    many = options.input != sources[0]
+    plan = jobs.plan(sources, options.output, ".png", jobs.LOSSLESS, many, options.overwrite)
+    work = functools.partial(_decompress_one, codec)
+    jobs.run(plan, work, _COLUMNS, (container.BitstreamError,))
 
 
 def _compress_one(codec: Codec, source: str, target: str) -> dict:
@@ -95,7 +80,3 @@ def _find_files(spec: str) -> list[str]:
     if not found:
         raise CollectionError(f"no {container.SUFFIX} files found for '{spec}'")
     return found
-
-
-if __name__ == "__main__":
-    launch(main)

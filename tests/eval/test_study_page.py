@@ -52,7 +52,7 @@ def page(folders, tmp_path_factory):
 
 def _make(folders, out, *flags):
     arguments = [str(folders[0]), str(folders[1]), str(out), f"--names={','.join(NAMES)}"]
-    cli.main(["lossylab", "eval", "study_page", *arguments, *flags])
+    cli.main(["eval", "study_page", *arguments, *flags])
 
 
 # The page as a file.
@@ -484,7 +484,7 @@ def test_preferences_are_counted(tmp_path, capsys):
         _answers(tmp_path / "a.csv", [1] * 9 + [0]),
         _answers(tmp_path / "b.csv", [1] * 7 + [0] * 3, "r2"),
     ]
-    cli.main(["lossylab", "eval", "study_tally", *files, f"--out={tmp_path / 'out'}"])
+    cli.main(["eval", "study_tally", *files, f"--out={tmp_path / 'out'}"])
     said = capsys.readouterr().out
     assert "| Ours | 16 | 20 | 80.0 | 58.4 to 91.9 | 0.012 |" in said
     assert "| PULSE | 4 | 20 | 20.0 | 8.1 to 41.6 | 0.012 |" in said

@@ -40,7 +40,7 @@ def _golden(name):
 def test_official_file_gives_the_official_images(version, tmp_path):
     target = str(tmp_path / "generator.npz")
     source = _golden(f"stylegan{version}_res32_networks.pkl")
-    cli.main(["lossylab", "import", "stylegan", source, target])
+    cli.main(["import", "stylegan", source, target])
     network = stylegan_files.load(target)
     numbers = np.load(_golden(f"stylegan{version}_res32.npz"))
     for name, array in network.official().items():

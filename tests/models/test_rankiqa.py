@@ -308,7 +308,7 @@ def test_crops_reach_all_places_and_whole_images(images):
 
 def test_the_command_writes_scores_and_means(export, folder, tmp_path, capsys):
     flags = [f"--model={export}", "--crops=4", f"--csv={tmp_path / 'scores.csv'}"]
-    cli.main(["lossylab", "eval", "rankiqa", str(folder), *flags])
+    cli.main(["eval", "rankiqa", str(folder), *flags])
     with open(tmp_path / "scores.csv") as file:
         scores = list(csv.DictReader(file))
     assert len(scores) == 3
@@ -349,7 +349,7 @@ def test_accuracy_counts_pairs_of_levels():
 
 def test_rank_accuracy_writes_rows_once(export, folder, tmp_path, capsys, monkeypatch):
     flags = [f"--model={export}", f"--data={folder}", "--title=tiny", f"--out={tmp_path}"]
-    cli.main(["lossylab", "eval", "rank_accuracy", *flags, "--crops=2"])
+    cli.main(["eval", "rank_accuracy", *flags, "--crops=2"])
     found = read(tmp_path / "rank_accuracy.csv", rank_accuracy.COLUMNS)
     said = capsys.readouterr().out
     assert len(found) == 2 * len(LADDERS) == said.count("\n") - 2

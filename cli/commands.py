@@ -1,0 +1,164 @@
+"""The table of commands: their words, what they do, their options and their work.
+
+Options and work are named, not imported, so that a command loads nothing of the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+      summary: what it does, in the list of commands.
+      options: `module:class` of its options; empty: the work still parses its own flags.
+      work: `module:function` that takes them.
+    """
+
+    summary: str
+    options: str
+    work: str
+
+
+COMMANDS: dict[str, Command] = {
+    "train proxiqa": Command(
+        "Train a codec for a perceptual metric.", "", "lossylab.train.proxiqa:main"
+    ),
+    "train proxiqa_study": Command(
+        "Train codecs for several metrics and rates, and compare them.",
+        "",
+        "lossylab.train.studies.proxiqa:main",
+    ),
+    "train wcdgan": Command(
+        "Train a network that restores JPEG images.", "", "lossylab.train.wcdgan:main"
+    ),
+    "train wcdgan_study": Command(
+        "Train WCDGAN, its ablations and its rivals.", "", "lossylab.train.studies.wcdgan:main"
+    ),
+    "train jpeg_encoder": Command("Train a JPEG encoder.", "", "lossylab.train.jpeg_encoder:main"),
+    "train jpeg_encoder_study": Command(
+        "Train the JPEG encoder's variants at several rates.",
+        "",
+        "lossylab.train.studies.jpeg_encoder:main",
+    ),
+    "jpeg": Command(
+        "Images to standard .jpg files by a learned encoder.", "", "lossylab.cli.jpeg:main"
+    ),
+    "restore": Command(
+        "Images without artifacts: networks, latent search.", "", "lossylab.cli.restore:main"
+    ),
+    "train distortion_gan": Command(
+        "Train a generator of distortions.", "", "lossylab.train.distortion_gan:main"
+    ),
+    "train distortion_gan_study": Command(
+        "Train generators of four distortions, and their ablations.",
+        "",
+        "lossylab.train.studies.distortion_gan:main",
+    ),
+    "train rankiqa": Command(
+        "Train scores of images without a reference.", "", "lossylab.train.rankiqa:main"
+    ),
+    "distort": Command(
+        "Images made worse, by a generator or truly.", "", "lossylab.cli.distort:main"
+    ),
+    "train mmd_restoration": Command(
+        "Train a model of a degradation's likelihood.", "", "lossylab.train.mmd_restoration:main"
+    ),
+    "generate": Command("Images of a StyleGAN's generator.", "", "lossylab.cli.generate:main"),
+    "sample": Command(
+        "Degraded versions drawn from a degradation model.", "", "lossylab.cli.sample:main"
+    ),
+    "import lpips": Command(
+        "LPIPS's official weights to one file.", "", "lossylab.inference.importers.lpips:main"
+    ),
+    "import stylegan": Command(
+        "An official StyleGAN or StyleGAN2 network to one file.",
+        "",
+        "lossylab.inference.importers.stylegan_files:main",
+    ),
+    "import": Command(
+        "Official ARCNN and DnCNN-3 weights to exports.",
+        "",
+        "lossylab.inference.importers.restorers:main",
+    ),
+    "compress": Command(
+        "Images to compressed files.",
+        "lossylab.cli.options.compress:CompressOptions",
+        "lossylab.cli.compress:compress",
+    ),
+    "decompress": Command(
+        "Compressed files to images.",
+        "lossylab.cli.options.compress:DecompressOptions",
+        "lossylab.cli.compress:decompress",
+    ),
+    "eval rd": Command(
+        "Rate and quality of codecs: rows, BD-rates, plot.", "", "lossylab.eval.rd:main"
+    ),
+    "eval proxiqa": Command(
+        "ProxIQA's tables, figures and claims.", "", "lossylab.eval.proxiqa.__main__:main"
+    ),
+    "eval restoration": Command(
+        "Quality of restored JPEG images: rows and means.", "", "lossylab.eval.restoration:main"
+    ),
+    "eval wcdgan": Command(
+        "WCDGAN's tables, figures and claims.", "", "lossylab.eval.wcdgan.__main__:main"
+    ),
+    "eval jpeg_rd": Command(
+        "Rate and quality of learned JPEG encoders: rows.", "", "lossylab.eval.jpeg_rd:main"
+    ),
+    "eval jpeg_encoder": Command(
+        "The JPEG encoder's figures, tables and claims.",
+        "",
+        "lossylab.eval.jpeg_encoder.__main__:main",
+    ),
+    "eval distortions": Command(
+        "How like true distortions generated ones are: rows.", "", "lossylab.eval.distortions:main"
+    ),
+    "eval distortion_gan": Command(
+        "The distortion GAN's table, figures and claims.",
+        "",
+        "lossylab.eval.distortion_gan.__main__:main",
+    ),
+    "eval latent_study": Command(
+        "Known images restored by every search of Table 2: rows.",
+        "",
+        "lossylab.eval.latent_study:main",
+    ),
+    "eval mmd_restoration": Command(
+        "Latent restoration's tables, figures and claims.",
+        "",
+        "lossylab.eval.mmd_restoration.__main__:main",
+    ),
+    "eval degradation_nll": Command(
+        "Likelihood of degraded images given good ones: rows.",
+        "",
+        "lossylab.eval.degradation_nll:main",
+    ),
+    "eval rankiqa": Command(
+        "Scores of images without a reference.", "", "lossylab.eval.rankiqa:main"
+    ),
+    "eval rank_accuracy": Command(
+        "How often such scores rank distortions rightly: rows.",
+        "",
+        "lossylab.eval.rank_accuracy:main",
+    ),
+    "eval study_page": Command(
+        "A page on which raters choose the better of two images.",
+        "",
+        "lossylab.eval.study_page:main",
+    ),
+    "eval study_tally": Command(
+        "The preferences of such raters.", "", "lossylab.eval.study_tally:main"
+    ),
+    "eval crops": Command(
+        "Crops of codecs side by side at equal rate.", "", "lossylab.eval.crops:main"
+    ),
+    "eval metrics": Command(
+        "How far metrics' definitions agree.", "", "lossylab.eval.metric_agreement:main"
+    ),
+    "doctor": Command("Check this installation.", "", "lossylab.cli.doctor:main"),
+    "benchmark": Command("Measure speed and memory.", "", "lossylab.cli.benchmark.__main__:main"),
+}

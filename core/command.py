@@ -1,0 +1,87 @@
+"""Commands: options made of a command line, work that takes them, errors that a user can act on.
+
+Exit status: 0 done, 1 failed at work, 2 wrong usage, 128 + n stopped by signal n.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.resources
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from lossylab.core import flags
+from lossylab.core.errors import LossylabError
+from lossylab.core.options import Options
+
+log = logging.getLogger("lossylab")
+
+
+def run(
+    options: type[Options],
+    work: Callable[[Any], object],
+    arguments: list[str],
+    command: str,
+    folder: str | None = None,
+) -> object:
+    """Runs a command.
+
+    Args:
+      options: the class of its options.
+      work: takes the options.
+      arguments: flags and positional arguments.
+      command: its words, for --help.
+      folder: of packaged flag files, see `flags.parse`.
+
+    Returns:
+      What the work returns; None after --help.
+
+    Raises:
+      LossylabError: whose message names flags.
+    """
+    if {"--help", "-h", "-help"} & set(arguments):
+        sys.stdout.write(flags.usage(options, command))
+        return None
+    try:
+        return work(flags.parse(options, arguments, folder))
+    except LossylabError as error:
+        if error.args and isinstance(error.args[0], str):
+            error.args = (flags.with_flags(error.args[0], options), *error.args[1:])
+        raise
+
+
+def resolve(path: str) -> Any:
+    """The object that `package.module:name` names, imported now."""
+    module, name = path.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def program(main: Callable[[list[str]], object]) -> None:
+    """Runs a main as the process: its log on stderr, errors as messages, an exit status.
+
+    Args:
+      main: takes the command line's words without the program's name.
+    """
+    talk = logging.StreamHandler(sys.stderr)
+    talk.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(talk)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    try:
+        main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has had enough: what Python would still write goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except (LossylabError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(getattr(error, "exit_status", 1))
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(128 + signal.SIGINT)

@@ -1,0 +1,219 @@
+"""Command lines of typed options: the flags, their help, and messages that name them."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import os
+import re
+import textwrap
+from typing import Any, TypeVar
+
+from absl import flags
+
+from lossylab.core.errors import UsageError
+from lossylab.core.options import Kind, Options, Spec, default_of, kind_of, needed, require, specs
+
+_WIDTH = 96
+_Made = TypeVar("_Made", bound=Options)
+
+
+def parse(options: type[_Made], arguments: list[str], folder: str | None = None) -> _Made:
+    """Options of a command line.
+
+    Args:
+      options: the class to make.
+      arguments: flags and positional arguments, without the program's name.
+      folder: where --flagfile=NAME looks for NAME.flags when no file is called NAME.
+
+    Returns:
+      The options, checked.
+
+    Raises:
+      UsageError: if a flag is unknown or has a bad value, or something needed is missing.
+    """
+    values = flags.FlagValues()
+    flags.DEFINE_multi_string("flagfile", [], "", flag_values=values)
+    for name, spec in specs(options).items():
+        if not spec.positional:
+            _define(values, name, kind_of(options, name), spec)
+    try:
+        rest = values(["", *(_packaged(word, folder) for word in arguments)])[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UsageError(_unknown(error.flagname, options)) from error
+    except (flags.Error, OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{error}; see --help") from error
+    given = {name: _value(values, name) for name in _named(options) if values[name].present}
+    given |= _positional(options, rest)
+    missing = [name for name in needed(options) if name not in given]
+    if missing:
+        said = "; ".join(f"`{name}` is needed: {_clause(specs(options)[name])}" for name in missing)
+        raise UsageError(said)
+    return options(**given)
+
+
+def with_flags(message: str, options: type[Options]) -> str:
+    """A message whose `names` of options are shown as the command line's --names."""
+    known = specs(options)
+
+    def shown(found: re.Match) -> str:
+        name = found[1]
+        if name not in known:
+            return found[0]
+        return name.upper() if known[name].positional else f"--{name}"
+
+    return re.sub(r"`(\w+)`", shown, message)
+
+
+def usage(options: type[Options], command: str) -> str:
+    """What --help says: what the command does, and its flags in groups.
+
+    Args:
+      options: the command's options, whose documentation begins the text.
+      command: the command's words.
+    """
+    places = [_place(options, name) for name, spec in specs(options).items() if spec.positional]
+    parts = [inspect.cleandoc(options.__doc__ or "")]
+    parts.append(" ".join(["usage:", command, *places, "[flags]"]))
+    for title, names in _groups(options).items():
+        if names:
+            parts.append("\n".join([f"{title}:", *(_entry(options, name) for name in names)]))
+    parts.append("--flagfile=FILE reads flags from a file, one a line.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _define(values: flags.FlagValues, name: str, kind: Kind, spec: Spec) -> None:
+    """Defines a flag; bounds and choices are the options' own to check."""
+    more: dict[str, Any] = {"flag_values": values}
+    if spec.repeated:
+        flags.DEFINE_multi_string(name, None, spec.help, **more)
+    elif kind.many:
+        flags.DEFINE_list(name, None, spec.help, **more)
+    elif kind.scalar is bool:
+        flags.DEFINE_bool(name, None, spec.help, **more)
+    else:
+        flags.DEFINE_string(name, None, spec.help, **more)
+    values[name].lossylab = kind
+
+
+def _value(values: flags.FlagValues, name: str) -> Any:
+    """A flag's value in the type of its option."""
+    kind, value = values[name].lossylab, values[name].value
+    if value is None:
+        return None
+    if kind.many:
+        return tuple(_number(name, each, kind.scalar) for each in value)
+    return _number(name, value, kind.scalar)
+
+
+def _number(name: str, text: Any, kind: type) -> Any:
+    if kind in (bool, str):
+        return text
+    try:
+        return kind(text)
+    except ValueError as error:
+        words = "a whole number" if kind is int else "a number"
+        raise UsageError(f"`{name}` takes {words}, got '{text}'") from error
+
+
+def _named(options: type[Options]) -> list[str]:
+    return [name for name, spec in specs(options).items() if not spec.positional]
+
+
+def _positional(options: type[Options], words: list[str]) -> dict[str, Any]:
+    """The options that are given by their place; raises UsageError if there are too many."""
+    given: dict[str, Any] = {}
+    rest = list(words)
+    for name, spec in specs(options).items():
+        if spec.positional and rest:
+            many = kind_of(options, name).many
+            given[name] = tuple(rest) if many else rest[0]
+            rest = [] if many else rest[1:]
+    places = [_place(options, name) for name, spec in specs(options).items() if spec.positional]
+    expected = f"expected {' '.join(places)}" if places else "flags only"
+    require(not rest, f"unexpected arguments: {' '.join(rest)} ({expected})")
+    return given
+
+
+def _packaged(word: str, folder: str | None) -> str:
+    """--flagfile of a name that comes with the package, as one of its file."""
+    found = re.fullmatch(r"--?flagfile=(\w+)", word)
+    if not found or folder is None or os.path.exists(found[1]):
+        return word
+    path = os.path.join(folder, f"{found[1]}.flags")
+    return f"--flagfile={path}" if os.path.exists(path) else word
+
+
+def _unknown(flag: str, options: type[Options]) -> str:
+    names = _named(options)
+    near = difflib.get_close_matches(flag.removeprefix("no"), [*names, "flagfile", "help"], n=2)
+    hint = f": did you mean {' or '.join(f'--{name}' for name in near)}?" if near else ""
+    return f"unknown flag --{flag}{hint or '; see --help'}"
+
+
+def _groups(options: type[Options]) -> dict[str, list[str]]:
+    """Names of options under the titles of --help."""
+    groups: dict[str, list[str]] = {
+        "What must be given": [],
+        "What the paper sets": [],
+        "The rest": [],
+    }
+    must, paper, rest = groups.values()
+    for name, spec in specs(options).items():
+        if default_of(options, name) is dataclasses.MISSING:
+            must.append(name)
+        else:
+            (paper if spec.source or spec.assumed else rest).append(name)
+    return groups
+
+
+def _entry(options: type[Options], name: str) -> str:
+    """An option as --help shows it."""
+    spec, kind, default = specs(options)[name], kind_of(options, name), default_of(options, name)
+    if spec.positional:
+        head = name.upper()
+    elif kind.scalar is bool and not kind.many:
+        head = f"--[no]{name}"
+    else:
+        head = f"--{name}={_WORD[kind.scalar]}{',...' if kind.many and not spec.repeated else ''}"
+    facts = []
+    if spec.choices is not None:
+        facts.append(f"one of {', '.join(map(str, spec.choices))}")
+    bounds = ((spec.minimum, "at least"), (spec.above, "above"), (spec.maximum, "at most"))
+    bounds += ((spec.below, "below"),)
+    facts += [f"{words} {limit:g}" for limit, words in bounds if limit is not None]
+    facts += [spec.unit] if spec.unit else []
+    if default not in (dataclasses.MISSING, None, (), ""):
+        facts.append(f"default {_shown(default)}")
+    if spec.source:
+        facts.append(spec.source)
+    if spec.assumed:
+        facts.append(f"assumed: {spec.assumed}")
+    if spec.repeated:
+        facts.append("may be repeated")
+    text = spec.help + (f" ({'; '.join(facts)})" if facts else "")
+    indent = " " * 6
+    return f"  {head}\n" + textwrap.fill(
+        text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
+def _place(options: type[Options], name: str) -> str:
+    word = name.upper() + ("..." if kind_of(options, name).many else "")
+    return word if default_of(options, name) is dataclasses.MISSING else f"[{word}]"
+
+
+def _clause(spec: Spec) -> str:
+    """The first sentence of a help text, to go on with in a message."""
+    sentence = re.split(r"(?<=[.])\s", spec.help)[0].rstrip(".")
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else f"{value}"
+
+
+_WORD = {bool: "BOOL", int: "INTEGER", float: "NUMBER", str: "TEXT"}
