@@ -43,7 +43,7 @@ flags.DEFINE_enum(
 flags.DEFINE_bool("verify", False, "Read every file back and compare.", flag_values=FLAGS)
 flags.DEFINE_bool("overwrite", False, "Replace files that exist.", flag_values=FLAGS)
 flags.DEFINE_integer(
-    "at_once",
+    "max_pixels",
     MAX_PIXELS,
     "Pixels the network sees at once, in strips over the whole width: more need memory.",
     2**12,

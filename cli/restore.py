@@ -61,7 +61,7 @@ flags.DEFINE_integer(
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
-    "at_once",
+    "max_pixels",
     MAX_PIXELS,
     "Pixels a network sees at once: more need memory.",
     2**12,
@@ -96,7 +96,7 @@ def main(argv: list[str]) -> None:
 
 def _check_method() -> None:
     """Refuses flags of other methods than the one asked for."""
-    other = ("model", "any_quality", "quality", "at_once")
+    other = ("model", "any_quality", "quality", "max_pixels")
     names = latent_flags.names(FLAGS)
     if FLAGS.method != NETWORK:
         names = [name for name in other if FLAGS[name].value != FLAGS[name].default]

@@ -37,7 +37,7 @@ class Encoder(saved_model.Loaded):
         """
         super().__init__(path, SIGNATURES, "JPEG encoder")
         self._at_once = max_pixels
-        self._reach: int | None = self.info["reach"]
+        self._receptive_field_radius: int | None = self.info["receptive_field_radius"]
 
     def encode(self, image: np.ndarray) -> Contents:
         """Codes an image, uint8 [H, W, 3], or gray [H, W, 1] as a file of one plane.
@@ -65,9 +65,11 @@ class Encoder(saved_model.Loaded):
 
     def _strips(self, height: int, width: int):
         rows = height
-        if self._reach is not None and height * width > self._at_once:
-            rows = tiles.up(max(self._at_once // width - 2 * self._reach, _BLOCK), _BLOCK)
-        return tiles.cuts(height, rows, self._reach or 0)
+        if self._receptive_field_radius is not None and height * width > self._at_once:
+            rows = tiles.up(
+                max(self._at_once // width - 2 * self._receptive_field_radius, _BLOCK), _BLOCK
+            )
+        return tiles.cuts(height, rows, self._receptive_field_radius or 0)
 
     def _call(self, strip: np.ndarray, cut: tiles.Cut) -> tuple[np.ndarray, np.ndarray]:
         coded = self._functions["encode"](image=tf.constant(np.ascontiguousarray(strip)))

@@ -51,7 +51,10 @@ class Restorer(saved_model.Loaded):
         self.model: str = self.info["model"]
         self.channels: int = self.info["channels"]
         self.quality: int | None = self.options.get("quality")
-        self._multiple, self._reach = self.info["multiple"], self.info["reach"]
+        self._multiple, self._receptive_field_radius = (
+            self.info["multiple"],
+            self.info["receptive_field_radius"],
+        )
         self._blocks = self.info.get("blocks", 0)
 
     def restore(self, image: np.ndarray) -> np.ndarray:
@@ -63,7 +66,9 @@ class Restorer(saved_model.Loaded):
             return self._whole(image)
         if self._blocks:
             return self._block_by_block(image)
-        return tiles.in_tiles(image, self._whole, self._at_once, self._reach, self._multiple)
+        return tiles.in_tiles(
+            image, self._whole, self._at_once, self._receptive_field_radius, self._multiple
+        )
 
     def _whole(self, image: np.ndarray) -> np.ndarray:
         return self._call("restore", image=image)
@@ -85,11 +90,13 @@ class Restorer(saved_model.Loaded):
 
         width = self._functions["enter"].structured_outputs["features"].shape[-1]
         features = _scratch((length, across, width))
-        mean = self._pass(features, enter, tiles.cuts(length, rows, self._reach["enter"]), axis)
+        mean = self._pass(
+            features, enter, tiles.cuts(length, rows, self._receptive_field_radius["enter"]), axis
+        )
         for index in range(self._blocks - 1):
             mean = self._next(features, index, mean, rows, lying, axis)
         restored = np.empty_like(image)
-        for cut in tiles.cuts(length, rows, self._reach["leave"]):
+        for cut in tiles.cuts(length, rows, self._receptive_field_radius["leave"]):
             piece = self._call(
                 "leave",
                 image=lying(image[cut.wide]),
@@ -101,7 +108,7 @@ class Restorer(saved_model.Loaded):
 
     def _next(self, features, index, mean, rows, lying, axis):
         """One block, in place; returns the mean of what it gives."""
-        halo = self._reach["next"]
+        halo = self._receptive_field_radius["next"]
         before = features[:0].copy()  # rows that are overwritten, as they were
 
         def compute(cut):

@@ -52,4 +52,6 @@ class ServedJPEG(ServedNetwork):
             return {"image": tf.cast(jpeg.image(found, height, width)[0], tf.uint8)}
 
         functions = {"encode": encode, "decode": decode}
-        super().__init__(encoder, options, functions, {"reach": encoder.receptive_field_radius})
+        super().__init__(
+            encoder, options, functions, {"receptive_field_radius": encoder.receptive_field_radius}
+        )

@@ -47,7 +47,7 @@ class ServedRestorer(ServedNetwork):
         info |= {
             "channels": network.channels,
             "multiple": multiple,
-            "reach": network.receptive_field_radius,
+            "receptive_field_radius": network.receptive_field_radius,
         }
         super().__init__(network, options, functions, info)
 
