@@ -7,7 +7,6 @@ lossylab compress image.png image.lossy --model=runs/vmaf/export
 from __future__ import annotations
 
 import difflib
-import pathlib
 import sys
 
 import lossylab
@@ -16,7 +15,6 @@ from lossylab.core import command
 from lossylab.core.errors import UsageError
 
 _HELP = ("help", "--help", "-h")
-_FLAG_FILES = str(pathlib.Path(lossylab.__file__).parent / "train" / "flags")
 
 
 def main(arguments: list[str]) -> object:
@@ -49,7 +47,7 @@ def main(arguments: list[str]) -> object:
     def work(made: object) -> object:
         return command.resolve(known.work)(made)
 
-    return command.run(options, work, rest, f"lossylab {words}", _FLAG_FILES)
+    return command.run(options, work, rest, f"lossylab {words}")
 
 
 def usage(group: str = "") -> str:

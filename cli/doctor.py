@@ -14,8 +14,9 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 
-from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core.app import launch, new_flags, parse
 from lossylab.core.errors import WorkError
+from lossylab.core.options import require
 
 FLAGS = new_flags()
 

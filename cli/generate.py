@@ -14,8 +14,9 @@ import tqdm
 from absl import flags
 from PIL import Image
 
-from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core.app import launch, new_flags, parse
 from lossylab.core.files import make_folder, replacing
+from lossylab.core.options import require
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
 

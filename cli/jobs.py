@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 import pathlib
 import sys
@@ -11,9 +12,11 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 import tqdm
 
-from lossylab.core.app import log, repeated, require
 from lossylab.core.errors import ImageError, UsageError, WorkError
 from lossylab.core.files import make_folder
+from lossylab.core.options import repeated, require
+
+log = logging.getLogger("lossylab")
 
 LOSSLESS = (".png", ".ppm", ".bmp", ".tif", ".tiff")
 

@@ -18,9 +18,11 @@ import numpy as np
 from absl import flags
 
 from lossylab.cli import jobs
-from lossylab.core.app import launch, new_flags, parse, require, timed
+from lossylab.core.app import launch, new_flags, parse
+from lossylab.core.environment import timed
 from lossylab.core.errors import WorkError
 from lossylab.core.files import write_bytes
+from lossylab.core.options import require
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_as_coded
 from lossylab.eval.metrics.psnr import psnr

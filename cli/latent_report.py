@@ -10,8 +10,8 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from lossylab.core.app import require
 from lossylab.core.files import replacing, write_text
+from lossylab.core.options import require
 from lossylab.inference.latent.search import Iterate, Settings
 
 _DIGITS = 6  # significant digits kept of a history

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
+import logging
 import sys
 import time
 
@@ -21,9 +22,9 @@ from absl import flags
 from lossylab.cli import jobs, latent_report
 from lossylab.cli.latent_report import Target
 from lossylab.core import rows
-from lossylab.core.app import log, require
 from lossylab.core.digest import digest
 from lossylab.core.errors import WorkError
+from lossylab.core.options import require
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image, sides
 from lossylab.data.scaling import scaled
@@ -34,6 +35,8 @@ from lossylab.inference.latent.prior import Prior
 from lossylab.inference.latent.search import LOSSES, SMALLEST, Iterate, Search, Settings
 from lossylab.losses.pulse import EPSILON
 from lossylab.models.layers.stylegan_base import StyleGAN
+
+log = logging.getLogger("lossylab")
 
 _COLUMNS = (
     *("input", "output", "step", "total", *LOSSES, "constraint", "limit", "met", "seconds"),

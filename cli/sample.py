@@ -20,9 +20,11 @@ from absl import flags
 from PIL import Image
 
 from lossylab.cli import jobs
-from lossylab.core.app import launch, new_flags, parse, require, timed
+from lossylab.core.app import launch, new_flags, parse
 from lossylab.core.digest import digest
+from lossylab.core.environment import timed
 from lossylab.core.files import replacing
+from lossylab.core.options import require
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed

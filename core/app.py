@@ -6,17 +6,29 @@ one process. Exit status: 0 done, 1 failed at work, 2 wrong usage, 128 + n stopp
 
 from __future__ import annotations
 
-import collections
 import logging
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterable
 
 from absl import app, flags
 from absl import logging as absl_logging
 
+from lossylab.core.environment import timed
 from lossylab.core.errors import LossylabError, UsageError
+from lossylab.core.options import repeated, require, require_distinct
+
+__all__ = (
+    "launch",
+    "log",
+    "new_flags",
+    "parse",
+    "repeated",
+    "require",
+    "require_distinct",
+    "require_known",
+    "timed",
+)
 
 log = logging.getLogger("lossylab")
 
@@ -56,34 +68,10 @@ def parse(values: flags.FlagValues, argv: list[str], doc: str) -> list[str]:
     return arguments
 
 
-def require(condition: bool, message: str) -> None:
-    """Raises UsageError(message) unless the condition holds."""
-    if not condition:
-        raise UsageError(message)
-
-
 def require_known(flag: str, names: Iterable[str], known: Iterable[str]) -> None:
     """Raises UsageError if the list of a flag has a name that is not known."""
     unknown = [name for name in names if name not in known]
     require(not unknown, f"--{flag} knows {', '.join(known)}, not {', '.join(unknown)}")
-
-
-def repeated(names: Iterable[str]) -> list[str]:
-    """The names that occur more than once, in order."""
-    return [name for name, count in collections.Counter(names).items() if count > 1]
-
-
-def require_distinct(what: str, names: Iterable[str]) -> None:
-    """Raises UsageError if rows of two of these things would bear the same name."""
-    twins = repeated(names)
-    require(not twins, f"several {what} are called {', '.join(twins[:3])}: rows would be mixed up")
-
-
-def timed(function: Callable, *arguments):
-    """What a function returns, and the milliseconds it took."""
-    start = time.perf_counter()
-    value = function(*arguments)
-    return value, 1000 * (time.perf_counter() - start)
 
 
 def launch(main: Callable[[list[str]], object]) -> None:

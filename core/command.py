@@ -6,9 +6,9 @@ Exit status: 0 done, 1 failed at work, 2 wrong usage, 128 + n stopped by signal 
 from __future__ import annotations
 
 import importlib
-import importlib.resources
 import logging
 import os
+import pathlib
 import signal
 import sys
 from collections.abc import Callable
@@ -19,6 +19,8 @@ from lossylab.core.errors import LossylabError
 from lossylab.core.options import Options
 
 log = logging.getLogger("lossylab")
+# --flagfile=NAME of any command finds the flag files that come with the package.
+_FLAG_FILES = str(pathlib.Path(__file__).parents[1] / "train" / "flags")
 
 
 def run(
@@ -26,16 +28,14 @@ def run(
     work: Callable[[Any], object],
     arguments: list[str],
     command: str,
-    folder: str | None = None,
 ) -> object:
-    """Runs a command.
+    """Runs a command; --flagfile=NAME finds the packaged flag files too.
 
     Args:
       options: the class of its options.
       work: takes the options.
       arguments: flags and positional arguments.
       command: its words, for --help.
-      folder: of packaged flag files, see `flags.parse`.
 
     Returns:
       What the work returns; None after --help.
@@ -47,7 +47,7 @@ def run(
         sys.stdout.write(flags.usage(options, command))
         return None
     try:
-        return work(flags.parse(options, arguments, folder))
+        return work(flags.parse(options, arguments, _FLAG_FILES))
     except LossylabError as error:
         if error.args and isinstance(error.args[0], str):
             error.args = (flags.with_flags(error.args[0], options), *error.args[1:])
@@ -85,3 +85,17 @@ def program(main: Callable[[list[str]], object]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(128 + signal.SIGINT)
+
+
+def as_program(options: type[Options], work: Callable[[Any], object], command: str) -> None:
+    """Runs a module's command as the process, for the end of modules that `python -m` runs.
+
+      if __name__ == "__main__":
+          command.as_program(RdOptions, measure, "lossylab eval rd")
+
+    Args:
+      options: the class of its options.
+      work: takes the options.
+      command: its words, for --help.
+    """
+    program(lambda arguments: run(options, work, arguments, command))

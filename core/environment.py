@@ -1,4 +1,4 @@
-"""Versions, git commit and command: what made a number."""
+"""Versions, git commit, command and time: what made a number."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import pathlib
 import platform
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from importlib import metadata
+from typing import Any, TypeVar
 
 from lossylab.core import ffmpeg
 
@@ -20,6 +23,8 @@ _PACKAGES = (
     "bjontegaard",
     "jpeglib",
 )
+
+_Value = TypeVar("_Value")
 
 
 def environment() -> dict:
@@ -38,6 +43,13 @@ def environment() -> dict:
         "packages": versions,
         "ffmpeg": _ffmpeg(),
     }
+
+
+def timed(function: Callable[..., _Value], *arguments: Any) -> tuple[_Value, float]:
+    """What a function returns, and the milliseconds it took."""
+    start = time.perf_counter()
+    value = function(*arguments)
+    return value, 1000 * (time.perf_counter() - start)
 
 
 def _program() -> str:

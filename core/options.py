@@ -15,12 +15,13 @@ below the command line takes the object. Modules that define options import no T
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import math
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from typing_extensions import Self, dataclass_transform
@@ -199,6 +200,17 @@ def require_known(name: str, given: Sequence[str], known: Sequence[str]) -> None
     """Raises UsageError if an option's list has a member that is not known."""
     unknown = [each for each in given if each not in known]
     require(not unknown, f"`{name}` knows {', '.join(known)}, not {', '.join(unknown)}")
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """The names that occur more than once, in order."""
+    return [name for name, count in collections.Counter(names).items() if count > 1]
+
+
+def require_distinct(what: str, names: Iterable[str]) -> None:
+    """Raises UsageError if rows of two of these things would bear the same name."""
+    same = repeated(names)
+    require(not same, f"several {what} are called {', '.join(same[:3])}: rows would be mixed up")
 
 
 def _checked(name: str, value: Any, kind: Kind, spec: Spec) -> Any:

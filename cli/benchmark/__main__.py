@@ -29,7 +29,8 @@ from absl import flags
 from lossylab.cli.benchmark import generators as benchmark_generators
 from lossylab.cli.benchmark import jpeg as benchmark_jpeg
 from lossylab.cli.benchmark import restoration as benchmark_restoration
-from lossylab.core.app import launch, new_flags, parse, require, require_known
+from lossylab.core.app import launch, new_flags, parse, require_known
+from lossylab.core.options import require
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, check_sizes, patches

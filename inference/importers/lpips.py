@@ -14,9 +14,10 @@ import os
 import numpy as np
 from absl import flags
 
-from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core.app import launch, new_flags, parse
 from lossylab.core.errors import UsageError
 from lossylab.core.files import replacing
+from lossylab.core.options import require
 from lossylab.inference.importers import torch_files
 from lossylab.models.backbones.lpips import NETWORKS, array_shapes
 

@@ -18,9 +18,10 @@ import scipy.io
 import tensorflow as tf
 from absl import flags
 
-from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core.app import launch, new_flags, parse
 from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder
+from lossylab.core.options import require
 from lossylab.inference.export.restorer import save_restorer
 from lossylab.models.arcnn import ARCNN
 from lossylab.models.dncnn import DnCNN

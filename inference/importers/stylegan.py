@@ -7,8 +7,8 @@ import reprlib
 
 import numpy as np
 
-from lossylab.core.app import require
 from lossylab.core.errors import UsageError
+from lossylab.core.options import require
 from lossylab.inference.importers.pickles import Network
 from lossylab.models import stylegan
 from lossylab.models.layers.stylegan_base import StyleGAN

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import zipfile
@@ -23,13 +24,16 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from lossylab.core.app import launch, log, new_flags, parse, require
+from lossylab.core.app import launch, new_flags, parse
 from lossylab.core.errors import UsageError
 from lossylab.core.files import replacing
+from lossylab.core.options import require
 from lossylab.inference.importers import pickles as stylegan_pickles
 from lossylab.inference.importers.stylegan import generator_of
 from lossylab.models import stylegan
 from lossylab.models.layers.stylegan_base import StyleGAN
+
+log = logging.getLogger("lossylab")
 
 FLAGS = new_flags()
 flags.DEFINE_bool("overwrite", False, "Replace a file that exists.", flag_values=FLAGS)

@@ -138,3 +138,17 @@ def test_help_is_in_groups_with_defaults_bounds_and_sources(capsys):
     assert "Of learning. (above 0; at most 1; default 0.5; Sec. III)" in said
     assert "Steps in all. (at least 1; steps; default 10; assumed: not printed)" in said
     assert "Which. (one of a, b; default a)" in said
+
+
+def test_a_module_that_runs_as_a_program_ends_with_an_exit_status(monkeypatch, capsys):
+    for name, value in {"handlers": [], "level": 0, "propagate": False}.items():
+        monkeypatch.setattr(command.log, name, value)
+    monkeypatch.setattr("sys.argv", ["nothing.py", "x", "--steps=0"])
+    with pytest.raises(SystemExit) as stopped:
+        command.as_program(_Options, pytest.fail, "lossylab nothing")
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "error: --steps=0 must be at least 1 steps\n"
+    made = []
+    monkeypatch.setattr("sys.argv", ["nothing.py", "x"])
+    command.as_program(_Options, made.append, "lossylab nothing")
+    assert made == [_Options(source="x")]
