@@ -1,184 +1,65 @@
 """NVIDIA's pickled networks, read without their code and without running what is in them.
 
 An official file is a pickle of (G, D, Gs), each a network with its weights, its settings and the
-text of the Python module that built it, which the official reader executes. Here a pickle may
-only name networks, dictionaries and arrays, and what stands for these here does nothing but hold
-what it is given; the module's text stays a text.
+text of the Python module that built it, which the official reader executes. Here a pickle is read
+as data (`strict_pickle`): it may name networks, dictionaries and arrays, and nothing is called; the
+module's text stays a text.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
-import pickle
 import stat
-from typing import BinaryIO
+import zipfile
+from pickle import UnpicklingError
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from lossylab.core.errors import UsageError
+from lossylab.inference.importers import strict_pickle
+from lossylab.inference.importers.strict_pickle import Global, Object
 
-_KINDS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
-_BYTEARRAY = pickle.BYTEARRAY8[0]
-_LINE = 2**16  # bytes: no line of a pickle is longer
-
-
-class _Held:
-    """What a pickle makes: it may give each thing a state, once."""
-
-    state = None
-
-    def __setstate__(self, state):
-        if self.state is not None:
-            raise pickle.UnpicklingError("it changes something after making it")
-        self.state = state
-
-
-class _Dictionary(dict):
-    def __setstate__(self, state):
-        raise pickle.UnpicklingError("it changes a dictionary after making it")
-
-
-class _Kind(_Held):
-    """A NumPy dtype; its state has the byte order."""
-
-    def __init__(self, name, *unused):
-        if name not in _KINDS:
-            raise pickle.UnpicklingError(f"it has an array of '{name!s:.20}', which are no numbers")
-        self.name = name
-
-    def dtype(self) -> np.dtype:
-        order = self.state[1] if self.state else "="
-        return np.dtype(self.name).newbyteorder({"|": "="}.get(order, order))
+_NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
+_NETWORK = Global("dnnlib.tflib.network", "Network")
+_DICTIONARIES = (
+    Global("dnnlib.util", "EasyDict"),
+    Global("dnnlib", "EasyDict"),
+    Global("collections", "OrderedDict"),
+)
+_NDARRAY, _DTYPE = Global("numpy", "ndarray"), Global("numpy", "dtype")
+_CORES = ("numpy.core", "numpy._core")
+_RECONSTRUCT = tuple(Global(f"{core}.multiarray", "_reconstruct") for core in _CORES)
+_SCALAR = tuple(Global(f"{core}.multiarray", "scalar") for core in _CORES)
+_FROM_BUFFER = tuple(Global(f"{core}.numeric", "_frombuffer") for core in _CORES)
+_ALLOWED = frozenset(
+    (each.module, each.name)
+    for each in (
+        *(_NETWORK, *_DICTIONARIES, _NDARRAY, _DTYPE, *_RECONSTRUCT, *_SCALAR, *_FROM_BUFFER),
+        Global("_codecs", "encode"),
+    )
+)
+# What a file of another kind names first, and what to say of it.
+_TORCH = "it is a file of PyTorch's; take the official TensorFlow pickle of the network instead"
 
 
-class _Array(_Held):
-    """A NumPy array: its state has version, shape, dtype, order and bytes."""
-
-    def array(self) -> np.ndarray:
-        _, shape, kind, columns_first, data = self.state
-        return _from_bytes(data, kind, tuple(shape), "F" if columns_first else "C")
-
-
-class _Reconstruct(_Held):
-    """Stands for NumPy's function of this name: an array without a state yet."""
-
-    def __new__(cls, *unused):
-        return _Array()
-
-
-class _Scalar(_Held):
-    """A NumPy number."""
-
-    def __init__(self, kind, data):
-        self._kind, self._data = kind, data
-
-    def array(self) -> np.ndarray:
-        return _from_bytes(self._data, self._kind, (), "C")
-
-
-class Network(_Held):
+@dataclasses.dataclass(frozen=True)
+class Network:
     """A pickled network.
 
     Attributes:
       kind: name of the function that built it.
-      settings: keyword arguments of that function.
+      settings: keyword arguments of that function; arrays are lists in it.
       components: networks in it by name.
+      arrays: its own arrays by name, as float32.
     """
 
-    @property
-    def kind(self) -> str:
-        """See the class."""
-        return self.state["build_func_name"]
-
-    @property
-    def settings(self) -> dict:
-        """See the class; arrays are lists in it."""
-        settings = self.state["static_kwargs"]
-        held = (_Array, _Scalar)
-        return {k: v.array().tolist() if isinstance(v, held) else v for k, v in settings.items()}
-
-    @property
-    def components(self) -> dict[str, Network]:
-        """See the class."""
-        return self.state["components"]
-
-    def variables(self) -> dict[str, np.ndarray]:
-        """Its own arrays by name, as float32.
-
-        Raises:
-          pickle.UnpicklingError: if one is none or has other numbers of bytes than it says.
-        """
-        found = {}
-        for name, value in self.state["variables"]:
-            if not isinstance(name, str):
-                raise pickle.UnpicklingError("the name of an array is no text")
-            if isinstance(value, (int, float)):
-                value = np.float32(value)
-            elif isinstance(value, (_Array, _Scalar)):
-                value = value.array()
-            else:
-                raise pickle.UnpicklingError(f"'{name:.80}' is no array")
-            found[name] = np.asarray(value, np.float32)
-        return found
-
-
-def _from_bytes(data, kind: _Kind, shape: tuple[int, ...], order: str) -> np.ndarray:
-    dtype = kind.dtype()
-    if isinstance(data, str):  # of Python 2
-        data = data.encode("latin1")
-    if min(shape, default=0) < 0 or len(data) != math.prod(shape) * dtype.itemsize:
-        raise pickle.UnpicklingError(f"an array of {list(shape)} {dtype} has {len(data)} bytes")
-    return np.frombuffer(data, dtype).reshape(shape, order=order)
-
-
-_ALLOWED = {
-    ("dnnlib.tflib.network", "Network"): Network,
-    ("dnnlib.util", "EasyDict"): _Dictionary,
-    ("dnnlib", "EasyDict"): _Dictionary,
-    ("collections", "OrderedDict"): _Dictionary,
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Kind,
-    **{
-        (f"numpy.{core}.multiarray", name): kind
-        for core in ("core", "_core")
-        for name, kind in (("_reconstruct", _Reconstruct), ("scalar", _Scalar))
-    },
-}
-
-
-class _Bounded:
-    """A file that gives no more than it has, so that nothing is set aside for what is not there."""
-
-    def __init__(self, file: BinaryIO):
-        self._file, self._left = file, os.fstat(file.fileno()).st_size
-
-    def read(self, count: int) -> bytes:
-        if not 0 <= count <= self._left:
-            raise pickle.UnpicklingError("it ends too early")
-        self._left -= count
-        return self._file.read(count)
-
-    def readline(self) -> bytes:
-        line = self._file.readline(_LINE)
-        self._left -= len(line)
-        return line
-
-
-class _Unpickler(pickle._Unpickler):
-    """The one written in Python: the other sets memory aside for whatever index a pickle names.
-
-    Byte arrays, which came after these files, are not known: they are made before they are read.
-    """
-
-    dispatch = {
-        code: load for code, load in pickle._Unpickler.dispatch.items() if code != _BYTEARRAY
-    }
-
-    def find_class(self, module, name):
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which networks do not need")
-        return _ALLOWED[module, name]
+    kind: str
+    settings: dict[str, Any]
+    components: dict[str, Network]
+    arrays: dict[str, np.ndarray]
 
 
 def read(path: str) -> Network:
@@ -191,35 +72,140 @@ def read(path: str) -> Network:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise UsageError(f"{path} is no file")
         with open(path, "rb") as file:
-            found = _Unpickler(_Bounded(file), encoding="latin1").load()
-        if not isinstance(found, tuple) or len(found) != 3:
-            raise pickle.UnpicklingError("it is not (G, D, Gs)")
-        for network in (found[2], *_checked(found[2]).components.values()):
-            _checked(network)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+            return _averaged_generator(file, os.fstat(file.fileno()).st_size)
     except UsageError:
         raise
-    # Whatever a damaged pickle makes of the unpickler's stack.
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    # Whatever a damaged pickle makes of the numbers and texts in it.
     except Exception as error:
         raise UsageError(
             f"{path} is no official StyleGAN pickle, or damaged: {error or type(error).__name__}"
         ) from error
-    return found[2]
 
 
-def _checked(network: Network) -> Network:
-    """The same, if it is a network whose state has what one needs."""
-    if not isinstance(network, Network) or not isinstance(network.state, dict):
-        raise pickle.UnpicklingError("something in it that should be a network is none")
-    for key, kind in (
-        ("build_func_name", str),
-        ("static_kwargs", dict),
-        ("components", dict),
-        ("variables", list),
-    ):
-        if not isinstance(network.state.get(key), kind):
-            raise pickle.UnpicklingError(f"a network's '{key}' is missing or no {kind.__name__}")
-    if not all(isinstance(name, str) for name in network.components):
-        raise pickle.UnpicklingError("the name of a network's component is no text")
-    return network
+def _averaged_generator(file: BinaryIO, size: int) -> Network:
+    if zipfile.is_zipfile(file):
+        raise UnpicklingError(_TORCH)
+    file.seek(0)
+    found = strict_pickle.load(file, size, _ALLOWED, "networks")
+    if not isinstance(found, tuple) or len(found) != 3:
+        raise UnpicklingError("it is not (G, D, Gs)")
+    return _Reader(4 * size).network(found[2])
+
+
+class _Reader:
+    """Makes networks of what a pickle held, with at most so many bytes of arrays."""
+
+    def __init__(self, limit: int):
+        self._left = limit  # float32 in memory, at most four times what the file has
+
+    def network(self, held: Any, inner: bool = False) -> Network:
+        state = _state(held)
+        components = _typed(state, "components", dict)
+        if inner and components:
+            raise UnpicklingError("a component has components")
+        if not all(isinstance(name, str) for name in components):
+            raise UnpicklingError("the name of a network's component is no text")
+        return Network(
+            _typed(state, "build_func_name", str),
+            {k: _setting(v) for k, v in _typed(state, "static_kwargs", dict).items()},
+            {name: self.network(each, inner=True) for name, each in components.items()},
+            dict(self._array(*_pair(entry)) for entry in _typed(state, "variables", list)),
+        )
+
+    def _array(self, name: Any, held: Any) -> tuple[str, np.ndarray]:
+        if not isinstance(name, str):
+            raise UnpicklingError("the name of an array is no text")
+        value = held if isinstance(held, (int, float)) else _numbers(held)
+        if value is None:
+            raise UnpicklingError(f"'{name:.80}' is no array")
+        self._left -= 4 * np.size(value)
+        if self._left < 0:
+            raise UnpicklingError("its arrays are larger than the file can hold")
+        return name, np.asarray(value, np.float32)
+
+
+def _state(held: Any) -> dict:
+    """The state of a network; raises UnpicklingError if it is none."""
+    network = isinstance(held, Object) and held.kind == _NETWORK
+    state = _items(held.state) if network else None
+    if state is None:
+        raise UnpicklingError("something in it that should be a network is none")
+    return state
+
+
+def _typed(state: dict, key: str, kind: type) -> Any:
+    value = state.get(key)
+    value = _items(value) if kind is dict else value
+    if not isinstance(value, kind):
+        raise UnpicklingError(f"a network's '{key}' is missing or no {kind.__name__}")
+    return value
+
+
+def _items(held: Any) -> dict | None:
+    """The items of a dictionary of any class, or None."""
+    if isinstance(held, dict):
+        return held
+    if not isinstance(held, Object) or held.kind not in _DICTIONARIES:
+        return None
+    pairs = held.arguments[0] if held.arguments else []
+    if isinstance(pairs, list):  # an OrderedDict of Python 2
+        return {**dict(_pair(pair) for pair in pairs if _named(pair)), **held.items}
+    return None
+
+
+def _named(pair: Any) -> bool:
+    return isinstance(pair, (list, tuple)) and bool(pair) and isinstance(pair[0], str)
+
+
+def _pair(entry: Any) -> tuple[Any, Any]:
+    if not isinstance(entry, (list, tuple)) or len(entry) != 2:
+        raise UnpicklingError("something in it that should be a name and a value is none")
+    return entry[0], entry[1]
+
+
+def _setting(held: Any) -> Any:
+    """A setting's value, a list for an array."""
+    array = _numbers(held)
+    return held if array is None else array.tolist()
+
+
+def _numbers(held: Any) -> np.ndarray | None:
+    """The NumPy array or number that was pickled, or None."""
+    if not isinstance(held, Object):
+        return None
+    if held.kind in _SCALAR and len(held.arguments) == 2:
+        kind, data = held.arguments
+        return _from_bytes(data, kind, (), "C")
+    if held.kind in _FROM_BUFFER and len(held.arguments) == 4:
+        data, kind, shape, order = held.arguments
+        return _from_bytes(data, kind, shape, order)
+    if held.kind in _RECONSTRUCT:
+        if not isinstance(held.state, tuple) or len(held.state) != 5:
+            raise UnpicklingError("an array has no numbers")
+        _, shape, kind, columns_first, data = held.state
+        return _from_bytes(data, kind, shape, "F" if columns_first else "C")
+    return None
+
+
+def _from_bytes(data: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
+    dtype = _dtype(kind)
+    if isinstance(data, str):  # of Python 2
+        data = data.encode("latin1")
+    sizes = shape if isinstance(shape, tuple) else (shape,)
+    if not isinstance(data, bytes) or not all(isinstance(size, int) for size in sizes):
+        raise UnpicklingError("an array has no numbers")
+    if min(sizes, default=0) < 0 or len(data) != math.prod(sizes) * dtype.itemsize:
+        raise UnpicklingError(f"an array of {[*sizes]!s:.80} {dtype} has {len(data)} bytes")
+    return np.frombuffer(data, dtype).reshape(sizes, order="F" if order == "F" else "C")
+
+
+def _dtype(held: Any) -> np.dtype:
+    if not isinstance(held, Object) or held.kind != _DTYPE or not held.arguments:
+        raise UnpicklingError("the type of an array is none")
+    name = held.arguments[0]
+    if name not in _NUMBERS:
+        raise UnpicklingError(f"it has an array of '{name!s:.20}', which are no numbers")
+    order = held.state[1] if isinstance(held.state, tuple) and len(held.state) > 1 else "="
+    return np.dtype(name).newbyteorder({"|": "="}.get(order, order))

@@ -70,9 +70,9 @@ def generator_of(network: Network) -> StyleGAN:
     )
     for part in (network, *parts.values()):
         _require_known(part.settings, _KNOWN[version])
-    arrays = network.variables()
+    arrays = dict(network.arrays)
     for name in parts:
-        arrays |= {f"G_{name}/{key}": value for key, value in parts[name].variables().items()}
+        arrays |= {f"G_{name}/{key}": value for key, value in parts[name].arrays.items()}
     _require_grown(arrays)
     config = _config(version, network, arrays)
     try:

@@ -1,21 +1,24 @@
 """Arrays of PyTorch weight files (.pth), without PyTorch and without running what is in them.
 
 Both kinds are read: the zip archives that torch.save writes since 1.6, and the older plain pickles.
-Their pickles may only name tensors, storages and ordered dictionaries; anything else is refused
-before it is called.
+Their pickles are read as data (`strict_pickle`): they may only name tensors, storages and ordered
+dictionaries, and nothing is called.
 """
 
 from __future__ import annotations
 
-import collections
-import dataclasses
-import pickle
+import math
+import os
 import zipfile
-from typing import BinaryIO
+from collections.abc import Callable
+from pickle import UnpicklingError
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from lossylab.core.errors import UsageError
+from lossylab.inference.importers import strict_pickle
+from lossylab.inference.importers.strict_pickle import Global, Object
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _TYPES = {
@@ -26,71 +29,17 @@ _TYPES = {
     "IntStorage": np.int32,
     "ByteStorage": np.uint8,
 }
-
-
-class _Sealed:
-    """What a pickle may not change once it is made."""
-
-    def __setstate__(self, state):
-        raise pickle.UnpicklingError("it changes a tensor after making it")
-
-
-@dataclasses.dataclass
-class _Storage(_Sealed):
-    """Numbers in a row; old files have them behind the pickle."""
-
-    kind: type
-    values: np.ndarray | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class _Tensor(_Sealed):
-    storage: _Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def array(self) -> np.ndarray:
-        values = self.storage.values
-        last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride))
-        if values is None or min((*self.stride, self.offset), default=0) < 0 or last >= values.size:
-            raise pickle.UnpicklingError("a tensor reaches outside its storage")
-        steps = [step * values.itemsize for step in self.stride]
-        return np.lib.stride_tricks.as_strided(values[self.offset :], self.size, steps).copy()
-
-
-def _rebuild_tensor(storage, offset, size, stride, *unused):
-    del unused
-    return _Tensor(storage, offset, tuple(size), tuple(stride))
-
-
-def _rebuild_parameter(data, *unused):
-    del unused
-    return data
-
-
-_ALLOWED = {
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-    **{("torch", name): kind for name, kind in _TYPES.items()},
-}
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: BinaryIO, storage_of):
-        super().__init__(file)
-        self._storage_of = storage_of
-
-    def find_class(self, module, name):
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which weights do not need")
-        return _ALLOWED[module, name]
-
-    def persistent_load(self, pid):
-        _, kind, key, *_ = pid
-        return self._storage_of(kind, str(key))
+_ORDERED = Global("collections", "OrderedDict")
+_TENSOR = (
+    Global("torch._utils", "_rebuild_tensor"),
+    Global("torch._utils", "_rebuild_tensor_v2"),
+)
+_PARAMETER = Global("torch._utils", "_rebuild_parameter")
+_ALLOWED = frozenset(
+    (each.module, each.name)
+    for each in (_ORDERED, *_TENSOR, _PARAMETER, *(Global("torch", name) for name in _TYPES))
+)
+_Storages = Callable[[Any, str], np.ndarray]
 
 
 def read(path: str) -> dict[str, np.ndarray]:
@@ -101,48 +50,112 @@ def read(path: str) -> dict[str, np.ndarray]:
     """
     try:
         with open(path, "rb") as file:
-            found = _from_zip(file) if zipfile.is_zipfile(file) else _from_pickles(file)
-        arrays = {name: tensor.array() for name, tensor in found.items()}
+            size = os.fstat(file.fileno()).st_size
+            read_kind = _from_zip if zipfile.is_zipfile(file) else _from_pickles
+            file.seek(0)
+            return read_kind(file, size)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    # Whatever a damaged pickle makes of the unpickler's stack.
+    # Whatever a damaged file makes of the numbers and texts in it.
     except Exception as error:
         raise UsageError(
             f"{path} is no PyTorch file of weights, or damaged: {error or type(error).__name__}"
         ) from error
+
+
+def _from_zip(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(file) as archive:
+        members = {each.filename: each for each in archive.infolist()}
+        if any(each.compress_type != zipfile.ZIP_STORED for each in members.values()):
+            raise UnpicklingError(
+                "something in the archive is compressed, which PyTorch does not do"
+            )
+        if sum(each.file_size for each in members.values()) > size:
+            raise UnpicklingError("the archive claims more than the file has")
+        (index,) = (name for name in members if name.endswith("data.pkl"))
+        folder = index.removesuffix("data.pkl")
+
+        def storage_of(kind: Any, key: str) -> np.ndarray:
+            return np.frombuffer(archive.read(f"{folder}data/{key}"), _dtype(kind))
+
+        with archive.open(index) as pickled:
+            found = strict_pickle.load(pickled, members[index].file_size, _ALLOWED, "weights")
+        return _arrays(found, storage_of, size)
+
+
+def _from_pickles(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
+    def load() -> Any:
+        return strict_pickle.load(file, size - file.tell(), _ALLOWED, "weights")
+
+    if load() != _MAGIC:
+        raise UnpicklingError("it does not begin as PyTorch's files do")
+    load()  # version of the format
+    load()  # sizes of the writer's numbers
+    found, keys = load(), load()
+    kinds = {str(key): kind for _, kind, key in map(_identifier, _tensors(found).values())}
+    storages = {}
+    for key in map(str, keys):
+        (count,) = np.frombuffer(file.read(8), np.int64)
+        dtype = _dtype(kinds[key])
+        storages[key] = np.frombuffer(_exactly(file, int(count) * dtype.itemsize, size), dtype)
+    return _arrays(found, lambda kind, key: storages[key], size)
+
+
+def _exactly(file: BinaryIO, count: int, size: int) -> bytes:
+    if not 0 <= count <= size - file.tell():
+        raise UnpicklingError("it ends too early")
+    return file.read(count)
+
+
+def _arrays(found: Any, storage_of: _Storages, size: int) -> dict[str, np.ndarray]:
+    """The tensors' numbers, which take at most the memory that the file has bytes."""
+    arrays, left = {}, size
+    for name, tensor in _tensors(found).items():
+        _, kind, key = _identifier(tensor)
+        values = storage_of(kind, str(key))
+        array = _strided(values, *tensor.arguments[1:4])
+        left -= array.nbytes
+        if left < 0:
+            raise UnpicklingError("its tensors are larger than the file")
+        arrays[name] = array.copy()
     return arrays
 
 
-def _from_zip(file: BinaryIO):
-    with zipfile.ZipFile(file) as archive:
-        (index,) = (name for name in archive.namelist() if name.endswith("data.pkl"))
-        folder = index.removesuffix("data.pkl")
+def _strided(values: np.ndarray, offset: Any, sizes: Any, strides: Any) -> np.ndarray:
+    whole = isinstance(sizes, tuple) and isinstance(strides, tuple) and len(sizes) == len(strides)
+    if not whole or not all(isinstance(n, int) and n >= 0 for n in (offset, *sizes, *strides)):
+        raise UnpicklingError("a tensor has no sizes")
+    last = offset + sum((n - 1) * step for n, step in zip(sizes, strides))
+    if math.prod(sizes) and (last >= values.size or math.prod(sizes) > values.size):
+        raise UnpicklingError("a tensor reaches outside its storage")
+    steps = [step * values.itemsize for step in strides]
+    return np.lib.stride_tricks.as_strided(values[offset:], sizes, steps, writeable=False)
 
-        def storage_of(kind, key):
-            return _Storage(kind, np.frombuffer(archive.read(f"{folder}data/{key}"), kind))
 
-        with archive.open(index) as pickled:
-            return _Unpickler(pickled, storage_of).load()
+def _tensors(found: Any) -> dict[str, Object]:
+    """The tensors of a state dictionary, parameters as such."""
+    items = found.items if isinstance(found, Object) and found.kind == _ORDERED else found
+    if not isinstance(items, dict):
+        raise UnpicklingError("it has no dictionary of tensors")
+    tensors = {}
+    for name, held in items.items():
+        if isinstance(held, Object) and held.kind == _PARAMETER and held.arguments:
+            held = held.arguments[0]
+        if not isinstance(name, str) or not isinstance(held, Object) or held.kind not in _TENSOR:
+            raise UnpicklingError(f"'{name!s:.80}' is no tensor")
+        tensors[name] = held
+    return tensors
 
 
-def _from_pickles(file: BinaryIO):
-    storages: dict[str, _Storage] = {}
-    file.seek(0)
+def _identifier(tensor: Object) -> tuple[Any, Any, Any]:
+    """Of a tensor's storage: 'storage', its type and its key."""
+    storage = tensor.arguments[0] if len(tensor.arguments) >= 4 else None
+    if not isinstance(storage, Object) or storage.kind is not None or len(storage.arguments) < 3:
+        raise UnpicklingError("a tensor has no storage")
+    return storage.arguments[:3]
 
-    def storage_of(kind, key):
-        return storages.setdefault(key, _Storage(kind))
 
-    def load():
-        return _Unpickler(file, storage_of).load()
-
-    if load() != _MAGIC:
-        raise pickle.UnpicklingError("it does not begin as PyTorch's files do")
-    load()  # version of the format
-    load()  # sizes of the writer's numbers
-    found = load()
-    for key in load():
-        storage = storages[str(key)]
-        (count,) = np.frombuffer(file.read(8), np.int64)
-        data = file.read(int(count) * storage.kind().itemsize)
-        storage.values = np.frombuffer(data, storage.kind)
-    return found
+def _dtype(kind: Any) -> np.dtype:
+    if not isinstance(kind, Global) or kind.name not in _TYPES:
+        raise UnpicklingError("a storage has no type")
+    return np.dtype(_TYPES[kind.name])

@@ -13,6 +13,7 @@ from lossylab.cli import restore
 from lossylab.core.errors import CollectionError, ExportError, OutputError, UsageError, WorkError
 from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade, luminance_table
+from lossylab.inference.export import restoring
 from lossylab.inference.export.restorer import Restorer, save_restorer
 from lossylab.models import restorers
 
@@ -254,9 +255,9 @@ def test_exports_replace_exports_only(tmp_path):
 def test_sadct_in_pieces_is_sadct(images, monkeypatch):
     image = degrade(np.tile(images[0], (2, 2, 1))[:239, :301], 10)
     tables = luminance_table(10), luminance_table(10)
-    whole = restore.by_sadct(image, *tables)
-    monkeypatch.setattr(restore, "AT_ONCE", 2**15)
-    np.testing.assert_array_equal(restore.by_sadct(image, *tables), whole)
+    whole = restoring.by_sadct(image, *tables)
+    monkeypatch.setattr(restoring, "MAX_PIXELS", 2**15)
+    np.testing.assert_array_equal(restoring.by_sadct(image, *tables), whole)
 
 
 def test_too_little_memory_is_said(exports, folder, tmp_path, monkeypatch, caplog):
