@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import pathlib
 
-import h5py
 import numpy as np
-import scipy.io
 import tensorflow as tf
 from absl import flags
 
+from lossylab.core import guarded
 from lossylab.core.app import launch, new_flags, parse
 from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder
 from lossylab.core.options import require
 from lossylab.inference.export.restorer import save_restorer
+from lossylab.inference.importers import matlab_files
 from lossylab.models.arcnn import ARCNN
 from lossylab.models.dncnn import DnCNN
 
@@ -36,6 +36,7 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_bool("overwrite", False, "Replace an export that exists.", flag_values=FLAGS)
 
+_LARGEST = 1e6  # no weight is near it
 _ARCNN_LAYERS = ("conv1", "conv2", "conv22", "conv3")
 
 
@@ -70,13 +71,13 @@ def load(path: str) -> ARCNN | DnCNN:
     """
     require(pathlib.Path(path).is_file(), f"{path}: no such file")
     try:
-        if h5py.is_hdf5(path):
-            with h5py.File(path, "r") as file:
-                return dncnn3(file)
-        return arcnn(scipy.io.loadmat(path))
-    except Exception as error:  # h5py and SciPy raise all kinds for damaged files
+        if matlab_files.is_hdf5(path):
+            return dncnn3(guarded.arrays(f"{matlab_files.__name__}:matconvnet", path))
+        return arcnn(guarded.arrays(f"{matlab_files.__name__}:matrices", path))
+    except (KeyError, ValueError) as error:
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise UsageError(
-            f"{path}: neither ARCNN's nor DnCNN-3's weights, or damaged ({error!r})"
+            f"{path}: neither ARCNN's nor DnCNN-3's weights, or damaged: {reason}"
         ) from error
 
 
@@ -98,19 +99,17 @@ def arcnn(arrays: dict[str, np.ndarray]) -> ARCNN:
     return network
 
 
-def dncnn3(file: h5py.File) -> DnCNN:
-    """DnCNN-3 from its MATLAB 7.3 file, a MatConvNet structure.
+def dncnn3(arrays: dict[str, np.ndarray]) -> DnCNN:
+    """DnCNN-3 from the arrays of its MATLAB 7.3 file, see `matlab_files.matconvnet`.
 
     Raises:
       KeyError, ValueError: if it has other layers.
     """
-    layers = [file[reference] for reference in np.ravel(file["net/layers"])]
-    convs = [layer for layer in layers if "weights" in layer]
     network = DnCNN(layers=20, batch_normalization=False)
-    if len(convs) != len(network.convs):
-        raise ValueError(f"{len(convs)} convolutions instead of {len(network.convs)}")
-    for conv, layer in zip(network.convs, convs):
-        kernel, bias = (file[reference][()] for reference in np.ravel(layer["weights"]))
+    if len(arrays) != 2 * len(network.convs):
+        raise ValueError(f"{len(arrays) // 2} convolutions instead of {len(network.convs)}")
+    for index, conv in enumerate(network.convs):
+        kernel, bias = arrays[f"kernel{index}"], arrays[f"bias{index}"]
         # HDF5 shows MATLAB's axes in reverse, and MATLAB drops a last one of length 1.
         kernel = kernel.reshape(conv.kernel.shape[::-1]).transpose(3, 2, 1, 0)
         _assign(conv, kernel, bias)
@@ -118,8 +117,10 @@ def dncnn3(file: h5py.File) -> DnCNN:
 
 
 def _assign(conv: tf.Module, kernel: np.ndarray, bias: np.ndarray) -> None:
-    conv.kernel.assign(kernel.astype(np.float32))
-    conv.bias.assign(np.ravel(bias).astype(np.float32))
+    for variable, values in ((conv.kernel, kernel), (conv.bias, np.ravel(bias))):
+        if not np.all(np.abs(values) < _LARGEST):  # NaN is not less either
+            raise ValueError("its weights are no numbers that weights have")
+        variable.assign(values.astype(np.float32))
 
 
 if __name__ == "__main__":

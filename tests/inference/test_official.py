@@ -1,5 +1,6 @@
 """Official ARCNN and DnCNN-3 weights: the published quality without training."""
 
+import contextlib
 import pathlib
 
 import h5py
@@ -16,6 +17,7 @@ from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import ssim
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.importers import restorers as official
+from lossylab.models.arcnn import ARCNN
 
 WEIGHTS = pathlib.Path(lossylab.__file__).parent.parent / "shared" / "weights"
 
@@ -128,3 +130,17 @@ def test_other_files_are_refused(make, arguments, message, tmp_path, random):
 def test_two_arguments_are_needed():
     with pytest.raises(UsageError, match="expected FILE and FOLDER, got 1 arguments"):
         official.main(["import", "a.mat"])
+
+
+def test_flipped_bytes_end_in_weights_or_one_error(tmp_path, random):
+    """SciPy's reader dies of some of them: it runs in a process of its own."""
+    _arcnn_file(tmp_path / "a.mat", random)
+    data = (tmp_path / "a.mat").read_bytes()
+    path = tmp_path / "b.mat"
+    for places in random.integers(128, 4096, (6, 5)):
+        changed = bytearray(data)
+        for place in places:
+            changed[place] ^= int(random.integers(1, 256))
+        path.write_bytes(changed)
+        with contextlib.suppress(UsageError):
+            assert isinstance(official.load(str(path)), ARCNN)
