@@ -1,0 +1,128 @@
+"""What a distortion adds to an image: blocks, lost detail, and the spectrum of the residual.
+
+The divergence of natural scene statistics hardly sees JPEG's blocks nor the color of noise. These
+say in a distortion's own terms how like the true one a generated one is:
+
+  blockiness             1 where differences over the borders of 8x8 blocks are as elsewhere
+  high_frequency_energy  power of the luma above half the highest frequency of an axis
+  spectrum               power of the residual by frequency; its slope is 0 for white noise, and -1
+                         in amplitude for pink noise
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import scipy.fft
+
+from lossylab.eval.metrics.nss import luma
+
+BLOCK = 8
+_BANDS = 12  # of a spectrum, spaced logarithmically
+_LOWEST, _HIGHEST = 1 / 32, 1 / 2  # cycles a pixel
+_SPLIT = 1 / 4  # cycles a pixel: what lies above counts as high
+SMALLEST = 2 * BLOCK
+
+
+@dataclasses.dataclass(frozen=True)
+class Spectrum:
+    """Power of a plane by spatial frequency.
+
+    Attributes:
+      frequency: centers of the bands, float64 [bands], cycles a pixel.
+      power: mean power in each, float64 [bands], squared pixel values.
+    """
+
+    frequency: np.ndarray
+    power: np.ndarray
+
+    @property
+    def slope(self) -> float:
+        """Of the amplitude over the frequency, both logarithmic: 0 for white, -1 for pink noise."""
+        return float(np.polyfit(np.log(self.frequency), np.log(self.power) / 2, 1)[0])
+
+    @property
+    def unevenness(self) -> float:
+        """Largest distance of a band's power from the mean of all in dB: 0 for a flat spectrum."""
+        decibels = 10 * np.log10(self.power)
+        return float(np.abs(decibels - decibels.mean()).max())
+
+
+def blockiness(image: np.ndarray) -> float:
+    """Mean absolute difference over borders of 8x8 blocks, divided by that of all other neighbors.
+
+    Args:
+      image: RGB [H, W, 3], pixel values 0..255, whose blocks begin at its corner.
+
+    Returns:
+      About 1 without blocks, 1.6 for JPEG at quality 40; NaN for an image of one color.
+
+    Raises:
+      ValueError: if it is smaller than 16x16 pixels.
+    """
+    plane = _plane(image)
+    border, inside = [], []
+    for axis in (0, 1):
+        steps = np.abs(np.diff(plane, axis=axis)).mean(1 - axis)
+        at_border = np.arange(1, steps.size + 1) % BLOCK == 0
+        border.append(steps[at_border])
+        inside.append(steps[~at_border])
+    there, elsewhere = np.concatenate(border).mean(), np.concatenate(inside).mean()
+    return float(there / elsewhere) if elsewhere > 0 else float("nan")
+
+
+def high_frequency_energy(image: np.ndarray) -> float:
+    """Mean power of the luma's detail above a quarter of a cycle a pixel.
+
+    Args:
+      image: RGB [H, W, 3], pixel values 0..255.
+
+    Returns:
+      Squared pixel values; divided by the true distortion's, how sharp a generated one is.
+
+    Raises:
+      ValueError: if it is smaller than 16x16 pixels.
+    """
+    frequency, power = _power(_plane(image))
+    return float(power[frequency > _SPLIT].sum() / power.size)
+
+
+def spectrum(reference: np.ndarray, distorted: np.ndarray) -> Spectrum:
+    """Power of what a distortion has added, by spatial frequency in all directions.
+
+    Args:
+      reference: RGB [H, W, 3], pixel values 0..255.
+      distorted: the same shape.
+
+    Raises:
+      ValueError: if the shapes differ, the images are smaller than 64x64 pixels or equal.
+    """
+    if reference.shape != distorted.shape:
+        raise ValueError(f"expected images of one shape, got {reference.shape}, {distorted.shape}")
+    residual = _plane(distorted) - _plane(reference)
+    if min(residual.shape) < 2 / _LOWEST:
+        raise ValueError(f"expected at least 64x64 pixels, got {residual.shape}")
+    frequency, power = _power(residual)
+    edges = np.geomspace(_LOWEST, _HIGHEST, _BANDS + 1)
+    band = np.digitize(frequency, edges) - 1
+    means = np.array([power[band == index].mean() for index in range(_BANDS)])
+    if not means.min() > 0:
+        raise ValueError("expected images that differ at all frequencies, got equal ones")
+    return Spectrum(np.sqrt(edges[:-1] * edges[1:]), means)
+
+
+def _plane(image: np.ndarray) -> np.ndarray:
+    if image.ndim != 3 or image.shape[2] != 3 or min(image.shape[:2]) < SMALLEST:
+        raise ValueError(f"expected RGB of at least 16x16 pixels, got {list(image.shape)}")
+    return luma(image)
+
+
+def _power(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies in cycles a pixel, and power, [H, W] each, of a plane that fades at its edges."""
+    height, width = plane.shape
+    window = np.hanning(height)[:, None] * np.hanning(width)
+    faded = (plane - np.average(plane, weights=window)) * window
+    power = np.abs(scipy.fft.fft2(faded)) ** 2 / np.sum(window**2)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+    return frequency, power
