@@ -19,7 +19,7 @@ def test_white_noise_is_flat(gray, random):
     assert abs(found.slope) < 0.05
     assert found.unevenness < 1.0
     # Each frequency has the variance of the noise.
-    np.testing.assert_allclose(found.power, 81, rtol=0.1)
+    np.testing.assert_allclose(found.power, 81, rtol=0.15)  # of few frequencies
 
 
 def test_pink_noise_falls_as_one_over_the_frequency(gray):
