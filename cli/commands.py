@@ -98,29 +98,33 @@ COMMANDS: dict[str, Command] = {
         "Rate and quality of codecs: rows, BD-rates, plot.", "", "lossylab.eval.rd:main"
     ),
     "eval proxiqa": Command(
-        "ProxIQA's tables, figures and claims.", "", "lossylab.eval.proxiqa.__main__:main"
+        "ProxIQA's tables, figures and claims.",
+        "lossylab.eval.options.paper:ProxiqaPaperOptions",
+        "lossylab.eval.proxiqa.__main__:publish",
     ),
     "eval restoration": Command(
         "Quality of restored JPEG images: rows and means.", "", "lossylab.eval.restoration:main"
     ),
     "eval wcdgan": Command(
-        "WCDGAN's tables, figures and claims.", "", "lossylab.eval.wcdgan.__main__:main"
+        "WCDGAN's tables, figures and claims.",
+        "lossylab.eval.options.paper:WcdganPaperOptions",
+        "lossylab.eval.wcdgan.__main__:publish",
     ),
     "eval jpeg_rd": Command(
         "Rate and quality of learned JPEG encoders: rows.", "", "lossylab.eval.jpeg_rd:main"
     ),
     "eval jpeg_encoder": Command(
         "The JPEG encoder's figures, tables and claims.",
-        "",
-        "lossylab.eval.jpeg_encoder.__main__:main",
+        "lossylab.eval.options.paper:JpegEncoderPaperOptions",
+        "lossylab.eval.jpeg_encoder.__main__:publish",
     ),
     "eval distortions": Command(
         "How like true distortions generated ones are: rows.", "", "lossylab.eval.distortions:main"
     ),
     "eval distortion_gan": Command(
         "The distortion GAN's table, figures and claims.",
-        "",
-        "lossylab.eval.distortion_gan.__main__:main",
+        "lossylab.eval.options.paper:DistortionGanPaperOptions",
+        "lossylab.eval.distortion_gan.__main__:publish",
     ),
     "eval latent_study": Command(
         "Known images restored by every search of Table 2: rows.",
@@ -129,8 +133,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "eval mmd_restoration": Command(
         "Latent restoration's tables, figures and claims.",
-        "",
-        "lossylab.eval.mmd_restoration.__main__:main",
+        "lossylab.eval.options.paper:MmdRestorationPaperOptions",
+        "lossylab.eval.mmd_restoration.__main__:publish",
     ),
     "eval degradation_nll": Command(
         "Likelihood of degraded images given good ones: rows.",

@@ -24,7 +24,7 @@ from lossylab.data.decode import read_image
 from lossylab.data.patches import check_sizes
 from lossylab.eval import rate_search
 from lossylab.eval.metrics import vmaf
-from lossylab.eval.report import crop_sheet
+from lossylab.eval.report import crop_grid
 from lossylab.inference.codecs.registry import CLASSICAL, ImageCodec, learned
 from lossylab.models.proxiqa import ProxIQA
 
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> None:
     require(FLAGS.rate > 0, "--rate must be above 0")
     require_known("metrics", FLAGS.metrics, vmaf.METRICS)
     require_known("codecs", FLAGS.codecs, CLASSICAL)
-    shares = crop_sheet.center(FLAGS.at)
+    shares = crop_grid.center(FLAGS.at)
     require(bool(FLAGS.codecs or FLAGS.models), "nothing to show: give --codecs or --models")
     paths = find_images(FLAGS.data)
     check_sizes(paths, max(FLAGS.size, vmaf.SMALLEST), "--size")
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> None:
     proxy = _proxy(FLAGS.proxy_from) if FLAGS.proxy_from else None
     out = make_folder(FLAGS.out)
     images = {pathlib.Path(path).stem: _crops(codecs, path, proxy, shares, out) for path in paths}
-    crop_sheet.write_index(out, FLAGS.title or f"{FLAGS.rate:g} bits per pixel", images)
+    crop_grid.write_index(out, FLAGS.title or f"{FLAGS.rate:g} bits per pixel", images)
 
 
 def _proxy(run: str) -> ProxIQA:
@@ -91,8 +91,8 @@ def _crops(codecs, path: str, proxy: ProxIQA | None, shares, out: pathlib.Path) 
     """Writes the crops of one image; returns their entries of the index."""
     image = read_image(path)
     stem = pathlib.Path(path).stem
-    window = crop_sheet.window(*image.shape[:2], FLAGS.size, shares)
-    items = [crop_sheet.write(out, f"{stem}_original.png", image[window], "original")]
+    window = crop_grid.window(*image.shape[:2], FLAGS.size, shares)
+    items = [crop_grid.write(out, f"{stem}_original.png", image[window], "original")]
     for codec in codecs:
         decoded, bpp = _nearest(codec, image)
         names = [n for n in FLAGS.metrics if n in (*vmaf.reported_for(*image.shape[:2]), "vmaf")]
@@ -101,7 +101,7 @@ def _crops(codecs, path: str, proxy: ProxIQA | None, shares, out: pathlib.Path) 
         if proxy is not None:
             words = _proxy_words(proxy, image[window], decoded[window])
         label = f"{codec.name}, {bpp:.3f} bpp\n{', '.join(words)}"
-        items.append(crop_sheet.write(out, f"{stem}_{codec.name}.png", decoded[window], label))
+        items.append(crop_grid.write(out, f"{stem}_{codec.name}.png", decoded[window], label))
     return items
 
 

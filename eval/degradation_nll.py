@@ -31,7 +31,7 @@ from lossylab.core.environment import environment
 from lossylab.core.files import make_folder, write_text
 from lossylab.data.collections import find_images
 from lossylab.data.scaled_pairs import centerd_pairs
-from lossylab.eval.report import degradation_sheet, tables
+from lossylab.eval.report import degradation_grid, tables
 from lossylab.inference.export.degradation import Degradation, degraded_options
 
 COLUMNS = (
@@ -107,7 +107,7 @@ def main(argv: list[str]) -> None:
     pairs = centerd_pairs(paths, degraded_options(model), FLAGS.crop)
     if FLAGS.sheets:
         stems = [pathlib.Path(path).stem for path in paths]
-        degradation_sheet.write(FLAGS.sheets, FLAGS.title, model, stems, pairs)
+        degradation_grid.write(FLAGS.sheets, FLAGS.title, model, stems, pairs)
         return
     if FLAGS.out is None:
         measured = _measure_all(None, model, paths, pairs)

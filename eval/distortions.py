@@ -38,7 +38,7 @@ from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
 from lossylab.eval import severity_search
 from lossylab.eval.metrics import nss
-from lossylab.eval.report import crop_sheet, tables
+from lossylab.eval.report import crop_grid, tables
 from lossylab.inference.export.distorter import Distorter
 
 COLUMNS = (
@@ -237,11 +237,11 @@ def _means(measured: list[dict[str, str]]) -> list[dict[str, str]]:
 def _write_sheets(models: list[Maker], paths: list[str]) -> None:
     """Crops of original, truth, made and residual, with histograms, by image and model."""
     require(bool(models), "--sheets needs --models")
-    shares, out = crop_sheet.center(FLAGS.at), make_folder(FLAGS.sheets)
+    shares, out = crop_grid.center(FLAGS.at), make_folder(FLAGS.sheets)
     images = {}
     for path in paths:
         image, stem = read_image(path), pathlib.Path(path).stem
-        window = crop_sheet.window(*image.shape[:2], FLAGS.size, shares)
+        window = crop_grid.window(*image.shape[:2], FLAGS.size, shares)
         truths = {name: distort(image, name, seed=noise_seed(path)) for name in DISTORTIONS}
         for model in models:
             name = model.name.partition("_")[0]
@@ -260,9 +260,9 @@ def _write_sheets(models: list[Maker], paths: list[str]) -> None:
             entry = images.setdefault(f"{stem}, {model.name}", [])
             for side, (label, whole) in sides.items():
                 file = f"{stem}_{model.name}_{side}.png"
-                entry.append(crop_sheet.write(out, file, whole[window], label))
+                entry.append(crop_grid.write(out, file, whole[window], label))
             entry[2]["histograms"] = [np.round(each, 6).tolist() for each in histograms]
-    crop_sheet.write_index(out, FLAGS.title, images)
+    crop_grid.write_index(out, FLAGS.title, images)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder, write_text
 from lossylab.eval.latent_rows import COMPRESSED, ROWS, UNTOUCHED, Row
 from lossylab.eval.latent_trials import MEASURES, PROTOCOL, Options, Trial, Trials
-from lossylab.eval.report import crop_sheet, tables
+from lossylab.eval.report import crop_grid, tables
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent.cases import DOWNSCALE, JPEG, TASKS, Case
 from lossylab.inference.latent.prior import FIT_SAMPLES
@@ -290,13 +290,13 @@ def _write_sheets(trials: Trials, chosen: list[Row], cases: dict[int, list[Case]
                 if name not in images:
                     small = latent_cases.enlarged(trials.degraded(case, task), len(case.truth))
                     images[name] = [
-                        crop_sheet.write(out, f"{name}_original.png", case.truth, "original"),
-                        crop_sheet.write(out, f"{name}_given.png", small, "given"),
+                        crop_grid.write(out, f"{name}_original.png", case.truth, "original"),
+                        crop_grid.write(out, f"{name}_given.png", small, "given"),
                     ]
                 label = f"{row.label}\n{trial.measures['psnr']:.1f} dB"
                 file = f"{name}_row{row.name}.png"
-                images[name].append(crop_sheet.write(out, file, trial.image, label))
-        crop_sheet.write_index(out, FLAGS.title, images)
+                images[name].append(crop_grid.write(out, file, trial.image, label))
+        crop_grid.write_index(out, FLAGS.title, images)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ from lossylab.eval.metrics import inception, lpips
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.psnr_b import psnr_b
 from lossylab.eval.metrics.ssim import ssim, ssim_uniform
-from lossylab.eval.report import crop_sheet, tables
+from lossylab.eval.report import crop_grid, tables
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.export.restoring import SADCT, by_sadct
 from lossylab.models import sadct
@@ -126,7 +126,7 @@ def main(argv: list[str]) -> None:
     require_known("methods", FLAGS.methods, METHODS)
     require(bool(FLAGS.title or not FLAGS.models), "--title is needed: the models' budget")
     qualities = _qualities()
-    shares = crop_sheet.center(FLAGS.at)
+    shares = crop_grid.center(FLAGS.at)
     images = {name: find_images(name) for name in FLAGS.data}
     smallest = max(
         _SMALLEST, lpips.SMALLEST if FLAGS.lpips else 0, FLAGS.size if FLAGS.crops else 0
@@ -350,16 +350,16 @@ def _write_crops(methods, quality, images, shares) -> None:
     for _, path in _each(images):
         true, stem = read_planes(path, CHANNELS[FLAGS.channels]), pathlib.Path(path).stem
         damaged = jpeg.degrade(true, quality)
-        place = crop_sheet.window(*true.shape[:2], FLAGS.size, shares)
-        items = [crop_sheet.write(out, f"{stem}_original.png", true[place], "original")]
+        place = crop_grid.window(*true.shape[:2], FLAGS.size, shares)
+        items = [crop_grid.write(out, f"{stem}_original.png", true[place], "original")]
         for method in methods:
             restored = method.restore(damaged)
             similarity = float(ssim(true[None], restored[None])[0])
             label = f"{method.name}\n{psnr(true, restored):.2f} dB / {similarity:.4f}"
-            items.append(crop_sheet.write(out, f"{stem}_{method.name}.png", restored[place], label))
+            items.append(crop_grid.write(out, f"{stem}_{method.name}.png", restored[place], label))
         found[stem] = items
     title = f"JPEG q = {quality}, PSNR / SSIM (Gaussian 11). {FLAGS.title}"
-    crop_sheet.write_index(out, title, found)
+    crop_grid.write_index(out, title, found)
 
 
 def _measure_sets(out, features, methods, images) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -12,23 +13,18 @@ from lossylab.eval.distortion_gan.tables import LAMBDAS, Evidence
 from lossylab.eval.distortions import TRUE
 from lossylab.eval.metrics import nss
 from lossylab.eval.report import plots
+from lossylab.eval.report.paper import Draw
 from lossylab.eval.severity_search import SHORT
 
 
-def draw(evidence: Evidence, folder: str) -> list[str]:
-    """Draws everything there are numbers for; returns the figures' names."""
-    place = pathlib.Path(folder)
-    drawn = []
-    for prefix, name in (("", "table1"), (TRUE, "truths")):
-        if _matrix(evidence, prefix, place / "figures" / name):
-            drawn.append(name)
-    if _lambdas(evidence, place / "figures" / "fig03_lambda"):
-        drawn.append("fig03_lambda")
-    for sheet in sorted((place / "sheets").glob("*/index.json")):
-        name = sheet.parent.name
-        _sheet(sheet.parent, evidence, place / "figures" / name)
-        drawn.append(name)
-    return drawn
+def figures(evidence: Evidence) -> dict[str, Draw]:
+    """What draws each figure."""
+    return {
+        "table1": partial(_matrix, evidence, ""),
+        "truths": partial(_matrix, evidence, TRUE),
+        "fig03_lambda": partial(_lambdas, evidence),
+        **{name: partial(_grid, evidence, folder) for name, folder in evidence.grids.items()},
+    }
 
 
 def _matrix(evidence: Evidence, prefix: str, path: pathlib.Path) -> bool:
@@ -73,8 +69,8 @@ def _lambdas(evidence: Evidence, path: pathlib.Path) -> bool:
     return True
 
 
-def _sheet(folder: pathlib.Path, evidence: Evidence, path: pathlib.Path) -> None:
-    """Original, truth, made, residual and histograms side by side, a line a model."""
+def _grid(evidence: Evidence, folder: pathlib.Path, path: pathlib.Path) -> bool:
+    """Original, true, generated, residual and histograms side by side, a line a model."""
     images = json.loads((folder / "index.json").read_text())["images"]
     size = (12.5, 0.7 + 2.6 * len(images))
     edges = np.linspace(-nss.LIMIT, nss.LIMIT, nss.BINS + 1)
@@ -91,3 +87,4 @@ def _sheet(folder: pathlib.Path, evidence: Evidence, path: pathlib.Path) -> None
             line[4].set_title("products of adjacent MSCN", fontsize=8)
             line[4].tick_params(labelsize=7)
             line[4].legend(fontsize=7)
+    return True

@@ -16,7 +16,7 @@ from lossylab.eval.distortions import COLUMNS, PRISTINE, TEXT, TRUE
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell, lines
 from lossylab.eval.report.differences import Difference, mean_difference
-from lossylab.eval.report.tables import number
+from lossylab.eval.report.tables import Line, number
 from lossylab.eval.severity_search import SHORT
 
 DIGITS = 4
@@ -32,10 +32,12 @@ class Evidence:
     Attributes:
       table: rows of divergences, one an image, maker and truth.
       severities: lines of severity.csv, best first.
+      grids: folders of crops for comparison grids, by name.
     """
 
     table: pd.DataFrame
-    severities: list[dict[str, str]]
+    severities: list[Line]
+    grids: dict[str, pathlib.Path]
 
     @property
     def title(self) -> str:
@@ -73,13 +75,14 @@ def load(folder: str) -> Evidence:
         raise WorkError(
             f"{place / 'rows.csv'} has no rows: measure with `lossylab eval distortions`"
         )
-    severities = []
+    severities: list[Line] = []
     if (place / "severity.csv").exists():
         severities = list(csv.DictReader((place / "severity.csv").read_text().splitlines()))
-    return Evidence(rows.frame(measured, TEXT), severities)
+    grids = {path.parent.name: path.parent for path in place.glob("sheets/*/index.json")}
+    return Evidence(rows.frame(measured, TEXT), severities, dict(sorted(grids.items())))
 
 
-def table1(evidence: Evidence) -> list[dict[str, str]]:
+def table1(evidence: Evidence) -> list[Line]:
     """The sixteen cells of Table I: paper | ours | difference | verdict."""
     names = {short: name for name, short in SHORT.items()}
     cells = [
@@ -89,7 +92,7 @@ def table1(evidence: Evidence) -> list[dict[str, str]]:
     return lines(cells, "generated", "truth")
 
 
-def matrix(evidence: Evidence) -> list[dict[str, str]]:
+def matrix(evidence: Evidence) -> list[Line]:
     """Every maker against every truth; the models' smallest of a row bold, of a column italic."""
     models = [made for made in SHORT if made in evidence.makers]
     values = {(m, t): evidence.mean(m, t) for m in evidence.makers for t in SHORT}
@@ -109,7 +112,7 @@ def matrix(evidence: Evidence) -> list[dict[str, str]]:
     return found
 
 
-def ablations(evidence: Evidence) -> list[dict[str, str]]:
+def ablations(evidence: Evidence) -> list[Line]:
     """JPEG by other weights of the sparsity and by pixel losses, against the true JPEG."""
     found = []
     for made, words in [

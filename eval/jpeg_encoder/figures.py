@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from lossylab.eval.jpeg_encoder.tables import HUFFMAN, JPEG, Evidence
 from lossylab.eval.report import plots
+from lossylab.eval.report.paper import Draw
 
 # Name -> heading and curves; those that were not measured are left out.
 _CURVES = {
@@ -34,39 +37,36 @@ _PANELS = {
 }
 _FEWEST = {"fig07_weights": 3}  # curves without which a figure says nothing
 _RANGE = 1.25  # times the highest rate of the learned encoders
+_TIMES = {
+    "training step": ("fig11_training_speed", "Fig. 11: training steps a second"),
+    "encode": ("fig12_times", "Fig. 12: seconds from an image to its file, BLS and back"),
+}
 _STEPS = {
     "with": ("fig13_steps_with_attention", "Fig. 13: with attention"),
     "without": ("fig14_steps_without_attention", "Fig. 14: tables alone"),
 }
 
 
-def draw(evidence: Evidence, folder: str) -> list[str]:
-    """Draws everything there are numbers for; returns the figures' names."""
-    place, drawn = pathlib.Path(folder), []
+def figures(evidence: Evidence) -> dict[str, Draw]:
+    """What draws each figure that there may be numbers for."""
+    found: dict[str, Draw] = {}
     for name, (heading, wanted) in _CURVES.items():
         models = [model for model in wanted if model in evidence.models]
         if len(models) >= _FEWEST.get(name, 1):
             for huffman, suffix in (("standard", ""), ("optimized", "_optimized")):
-                path = place / "figures" / f"{name}{suffix}"
-                _curves(evidence, heading, [JPEG, *models], huffman, path)
-                drawn.append(path.name)
-    for work, name, heading in (
-        ("training step", "fig11_training_speed", "Fig. 11: training steps a second"),
-        ("encode", "fig12_times", "Fig. 12: seconds from an image to its file, BLS and back"),
-    ):
-        if _times(evidence, work, place / "figures" / name, heading):
-            drawn.append(name)
+                curves = [JPEG, *models]
+                found[name + suffix] = partial(_curves, evidence, heading, curves, huffman)
+    for work, (name, heading) in _TIMES.items():
+        found[name] = partial(_times, evidence, work, heading)
     for kind, table in evidence.training.items():
         name, heading = _STEPS[kind]
-        _steps(table, f"{heading}. {evidence.title}", place / "figures" / name)
-        drawn.append(name)
-    drawn += plots.sheets(place)
-    return drawn
+        found[name] = partial(_steps, table, f"{heading}. {evidence.title}")
+    return found
 
 
 def _curves(
     evidence: Evidence, heading: str, models: Sequence[str], huffman: str, path: pathlib.Path
-) -> None:
+) -> bool:
     """Mean quality over mean rate, one panel a measure."""
     rate = HUFFMAN[huffman]
     most = _RANGE * max(evidence.curve(model)[rate].max() for model in models[1:])
@@ -84,9 +84,10 @@ def _curves(
                 axis.set_ylabel(f"LPIPS ({evidence.about['lpips'].split(', ')[-1]})")
             axis.grid(alpha=0.3)
         axes[0, 0].legend(fontsize=8)
+    return True
 
 
-def _times(evidence: Evidence, work: str, path: pathlib.Path, heading: str) -> bool:
+def _times(evidence: Evidence, work: str, heading: str, path: pathlib.Path) -> bool:
     """Bars with standard errors of everything that does the work."""
     mine = {n: row for (n, w), row in evidence.timing.items() if w.startswith(work)}
     if not mine:
@@ -108,7 +109,7 @@ def _times(evidence: Evidence, work: str, path: pathlib.Path, heading: str) -> b
     return True
 
 
-def _steps(table, title: str, path: pathlib.Path) -> None:
+def _steps(table: pd.DataFrame, title: str, path: pathlib.Path) -> bool:
     """Rate, MSE and MS-SSIM over the steps, each stretched to 0..1 as the paper does."""
     with plots.figure(path, title, 1, 1, (7, 4.5)) as axes:
         axis = axes[0, 0]
@@ -124,3 +125,4 @@ def _steps(table, title: str, path: pathlib.Path) -> None:
         axis.set(xlabel="steps", ylabel="stretched from least to most")
         axis.grid(alpha=0.3)
         axis.legend()
+    return True

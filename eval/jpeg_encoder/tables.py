@@ -18,7 +18,7 @@ from lossylab.eval.metrics import bd_rate
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell
 from lossylab.eval.report.differences import Difference, mean_difference
-from lossylab.eval.report.tables import number
+from lossylab.eval.report.tables import Line, number
 from lossylab.eval.sweep import columns, text_columns
 
 JPEG = "jpeg"
@@ -126,7 +126,7 @@ def load(folder: str) -> Evidence:
     return Evidence(table, about, timing, training)
 
 
-def points(evidence: Evidence) -> list[dict[str, str]]:
+def points(evidence: Evidence) -> list[Line]:
     """Every point of every curve: means over the images."""
     lines = []
     for model in evidence.models:
@@ -152,7 +152,7 @@ def compared(evidence: Evidence, huffman: str) -> pd.DataFrame:
     return evidence.table.assign(bpp_file=evidence.table[HUFFMAN[huffman]])
 
 
-def bd_rates(evidence: Evidence, anchor: str = JPEG) -> list[dict[str, str]]:
+def bd_rates(evidence: Evidence, anchor: str = JPEG) -> list[Line]:
     """BD-rates of every encoder against standard JPEG, both with the same Huffman codes."""
     lines = []
     for huffman in HUFFMAN:
@@ -234,7 +234,7 @@ def at_equal_rate(
     return found and AtEqualRate(found.mean, found.error, found.count, float(np.mean(levels)))
 
 
-def equal_rate(evidence: Evidence) -> list[dict[str, str]]:
+def equal_rate(evidence: Evidence) -> list[Line]:
     """Differences from standard JPEG at equal rate, low range and whole."""
     lines = []
     for name, (low, high) in {f"{LOW} to {HIGH}": (LOW, HIGH), "all": (0, math.inf)}.items():
@@ -253,7 +253,7 @@ def equal_rate(evidence: Evidence) -> list[dict[str, str]]:
     return lines
 
 
-def printed(evidence: Evidence) -> list[dict[str, str]]:
+def printed(evidence: Evidence) -> list[Line]:
     """The few numbers that the paper prints, and ours."""
     lines = []
     for cell in cells(evidence):
@@ -309,7 +309,7 @@ def _timed(evidence: Evidence, name: str) -> dict | None:
     return max(found, key=lambda row: row["seconds"]) if found else None
 
 
-def timing(evidence: Evidence) -> list[dict[str, str]]:
+def timing(evidence: Evidence) -> list[Line]:
     """Everything timed: mean and standard error."""
     return [
         {

@@ -17,7 +17,7 @@ from lossylab.eval.latent_trials import SCORES
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell, lines
 from lossylab.eval.report.differences import Difference, mean_difference
-from lossylab.eval.report.tables import number
+from lossylab.eval.report.tables import Line, number
 from lossylab.inference.latent.cases import JPEG, TASKS
 
 STEM = "mmd_restoration"
@@ -130,7 +130,7 @@ def likelihood(evidence: Evidence, model: str, kind: str) -> float:
     return float(table[(table.model == model) & (table.kind == kind)].nll.mean())
 
 
-def table1(evidence: Evidence) -> list[dict[str, str]]:
+def table1(evidence: Evidence) -> list[Line]:
     """Likelihoods of pairs by the longest trained model, and by epochs: paper | ours."""
     cells = [
         Cell("Table 1", kind, value, likelihood(evidence, LONGEST, kind), "bits/dim", 2)
@@ -143,7 +143,7 @@ def table1(evidence: Evidence) -> list[dict[str, str]]:
     return lines(cells, "", "pairs")
 
 
-def table2(evidence: Evidence) -> list[dict[str, str]]:
+def table2(evidence: Evidence) -> list[Line]:
     """RankIQA's scores: paper | ours, of JPEG."""
     ours = dict(zip(_PUBLISHED_SCORES, SCORES))
     cells = [
@@ -158,12 +158,12 @@ def _words(name: str) -> str:
     return ROWS[name].label if name in ROWS else name
 
 
-def table3(evidence: Evidence) -> list[dict[str, str]]:
+def table3(evidence: Evidence) -> list[Line]:
     """Preferences of raters: paper | ours; nothing without votes."""
     return study_tally.table_3_lines(evidence.votes) if evidence.votes else []
 
 
-def study(evidence: Evidence, task: str) -> list[dict[str, str]]:
+def study(evidence: Evidence, task: str) -> list[Line]:
     """What each row of Table 2 gave back of known images, a line a row."""
     shown = {"psnr": 2, "ssim": 4, "latent": 3, "mmd": 5, "pixel": 5, "nll": 3, "angle": 1}
     found = []
@@ -183,7 +183,7 @@ def study(evidence: Evidence, task: str) -> list[dict[str, str]]:
     return found
 
 
-def variants(evidence: Evidence) -> list[dict[str, str]]:
+def variants(evidence: Evidence) -> list[Line]:
     """Rows with other settings than the paper's or the assumed ones."""
     shown = {"psnr": 2, "latent": 3, "mmd": 5, "pixel": 5, "nll": 3}
     found = []
@@ -201,7 +201,7 @@ def variants(evidence: Evidence) -> list[dict[str, str]]:
     return found
 
 
-def effects(evidence: Evidence) -> list[dict[str, str]]:
+def effects(evidence: Evidence) -> list[Line]:
     """What the constraint, and the longer training, change: by image."""
     pairs = (
         ("MMD, from the mean", "5", "3"),
@@ -227,7 +227,7 @@ def effects(evidence: Evidence) -> list[dict[str, str]]:
     return found
 
 
-def likelihoods(evidence: Evidence) -> list[dict[str, str]]:
+def likelihoods(evidence: Evidence) -> list[Line]:
     """Paired and unpaired likelihoods of every degradation model."""
     table, found = evidence.nll, []
     for model in dict.fromkeys(table.model):
@@ -245,7 +245,7 @@ def likelihoods(evidence: Evidence) -> list[dict[str, str]]:
     return found
 
 
-def ranks(evidence: Evidence) -> list[dict[str, str]]:
+def ranks(evidence: Evidence) -> list[Line]:
     """Rank accuracy by distortion."""
     return [
         {
@@ -260,7 +260,7 @@ def ranks(evidence: Evidence) -> list[dict[str, str]]:
     ]
 
 
-def sampling(evidence: Evidence) -> list[dict[str, str]]:
+def sampling(evidence: Evidence) -> list[Line]:
     """Time of both samplers for the same images."""
     found = []
     for source in evidence.drawn["wavefront"]:

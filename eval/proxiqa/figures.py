@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import pathlib
+from collections.abc import Sequence
+from functools import partial
 
 from lossylab.eval.proxiqa.tables import ANCHOR, Evidence
 from lossylab.eval.report import plots
+from lossylab.eval.report.paper import Draw
 from lossylab.eval.report.rd_report import LABELS
-
-log = logging.getLogger("lossylab")
 
 _OURS = ("bls_mse", "bls_vmaf_p", "jpeg2000", "hevc444")
 _SSIM_ORIENTED = ("bls_mse", "bls_ssim_p", "bls_ssim", "bls_ssim_mse")
@@ -18,34 +18,15 @@ _FIG_9 = ("kodim01", "kodim21")
 _STEPS = "_at_"  # in the names of codecs exported on the way
 
 
-def draw(evidence: Evidence, folder: str) -> list[str]:
-    """Draws every figure whose evidence is there.
-
-    Args:
-      evidence: what was measured.
-      folder: results folder; figures go to its figures/, crops come from its crops/.
-
-    Returns:
-      Names of the figures drawn.
-    """
-    place = pathlib.Path(folder)
-    figures = {
-        "fig06_adversarial": lambda path: plots.sheet(place / "crops" / "fig06", path),
-        "fig07_proxy_and_vmaf": lambda path: _scores(evidence, path),
-        "fig08_curves": lambda path: _curves(evidence, _FIG_8, _OURS, "vmaf", path),
-        "fig08_crops": lambda path: plots.sheet(place / "crops" / "fig08", path),
-        "fig09_ssim_curves": lambda path: _curves(evidence, _FIG_9, _SSIM_ORIENTED, "ssim", path),
-        "fig10_ssim_crops": lambda path: plots.sheet(place / "crops" / "fig10", path),
-        "fig11_steps": lambda path: _steps(evidence, path),
-        "fig12_times": lambda path: _times(evidence, path),
+def figures(evidence: Evidence) -> dict[str, Draw]:
+    """What draws each figure; crops give figures 6, 10 and a part of 8."""
+    return {
+        "fig07_proxy_and_vmaf": partial(_scores, evidence),
+        "fig08_curves": partial(_curves, evidence, _FIG_8, _OURS, "vmaf"),
+        "fig09_ssim_curves": partial(_curves, evidence, _FIG_9, _SSIM_ORIENTED, "ssim"),
+        "fig11_steps": partial(_steps, evidence),
+        "fig12_times": partial(_times, evidence),
     }
-    drawn = []
-    for name, function in figures.items():
-        if function(place / "figures" / name):
-            drawn.append(name)
-        else:
-            log.warning("%s: nothing measured for it", name)
-    return drawn
 
 
 def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
@@ -53,7 +34,7 @@ def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
     runs = {"frozen": "(a) frozen proxy", "alternating": "(b) alternating training"}
     if not all(run in evidence.training for run in runs):
         return False
-    title = f"Proxy and true VMAF of reconstructed patches. {evidence.about['title']}"
+    title = f"Proxy and true VMAF of reconstructed patches. {evidence.title}"
     with plots.figure(path, title, 1, 2, (10, 4)) as axes:
         for axis, (run, label) in zip(axes.flat, runs.items()):
             table = evidence.training[run]
@@ -67,13 +48,19 @@ def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
     return True
 
 
-def _curves(evidence: Evidence, images, codecs, metric: str, path: pathlib.Path) -> bool:
+def _curves(
+    evidence: Evidence,
+    images: Sequence[str],
+    codecs: Sequence[str],
+    metric: str,
+    path: pathlib.Path,
+) -> bool:
     """Fig. 8 and 9: curves of single images."""
     table = evidence.table
     found = [p for p in images if ((table.image == p) & (table.codec == codecs[0])).any()]
     if not found:
         return False
-    title = f"{LABELS[metric]} over rate. {evidence.about['title']}"
+    title = f"{LABELS[metric]} over rate. {evidence.title}"
     with plots.figure(path, title, 1, len(found), (4.6 * len(found), 4)) as axes:
         for axis, image in zip(axes.flat, found):
             for codec in codecs:
@@ -100,13 +87,13 @@ def _steps(evidence: Evidence, path: pathlib.Path) -> bool:
         f"vmaf_p (mse after {stops[0]} steps)": ([equal[0]] * len(tests), "-"),
         "vmaf_p (mse after as many steps)": (equal, ":"),
     }
-    title = f"VMAF BD-rate of vmaf_p by steps of the last stage. {evidence.about['title']}"
+    title = f"VMAF BD-rate of vmaf_p by steps of the last stage. {evidence.title}"
     with plots.figure(path, title, 1, 1, (7, 4.2)) as axes:
         axis = axes[0, 0]
         for label, (anchors, style) in lines.items():
             found = [evidence.bd(test, "vmaf", anchor) for test, anchor in zip(tests, anchors)]
-            means, deviations, _ = zip(*found)
-            axis.errorbar(labels, means, deviations, ls=style, marker="o", capsize=3, label=label)
+            means, stds, _ = zip(*found)
+            axis.errorbar(labels, means, stds, ls=style, marker="o", capsize=3, label=label)
         axis.set(xlabel="steps", ylabel="VMAF BD-rate, %; bars: std over images")
         axis.grid(alpha=0.3)
         axis.legend()
@@ -125,8 +112,8 @@ def _times(evidence: Evidence, path: pathlib.Path) -> bool:
         axis = axes[0, 0]
         for codec, curve in means.groupby("codec", sort=False):
             curve = curve.sort_values("bpp_file")
-            share = curve.encode_ms / curve.encode_ms.iloc[-1]
-            axis.plot(curve.bpp_file, share, marker="o", label=codec)
+            ratio = curve.encode_ms / curve.encode_ms.iloc[-1]
+            axis.plot(curve.bpp_file, ratio, marker="o", label=codec)
         axis.set(xlabel="bits per pixel, of the files", ylabel="normalized encoding time")
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)

@@ -12,10 +12,11 @@ import pandas as pd
 
 from lossylab.core import rows
 from lossylab.core.errors import WorkError
+from lossylab.core.options import require
 from lossylab.eval.metrics import bd_rate
 from lossylab.eval.report import published, rd_report
 from lossylab.eval.report.comparison import Cell
-from lossylab.eval.report.tables import number
+from lossylab.eval.report.tables import Line, number
 from lossylab.eval.sweep import COLUMNS, TEXT
 
 log = logging.getLogger("lossylab")
@@ -63,6 +64,11 @@ class Evidence:
     training: dict[str, pd.DataFrame]
     _found: dict = dataclasses.field(default_factory=dict, repr=False)
 
+    @property
+    def title(self) -> str:
+        """The budget of what was trained here."""
+        return self.about["title"]
+
     def bd(
         self, test: str, metric: str, anchor: str = ANCHOR, method: str = "cubic"
     ) -> tuple[float, float, int]:
@@ -87,17 +93,26 @@ class Evidence:
 
 
 def load(folder: str) -> Evidence:
-    """Reads a results folder; raises WorkError if it is damaged."""
+    """Reads a results folder.
+
+    Raises:
+      WorkError: if it is damaged.
+      UsageError: if it has no rows of the codec that BD-rates compare with.
+    """
     table, about = rd_report.load(folder)
-    place = pathlib.Path(folder)
+    require(
+        ANCHOR in set(table.codec),
+        f"{folder} has no rows of {ANCHOR}, the baseline of the paper's BD-rates",
+    )
     timing = table[:0]
-    if (place / "timing" / "rows.csv").exists():
-        timing = rows.frame(rows.read(place / "timing" / "rows.csv", COLUMNS), TEXT)
+    path = pathlib.Path(folder) / "timing" / "rows.csv"
+    if path.exists():
+        timing = rows.frame(rows.read(path, COLUMNS), TEXT)
         old = ~timing.identity.isin(table.identity)
         if old.any():
             log.warning("%d times are of other weights or versions: left out", old.sum())
         timing = timing[~old]
-    training = sorted((place / "training").glob("*.csv"))
+    training = sorted((pathlib.Path(folder) / "training").glob("*.csv"))
     return Evidence(
         table=table,
         about=about,
@@ -124,6 +139,15 @@ def table_1(evidence: Evidence) -> list[Cell]:
     return cells
 
 
+def table_1_by_image(evidence: Evidence) -> list[Line]:
+    """Table I with a line an image: the page would be long otherwise."""
+    lines: dict[str, Line] = {}
+    for cell in table_1(evidence):
+        pair = f"{number(cell.paper, 1)} / {number(cell.ours, 1)}"
+        lines.setdefault(cell.row, {"image": cell.row})[cell.column] = pair
+    return list(lines.values())
+
+
 def table_2(evidence: Evidence, data: str = "Kodak") -> list[Cell]:
     """Table II: mean and deviation of BD-rates of all codecs on one of the paper's data sets."""
     values = published.numbers(STEM, "II")
@@ -137,7 +161,10 @@ def table_2(evidence: Evidence, data: str = "Kodak") -> list[Cell]:
             ours = evidence.bd(CODECS[row], METRICS[metric])
         cells.append(
             Cell(
-                *(row, metric, value, ours[0]),
+                row,
+                metric,
+                value,
+                ours[0],
                 digits=2,
                 spread=values[row, column, "std"],
                 our_spread=ours[1],
@@ -146,7 +173,7 @@ def table_2(evidence: Evidence, data: str = "Kodak") -> list[Cell]:
     return cells
 
 
-def table_3(evidence: Evidence) -> list[dict[str, str]]:
+def table_3(evidence: Evidence) -> list[Line]:
     """Table III: software and versions, ours as the encoders report them."""
     ours = evidence.about["codecs"]
     tfc = f"tensorflow-compression {evidence.about['packages']['tensorflow-compression']}"
@@ -186,11 +213,10 @@ def table_5(evidence: Evidence) -> list[Cell]:
     return cells
 
 
-def agreement(table: pd.DataFrame) -> list[dict[str, str]]:
+def definitions(evidence: Evidence) -> list[Line]:
     """How far BD-rates move with the method and with VIF's definition, all codecs."""
     lines = []
-    evidence = Evidence(table, {}, table[:0], {})
-    for name in [n for n in table.codec.unique() if n != ANCHOR]:
+    for name in [n for n in evidence.table.codec.unique() if n != ANCHOR]:
         line = {"codec": name}
         for metric in METRICS.values():
             cubic, pchip = (evidence.bd(name, metric, method=m)[0] for m in bd_rate.METHODS)

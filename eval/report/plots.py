@@ -52,19 +52,24 @@ def figure(
         pyplot.close(figure)
 
 
-def sheets(results: pathlib.Path) -> list[str]:
-    """Draws every folder of crops below crops/ to figures/; returns their names."""
+def grids(crops: pathlib.Path, figures: pathlib.Path) -> list[str]:
+    """Draws every folder of crops below one as a comparison grid; returns their names.
+
+    Args:
+      crops: with folders that `crop_grid` wrote.
+      figures: to draw to.
+    """
     drawn = []
-    for crops in sorted((results / "crops").glob("*")):
-        if sheet(crops, results / "figures" / crops.name):
-            drawn.append(crops.name)
+    for folder in sorted(crops.glob("*")):
+        if grid(folder, figures / folder.name):
+            drawn.append(folder.name)
         else:
-            log.warning("%s has no index.json", crops)
+            log.warning("%s has no index.json", folder)
     return drawn
 
 
-def sheet(folder: pathlib.Path, path: pathlib.Path) -> bool:
-    """Crops side by side, as `crop_sheet` wrote them; False if there are none."""
+def grid(folder: pathlib.Path, path: pathlib.Path) -> bool:
+    """Draws crops side by side, as `crop_grid` wrote them; False if there are none."""
     index = folder / "index.json"
     if not index.exists():
         return False

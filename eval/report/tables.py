@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-Lines = Iterable[dict[str, str]]
+Line = dict[str, str]  # cells by heading
+Lines = Iterable[Line]
 
 _MISSING = "n/a"
 _LATEX = {

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import pathlib
+from functools import partial
 
 import numpy as np
 
 from lossylab.eval.report import plots
+from lossylab.eval.report.paper import Draw
 from lossylab.eval.wcdgan.tables import Evidence
 
 
-def draw(evidence: Evidence, folder: str) -> list[str]:
-    """Draws the gains and every folder of crops below crops/; returns the figures' names."""
-    place = pathlib.Path(folder)
-    drawn = [
-        f"gains_q{quality}"
-        for quality in sorted(set(evidence.table.quality))
-        if _gains(evidence, quality, place / "figures" / f"gains_q{quality}")
-    ]
-    drawn += plots.sheets(place)
-    return drawn
+def figures(evidence: Evidence) -> dict[str, Draw]:
+    """What draws each figure: the gains by quality, beside crops."""
+    qualities = sorted(set(evidence.table.quality))
+    return {f"gains_q{quality}": partial(_gains, evidence, quality) for quality in qualities}
 
 
 def _gains(evidence: Evidence, quality: int, path: pathlib.Path) -> bool:
@@ -37,8 +33,8 @@ def _gains(evidence: Evidence, quality: int, path: pathlib.Path) -> bool:
             gains = [evidence.images(m, data, quality).psnr - plain for m in methods]
             means = [gain.mean() for gain in gains]
             errors = [gain.std() / max(1, len(gain)) ** 0.5 for gain in gains]
-            places = np.arange(len(methods)) + 0.8 * (index + 0.5) / len(sets) - 0.4
-            axis.barh(places, means, 0.75 / len(sets), xerr=errors, label=data)
+            heights = np.arange(len(methods)) + 0.8 * (index + 0.5) / len(sets) - 0.4
+            axis.barh(heights, means, 0.75 / len(sets), xerr=errors, label=data)
         axis.set_yticks(range(len(methods)), methods)
         axis.invert_yaxis()
         axis.set(xlabel="dB; bars: standard error over images")

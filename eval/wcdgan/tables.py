@@ -14,7 +14,7 @@ from lossylab.core import rows
 from lossylab.core.errors import WorkError
 from lossylab.eval import restoration
 from lossylab.eval.report import published
-from lossylab.eval.report.tables import number
+from lossylab.eval.report.tables import Line, number
 
 SETS = {"Classic5": "classic5", "LIVE1": "live1", "DIV2K": "div2k_val"}
 # What stands for a column of the paper: the first that was measured.
@@ -120,7 +120,7 @@ def doubt(table: str, row: str, column: str) -> str:
     return "; ".join(found)
 
 
-def comparison_table(evidence: Evidence, table: str, channels: str) -> list[dict[str, str]]:
+def comparison_table(evidence: Evidence, table: str, channels: str) -> list[Line]:
     """Table 1 (luma) or 2 (RGB): a line for each published pair of PSNR and SSIM."""
     values = published.numbers("wcdgan", table)
     lines = []
@@ -177,7 +177,7 @@ def _doubts(table: str, row: str, method: str) -> str:
     return "; ".join(dict.fromkeys(text for text in found if text))
 
 
-def elsewhere(evidence: Evidence) -> list[dict[str, str]]:
+def elsewhere(evidence: Evidence) -> list[Line]:
     """Methods that need no training here, against what their own papers and codes publish."""
     lines = []
     for entry in published.reference("wcdgan_elsewhere").itertuples():
@@ -200,7 +200,7 @@ def elsewhere(evidence: Evidence) -> list[dict[str, str]]:
     return lines
 
 
-def everything(evidence: Evidence) -> list[dict[str, str]]:
+def everything(evidence: Evidence) -> list[Line]:
     """Every method at every set and quality, with its gain over JPEG."""
     lines = []
     groups = evidence.table.groupby(["channels", "data", "quality"], sort=True)
@@ -223,7 +223,7 @@ def everything(evidence: Evidence) -> list[dict[str, str]]:
     return lines
 
 
-def complexity(evidence: Evidence) -> list[dict[str, str]]:
+def complexity(evidence: Evidence) -> list[Line]:
     """Table 3: model size and run time."""
     values = published.numbers("wcdgan", "3")
     lines = []
@@ -251,7 +251,7 @@ def _ratio(evidence: Evidence, name: str) -> str:
     return number(one["seconds"] / ours["seconds"], 2) if one and ours else number(math.nan, 2)
 
 
-def ablation(evidence: Evidence, table: str) -> list[dict[str, str]]:
+def ablation(evidence: Evidence, table: str) -> list[Line]:
     """Table 4 or 5: changes of PSNR and SSIM against the proposed network, paper's and ours."""
     variants = ABLATIONS if table == "4" else GAN_ABLATION
     values = published.numbers("wcdgan", table)
@@ -278,7 +278,7 @@ def ablation(evidence: Evidence, table: str) -> list[dict[str, str]]:
     return lines
 
 
-def realism(evidence: Evidence) -> list[dict[str, str]]:
+def realism(evidence: Evidence) -> list[Line]:
     """Table 6: Inception Score and FID."""
     lines = []
     for (row, column, _), value in published.numbers("wcdgan", "6").items():

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 import lossylab
+from lossylab.cli import __main__ as cli
 from lossylab.cli.benchmark.restoration import _NETWORKS
 from lossylab.core import rows
 from lossylab.core.errors import WorkError
 from lossylab.eval import restoration
-from lossylab.eval.report import claims, crop_sheet, published
+from lossylab.eval.report import crop_grid, published
 from lossylab.eval.wcdgan import __main__ as wcdgan
 from lossylab.eval.wcdgan import claims as wcdgan_claims
 from lossylab.eval.wcdgan import tables as wcdgan_tables
@@ -157,7 +158,7 @@ def test_verdicts(tmp_path):
 
 def test_the_page_says_its_budget_in_every_heading(tmp_path):
     folder = _folder(tmp_path / "a", _sets("jpeg", 27, budget=""), _sets("wcdgan", 28))
-    page = wcdgan.texts(wcdgan_tables.load(folder))["tables.md"]
+    page = wcdgan.PAPER.texts(wcdgan_tables.load(folder))["tables.md"]
     assert page.count("*Small budget: tiny*") == page.count("\n## ")
 
 
@@ -166,16 +167,16 @@ def test_the_command_makes_everything(tmp_path, images, capsys):
     _folder(folder, _sets("jpeg", 27, budget=""), _sets("wcdgan", 28))
     crops = folder / "crops" / "fig07"
     crops.mkdir(parents=True)
-    item = crop_sheet.write(crops, "a.png", images[0][:32, :32, :1], "jpeg")
-    crop_sheet.write_index(crops, "crops", {"a": [item, item]})
-    wcdgan.main(["wcdgan", f"--results={folder}"])
+    item = crop_grid.write(crops, "a.png", images[0][:32, :32, :1], "jpeg")
+    crop_grid.write_index(crops, "crops", {"a": [item, item]})
+    cli.main(["eval", "wcdgan", f"--results={folder}"])
     for name in ("tables.md", "tables/table1.csv", "tables/table4.tex", "figures/gains_q10.png"):
         assert (folder / name).stat().st_size > 100
     with Image.open(folder / "figures" / "fig07.png") as figure:
         assert figure.size[0] > 300
         levels = np.asarray(figure.convert("RGB")).astype(int)
     assert np.ptp(levels, -1).max() == 0  # luma is shown in gray
-    assert "## WCDGAN" in (tmp_path / "results" / "claims.md").read_text()
+    assert "## WCDGAN" in (folder / "claims.md").read_text()
     assert "gains_q10, fig07" in capsys.readouterr().out
 
 
@@ -209,22 +210,12 @@ def test_a_folder_without_rows_is_an_error(tmp_path):
         wcdgan_tables.load(str(tmp_path))
     (tmp_path / "rows.csv").unlink()
     with pytest.raises(WorkError, match="is not readable"):
-        wcdgan.main(["wcdgan", f"--results={tmp_path}"])
+        cli.main(["eval", "wcdgan", f"--results={tmp_path}"])
 
 
 def test_every_network_of_table_3_is_timed():
     names = {row[1] for row in published.numbers("wcdgan", "3")}
     assert {f"{name.lower()}_rgb" for name in names} <= set(_NETWORKS)
-
-
-def test_committed_results_are_those_of_the_rows():
-    evidence = wcdgan_tables.load(str(RESULTS / "wcdgan"))
-    for name, text in wcdgan.texts(evidence).items():
-        assert (RESULTS / "wcdgan" / name).read_text() == text, name
-    ledger = (RESULTS / "claims.md").read_text()
-    assert claims.merged(ledger, wcdgan.section(evidence)) == ledger
-    for figure in ("gains_q10.png", "gains_q10.svg"):
-        assert (RESULTS / "wcdgan" / "figures" / figure).exists()
 
 
 def test_committed_rows_reach_the_figures_of_the_readme():

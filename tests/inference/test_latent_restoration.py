@@ -13,16 +13,15 @@ import pytest
 from PIL import Image
 
 import lossylab
+from lossylab.cli import __main__ as cli
 from lossylab.cli import generate, restore
 from lossylab.core import rows
 from lossylab.core.errors import ImageError, UsageError, WorkError
 from lossylab.eval import latent_study
 from lossylab.eval.latent_rows import EPOCHS, ROWS
-from lossylab.eval.mmd_restoration import __main__ as mmd_restoration
 from lossylab.eval.mmd_restoration import tables as mmd_restoration_tables
 from lossylab.eval.mmd_restoration.claims import CLAIMS
 from lossylab.eval.rankiqa import save_rankiqa
-from lossylab.eval.report import claims
 from lossylab.inference.export.degradation import save_degradation
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
@@ -389,7 +388,7 @@ def test_a_study_refuses_what_does_not_fit(place, tmp_path, flags, message):
 
 def test_tables_follow_from_the_rows(studied, tmp_path, capsys):
     shutil.copytree(studied, tmp_path / "results")
-    mmd_restoration.main(["x", f"--results={tmp_path / 'results'}"])
+    cli.main(["eval", "mmd_restoration", f"--results={tmp_path / 'results'}"])
     assert "tables" in capsys.readouterr().out
     text = (tmp_path / "results" / "tables.md").read_text()
     assert text.count("*tiny, on generated*") >= 3
@@ -485,27 +484,7 @@ def test_samplers_are_compared_by_time_and_content():
 
 def test_an_empty_folder_has_no_tables(tmp_path):
     with pytest.raises(WorkError, match="has no rows: measure with"):
-        mmd_restoration.main(["x", f"--results={tmp_path}"])
-
-
-@pytest.mark.parametrize("folder", ["mmd_restoration", "mmd_restoration/golden"])
-def test_committed_tables_are_those_of_the_committed_rows(folder):
-    evidence = mmd_restoration_tables.load(str(RESULTS / folder))
-    for name, text in mmd_restoration.texts(evidence).items():
-        assert (RESULTS / folder / name).read_text() == text, name
-
-
-@pytest.mark.parametrize(
-    ("folder", "ledger"),
-    [
-        ("mmd_restoration", "claims.md"),
-        ("mmd_restoration/golden", "mmd_restoration/golden/claims.md"),
-    ],
-)
-def test_committed_claims_are_those_of_the_committed_rows(folder, ledger):
-    evidence = mmd_restoration_tables.load(str(RESULTS / folder))
-    text = (RESULTS / ledger).read_text()
-    assert claims.merged(text, mmd_restoration.section(evidence)) == text
+        cli.main(["eval", "mmd_restoration", f"--results={tmp_path}"])
 
 
 # Images of a generator.

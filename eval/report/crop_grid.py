@@ -1,4 +1,4 @@
-"""Folders of crops with an index.json, of which `plots.sheet` makes a figure."""
+"""Folders of crops with an index.json, of which `plots.grid` makes a figure."""
 
 from __future__ import annotations
 

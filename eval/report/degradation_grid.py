@@ -9,7 +9,7 @@ import tensorflow as tf
 import tqdm
 
 from lossylab.core.files import make_folder
-from lossylab.eval.report import crop_sheet
+from lossylab.eval.report import crop_grid
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.export.sampler import draw_uniforms, sample_wavefront
 
@@ -23,7 +23,7 @@ def write(
     names: Sequence[str],
     pairs: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> None:
-    """Writes crops and their index, of which `plots.sheet` makes a figure.
+    """Writes crops and their index, of which `plots.grid` makes a figure.
 
     Args:
       folder: to write to.
@@ -38,7 +38,7 @@ def write(
     out, images = make_folder(folder), {}
     for name, (good, degraded) in zip(names, tqdm.tqdm(pairs, unit="image", desc="drawing")):
         entries = [
-            crop_sheet.write(out, f"{name}_original.png", good, "original"),
+            crop_grid.write(out, f"{name}_original.png", good, "original"),
             _judged(out, f"{name}_degraded.png", "degraded", model, degraded, good),
         ]
         for seed in range(_DRAWN):
@@ -47,11 +47,11 @@ def write(
             label = f"drawn, seed {seed}"
             entries.append(_judged(out, f"{name}_drawn{seed}.png", label, model, drawn, good))
         images[name] = entries
-    crop_sheet.write_index(out, title, images)
+    crop_grid.write_index(out, title, images)
 
 
 def _judged(out, file, label, model, degraded, good) -> dict[str, str]:
     """Writes an image; its label has its likelihood."""
     sides = (tf.constant(side[None], tf.float32) for side in (degraded, good))
     bits = float(model.nll(*sides)[0])
-    return crop_sheet.write(out, file, degraded, f"{label}\n{bits:.2f} bits/dim")
+    return crop_grid.write(out, file, degraded, f"{label}\n{bits:.2f} bits/dim")

@@ -1,4 +1,4 @@
-"""Published values as data: STEM.csv has every number of a paper's tables.
+"""Published values as data: published_values/STEM.csv has every number of a paper's tables.
 
 Columns: table (as the paper numbers it), row, column, statistic ('value', 'mean' or 'std'), value,
 unit. Values are text as printed, so that digits after the point are kept.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+from importlib.abc import Traversable
 
 import pandas as pd
 
@@ -25,7 +26,7 @@ def load(stem: str, table: str) -> pd.DataFrame:
     Raises:
       ValueError: if there is no such paper or table.
     """
-    if not (importlib.resources.files(__name__) / f"{stem}.csv").is_file():
+    if not _file(stem).is_file():
         raise ValueError(f"no published values of '{stem}'")
     values = reference(stem)
     mine = values[values.table == table].drop(columns="table").reset_index(drop=True)
@@ -42,11 +43,15 @@ def numbers(stem: str, table: str) -> dict[tuple[str, str, str], float]:
 
 
 def reference(name: str) -> pd.DataFrame:
-    """NAME.csv beside this file, as text: values measured elsewhere, or remarks on a paper's."""
+    """NAME.csv of the same folder, as text: values measured elsewhere, or remarks on a paper's."""
     return _read(name).copy()
 
 
 @functools.cache
 def _read(name: str) -> pd.DataFrame:
-    with (importlib.resources.files(__name__) / f"{name}.csv").open() as text:
+    with _file(name).open() as text:
         return pd.read_csv(text, dtype=str, keep_default_na=False)
+
+
+def _file(name: str) -> Traversable:
+    return importlib.resources.files(__package__) / "published_values" / f"{name}.csv"

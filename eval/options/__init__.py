@@ -1,0 +1,1 @@
+"""Options of the measurements and of the papers' reports."""
