@@ -4,7 +4,6 @@ An image is coded whole, then patches are cut from both at equal places, `stride
 has every patch once: images come in groups, in a new order each epoch, and the patches of a
 group are mixed, so that each image is decoded and coded once an epoch however many there are,
 if a group fits into memory.
-All of it is a function of (seed, step).
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ from lossylab.data.color import studio_luma
 from lossylab.data.decode import read_as_coded, read_image, sides
 from lossylab.data.decoded import Decoded
 from lossylab.data.jpeg import degrade
-from lossylab.data.patches import device_batch
+from lossylab.data.patches import split_pair
+from lossylab.data.schedule import Schedule
 
 log = logging.getLogger("lossylab")
 
@@ -109,6 +109,43 @@ class Lattice:
         place = int(np.searchsorted(counts, patch, side="right"))
         return int(groups[group][place]), int(patch - (counts[place - 1] if place else 0))
 
+    def pairs(self, schedule: Schedule) -> tf.data.Dataset:
+        """Endless batches of pairs.
+
+        Args:
+          schedule: which pairs, and in which order.
+
+        Returns:
+          Data set of (clean, degraded), each float32 [device_batch, size, size, channels], pixel
+          values 0..255.
+        """
+        options = self.options
+        if self.group_mb > options.cache_mb:
+            log.warning(
+                "%d images and their JPEG versions take %d MiB, --cache_mb is %d: they will be "
+                "decoded again and again",
+                *(min(_GROUP, len(self.paths)), self.group_mb, options.cache_mb),
+            )
+        # Both versions side by side, so that they are kept and forgotten together.
+        kind = ("pair", options.quality, options.channels)
+        load = functools.partial(_load, options=options)
+        images = Decoded(self.paths, load, options.cache_mb, kind)
+
+        def cut(first):
+            numbers = range(int(first), int(first) + schedule.device_batch)
+            chosen = [self.locate(schedule.seed, number) for number in numbers]
+            return np.stack([_window(images.read(i), patch, options) for i, patch in chosen])
+
+        def batch(element):
+            both = tf.numpy_function(cut, [schedule.first_number(element)], tf.uint8)
+            shape = (schedule.device_batch, options.size, options.size, 2 * options.channels)
+            return split_pair(tf.ensure_shape(both, shape))
+
+        batches = schedule.elements().map(
+            batch, num_parallel_calls=os.cpu_count(), deterministic=True
+        )
+        return batches.prefetch(4)
+
     @functools.lru_cache(maxsize=2)  # noqa: B019 - lives as long as the pipeline
     def _epoch(self, seed: int, epoch: int) -> tuple[list[int], list[np.ndarray]]:
         """The groups of an epoch, and the number of patches before each."""
@@ -124,70 +161,9 @@ class Lattice:
         return _generator(seed, epoch, 1 + group).permutation(count)
 
 
-def pairs(
-    lattice: Lattice,
-    batch: int,
-    seed: int,
-    first_step: int = 0,
-    shard: int = 0,
-    shards: int = 1,
-    replicas: int = 1,
-) -> tf.data.Dataset:
-    """Endless batches of pairs, one a step.
-
-    Args:
-      lattice: the patches.
-      batch: pairs in the global batch; this and all others as for `patches.patches`.
-      seed: the run's seed.
-      first_step: step at which to begin.
-      shard: which part of each global batch this worker gets.
-      shards: number of workers.
-      replicas: devices of this worker.
-
-    Returns:
-      Data set of (true, damaged), each uint8 [batch / shards / replicas, size, size, channels].
-
-    Raises:
-      ValueError: if the devices do not divide `batch`.
-    """
-    paths, options = lattice.paths, lattice.options
-    local = device_batch(batch, shards * replicas)
-    if lattice.group_mb > options.cache_mb:
-        log.warning(
-            "%d images and their JPEG versions take %d MiB, --cache_mb is %d: they will be "
-            "decoded again and again",
-            *(min(_GROUP, len(paths)), lattice.group_mb, options.cache_mb),
-        )
-    # Both versions side by side, so that they are kept and forgotten together.
-    images = Decoded(
-        paths,
-        functools.partial(_load, options=options),
-        options.cache_mb,
-        ("pair", options.quality, options.channels),
-    )
-
-    def cut(element):
-        step, replica = divmod(int(element), replicas)
-        first = step * batch + (shard * replicas + replica) * local
-        both = []
-        for number in range(first, first + local):
-            image, patch = lattice.locate(seed, number)
-            both.append(_window(images.read(image), patch, options))
-        return np.split(np.stack(both), 2, axis=-1)
-
-    def tensors(element):
-        shape = (local, options.size, options.size, options.channels)
-        return [
-            tf.ensure_shape(side, shape)
-            for side in tf.numpy_function(cut, [element], (tf.uint8, tf.uint8))
-        ]
-
-    elements = tf.data.Dataset.range(first_step * replicas, np.iinfo(np.int64).max)
-    return elements.map(
-        lambda element: tuple(tensors(element)),
-        num_parallel_calls=os.cpu_count(),
-        deterministic=True,
-    ).prefetch(4)
+def lattice_pairs(paths: list[str], options: PairOptions, schedule: Schedule) -> tf.data.Dataset:
+    """Endless batches of pairs, see `Lattice` and `Lattice.pairs`."""
+    return Lattice(paths, options).pairs(schedule)
 
 
 def _load(path: str, options: PairOptions) -> np.ndarray:

@@ -1,8 +1,7 @@
 """Training patches of images and of their distorted versions.
 
 Every image has one distorted version, made whole ("Learning to Distort Images Using Generative
-Adversarial Networks", Sec. III-A); patches are cut from both at the same random place. All of it is
-a function of (seed, step).
+Adversarial Networks", Sec. III-A); patches are cut from both at the same random place.
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ import tensorflow as tf
 from lossylab.data.decode import read_image
 from lossylab.data.decoded import Decoded
 from lossylab.data.distortions import distort
-from lossylab.data.patches import crop_at_random, image_index, numbered, read_whole, stream_key
-
-_PLACE_STREAM = 3  # of the random numbers of one patch
+from lossylab.data.patches import crop_at_random, read_whole, split_pair
+from lossylab.data.schedule import Schedule, Stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,32 +52,18 @@ def noise_seed(path: str) -> int:
 
 
 def distorted_patches(
-    paths: list[str],
-    options: DistortedOptions,
-    batch: int,
-    seed: int,
-    first_step: int = 0,
-    shard: int = 0,
-    shards: int = 1,
-    replicas: int = 1,
+    paths: list[str], options: DistortedOptions, schedule: Schedule
 ) -> tf.data.Dataset:
-    """Endless batches of pairs, one a step.
+    """Endless batches of pairs.
 
     Args:
       paths: image files.
       options: what a pair is.
-      batch: pairs in the global batch; this and all others as for `patches.patches`.
-      seed: the run's seed.
-      first_step: step at which to begin.
-      shard: which part of each global batch this worker gets.
-      shards: number of workers.
-      replicas: devices of this worker.
+      schedule: which pairs, and in which order.
 
     Returns:
-      Data set of (pristine, distorted), each uint8 [batch / shards / replicas, size, size, 3].
-
-    Raises:
-      ValueError: if the devices do not divide `batch`.
+      Data set of (reference, distorted), each float32 [device_batch, size, size, 3], pixel values
+      0..255.
     """
     # Both versions side by side, so that they are kept and forgotten together.
     kind = ("distorted", options.distortion, options.severity)
@@ -87,14 +71,13 @@ def distorted_patches(
     images = Decoded(paths, load, options.cache_mb, kind)
 
     def pair(number):
-        index = image_index(seed, number, len(paths))
+        index = schedule.image_index(number, len(paths))
         both = read_whole(images, paths, index, options.size, 6)
-        key = stream_key(seed, number, _PLACE_STREAM)
+        key = schedule.key(number, Stream.PAIR_POSITION)
         patch = crop_at_random(both, options.size, key, options.grid)
         return tf.ensure_shape(patch, (options.size, options.size, 6))
 
-    both = numbered(pair, batch, first_step, shard, shards, replicas)
-    return both.map(lambda both: tuple(tf.split(both, 2, -1))).prefetch(4)
+    return schedule.batches(pair).map(split_pair).prefetch(4)
 
 
 def _load(path: str, options: DistortedOptions) -> np.ndarray:

@@ -1,28 +1,18 @@
-"""Training patches as a pure function of (seed, step).
-
-Which image, where the crop lies, how far it is scaled down and the noise are drawn with
-stateless operations from the seed and the patch's number, so a run that is killed and
-resumed sees the same patches, as do two devices that share a batch.
-"""
+"""Training patches: random windows of images, scaled down and with noise where asked for."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import ImageError
 from lossylab.data.decode import read_image, smaller_side
 from lossylab.data.decoded import Decoded
+from lossylab.data.schedule import Schedule, Stream
 
 # Headers of this many files are checked before training starts: the rest when they are read.
 HEADERS_CHECKED = 20_000
-
-# Streams of random numbers of one patch.
-_CROP_STREAM, _NOISE_STREAM = 1, 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,27 +68,6 @@ def check_sizes(paths: list[str], size: int, needed_by: str = "the patch") -> No
         )
 
 
-def image_index(seed: int, number: tf.Tensor, count: int) -> tf.Tensor:
-    """Index of the image that gives patch `number`: a new permutation every epoch."""
-    epoch, position = number // count, number % count
-    key = tf.stack([tf.cast(seed, tf.int64), epoch])
-    index = tf.random.experimental.index_shuffle(
-        tf.cast(position, tf.uint64), tf.cast(key, tf.uint32), tf.cast(count - 1, tf.uint64)
-    )
-    return tf.cast(index, tf.int64)
-
-
-def stream_key(seed: int, number: tf.Tensor, stream: int) -> tf.Tensor:
-    """Key int64 [2] of a stream of the random numbers of a patch.
-
-    Args:
-      seed: the run's seed.
-      number: of the patch in the whole training, int64.
-      stream: tells what is drawn from all else that is drawn for the same patch.
-    """
-    return tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), stream)
-
-
 def crop_at_random(
     image: tf.Tensor, size: int | tf.Tensor, key: tf.Tensor, grid: int = 1
 ) -> tf.Tensor:
@@ -119,33 +88,19 @@ def crop_at_random(
     return image[top : top + size, left : left + size]
 
 
-def patches(
-    paths: list[str],
-    options: PatchOptions,
-    batch: int,
-    seed: int,
-    first_step: int = 0,
-    shard: int = 0,
-    shards: int = 1,
-    replicas: int = 1,
-) -> tf.data.Dataset:
-    """Endless batches, one a step.
+def patches(paths: list[str], options: PatchOptions, schedule: Schedule) -> tf.data.Dataset:
+    """Endless batches of patches.
 
     Args:
       paths: image files.
       options: what a patch is.
-      batch: patches in the global batch.
-      seed: the run's seed.
-      first_step: step at which to begin.
-      shard: which part of each global batch this worker gets.
-      shards: number of workers.
-      replicas: devices of this worker; each step is one element a device, in order.
+      schedule: which patches, and in which order.
 
     Returns:
-      Data set of float32 [batch / shards / replicas, size, size, 3], levels 0..255.
+      Data set of float32 [device_batch, size, size, 3], pixel values 0..255.
 
     Raises:
-      ValueError: if there are no paths or the devices do not divide `batch`.
+      ValueError: if there are no paths.
     """
     if not paths:
         raise ValueError("no images to draw patches from")
@@ -153,11 +108,17 @@ def patches(
     images = Decoded(paths, read_image, options.cache_mb)
 
     def patch(number):
-        index = image_index(seed, number, len(paths))
+        index = schedule.image_index(number, len(paths))
         image = read_whole(images, paths, index, options.size, 3)
-        return _crop(image, options, seed, number)
+        return _crop(image, options, schedule, number)
 
-    return numbered(patch, batch, first_step, shard, shards, replicas).prefetch(4)
+    return schedule.batches(patch).prefetch(4)
+
+
+def split_pair(both: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Images that lie in the halves of the last axis, [..., 2 C], as two of float32 [..., C]."""
+    first, second = tf.split(tf.cast(both, tf.float32), 2, -1)
+    return first, second
 
 
 def read_whole(
@@ -187,52 +148,12 @@ def read_whole(
     return image
 
 
-def numbered(
-    patch: Callable[[tf.Tensor], tf.Tensor],
-    batch: int,
-    first_step: int = 0,
-    shard: int = 0,
-    shards: int = 1,
-    replicas: int = 1,
-) -> tf.data.Dataset:
-    """Endless batches of patches that are functions of their numbers; arguments as `patches`.
-
-    Args:
-      patch: from the number of a patch in the whole training to the patch.
-
-    Raises:
-      ValueError: if the devices do not divide `batch`.
-    """
-    local = replicas * device_batch(batch, shards * replicas)
-
-    def numbers(step):
-        return step * batch + shard * local + tf.range(local, dtype=tf.int64)
-
-    steps = tf.data.Dataset.range(first_step, np.iinfo(np.int64).max)
-    return (
-        steps.flat_map(lambda step: tf.data.Dataset.from_tensor_slices(numbers(step)))
-        .map(patch, num_parallel_calls=os.cpu_count(), deterministic=True)
-        .batch(local // replicas, drop_remainder=True)
-    )
-
-
-def device_batch(batch: int, devices: int) -> int:
-    """Samples that each device gets of a global batch; raises ValueError if it cannot be shared."""
-    if batch < 1 or batch % devices:
-        raise ValueError(f"a batch of {batch} cannot be shared by {devices} devices")
-    return batch // devices
-
-
-def paths_of_step(paths: list[str], batch: int, seed: int, step: int) -> list[str]:
-    """Files whose patches make up the global batch of a step."""
-    numbers = tf.range(step * batch, (step + 1) * batch, dtype=tf.int64)
-    return [paths[int(image_index(seed, number, len(paths)))] for number in numbers]
-
-
-def _crop(image: tf.Tensor, options: PatchOptions, seed: int, number: tf.Tensor) -> tf.Tensor:
+def _crop(
+    image: tf.Tensor, options: PatchOptions, schedule: Schedule, number: tf.Tensor
+) -> tf.Tensor:
     """Scales and crops in one go: only the window that becomes the patch is resized."""
     size = options.size
-    draws = tf.random.stateless_uniform((3,), stream_key(seed, number, _CROP_STREAM))
+    draws = tf.random.stateless_uniform((3,), schedule.key(number, Stream.PATCH_WINDOW))
     height, width = tf.unstack(tf.shape(image)[:2])
     if options.min_scale < 1:
         smallest = tf.cast(size, tf.float32) / tf.cast(tf.minimum(height, width), tf.float32)
@@ -246,7 +167,7 @@ def _crop(image: tf.Tensor, options: PatchOptions, seed: int, number: tf.Tensor)
     left = tf.cast(draws[1] * tf.cast(width - window + 1, tf.float32), tf.int32)
     crop = tf.cast(image[top : top + window, left : left + window], tf.float32)
     if options.noise:
-        half, stream = options.noise / 2, stream_key(seed, number, _NOISE_STREAM)
+        half, stream = options.noise / 2, schedule.key(number, Stream.PATCH_NOISE)
         crop += tf.random.stateless_uniform(tf.shape(crop), stream, -half, half)
     if options.min_scale < 1:
         crop = tf.image.resize(crop, (size, size), antialias=True)

@@ -8,11 +8,12 @@ import warnings
 
 import tensorflow as tf
 
+from lossylab.data.schedule import Stream
+
 NOISE_LEVELS = (4.0, 8.0, 16.0, 24.0, 32.0)  # standard deviation, levels
 BLUR_LEVELS = (0.7, 1.0, 1.5, 2.5, 4.0)  # standard deviation, pixels
 JPEG_LEVELS = (70, 40, 20, 10, 5)  # quality, 4:2:0
 _BLUR_TAPS = 25
-_KIND_STREAM, _WHITE_STREAM = 3, 4  # those of patches.py are 1 and 2
 
 
 def distort(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
@@ -31,7 +32,7 @@ def distort(images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
 
 
 def _distort_one(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    stream = tf.random.fold_in(seed, _KIND_STREAM)
+    stream = tf.random.fold_in(seed, int(Stream.PROXY_DISTORTION))
     kind, level = tf.unstack(tf.random.stateless_uniform((2,), stream, 0, 15, tf.int32))
     kind, level = kind % 3, level % 5
     distorted = tf.switch_case(
@@ -46,7 +47,7 @@ def _distort_one(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _white_noise(image, deviation, seed):
-    stream = tf.random.fold_in(seed, _WHITE_STREAM)
+    stream = tf.random.fold_in(seed, int(Stream.PROXY_NOISE))
     return image + deviation * tf.random.stateless_normal(tf.shape(image), stream)
 
 

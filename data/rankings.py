@@ -3,7 +3,7 @@
 X. Liu, J. van de Weijer, A. D. Bagdanov: "RankIQA: Learning from Rankings for No-reference Image
 Quality Assessment", ICCV 2017: images are blurred, made noisy or compressed at five levels each,
 and which of two levels is worse is known without any rater. The levels are those of the authors'
-generator. All of it is a function of (seed, step) and of the images' names.
+generator; noise is a function of the images' names.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from lossylab.data.decode import read_image
 from lossylab.data.decoded import Decoded
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.data.patch_pairs import noise_seed
-from lossylab.data.patches import check_sizes, device_batch, image_index, numbered, stream_key
-
-_CROP_STREAM = 5  # of the random numbers of one ladder
+from lossylab.data.patches import check_sizes
+from lossylab.data.schedule import Schedule, Stream, share_of_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,40 +141,27 @@ class RankingOptions:
             raise ValueError(f"size must be at least 1 pixel, got {self.size}")
 
 
-def rankings(
-    paths: list[str],
-    options: RankingOptions,
-    batch: int,
-    seed: int,
-    first_step: int = 0,
-    shard: int = 0,
-    shards: int = 1,
-    replicas: int = 1,
-) -> tf.data.Dataset:
-    """Endless batches of ladders, one a step.
+def rankings(paths: list[str], options: RankingOptions, schedule: Schedule) -> tf.data.Dataset:
+    """Endless batches of ladders.
 
-    A device's part is (4 distortions) x (6 levels, strongest first, pristine last) x (images),
+    A device's part is (4 distortions) x (6 levels, strongest first, reference last) x (images),
     the same images for all distortions. Images are distorted whole; each version has a crop
-    at a place of its own (assumed: as in the authors' code).
+    at a position of its own (assumed: as in the authors' code).
 
     Args:
       paths: image files.
       options: what crops are.
-      batch: crops in the global batch, a multiple of `SMALLEST_BATCH` a device; this and all
-        others as for `patches.patches`.
-      seed: the run's seed.
-      first_step: step at which to begin.
-      shard: which part of each global batch this worker gets.
-      shards: number of workers.
-      replicas: devices of this worker.
+      schedule: which crops, and in which order; its batch is a multiple of `SMALLEST_BATCH` a
+        device.
 
     Returns:
-      Data set of uint8 [batch / shards / replicas, size, size, 3].
+      Data set of float32 [device_batch, size, size, 3], pixel values 0..255.
 
     Raises:
       ValueError: if the devices do not get whole ladders.
     """
-    slots = images_of_device(batch, shards * replicas)
+    slots = images_of_device(schedule.batch, schedule.shards * schedule.replicas)
+    groups = dataclasses.replace(schedule, batch=schedule.batch // LEVELS)
     names = tuple(LADDERS)
     kept = [
         Decoded(paths, functools.partial(_load, name=name), options.cache_mb, ("ladder", name))
@@ -195,27 +181,26 @@ def rankings(
         )
 
     def ladder(number):
-        groups = batch // LEVELS
-        step, place = number // groups, number % groups
+        step, place = number // groups.batch, number % groups.batch
         device, place = place // (len(names) * slots), place % (len(names) * slots)
-        image = step * (batch // SMALLEST_BATCH) + device * slots + place % slots
-        draws = tf.random.stateless_uniform((LEVELS, 2), stream_key(seed, number, _CROP_STREAM))
-        index = image_index(seed, image, len(paths))
+        image = step * (schedule.batch // SMALLEST_BATCH) + device * slots + place % slots
+        key = schedule.key(number, Stream.LADDER_POSITIONS)
+        draws = tf.random.stateless_uniform((LEVELS, 2), key)
+        index = schedule.image_index(image, len(paths))
         crops = tf.numpy_function(cut, [index, place // slots, draws], tf.uint8)
         return tf.ensure_shape(crops, (LEVELS, options.size, options.size, 3))
 
     def ordered(crops):
         shape = (options.size, options.size, 3)
-        crops = tf.reshape(crops, (len(names), slots, LEVELS, *shape))
+        crops = tf.reshape(tf.cast(crops, tf.float32), (len(names), slots, LEVELS, *shape))
         return tf.reshape(tf.transpose(crops, (0, 2, 1, 3, 4, 5)), (-1, *shape))
 
-    groups = numbered(ladder, batch // LEVELS, first_step, shard, shards, replicas)
-    return groups.map(ordered).prefetch(4)
+    return groups.batches(ladder).map(ordered).prefetch(4)
 
 
 def images_of_device(batch: int, devices: int) -> int:
     """Images in a device's part of a batch of crops; raises ValueError if it is not whole."""
-    local = device_batch(batch, devices)
+    local = share_of_device(batch, devices)
     if local % SMALLEST_BATCH:
         raise ValueError(
             f"a batch of {local} crops a device is no multiple of {SMALLEST_BATCH}: "

@@ -14,9 +14,8 @@ import tensorflow as tf
 from lossylab.core.errors import CollectionError
 from lossylab.data.decode import read_image
 from lossylab.data.decoded import Decoded
-from lossylab.data.patches import crop_at_random, image_index, numbered, read_whole, stream_key
-
-_CROP_STREAM = 6  # of the random numbers of one crop
+from lossylab.data.patches import crop_at_random, read_whole
+from lossylab.data.schedule import Schedule, Stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,44 +152,43 @@ def fingerprint(train: list[Rated], test: list[Rated]) -> str:
     return hashlib.sha256(repr(lines).encode()).hexdigest()[:16]
 
 
-def rated_crops(
-    ratings: list[Rated],
-    size: int,
-    cache_mb: int,
-    batch: int,
-    seed: int,
-    first_step: int = 0,
-    shard: int = 0,
-    shards: int = 1,
-    replicas: int = 1,
-) -> tf.data.Dataset:
-    """Endless batches of random crops with their images' ratings, one a step.
+@dataclasses.dataclass(frozen=True)
+class RatedOptions:
+    """What crops of rated images are.
+
+    Attributes:
+      size: height and width in pixels.
+      cache_mb: decoded images kept in memory, MiB.
+    """
+
+    size: int = 224
+    cache_mb: int = 1024
+
+
+def rated_crops(ratings: list[Rated], options: RatedOptions, schedule: Schedule) -> tf.data.Dataset:
+    """Endless batches of random crops with their images' ratings.
 
     Args:
       ratings: to train with.
-      size: height and width of the crops in pixels.
-      cache_mb: decoded images kept in memory, MiB.
-      batch: crops in the global batch; this and all others as for `patches.patches`.
-      seed: the run's seed.
-      first_step: step at which to begin.
-      shard: which part of each global batch this worker gets.
-      shards: number of workers.
-      replicas: devices of this worker.
+      options: what crops are.
+      schedule: which crops, and in which order.
 
     Returns:
-      Data set of (uint8 [batch / shards / replicas, size, size, 3], float32 scores of them).
-
-    Raises:
-      ValueError: if the devices do not divide `batch`.
+      Data set of (crops, scores): float32 [device_batch, size, size, 3], pixel values 0..255, and
+      float32 [device_batch].
     """
+    size = options.size
     paths = [rated.path for rated in ratings]
     scores = np.array([rated.score for rated in ratings], np.float32)
-    images = Decoded(paths, read_image, cache_mb)
+    images = Decoded(paths, read_image, options.cache_mb)
 
     def crop(number):
-        index = image_index(seed, number, len(paths))
+        index = schedule.image_index(number, len(paths))
         image = read_whole(images, paths, index, size, 3)
-        patch = crop_at_random(image, size, stream_key(seed, number, _CROP_STREAM))
+        patch = crop_at_random(image, size, schedule.key(number, Stream.RATED_POSITION))
         return tf.ensure_shape(patch, (size, size, 3)), tf.gather(scores, index)
 
-    return numbered(crop, batch, first_step, shard, shards, replicas).prefetch(4)
+    def floats(crops, scores):
+        return tf.cast(crops, tf.float32), scores
+
+    return schedule.batches(crop).map(floats).prefetch(4)

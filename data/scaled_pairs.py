@@ -2,8 +2,7 @@
 
 Every image is degraded whole, then both versions are scaled by one factor ("Perceptual Image
 Restoration with High-Quality Priori and Degradation Learning", Sec. 4.3), and crops are cut from
-both at the same random place. The crops of a step share a random size. All of it is a function of
-(seed, step).
+both at the same random place. The crops of a step share a random size.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from lossylab.data.decode import read_image
 from lossylab.data.decoded import Decoded
 from lossylab.data.distortions import distort
 from lossylab.data.patch_pairs import noise_seed
-from lossylab.data.patches import crop_at_random, image_index, numbered, stream_key
+from lossylab.data.patches import crop_at_random, split_pair
 from lossylab.data.scaling import scaled
+from lossylab.data.schedule import Schedule, Stream
 
-_PLACE_STREAM, _SIZE_STREAM = 5, 6  # of the random numbers of one crop, of one step
 SIZE_STEP = 8  # pixels: sizes of crops are the smallest and multiples of this more
 
 
@@ -120,32 +119,21 @@ def _center(image: np.ndarray, size: tuple[int, int], grid: int) -> np.ndarray:
 
 
 def degraded_crops(
-    paths: list[str],
-    options: DegradedOptions,
-    batch: int,
-    seed: int,
-    first_step: int = 0,
-    shard: int = 0,
-    shards: int = 1,
-    replicas: int = 1,
+    paths: list[str], options: DegradedOptions, schedule: Schedule
 ) -> tf.data.Dataset:
-    """Endless batches of pairs, one a step.
+    """Endless batches of pairs.
 
     Args:
       paths: image files.
       options: what a pair is.
-      batch: pairs in the global batch; this and all others as for `patches.patches`.
-      seed: the run's seed.
-      first_step: step at which to begin.
-      shard: which part of each global batch this worker gets.
-      shards: number of workers.
-      replicas: devices of this worker.
+      schedule: which pairs, and in which order.
 
     Returns:
-      Data set of (good, degraded), each uint8 [batch / shards / replicas, size, size, 3].
+      Data set of (clean, degraded), each float32 [device_batch, size, size, 3], pixel values
+      0..255.
 
     Raises:
-      ValueError: if there are no paths or the devices do not divide `batch`.
+      ValueError: if there are no paths.
     """
     if not paths:
         raise ValueError("no images to cut crops from")
@@ -161,20 +149,20 @@ def degraded_crops(
         return both
 
     def pair(number):
-        index = image_index(seed, number, len(paths))
+        index = schedule.image_index(number, len(paths))
         both = tf.numpy_function(read, [index], tf.uint8)
         both.set_shape((None, None, 6))
-        size = _size(seed, number // batch, options)
-        return crop_at_random(both, size, stream_key(seed, number, _PLACE_STREAM), options.grid)
+        size = _size(schedule, number // schedule.batch, options)
+        key = schedule.key(number, Stream.SCALED_POSITION)
+        return crop_at_random(both, size, key, options.grid)
 
-    both = numbered(pair, batch, first_step, shard, shards, replicas)
-    return both.map(lambda both: tuple(tf.split(both, 2, -1))).prefetch(4)
+    return schedule.batches(pair).map(split_pair).prefetch(4)
 
 
-def _size(seed: int, step: tf.Tensor, options: DegradedOptions) -> tf.Tensor:
+def _size(schedule: Schedule, step: tf.Tensor, options: DegradedOptions) -> tf.Tensor:
     """Side of the crops of a step."""
     count = (options.largest - options.smallest) // SIZE_STEP + 1
-    key = stream_key(seed, step, _SIZE_STREAM)
+    key = schedule.key(step, Stream.SCALED_SIZE)
     draw = tf.random.stateless_uniform((), key, maxval=count, dtype=tf.int32)
     return options.smallest + SIZE_STEP * draw
 

@@ -12,6 +12,7 @@ command resumes the run; the generator is written to run_dir/export, for `lossyl
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 
@@ -24,7 +25,8 @@ from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patch_pairs import DistortedOptions, distorted_patches, noise_seed
-from lossylab.data.patches import check_sizes, paths_of_step
+from lossylab.data.patches import check_sizes
+from lossylab.data.schedule import paths_of_step
 from lossylab.eval.metrics import nss
 from lossylab.inference.export.distorter import save_distorter
 from lossylab.losses import adversarial
@@ -180,7 +182,7 @@ class DistortionTask(Task):
     def step(self, batch, step):
         """One step of the generator, then one of the discriminator on the same images."""
         del step
-        pristine, distorted = (tf.cast(side, tf.float32) for side in batch)
+        pristine, distorted = batch
         begun = (0, *self.boundaries)[self.phase]  # steps done when the phase began
         kept = self._options.moments_steps
         moments_move = kept is None or begun < kept
@@ -379,7 +381,7 @@ def main(argv: list[str]) -> None:
         strategy,
         paths,
         lambda: DistortionTask(FLAGS, paths, validation),
-        lambda *place: distorted_patches(paths, options, FLAGS.batch, FLAGS.seed, *place),
+        functools.partial(distorted_patches, paths, options),
         begin,
     )
 

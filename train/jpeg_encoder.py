@@ -12,6 +12,7 @@ written to run_dir/export, for `lossylab jpeg`.
 
 from __future__ import annotations
 
+import functools
 import sys
 
 import numpy as np
@@ -22,7 +23,8 @@ from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
-from lossylab.data.patches import PatchOptions, check_sizes, patches, paths_of_step
+from lossylab.data.patches import PatchOptions, check_sizes, patches
+from lossylab.data.schedule import paths_of_step
 from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 from lossylab.inference.export.jpeg import save_encoder
@@ -170,7 +172,7 @@ class EncoderTask(Task):
         variables = self.encoder.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            report = self._losses(tf.round(batch))
+            report = self._losses(batch)
             loss = share * report["loss"]
         self._adam.apply_gradients(zip(tape.gradient(loss, variables), variables))
         return {name: share * report[name] for name in self.metrics}
@@ -323,11 +325,8 @@ def main(argv: list[str]) -> None:
         except BackboneError as error:
             raise UsageError(f"--weights or --lpips: {error}") from error
 
-    def make_dataset(*place):
-        options = PatchOptions(FLAGS.patch, cache_mb=FLAGS.cache_mb)
-        return patches(paths, options, FLAGS.batch, FLAGS.seed, *place)
-
-    run(FLAGS, strategy, paths, make_task, make_dataset, _begin)
+    data = functools.partial(patches, paths, PatchOptions(FLAGS.patch, cache_mb=FLAGS.cache_mb))
+    run(FLAGS, strategy, paths, make_task, data, _begin)
 
 
 def _begin(task: EncoderTask) -> None:

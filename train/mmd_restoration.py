@@ -26,8 +26,9 @@ from absl import flags
 from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.data.collections import find_images
 from lossylab.data.distortions import DISTORTIONS
-from lossylab.data.patches import check_sizes, paths_of_step
+from lossylab.data.patches import check_sizes
 from lossylab.data.scaled_pairs import SIZE_STEP, DegradedOptions, centerd_pairs, degraded_crops
+from lossylab.data.schedule import Schedule, paths_of_step
 from lossylab.eval.degradation_nll import paired_and_unpaired
 from lossylab.inference.export.degradation import save_degradation
 from lossylab.losses.pixelcnn import FAMILIES, bits_per_dim, discretized_mixture_nll
@@ -127,15 +128,15 @@ class DegradationTask(Task):
         return {"network": self.network, "adam": self._adam, **self.mean.checkpointed}
 
     def begin(self, good: tf.Tensor, degraded: tf.Tensor) -> None:
-        """Sets the weights by a batch, uint8 [B, H, W, 3] each, and begins the mean."""
-        sides = [tf.cast(side, tf.float32) for side in (degraded, good)]
+        """Sets the weights by a batch, float32 [B, H, W, 3] each, and begins the mean."""
         # PixelCNN++ drops values here too, as in the steps that follow.
-        self.network.initialize(*sides, seed=tf.constant((self._options.seed, -1), tf.int64))
+        seed = tf.constant((self._options.seed, -1), tf.int64)
+        self.network.initialize(degraded, good, seed=seed)
         self.mean.begin()
 
     def step(self, batch, step):
         """One step; the gradient is of the batch's nats, as epsilon goes with their size."""
-        good, degraded = (tf.cast(side, tf.float32) for side in batch)
+        good, degraded = batch
         replica = tf.distribute.get_replica_context()
         seed = tf.stack([tf.constant(self._options.seed, tf.int64), step])
         seed = tf.random.fold_in(seed, replica.replica_id_in_sync_group)
@@ -291,7 +292,8 @@ def main(argv: list[str]) -> None:
             warm_start.restore({"network": task.network}, checkpoint, "init_from")
             task.mean.begin()
             return
-        for good, degraded in degraded_crops(paths, options, FLAGS.batch, FLAGS.seed).take(1):
+        schedule = Schedule(FLAGS.batch, FLAGS.seed)
+        for good, degraded in degraded_crops(paths, options, schedule).take(1):
             task.begin(good, degraded)
 
     run(
@@ -299,7 +301,7 @@ def main(argv: list[str]) -> None:
         strategy,
         paths,
         lambda: DegradationTask(FLAGS, paths, validation),
-        lambda *place: degraded_crops(paths, options, FLAGS.batch, FLAGS.seed, *place),
+        functools.partial(degraded_crops, paths, options),
         begin,
     )
 

@@ -12,6 +12,7 @@ command resumes the run; the trained codec is written to run_dir/export.
 
 from __future__ import annotations
 
+import functools
 import sys
 
 import numpy as np
@@ -21,8 +22,9 @@ from absl import flags
 from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
-from lossylab.data.patches import check_sizes, patches, paths_of_step
+from lossylab.data.patches import check_sizes, patches
 from lossylab.data.proxy_distortions import distort
+from lossylab.data.schedule import Stream, paths_of_step, stream_key
 from lossylab.eval.metrics import vmaf
 from lossylab.inference.export.codec import save_codec
 from lossylab.losses import proxiqa as losses
@@ -40,7 +42,7 @@ CODECS = {codec.model_id: codec for codec in (BLS2017, BMSHJ2018)}
 METRICS = ("mse", "ssim", "ms_ssim", "vmaf", "vif")
 MODES = ("proxy", "frozen_proxy", "pretrain_proxy", "direct")
 _DIRECT = {"ssim": losses.ssim_loss, "ms_ssim": losses.ms_ssim_loss}
-_LATENT_STREAMS, _IDENTICAL_STREAM = (5, 7), 6
+_LATENT_STREAMS = (Stream.LATENT_NOISE, Stream.HYPER_LATENT_NOISE)
 
 FLAGS = new_flags()
 shared.define_loop(FLAGS, steps=2_100_000, batch=8, patch=128)
@@ -250,7 +252,7 @@ class ProxIQATask(Task):
         if not self._options.identical_pairs or not self._trains_proxy:
             return tf.fill(image.shape[:1], False), tf.constant(float(batch))
         chosen = tf.random.stateless_uniform(
-            (), self._seed(step, _IDENTICAL_STREAM), 0, 2 * batch, tf.int32
+            (), self._seed(step, Stream.IDENTICAL_PAIR), 0, 2 * batch, tf.int32
         )
         others = tf.where((chosen < batch) & (batch > 1), batch - 1, batch)
         return self._local(tf.range(batch), image) == chosen, tf.cast(others, tf.float32)
@@ -272,9 +274,8 @@ class ProxIQATask(Task):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return values[replica * local : (replica + 1) * local]
 
-    def _seed(self, step, stream: int):
-        # Streams 1 to 4 of a seed are those of the patches.
-        return tf.random.fold_in(tf.stack([tf.cast(self._options.seed, tf.int64), step]), stream)
+    def _seed(self, step, stream: Stream):
+        return stream_key(self._options.seed, step, stream)
 
     @staticmethod
     def _no_rate():
@@ -455,10 +456,8 @@ def main(argv: list[str]) -> None:
     def make_task():
         return ProxIQATask(FLAGS, paths, validation)
 
-    def make_dataset(*place):
-        return patches(paths, shared.patch_options(FLAGS), FLAGS.batch, FLAGS.seed, *place)
-
-    run(FLAGS, strategy, paths, make_task, make_dataset, lambda task: _warm_start(task, FLAGS))
+    data = functools.partial(patches, paths, shared.patch_options(FLAGS))
+    run(FLAGS, strategy, paths, make_task, data, lambda task: _warm_start(task, FLAGS))
 
 
 if __name__ == "__main__":

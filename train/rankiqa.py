@@ -31,7 +31,7 @@ from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
-from lossylab.data.patches import check_sizes, paths_of_step
+from lossylab.data.patches import check_sizes
 from lossylab.data.rankings import (
     LADDERS,
     LEVELS,
@@ -40,7 +40,15 @@ from lossylab.data.rankings import (
     images_of_device,
     rankings,
 )
-from lossylab.data.ratings import Rated, fingerprint, rated_crops, read_ratings, split
+from lossylab.data.ratings import (
+    Rated,
+    RatedOptions,
+    fingerprint,
+    rated_crops,
+    read_ratings,
+    split,
+)
+from lossylab.data.schedule import Schedule, Stream, paths_of_step, stream_key
 from lossylab.eval.rank_accuracy import LEVEL_SETS, accuracy, ladder_crops, scores_of, srocc
 from lossylab.eval.rankiqa import random_crops, save_rankiqa
 from lossylab.losses import rankiqa as losses
@@ -57,7 +65,6 @@ PHASES = {
 }
 _LAST = 10.0  # times the learning rate for the last layer
 _BIAS = 2.0  # likewise for biases, which do not decay
-_DROPOUT_STREAM = 7
 _SCORED_AT_ONCE = 64
 
 FLAGS = new_flags()
@@ -171,8 +178,7 @@ class RankIQATask(Task):
         """One step on ladders of versions, or on crops and their images' scores."""
         context = tf.distribute.get_replica_context()
         share = 1.0 / context.num_replicas_in_sync
-        seed = tf.stack([tf.constant(self._options.seed, tf.int64), step])
-        seed = tf.random.fold_in(seed, _DROPOUT_STREAM)
+        seed = stream_key(self._options.seed, step, Stream.DROPOUT)
         seed = tf.random.fold_in(seed, context.replica_id_in_sync_group)
         variables = self.network.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -187,9 +193,9 @@ class RankIQATask(Task):
     def _losses(self, batch, seed):
         if self._options.phase == "finetune":
             crops, targets = batch
-            scores = self.network(tf.cast(crops, tf.float32), seed)
+            scores = self.network(crops, seed)
             return {"loss": losses.euclidean(scores, targets)}
-        scores = self.network(tf.cast(batch, tf.float32), seed)
+        scores = self.network(batch, seed)
         loss = losses.ranking_hinge(scores, len(LADDERS), LEVELS, self._options.margin)
         # Without a margin: the share of neighboring levels of an image that are in order.
         ladders = tf.reshape(scores, (len(LADDERS), LEVELS, -1))
@@ -316,12 +322,10 @@ def main(argv: list[str]) -> None:
         sys.stdout.write(shared.dump(FLAGS) + "\n")
         return
 
-    def data(*place):
+    def data(schedule: Schedule):
         if FLAGS.phase == "finetune":
-            options = (FLAGS.patch, FLAGS.cache_mb, FLAGS.batch, FLAGS.seed)
-            return rated_crops(ratings, *options, *place)
-        options = RankingOptions(FLAGS.patch, FLAGS.cache_mb)
-        return rankings(paths, options, FLAGS.batch, FLAGS.seed, *place)
+            return rated_crops(ratings, RatedOptions(FLAGS.patch, FLAGS.cache_mb), schedule)
+        return rankings(paths, RankingOptions(FLAGS.patch, FLAGS.cache_mb), schedule)
 
     task = functools.partial(RankIQATask, FLAGS, paths, validation)
     run(FLAGS, strategy, paths, task, data, RankIQATask.begin, more)

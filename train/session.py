@@ -10,6 +10,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import flags
 
+from lossylab.data.schedule import Schedule
 from lossylab.train import flags as shared
 from lossylab.train.loop.fit import Task, check_agreement, fit, is_chief
 from lossylab.train.loop.run_dir import RunDir
@@ -22,7 +23,7 @@ def run(
     strategy: tf.distribute.Strategy,
     paths: list[str],
     make_task: Callable[[], Task],
-    make_dataset: Callable[..., tf.data.Dataset],
+    make_dataset: Callable[[Schedule], tf.data.Dataset],
     warm_start: Callable[[Task], None] = lambda task: None,
     more: dict[str, str] | None = None,
 ) -> None:
@@ -33,7 +34,7 @@ def run(
       strategy: where to train.
       paths: training images; a resumed run must have the same.
       make_task: builds the task, called inside the strategy's scope; it is closed at the end.
-      make_dataset: from (first step, shard, shards, devices of this worker) to the data.
+      make_dataset: from this worker's schedule to the data.
       warm_start: called with the task of a run that begins.
       more: what else a resumed run must have alike, by name.
 
@@ -55,11 +56,11 @@ def run(
                 warm_start(task)
 
         def dataset_of_worker(first_step, context):
+            shards = context.num_input_pipelines
+            replicas = strategy.num_replicas_in_sync // shards
+            shard = context.input_pipeline_id
             return make_dataset(
-                first_step,
-                context.input_pipeline_id,
-                context.num_input_pipelines,
-                strategy.num_replicas_in_sync // context.num_input_pipelines,
+                Schedule(values.batch, values.seed, first_step, shard, shards, replicas)
             )
 
         check_agreement(strategy, json.dumps(options, sort_keys=True))

@@ -24,7 +24,7 @@ from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.collections import find_images
 from lossylab.data.jpeg import degrade, luminance_table
-from lossylab.data.lattice_pairs import CHANNELS, Lattice, PairOptions, pairs, read_planes
+from lossylab.data.lattice_pairs import CHANNELS, Lattice, PairOptions, read_planes
 from lossylab.data.patches import check_sizes
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.export.restorer import save_restorer
@@ -189,7 +189,7 @@ class RestorationTask(Task):
     def step(self, batch, step):
         """One step of the network and, in the second phase, one of the discriminator."""
         del step
-        true, damaged = (tf.cast(side, tf.float32) for side in batch)
+        true, damaged = batch
         share = 1.0 / tf.distribute.get_replica_context().num_replicas_in_sync
         variables = self.network.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -395,15 +395,12 @@ def main(argv: list[str]) -> None:
         except BackboneError as error:
             raise UsageError(f"--weights: {error}") from error
 
-    def make_dataset(*place):
-        return pairs(lattice, FLAGS.batch, FLAGS.seed, *place)
-
     def begin(task):
         if FLAGS.init_from:
             checkpoint = warm_start.checkpoint_of(FLAGS.init_from, "init_from")
             warm_start.restore({"network": task.network}, checkpoint, "init_from")
 
-    run(FLAGS, strategy, paths, make_task, make_dataset, begin)
+    run(FLAGS, strategy, paths, make_task, lattice.pairs, begin)
 
 
 if __name__ == "__main__":

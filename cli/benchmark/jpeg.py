@@ -18,6 +18,7 @@ from lossylab.core.app import parse
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, patches
+from lossylab.data.schedule import Schedule
 from lossylab.inference.export.codec import Codec
 from lossylab.inference.export.jpeg import Encoder, save_encoder
 from lossylab.models.backbones.attention_backbones import BACKBONES
@@ -67,7 +68,7 @@ def training(samples: Samples, filters: Sequence[int], rounds: int) -> Iterator[
     del filters
     # By name: evaluation does not depend on training, it only times it.
     module = importlib.import_module("lossylab.train.jpeg_encoder")
-    data = patches(find_images("sample_train"), PatchOptions(224), 8, seed=1)
+    data = patches(find_images("sample_train"), PatchOptions(224), Schedule(8, seed=1))
     batch = next(iter(data))
     strategy, actions = tf.distribute.get_strategy(), {}
     for backbone in _TRAINED:

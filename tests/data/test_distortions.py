@@ -12,6 +12,7 @@ from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS, distort, pink_noise
 from lossylab.data.patch_pairs import DistortedOptions, distorted_patches, noise_seed
+from lossylab.data.schedule import Schedule
 from lossylab.eval.metrics import nss
 
 
@@ -128,18 +129,19 @@ def _options(**more):
 
 def test_patches_are_a_function_of_seed_and_step():
     paths = find_images("sample_test")
-    data = distorted_patches(paths, _options(), 4, seed=1)
+    data = distorted_patches(paths, _options(), Schedule(4, 1))
     whole = [[side.numpy() for side in pair] for pair in data.take(4)]
-    later = distorted_patches(paths, _options(), 4, seed=1, first_step=2)
+    later = distorted_patches(paths, _options(), Schedule(4, 1, 2))
     for expected, found in zip(whole[2:], later.take(2)):
         for a, b in zip(expected, found):
             np.testing.assert_array_equal(a, b)
     halves = [
-        list(distorted_patches(paths, _options(), 4, 1, 0, shard, 2).take(1)) for shard in (0, 1)
+        list(distorted_patches(paths, _options(), Schedule(4, 1, 0, shard, 2)).take(1))
+        for shard in (0, 1)
     ]
     joined = np.concatenate([half[0][0].numpy() for half in halves])
     np.testing.assert_array_equal(joined, whole[0][0])
-    other = next(iter(distorted_patches(paths, _options(), 4, seed=2)))
+    other = next(iter(distorted_patches(paths, _options(), Schedule(4, 2))))
     assert not np.array_equal(other[0], whole[0][0])
 
 
@@ -147,7 +149,7 @@ def test_patches_are_cut_from_whole_distorted_images():
     (path,) = find_images("sample_test")[:1]
     image = read_image(path)
     distorted = distort(image, "white", 10.0, noise_seed(path))
-    data = distorted_patches([path], _options(grid=8), 2, seed=1)
+    data = distorted_patches([path], _options(grid=8), Schedule(2, 1))
     for pristine, worse in data.take(2):
         for a, b in zip(pristine.numpy(), worse.numpy()):
             places = [
@@ -168,8 +170,6 @@ def test_noise_depends_on_the_images_name_alone():
 def test_bad_patches():
     with pytest.raises(ValueError, match="grid must be at least 1 pixel, got 0"):
         _options(grid=0)
-    with pytest.raises(ValueError, match="cannot be shared"):
-        distorted_patches(find_images("sample_test"), _options(), 3, 1, 0, 0, 2)
 
 
 # Statistics: the same once more, pixel by pixel.

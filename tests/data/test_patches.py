@@ -15,8 +15,9 @@ from PIL import Image
 from lossylab.core.errors import ImageError
 from lossylab.data import patches as module
 from lossylab.data.decoded import Decoded
-from lossylab.data.patches import PatchOptions, check_sizes, image_index, patches, paths_of_step
+from lossylab.data.patches import PatchOptions, check_sizes, crop_at_random, patches
 from lossylab.data.scaling import scaled
+from lossylab.data.schedule import Schedule, image_index, paths_of_step, stream_key
 
 few = hypothesis.settings(max_examples=15, deadline=None, database=None, derandomize=True)
 PLAIN = PatchOptions(size=16)
@@ -30,7 +31,7 @@ def _save(path, image):
 
 def _take(paths, options, batch, seed, count, **where):
     """The next `count` elements as one array."""
-    return np.stack(list(patches(paths, options, batch, seed, **where).take(count)))
+    return np.stack(list(patches(paths, options, Schedule(batch, seed, **where)).take(count)))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def _scales(crops):
 @pytest.mark.parametrize("step", [1, 2, 7])
 def test_starting_later_equals_skipping(options, step, textured):
     later = _take(textured, options, 4, 3, 3, first_step=step)
-    skipped = list(patches(textured, options, 4, 3).skip(step).take(3))
+    skipped = list(patches(textured, options, Schedule(4, 3)).skip(step).take(3))
     np.testing.assert_array_equal(later, skipped)
 
 
@@ -324,8 +325,8 @@ def test_places_on_a_grid_are_all_alike():
     image = tf.constant(np.stack([rows, columns], -1))
     counts = collections.Counter()
     for number in range(1200):
-        key = module.stream_key(3, tf.constant(number, tf.int64), 5)
-        crop = module.crop_at_random(image, 4, key, 3).numpy()
+        key = stream_key(3, tf.constant(number, tf.int64), 5)
+        crop = crop_at_random(image, 4, key, 3).numpy()
         top, left = (int(x) for x in crop[0, 0])
         np.testing.assert_array_equal(crop, image[top : top + 4, left : left + 4])
         counts[top, left] += 1
@@ -338,7 +339,7 @@ def test_keys_are_of_seed_number_and_stream():
     places = [
         (seed, number, stream) for seed in (1, 2) for number in (0, 2**40) for stream in (3, 5)
     ]
-    keys = [module.stream_key(s, tf.constant(n, tf.int64), k).numpy() for s, n, k in places]
+    keys = [stream_key(s, tf.constant(n, tf.int64), k).numpy() for s, n, k in places]
     assert len({tuple(key) for key in keys}) == len(places)
     for (seed, number, stream), key in zip(places, keys):
         pair = tf.constant([seed, number], tf.int64)
@@ -346,7 +347,7 @@ def test_keys_are_of_seed_number_and_stream():
 
 
 def test_element_shapes_are_known_to_the_graph(textured):
-    data = patches(textured, ALL, 8, 3, shards=2, replicas=2)
+    data = patches(textured, ALL, Schedule(8, 3, shards=2, replicas=2))
     assert data.element_spec == tf.TensorSpec((2, 16, 16, 3), tf.float32)
 
 
@@ -416,15 +417,15 @@ def test_damaged_image_is_named_when_it_is_read(flat, tmp_path):
     ("batch", "shards", "replicas", "devices"),
     [(0, 1, 1, 1), (-4, 1, 1, 1), (3, 2, 1, 2), (6, 2, 2, 4), (2, 1, 4, 4)],
 )
-def test_batch_that_cannot_be_shared_is_refused(batch, shards, replicas, devices, flat):
+def test_batch_that_cannot_be_shared_is_refused(batch, shards, replicas, devices):
     text = f"^a batch of {batch} cannot be shared by {devices} devices$"
     with pytest.raises(ValueError, match=text):
-        patches(flat, PLAIN, batch, 3, shards=shards, replicas=replicas)
+        Schedule(batch, 3, shards=shards, replicas=replicas)
 
 
 def test_no_images_are_refused():
     with pytest.raises(ValueError, match="^no images to draw patches from$"):
-        patches([], PLAIN, 4, 3)
+        patches([], PLAIN, Schedule(4, 3))
 
 
 @pytest.mark.parametrize(
@@ -451,10 +452,11 @@ def test_options_out_of_range_are_refused(options, text):
 _LEAVES_ITERATORS_ALIVE = """
 import sys
 from lossylab.data.patches import PatchOptions, patches
+from lossylab.data.schedule import Schedule
 alive = []
 for seed in range(2):
     options = PatchOptions(size=64, min_scale=0.5, noise=2.0, cache_mb=64 * (seed % 2))
-    alive.append(iter(patches(sys.argv[1:], options, 8, seed)))
+    alive.append(iter(patches(sys.argv[1:], options, Schedule(8, seed))))
     next(alive[-1])
 print("reached the end", flush=True)
 """

@@ -11,7 +11,8 @@ from lossylab.core.errors import ImageError
 from lossylab.data import jpeg
 from lossylab.data.color import jpeg_rgb, jpeg_ycbcr, luma, studio_luma
 from lossylab.data.decode import quantization_tables, read_as_coded, read_image
-from lossylab.data.lattice_pairs import Lattice, PairOptions, pairs, read_planes
+from lossylab.data.lattice_pairs import Lattice, PairOptions, lattice_pairs, read_planes
+from lossylab.data.schedule import Schedule
 
 
 @pytest.mark.parametrize("quality", [1, 5, 10, 49, 50, 51, 90, 100])
@@ -131,7 +132,7 @@ def test_epochs_and_seeds_have_different_orders(files):
 
 
 def _take(files, count, **options):
-    batches = pairs(Lattice(files, OPTIONS), 4, 3, **options)
+    batches = lattice_pairs(files, OPTIONS, Schedule(4, 3, **options))
     return [[side.numpy() for side in batch] for batch in batches.take(count)]
 
 
@@ -166,7 +167,7 @@ def test_workers_and_devices_share_a_batch(files):
 
 def test_a_batch_that_devices_cannot_share_is_refused(files):
     with pytest.raises(ValueError, match="a batch of 4 cannot be shared by 3 devices"):
-        pairs(Lattice(files, OPTIONS), 4, 1, shards=3)
+        lattice_pairs(files, OPTIONS, Schedule(4, 1, shards=3))
 
 
 def test_images_smaller_than_a_patch_are_refused(files):
@@ -182,7 +183,7 @@ def test_options_out_of_range_are_refused(wrong):
 
 def test_degrading_does_not_depend_on_the_memory_limit(files):
     kept = _take(files, 3)
-    small = pairs(Lattice(files, PairOptions(16, 15, 10, 3, cache_mb=0)), 4, 3)
+    small = lattice_pairs(files, PairOptions(16, 15, 10, 3, cache_mb=0), Schedule(4, 3))
     for one, other in zip(kept, small.take(3)):
         np.testing.assert_array_equal(one, [side.numpy() for side in other])
 

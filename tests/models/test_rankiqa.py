@@ -19,6 +19,7 @@ from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.rankings import LADDERS, LEVELS, RankingOptions, rankings, versions
+from lossylab.data.schedule import Schedule
 from lossylab.eval import rank_accuracy, rankiqa
 from lossylab.losses import rankiqa as losses
 from lossylab.models.rankiqa import RankIQA
@@ -85,7 +86,8 @@ def test_unknown_distortions_are_refused(images):
 
 
 def _take(paths, batch, count, size=32, seed=3, first_step=0, **place):
-    data = rankings(paths, RankingOptions(size, 64), batch, seed, first_step, **place)
+    schedule = Schedule(batch, seed, first_step, **place)
+    data = rankings(paths, RankingOptions(size, 64), schedule)
     return [each.numpy() for each in data.take(count)]
 
 

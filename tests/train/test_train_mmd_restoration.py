@@ -19,6 +19,7 @@ from lossylab.core.errors import ExportError, ImageError, UsageError, WorkError
 from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade
 from lossylab.data.scaled_pairs import DegradedOptions, centerd_pairs, degraded_crops, degraded_pair
+from lossylab.data.schedule import Schedule
 from lossylab.eval import degradation_nll, rank_accuracy
 from lossylab.eval.rankiqa import save_rankiqa
 from lossylab.inference.export.degradation import Degradation, degraded_options, save_degradation
@@ -78,7 +79,7 @@ def test_crops_are_pairs_of_one_place_and_of_the_steps_size(files):
     options = DegradedOptions(severity=5, factor=2, smallest=16, largest=32, grid=4)
     wholes = [np.concatenate(degraded_pair(path, options), -1) for path in files]
     sizes = set()
-    for good, worse in degraded_crops(files, options, 2, seed=3).take(8):
+    for good, worse in degraded_crops(files, options, Schedule(2, seed=3)).take(8):
         sizes.add(good.shape[1:3])
         for crop in np.concatenate([good, worse], -1):
             side = len(crop)
@@ -93,10 +94,12 @@ def test_crops_are_pairs_of_one_place_and_of_the_steps_size(files):
 
 def test_crops_are_a_function_of_seed_and_step(files):
     options = DegradedOptions(smallest=8, largest=24, factor=1)
-    whole = list(degraded_crops(files, options, 4, 3).take(4))
-    later = list(degraded_crops(files, options, 4, 3, first_step=2).take(2))
-    shards = [list(degraded_crops(files, options, 4, 3, 0, i, 2).take(4)) for i in range(2)]
-    other = list(degraded_crops(files, options, 4, 4).take(4))
+    whole = list(degraded_crops(files, options, Schedule(4, 3)).take(4))
+    later = list(degraded_crops(files, options, Schedule(4, 3, first_step=2)).take(2))
+    shards = [
+        list(degraded_crops(files, options, Schedule(4, 3, 0, i, 2)).take(4)) for i in range(2)
+    ]
+    other = list(degraded_crops(files, options, Schedule(4, 4)).take(4))
     for step in range(4):
         for side in range(2):
             both = tf.concat([shard[step][side] for shard in shards], 0)
@@ -109,10 +112,10 @@ def test_crops_are_a_function_of_seed_and_step(files):
 def test_images_kept_by_other_pipelines_are_checked_too(files):
     """What is read is shared by the pipelines of a process, whatever their crops."""
     small = DegradedOptions(smallest=32, largest=32)
-    assert next(iter(degraded_crops(files, small, 3, 1)))[0].shape == (3, 32, 32, 3)
+    assert next(iter(degraded_crops(files, small, Schedule(3, 1))))[0].shape == (3, 32, 32, 3)
     large = DegradedOptions(smallest=40, largest=40)
     with pytest.raises(tf.errors.OpError, match="32x40 pixels after scaling, smaller than the cr"):
-        next(iter(degraded_crops(files, large, 3, 1)))
+        next(iter(degraded_crops(files, large, Schedule(3, 1))))
 
 
 def test_windows_are_the_middle_on_the_grid(files, images):
@@ -127,7 +130,7 @@ def test_windows_are_the_middle_on_the_grid(files, images):
 def test_images_that_are_too_small(files):
     with pytest.raises(ImageError, match=r"32x40 pixels after scaling, smaller than windows"):
         centerd_pairs(files, DegradedOptions(), 64)
-    data = degraded_crops(files, DegradedOptions(), 2, 1)
+    data = degraded_crops(files, DegradedOptions(), Schedule(2, 1))
     with pytest.raises(tf.errors.OpError, match="smaller than the crops of 96x96"):
         next(iter(data))
     with pytest.raises(ImageError, match="smaller than 200 pixels, the factor"):
@@ -139,7 +142,7 @@ def test_images_that_are_too_small(files):
     with pytest.raises(ValueError, match="a multiple of 8 pixels larger .* of 16, got 20"):
         DegradedOptions(smallest=16, largest=20)
     with pytest.raises(ValueError, match="no images to cut crops from"):
-        degraded_crops([], DegradedOptions(), 2, 1)
+        degraded_crops([], DegradedOptions(), Schedule(2, 1))
 
 
 # The optimizer.

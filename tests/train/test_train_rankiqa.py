@@ -12,7 +12,8 @@ from PIL import Image
 from lossylab.core.app import parse
 from lossylab.core.errors import CollectionError, UsageError
 from lossylab.data.collections import find_images
-from lossylab.data.ratings import Rated, rated_crops, read_ratings, split
+from lossylab.data.ratings import Rated, RatedOptions, rated_crops, read_ratings, split
+from lossylab.data.schedule import Schedule
 from lossylab.eval.rankiqa import LoadedRankIQA
 from lossylab.losses import rankiqa as losses
 from lossylab.models import rankiqa as rankiqa_model
@@ -122,7 +123,7 @@ def _stepped(crops, *flags):
 def test_steps_are_caffes(random):
     """Momentum SGD with weight decay; larger rates for biases and the last layer."""
     rate, decay = 1e-3, 0.5
-    crops = tf.constant(random.integers(0, 256, (24, 32, 32, 3)), tf.uint8)
+    crops = tf.constant(random.integers(0, 256, (24, 32, 32, 3)), tf.float32)
     flags = [f"--learning_rate={rate}", "--margin=1000"]  # at which the loss is linear
     task, (before, one, two) = _stepped(crops, *flags, "--weight_decay=0")
     _, (same, decayed, _) = _stepped(crops, *flags, f"--weight_decay={decay}")
@@ -220,7 +221,7 @@ _TWO = ["--strategy=mirrored", "--devices=CPU:0,CPU:1"]
 
 def test_two_devices_learn_what_one_does_of_the_same_crops(random):
     """The loss of a rating is a mean over crops: one device has both parts in one."""
-    crops = tf.constant(random.integers(0, 256, (4, 32, 32, 3)), tf.uint8)
+    crops = tf.constant(random.integers(0, 256, (4, 32, 32, 3)), tf.float32)
     targets = tf.constant([1.0, 5.0, -3.0, 2.0])
     tune = [*_TUNE, "--scores=s"]
     halves = [(crops[:2], targets[:2]), (crops[2:], targets[2:])]
@@ -237,7 +238,7 @@ def test_two_devices_learn_what_one_does_of_the_same_crops(random):
 
 def test_two_devices_average_what_their_ladders_teach(random):
     """Pairs are of one device: the loss is the mean of the parts', and so is the step."""
-    ladders = [tf.constant(random.integers(0, 256, (24, 32, 32, 3)), tf.uint8) for _ in range(2)]
+    ladders = [tf.constant(random.integers(0, 256, (24, 32, 32, 3)), tf.float32) for _ in range(2)]
     rank = [*_RANK, "--batch=48", "--margin=1000"]
     loss, weights = _shared_step(rank, ladders, _TWO)
     parts = [_shared_step([*rank, "--batch=24"], [part], []) for part in ladders]
@@ -319,14 +320,14 @@ def test_no_reference_is_on_both_sides(folder):
 def test_crops_come_with_their_ratings(folder):
     ratings = read_ratings(str(folder / "scores.csv"), find_images(str(folder)))
     by_score = {r.score: np.array(Image.open(r.path)) for r in ratings}
-    data = rated_crops(ratings, 64, 64, 6, 1)
+    data = rated_crops(ratings, RatedOptions(64, 64), Schedule(6, 1))
     ((crops, scores),) = data.take(1)
     assert sorted(scores.numpy()) == sorted(by_score)
     for crop, score in zip(crops.numpy(), scores.numpy()):
         whole = by_score[float(score)]
         places = [whole[:, left : left + 64] for left in range(17)]
         assert any(np.array_equal(crop, place) for place in places)
-    (later,) = rated_crops(ratings, 64, 64, 6, 1, 3).take(1)
+    (later,) = rated_crops(ratings, RatedOptions(64, 64), Schedule(6, 1, 3)).take(1)
     np.testing.assert_array_equal(later[0], list(data.take(4))[3][0])
 
 
