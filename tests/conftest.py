@@ -1,11 +1,19 @@
 """Fixtures: golden numbers, data sets where they are, small images where they are not."""
 
+import ctypes
+import gc
 import os
 import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import ops
+
+# glibc's, where it is: without arenas of their own, threads' freed memory goes back.
+_C = ctypes.CDLL(None)
+if hasattr(_C, "mallopt"):
+    _C.mallopt(-8, 2)  # M_ARENA_MAX
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
@@ -15,6 +23,23 @@ def pytest_configure(config):
     del config
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def released():
+    """Gives back what a module's networks took.
+
+    TensorFlow's registry of gradients keeps whatever used `tf.custom_gradient` in a graph, and the
+    graph with it, to the end of the process.
+    """
+    yield
+    registered = ops.gradient_registry._registry
+    for name in [name for name in registered if name.startswith("CustomGradient-")]:
+        del registered[name]
+    tf.keras.backend.clear_session()
+    gc.collect()
+    if hasattr(_C, "malloc_trim"):
+        _C.malloc_trim(0)
 
 
 @pytest.fixture(autouse=True)
