@@ -45,10 +45,14 @@ COMMANDS: dict[str, Command] = {
         "lossylab.train.studies.jpeg_encoder:main",
     ),
     "jpeg": Command(
-        "Images to standard .jpg files by a learned encoder.", "", "lossylab.cli.jpeg:main"
+        "Images to standard .jpg files by a learned encoder.",
+        "lossylab.cli.options.jpeg:JpegOptions",
+        "lossylab.cli.jpeg:write_files",
     ),
     "restore": Command(
-        "Images without artifacts: networks, latent search.", "", "lossylab.cli.restore:main"
+        "Images without artifacts: networks, latent search.",
+        "lossylab.cli.options.restore:RestoreOptions",
+        "lossylab.cli.restore:restore",
     ),
     "train distortion_gan": Command(
         "Train a generator of distortions.", "", "lossylab.train.distortion_gan:main"
@@ -62,27 +66,37 @@ COMMANDS: dict[str, Command] = {
         "Train scores of images without a reference.", "", "lossylab.train.rankiqa:main"
     ),
     "distort": Command(
-        "Images made worse, by a generator or truly.", "", "lossylab.cli.distort:main"
+        "Images made worse, by a generator or truly.",
+        "lossylab.cli.options.distort:DistortOptions",
+        "lossylab.cli.distort:distort",
     ),
     "train mmd_restoration": Command(
         "Train a model of a degradation's likelihood.", "", "lossylab.train.mmd_restoration:main"
     ),
-    "generate": Command("Images of a StyleGAN's generator.", "", "lossylab.cli.generate:main"),
+    "generate": Command(
+        "Images of a StyleGAN's generator.",
+        "lossylab.cli.options.generate:GenerateOptions",
+        "lossylab.cli.generate:generate",
+    ),
     "sample": Command(
-        "Degraded versions drawn from a degradation model.", "", "lossylab.cli.sample:main"
+        "Degraded versions drawn from a degradation model.",
+        "lossylab.cli.options.sample:SampleOptions",
+        "lossylab.cli.sample:sample",
     ),
     "import lpips": Command(
-        "LPIPS's official weights to one file.", "", "lossylab.inference.importers.lpips:main"
+        "LPIPS's official weights to one file.",
+        "lossylab.cli.options.importing:ImportLpipsOptions",
+        "lossylab.cli.import_lpips:import_lpips",
     ),
     "import stylegan": Command(
         "An official StyleGAN or StyleGAN2 network to one file.",
-        "",
-        "lossylab.inference.importers.stylegan_files:main",
+        "lossylab.cli.options.importing:ImportStyleganOptions",
+        "lossylab.cli.import_stylegan:import_stylegan",
     ),
     "import": Command(
         "Official ARCNN and DnCNN-3 weights to exports.",
-        "",
-        "lossylab.inference.importers.restorers:main",
+        "lossylab.cli.options.importing:ImportRestorerOptions",
+        "lossylab.cli.import_restorer:import_restorer",
     ),
     "compress": Command(
         "Images to compressed files.",
@@ -163,6 +177,14 @@ COMMANDS: dict[str, Command] = {
     "eval metrics": Command(
         "How far metrics' definitions agree.", "", "lossylab.eval.metric_agreement:main"
     ),
-    "doctor": Command("Check this installation.", "", "lossylab.cli.doctor:main"),
-    "benchmark": Command("Measure speed and memory.", "", "lossylab.cli.benchmark.__main__:main"),
+    "doctor": Command(
+        "Check this installation.",
+        "lossylab.cli.options.installation:DoctorOptions",
+        "lossylab.cli.doctor:examine",
+    ),
+    "benchmark": Command(
+        "Measure speed and memory.",
+        "lossylab.cli.options.installation:BenchmarkOptions",
+        "lossylab.cli.benchmark.__main__:benchmark",
+    ),
 }

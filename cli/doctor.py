@@ -1,9 +1,4 @@
-"""Checks this installation and says what to do about each finding.
-
-  lossylab doctor
-
-Exit status 0 if everything that training and measuring need works, else 1.
-"""
+"""Checks this installation and says what to do about each finding."""
 
 from __future__ import annotations
 
@@ -14,11 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 
-from lossylab.core.app import launch, new_flags, parse
+from lossylab.cli.options.installation import DoctorOptions
 from lossylab.core.errors import WorkError
-from lossylab.core.options import require
-
-FLAGS = new_flags()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +30,9 @@ class Finding:
     cure: str = ""
 
 
-def main(argv: list[str]) -> list[Finding]:
+def examine(options: DoctorOptions) -> list[Finding]:
     """Prints the report and returns it; raises WorkError if something is bad."""
-    extra = parse(FLAGS, argv, __doc__)
-    require(not extra, f"unexpected arguments: {' '.join(extra)}")
+    del options
     findings = []
     for check in (
         _python,
@@ -76,13 +67,13 @@ def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         )
 
 
-def _python():
+def _python() -> Iterator[Finding]:
     good = (3, 10) <= sys.version_info[:2] <= (3, 11)
     cure = "" if good else "use Python 3.10 or 3.11, see WORKSPACE.md"
     yield Finding("ok" if good else "bad", "Python", platform.python_version(), cure)
 
 
-def _tensorflow():
+def _tensorflow() -> Iterator[Finding]:
     import tensorflow as tf
 
     good = tf.__version__.startswith("2.14.")
@@ -90,7 +81,7 @@ def _tensorflow():
     yield Finding("ok" if good else "bad", "TensorFlow", tf.__version__, cure)
 
 
-def _tfc():
+def _tfc() -> Iterator[Finding]:
     import tensorflow as tf
     import tensorflow_compression as tfc
 
@@ -104,7 +95,7 @@ def _tfc():
     yield Finding("ok" if good else "bad", "tensorflow-compression", found, cure)
 
 
-def _gpu():
+def _gpu() -> Iterator[Finding]:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -115,7 +106,7 @@ def _gpu():
         yield Finding("note", "GPU", "none: training runs on the CPU", cure)
 
 
-def _ffmpeg():
+def _ffmpeg() -> Iterator[Finding]:
     import numpy as np
 
     from lossylab.core import ffmpeg
@@ -141,7 +132,7 @@ def _ffmpeg():
     yield Finding("ok" if same else "bad", "libvmaf, staying", found, "" if same else cure)
 
 
-def _encoders():
+def _encoders() -> Iterator[Finding]:
     from lossylab.core import ffmpeg
 
     encoders = ffmpeg.run(["-v", "error", "-encoders"]).decode(errors="replace")
@@ -150,7 +141,7 @@ def _encoders():
     yield Finding("ok" if there else "note", "x265", "in ffmpeg" if there else "absent", cure)
 
 
-def _codecs():
+def _codecs() -> Iterator[Finding]:
     from PIL import features
 
     for what, name in (("libjpeg-turbo", "libjpeg_turbo"), ("OpenJPEG", "jpg_2000")):
@@ -159,7 +150,7 @@ def _codecs():
         yield Finding("ok" if version else "bad", what, version or "absent from Pillow", cure)
 
 
-def _jpeglib():
+def _jpeglib() -> Iterator[Finding]:
     import numpy as np
 
     from lossylab.inference.codecs import jpeg_files
@@ -175,7 +166,7 @@ def _jpeglib():
     )
 
 
-def _collections():
+def _collections() -> Iterator[Finding]:
     from lossylab.data.collections import KNOWN, PACKAGED, ROOT_VARIABLE, find_images
 
     root = os.environ.get(ROOT_VARIABLE)
@@ -186,7 +177,3 @@ def _collections():
             yield Finding("ok", name, f"{len(find_images(name))} images")
         except ValueError as error:
             yield Finding("note", name, "not found", str(error))
-
-
-if __name__ == "__main__":
-    launch(main)

@@ -9,7 +9,6 @@ import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
-import tensorflow as tf
 import tqdm
 
 from lossylab.core.errors import ImageError, UsageError, WorkError
@@ -59,7 +58,7 @@ def plan(
     existing = [target for target in targets if os.path.exists(target)]
     require(
         overwrite or not existing,
-        f"{len(existing)} outputs exist, {existing[0] if existing else ''} first: --overwrite",
+        f"{len(existing)} outputs exist, {existing[0] if existing else ''} first: `overwrite`",
     )
     inputs = {os.path.realpath(source) for source in sources}
     both = [target for target in existing if os.path.realpath(target) in inputs]
@@ -91,11 +90,18 @@ def run(
     for source, target in tqdm.tqdm(pairs, unit="file", disable=len(pairs) < 2):
         try:
             writer.writerow(work(source, target))
-        except (MemoryError, tf.errors.ResourceExhaustedError):
+        except Exception as error:
+            if is_out_of_memory(error):
+                log.error("%s: not enough memory for an image of this size", source)
+            elif isinstance(error, (*usual, *failures)):
+                log.error("%s: %s", source, str(error).removeprefix(f"{source}: "))
+            else:
+                raise
             failed += 1
-            log.error("%s: not enough memory for an image of this size", source)
-        except (*usual, *failures) as error:
-            failed += 1
-            log.error("%s: %s", source, str(error).removeprefix(f"{source}: "))
     if failed:
         raise WorkError(f"{failed} of {len(pairs)} files failed, see above")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python or TensorFlow, which need not be loaded, found too little memory."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"

@@ -12,7 +12,8 @@ from PIL import Image
 
 from lossylab.core.files import replacing, write_text
 from lossylab.core.options import require
-from lossylab.inference.latent.search import Iterate, Settings
+from lossylab.inference.latent.search import Iterate
+from lossylab.inference.latent.settings import Settings
 
 _DIGITS = 6  # significant digits kept of a history
 
@@ -24,12 +25,14 @@ class Target:
     Attributes:
       source: the given image's file.
       target: the file of the result.
+      size: side of the image that is searched for, pixels.
       identity: names image, networks and settings.
       untouched: leave the files alone until the search has ended, as they hold another result.
     """
 
     source: str
     target: str
+    size: int
     identity: str
     untouched: bool = False
 
@@ -45,17 +48,17 @@ def waiting(target: Target, overwrite: bool) -> Target | None:
     Raises:
       UsageError: if there are files of something else, and they may not be overwritten.
     """
-    place = pathlib.Path(target.target)
-    if not place.exists() and not target.report.exists():
+    path = pathlib.Path(target.target)
+    if not path.exists() and not target.report.exists():
         return target
     report = _read(target.report)
     mine = report.get("identity") == target.identity
-    ended = report.get("finished") is True and place.exists()
-    if mine and ended and report.get("sha256") == _digest(place) and not overwrite:
+    ended = report.get("finished") is True and path.exists()
+    if mine and ended and report.get("sha256") == _digest(path) and not overwrite:
         return None
     require(
         overwrite or mine,
-        f"{target.target} or its report exists, of another search: --overwrite",
+        f"{target.target} or its report exists, of another search: `overwrite`",
     )
     return dataclasses.replace(target, untouched=overwrite or not mine)
 
@@ -89,7 +92,7 @@ def write(
       kept: the iterate to write.
       best: the best so far.
       index: of the image in these.
-      constraint: name of the loss that it is on, and its limit.
+      constraint: name of the loss that it is on, and its threshold.
       history: of the whole search, when it has ended.
 
     Returns:
@@ -98,14 +101,21 @@ def write(
     Raises:
       OutputError: if they cannot be written.
     """
-    name, limit = constraint
+    name, threshold = constraint
     reached = float(kept.losses[name][index])
     report = {
-        **{"identity": target.identity, "finished": False, "input": target.source},
+        "identity": target.identity,
+        "finished": False,
+        "input": target.source,
         "settings": dataclasses.asdict(settings),
         **_iterate(kept, index),
         "best": _iterate(best, index),
-        "constraint": {"of": name, "limit": limit, "reached": reached, "met": reached <= limit},
+        "constraint": {
+            "of": name,
+            "threshold": threshold,
+            "reached": reached,
+            "met": reached <= threshold,
+        },
     }
     _write_report(target, report)
     image = np.clip(np.rint(kept.images[index]), 0, 255).astype(np.uint8)

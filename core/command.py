@@ -41,17 +41,25 @@ def run(
       What the work returns; None after --help.
 
     Raises:
-      LossylabError: whose message names flags.
+      LossylabError: whose message names flags, as what is logged meanwhile does.
     """
     if {"--help", "-h", "-help"} & set(arguments):
         sys.stdout.write(flags.usage(options, command))
         return None
+
+    def name_flags(record: logging.LogRecord) -> bool:
+        record.msg, record.args = flags.with_flags(record.getMessage(), options), ()
+        return True
+
+    log.addFilter(name_flags)
     try:
         return work(flags.parse(options, arguments, _FLAG_FILES))
     except LossylabError as error:
         if error.args and isinstance(error.args[0], str):
             error.args = (flags.with_flags(error.args[0], options), *error.args[1:])
         raise
+    finally:
+        log.removeFilter(name_flags)
 
 
 def resolve(path: str) -> Any:

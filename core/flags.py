@@ -192,7 +192,7 @@ def _entry(options: type[Options], name: str) -> str:
         facts.append(f"assumed: {spec.assumed}")
     if spec.repeated:
         facts.append("may be repeated")
-    text = spec.help + (f" ({'; '.join(facts)})" if facts else "")
+    text = with_flags(spec.help, options) + (f" ({'; '.join(facts)})" if facts else "")
     indent = " " * 6
     return f"  {head}\n" + textwrap.fill(
         text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False

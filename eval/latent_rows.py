@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from lossylab.inference.latent.search import PULSE, Settings
+from lossylab.inference.latent.settings import PULSE, Settings
 
 # Rows that need no search: two of Table 2, and the given image scaled up again.
 ORIGINAL, COMPRESSED, GIVEN = UNTOUCHED = ("Original", "Compressed", "Given")

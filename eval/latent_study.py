@@ -37,8 +37,7 @@ from lossylab.eval.latent_trials import MEASURES, PROTOCOL, Options, Trial, Tria
 from lossylab.eval.report import crop_grid, tables
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent.cases import DOWNSCALE, JPEG, TASKS, Case
-from lossylab.inference.latent.prior import FIT_SAMPLES
-from lossylab.inference.latent.search import Settings
+from lossylab.inference.latent.settings import FIT_SAMPLES, Settings
 
 _PLACE = ("row", "variant", "version", "task", "data", "image", "seed")  # of a row, but one
 COLUMNS = (*_PLACE, *MEASURES, "quality", "factor", "budget", "protocol", "identity")

@@ -148,7 +148,7 @@ def test_the_list_of_commands_is_shown_and_unknown_ones_are_refused(capsys):
 
 
 def test_doctor_finds_nothing_bad_here(capsys):
-    findings = importlib.import_module("lossylab.cli.doctor").main(["doctor"])
+    findings = cli.main(["doctor"])
     assert {"ok", "note"} >= {finding.state for finding in findings}
     whats = {finding.what for finding in findings}
     expected = {"TensorFlow", "tensorflow-compression", "GPU", "ffmpeg", "libvmaf", "x265", "kodak"}
@@ -160,10 +160,9 @@ def test_doctor_finds_nothing_bad_here(capsys):
 
 
 def test_doctor_gives_a_cure_for_a_broken_ffmpeg(monkeypatch, capsys):
-    doctor = importlib.import_module("lossylab.cli.doctor")
     monkeypatch.setenv("LOSSYLAB_FFMPEG", "nowhere")
     with pytest.raises(RuntimeError, match="not working: .*libvmaf"):
-        doctor.main(["doctor"])
+        cli.main(["doctor"])
     assert "cure: pip install --force-reinstall imageio-ffmpeg" in capsys.readouterr().out
 
 

@@ -1,14 +1,7 @@
-"""Measures speed and memory; prints a table, or JSON with --json.
-
-  python -m lossylab.cli.benchmark [--sections=step,coding,restoration] [--filters=128,192]
-
-Times are medians after warm-up, with the things compared taking turns, so that a busy machine
-disturbs both alike. Ratios of one run mean more than times.
-"""
+"""Measures speed and memory; prints a table, or JSON."""
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import os
@@ -29,8 +22,9 @@ from absl import flags
 from lossylab.cli.benchmark import generators as benchmark_generators
 from lossylab.cli.benchmark import jpeg as benchmark_jpeg
 from lossylab.cli.benchmark import restoration as benchmark_restoration
-from lossylab.core.app import launch, new_flags, parse, require_known
-from lossylab.core.options import require
+from lossylab.cli.options.installation import SECTIONS, BenchmarkOptions
+from lossylab.core import command
+from lossylab.core.app import parse
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, check_sizes, patches
@@ -38,45 +32,23 @@ from lossylab.data.schedule import Schedule
 from lossylab.inference.export.codec import Codec, save_codec
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
+from lossylab.train import proxiqa
+from lossylab.train.loop import oracle
 
-SECTIONS = (
-    "step",
-    "oracle",
-    "coding",
-    "pipeline",
-    "restoration",
-    "pairs",
-    "large",
-    "jpeg",
-    "jpeg_training",
-    "distortions",
-    "latent",
-    "sampling",
-)
 _BATCH, _PATCH = 8, 128
 _LAMBDA = 0.01
 _MANY_PATHS = 1_000_000
 _MEMORY_STEPS = 2_000
 
-FLAGS = new_flags()
-flags.DEFINE_list("sections", list(SECTIONS), "What to measure.", flag_values=FLAGS)
-flags.DEFINE_list("filters", ["128", "192"], "Filters of the codec.", flag_values=FLAGS)
-flags.DEFINE_integer("rounds", 30, "Times that each thing is timed.", 3, flag_values=FLAGS)
-flags.DEFINE_bool("json", False, "Print JSON lines.", flag_values=FLAGS)
 
-
-def main(argv: list[str]) -> list[dict]:
+def benchmark(options: BenchmarkOptions) -> list[dict]:
     """Runs the sections; returns the rows that it prints."""
-    extra = parse(FLAGS, argv, __doc__)
-    require(not extra, f"unexpected arguments: {' '.join(extra)}")
-    require_known("sections", FLAGS.sections, SECTIONS)
-    filters = [int(n) for n in FLAGS.filters]
     rows = []
     for name in SECTIONS:
-        if name in FLAGS.sections:
-            for row in _RUN[name](filters, FLAGS.rounds):
+        if name in options.sections:
+            for row in _RUN[name](options.filters, options.rounds):
                 rows.append({"section": name, **row})
-                _print(rows[-1])
+                _print(rows[-1], options.json)
     return rows
 
 
@@ -97,8 +69,8 @@ def samples(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str, 
     return times
 
 
-def _print(row: dict) -> None:
-    if FLAGS.json:
+def _print(row: dict, as_json: bool) -> None:
+    if as_json:
         sys.stdout.write(json.dumps(row) + "\n")
     else:
         cells = [f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()]
@@ -196,9 +168,6 @@ class _TfcBLS(tf.Module):
 
 def _oracle(filters: Sequence[int], rounds: int):
     """A VMAF training step with the oracle free, overlapped and sequential."""
-    # By name: evaluation does not depend on training, it only times it.
-    proxiqa = importlib.import_module("lossylab.train.proxiqa")
-    oracle = importlib.import_module("lossylab.train.loop.oracle")
     image = tf.constant(_sample_patches())
     strategy = tf.distribute.get_strategy()
     for n in filters:
@@ -343,4 +312,4 @@ _RUN = {
 }
 
 if __name__ == "__main__":
-    launch(main)
+    command.as_program(BenchmarkOptions, benchmark, "lossylab benchmark")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import statistics
@@ -24,6 +23,7 @@ from lossylab.inference.export.jpeg import Encoder, save_encoder
 from lossylab.models.backbones.attention_backbones import BACKBONES
 from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.layers.attention import ConvAttention, LSTMAttention
+from lossylab.train import jpeg_encoder
 
 # Encoders with untrained networks: speed does not depend on their weights.
 _ENCODERS = {
@@ -66,8 +66,6 @@ def encoders(
 def training(samples: Samples, filters: Sequence[int], rounds: int) -> Iterator[dict]:
     """A training step of the paper: 8 crops of 224 pixels, all losses, LPIPS by AlexNet."""
     del filters
-    # By name: evaluation does not depend on training, it only times it.
-    module = importlib.import_module("lossylab.train.jpeg_encoder")
     data = patches(find_images("sample_train"), PatchOptions(224), Schedule(8, seed=1))
     batch = next(iter(data))
     strategy, actions = tf.distribute.get_strategy(), {}
@@ -79,8 +77,8 @@ def training(samples: Samples, filters: Sequence[int], rounds: int) -> Iterator[
             "--lpips=random",
             "--train_data=x",
         ]
-        parse(module.FLAGS, words, "")
-        task = module.EncoderTask(module.FLAGS, [], [])
+        parse(jpeg_encoder.FLAGS, words, "")
+        task = jpeg_encoder.EncoderTask(jpeg_encoder.FLAGS, [], [])
         task.checkpointed()
         actions[backbone] = _stepper(strategy, task, batch)
     for name, seconds in samples(actions, rounds).items():

@@ -1,11 +1,7 @@
 """Official weights of ARCNN and DnCNN-3, as their authors' MATLAB files have them, to exports.
 
-  lossylab import arcnn_q10.mat runs/arcnn_official_q10 --quality=10
-  lossylab import dncnn3.mat runs/dncnn3_official
-
-ARCNN: github.com/hkchengrex/PyTorch-ARCNN, weights/q10.mat to q40.mat, one per quality; the file
-does not say which, so --quality does. DnCNN-3: github.com/cszn/DnCNN, model/DnCNN3.mat, one for all
-qualities. Nothing is trained; the exports are measured and used like those of a training.
+ARCNN: github.com/hkchengrex/PyTorch-ARCNN, weights/q10.mat to q40.mat, one per quality. DnCNN-3:
+github.com/cszn/DnCNN, model/DnCNN3.mat, one for all qualities.
 """
 
 from __future__ import annotations
@@ -14,10 +10,8 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
 from lossylab.core import guarded
-from lossylab.core.app import launch, new_flags, parse
 from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder
 from lossylab.core.options import require
@@ -26,36 +20,32 @@ from lossylab.inference.importers import matlab_files
 from lossylab.models.arcnn import ARCNN
 from lossylab.models.dncnn import DnCNN
 
-FLAGS = new_flags()
-flags.DEFINE_enum(
-    "quality",
-    None,
-    ("10", "20", "30", "40"),
-    "JPEG quality that an ARCNN file is for.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_bool("overwrite", False, "Replace an export that exists.", flag_values=FLAGS)
-
 _LARGEST = 1e6  # no weight is near it
 _ARCNN_LAYERS = ("conv1", "conv2", "conv22", "conv3")
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command; argv[0] is the program's name."""
-    arguments = parse(FLAGS, argv, __doc__)
-    require(len(arguments) == 2, f"expected FILE and FOLDER, got {len(arguments)} arguments")
-    source, target = arguments
-    require(FLAGS.overwrite or not pathlib.Path(target).exists(), f"{target} exists: --overwrite")
+def convert(source: str, target: str, quality: int | None = None) -> None:
+    """Writes the export of a file's network.
+
+    Args:
+      source: a MATLAB file of ARCNN or DnCNN-3.
+      target: folder of the export.
+      quality: JPEG quality that an ARCNN file is for; None for DnCNN-3.
+
+    Raises:
+      UsageError: if the file is missing, damaged, or neither of them, or the quality is needed or
+        makes no sense.
+      OutputError: if the export cannot be written.
+    """
     network = load(source)
-    arcnn = isinstance(network, ARCNN)
+    is_arcnn = isinstance(network, ARCNN)
     require(
-        arcnn == (FLAGS.quality is not None),
-        "--quality is needed: the file does not say for which it was trained"
-        if arcnn
-        else "--quality makes no sense: DnCNN-3 was trained for all",
+        is_arcnn == (quality is not None),
+        "`quality` is needed: the file does not say for which it was trained"
+        if is_arcnn
+        else "`quality` makes no sense: DnCNN-3 was trained for all",
     )
     make_folder(pathlib.Path(target).parent)
-    quality = int(FLAGS.quality) if arcnn else None
     options = {"official": pathlib.Path(source).name, "channels": "y", "model": network.model_id}
     save_restorer(network, target, {**options, "quality": quality})
 
@@ -121,7 +111,3 @@ def _assign(conv: tf.Module, kernel: np.ndarray, bias: np.ndarray) -> None:
         if not np.all(np.abs(values) < _LARGEST):  # NaN is not less either
             raise ValueError("its weights are no numbers that weights have")
         variable.assign(values.astype(np.float32))
-
-
-if __name__ == "__main__":
-    launch(main)

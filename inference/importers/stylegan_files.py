@@ -1,30 +1,15 @@
-"""An official StyleGAN or StyleGAN2 network to the one file that a search takes.
-
-  lossylab import stylegan stylegan2-ffhq-config-f.pkl ffhq.npz
-  lossylab import stylegan random:2:64 small.npz --contrast=50
-
-The official networks are NVIDIA's, under licenses of their own, for use that is not commercial:
-github.com/NVlabs/stylegan2 (nvlabs-fi-cdn.nvidia.com/stylegan2/networks) and
-github.com/NVlabs/stylegan. The averaged generator is taken. TensorFlow 1 is not needed, and
-nothing in the file is run. 'random:VERSION:RESOLUTION' instead of a file makes a network with
-random weights, at most 64 channels wide, for trying things out; --contrast brings the images of
-such networks, which would be clipped, into the range of levels.
-"""
+"""Files of StyleGAN and StyleGAN2 generators: official pickles, and what is made of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
-import re
 import zipfile
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
-from lossylab.core.app import launch, new_flags, parse
 from lossylab.core.errors import UsageError
 from lossylab.core.files import replacing
 from lossylab.core.options import require
@@ -33,22 +18,6 @@ from lossylab.inference.importers.stylegan import generator_of
 from lossylab.models import stylegan
 from lossylab.models.layers.stylegan_base import StyleGAN
 
-log = logging.getLogger("lossylab")
-
-FLAGS = new_flags()
-flags.DEFINE_bool("overwrite", False, "Replace a file that exists.", flag_values=FLAGS)
-flags.DEFINE_float(
-    "contrast",
-    None,
-    "Scale what the network adds to its images so that levels deviate so much from their middle.",
-    1.0,
-    100.0,
-    flag_values=FLAGS,
-)
-flags.DEFINE_integer("seed", 0, "Of random weights.", 0, 2**31 - 1, flag_values=FLAGS)
-
-_RANDOM = "random:"
-_CHANNELS = 64  # of random networks, and width of their latents
 _SAMPLES = 32  # images that the contrast is measured on
 _FORMAT = "lossylab StyleGAN 1"
 _HEADER = "header"
@@ -56,49 +25,19 @@ _HEADER_BYTES = 2**16
 _NPY_BYTES = 2**12  # more than what comes before an array's numbers
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command; argv[0] is the program's name."""
-    arguments = parse(FLAGS, argv, __doc__)
-    require(
-        len(arguments) == 2,
-        f"expected NETWORK.pkl and GENERATOR.npz, got {len(arguments)} arguments",
-    )
-    source, target = arguments
-    require(target.endswith(".npz"), f"the output '{target}' must end in .npz")
-    require(FLAGS.overwrite or not os.path.exists(target), f"{target} exists: --overwrite")
-    generator = _random(source) if source.startswith(_RANDOM) else read_official(source)
-    if FLAGS.contrast is not None:
-        scale_contrast(generator, FLAGS.contrast)
-    save(generator, target)
-    side, count = generator.resolution, generator.parameters
-    log.info("%s: version %d, %dx%d, %d weights", target, generator.version, side, side, count)
-
-
-def _random(source: str) -> StyleGAN:
-    """The network of 'random:VERSION:RESOLUTION'."""
-    words = re.fullmatch(r"random:([12]):([0-9]{1,4})", source)
-    require(bool(words), f"expected random:VERSION:RESOLUTION, such as random:2:64, got {source}")
-    version, resolution = map(int, words.groups())
-    sizes = dict.fromkeys(("latent", "mapping", "width", "fmap_max"), _CHANNELS)
-    try:
-        return stylegan.random(version, resolution, FLAGS.seed, **sizes)
-    except ValueError as error:
-        raise UsageError(f"{source}: {error}") from error
-
-
-def scale_contrast(generator: StyleGAN, deviation: float) -> None:
-    """Scales a generator's output layers so that its images' levels deviate so much from 127.5.
+def scale_contrast(generator: StyleGAN, std: float) -> None:
+    """Scales a generator's output layers so that pixel values have this std about 127.5.
 
     Args:
       generator: changed in place.
-      deviation: root of the mean square, in levels.
+      std: root of the mean square, in pixel values.
     """
     squares = []
     for index in range(_SAMPLES):  # one by one: large ones would fill the memory
         z = tf.random.stateless_normal((1, generator.latent), (0, index))
         styles = tf.repeat(generator.map(z)[:, None], generator.layers, 1)
         squares.append(tf.reduce_mean(tf.square(generator.synthesize(styles) - 127.5)))
-    factor = deviation / tf.sqrt(tf.reduce_mean(squares))
+    factor = std / tf.sqrt(tf.reduce_mean(squares))
     for name, variable in generator.weights.items():
         if "/ToRGB" in name and name.endswith(("/weight", "/bias")):
             variable.assign(factor * variable)
@@ -192,7 +131,3 @@ def _digest(arrays: dict[str, np.ndarray]) -> str:
         digest.update(f"{name} {arrays[name].shape}".encode())
         digest.update(np.ascontiguousarray(arrays[name], "<f4"))
     return digest.hexdigest()
-
-
-if __name__ == "__main__":
-    launch(main)

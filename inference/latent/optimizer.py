@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-SCHEDULES = ("fixed", "linear1cycle", "linear1cycledrop")
+from lossylab.inference.latent.settings import SCHEDULES
+
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8
 _TINY = 1e-9
 

@@ -7,11 +7,10 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from lossylab.inference.latent.settings import FIT_SAMPLES, SAMPLES
 from lossylab.losses import mmd
 from lossylab.models.layers.stylegan_base import StyleGAN
 
-SAMPLES = 1000  # of the prior, Sec. 4.1
-FIT_SAMPLES = 1_000_000  # as PULSE
 _MEAN_SAMPLES = 10_000  # as the official projector
 _SETS, _SHARE = 200, 0.95  # sets of perfect samples, and how many of them meet the constraint
 _AT_ONCE = 10_000

@@ -13,95 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.inference.latent import optimizer as spherical
-from lossylab.inference.latent.prior import SAMPLES, Prior, normal
-from lossylab.losses import mmd, pulse
+from lossylab.inference.latent.prior import Prior, normal
+from lossylab.inference.latent.settings import SMALLEST, Settings
+from lossylab.losses import pulse
 from lossylab.models.layers.bicubic import downscale
 from lossylab.models.layers.stylegan_base import StyleGAN
 
-SPACES = ("z", "w")
-SPHERES = ("origin", "mean", "none")
-MEANS = ("sampled", "stored")
-SEEDS = 2**31
-SMALLEST = 2  # pixels: with one, the down-scaling would mirror more than there is
-LOSSES = ("pixel", "geocross", "mmd", "nll")  # what is weighed and logged
 _TO_DEGREES = 180 / np.pi
-_CHOICES = {
-    **{"space": SPACES, "sphere": SPHERES, "mean": MEANS, "power": mmd.POWERS},
-    "schedule": spherical.SCHEDULES,
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """One search; the defaults are the paper's. Weights of 0 leave a loss out.
-
-    Attributes:
-      space: 'w' searches W itself, 'z' PULSE's standard normal latents.
-      mean_init: begin at the mean of W; else at independent samples, one a layer.
-      mean: of W: 'sampled', or 'stored' with the network as what truncation leads to.
-      sphere: 'origin': latents keep their norms; 'mean': they lie about the mean at the samples'
-        mean distance; 'none'.
-      steps: of the search.
-      rate: highest learning rate of Adam.
-      schedule: see `spherical.multiplier`.
-      pixel_weight: of the squared error of degraded images (levels / 255).
-      geocross_weight: of PULSE's GEOCROSS.
-      mmd_weight: of Eq. 7; not printed, see WORKSPACE.md.
-      nll_weight: of the degradation model's negative log-likelihood in bits/dim.
-      gamma: bandwidth of Eq. 7.
-      power: of its distance, as printed or 2.
-      samples: of the prior.
-      epsilon: squared error that is small enough; PULSE's is 0.002, the paper has none.
-      noise_layers: trainable noise maps, the coarsest; the last map is 0, the rest fixed.
-      seed: of noise, latents and samples.
-    """
-
-    space: str = "w"
-    mean_init: bool = True
-    mean: str = "sampled"
-    sphere: str = "origin"
-    steps: int = 100
-    rate: float = 0.4
-    schedule: str = "linear1cycledrop"
-    pixel_weight: float = 100.0
-    geocross_weight: float = 0.05
-    mmd_weight: float = 100.0
-    nll_weight: float = 0.0
-    gamma: float = mmd.GAMMA
-    power: int = 1
-    samples: int = SAMPLES
-    epsilon: float = 0.0
-    noise_layers: int = 5
-    seed: int = 0
-
-    def __post_init__(self):
-        """Raises ValueError for settings that are impossible or contradict each other."""
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is one of {choices}, got {getattr(self, name)!r}")
-        numbers = (self.rate, self.gamma, self.epsilon, *self.weights.values())
-        if not (np.isfinite(numbers).all() and min(numbers) >= 0 and self.rate and self.gamma):
-            raise ValueError("rate and gamma must be above 0, weights and epsilon at least 0")
-        if self.space == "z" and (self.mean_init or self.sphere == "mean"):
-            raise ValueError("the mean belongs to W: it makes no sense with space 'z'")
-        if not any(self.weights.values()):
-            raise ValueError("all losses have weight 0: nothing is searched for")
-        if self.steps < 1 or self.samples < 2 or self.noise_layers < 0:
-            raise ValueError(
-                "steps must be at least 1, samples at least 2, noise_layers at least 0"
-            )
-        if not 0 <= self.seed < SEEDS:
-            raise ValueError(f"seed must lie in 0..{SEEDS - 1}, got {self.seed}")
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Weights by the name of the loss."""
-        return {name: getattr(self, f"{name}_weight") for name in LOSSES}
-
-
-PULSE = Settings(
-    space="z", mean_init=False, mmd_weight=0.0, epsilon=pulse.EPSILON
-)  # Menon et al. 2020
 
 
 @dataclasses.dataclass

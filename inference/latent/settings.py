@@ -1,124 +1,209 @@
-"""Flags of a search in a StyleGAN's latent space: the settings of a method, and changes of them."""
+"""Settings of a search in a StyleGAN's latent space, two methods, and options that change them.
+
+Nothing here imports TensorFlow, so that commands answer at once.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+from typing import Any
 
-from absl import flags
-
-from lossylab.core.app import require
 from lossylab.core.errors import UsageError
-from lossylab.inference.latent.optimizer import SCHEDULES
-from lossylab.inference.latent.prior import FIT_SAMPLES
-from lossylab.inference.latent.search import MEANS, PULSE, SPACES, SPHERES, Settings
-from lossylab.losses.mmd import POWERS
+from lossylab.core.options import Options, option, option_class, require
 
-METHODS = {"pulse": PULSE, "mmd": Settings()}
-_NLL_WEIGHT = 10.0
-_HELP = {
-    "space": "Where to search: W, or PULSE's normal latents.",
-    "mean_init": "Begin at the mean of W.",
-    "mean": "Mean of 10,000 samples, or the one stored with the network.",
-    "sphere": "Latents keep their distance from this.",
-    "steps": "Of the search.",
-    "rate": "Adam's highest rate. Assumed: PULSE's.",
-    "schedule": "Of the rate.",
-    "pixel_weight": "Of the squared error of degraded images. With --degradation_model 0.",
-    "geocross_weight": "Of PULSE's GEOCROSS.",
-    "mmd_weight": "Of Eq. 7. Assumed: not printed; beside the other losses at 100.",
-    "nll_weight": f"Of the degradation model's bits/dim; {_NLL_WEIGHT:g} if there is one.",
-    "gamma": "Bandwidth of Eq. 7.",
-    "power": "Of the distance in Eq. 7; 1 as printed.",
-    "samples": "Of the prior.",
-    "epsilon": "Squared error that is small enough.",
-    "noise_layers": "Noise maps that are searched for too, coarsest first.",
-    "seed": "Of latents, noise and samples.",
-}
+SPACES = ("z", "w")
+SPHERES = ("origin", "mean", "none")
+MEANS = ("sampled", "stored")
+SCHEDULES = ("fixed", "linear1cycle", "linear1cycledrop")
+POWERS = (1, 2)  # of the distance in Eq. 7: as printed, and a Gaussian's
+LOSSES = ("pixel", "geocross", "mmd", "nll")  # what is weighed and logged
+SAMPLES = 1000  # of the prior, Sec. 4.1
+FIT_SAMPLES = 1_000_000  # of PULSE's Gaussian, as PULSE
+SEEDS = 2**31
+SMALLEST = 2  # pixels: with one, the down-scaling would mirror more than there is
 _CHOICES = {
     "space": SPACES,
-    "mean": MEANS,
     "sphere": SPHERES,
-    "schedule": SCHEDULES,
+    "mean": MEANS,
     "power": POWERS,
+    "schedule": SCHEDULES,
 }
+_NLL_WEIGHT = 10.0
 
 
-def define(values: flags.FlagValues) -> None:
-    """Defines the flags of the search: the settings, and what it works with."""
-    flags.DEFINE_string(
-        "generator", None, "File that `lossylab import stylegan` wrote.", flag_values=values
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """One search; the defaults are the paper's. Weights of 0 leave a loss out.
+
+    Attributes:
+      space: 'w' searches W itself, 'z' PULSE's standard normal latents.
+      mean_init: begin at the mean of W; else at independent samples, one a layer.
+      mean: of W: 'sampled', or 'stored' with the network as what truncation leads to.
+      sphere: 'origin': latents keep their norms; 'mean': they lie about the mean at the samples'
+        mean distance; 'none'.
+      steps: of the search.
+      rate: highest learning rate of Adam.
+      schedule: see `optimizer.multiplier`.
+      pixel_weight: of the squared error of degraded images (pixel values / 255).
+      geocross_weight: of PULSE's GEOCROSS.
+      mmd_weight: of Eq. 7; not printed, see WORKSPACE.md.
+      nll_weight: of the degradation model's negative log-likelihood in bits/dim.
+      gamma: bandwidth of Eq. 7.
+      power: of its distance, as printed or 2.
+      samples: of the prior.
+      epsilon: squared error that is small enough; PULSE's is 0.002, the paper has none.
+      noise_layers: trainable noise maps, the coarsest; the last map is 0, the rest fixed.
+      seed: of noise, latents and samples.
+    """
+
+    space: str = "w"
+    mean_init: bool = True
+    mean: str = "sampled"
+    sphere: str = "origin"
+    steps: int = 100
+    rate: float = 0.4
+    schedule: str = "linear1cycledrop"
+    pixel_weight: float = 100.0
+    geocross_weight: float = 0.05
+    mmd_weight: float = 100.0
+    nll_weight: float = 0.0
+    gamma: float = 512.0
+    power: int = 1
+    samples: int = SAMPLES
+    epsilon: float = 0.0
+    noise_layers: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for settings that are impossible or contradict each other."""
+        for name, choices in _CHOICES.items():
+            value = getattr(self, name)
+            require(value in choices, f"`{name}` is one of {choices}, got {value!r}")
+        numbers = (self.rate, self.gamma, self.epsilon, *self.weights.values())
+        require(
+            all(map(math.isfinite, numbers)) and min(numbers) >= 0 and self.rate and self.gamma,
+            "`rate` and `gamma` must be above 0, weights and `epsilon` at least 0",
+        )
+        require(
+            self.space != "z" or not (self.mean_init or self.sphere == "mean"),
+            "the mean belongs to W: `mean_init` or `sphere`=mean makes no sense with `space`=z",
+        )
+        require(any(self.weights.values()), "all losses have weight 0: nothing is searched for")
+        require(
+            self.steps >= 1 and self.samples >= 2 and self.noise_layers >= 0,
+            "`steps` must be at least 1, `samples` at least 2, `noise_layers` at least 0",
+        )
+        require(0 <= self.seed < SEEDS, f"`seed` must lie in 0..{SEEDS - 1}, got {self.seed}")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights by the name of the loss."""
+        return {name: getattr(self, f"{name}_weight") for name in LOSSES}
+
+
+PULSE = Settings(space="z", mean_init=False, mmd_weight=0.0, epsilon=2e-3)  # Menon et al. 2020
+METHODS = {"pulse": PULSE, "mmd": Settings()}
+
+
+def _setting(name: str, help: str, **details: Any) -> Any:  # noqa: A002 - as `option`
+    """An option that changes a setting of the method; without it the method's own holds."""
+    own = " and ".join(f"{getattr(each, name)} with {key}" for key, each in METHODS.items())
+    return option(None, f"{help} Without it {own}.", **details)
+
+
+@option_class
+class SearchOptions(Options):
+    """What a search works with, and changes of its method's settings."""
+
+    generator: str | None = option(None, "File that `lossylab import stylegan` wrote.")
+    degradation_model: str | None = option(
+        None, "Export of `lossylab train mmd_restoration`: the search is by its likelihood."
     )
-    flags.DEFINE_string(
-        "degradation_model",
+    size: int | None = option(
         None,
-        "Export of `lossylab train mmd_restoration`: search by its likelihood.",
-        flag_values=values,
+        "Given images are scaled to this side first; the paper has 256 for compression.",
+        minimum=1,
+        unit="pixels",
     )
-    flags.DEFINE_integer(
-        "size",
-        None,
-        "Scale the given images to this side first; the paper has 256 for compression.",
-        1,
-        flag_values=values,
+    batch: int = option(1, "So many images are searched for at once.", minimum=1)
+    save_every: int = option(
+        10, "So many steps lie between files of what is best so far.", minimum=1
     )
-    flags.DEFINE_integer("batch", 1, "Images searched for at once.", 1, flag_values=values)
-    flags.DEFINE_integer(
-        "save_every", 10, "Steps between files of what is best so far.", 1, flag_values=values
-    )
-    flags.DEFINE_enum(
-        "keep",
+    keep: str = option(
         "best",
-        ("best", "last"),
-        "Iterate to write in the end; the paper's is the last.",
-        flag_values=values,
+        "The iterate that is written in the end; the paper's is the last.",
+        choices=("best", "last"),
     )
-    flags.DEFINE_integer("fit_samples", FIT_SAMPLES, "Of PULSE's Gaussian.", 2, flag_values=values)
-    for field in dataclasses.fields(Settings):
-        _define_setting(values, field)
+    fit_samples: int = option(
+        FIT_SAMPLES, "So many samples PULSE's Gaussian is fitted to.", minimum=2, source="PULSE"
+    )
+    space: str | None = _setting(
+        "space", "The space that is searched: W, or PULSE's normal latents (z).", choices=SPACES
+    )
+    mean_init: bool | None = _setting("mean_init", "The search begins at the mean of W.")
+    mean: str | None = _setting(
+        "mean", "That mean is of 10,000 samples, or stored with the network.", choices=MEANS
+    )
+    sphere: str | None = _setting(
+        "sphere", "Latents keep their distance from this.", choices=SPHERES
+    )
+    steps: int | None = _setting("steps", "The search has so many steps.", minimum=1)
+    rate: float | None = _setting(
+        "rate", "Adam's highest learning rate.", above=0, assumed="PULSE's"
+    )
+    schedule: str | None = _setting(
+        "schedule", "How the learning rate changes over the steps.", choices=SCHEDULES
+    )
+    pixel_weight: float | None = _setting(
+        "pixel_weight",
+        "Weight of the squared error of degraded images. With `degradation_model` it is 0.",
+        minimum=0,
+    )
+    geocross_weight: float | None = _setting(
+        "geocross_weight", "Weight of PULSE's GEOCROSS.", minimum=0
+    )
+    mmd_weight: float | None = _setting(
+        "mmd_weight",
+        "Weight of Eq. 7.",
+        minimum=0,
+        assumed="not printed; at 100 it is beside the other losses",
+    )
+    nll_weight: float | None = _setting(
+        "nll_weight",
+        "Weight of the degradation model's bits/dim. With `degradation_model` it is "
+        f"{_NLL_WEIGHT:g}.",
+        minimum=0,
+    )
+    gamma: float | None = _setting("gamma", "Bandwidth of Eq. 7.", above=0, source="Sec. 4.1")
+    power: int | None = _setting(
+        "power", "Power of the distance in Eq. 7; 1 as printed.", choices=POWERS
+    )
+    samples: int | None = _setting(
+        "samples", "So many samples stand for the prior.", minimum=2, source="Sec. 4.1"
+    )
+    epsilon: float | None = _setting(
+        "epsilon", "The squared error that is small enough.", minimum=0
+    )
+    noise_layers: int | None = _setting(
+        "noise_layers", "So many noise maps are searched for too, coarsest first.", minimum=0
+    )
+    seed: int | None = _setting(
+        "seed", "Latents, noise and samples are decided by it.", minimum=0, maximum=SEEDS - 1
+    )
 
 
-def _define_setting(values: flags.FlagValues, field: dataclasses.Field) -> None:
-    """A flag whose default is that of the method."""
-    name, help_text = field.name, _HELP[field.name]
-    shown = "/".join(str(getattr(settings, name)) for settings in METHODS.values())
-    help_text += f" Default ({'/'.join(METHODS)}): {shown}."
-    if name in _CHOICES:
-        choices = [str(choice) for choice in _CHOICES[name]]
-        flags.DEFINE_enum(name, None, choices, help_text, flag_values=values)
-    elif isinstance(field.default, bool):
-        flags.DEFINE_bool(name, None, help_text, flag_values=values)
-    elif isinstance(field.default, int):
-        flags.DEFINE_integer(name, None, help_text, 0, flag_values=values)
-    else:
-        flags.DEFINE_float(name, None, help_text, 0.0, flag_values=values)
-
-
-def names(values: flags.FlagValues) -> list[str]:
-    """The flags of the search that were given."""
-    fields = [field.name for field in dataclasses.fields(Settings)]
-    own = ("generator", "degradation_model", "size", "batch", "save_every", "keep", "fit_samples")
-    return [name for name in (*own, *fields) if values[name].value != values[name].default]
-
-
-def settings_of(values: flags.FlagValues) -> Settings:
-    """The method's settings with what the flags change; raises UsageError."""
-    given = {
-        field.name: type(field.default)(values[field.name].value)
-        for field in dataclasses.fields(Settings)
-        if values[field.name].value is not None
-    }
-    if values.degradation_model:
+def settings_of(options: SearchOptions, method: str) -> Settings:
+    """A method's settings with what the options change; raises UsageError."""
+    names = [field.name for field in dataclasses.fields(Settings)]
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.degradation_model:
         given = {"nll_weight": _NLL_WEIGHT, "pixel_weight": 0.0, **given}
-    try:
-        settings = dataclasses.replace(METHODS[values.method], **given)
-    except ValueError as error:
-        raise UsageError(f"{error}: change the flags of these names") from error
-    require(
-        bool(values.degradation_model) or not settings.nll_weight,
-        "--nll_weight needs --degradation_model",
-    )
-    require(
-        not values.degradation_model or settings.nll_weight > 0,
-        "--degradation_model makes no sense with --nll_weight=0",
-    )
+    settings = dataclasses.replace(METHODS[method], **given)
+    if bool(options.degradation_model) != bool(settings.nll_weight):
+        raise UsageError(
+            "`degradation_model` makes no sense with `nll_weight`=0"
+            if options.degradation_model
+            else "`nll_weight` needs `degradation_model`"
+        )
     return settings

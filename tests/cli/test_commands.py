@@ -17,6 +17,7 @@ from lossylab.cli.benchmark import __main__ as benchmark
 from lossylab.cli.benchmark import generators as benchmark_generators
 from lossylab.cli.benchmark import jpeg as benchmark_jpeg
 from lossylab.cli.benchmark import restoration as benchmark_restoration
+from lossylab.cli.options.installation import SECTIONS
 from lossylab.core.errors import UsageError
 
 README = pathlib.Path(lossylab.__file__).parent / "README.md"
@@ -124,8 +125,8 @@ def test_benchmark_measures_every_section(monkeypatch, capsys):
     monkeypatch.setattr(benchmark_generators, "_SEARCHES", {"stylegan2, 32": (2, 32)})
     tiny = {"channels": 2, "blocks": 1, "mixtures": 1}
     monkeypatch.setattr(benchmark_generators, "_SAMPLED", {"tiny": (tiny, 8)})
-    rows = benchmark.main(["benchmark", "--filters=2", "--rounds=3", "--json"])
-    assert {row["section"] for row in rows} == set(benchmark.SECTIONS)
+    rows = cli.main(["benchmark", "--filters=2", "--rounds=3", "--json"])
+    assert {row["section"] for row in rows} == set(SECTIONS)
     assert len(capsys.readouterr().out.splitlines()) == len(rows)
     step = next(row for row in rows if row["section"] == "step" and "ratio" in row)
     assert step["ratio"] == pytest.approx(
@@ -156,6 +157,6 @@ def test_benchmark_compares_one_model(random):
 def test_benchmark_refuses_unknown_sections():
     with pytest.raises(
         UsageError,
-        match=f"--sections knows {', '.join(benchmark.SECTIONS)}, not x",
+        match=f"--sections knows {', '.join(SECTIONS)}, not x",
     ):
-        benchmark.main(["benchmark", "--sections=x"])
+        cli.main(["benchmark", "--sections=x"])

@@ -11,10 +11,10 @@ from lossylab.data.scaling import scaled
 from lossylab.eval.latent_rows import ROWS
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent import prior as latent_space
-from lossylab.inference.latent import search as latent_search
 from lossylab.inference.latent.prior import Prior
-from lossylab.inference.latent.search import PULSE, Search, Settings
-from lossylab.losses import mmd
+from lossylab.inference.latent.search import Search
+from lossylab.inference.latent.settings import POWERS, PULSE, Settings
+from lossylab.losses import mmd, pulse
 from lossylab.models import stylegan
 
 FIT = 4096
@@ -224,13 +224,13 @@ def test_the_likelihood_steers_the_search_through_its_condition():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"space": "x"}, "space is one of"),
-        ({"schedule": "x"}, "schedule is one of"),
-        ({"power": 3}, "power is one of"),
-        ({"gamma": 0.0}, "gamma must be above 0"),
-        ({"rate": float("nan")}, "rate and gamma must be above 0"),
-        ({"seed": 2**31}, "seed must lie in"),
-        ({"samples": 1}, "samples at least 2"),
+        ({"space": "x"}, "`space` is one of"),
+        ({"schedule": "x"}, "`schedule` is one of"),
+        ({"power": 3}, "`power` is one of"),
+        ({"gamma": 0.0}, "`gamma` must be above 0"),
+        ({"rate": float("nan")}, "`rate` and `gamma` must be above 0"),
+        ({"seed": 2**31}, "`seed` must lie in"),
+        ({"samples": 1}, "`samples` at least 2"),
         ({"space": "z"}, "mean belongs to W"),
         ({"pixel_weight": 0.0, "geocross_weight": 0.0, "mmd_weight": 0.0}, "nothing is searched"),
         ({"steps": 0}, "at least 1"),
@@ -258,8 +258,9 @@ def test_a_loss_that_is_not_finite_stops_the_search():
 
 
 def test_settings_are_the_papers():
-    settings = latent_search.Settings()
+    settings = Settings()
     assert (settings.steps, settings.samples, settings.gamma) == (100, 1000, 512)
     assert (settings.space, settings.mean_init, settings.sphere) == ("w", True, "origin")
     assert (PULSE.pixel_weight, PULSE.geocross_weight, PULSE.rate) == (100, 0.05, 0.4)
     assert (PULSE.epsilon, PULSE.noise_layers, PULSE.schedule) == (2e-3, 5, "linear1cycledrop")
+    assert (settings.gamma, POWERS, PULSE.epsilon) == (mmd.GAMMA, mmd.POWERS, pulse.EPSILON)

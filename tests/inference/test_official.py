@@ -10,6 +10,7 @@ import scipy.io
 import tensorflow as tf
 
 import lossylab
+from lossylab.cli import __main__ as cli
 from lossylab.core.errors import UsageError
 from lossylab.data.jpeg import degrade
 from lossylab.data.lattice_pairs import read_planes
@@ -94,13 +95,13 @@ def test_axes_of_dncnn_are_matlabs_reversed(tmp_path, random):
 def test_importing_writes_an_export(tmp_path, random, images):
     _arcnn_file(tmp_path / "a.mat", random)
     target = tmp_path / "export"
-    official.main(["import", str(tmp_path / "a.mat"), str(target), "--quality=10"])
+    cli.main(["import", str(tmp_path / "a.mat"), str(target), "--quality=10"])
     network = Restorer(str(target))
     assert (network.model, network.quality, network.channels) == ("arcnn", 10, 1)
     assert network.options["official"] == "a.mat"
     assert network.restore(images[0][..., :1]).shape == images[0][..., :1].shape
     with pytest.raises(UsageError, match="exists: --overwrite"):
-        official.main(["import", str(tmp_path / "a.mat"), str(target), "--quality=10"])
+        cli.main(["import", str(tmp_path / "a.mat"), str(target), "--quality=10"])
 
 
 @pytest.mark.parametrize(
@@ -123,13 +124,13 @@ def test_other_files_are_refused(make, arguments, message, tmp_path, random):
     path = tmp_path / "weights.mat"
     make(path, random)
     with pytest.raises(UsageError, match=message):
-        official.main(["import", str(path), str(tmp_path / "out"), *arguments])
+        cli.main(["import", str(path), str(tmp_path / "out"), *arguments])
     assert not (tmp_path / "out").exists()
 
 
 def test_two_arguments_are_needed():
-    with pytest.raises(UsageError, match="expected FILE and FOLDER, got 1 arguments"):
-        official.main(["import", "a.mat"])
+    with pytest.raises(UsageError, match="OUTPUT is needed: folder of the export"):
+        cli.main(["import", "a.mat"])
 
 
 def test_flipped_bytes_end_in_weights_or_one_error(tmp_path, random):

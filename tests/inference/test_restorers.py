@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from lossylab.cli import __main__ as cli
 from lossylab.cli import restore
 from lossylab.core.errors import CollectionError, ExportError, OutputError, UsageError, WorkError
 from lossylab.data.decode import read_image
@@ -117,7 +118,7 @@ def test_folders_that_are_no_restorers_are_refused(tmp_path, exports):
 
 
 def _restore(*arguments):
-    restore.main(["restore", *map(str, arguments)])
+    cli.main(["restore", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def test_bad_files_do_not_stop_the_good_ones(exports, folder, tmp_path, caplog, 
 def test_luma_networks_keep_the_colors(exports, folder):
     image = read_image(folder / "color.jpg")
     network = Restorer(str(exports / "dncnn"))
-    restored = restore.restore(network, image)
+    restored = restoring.restore(network, image)
     luma = restored.astype(float) @ (0.299, 0.587, 0.114)
     before = image.astype(float) @ (0.299, 0.587, 0.114)
     inside = ((restored > 0) & (restored < 255)).all(-1)
@@ -197,7 +198,7 @@ def test_sadct_needs_to_know_how_a_image_was_coded(folder, tmp_path, caplog):
     ("arguments", "error", "message"),
     [
         (["in", "out"], UsageError, "--model is needed"),
-        (["in"], UsageError, "expected INPUT and OUTPUT, got 1 arguments"),
+        (["in"], UsageError, "OUTPUT is needed: file for one"),
         (["in/gray.jpg", "a.jpg", "--model=sadct"], UsageError, "which lose nothing"),
         (["nothing", "out", "--model=sadct"], CollectionError, "no images found for 'nothing'"),
         (["in", "out", "--model=nowhere"], ExportError, "no such folder"),
@@ -223,7 +224,7 @@ def test_gray_is_restored_by_rgb_networks_as_the_mean(exports, images):
     network = Restorer(str(exports / "wcdgan_rgb"))
     gray = degrade(images[0][..., :1], 10)
     wanted = network.restore(np.repeat(gray, 3, 2)).mean(2, keepdims=True)
-    assert np.abs(restore.restore(network, gray) - wanted).max() <= 0.5
+    assert np.abs(restoring.restore(network, gray) - wanted).max() <= 0.5
 
 
 def test_tnrd_needs_its_table_and_its_blocks(exports, tmp_path, images, caplog):
@@ -261,14 +262,14 @@ def test_sadct_in_pieces_is_sadct(images, monkeypatch):
 
 
 def test_too_little_memory_is_said(exports, folder, tmp_path, monkeypatch, caplog):
-    real = restore.restore
+    real = restoring.restore
 
     def scarce(network, image):
         if image.shape[2] == 1:
             raise MemoryError
         return real(network, image)
 
-    monkeypatch.setattr(restore, "restore", scarce)
+    monkeypatch.setattr(restore, "restore_with", scarce)
     with pytest.raises(WorkError, match="1 of 5 files failed"):
         _restore(folder, tmp_path / "out", f"--model={exports / 'arcnn'}")
     assert "not enough memory for an image of this size" in caplog.text

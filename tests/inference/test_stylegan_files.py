@@ -501,7 +501,7 @@ def test_other_files_are_no_generators(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.pkl"], "expected NETWORK.pkl and GENERATOR.npz, got 1 arguments"),
+        (["a.pkl"], "OUTPUT is needed: file to write, a NumPy archive"),
         (["a.pkl", "b.txt"], "the output 'b.txt' must end in .npz"),
         (["a.pkl", "b.npz"], "a.pkl cannot be read: No such file"),
     ],
@@ -509,7 +509,7 @@ def test_other_files_are_no_generators(tmp_path):
 def test_wrong_usage(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=message):
-        stylegan_files.main(["stylegan", *arguments])
+        cli.main(["import", "stylegan", *arguments])
 
 
 def test_a_file_that_exists_is_kept(tmp_path, dnnlib):
@@ -517,7 +517,7 @@ def test_a_file_that_exists_is_kept(tmp_path, dnnlib):
     target = tmp_path / "b.npz"
     target.write_text("kept")
     with pytest.raises(UsageError, match="exists: --overwrite"):
-        stylegan_files.main(["stylegan", source, str(target)])
+        cli.main(["import", "stylegan", source, str(target)])
     assert target.read_text() == "kept"
-    stylegan_files.main(["stylegan", source, str(target), "--overwrite"])
+    cli.main(["import", "stylegan", source, str(target), "--overwrite"])
     assert stylegan_files.load(str(target)).resolution == 4

@@ -11,7 +11,7 @@ import run_files
 import tensorflow as tf
 from PIL import Image
 
-from lossylab.cli import distort
+from lossylab.cli import __main__ as cli
 from lossylab.core.app import parse
 from lossylab.core.errors import ExportError, UsageError, WorkError
 from lossylab.data.decode import read_image
@@ -336,7 +336,7 @@ def test_the_scale_is_that_of_what_the_discriminator_sees(gain):
     ("flags", "message"),
     [
         (["--severity=0"], r"--severity of jpeg \(JPEG quality, 4:2:0\) must lie in 1..100, got 0"),
-        (["--distortion=blur"], "jpeg|jpeg2000|white|pink"),
+        (["--distortion=blur"], "--truth=blur is none of jpeg, jpeg2000, white, pink"),
         (["--patch=36"], "--patch=36 must be a multiple of 8 and at least 32"),
         (["--pixel_loss=l1", "--sparsity_weight=1"], "--sparsity_weight make no sense with"),
         (["--pixel_loss=l1", "--gradient_penalty=1"], "--gradient_penalty make no sense with"),
@@ -388,7 +388,7 @@ def exported(tmp_path_factory):
 
 
 def _distort(capsys, *arguments):
-    distort.main(["distort", *map(str, arguments)])
+    cli.main(["distort", *map(str, arguments)])
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
 
@@ -422,7 +422,7 @@ def test_bad_files_do_not_stop_the_others(tmp_path, capsys, images):
     Image.new("RGB", (1, 1)).save(tmp_path / "in" / "tiny.png")
     (tmp_path / "in" / "broken.png").write_bytes(b"no image")
     with pytest.raises(WorkError, match="1 of 3 files failed"):
-        distort.main(["distort", str(tmp_path / "in"), str(tmp_path / "out"), "--truth=white"])
+        cli.main(["distort", str(tmp_path / "in"), str(tmp_path / "out"), "--truth=white"])
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"gray.png", "tiny.png"}
 
 
@@ -433,15 +433,15 @@ def test_bad_files_do_not_stop_the_others(tmp_path, capsys, images):
         (["--model={model}", "--truth=jpeg"], "give either --model"),
         (["--model={model}", "--severity=3"], "--severity and --seed go with --truth"),
         (["--truth=jpeg", "--severity=500"], "--severity: severity of jpeg"),
-        (["--truth=blur"], "jpeg|jpeg2000|white|pink"),
-        (["--model=nowhere"], "--model=nowhere: no such folder"),
+        (["--truth=blur"], "--truth=blur is none of jpeg, jpeg2000, white, pink"),
+        (["--model=nowhere"], "nowhere: no such folder"),
     ],
 )
 def test_bad_distort_usage(flags, message, exported, tmp_path, images):
     Image.fromarray(images[0]).save(tmp_path / "in.png")
     words = [flag.format(model=exported) for flag in flags]
     with pytest.raises(UsageError, match=message):
-        distort.main(["distort", str(tmp_path / "in.png"), str(tmp_path / "out.png"), *words])
+        cli.main(["distort", str(tmp_path / "in.png"), str(tmp_path / "out.png"), *words])
     assert not (tmp_path / "out.png").exists()
 
 

@@ -12,6 +12,7 @@ import run_files
 import tensorflow as tf
 from PIL import Image
 
+from lossylab.cli import __main__ as cli
 from lossylab.cli import sample
 from lossylab.core import rows
 from lossylab.core.app import parse
@@ -398,7 +399,7 @@ def test_bad_exports(exported, tmp_path):
 
 
 def _sample(capsys, *arguments):
-    sample.main(["sample", *map(str, arguments)])
+    cli.main(["sample", *map(str, arguments)])
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
 
@@ -520,7 +521,7 @@ def test_scores_without_a_folder(exported, capsys):
     ("flags", "message"),
     [
         (["--data=sample_test"], "--model is needed"),
-        (["--model=nowhere"], "--model=nowhere: no such folder"),
+        (["--model=nowhere"], "nowhere: no such folder"),
         (["--model=nowhere", "--out=x"], "need --title: the model's budget"),
         (["stray"], "unexpected arguments: stray"),
     ],
@@ -549,9 +550,9 @@ def test_an_export_says_what_it_learned(exported, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["in.png"], "expected INPUT and OUTPUT, got 1 arguments"),
+        (["in.png"], "OUTPUT is needed: file for one input"),
         (["in.png", "out.png"], "--model is needed"),
-        (["in.png", "out.png", "--model=nowhere"], "--model=nowhere: no such folder"),
+        (["in.png", "out.png", "--model=nowhere"], "nowhere: no such folder"),
         (["in.png", "out.jpg", "--model={model}"], "which lose nothing"),
     ],
 )
@@ -559,7 +560,7 @@ def test_bad_samples(arguments, message, exported, tmp_path, monkeypatch, images
     monkeypatch.chdir(tmp_path)
     Image.fromarray(images[0][:4, :4]).save("in.png")
     with pytest.raises(UsageError, match=message):
-        sample.main(["sample", *(a.format(model=exported[1]) for a in arguments)])
+        cli.main(["sample", *(a.format(model=exported[1]) for a in arguments)])
     assert not pathlib.Path("out.png").exists()
 
 

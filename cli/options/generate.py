@@ -1,0 +1,22 @@
+"""Options of `lossylab generate`."""
+
+from __future__ import annotations
+
+from lossylab.core.options import Options, argument, option, option_class
+
+
+@option_class
+class GenerateOptions(Options):
+    """Makes images with a StyleGAN's generator, from random latents.
+
+    lossylab generate images --generator=generator.npz --count=100
+
+    Images are PNG files, 000.png and so on, that a seed decides.
+    """
+
+    output: str = argument("Folder of the images.")
+    generator: str = option(help="File that `lossylab import stylegan` wrote.")
+    count: int = option(10, "So many images are made.", minimum=1)
+    seed: int = option(0, "Latents and noise are decided by it.", minimum=0, maximum=2**30)
+    psi: float = option(1.0, "Truncation: 0 gives the mean image, 1 all.", minimum=0, maximum=1)
+    overwrite: bool = option(False, "Replace files that exist.")

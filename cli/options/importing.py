@@ -1,0 +1,94 @@
+"""Options of the commands that import official weights."""
+
+from __future__ import annotations
+
+from lossylab.core.options import Options, argument, option, option_class, require
+
+LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
+
+
+@option_class
+class ImportLpipsOptions(Options):
+    """Makes the one file that --lpips takes of LPIPS's official weights.
+
+    lossylab import lpips alexnet-owt-7be5be79.pth alex.pth alex.npz --network=alex
+
+    PyTorch is not needed, and nothing in the files is run.
+    """
+
+    backbone: str = argument(
+        "File of torchvision's network: alexnet, vgg16 or squeezenet1_1 (download.pytorch.org)."
+    )
+    linear: str = argument(
+        "File of the authors' weights of channels (github.com/richzhang/PerceptualSimilarity, "
+        "lpips/weights/v0.1)."
+    )
+    output: str = argument("File to write, a NumPy archive (.npz).")
+    network: str = option("alex", "The network that the files are of.", choices=LPIPS_NETWORKS)
+    overwrite: bool = option(False, "Replace a file that exists.")
+
+    def check(self) -> None:
+        """Refuses an output that is no archive."""
+        super().check()
+        _require_npz(self.output)
+
+
+@option_class
+class ImportStyleganOptions(Options):
+    """Makes the one file that a latent search takes of an official StyleGAN or StyleGAN2 network.
+
+    lossylab import stylegan stylegan2-ffhq-config-f.pkl ffhq.npz
+    lossylab import stylegan random:2:64 small.npz --contrast=50
+
+    The official networks are NVIDIA's, under licenses of their own, for use that is not commercial:
+    github.com/NVlabs/stylegan2 (nvlabs-fi-cdn.nvidia.com/stylegan2/networks) and
+    github.com/NVlabs/stylegan. The averaged generator is taken. TensorFlow 1 is not needed, and
+    nothing in the file is run.
+    """
+
+    source: str = argument(
+        "The official pickle; or 'random:VERSION:RESOLUTION' for a network with random weights, at "
+        "most 64 channels wide, for trying things out."
+    )
+    output: str = argument("File to write, a NumPy archive (.npz).")
+    contrast: float | None = option(
+        None,
+        "What the network adds to its images is scaled so that their standard deviation from the "
+        "middle is this. Images of random networks would be clipped otherwise.",
+        minimum=1,
+        maximum=100,
+        unit="pixel values",
+    )
+    seed: int = option(0, "Random weights are decided by it.", minimum=0, maximum=2**31 - 1)
+    overwrite: bool = option(False, "Replace a file that exists.")
+
+    def check(self) -> None:
+        """Refuses an output that is no archive."""
+        super().check()
+        _require_npz(self.output)
+
+
+@option_class
+class ImportRestorerOptions(Options):
+    """Makes an export of official weights of ARCNN or DnCNN-3.
+
+    lossylab import arcnn_q10.mat runs/arcnn_official_q10 --quality=10
+    lossylab import dncnn3.mat runs/dncnn3_official
+
+    ARCNN: github.com/hkchengrex/PyTorch-ARCNN, weights/q10.mat to q40.mat, one per quality.
+    DnCNN-3: github.com/cszn/DnCNN, model/DnCNN3.mat, one for all qualities. Nothing is trained; the
+    exports are measured and used like those of a training.
+    """
+
+    source: str = argument("MATLAB file of the authors.")
+    output: str = argument("Folder of the export.")
+    quality: int | None = option(
+        None,
+        "JPEG quality that an ARCNN file is for: the file does not say.",
+        choices=(10, 20, 30, 40),
+    )
+    overwrite: bool = option(False, "Replace an export that exists.")
+
+
+def _require_npz(path: str) -> None:
+    require(path.endswith(".npz"), f"the output '{path}' must end in .npz")

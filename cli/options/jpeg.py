@@ -1,0 +1,40 @@
+"""Options of `lossylab jpeg`."""
+
+from __future__ import annotations
+
+from lossylab.core.options import Options, argument, option, option_class
+
+
+@option_class
+class JpegOptions(Options):
+    """Writes standard .jpg files with a learned encoder.
+
+    lossylab jpeg image.png image.jpg --model=runs/vgg_0.01/export
+    lossylab jpeg photos coded --model=runs/vgg_0.01/export --huffman=optimized --verify
+
+    The files are baseline JFIF, 4:4:4, with the exact coefficients and tables of the encoder: every
+    decoder reads them. Gray images become gray files. A table of what was written goes to standard
+    output, as CSV.
+    """
+
+    input: str = argument("Image file, folder, glob or named collection.")
+    output: str = argument("File for one input, folder for several.")
+    model: str = option(help="Folder of the exported JPEG encoder.")
+    huffman: str = option(
+        "standard",
+        "Codes of the standard, or optimized for each image, which makes smaller files.",
+        choices=("standard", "optimized"),
+    )
+    verify: bool = option(
+        False,
+        "Read every file back and compare coefficients, tables, and what Pillow decodes with what "
+        "the encoder expects.",
+    )
+    overwrite: bool = option(False, "Replace files that exist.")
+    max_pixels: int = option(
+        2**20,
+        "So many pixels the network sees at once, in strips over the whole width; more need "
+        "memory.",
+        minimum=2**12,
+        unit="pixels",
+    )

@@ -1,0 +1,89 @@
+"""Options of `lossylab restore`."""
+
+from __future__ import annotations
+
+from lossylab.core.options import (
+    Options,
+    argument,
+    default_of,
+    option,
+    option_class,
+    require,
+    specs,
+)
+from lossylab.inference.latent.settings import METHODS, SearchOptions, settings_of
+
+NETWORK = "network"
+SADCT = "sadct"
+
+
+@option_class
+class NetworkOptions(Options):
+    """What a restoration by a network, or by SA-DCT, is told."""
+
+    input: str = argument("Image file, folder, glob or named collection.")
+    output: str = argument("File for one input, folder for several.")
+    method: str = option(
+        NETWORK,
+        "An exported network, PULSE, or the search under an MMD constraint.",
+        choices=(NETWORK, *METHODS),
+    )
+    model: str | None = option(None, f"Folder of the exported network, or '{SADCT}'.")
+    overwrite: bool = option(False, "Replace files that exist.")
+    any_quality: bool = option(False, "Restore JPEG files of whatever quality.")
+    quality: int | None = option(
+        None,
+        f"With `model`={SADCT}: quality at which images that are no JPEG files were coded before.",
+        minimum=1,
+        maximum=100,
+    )
+    max_pixels: int = option(
+        2**19,
+        "So many pixels a network sees at once; more need memory.",
+        minimum=2**12,
+        unit="pixels",
+    )
+
+
+@option_class
+class RestoreOptions(SearchOptions, NetworkOptions):
+    """Restores images with an exported network, with SA-DCT, or by a search in a StyleGAN.
+
+    lossylab restore INPUT OUTPUT --model=runs/wcdgan_q10/export
+    lossylab restore photos restored --model=sadct
+    lossylab restore faces restored --method=mmd --generator=generator.npz
+
+    Gray stays gray. A network for luma restores the luma of color images. Large images are restored
+    in tiles that do not show. A network that was trained for one JPEG quality refuses files of
+    another (--any_quality); other formats do not say what they were coded at. A table of what was
+    written goes to standard output, as CSV.
+
+    --method=pulse and --method=mmd search a generator's latent space for images that degrade to the
+    given ones, which are square: low resolution, or compressed (--size=256 scales them first, as
+    the paper). Each result has a report beside it, of the losses reached and whether the constraint
+    was met. Files are written from the first steps on; given again, a killed command begins anew
+    with the images that are not finished.
+    """
+
+    def check(self) -> None:
+        """Refuses options of other methods than the one that is asked for."""
+        super().check()
+        common = {"input", "output", "method", "overwrite"}
+        by_network = set(specs(NetworkOptions))
+        for_others = set(specs(type(self))) - by_network
+        if self.method != NETWORK:
+            for_others = by_network - common
+        given = ", ".join(f"`{name}`" for name in sorted(for_others) if not self._is_default(name))
+        require(not given, f"{given}: not for `method`={self.method}")
+        if self.method != NETWORK:
+            require(self.generator, f"`method`={self.method} needs `generator`")
+            settings_of(self, self.method)
+            return
+        require(self.model, f"`model` is needed: the folder of an exported network, or '{SADCT}'")
+        require(
+            self.quality is None or self.model == SADCT,
+            f"`quality` goes with `model`={SADCT}: a network knows its own",
+        )
+
+    def _is_default(self, name: str) -> bool:
+        return getattr(self, name) == default_of(type(self), name)

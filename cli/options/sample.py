@@ -1,0 +1,35 @@
+"""Options of `lossylab sample`."""
+
+from __future__ import annotations
+
+from lossylab.core.options import Options, argument, option, option_class
+
+
+@option_class
+class SampleOptions(Options):
+    """Draws degraded versions of images from a trained degradation model (Fig. 5).
+
+    lossylab sample image.png degraded.png --model=runs/jpeg5/export
+    lossylab sample photos drawn --model=runs/jpeg5/export --seed=7
+
+    Images are taken as the model knows them: they are not scaled down. Pixels are drawn in their
+    order. A table of what was written goes to standard output, as CSV; its `model` is the hash of
+    the model's weights.
+    """
+
+    input: str = argument("Image file, folder, glob or named collection.")
+    output: str = argument("File for one input, folder for several.")
+    model: str = option(help="Folder of an exported degradation model.")
+    seed: int = option(
+        0,
+        "With the name of the file, it decides what is drawn.",
+        minimum=0,
+        maximum=2**31 - 1,
+    )
+    sampler: str = option(
+        "wavefront",
+        "A diagonal is drawn at once and what was computed is kept, or (naive) the whole network "
+        "runs for each pixel; both draw the same image.",
+        choices=("wavefront", "naive"),
+    )
+    overwrite: bool = option(False, "Replace files that exist.")
