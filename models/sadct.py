@@ -17,13 +17,15 @@ import numpy as np
 import scipy.fft
 
 LEVELS = 255.0
-REVISION = 1  # raised when the same image would be restored otherwise
+REVISION = 2  # raised when the same image would be restored otherwise
 # How far a pixel's result looks: shapes of both passes, and the lengths of the first's.
-RECEPTIVE_FIELD_RADIUS = 5 * 8
+RECEPTIVE_FIELD_RADIUS = 5 * 11
 GRID = 2  # centers of large shapes lie on its multiples
-_SCALES = (1, 2, 3, 5, 7, 9)  # directional lengths in pixels, the center included
+# Directional lengths in pixels, the center included; the last one is for strong noise only.
+_SCALES = (1, 2, 3, 5, 7, 9, 12)
 _WIENER_SCALES = (1, 2, 3, 5, 6, 8)
-_MIXTURE = (-0.75, -0.70, -0.85, -0.90, -0.97, -1.0)  # of first and zero order, a scale each
+_MIXTURE = (-0.75, -0.70, -0.85, -0.90, -0.97, -1.0, -1.0)  # of first and zero order, a scale each
+_STRONG = 40.0  # standard deviation, pixel values
 _DIRECTIONS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
 _THRESHOLD = 0.925
 _OVERLAP = 70  # estimates at least that a pixel is averaged from, where shapes are large
@@ -47,19 +49,31 @@ def restore_luma(plane: np.ndarray, table: np.ndarray, lengths: np.ndarray) -> n
       float64 [H, W], levels, unclipped.
     """
     sigma = noise_level(table)
-    first = _average(plane, lengths, _SCALES, functools.partial(_hard, sigma))
-    return _average(plane, lengths, _WIENER_SCALES, functools.partial(_wiener, sigma, first))
+    first = _average(plane, lengths, _used(_SCALES, sigma), functools.partial(_hard, sigma))
+    scales = _used(_WIENER_SCALES, sigma)
+    capped = np.minimum(lengths, len(scales) - 1)
+    return _average(plane, capped, scales, functools.partial(_wiener, sigma, first))
+
+
+def _used(scales: tuple[int, ...], sigma: float) -> tuple[int, ...]:
+    """The scales for noise of a standard deviation."""
+    return scales if sigma > _STRONG else scales[:-1]
 
 
 def restore(
-    image: np.ndarray, luminance: np.ndarray, chrominance: np.ndarray | None = None
+    image: np.ndarray,
+    luminance: np.ndarray,
+    chrominance: np.ndarray | None = None,
+    downsampling: float = 2.0,
 ) -> np.ndarray:
     """Restores a decoded image.
 
     Args:
-      image: uint8 [H, W, 1], or [H, W, 3] with planes Y, Cb, Cr; colors from 4:2:0.
+      image: uint8 [H, W, 1], or [H, W, 3] with planes Y, Cb, Cr.
       luminance: quantization table of the first plane, [8, 8].
       chrominance: of the others.
+      downsampling: of the others in the file, along an axis: 2 for 4:2:0, 1 for 4:4:4, and for
+        4:2:2 the root of 2, the geometric mean.
 
     Returns:
       uint8, the same shape.
@@ -68,10 +82,10 @@ def restore(
     lengths = directional_lengths(plane, noise_level(luminance))
     planes = [restore_luma(plane, luminance, lengths)]
     if image.shape[2] == 3:
-        sigma = noise_level(chrominance) * math.sqrt(2)  # down-sampled by 2
+        keep = functools.partial(_hard, noise_level(chrominance) * math.sqrt(downsampling))
+        scales = _used(_SCALES, noise_level(luminance))  # those of the lengths
         for index in (1, 2):
-            keep = functools.partial(_hard, sigma)
-            planes.append(_average(image[..., index].astype(np.float64), lengths, _SCALES, keep))
+            planes.append(_average(image[..., index].astype(np.float64), lengths, scales, keep))
     return np.clip(np.rint(np.stack(planes, -1)), 0, LEVELS).astype(np.uint8)
 
 
@@ -83,7 +97,8 @@ def directional_lengths(plane: np.ndarray, sigma: float) -> np.ndarray:
       sigma: of the noise, levels.
     """
     gamma = max(0.8, 2.4 / math.log(1 + 60 * sigma / LEVELS))
-    receptive_field_radius = _SCALES[-1] - 1
+    scales = _used(_SCALES, sigma)
+    receptive_field_radius = scales[-1] - 1
     wide = np.pad(plane.astype(np.float64), receptive_field_radius, mode="symmetric")
     height, width = plane.shape
     chosen = np.zeros((len(_DIRECTIONS), height, width), np.int8)
@@ -93,12 +108,12 @@ def directional_lengths(plane: np.ndarray, sigma: float) -> np.ndarray:
                 receptive_field_radius + j * down : receptive_field_radius + j * down + height,
                 receptive_field_radius + j * right : receptive_field_radius + j * right + width,
             ]
-            for j in range(_SCALES[-1])
+            for j in range(scales[-1])
         ]
         low = np.full(plane.shape, -np.inf)
         high = np.full(plane.shape, np.inf)
         going = np.ones(plane.shape, bool)
-        for index, (scale, mixture) in enumerate(zip(_SCALES, _MIXTURE)):
+        for index, (scale, mixture) in enumerate(zip(scales, _MIXTURE)):
             kernel = _kernel(scale, mixture)
             estimate = sum(weight * shift for weight, shift in zip(kernel, shifted))
             spread = gamma * sigma * math.sqrt(np.sum(kernel**2))
@@ -116,7 +131,7 @@ def _kernel(scale: int, mixture: float) -> np.ndarray:
     return (1 + mixture) * first - mixture / scale
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def _octants(scales: tuple[int, ...]) -> np.ndarray:
     """Pixels of the triangle between two neighboring arms, by their lengths.
 

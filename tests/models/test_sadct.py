@@ -59,7 +59,7 @@ def test_octagons_have_their_arms_and_grow_with_them():
             arm = [mask[middle + j * down, middle + j * right] for j in range(length)]
             assert all(arm)
     assert _octagon((1,) * 8).sum() == 1
-    assert _octagon((9,) * 8).all()
+    assert _octagon((12,) * 8).all()
     sizes = [_octagon((length,) * 8).sum() for length in sadct._SCALES]
     assert sizes == sorted(sizes)
 
@@ -69,12 +69,34 @@ def test_lengths_end_at_edges_and_not_in_flat_places():
     plane[:, 20:] = 200.0
     lengths = sadct.directional_lengths(plane, 5.0)
     right = sadct._DIRECTIONS.index((0, 1))
-    largest = len(sadct._SCALES) - 1
+    largest = len(sadct._SCALES) - 2  # the last one is for strong noise
     assert (lengths[right, :, 21:30] == largest).all()
     receptive_field_radius = np.asarray(sadct._SCALES)[lengths[right, 20, :20]]
     assert all(column + length - 1 < 20 for column, length in enumerate(receptive_field_radius))
     down = sadct._DIRECTIONS.index((1, 0))
     assert (lengths[down] == largest).all()
+
+
+def test_the_longest_arms_are_for_strong_noise(random):
+    """As in the authors' demo: scales of 12 and 8 pixels above a deviation of 40."""
+    plane = np.zeros((40, 40))
+    for sigma, longest, wiener in ((39.0, 9, 6), (41.0, 12, 8)):
+        used = sadct._used(sadct._SCALES, sigma)
+        assert used[-1] == longest
+        assert used[sadct.directional_lengths(plane, sigma).max()] == longest
+        assert sadct._used(sadct._WIENER_SCALES, sigma)[-1] == wiener
+    table = np.full((8, 8), 500)  # a deviation near 60
+    assert sadct.noise_level(table) > 40
+    noise = np.clip(128 + 30 * random.standard_normal((40, 48, 1)), 0, 255).astype(np.uint8)
+    assert sadct.restore(noise, table).std() < 0.4 * noise.std()
+
+
+def test_colors_are_smoothed_by_how_they_were_sampled(random):
+    """Of 4:4:4 less than of 4:2:0, whose noise is spread over more pixels."""
+    planes = np.clip(128 + 12 * random.standard_normal((48, 48, 3)), 0, 255).astype(np.uint8)
+    tables = luminance_table(30), luminance_table(30)
+    left = [sadct.restore(planes, *tables, ratio)[..., 1].std() for ratio in (2.0, 2**0.5, 1.0)]
+    assert left[0] < left[1] < left[2] < planes[..., 1].std()
 
 
 def test_flat_images_stay_and_all_sizes_work(random):
