@@ -10,7 +10,7 @@ import difflib
 import sys
 
 import lossylab
-from lossylab.cli.commands import COMMANDS
+from lossylab.cli.commands import COMMANDS, SUBJECTS
 from lossylab.core import command
 from lossylab.core.errors import UsageError
 
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> object:
     """Runs the command that the arguments begin with.
 
     Args:
-      arguments: the command's words, then what belongs to it.
+      arguments: the command's words, then what belongs to it; or `help` and a command's words.
 
     Returns:
       What the command returns.
@@ -29,6 +29,8 @@ def main(arguments: list[str]) -> object:
     Raises:
       LossylabError: whose message names flags.
     """
+    if arguments[:1] == ["help"] and len(arguments) > 1:
+        return main([*arguments[1:], "--help"])
     if not arguments or arguments[0] in _HELP:
         sys.stdout.write(usage())
         return None
@@ -51,15 +53,15 @@ def main(arguments: list[str]) -> object:
 
 
 def usage(group: str = "") -> str:
-    """The list of commands, or of those whose words begin with a group's."""
-    shown = {words: each for words, each in COMMANDS.items() if words.startswith(group)}
-    width = max(map(len, shown))
-    lines = [f"  lossylab {words:{width}}  {each.summary}" for words, each in shown.items()]
-    return (
-        "usage: lossylab COMMAND [arguments]; --help after a command explains it\n\n"
-        + "\n".join(lines)
-        + "\n"
-    )
+    """The list of commands by subject, or of those whose words begin with a group's."""
+    width = max(len(words) for words in COMMANDS if words.startswith(group))
+    parts = ["usage: lossylab COMMAND [arguments]; --help after a command explains it"]
+    for subject, members in SUBJECTS.items():
+        shown = [words for words in members if words.startswith(group)]
+        lines = [f"  lossylab {words:{width}}  {COMMANDS[words].summary}" for words in shown]
+        if lines:
+            parts.append("\n".join([f"{subject}:", *lines]))
+    return "\n\n".join(parts) + "\n"
 
 
 def console() -> None:
@@ -80,13 +82,20 @@ def _group(arguments: list[str]) -> None:
     if first in groups and (not rest or rest[0] in _HELP):
         sys.stdout.write(usage(f"{first} "))
         return
-    words = [word for word in arguments[:2] if not word.startswith("-")]
-    if first not in groups:
-        words = words[:1]
-    name = " ".join(words)
-    near = difflib.get_close_matches(name, [*COMMANDS, *groups], n=3)
-    hint = f": did you mean {' or '.join(near)}?" if near else ""
-    raise UsageError(f"unknown command '{name}'{hint or '; lossylab help lists all'}")
+    if first.startswith("-"):
+        near = difflib.get_close_matches(first, ["--help", "--version"])
+        raise UsageError(f"unknown flag {first}{_hint(near)}")
+    two = " ".join(word for word in arguments[:2] if not word.startswith("-"))
+    near = []
+    for name in (two, first):
+        near += difflib.get_close_matches(name, [*COMMANDS, *groups], n=3)
+    name = two if first in groups else first
+    raise UsageError(f"unknown command '{name}'{_hint(list(dict.fromkeys(near))[:3])}")
+
+
+def _hint(near: list[str]) -> str:
+    """What follows a word that is not known."""
+    return f": did you mean {' or '.join(near)}?" if near else "; `lossylab help` lists all"
 
 
 if __name__ == "__main__":

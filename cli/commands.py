@@ -45,12 +45,12 @@ COMMANDS: dict[str, Command] = {
         "lossylab.train.studies.jpeg_encoder:main",
     ),
     "jpeg": Command(
-        "Images to standard .jpg files by a learned encoder.",
+        "Write images as standard .jpg files by a learned encoder.",
         "lossylab.cli.options.jpeg:JpegOptions",
         "lossylab.cli.jpeg:write_files",
     ),
     "restore": Command(
-        "Images without artifacts: networks, latent search.",
+        "Restore images by a network, SA-DCT or a latent search.",
         "lossylab.cli.options.restore:RestoreOptions",
         "lossylab.cli.restore:restore",
     ),
@@ -66,7 +66,7 @@ COMMANDS: dict[str, Command] = {
         "Train scores of images without a reference.", "", "lossylab.train.rankiqa:main"
     ),
     "distort": Command(
-        "Images made worse, by a generator or truly.",
+        "Distort images, by a generator or truly.",
         "lossylab.cli.options.distort:DistortOptions",
         "lossylab.cli.distort:distort",
     ),
@@ -74,37 +74,37 @@ COMMANDS: dict[str, Command] = {
         "Train a model of a degradation's likelihood.", "", "lossylab.train.mmd_restoration:main"
     ),
     "generate": Command(
-        "Images of a StyleGAN's generator.",
+        "Make images with a StyleGAN's generator.",
         "lossylab.cli.options.generate:GenerateOptions",
         "lossylab.cli.generate:generate",
     ),
     "sample": Command(
-        "Degraded versions drawn from a degradation model.",
+        "Draw degraded versions of images from a degradation model.",
         "lossylab.cli.options.sample:SampleOptions",
         "lossylab.cli.sample:sample",
     ),
     "import lpips": Command(
-        "LPIPS's official weights to one file.",
+        "Turn LPIPS's official weights into one file.",
         "lossylab.cli.options.importing:ImportLpipsOptions",
         "lossylab.cli.import_lpips:import_lpips",
     ),
     "import stylegan": Command(
-        "An official StyleGAN or StyleGAN2 network to one file.",
+        "Turn an official StyleGAN or StyleGAN2 network into one file.",
         "lossylab.cli.options.importing:ImportStyleganOptions",
         "lossylab.cli.import_stylegan:import_stylegan",
     ),
     "import": Command(
-        "Official ARCNN and DnCNN-3 weights to exports.",
+        "Turn official ARCNN and DnCNN-3 weights into exports.",
         "lossylab.cli.options.importing:ImportRestorerOptions",
         "lossylab.cli.import_restorer:import_restorer",
     ),
     "compress": Command(
-        "Images to compressed files.",
+        "Compress images.",
         "lossylab.cli.options.compress:CompressOptions",
         "lossylab.cli.compress:compress",
     ),
     "decompress": Command(
-        "Compressed files to images.",
+        "Decompress files.",
         "lossylab.cli.options.compress:DecompressOptions",
         "lossylab.cli.compress:decompress",
     ),
@@ -186,5 +186,62 @@ COMMANDS: dict[str, Command] = {
         "Measure speed and memory.",
         "lossylab.cli.options.installation:BenchmarkOptions",
         "lossylab.cli.benchmark.__main__:benchmark",
+    ),
+}
+
+# The list of commands, by subject, in the order in which they are used.
+SUBJECTS: dict[str, tuple[str, ...]] = {
+    "Learned codecs (ProxIQA)": (
+        "train proxiqa",
+        "train proxiqa_study",
+        "compress",
+        "decompress",
+        "eval rd",
+        "eval crops",
+        "eval metrics",
+        "eval proxiqa",
+    ),
+    "Learned JPEG encoders": (
+        "import lpips",
+        "train jpeg_encoder",
+        "train jpeg_encoder_study",
+        "jpeg",
+        "eval jpeg_rd",
+        "eval jpeg_encoder",
+    ),
+    "Restoration of JPEG images (WCDGAN)": (
+        "import",
+        "train wcdgan",
+        "train wcdgan_study",
+        "restore",
+        "eval restoration",
+        "eval wcdgan",
+    ),
+    "Generated distortions": (
+        "train distortion_gan",
+        "train distortion_gan_study",
+        "distort",
+        "eval distortions",
+        "eval distortion_gan",
+    ),
+    "Restoration in a generator's latent space": (
+        "import stylegan",
+        "generate",
+        "train mmd_restoration",
+        "sample",
+        "eval degradation_nll",
+        "eval latent_study",
+        "eval study_page",
+        "eval study_tally",
+        "eval mmd_restoration",
+    ),
+    "Scores of images without a reference": (
+        "train rankiqa",
+        "eval rankiqa",
+        "eval rank_accuracy",
+    ),
+    "This installation": (
+        "doctor",
+        "benchmark",
     ),
 }

@@ -77,7 +77,8 @@ class ImportRestorerOptions(Options):
 
     ARCNN: github.com/hkchengrex/PyTorch-ARCNN, weights/q10.mat to q40.mat, one per quality.
     DnCNN-3: github.com/cszn/DnCNN, model/DnCNN3.mat, one for all qualities. Nothing is trained; the
-    exports are measured and used like those of a training.
+    exports are measured and used like those of a training. Other networks have commands of their
+    own: lossylab import lpips, lossylab import stylegan.
     """
 
     source: str = argument("MATLAB file of the authors.")
