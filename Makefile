@@ -1,25 +1,34 @@
 # make demo   a codec trained for MSE and for VMAF, compared with JPEG, in about five minutes
 # make test   the tests
-# make lint   style
+# make lint   style and types
+# make wheel  the built wheel, tried in an environment and a folder of its own
 # Each sets up .venv first, if it is not there.
 
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: demo test test-long lint clean
+.PHONY: demo test test-long lint types wheel clean
 
 demo: $(READY)
 	$(VENV)/bin/python -m lossylab.train.studies.proxiqa --flagfile=train/flags/proxiqa_demo.flags --out=demo
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile
+	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile
 
 test-long: $(READY)
 	$(VENV)/bin/python -m pytest -m long
 
-lint: $(READY)
+lint: $(READY) types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+# The folder is the package, whatever it is called: pyright finds it under its name by a link.
+types: $(READY)
+	@mkdir -p $(VENV)/types && ln -sfn "$(CURDIR)" $(VENV)/types/lossylab
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+wheel: $(READY)
+	.ci/try_wheel $(VENV)/bin/python
 
 # TensorFlow 2.14 ends at Python 3.11, the ffmpeg that measures begins at 3.10.
 $(READY): setup.cfg pyproject.toml

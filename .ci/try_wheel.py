@@ -1,0 +1,58 @@
+"""Tries an installed lossylab from a folder without its sources; `.ci/try_wheel` runs it there."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+
+
+def run(*words, status=0):
+    """Runs a command; returns what it said."""
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode != status:
+        sys.exit(f"{' '.join(words)}: status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def expect(condition, what):
+    """Stops with a message unless the condition holds."""
+    if not condition:
+        sys.exit(f"not so in the wheel: {what}")
+
+
+def commands():
+    """Help, version, flag files that come with the package, and messages."""
+    expect("lossylab 0." in run("lossylab", "--version"), "--version tells the version")
+    expect("lossylab compress" in run("lossylab"), "the list of commands")
+    expect("--model" in run("lossylab", "compress", "--help"), "help of a command")
+    said = run("lossylab", "eval", "wcdgan", status=2)
+    expect("no such folder" in said and "--results" in said, f"a clear message: {said}")
+    tuned = ("--flagfile=proxiqa_ssim", "--train_data=sample_train", "--dry_run")
+    expect("ssim" in run("lossylab", "train", "proxiqa", *tuned), "flag files by their names")
+
+
+def codec():
+    """A tiny export, compressed and decompressed by the library and by the commands."""
+    import lossylab
+    from lossylab.inference.export.codec import save_codec
+    from lossylab.models.bls2017 import BLS2017
+
+    expect("environment" in lossylab.__file__, f"the wheel is used, not {lossylab.__file__}")
+    save_codec(BLS2017(4), "export", {})
+    image = np.random.default_rng(1).integers(0, 256, (40, 56, 3), np.uint8)
+    Image.fromarray(image).save("image.png")
+    run("lossylab", "compress", "image.png", "image.lossy", "--model=export")
+    run("lossylab", "decompress", "image.lossy", "decoded.png", "--model=export")
+    decoded = np.asarray(Image.open("decoded.png"))
+    expect(decoded.shape == image.shape, "decoded images have the size of the original")
+    loaded = lossylab.load("export")
+    again = loaded.decompress(pathlib.Path("image.lossy").read_bytes())
+    expect(np.array_equal(again, decoded), "command and library decode alike")
+
+
+if __name__ == "__main__":
+    commands()
+    codec()
+    sys.stdout.write("the wheel works\n")
