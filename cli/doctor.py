@@ -167,12 +167,12 @@ def _jpeglib() -> Iterator[Finding]:
 
 
 def _collections() -> Iterator[Finding]:
-    from lossylab.data.collections import KNOWN, PACKAGED, ROOT_VARIABLE, find_images
+    from lossylab.data.collections import COLLECTIONS, PACKAGED, ROOT_VARIABLE, find_images
 
     root = os.environ.get(ROOT_VARIABLE)
     cure = "" if root else f"export {ROOT_VARIABLE}=FOLDER, where your data sets are"
     yield Finding("ok" if root else "note", ROOT_VARIABLE, root or "not set", cure)
-    for name in [*PACKAGED, *KNOWN]:
+    for name in [*PACKAGED, *COLLECTIONS]:
         try:
             yield Finding("ok", name, f"{len(find_images(name))} images")
         except ValueError as error:

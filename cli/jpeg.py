@@ -13,7 +13,7 @@ from lossylab.core.environment import timed
 from lossylab.core.errors import WorkError
 from lossylab.core.files import write_bytes
 from lossylab.data.collections import find_images
-from lossylab.data.decode import read_as_coded
+from lossylab.data.decode import decode_image
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 from lossylab.inference.export.jpeg import Encoder
@@ -34,7 +34,7 @@ def write_files(options: JpegOptions) -> None:
 
 
 def _write_one(options: JpegOptions, encoder: Encoder, source: str, target: str) -> dict[str, Any]:
-    image = read_as_coded(source)
+    image = decode_image(source).pixels
     height, width = image.shape[:2]
     jpeg_files.check_size(height, width)
     (contents, data), milliseconds = timed(encode, encoder, image, options.huffman)

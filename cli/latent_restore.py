@@ -27,7 +27,7 @@ from lossylab.core.digest import digest
 from lossylab.core.errors import WorkError
 from lossylab.core.options import require
 from lossylab.data.collections import find_images
-from lossylab.data.decode import read_image, sides
+from lossylab.data.decode import read_image, stored_size
 from lossylab.data.scaling import scaled
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.importers import stylegan_files
@@ -95,7 +95,7 @@ def restore(options: RestoreOptions) -> None:
 
 def _size(path: str, size: int | None, resolution: int) -> int:
     """Side of the image that is searched for; raises UsageError if the generator has no such."""
-    width, height = sides(path)
+    height, width = stored_size(path)
     require(
         width == height, f"{path} is {width}x{height}: the generator's are square, crop it first"
     )

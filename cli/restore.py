@@ -16,14 +16,14 @@ from lossylab.core.files import replacing
 from lossylab.core.options import require
 from lossylab.data import jpeg
 from lossylab.data.collections import find_images
-from lossylab.data.decode import quantization_tables, read_as_coded, upright
+from lossylab.data.decode import DecodedFile, decode_image
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.export.restoring import by_sadct
 from lossylab.inference.export.restoring import restore as restore_with
 from lossylab.models.tnrd import TNRD
 
 _COLUMNS = ("input", "output", "width", "height", "channels", "quality", "seconds")
-# Files of this quality and one are close enough: the tables differ by a pixel value or two.
+# Files of this quality and one are close enough: the tables differ by one or two in an entry.
 _NEAR = 0.1
 
 
@@ -44,7 +44,8 @@ def restore(options: RestoreOptions) -> None:
 def _restore_one(
     options: RestoreOptions, network: Restorer | None, source: str, target: str
 ) -> dict[str, Any]:
-    image, tables = read_as_coded(source), quantization_tables(source)
+    decoded = decode_image(source)
+    image, tables = decoded.pixels, decoded.tables
     quality = jpeg.nearest_quality(tables[0]) if tables else None
     if network is None:
         tables = tables or _tables_of(options.quality, source)
@@ -52,7 +53,7 @@ def _restore_one(
     else:
         if quality is not None and not options.any_quality:
             _check_quality(network, source, quality)
-        _check_blocks(network, source, tables)
+        _check_blocks(network, source, decoded)
         restored, milliseconds = timed(restore_with, network, image)
     with replacing(target) as temporary:
         Image.fromarray(restored[..., 0] if restored.shape[2] == 1 else restored).save(temporary)
@@ -83,17 +84,17 @@ def _check_quality(network: Restorer, source: str, quality: int) -> None:
     )
 
 
-def _check_blocks(network: Restorer, source: str, tables: list[np.ndarray] | None) -> None:
+def _check_blocks(network: Restorer, source: str, decoded: DecodedFile) -> None:
     """TNRD projects onto the file's coefficients: its table and blocks must be the trained ones."""
-    if network.model != TNRD.model_id or tables is None:
+    if network.model != TNRD.model_id or decoded.tables is None:
         return
     require(
-        np.array_equal(tables[0], jpeg.luminance_table(network.quality)),
+        np.array_equal(decoded.tables[0], jpeg.luminance_table(network.quality)),
         f"{source}: has another quantization table than quality {network.quality}, which tnrd "
         "projects onto: choose another `model`",
     )
     require(
-        upright(source),
+        decoded.upright,
         f"{source}: is turned by its EXIF orientation, so that tnrd does not find its blocks: "
         "choose another `model`",
     )

@@ -32,7 +32,7 @@ class Collection:
     source: str
 
 
-KNOWN = {
+COLLECTIONS = {
     "kodak": Collection(
         "kodak", 24, "Kodak Lossless True Color Image Suite, r0k.us/graphics/kodak"
     ),
@@ -71,7 +71,7 @@ def find_images(spec: str) -> list[str]:
     """Files that a flag's value stands for, sorted by path.
 
     Args:
-      spec: a named collection (see `KNOWN` and `PACKAGED`), an image file, a folder (its
+      spec: a named collection (see `COLLECTIONS` and `PACKAGED`), an image file, a folder (its
         image files, not those of sub-folders), a glob pattern, or `@FILE` with one path a
         line.
 
@@ -83,8 +83,8 @@ def find_images(spec: str) -> list[str]:
     """
     if spec in PACKAGED:
         return _packaged(PACKAGED[spec])
-    if spec in KNOWN:
-        return _known(spec, KNOWN[spec])
+    if spec in COLLECTIONS:
+        return _known(spec, COLLECTIONS[spec])
     if spec.startswith("@"):
         return _listed(spec[1:])
     if os.path.isdir(spec):
@@ -93,7 +93,7 @@ def find_images(spec: str) -> list[str]:
         return [spec]
     found = sorted(path for path in glob.glob(spec, recursive=True) if os.path.isfile(path))
     if not found:
-        names = ", ".join([*KNOWN, *PACKAGED])
+        names = ", ".join([*COLLECTIONS, *PACKAGED])
         raise CollectionError(
             f"no images found for '{spec}': expected an existing file or folder, a glob that "
             f"matches files, @LIST, or one of the named collections {names}"

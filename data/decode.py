@@ -1,6 +1,6 @@
-"""Safe decoding of image files to the one image convention: uint8 RGB.
+"""Safe decoding of image files to the one image convention: uint8 RGB, 0..255.
 
-Every kind of file becomes [height, width, 3] in 8-bit levels: gray is repeated, palettes are
+Every kind of file becomes [height, width, 3] in 8 bits: gray is repeated, palettes are
 looked up, transparency is laid over white, CMYK is converted by Pillow, 16-bit gray is
 scaled by 1/257 and rounded (Pillow itself keeps the high byte of 16-bit RGB), EXIF
 orientation is applied, and of animations the first frame counts.
@@ -8,6 +8,7 @@ orientation is applied, and of animations the first frame counts.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 
@@ -21,14 +22,27 @@ PathLike = str | pathlib.Path
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
 
-def read_image(path: PathLike) -> np.ndarray:
-    """Decodes one file.
+@dataclasses.dataclass(frozen=True)
+class DecodedFile:
+    """What one look into an image file gives.
+
+    Attributes:
+      pixels: uint8 [H, W, 3], RGB, or [H, W, 1] of a gray file.
+      tables: quantization tables of a JPEG file, luminance first, int64 [8, 8] each; None for
+        other formats.
+      upright: whether the image is shown as it is stored: no EXIF orientation turned it.
+    """
+
+    pixels: np.ndarray
+    tables: list[np.ndarray] | None
+    upright: bool
+
+
+def decode_image(path: PathLike) -> DecodedFile:
+    """Decodes one file, gray files as one plane.
 
     Args:
       path: an image file in any format that Pillow reads.
-
-    Returns:
-      uint8 [height, width, 3], RGB.
 
     Raises:
       ImageError: if the file is missing, empty, no image, damaged, of an unsupported
@@ -36,38 +50,43 @@ def read_image(path: PathLike) -> np.ndarray:
     """
     with _pillow_errors(path), Image.open(path) as image:
         image.load()
-        return np.array(_to_rgb(ImageOps.exif_transpose(image), path))
+        gray = image.mode == "1" or image.mode[0] in "LI" and "A" not in image.mode
+        tables = getattr(image, "quantization", None)
+        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        pixels = np.array(_to_rgb(ImageOps.exif_transpose(image), path))
+    return DecodedFile(
+        pixels[..., :1] if gray else pixels,
+        [np.reshape(table, (8, 8)) for table in tables.values()] if tables else None,
+        upright,
+    )
 
 
-def read_as_coded(path: PathLike) -> np.ndarray:
-    """Decodes one file, gray files as one plane.
+def read_image(path: PathLike) -> np.ndarray:
+    """Decodes one file as RGB, uint8 [H, W, 3], gray repeated; raises as `decode_image`."""
+    pixels = decode_image(path).pixels
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, -1)
 
-    Returns:
-      uint8 [height, width, 1] of a gray file, else [height, width, 3] as `read_image`.
+
+def stored_size(path: PathLike) -> tuple[int, int]:
+    """Height and width of an image in pixels as it is stored, from its header alone.
+
+    The image that is shown has them exchanged where the EXIF orientation turns it, for which Pillow
+    would have to decode some files.
 
     Raises:
-      ImageError: as `read_image`.
+      ImageError: as `decode_image`, as far as the header shows.
     """
     with _pillow_errors(path), Image.open(path) as image:
-        image.load()
-        gray = image.mode == "1" or image.mode[0] in "LI" and "A" not in image.mode
-        image = np.array(_to_rgb(ImageOps.exif_transpose(image), path))
-        return image[..., :1] if gray else image
+        return image.height, image.width
 
 
 def smaller_side(path: PathLike) -> int:
-    """The smaller of an image file's height and width in pixels, from its header alone.
-
-    Which is which would depend on the EXIF orientation, for which Pillow decodes some files.
-
-    Raises:
-      ImageError: as `read_image`, as far as the header shows.
-    """
-    return min(sides(path))
+    """The smaller of height and width, whatever the orientation; see `stored_size`."""
+    return min(stored_size(path))
 
 
 class _pillow_errors:  # noqa: N801 - reads as a statement
-    """Turns what Pillow raises for a bad file into a ImageError."""
+    """Turns what Pillow raises for a bad file into an ImageError."""
 
     def __init__(self, path: PathLike):
         self._path = path
@@ -95,42 +114,15 @@ class _pillow_errors:  # noqa: N801 - reads as a statement
         raise ImageError(f"{self._path}: {reason}") from error
 
 
-def sides(path: PathLike) -> tuple[int, int]:
-    """An image file's sides in pixels from its header, width first unless EXIF turns it.
-
-    Raises:
-      ImageError: as `read_image`, as far as the header shows.
-    """
-    with _pillow_errors(path), Image.open(path) as image:
-        return image.size
-
-
-def quantization_tables(path: PathLike) -> list[np.ndarray] | None:
-    """The tables of a JPEG file, luminance first, int64 [8, 8]; None for other formats.
-
-    Raises:
-      ImageError: as `read_image`, as far as the header shows.
-    """
-    with _pillow_errors(path), Image.open(path) as image:
-        tables = getattr(image, "quantization", None)
-        return [np.reshape(table, (8, 8)) for table in tables.values()] if tables else None
-
-
-def upright(path: PathLike) -> bool:
-    """Whether an image is shown as it is stored; raises ImageError as `read_image`."""
-    with _pillow_errors(path), Image.open(path) as image:
-        return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-
-
 def _to_rgb(image: Image.Image, path: PathLike) -> Image.Image:
     mode = image.mode
     if mode.startswith("I"):
-        levels = np.asarray(image).astype(np.int64)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise ImageError(f"{path}: integer levels outside 0..65535 (Pillow mode {mode})")
-        shown = ((levels + 128) // 257).astype(np.uint8)
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise ImageError(f"{path}: integer values outside 0..65535 (Pillow mode {mode})")
+        shown = ((values + 128) // 257).astype(np.uint8)
         if "transparency" in image.info:
-            shown[levels == image.info["transparency"]] = 255
+            shown[values == image.info["transparency"]] = 255
         return Image.fromarray(shown).convert("RGB")
     if mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")

@@ -18,10 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.data.color import studio_luma
-from lossylab.data.decode import read_as_coded, read_image, sides
+from lossylab.data.decode import decode_image, read_image, stored_size
 from lossylab.data.decoded import Decoded
 from lossylab.data.jpeg import degrade
-from lossylab.data.patches import split_pair
+from lossylab.data.patches import check_crops, split_pair
 from lossylab.data.schedule import Schedule
 
 log = logging.getLogger("lossylab")
@@ -31,7 +31,7 @@ _GROUP = 32  # images whose patches are mixed; 550 MiB of DIV2K with their JPEG 
 
 
 @dataclasses.dataclass(frozen=True)
-class PairOptions:
+class LatticeOptions:
     """What a pair of patches is.
 
     Attributes:
@@ -50,9 +50,7 @@ class PairOptions:
 
     def __post_init__(self):
         """Checks the ranges; raises ValueError."""
-        for name in ("size", "stride"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1 pixel, got {getattr(self, name)}")
+        check_crops(self, "size", "stride")
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {self.channels}")
 
@@ -64,7 +62,7 @@ def read_planes(path: str, channels: int) -> np.ndarray:
     """
     if channels == 3:
         return read_image(path)
-    image = read_as_coded(path)
+    image = decode_image(path).pixels
     return image if image.shape[2] == 1 else studio_luma(image)
 
 
@@ -78,7 +76,7 @@ class Lattice:
       group_mb: memory that the images of a group take, MiB.
     """
 
-    def __init__(self, paths: list[str], options: PairOptions):
+    def __init__(self, paths: list[str], options: LatticeOptions):
         """Reads the headers of all images.
 
         Raises:
@@ -87,16 +85,16 @@ class Lattice:
         """
         # Turning an image by its EXIF orientation does not change its number of patches.
         self.paths, self.options = paths, options
-        sizes = [sides(path) for path in paths]
+        sizes = [stored_size(path) for path in paths]
         self._counts = np.array([self._count(size, options) for size in sizes])
-        pixels = np.mean([width * height for width, height in sizes]) * min(_GROUP, len(paths))
+        pixels = np.mean([height * width for height, width in sizes]) * min(_GROUP, len(paths))
         self.group_mb = int(2 * options.channels * pixels / 2**20)
         self.total = int(self._counts.sum())
         if not self.total:
             raise ValueError("no image is as large as a patch")
 
     @staticmethod
-    def _count(size: tuple[int, int], options: PairOptions) -> int:
+    def _count(size: tuple[int, int], options: LatticeOptions) -> int:
         return int(np.prod([max(0, (s - options.size) // options.stride + 1) for s in size]))
 
     def locate(self, seed: int, number: int) -> tuple[int, int]:
@@ -122,7 +120,7 @@ class Lattice:
         options = self.options
         if self.group_mb > options.cache_mb:
             log.warning(
-                "%d images and their JPEG versions take %d MiB, --cache_mb is %d: they will be "
+                "%d images and their JPEG versions take %d MiB, `cache_mb` is %d: they will be "
                 "decoded again and again",
                 *(min(_GROUP, len(self.paths)), self.group_mb, options.cache_mb),
             )
@@ -161,17 +159,19 @@ class Lattice:
         return _generator(seed, epoch, 1 + group).permutation(count)
 
 
-def lattice_pairs(paths: list[str], options: PairOptions, schedule: Schedule) -> tf.data.Dataset:
+def lattice_patches(
+    paths: list[str], options: LatticeOptions, schedule: Schedule
+) -> tf.data.Dataset:
     """Endless batches of pairs, see `Lattice` and `Lattice.pairs`."""
     return Lattice(paths, options).pairs(schedule)
 
 
-def _load(path: str, options: PairOptions) -> np.ndarray:
+def _load(path: str, options: LatticeOptions) -> np.ndarray:
     image = read_planes(path, options.channels)
     return np.concatenate([image, degrade(image, options.quality)], -1)
 
 
-def _window(pair: np.ndarray, patch: int, options: PairOptions) -> np.ndarray:
+def _window(pair: np.ndarray, patch: int, options: LatticeOptions) -> np.ndarray:
     columns = (pair.shape[1] - options.size) // options.stride + 1
     top, left = (options.stride * place for place in divmod(patch, columns))
     return pair[top : top + options.size, left : left + options.size]

@@ -17,7 +17,7 @@ import tensorflow as tf
 from lossylab.data.decode import read_image
 from lossylab.data.decoded import Decoded
 from lossylab.data.distortions import distort
-from lossylab.data.patches import crop_at_random, read_whole, split_pair
+from lossylab.data.patches import check_crops, crop_at_random, read_whole, split_pair
 from lossylab.data.schedule import Schedule, Stream
 
 
@@ -41,9 +41,7 @@ class DistortedOptions:
 
     def __post_init__(self):
         """Checks the ranges; raises ValueError."""
-        for name in ("size", "grid"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1 pixel, got {getattr(self, name)}")
+        check_crops(self, "size", "grid")
 
 
 def noise_seed(path: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,6 +17,32 @@ HEADERS_CHECKED = 20_000
 
 
 @dataclasses.dataclass(frozen=True)
+class CropOptions:
+    """What crops at random positions are, where nothing else is done to them.
+
+    Attributes:
+      size: height and width in pixels.
+      cache_mb: images kept in memory, MiB.
+    """
+
+    size: int = 224
+    cache_mb: int = 1024
+
+    def __post_init__(self):
+        """Checks the ranges; raises ValueError."""
+        check_crops(self, "size")
+
+
+def check_crops(options: Any, *names: str) -> None:
+    """Raises ValueError if one of the named options is below 1 pixel, or `cache_mb` below 0."""
+    for name in names:
+        if getattr(options, name) < 1:
+            raise ValueError(f"{name} must be at least 1 pixel, got {getattr(options, name)}")
+    if options.cache_mb < 0:
+        raise ValueError(f"cache_mb must be at least 0 MiB, got {options.cache_mb}")
+
+
+@dataclasses.dataclass(frozen=True)
 class PatchOptions:
     """What a patch is.
 
@@ -23,7 +50,7 @@ class PatchOptions:
       size: height and width in pixels.
       min_scale: images are scaled down by a random factor in [min_scale, 1]; 1 switches
         it off. The factor is raised where the image would become smaller than the patch.
-      noise: width in levels of uniform noise added before scaling (ProxIQA Sec. III-D adds
+      noise: width of uniform noise in pixel values, added before scaling (ProxIQA Sec. III-D adds
         "small amounts", BLS likewise); 0 switches it off.
       cache_mb: decoded images kept in memory, in MiB.
     """
@@ -35,14 +62,11 @@ class PatchOptions:
 
     def __post_init__(self):
         """Checks the ranges; raises ValueError."""
-        if self.size < 1:
-            raise ValueError(f"patch size must be at least 1 pixel, got {self.size}")
+        check_crops(self, "size")
         if not 0 < self.min_scale <= 1:
             raise ValueError(f"min_scale must lie in (0, 1], got {self.min_scale}")
         if not 0 <= self.noise <= 255:
-            raise ValueError(f"noise must lie in 0..255 levels, got {self.noise}")
-        if self.cache_mb < 0:
-            raise ValueError(f"cache_mb must be at least 0 MiB, got {self.cache_mb}")
+            raise ValueError(f"noise must lie in 0..255 pixel values, got {self.noise}")
 
 
 def check_sizes(paths: list[str], size: int, needed_by: str = "the patch") -> None:
@@ -88,7 +112,7 @@ def crop_at_random(
     return image[top : top + size, left : left + size]
 
 
-def patches(paths: list[str], options: PatchOptions, schedule: Schedule) -> tf.data.Dataset:
+def random_patches(paths: list[str], options: PatchOptions, schedule: Schedule) -> tf.data.Dataset:
     """Endless batches of patches.
 
     Args:

@@ -22,7 +22,7 @@ from lossylab.data.decode import read_image
 from lossylab.data.decoded import Decoded
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.data.patch_pairs import noise_seed
-from lossylab.data.patches import check_sizes
+from lossylab.data.patches import CropOptions, check_sizes
 from lossylab.data.schedule import Schedule, Stream, share_of_device
 
 
@@ -123,25 +123,7 @@ def versions(image: np.ndarray, name: str, seed: int, held_out: bool = False) ->
     return np.stack([*made, image])
 
 
-@dataclasses.dataclass(frozen=True)
-class RankingOptions:
-    """What a batch of rankings is cut from.
-
-    Attributes:
-      size: height and width of the crops in pixels.
-      cache_mb: ladders kept in memory, MiB.
-    """
-
-    size: int = 224
-    cache_mb: int = 1024
-
-    def __post_init__(self):
-        """Checks the ranges; raises ValueError."""
-        if self.size < 1:
-            raise ValueError(f"size must be at least 1 pixel, got {self.size}")
-
-
-def rankings(paths: list[str], options: RankingOptions, schedule: Schedule) -> tf.data.Dataset:
+def ranked_crops(paths: list[str], options: CropOptions, schedule: Schedule) -> tf.data.Dataset:
     """Endless batches of ladders.
 
     A device's part is (4 distortions) x (6 levels, strongest first, reference last) x (images),

@@ -14,7 +14,7 @@ import tensorflow as tf
 from lossylab.core.errors import CollectionError
 from lossylab.data.decode import read_image
 from lossylab.data.decoded import Decoded
-from lossylab.data.patches import crop_at_random, read_whole
+from lossylab.data.patches import CropOptions, crop_at_random, read_whole
 from lossylab.data.schedule import Schedule, Stream
 
 
@@ -152,20 +152,7 @@ def fingerprint(train: list[Rated], test: list[Rated]) -> str:
     return hashlib.sha256(repr(lines).encode()).hexdigest()[:16]
 
 
-@dataclasses.dataclass(frozen=True)
-class RatedOptions:
-    """What crops of rated images are.
-
-    Attributes:
-      size: height and width in pixels.
-      cache_mb: decoded images kept in memory, MiB.
-    """
-
-    size: int = 224
-    cache_mb: int = 1024
-
-
-def rated_crops(ratings: list[Rated], options: RatedOptions, schedule: Schedule) -> tf.data.Dataset:
+def rated_crops(ratings: list[Rated], options: CropOptions, schedule: Schedule) -> tf.data.Dataset:
     """Endless batches of random crops with their images' ratings.
 
     Args:

@@ -27,13 +27,13 @@ class Stream(enum.IntEnum):
     and one to steps.
     """
 
-    PATCH_WINDOW = 1  # scale and position of `patches`
+    PATCH_WINDOW = 1  # scale and position of `random_patches`
     PATCH_NOISE = 2
     PAIR_POSITION = 3  # of `distorted_patches`
     PROXY_DISTORTION = 3  # kind and level in `proxy_distortions`
     PROXY_NOISE = 4
     LATENT_NOISE = 5  # of a codec in training, by step
-    LADDER_POSITIONS = 5  # of `rankings`
+    LADDER_POSITIONS = 5  # of `ranked_crops`
     SCALED_POSITION = 5  # of `degraded_crops`
     SCALED_SIZE = 6  # of the crops of a step
     RATED_POSITION = 6  # of `rated_crops`

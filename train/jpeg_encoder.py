@@ -23,7 +23,7 @@ from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
-from lossylab.data.patches import PatchOptions, check_sizes, patches
+from lossylab.data.patches import PatchOptions, check_sizes, random_patches
 from lossylab.data.schedule import paths_of_step
 from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
@@ -325,7 +325,9 @@ def main(argv: list[str]) -> None:
         except BackboneError as error:
             raise UsageError(f"--weights or --lpips: {error}") from error
 
-    data = functools.partial(patches, paths, PatchOptions(FLAGS.patch, cache_mb=FLAGS.cache_mb))
+    data = functools.partial(
+        random_patches, paths, PatchOptions(FLAGS.patch, cache_mb=FLAGS.cache_mb)
+    )
     run(FLAGS, strategy, paths, make_task, data, _begin)
 
 

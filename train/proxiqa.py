@@ -22,7 +22,7 @@ from absl import flags
 from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
-from lossylab.data.patches import check_sizes, patches
+from lossylab.data.patches import check_sizes, random_patches
 from lossylab.data.proxy_distortions import distort
 from lossylab.data.schedule import Stream, paths_of_step, stream_key
 from lossylab.eval.metrics import vmaf
@@ -456,7 +456,7 @@ def main(argv: list[str]) -> None:
     def make_task():
         return ProxIQATask(FLAGS, paths, validation)
 
-    data = functools.partial(patches, paths, shared.patch_options(FLAGS))
+    data = functools.partial(random_patches, paths, shared.patch_options(FLAGS))
     run(FLAGS, strategy, paths, make_task, data, lambda task: _warm_start(task, FLAGS))
 
 

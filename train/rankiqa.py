@@ -31,18 +31,16 @@ from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
-from lossylab.data.patches import check_sizes
+from lossylab.data.patches import CropOptions, check_sizes
 from lossylab.data.rankings import (
     LADDERS,
     LEVELS,
     SMALLEST_BATCH,
-    RankingOptions,
     images_of_device,
-    rankings,
+    ranked_crops,
 )
 from lossylab.data.ratings import (
     Rated,
-    RatedOptions,
     fingerprint,
     rated_crops,
     read_ratings,
@@ -324,8 +322,8 @@ def main(argv: list[str]) -> None:
 
     def data(schedule: Schedule):
         if FLAGS.phase == "finetune":
-            return rated_crops(ratings, RatedOptions(FLAGS.patch, FLAGS.cache_mb), schedule)
-        return rankings(paths, RankingOptions(FLAGS.patch, FLAGS.cache_mb), schedule)
+            return rated_crops(ratings, CropOptions(FLAGS.patch, FLAGS.cache_mb), schedule)
+        return ranked_crops(paths, CropOptions(FLAGS.patch, FLAGS.cache_mb), schedule)
 
     task = functools.partial(RankIQATask, FLAGS, paths, validation)
     run(FLAGS, strategy, paths, task, data, RankIQATask.begin, more)

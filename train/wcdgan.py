@@ -24,7 +24,7 @@ from lossylab.core.app import launch, new_flags, parse, require
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.collections import find_images
 from lossylab.data.jpeg import degrade, luminance_table
-from lossylab.data.lattice_pairs import CHANNELS, Lattice, PairOptions, read_planes
+from lossylab.data.lattice_pairs import CHANNELS, Lattice, LatticeOptions, read_planes
 from lossylab.data.patches import check_sizes
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.export.restorer import save_restorer
@@ -377,7 +377,9 @@ def main(argv: list[str]) -> None:
     check_sizes(validation, 1)
     strategy = shared.make_strategy(FLAGS)
     channels = CHANNELS[FLAGS.channels]
-    pair_options = PairOptions(FLAGS.patch, FLAGS.stride, FLAGS.quality, channels, FLAGS.cache_mb)
+    pair_options = LatticeOptions(
+        FLAGS.patch, FLAGS.stride, FLAGS.quality, channels, FLAGS.cache_mb
+    )
     if FLAGS.dry_run:
         sys.stdout.write(shared.dump(FLAGS) + "\n")
         return

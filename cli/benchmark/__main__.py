@@ -27,7 +27,7 @@ from lossylab.core import command
 from lossylab.core.app import parse
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
-from lossylab.data.patches import PatchOptions, check_sizes, patches
+from lossylab.data.patches import PatchOptions, check_sizes, random_patches
 from lossylab.data.schedule import Schedule
 from lossylab.inference.export.codec import Codec, save_codec
 from lossylab.models.bls2017 import BLS2017
@@ -219,7 +219,9 @@ def _stepper(strategy, task, image):
 
 
 def _sample_patches() -> np.ndarray:
-    data = patches(find_images("sample_train"), PatchOptions(_PATCH), Schedule(_BATCH, seed=1))
+    data = random_patches(
+        find_images("sample_train"), PatchOptions(_PATCH), Schedule(_BATCH, seed=1)
+    )
     return next(iter(data)).numpy()
 
 
@@ -270,7 +272,7 @@ def _pipeline(filters: Sequence[int], rounds: int):
     options = PatchOptions(_PATCH, min_scale=0.5, noise=1.0)
     for name, cache in (("cached", 1024), ("decoding every image", 0)):
         batches = iter(
-            patches(paths, PatchOptions(_PATCH, 0.5, 1.0, cache), Schedule(_BATCH, seed=1))
+            random_patches(paths, PatchOptions(_PATCH, 0.5, 1.0, cache), Schedule(_BATCH, seed=1))
         )
         seconds = in_turns({"batch": partial(next, batches)}, 20 * rounds)
         yield {"images": name, "batches_per_second": 1 / seconds["batch"]}
@@ -281,7 +283,7 @@ def _pipeline(filters: Sequence[int], rounds: int):
         start = time.perf_counter()
         many = find_images(f"@{file.name}")
     check_sizes(many, _PATCH)
-    batches = iter(patches(many, options, Schedule(_BATCH, seed=1)))
+    batches = iter(random_patches(many, options, Schedule(_BATCH, seed=1)))
     next(batches)
     yield {"paths": _MANY_PATHS, "start_seconds": time.perf_counter() - start}
     for _ in range(_MEMORY_STEPS // 2):

@@ -16,7 +16,7 @@ from lossylab.cli import jpeg
 from lossylab.core.app import parse
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
-from lossylab.data.patches import PatchOptions, patches
+from lossylab.data.patches import PatchOptions, random_patches
 from lossylab.data.schedule import Schedule
 from lossylab.inference.export.codec import Codec
 from lossylab.inference.export.jpeg import Encoder, save_encoder
@@ -66,7 +66,7 @@ def encoders(
 def training(samples: Samples, filters: Sequence[int], rounds: int) -> Iterator[dict]:
     """A training step of the paper: 8 crops of 224 pixels, all losses, LPIPS by AlexNet."""
     del filters
-    data = patches(find_images("sample_train"), PatchOptions(224), Schedule(8, seed=1))
+    data = random_patches(find_images("sample_train"), PatchOptions(224), Schedule(8, seed=1))
     batch = next(iter(data))
     strategy, actions = tf.distribute.get_strategy(), {}
     for backbone in _TRAINED:

@@ -17,7 +17,7 @@ import tensorflow as tf
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade, luminance_table
-from lossylab.data.lattice_pairs import Lattice, PairOptions, read_planes
+from lossylab.data.lattice_pairs import Lattice, LatticeOptions, read_planes
 from lossylab.data.schedule import Schedule
 from lossylab.inference.export.restorer import Restorer, save_restorer
 from lossylab.models import restorers
@@ -65,7 +65,7 @@ def pairs_of_patches(in_turns: InTurns, filters: Sequence[int], rounds: int) -> 
     del filters
     paths = find_images("sample_train")
     for name, cache in (("kept", 1024), ("decoded and coded every time", 0)):
-        batches = iter(Lattice(paths, PairOptions(cache_mb=cache)).pairs(Schedule(16, seed=1)))
+        batches = iter(Lattice(paths, LatticeOptions(cache_mb=cache)).pairs(Schedule(16, seed=1)))
         seconds = in_turns({"batch": partial(next, batches)}, rounds)
         yield {"images": name, "pairs_of_16_per_second": 1 / seconds["batch"]}
         del batches

@@ -12,7 +12,7 @@ import tensorflow as tf
 from lossylab.core.app import require, require_distinct
 from lossylab.data import jpeg
 from lossylab.data.collections import find_images
-from lossylab.data.decode import read_image, sides
+from lossylab.data.decode import read_image, stored_size
 from lossylab.data.scaling import scaled
 from lossylab.inference.latent.prior import normal
 from lossylab.models.layers.stylegan_base import StyleGAN
@@ -67,7 +67,7 @@ def photographed(data: str, resolution: int) -> list[Case]:
     paths = find_images(data)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
     for path in paths:
-        width, height = sides(path)
+        height, width = stored_size(path)
         require(
             height == width >= resolution,
             f"{path} is {width}x{height}: squares of at least {resolution} pixels are needed",

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lossylab.core.errors import CollectionError
 from lossylab.data import collections
-from lossylab.data.collections import KNOWN, PACKAGED, find_images
+from lossylab.data.collections import COLLECTIONS, PACKAGED, find_images
 from lossylab.data.decode import SUFFIXES, smaller_side
 
 
@@ -31,7 +31,7 @@ def _touch(folder, *names):
 def _place(monkeypatch, root, name, count):
     """Puts `count` files where the collection belongs below root."""
     monkeypatch.setenv("LOSSYLAB_DATA", str(root))
-    return _touch(root / KNOWN[name].folder, *(f"{number:04}.png" for number in range(count)))
+    return _touch(root / COLLECTIONS[name].folder, *(f"{number:04}.png" for number in range(count)))
 
 
 @pytest.mark.parametrize("name", PACKAGED)
@@ -45,17 +45,17 @@ def test_packaged_training_and_test_images_differ():
     assert not set(PACKAGED["sample_train"]) & set(PACKAGED["sample_test"])
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", COLLECTIONS)
 def test_real_collection_is_complete(name, collection):
     found = collection(name)
-    assert len(set(found)) == KNOWN[name].count
+    assert len(set(found)) == COLLECTIONS[name].count
     assert found == sorted(found)
     assert all(smaller_side(path) >= 256 for path in found[:3])
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", COLLECTIONS)
 def test_collection_is_found_below_the_root(name, here, monkeypatch):
-    placed = _place(monkeypatch, here / "sets", name, KNOWN[name].count)
+    placed = _place(monkeypatch, here / "sets", name, COLLECTIONS[name].count)
     assert find_images(name) == placed
 
 
@@ -202,9 +202,9 @@ def test_list_that_is_not_text_is_refused(here):
 
 
 def test_every_known_collection_has_a_place_of_its_own():
-    assert len({known.folder for known in KNOWN.values()}) == len(KNOWN)
-    assert not set(KNOWN) & set(PACKAGED)
-    assert all(known.count > 0 and known.source for known in KNOWN.values())
+    assert len({known.folder for known in COLLECTIONS.values()}) == len(COLLECTIONS)
+    assert not set(COLLECTIONS) & set(PACKAGED)
+    assert all(known.count > 0 and known.source for known in COLLECTIONS.values())
     assert collections.ROOT_VARIABLE == "LOSSYLAB_DATA"
 
 

@@ -344,7 +344,7 @@ def test_unsupported_mode_is_named(mode, size, tmp_path):
 @pytest.mark.parametrize("level", [-1, 65536])
 def test_integer_levels_beyond_16_bits_are_refused(level, tmp_path):
     Image.fromarray(np.full((4, 5), level, np.int32)).save(tmp_path / "deep.tif")
-    text = r"/deep\.tif: integer levels outside 0\.\.65535 \(Pillow mode I\)$"
+    text = r"/deep\.tif: integer values outside 0\.\.65535 \(Pillow mode I\)$"
     with pytest.raises(ImageError, match=text):
         read_image(tmp_path / "deep.tif")
 

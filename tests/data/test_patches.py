@@ -14,8 +14,8 @@ from PIL import Image
 
 from lossylab.core.errors import ImageError
 from lossylab.data import patches as module
-from lossylab.data.decoded import Decoded
-from lossylab.data.patches import PatchOptions, check_sizes, crop_at_random, patches
+from lossylab.data.decoded import SHARED
+from lossylab.data.patches import PatchOptions, check_sizes, crop_at_random, random_patches
 from lossylab.data.scaling import scaled
 from lossylab.data.schedule import Schedule, image_index, paths_of_step, stream_key
 
@@ -31,7 +31,9 @@ def _save(path, image):
 
 def _take(paths, options, batch, seed, count, **where):
     """The next `count` elements as one array."""
-    return np.stack(list(patches(paths, options, Schedule(batch, seed, **where)).take(count)))
+    return np.stack(
+        list(random_patches(paths, options, Schedule(batch, seed, **where)).take(count))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def _scales(crops):
 @pytest.mark.parametrize("step", [1, 2, 7])
 def test_starting_later_equals_skipping(options, step, textured):
     later = _take(textured, options, 4, 3, 3, first_step=step)
-    skipped = list(patches(textured, options, Schedule(4, 3)).skip(step).take(3))
+    skipped = list(random_patches(textured, options, Schedule(4, 3)).skip(step).take(3))
     np.testing.assert_array_equal(later, skipped)
 
 
@@ -200,12 +202,12 @@ def test_images_beyond_the_cache_are_read_again(flat, monkeypatch):
 
 def test_a_second_pipeline_keeps_no_second_copy(flat, monkeypatch):
     _count_reads(monkeypatch, flat, 1, 70)
-    before = Decoded._bytes
+    before = SHARED.bytes
     reads, read = [], module.read_image
     monkeypatch.setattr(module, "read_image", lambda path: reads.append(path) or read(path))
     _take(flat, PatchOptions(size=16, cache_mb=1), 1, 4, 70)
     assert not reads
-    assert Decoded._bytes == before == sum(p.nbytes for p in Decoded._kept.values())
+    assert SHARED.bytes == before == sum(p.nbytes for p in SHARED._kept.values())
 
 
 def test_a_file_that_changed_is_read_again(tmp_path):
@@ -347,7 +349,7 @@ def test_keys_are_of_seed_number_and_stream():
 
 
 def test_element_shapes_are_known_to_the_graph(textured):
-    data = patches(textured, ALL, Schedule(8, 3, shards=2, replicas=2))
+    data = random_patches(textured, ALL, Schedule(8, 3, shards=2, replicas=2))
     assert data.element_spec == tf.TensorSpec((2, 16, 16, 3), tf.float32)
 
 
@@ -425,20 +427,20 @@ def test_batch_that_cannot_be_shared_is_refused(batch, shards, replicas, devices
 
 def test_no_images_are_refused():
     with pytest.raises(ValueError, match="^no images to draw patches from$"):
-        patches([], PLAIN, Schedule(4, 3))
+        random_patches([], PLAIN, Schedule(4, 3))
 
 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"size": 0}, "patch size must be at least 1 pixel, got 0"),
-        ({"size": -5}, "patch size must be at least 1 pixel, got -5"),
+        ({"size": 0}, "size must be at least 1 pixel, got 0"),
+        ({"size": -5}, "size must be at least 1 pixel, got -5"),
         ({"min_scale": 0.0}, r"min_scale must lie in \(0, 1\], got 0\.0"),
         ({"min_scale": 1.01}, r"min_scale must lie in \(0, 1\], got 1\.01"),
         ({"min_scale": float("nan")}, r"min_scale must lie in \(0, 1\], got nan"),
-        ({"noise": -0.1}, r"noise must lie in 0\.\.255 levels, got -0\.1"),
-        ({"noise": 256.0}, r"noise must lie in 0\.\.255 levels, got 256\.0"),
-        ({"noise": float("nan")}, r"noise must lie in 0\.\.255 levels, got nan"),
+        ({"noise": -0.1}, r"noise must lie in 0\.\.255 pixel values, got -0\.1"),
+        ({"noise": 256.0}, r"noise must lie in 0\.\.255 pixel values, got 256\.0"),
+        ({"noise": float("nan")}, r"noise must lie in 0\.\.255 pixel values, got nan"),
         ({"cache_mb": -1}, "cache_mb must be at least 0 MiB, got -1"),
     ],
 )
@@ -451,12 +453,12 @@ def test_options_out_of_range_are_refused(options, text):
 
 _LEAVES_ITERATORS_ALIVE = """
 import sys
-from lossylab.data.patches import PatchOptions, patches
+from lossylab.data.patches import PatchOptions, random_patches
 from lossylab.data.schedule import Schedule
 alive = []
 for seed in range(2):
     options = PatchOptions(size=64, min_scale=0.5, noise=2.0, cache_mb=64 * (seed % 2))
-    alive.append(iter(patches(sys.argv[1:], options, Schedule(8, seed))))
+    alive.append(iter(random_patches(sys.argv[1:], options, Schedule(8, seed))))
     next(alive[-1])
 print("reached the end", flush=True)
 """

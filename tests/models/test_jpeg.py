@@ -10,8 +10,8 @@ from PIL import Image
 from lossylab.core.errors import ImageError
 from lossylab.data import jpeg
 from lossylab.data.color import jpeg_rgb, jpeg_ycbcr, luma, studio_luma
-from lossylab.data.decode import quantization_tables, read_as_coded, read_image
-from lossylab.data.lattice_pairs import Lattice, PairOptions, lattice_pairs, read_planes
+from lossylab.data.decode import decode_image, read_image
+from lossylab.data.lattice_pairs import Lattice, LatticeOptions, lattice_patches, read_planes
 from lossylab.data.schedule import Schedule
 
 
@@ -19,7 +19,7 @@ from lossylab.data.schedule import Schedule
 def test_tables_are_those_in_pillows_files(quality, tmp_path, images):
     path = tmp_path / "a.jpg"
     Image.fromarray(images[0]).save(path, quality=quality)
-    luminance, chrominance = quantization_tables(path)
+    luminance, chrominance = decode_image(path).tables
     np.testing.assert_array_equal(jpeg.luminance_table(quality), luminance)
     np.testing.assert_array_equal(jpeg.chrominance_table(quality), chrominance)
     assert jpeg.nearest_quality(luminance) == quality
@@ -27,10 +27,10 @@ def test_tables_are_those_in_pillows_files(quality, tmp_path, images):
 
 def test_other_formats_have_no_tables(tmp_path, images):
     Image.fromarray(images[0]).save(tmp_path / "a.png")
-    assert quantization_tables(tmp_path / "a.png") is None
+    assert decode_image(tmp_path / "a.png").tables is None
     (tmp_path / "b.jpg").write_bytes(b"no image")
     with pytest.raises(ImageError, match="not an image"):
-        quantization_tables(tmp_path / "b.jpg")
+        decode_image(tmp_path / "b.jpg")
 
 
 @pytest.mark.parametrize("subsampling", jpeg.SUBSAMPLINGS)
@@ -40,7 +40,7 @@ def test_degrading_is_writing_and_reading_a_file(subsampling, tmp_path, images):
     np.testing.assert_array_equal(jpeg.degrade(images[0], 10, subsampling), expected)
     gray = images[0][..., :1]
     Image.fromarray(gray[..., 0]).save(tmp_path / "g.jpg", quality=10)
-    np.testing.assert_array_equal(jpeg.degrade(gray, 10), read_as_coded(tmp_path / "g.jpg"))
+    np.testing.assert_array_equal(jpeg.degrade(gray, 10), decode_image(tmp_path / "g.jpg").pixels)
 
 
 @pytest.mark.parametrize("quality", [0, 101, -1])
@@ -79,7 +79,7 @@ def test_gray_files_are_one_plane(mode, tmp_path, images):
         Image.fromarray(images[0][..., 0].astype(np.uint16) * 257).save(tmp_path / f"a{suffix}")
     else:
         image.convert(mode).save(tmp_path / f"a{suffix}")
-    got = read_as_coded(tmp_path / f"a{suffix}")
+    got = decode_image(tmp_path / f"a{suffix}").pixels
     assert got.shape[2] == (1 if mode in ("L", "1", "I;16") else 3)
     np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}")[..., :1], got[..., :1])
 
@@ -104,7 +104,7 @@ def files(tmp_path_factory, images):
     return sorted(map(str, folder.iterdir()))
 
 
-OPTIONS = PairOptions(size=16, stride=15, quality=10, channels=3)
+OPTIONS = LatticeOptions(size=16, stride=15, quality=10, channels=3)
 
 
 def test_an_epoch_has_every_patch_once(files):
@@ -132,7 +132,7 @@ def test_epochs_and_seeds_have_different_orders(files):
 
 
 def _take(files, count, **options):
-    batches = lattice_pairs(files, OPTIONS, Schedule(4, 3, **options))
+    batches = lattice_patches(files, OPTIONS, Schedule(4, 3, **options))
     return [[side.numpy() for side in batch] for batch in batches.take(count)]
 
 
@@ -167,23 +167,23 @@ def test_workers_and_devices_share_a_batch(files):
 
 def test_a_batch_that_devices_cannot_share_is_refused(files):
     with pytest.raises(ValueError, match="a batch of 4 cannot be shared by 3 devices"):
-        lattice_pairs(files, OPTIONS, Schedule(4, 1, shards=3))
+        lattice_patches(files, OPTIONS, Schedule(4, 1, shards=3))
 
 
 def test_images_smaller_than_a_patch_are_refused(files):
     with pytest.raises(ValueError, match="no image is as large as a patch"):
-        Lattice(files, PairOptions(size=500))
+        Lattice(files, LatticeOptions(size=500))
 
 
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"stride": 0}, {"channels": 2}])
 def test_options_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
-        PairOptions(**wrong)
+        LatticeOptions(**wrong)
 
 
 def test_degrading_does_not_depend_on_the_memory_limit(files):
     kept = _take(files, 3)
-    small = lattice_pairs(files, PairOptions(16, 15, 10, 3, cache_mb=0), Schedule(4, 3))
+    small = lattice_patches(files, LatticeOptions(16, 15, 10, 3, cache_mb=0), Schedule(4, 3))
     for one, other in zip(kept, small.take(3)):
         np.testing.assert_array_equal(one, [side.numpy() for side in other])
 
@@ -198,4 +198,4 @@ def test_a_png_with_a_jpeg_inside_is_read_by_its_content(tmp_path, images):
     file = io.BytesIO()
     Image.fromarray(images[0]).save(file, "JPEG", quality=30)
     (tmp_path / "a.png").write_bytes(file.getvalue())
-    assert jpeg.nearest_quality(quantization_tables(tmp_path / "a.png")[0]) == 30
+    assert jpeg.nearest_quality(decode_image(tmp_path / "a.png").tables[0]) == 30

@@ -18,7 +18,8 @@ from lossylab.core.rows import read
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
-from lossylab.data.rankings import LADDERS, LEVELS, RankingOptions, rankings, versions
+from lossylab.data.patches import CropOptions
+from lossylab.data.rankings import LADDERS, LEVELS, ranked_crops, versions
 from lossylab.data.schedule import Schedule
 from lossylab.eval import rank_accuracy, rankiqa
 from lossylab.losses import rankiqa as losses
@@ -87,7 +88,7 @@ def test_unknown_distortions_are_refused(images):
 
 def _take(paths, batch, count, size=32, seed=3, first_step=0, **place):
     schedule = Schedule(batch, seed, first_step, **place)
-    data = rankings(paths, RankingOptions(size, 64), schedule)
+    data = ranked_crops(paths, CropOptions(size, 64), schedule)
     return [each.numpy() for each in data.take(count)]
 
 
@@ -170,7 +171,7 @@ def test_small_images_are_refused_by_name(paths):
     with pytest.raises(tf.errors.OpError, match=r"0\.png|1\.png|2\.png"):
         _take(paths, 24, 1, size=129)
     with pytest.raises(ValueError, match="size must be at least 1 pixel"):
-        RankingOptions(0)
+        CropOptions(0)
 
 
 # Losses.

@@ -12,7 +12,8 @@ from PIL import Image
 from lossylab.core.app import parse
 from lossylab.core.errors import CollectionError, UsageError
 from lossylab.data.collections import find_images
-from lossylab.data.ratings import Rated, RatedOptions, rated_crops, read_ratings, split
+from lossylab.data.patches import CropOptions
+from lossylab.data.ratings import Rated, rated_crops, read_ratings, split
 from lossylab.data.schedule import Schedule
 from lossylab.eval.rankiqa import LoadedRankIQA
 from lossylab.losses import rankiqa as losses
@@ -320,14 +321,14 @@ def test_no_reference_is_on_both_sides(folder):
 def test_crops_come_with_their_ratings(folder):
     ratings = read_ratings(str(folder / "scores.csv"), find_images(str(folder)))
     by_score = {r.score: np.array(Image.open(r.path)) for r in ratings}
-    data = rated_crops(ratings, RatedOptions(64, 64), Schedule(6, 1))
+    data = rated_crops(ratings, CropOptions(64, 64), Schedule(6, 1))
     ((crops, scores),) = data.take(1)
     assert sorted(scores.numpy()) == sorted(by_score)
     for crop, score in zip(crops.numpy(), scores.numpy()):
         whole = by_score[float(score)]
         places = [whole[:, left : left + 64] for left in range(17)]
         assert any(np.array_equal(crop, place) for place in places)
-    (later,) = rated_crops(ratings, RatedOptions(64, 64), Schedule(6, 1, 3)).take(1)
+    (later,) = rated_crops(ratings, CropOptions(64, 64), Schedule(6, 1, 3)).take(1)
     np.testing.assert_array_equal(later[0], list(data.take(4))[3][0])
 
 

@@ -10,7 +10,7 @@ import run_files
 from lossylab.core.app import parse
 from lossylab.core.errors import DivergedError, UsageError
 from lossylab.data.collections import find_images
-from lossylab.data.lattice_pairs import Lattice, PairOptions
+from lossylab.data.lattice_pairs import Lattice, LatticeOptions
 from lossylab.inference.export.restorer import Restorer
 from lossylab.models.restorers import NETWORKS
 from lossylab.train import wcdgan
@@ -61,7 +61,7 @@ def test_training_lowers_the_loss(tmp_path):
 
 def _two_steps_alone():
     """Flags with which the generator learns alone for two steps of two patches."""
-    total = Lattice(find_images("sample_test"), PairOptions(32, 16, 10, 1)).total
+    total = Lattice(find_images("sample_test"), LatticeOptions(32, 16, 10, 1)).total
     return [f"--generator_epochs={2 * 2 / total}", "--train_data=sample_test", "--stride=16"]
 
 

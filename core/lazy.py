@@ -1,0 +1,44 @@
+"""Names of a package that are imported when they are first asked for (PEP 562)."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+
+
+def exports(
+    package: str, modules: Mapping[str, tuple[str, ...]]
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """What a package has to define so that `package.name` works and importing it costs nothing.
+
+      __getattr__, __dir__ = exports(__name__, {"decode": ("read_image",), "jpeg": ("degrade",)})
+
+    Args:
+      package: its `__name__`.
+      modules: names by the module, relative to the package, that defines them. The modules
+        themselves are attributes, too.
+
+    Returns:
+      The package's `__getattr__` and `__dir__`.
+
+    Raises:
+      ValueError: if a name would hide a module or stands twice.
+    """
+    homes: dict[str, str] = {}
+    for module, names in modules.items():
+        for name in names:
+            if name in homes or name in modules:
+                raise ValueError(f"{package} exports '{name}' twice")
+            homes[name] = module
+
+    def get(name: str) -> object:
+        module = homes.get(name, name)
+        if module not in modules:
+            raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        found = importlib.import_module(f"{package}.{module}")
+        value = getattr(found, name) if name in homes else found
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return get, lambda: sorted({*vars(sys.modules[package]), *modules, *homes})
