@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lossylab.core.options import Options, argument, option, option_class, require
+from lossylab.cli.options.files import FilesOptions
+from lossylab.core.options import option, option_class, require
 
 # Distortions with the unit of their severity and its default, as `data.distortions` has them.
 SEVERITIES = {
@@ -14,7 +15,7 @@ SEVERITIES = {
 
 
 @option_class
-class DistortOptions(Options):
+class DistortOptions(FilesOptions):
     """Distorts images, by a trained generator or truly.
 
     lossylab distort image.png worse.png --model=runs/jpeg/export
@@ -23,8 +24,6 @@ class DistortOptions(Options):
     A table of what was written goes to standard output, as CSV.
     """
 
-    input: str = argument("Image file, folder, glob or named collection.")
-    output: str = argument("File for one input, folder for several.")
     model: str | None = option(None, "Folder of an exported generator.")
     truth: str | None = option(
         None,
@@ -43,7 +42,6 @@ class DistortOptions(Options):
         minimum=0,
         maximum=2**31 - 1,
     )
-    overwrite: bool = option(False, "Replace files that exist.")
 
     def check(self) -> None:
         """Refuses both kinds of distortion, and neither."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from lossylab.core.options import Options, argument, option, option_class
+from lossylab.cli.options.files import FilesOptions
+from lossylab.core.options import option, option_class
 
 
 @option_class
-class JpegOptions(Options):
+class JpegOptions(FilesOptions):
     """Writes standard .jpg files with a learned encoder.
 
     lossylab jpeg image.png image.jpg --model=runs/vgg_0.01/export
@@ -17,8 +18,6 @@ class JpegOptions(Options):
     output, as CSV.
     """
 
-    input: str = argument("Image file, folder, glob or named collection.")
-    output: str = argument("File for one input, folder for several.")
     model: str = option(help="Folder of the exported JPEG encoder.")
     huffman: str = option(
         "standard",
@@ -30,7 +29,6 @@ class JpegOptions(Options):
         "Read every file back and compare coefficients, tables, and what Pillow decodes with what "
         "the encoder expects.",
     )
-    overwrite: bool = option(False, "Replace files that exist.")
     max_pixels: int = option(
         2**20,
         "So many pixels the network sees at once, in strips over the whole width; more need "

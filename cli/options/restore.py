@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from lossylab.cli.options.files import FilesOptions
 from lossylab.core.options import (
-    Options,
-    argument,
     default_of,
     option,
     option_class,
@@ -18,18 +17,15 @@ SADCT = "sadct"
 
 
 @option_class
-class NetworkOptions(Options):
-    """What a restoration by a network, or by SA-DCT, is told."""
+class NetworkOptions(FilesOptions):
+    """Options of a restoration by a network, or by SA-DCT."""
 
-    input: str = argument("Image file, folder, glob or named collection.")
-    output: str = argument("File for one input, folder for several.")
     method: str = option(
         NETWORK,
         "An exported network, PULSE, or the search under an MMD constraint.",
         choices=(NETWORK, *METHODS),
     )
     model: str | None = option(None, f"Folder of the exported network, or '{SADCT}'.")
-    overwrite: bool = option(False, "Replace files that exist.")
     any_quality: bool = option(False, "Restore JPEG files of whatever quality.")
     quality: int | None = option(
         None,

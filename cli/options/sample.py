@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from lossylab.core.options import Options, argument, option, option_class
+from lossylab.cli.options.files import FilesOptions
+from lossylab.core.options import option, option_class
 
 
 @option_class
-class SampleOptions(Options):
+class SampleOptions(FilesOptions):
     """Draws degraded versions of images from a trained degradation model (Fig. 5).
 
     lossylab sample image.png degraded.png --model=runs/jpeg5/export
@@ -17,8 +18,6 @@ class SampleOptions(Options):
     the model's weights.
     """
 
-    input: str = argument("Image file, folder, glob or named collection.")
-    output: str = argument("File for one input, folder for several.")
     model: str = option(help="Folder of an exported degradation model.")
     seed: int = option(
         0,
@@ -32,4 +31,3 @@ class SampleOptions(Options):
         "runs for each pixel; both draw the same image.",
         choices=("wavefront", "naive"),
     )
-    overwrite: bool = option(False, "Replace files that exist.")

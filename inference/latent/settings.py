@@ -108,8 +108,12 @@ METHODS = {"pulse": PULSE, "mmd": Settings()}
 
 def _setting(name: str, help: str, **details: Any) -> Any:  # noqa: A002 - as `option`
     """An option that changes a setting of the method; without it the method's own holds."""
-    own = " and ".join(f"{getattr(each, name)} with {key}" for key, each in METHODS.items())
-    return option(None, f"{help} Without it {own}.", **details)
+    own = {key: str(getattr(each, name)).removesuffix(".0") for key, each in METHODS.items()}
+    if len(set(own.values())) == 1:
+        words = own["mmd"]
+    else:
+        words = " and ".join(f"{value} with {key}" for key, value in own.items())
+    return option(None, f"{help} Without it {words}.", **details)
 
 
 @option_class

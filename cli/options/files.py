@@ -1,0 +1,14 @@
+"""Options of all commands that make a file of each file."""
+
+from __future__ import annotations
+
+from lossylab.core.options import Options, argument, option, option_class
+
+
+@option_class
+class FilesOptions(Options):
+    """Files in, files out."""
+
+    input: str = argument("Image file, folder, glob or named collection.")
+    output: str = argument("File for one input, folder for several.")
+    overwrite: bool = option(False, "Replace files that exist.")
