@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossylab.core import command
 from lossylab.eval.distortion_gan import claims, figures, tables
+from lossylab.eval.distortion_gan.evidence import load
 from lossylab.eval.metrics import nss
 from lossylab.eval.options.paper import DistortionGanPaperOptions
 from lossylab.eval.report.paper import Paper, Table
@@ -12,7 +13,7 @@ _SHOWN = 5  # of the severities that fit
 
 PAPER = Paper(
     name="Distortion GAN",
-    evidence=tables.load,
+    evidence=load,
     tables=(
         Table(
             "table1",

@@ -1,4 +1,4 @@
-"""The distortion GAN's figures: sheets with histograms (2, 3, 4), divergences, lambda (3)."""
+"""The distortion GAN's figures: grids with histograms (2, 3, 4), divergences, lambda (3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from lossylab.eval.distortion_gan.tables import LAMBDAS, Evidence
+from lossylab.eval.distortion_gan.evidence import Evidence
+from lossylab.eval.distortion_gan.tables import LAMBDAS
 from lossylab.eval.distortions import TRUE
 from lossylab.eval.metrics import nss
 from lossylab.eval.report import plots
@@ -28,39 +29,39 @@ def figures(evidence: Evidence) -> dict[str, Draw]:
 
 
 def _matrix(evidence: Evidence, prefix: str, path: pathlib.Path) -> bool:
-    """Divergences of what four makers made from the four truths, as a map."""
-    makers = [name for name in SHORT if prefix + name in evidence.makers]
-    if not makers:
+    """Divergences of four generated from the four true distortions, as a map."""
+    methods = [name for name in SHORT if prefix + name in evidence.methods]
+    if not methods:
         return False
     what = "true, other noise" if prefix else "generated"
     title = f"JSD of {what} and true distortions, bit. {evidence.title}"
     with plots.figure(path, title, 1, 1, (5.4, 5.0)) as axes:
         axis = axes[0, 0]
-        values = np.array([[evidence.mean(prefix + m, t) for t in SHORT] for m in makers])
+        values = np.array([[evidence.mean(prefix + m, t) for t in SHORT] for m in methods])
         axis.imshow(np.log10(np.maximum(values, 1e-4)), cmap="viridis", vmin=-3.5, vmax=-0.5)
         for (y, x), value in np.ndenumerate(values):
             axis.text(x, y, f"{value:.4f}", ha="center", va="center", color="red")
         axis.set_xticks(range(len(SHORT)), SHORT.values())
-        axis.set_yticks(range(len(makers)), [SHORT[name] for name in makers])
+        axis.set_yticks(range(len(methods)), [SHORT[name] for name in methods])
         axis.set(xlabel="true", ylabel=what)
     return True
 
 
 def _lambdas(evidence: Evidence, path: pathlib.Path) -> bool:
     """Divergence from true JPEG and mean residual over lambda."""
-    there = {value: made for made, value in LAMBDAS.items() if made in evidence.makers}
+    there = {value: name for name, value in LAMBDAS.items() if name in evidence.methods}
     if len(there) < 2:
         return False
     title = f"Fig. 3: weight of the sparsity. {evidence.title}"
     with plots.figure(path, title, 1, 2, (9.5, 4.2)) as axes:
-        places = range(len(there))
+        positions = range(len(there))
         for axis, measure, label in (
             (axes[0, 0], "jsd", "JSD to true JPEG, bit"),
-            (axes[0, 1], "residual", "mean absolute residual, levels"),
+            (axes[0, 1], "residual", "mean absolute residual, pixel values"),
         ):
-            values = [evidence.mean(made, "jpeg", measure) for made in there.values()]
-            axis.plot(places, values, marker="o", label="generated")
-            axis.set_xticks(places, [f"{value:g}" for value in there])
+            values = [evidence.mean(name, "jpeg", measure) for name in there.values()]
+            axis.plot(positions, values, marker="o", label="generated")
+            axis.set_xticks(positions, [f"{value:g}" for value in there])
             axis.set(xlabel="lambda", ylabel=label)
             axis.grid(alpha=0.3)
         true = evidence.mean(TRUE + "jpeg", "jpeg", "residual")
@@ -82,7 +83,7 @@ def _grid(evidence: Evidence, folder: pathlib.Path, path: pathlib.Path) -> bool:
                     axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")
                 axis.set_title(item["label"], fontsize=8)
                 axis.axis("off")
-            for values, label in zip(items[2]["histograms"], ("true", "made")):
+            for values, label in zip(items[2]["histograms"], ("true", "generated")):
                 line[4].semilogy(middles, np.maximum(values, 1e-5), lw=1, label=label)
             line[4].set_title("products of adjacent MSCN", fontsize=8)
             line[4].tick_params(labelsize=7)

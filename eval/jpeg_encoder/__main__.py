@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from lossylab.core import command
 from lossylab.eval.jpeg_encoder import claims, figures, tables
-from lossylab.eval.jpeg_encoder.tables import HIGH, LOW
+from lossylab.eval.jpeg_encoder.evidence import HIGH, LOW, load
 from lossylab.eval.options.paper import JpegEncoderPaperOptions
 from lossylab.eval.report.paper import Paper, Table
 
 PAPER = Paper(
     name="Learned JPEG encoder",
-    evidence=tables.load,
+    evidence=load,
     tables=(
         Table(
             "bd_rates",

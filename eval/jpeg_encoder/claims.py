@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lossylab.eval.jpeg_encoder.tables import HIGH, JPEG, LOW, Evidence, at_equal_rate
-from lossylab.eval.report.claims import UNDECIDED, Claim, Decision
+from lossylab.eval.jpeg_encoder.evidence import HIGH, JPEG, LOW, Evidence, at_equal_rate
+from lossylab.eval.report.claims import (
+    UNDECIDED,
+    Claim,
+    Decide,
+    Decision,
+    all_known,
+    decision_by_gains,
+)
 from lossylab.eval.report.tables import number
 
 _DECIDED = 2.0  # standard errors of the mean over images
 _BETTER = {"mse": -1, "ms_ssim_rgb": 1, "lpips": -1}  # sign of a gain
 _WORDS = {"mse": ("MSE", 2), "ms_ssim_rgb": ("MS-SSIM", 4), "lpips": ("LPIPS", 6)}
-_NEARLY = {"mse": 0.05, "ms_ssim_rgb": 0.01}  # share by which quality is nearly equal
-_LEVELS = 2  # that decoders may be apart
+_NEARLY = {"mse": 0.05, "ms_ssim_rgb": 0.01}  # fraction by which quality is nearly equal
+_PIXEL_VALUES = 2  # that decoders may differ by
 
 
-def _gains(evidence: Evidence, wanted: Sequence[tuple[str, str, str]], low=LOW, high=HIGH):
-    """For each (better, worse, measure): text, gain in standard errors; None if unknown."""
+def _gains(
+    evidence: Evidence,
+    wanted: Sequence[tuple[str, str, str]],
+    low: float = LOW,
+    high: float = HIGH,
+) -> dict[tuple[str, str, str], tuple[str, float, float]] | None:
+    """For each (better, worse, measure): words, mean gain and its noise; None if unknown."""
     found = {}
     for better, worse, measure in wanted:
         difference = at_equal_rate(evidence, better, worse, measure, low=low, high=high)
@@ -27,11 +39,11 @@ def _gains(evidence: Evidence, wanted: Sequence[tuple[str, str, str]], low=LOW, 
             f"{name} of {better} - {worse} {number(difference.mean, digits, '+')} ± "
             f"{number(difference.error, digits)}"
         )
-        found[better, worse, measure] = (text, _BETTER[measure] * difference.mean, difference.error)
+        found[better, worse, measure] = (text, _BETTER[measure] * difference.mean, difference.noise)
     return found
 
 
-def _all_gain(*wanted: tuple[str, str, str], low: float = LOW, high: float = HIGH):
+def _all_gain(*wanted: tuple[str, str, str], low: float = LOW, high: float = HIGH) -> Decide:
     """A decision that all differences are gains beyond noise."""
 
     def decide(evidence: Evidence) -> Decision:
@@ -39,11 +51,7 @@ def _all_gain(*wanted: tuple[str, str, str], low: float = LOW, high: float = HIG
         if gains is None:
             return UNDECIDED
         text = "; ".join(text for text, *_ in gains.values())
-        if any(gain < -_DECIDED * error for _, gain, error in gains.values()):
-            return Decision(text, False)
-        if all(gain > _DECIDED * error for _, gain, error in gains.values()):
-            return Decision(text, True)
-        return Decision(f"{text}: within noise", None)
+        return decision_by_gains(text, ((gain, noise) for _, gain, noise in gains.values()))
 
     return decide
 
@@ -55,37 +63,38 @@ def _ms_ssim_only_gains(evidence: Evidence) -> Decision:
     if gains is None:
         return UNDECIDED
     text = "; ".join(text for text, *_ in gains.values())
-    _, gain, error = gains["vgg_ms_ssim", "vgg", "ms_ssim_rgb"]
-    others = [(g, e) for (*_, m), (_, g, e) in gains.items() if m != "ms_ssim_rgb"]
-    if gain < -_DECIDED * error or any(g < -_DECIDED * e for g, e in others):
+    if any(gain < -noise for _, gain, noise in gains.values()):
         return Decision(text, False)
-    return Decision(text, True) if gain > _DECIDED * error else Decision(f"{text}: noise", None)
+    _, gain, noise = gains["vgg_ms_ssim", "vgg", "ms_ssim_rgb"]
+    return decision_by_gains(text, [(gain, noise)])
 
 
 def _trains_faster(evidence: Evidence) -> Decision:
-    rows = [evidence.timing.get((n, "training step")) for n in ("resnet152", "vgg19")]
-    if None in rows:
+    names = ("resnet152", "vgg19")
+    rows = all_known({name: evidence.timing.get((name, "training step")) for name in names})
+    if rows is None:
         return UNDECIDED
-    resnet, vgg = rows
+    resnet, vgg = rows.values()
     text = (
         f"{resnet['steps_per_second']:.3f} and {vgg['steps_per_second']:.3f} steps/s: "
         f"{100 * (resnet['steps_per_second'] / vgg['steps_per_second'] - 1):+.0f} %"
     )
-    apart = vgg["seconds"] - resnet["seconds"]
+    gain = vgg["seconds"] - resnet["seconds"]
     noise = _DECIDED * (vgg["standard_error"] ** 2 + resnet["standard_error"] ** 2) ** 0.5
-    return Decision(text, apart > 0 if abs(apart) > noise else None)
+    return Decision(text, gain > 0 if abs(gain) > noise else None)
 
 
 def _nearly_equal(evidence: Evidence) -> Decision:
-    text, equal = [], True
-    for measure, share in _NEARLY.items():
+    text: list[str] = []
+    equal = True
+    for measure, fraction in _NEARLY.items():
         found = at_equal_rate(evidence, "resnet_ms_ssim", "vgg_ms_ssim", measure)
         if found is None:
             return UNDECIDED
         level = found.level
         name, digits = _WORDS[measure]
         text.append(f"{name} {number(found.mean, digits, '+')} ({found.mean / level:+.1%})")
-        equal = equal and abs(found.mean) <= share * level
+        equal = equal and abs(found.mean) <= fraction * level
     return Decision(", ".join(text), bool(equal))
 
 
@@ -106,11 +115,11 @@ def _faster_than_bls(evidence: Evidence) -> Decision:
 
 
 def _decoders_agree(evidence: Evidence) -> Decision:
-    apart = evidence.table.decoders_apart
-    if apart.isna().any():
+    gaps = evidence.table.decoders_apart
+    if gaps.isna().any():
         return UNDECIDED
-    text = f"at most {apart.max():.0f} levels apart over {len(apart)} files"
-    return Decision(text, bool(apart.max() <= _LEVELS))
+    text = f"pixel values differ by at most {gaps.max():.0f} over {len(gaps)} files"
+    return Decision(text, bool(gaps.max() <= _PIXEL_VALUES))
 
 
 def _machine(evidence: Evidence) -> str:
@@ -145,7 +154,7 @@ CLAIMS = (
         "3a",
         "ResNet-152 trains faster than VGG-19",
         "+57 % steps a second",
-        "mean times of a training step apart by two standard errors",
+        "mean times of a training step differ by two standard errors",
         _trains_faster,
         _machine,
     ),
@@ -180,7 +189,7 @@ CLAIMS = (
         "6",
         "files decode alike in independent decoders",
         "'traditional JPEG decoders'",
-        f"Pillow's and ffmpeg's planes at most {_LEVELS} levels apart, every file",
+        f"pixel values by Pillow and ffmpeg differ by at most {_PIXEL_VALUES}, every file",
         _decoders_agree,
     ),
 )

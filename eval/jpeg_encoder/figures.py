@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from lossylab.eval.jpeg_encoder.tables import HUFFMAN, JPEG, Evidence
+from lossylab.eval.jpeg_encoder.evidence import HUFFMAN, JPEG, Evidence
 from lossylab.eval.report import plots
 from lossylab.eval.report.paper import Draw
 

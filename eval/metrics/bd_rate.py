@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 METHODS = ("cubic", "pchip")
@@ -25,7 +25,7 @@ class BDRate:
 
     Attributes:
       percent: rate that the test needs more than the anchor; negative saves; NaN if unknown.
-      overlap: share of the qualities of both curves together that both reach, 0..1.
+      overlap: fraction of the qualities of both curves together that both reach, 0..1.
       reason: why there is no number, else empty.
     """
 
@@ -40,10 +40,10 @@ class Summary:
 
     Attributes:
       mean: percent, over the images that could be compared; NaN if there is none.
-      std: likewise, with n - 1; NaN below two.
+      std: standard deviation of percent, with n - 1; NaN below two.
       compared: how many these are.
       images: how many there are.
-      overlap: mean share of qualities that the integral covers.
+      overlap: mean fraction of qualities that the integral covers.
       reasons: why images are missing, by image.
     """
 
@@ -56,15 +56,15 @@ class Summary:
 
 
 def bd_rate(
-    anchor: tuple[Sequence[float], Sequence[float]],
-    test: tuple[Sequence[float], Sequence[float]],
+    anchor: tuple[npt.ArrayLike, npt.ArrayLike],
+    test: tuple[npt.ArrayLike, npt.ArrayLike],
     method: str = "cubic",
 ) -> BDRate:
     """Compares two curves.
 
     Args:
       anchor: rates (any unit, above 0) and qualities, in any order.
-      test: likewise.
+      test: rates and qualities of the codec in question.
       method: 'cubic', one polynomial a curve, or 'pchip', piecewise and monotone.
 
     Raises:
@@ -92,12 +92,15 @@ def bd_rate(
         warnings.filterwarnings("ignore", "Polyfit may be poorly conditioned")
         with contextlib.suppress(OverflowError), np.errstate(over="ignore", invalid="ignore"):
             percent = package(
-                *(rate_a, quality_a, rate_t, quality_t),
+                rate_a,
+                quality_a,
+                rate_t,
+                quality_t,
                 method=method,
                 require_matching_points=False,
                 min_overlap=0,
             )
-            if np.isfinite(percent):
+            if not isinstance(percent, tuple) and np.isfinite(percent):
                 return BDRate(float(percent), float(overlap))
     return BDRate(np.nan, reason=f"{method} swings without bounds between these qualities")
 
@@ -140,12 +143,17 @@ def per_image(
         if missing:
             values[image] = BDRate(np.nan, reason=f"no rows of {' and '.join(missing)}")
             continue
-        pair = [(c.bpp_file, c[metric]) for c in (curves[n][image] for n in (anchor, test))]
-        values[image] = bd_rate(*pair, method)
+        of_anchor, of_test = (
+            (curves[name][image].bpp_file.to_numpy(), curves[name][image][metric].to_numpy())
+            for name in (anchor, test)
+        )
+        values[image] = bd_rate(of_anchor, of_test, method)
     return values
 
 
-def _unusable(rates: np.ndarray, qualities: np.ndarray, method: str) -> str:
+def _unusable(
+    rates: npt.NDArray[np.float64], qualities: npt.NDArray[np.float64], method: str
+) -> str:
     """Why a curve cannot be compared, or nothing."""
     if len(rates) < _FEWEST:
         return f"has {len(rates)} points, {_FEWEST} are needed"

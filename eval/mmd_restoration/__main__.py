@@ -6,6 +6,7 @@ import functools
 
 from lossylab.core import command
 from lossylab.eval.mmd_restoration import claims, figures, tables
+from lossylab.eval.mmd_restoration.evidence import load
 from lossylab.eval.options.paper import MmdRestorationPaperOptions
 from lossylab.eval.report.paper import Paper, Table
 from lossylab.inference.latent.cases import TASKS
@@ -18,7 +19,7 @@ _KNOWN = (
 
 PAPER = Paper(
     name="Latent restoration",
-    evidence=tables.load,
+    evidence=load,
     tables=(
         Table(
             "table1",

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from lossylab.eval.degradation_nll import KINDS
 from lossylab.eval.latent_rows import ORIGINAL
-from lossylab.eval.mmd_restoration.tables import LONGEST, Evidence, likelihood, same, speedup
-from lossylab.eval.report.claims import UNDECIDED, Claim, Decision
+from lossylab.eval.mmd_restoration.evidence import LONGEST, Evidence, likelihood, same, speedup
+from lossylab.eval.report.claims import (
+    UNDECIDED,
+    Claim,
+    Decide,
+    Decision,
+    all_known,
+    decision_by_gains,
+)
 from lossylab.inference.latent.cases import JPEG, TASKS
 
 _FEWEST = 8  # images that a claim is decided by
@@ -17,7 +25,7 @@ _SMALL = 64  # pixels, of the images that both samplers draw
 
 
 def _paired_is_likelier(evidence: Evidence) -> Decision:
-    """By the model that Table 1 is compared with; the others are told beside it."""
+    """By the model that Table 1 is compared with; the others stand beside it."""
     text = []
     for model in dict.fromkeys(evidence.nll.model):
         paired, unpaired = (likelihood(evidence, model, kind) for kind in KINDS)
@@ -28,19 +36,20 @@ def _paired_is_likelier(evidence: Evidence) -> Decision:
     return Decision("; ".join(text), paired <= unpaired / 2)
 
 
-def _lower(measure: str, one: str, other: str, tasks=TASKS):
+def _lower(measure: str, one: str, other: str, tasks: Sequence[str] = TASKS) -> Decide:
     """Decides whether a row's measure is lower than another's."""
 
     def decide(evidence: Evidence) -> Decision:
-        gaps = {task: evidence.difference(one, other, task, measure) for task in tasks}
-        gaps = {task: gap for task, gap in gaps.items() if gap is not None}
+        gaps = {
+            task: gap
+            for task in tasks
+            if (gap := evidence.difference(one, other, task, measure)) is not None
+        }
         if not gaps or min(gap.count for gap in gaps.values()) < _FEWEST:
             return UNDECIDED
         text = ", ".join(f"{t} {g.mean:+.4g} ± {g.margin:.2g}" for t, g in gaps.items())
         text += f" ({min(gap.count for gap in gaps.values())} images)"
-        if any(gap.mean > gap.margin for gap in gaps.values()):
-            return Decision(text, False)
-        return Decision(text, True if all(g.mean < -g.margin for g in gaps.values()) else None)
+        return decision_by_gains(text, ((-gap.mean, gap.margin) for gap in gaps.values()))
 
     return decide
 
@@ -61,8 +70,11 @@ def _longer_training_restores_no_better(evidence: Evidence) -> Decision:
     # better.
     long, short = (evidence.mean(ORIGINAL, JPEG, name) for name in ("nll", "own_nll"))
     pairs = (("9", "8"), ("12", "11"))
-    gaps = [evidence.difference(*rows, JPEG, "psnr") for rows in pairs]
-    if None in gaps or min(gap.count for gap in gaps) < _FEWEST or not long < short:
+    known = all_known({rows: evidence.difference(*rows, JPEG, "psnr") for rows in pairs})
+    if known is None or not long < short:
+        return UNDECIDED
+    gaps = list(known.values())
+    if min(gap.count for gap in gaps) < _FEWEST:
         return UNDECIDED
     text = ", ".join(f"{gap.mean:+.2f} ± {gap.margin:.2f} dB" for gap in gaps)
     text = f"{long:.2f} against {short:.2f} bits/dim; {text}"
@@ -74,7 +86,7 @@ def _longer_training_restores_no_better(evidence: Evidence) -> Decision:
 CLAIMS = (
     Claim(
         "1",
-        "degraded images are far likelier given their own good version",
+        "degraded images are far likelier given their own clean version",
         "Table 1: .39 against 2.26 bits/dim",
         "paired at most half of unpaired, by the longest trained model",
         _paired_is_likelier,

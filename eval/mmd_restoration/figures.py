@@ -1,4 +1,4 @@
-"""Figures of latent restoration: sheets (2, 5, 6), training curve (3), likelihoods (4), MMD."""
+"""Figures of latent restoration: training curve (3), likelihoods (4), MMD."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from lossylab.eval.degradation_nll import KINDS
 from lossylab.eval.latent_rows import ROWS
-from lossylab.eval.mmd_restoration.tables import Evidence
+from lossylab.eval.mmd_restoration.evidence import Evidence
 from lossylab.eval.report import plots
 from lossylab.eval.report.paper import Draw
 from lossylab.inference.latent.cases import TASKS
@@ -39,7 +39,7 @@ def _curve(evidence: Evidence, path: pathlib.Path) -> bool:
 
 
 def _likelihoods(evidence: Evidence, path: pathlib.Path) -> bool:
-    """Each image's likelihood given its own good version and another's."""
+    """Each image's likelihood given its own clean version and another's."""
     if not len(evidence.nll):
         return False
     models = list(dict.fromkeys(evidence.nll.model))
@@ -74,7 +74,7 @@ def _discrepancies(evidence: Evidence, path: pathlib.Path) -> bool:
                 axis.set_xticks(range(1, len(names) + 1), names)
                 axis.set(xlabel="row of Table 2", ylabel=label, title=task)
                 axis.grid(alpha=0.3, axis="y")
-            limits = evidence.study[evidence.study.task == task].limit.dropna()
-            line[0].axhline(limits.median(), color="0.5", linestyle="--", label="constraint")
+            thresholds = evidence.study[evidence.study.task == task].limit.dropna()
+            line[0].axhline(thresholds.median(), color="0.5", linestyle="--", label="constraint")
             line[0].legend()
     return True

@@ -2,132 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import pathlib
 
-import pandas as pd
-
-from lossylab.core import rows
-from lossylab.core.errors import WorkError
-from lossylab.eval import degradation_nll, latent_study, rank_accuracy, study_tally
+from lossylab.eval import study_tally
 from lossylab.eval.degradation_nll import KINDS, PAIRED
-from lossylab.eval.latent_rows import EPOCHS, ROWS, UNTOUCHED
+from lossylab.eval.latent_rows import ROWS, UNTOUCHED
 from lossylab.eval.latent_trials import SCORES
+from lossylab.eval.mmd_restoration.evidence import LONGEST, Evidence, likelihood, same, speedup
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell, lines
-from lossylab.eval.report.differences import Difference, mean_difference
 from lossylab.eval.report.tables import Line, number
 from lossylab.inference.latent.cases import JPEG, TASKS
 
 STEM = "mmd_restoration"
-SAMPLERS = ("wavefront", "naive")
-_PUBLISHED_SCORES = (
-    *(("score", "mean"), ("score", "median"), ("resized", "mean"), ("resized", "median")),
+_PUBLISHED_SCORES = tuple(
+    (column, statistic) for column in ("score", "resized") for statistic in ("mean", "median")
 )
-
-
-LONGEST = f"epochs_{max(EPOCHS)}"  # degradation models are called so in nll.csv
-
-
-@dataclasses.dataclass(frozen=True)
-class Evidence:
-    """What was measured; each part may be empty.
-
-    Attributes:
-      study: rows of searches, one an image, task and seed.
-      nll: rows of likelihoods, one a pair of images.
-      ranks: rows of rank accuracy.
-      curve: likelihoods over the steps of a training.
-      drawn: by sampler, the lines that `lossylab sample` printed, by input.
-      votes: answers of a user study.
-    """
-
-    study: pd.DataFrame
-    nll: pd.DataFrame
-    ranks: pd.DataFrame
-    curve: pd.DataFrame
-    drawn: dict[str, dict[str, dict[str, str]]]
-    votes: list[study_tally.Answer]
-
-    @property
-    def title(self) -> str:
-        """Budgets of the networks, and what was measured on."""
-        parts = []
-        for table in (self.study, self.nll, self.ranks):
-            if len(table):
-                budgets, data = (", ".join(dict.fromkeys(table[n])) for n in ("budget", "data"))
-                parts.append(f"{budgets}, on {data}")
-        return "; ".join(dict.fromkeys(parts))
-
-    def trials(self, row: str, task: str, variant: str = "", version: int = 0) -> pd.DataFrame:
-        """Trials of a row, by image and seed; of the row's own version of StyleGAN, or another.
-
-        Rows that need no search are of version 2 unless told otherwise.
-        """
-        if not version:
-            version = ROWS[row].version if row in ROWS else 2
-        mine = self.study
-        for name, value in (
-            *(("row", row), ("task", task), ("variant", variant), ("version", version)),
-        ):
-            mine = mine[mine[name] == value]
-        return mine.set_index(["image", "seed"]).sort_index()
-
-    def mean(self, row: str, task: str, measure: str) -> float:
-        """Mean over images and seeds; NaN if it was not measured."""
-        return float(self.trials(row, task)[measure].mean())
-
-    @property
-    def variants(self) -> list[str]:
-        """Changes of settings that were measured too."""
-        return [name for name in dict.fromkeys(self.study.variant) if name]
-
-    def difference(self, one: str, other: str, task: str, measure: str) -> Difference | None:
-        """A row's measure minus another's, by image; None if unknown."""
-        a, b = (self.trials(row, task)[measure] for row in (one, other))
-        if list(a.index) != list(b.index):
-            return None
-        return mean_difference((a - b).groupby("image").mean())
-
-
-def load(folder: str) -> Evidence:
-    """Reads a results folder; raises WorkError if it has no rows or some are damaged."""
-    place = pathlib.Path(folder)
-
-    def table(name, columns, text):
-        path = place / name
-        found = rows.read(path, columns) if path.exists() else []
-        return rows.frame(found, text) if found else pd.DataFrame(columns=list(columns))
-
-    evidence = Evidence(
-        table("rows.csv", latent_study.COLUMNS, latent_study.TEXT),
-        table("nll.csv", degradation_nll.COLUMNS, degradation_nll.TEXT),
-        table("rank_accuracy.csv", rank_accuracy.COLUMNS, rank_accuracy.TEXT),
-        pd.read_csv(place / "curve.csv") if (place / "curve.csv").exists() else pd.DataFrame(),
-        {name: _drawn(place / "sampling" / f"{name}.csv") for name in SAMPLERS},
-        _votes(place / "votes"),
-    )
-    if not (len(evidence.study) or len(evidence.nll) or len(evidence.ranks)):
-        raise WorkError(f"{place} has no rows: measure with `lossylab eval latent_study`")
-    return evidence
-
-
-def _drawn(path: pathlib.Path) -> dict[str, dict[str, str]]:
-    if not path.exists():
-        return {}
-    return {line["input"]: line for line in csv.DictReader(path.read_text().splitlines())}
-
-
-def _votes(folder: pathlib.Path) -> list[study_tally.Answer]:
-    paths = [str(path) for path in sorted(folder.glob("*.csv"))]
-    return study_tally.read_answers(paths) if paths else []
-
-
-def likelihood(evidence: Evidence, model: str, kind: str) -> float:
-    """Mean likelihood of pairs by a degradation model; NaN if it was not measured."""
-    table = evidence.nll
-    return float(table[(table.model == model) & (table.kind == kind)].nll.mean())
 
 
 def table1(evidence: Evidence) -> list[Line]:
@@ -147,10 +37,16 @@ def table2(evidence: Evidence) -> list[Line]:
     """RankIQA's scores: paper | ours, of JPEG."""
     ours = dict(zip(_PUBLISHED_SCORES, SCORES))
     cells = [
-        Cell(_words(row), f"{column}, {statistic}", value,
-             evidence.mean(row, JPEG, ours[column, statistic]), "1", 2)
+        Cell(
+            _words(row),
+            f"{column}, {statistic}",
+            value,
+            evidence.mean(row, JPEG, ours[column, statistic]),
+            "1",
+            2,
+        )
         for (row, column, statistic), value in published.numbers(STEM, "2").items()
-    ]  # fmt: skip
+    ]
     return lines(cells, "row", "score")
 
 
@@ -249,14 +145,14 @@ def ranks(evidence: Evidence) -> list[Line]:
     """Rank accuracy by distortion."""
     return [
         {
-            "model": row.model,
-            "distortion": row.distortion,
-            "levels": row.levels,
-            "pairs of levels in order": number(row.accuracy, 3),
-            "of the same image": number(row.accuracy_same, 3),
-            "Spearman": number(row.srocc, 3),
+            "model": row["model"],
+            "distortion": row["distortion"],
+            "distortion levels": row["levels"],
+            "pairs of levels in order": number(row["accuracy"], 3),
+            "of the same image": number(row["accuracy_same"], 3),
+            "Spearman": number(row["srocc"], 3),
         }
-        for row in evidence.ranks.itertuples()
+        for row in evidence.ranks.to_dict("records")
     ]
 
 
@@ -273,13 +169,3 @@ def sampling(evidence: Evidence) -> list[Line]:
         line["same image"] = ("yes" if same(fast, slow) else "**no**") if slow else "n/a"
         found.append(line)
     return found
-
-
-def speedup(fast: dict[str, str], slow: dict[str, str]) -> float:
-    """How many times faster the wavefront was."""
-    return float(slow["seconds"]) / float(fast["seconds"])
-
-
-def same(fast: dict[str, str], slow: dict[str, str]) -> bool:
-    """Whether both samplers drew the same image."""
-    return fast["content"] == slow["content"]

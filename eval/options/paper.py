@@ -27,9 +27,10 @@ class PaperOptions(Options):
     def sources(self) -> pathlib.Path:
         """The results folder; raises UsageError if there is none."""
         folder = pathlib.Path(self.results)
+        where = "" if folder.is_absolute() else f" in {pathlib.Path.cwd()}"
         require(
             folder.is_dir(),
-            f"`results`={folder}: no such folder in {pathlib.Path.cwd()}; give a folder of rows, "
+            f"`results`={folder}: no such folder{where}; give a folder of rows, "
             f"which `{self.rows_from} --out=FOLDER` measures",
         )
         return folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lossylab.core import command
 from lossylab.eval.options.paper import ProxiqaPaperOptions
 from lossylab.eval.proxiqa import claims, figures, tables
+from lossylab.eval.proxiqa.evidence import load
 from lossylab.eval.report import comparison
 from lossylab.eval.report.paper import Paper, Table
 
@@ -21,7 +22,7 @@ _TIMES = (
 
 PAPER = Paper(
     name="ProxIQA",
-    evidence=tables.load,
+    evidence=load,
     tables=(
         Table(
             "table1",

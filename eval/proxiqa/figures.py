@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Sequence
 from functools import partial
 
-from lossylab.eval.proxiqa.tables import ANCHOR, Evidence
+from lossylab.eval.proxiqa.evidence import ANCHOR, Evidence
 from lossylab.eval.report import plots
 from lossylab.eval.report.paper import Draw
 from lossylab.eval.report.rd_report import LABELS

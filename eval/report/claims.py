@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from lossylab.eval.report.tables import markdown_table
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Decision:
 
 
 UNDECIDED = Decision("not measured", None)
+Decide = Callable[[Any], Decision]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +47,33 @@ class Claim:
     text: str
     published: str
     criterion: str
-    decide: Callable[[Any], Decision]
+    decide: Decide
     scale: Callable[[Any], str] | None = None
+
+
+def all_known(found: Mapping[_Key, _Value | None]) -> dict[_Key, _Value] | None:
+    """The same values if none of them is None."""
+    known = {key: value for key, value in found.items() if value is not None}
+    return known if len(known) == len(found) else None
+
+
+def decision_by_gains(text: str, gains: Iterable[tuple[float, float]]) -> Decision:
+    """Decides a claim that something is better in every comparison.
+
+    Args:
+      text: the numbers that decide, in words.
+      gains: of each comparison the mean gain, and what it may be by chance.
+
+    Returns:
+      A decision that fails where a gain is below zero beyond chance, holds where all are above
+      zero beyond chance, and is open ("within noise") otherwise.
+    """
+    gains = list(gains)
+    if any(gain < -noise for gain, noise in gains):
+        return Decision(text, False)
+    if all(gain > noise for gain, noise in gains):
+        return Decision(text, True)
+    return Decision(f"{text}: within noise", None)
 
 
 def merged(page: str, section: str) -> str:

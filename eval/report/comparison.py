@@ -15,13 +15,13 @@ class Cell:
 
     Attributes:
       row: as the paper names it.
-      column: likewise.
+      column: as the paper names it.
       paper: the published value.
       ours: the measured one; NaN if it was not measured.
       unit: of both; '%' values are compared by sign, others by ratio.
       digits: after the point.
       spread: standard deviation that the paper prints for its value; NaN if none.
-      our_spread: that of ours, likewise.
+      our_spread: standard deviation of ours; NaN if none.
     """
 
     row: str
@@ -50,7 +50,7 @@ class Cell:
     def line(self) -> dict[str, str]:
         """The cell as a line of a table."""
 
-        def shown(value, spread):
+        def shown(value: float, spread: float) -> str:
             text = number(value, self.digits)
             return f"{text} ± {number(spread, self.digits)}" if math.isfinite(spread) else text
 
@@ -75,8 +75,8 @@ def summary(cells: Sequence[Cell]) -> str:
     verdicts = [cell.verdict for cell in cells]
     measured = [verdict for verdict in verdicts if verdict != "not measured"]
     same = sum(v in ("same sign", "within the paper's spread") for v in measured)
-    inside = sum(v == "within the paper's spread" for v in measured)
+    within = sum(v == "within the paper's spread" for v in measured)
     return (
         f"{len(measured)} of {len(cells)} values measured; {same} have the paper's sign or lie "
-        f"within its spread ({inside} within)"
+        f"within its spread ({within} within)"
     )

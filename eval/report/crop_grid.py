@@ -14,25 +14,27 @@ from lossylab.core.files import replacing, write_text
 
 
 def center(texts: Sequence[str]) -> list[float]:
-    """The flag --at: shares of width and height at which crops lie; raises UsageError."""
+    """The flag --at: fractions of width and height at which crops lie; raises UsageError."""
     try:
-        shares = [float(text) for text in texts]
+        fractions = [float(text) for text in texts]
     except ValueError:
-        shares = []
+        fractions = []
     require(
-        len(shares) == 2 and all(0 <= share <= 1 for share in shares),
-        f"--at takes two shares from 0 to 1, got {','.join(texts)}",
+        len(fractions) == 2 and all(0 <= fraction <= 1 for fraction in fractions),
+        f"--at takes two fractions from 0 to 1, got {','.join(texts)}",
     )
-    return shares
+    return fractions
 
 
-def window(height: int, width: int, size: int, shares: Sequence[float]) -> tuple[slice, slice]:
+def window(height: int, width: int, size: int, at: Sequence[float]) -> tuple[slice, slice]:
     """Rows and columns of a crop of `size` in an image of at least that size."""
-    starts = [
-        min(max(round(share * side - size / 2), 0), side - size)
-        for share, side in zip(shares, (width, height))
-    ]
-    return tuple(slice(start, start + size) for start in reversed(starts))
+    right, down = at
+    return _span(height, size, down), _span(width, size, right)
+
+
+def _span(whole: int, size: int, fraction: float) -> slice:
+    start = min(max(round(fraction * whole - size / 2), 0), whole - size)
+    return slice(start, start + size)
 
 
 def write(out: pathlib.Path, file: str, crop: np.ndarray, label: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""Sheets of a degradation model: good, truly degraded and drawn images side by side (Fig. 5)."""
+"""Comparison grids of a degradation model: clean, degraded and drawn images (Fig. 5)."""
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,28 +31,36 @@ def write(
       title: of the figure: the model's budget.
       model: what draws and judges.
       names: of the images.
-      pairs: good and degraded images, uint8 [H, W, 3].
+      pairs: clean and degraded images, uint8 [H, W, 3].
 
     Raises:
       OutputError: if the folder cannot be written.
     """
     out, images = make_folder(folder), {}
-    for name, (good, degraded) in zip(names, tqdm.tqdm(pairs, unit="image", desc="drawing")):
+    for name, (clean, degraded) in zip(names, tqdm.tqdm(pairs, unit="image", desc="drawing")):
         entries = [
-            crop_grid.write(out, f"{name}_original.png", good, "original"),
-            _judged(out, f"{name}_degraded.png", "degraded", model, degraded, good),
+            crop_grid.write(out, f"{name}_original.png", clean, "original"),
+            _judged(out, f"{name}_degraded.png", "degraded", model, degraded, clean),
         ]
         for seed in range(_DRAWN):
-            uniforms = draw_uniforms(seed, 1, *good.shape[:2], model.network.options["mixtures"])
-            drawn = sample_wavefront(model.network, good[None], uniforms)[0]
+            height, width, _ = clean.shape
+            uniforms = draw_uniforms(seed, 1, height, width, model.network.options["mixtures"])
+            drawn = sample_wavefront(model.network, clean[None], uniforms)[0]
             label = f"drawn, seed {seed}"
-            entries.append(_judged(out, f"{name}_drawn{seed}.png", label, model, drawn, good))
+            entries.append(_judged(out, f"{name}_drawn{seed}.png", label, model, drawn, clean))
         images[name] = entries
     crop_grid.write_index(out, title, images)
 
 
-def _judged(out, file, label, model, degraded, good) -> dict[str, str]:
+def _judged(
+    out: pathlib.Path,
+    file: str,
+    label: str,
+    model: Degradation,
+    degraded: np.ndarray,
+    clean: np.ndarray,
+) -> dict[str, str]:
     """Writes an image; its label has its likelihood."""
-    sides = (tf.constant(side[None], tf.float32) for side in (degraded, good))
-    bits = float(model.nll(*sides)[0])
+    batches = (tf.constant(image[None], tf.float32) for image in (degraded, clean))
+    bits = float(model.nll(*batches)[0])
     return crop_grid.write(out, file, degraded, f"{label}\n{bits:.2f} bits/dim")

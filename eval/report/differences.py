@@ -23,6 +23,11 @@ class Difference:
     count: int
 
     @property
+    def noise(self) -> float:
+        """Two standard errors, which a difference must exceed to decide a claim."""
+        return 2 * self.error
+
+    @property
     def margin(self) -> float:
         """Half of the 95 % interval, by Student's distribution."""
         return float(scipy.stats.t.ppf(0.975, self.count - 1)) * self.error

@@ -47,6 +47,12 @@ def reference(name: str) -> pd.DataFrame:
     return _read(name).copy()
 
 
+def records(name: str) -> list[dict[str, str]]:
+    """The lines of `reference`, cells by column."""
+    table = reference(name)
+    return [dict(zip(table.columns, line)) for line in table.to_numpy().tolist()]
+
+
 @functools.cache
 def _read(name: str) -> pd.DataFrame:
     with _file(name).open() as text:
@@ -54,4 +60,4 @@ def _read(name: str) -> pd.DataFrame:
 
 
 def _file(name: str) -> Traversable:
-    return importlib.resources.files(__package__) / "published_values" / f"{name}.csv"
+    return importlib.resources.files("lossylab.eval.report") / "published_values" / f"{name}.csv"

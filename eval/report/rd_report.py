@@ -149,7 +149,7 @@ def markdown(table: pd.DataFrame, about: dict) -> str:
             parts += [_bd_rates(table, anchor, others, method), ""]
         parts += [
             "Mean over images ± standard deviation (n - 1); in brackets on how many images "
-            "curves could be compared, and the mean share of both curves' qualities that both "
+            "curves could be compared, and the mean fraction of both curves' qualities that both "
             "reach. Negative saves rate. A cubic through four points has nothing left to smooth: "
             "where it differs much from pchip, neither says much.",
             "",
@@ -197,8 +197,10 @@ def plot(table: pd.DataFrame, title: str, path: str) -> None:
     figure, axes = pyplot.subplots(2, 2, figsize=(11, 8), layout="constrained")
     curves = table.groupby(["codec", "point"], sort=False).mean(numeric_only=True).reset_index()
     many = curves.codec.nunique() > 10
+    colormap, count = matplotlib.colormaps["tab20" if many else "tab10"], 20 if many else 10
+    colors = [colormap(index) for index in range(count)]
     for axis, metric in zip(axes.flat, _PLOTTED):
-        axis.set_prop_cycle(color=matplotlib.colormaps["tab20" if many else "tab10"].colors)
+        axis.set_prop_cycle(color=colors)
         for name, curve in curves.groupby("codec", sort=False):
             curve = curve.sort_values("bpp_file")
             style = {"color": "0.5", "linestyle": "--"} if name == "jpeg" else {}

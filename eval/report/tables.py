@@ -13,10 +13,12 @@ Lines = Iterable[Line]
 
 _MISSING = "n/a"
 _LATEX = {
-    **{letter: f"\\{letter}" for letter in "&%_#${}"},
-    **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"},
-    **{"±": r"$\pm$", "–": "--"},
-}
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "±": r"$\pm$",
+    "–": "--",
+} | {letter: f"\\{letter}" for letter in "&%_#${}"}
 
 
 def number(value: float, digits: int, sign: str = "") -> str:

@@ -6,10 +6,11 @@ from lossylab.core import command
 from lossylab.eval.options.paper import WcdganPaperOptions
 from lossylab.eval.report.paper import Paper, Table
 from lossylab.eval.wcdgan import claims, figures, tables
+from lossylab.eval.wcdgan.evidence import load
 
 PAPER = Paper(
     name="WCDGAN",
-    evidence=tables.load,
+    evidence=load,
     tables=(
         Table(
             "table1",

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lossylab.eval.metrics import inception
-from lossylab.eval.report.claims import UNDECIDED, Claim, Decision
+from lossylab.eval.report.claims import (
+    UNDECIDED,
+    Claim,
+    Decide,
+    Decision,
+    all_known,
+    decision_by_gains,
+)
 from lossylab.eval.report.differences import Difference, mean_difference
-from lossylab.eval.wcdgan.tables import ABLATIONS, CONTENT, Evidence, set_measures
+from lossylab.eval.wcdgan.evidence import Evidence, set_measures
+from lossylab.eval.wcdgan.tables import ABLATIONS, CONTENT
 
 _SETS = ("live1", "classic5")
 _QUALITY = 10
-_SAME_TIME = 0.1  # share by which times of one machine differ anyway
-_DECIDED = 2.0  # standard errors of the mean over images
+_SAME_TIME = 0.1  # fraction by which times of one machine differ anyway
 
 
-def _difference(evidence, better, worse, measure, data, quality=_QUALITY):
+def _difference(
+    evidence: Evidence, better: str, worse: str, measure: str, data: str, quality: int = _QUALITY
+) -> Difference | None:
     """Of better - worse over a set's images; None if unknown."""
     one, other = (evidence.images(m, data, quality)[measure] for m in (better, worse))
     return mean_difference(one - other) if list(one.index) == list(other.index) else None
@@ -21,17 +32,14 @@ def _difference(evidence, better, worse, measure, data, quality=_QUALITY):
 
 def _decision(found: dict[str, Difference | None], sign: int = 1) -> Decision:
     """Whether differences, by what they are of, all have the wanted sign beyond noise."""
-    if None in found.values():
+    known = all_known(found)
+    if known is None:
         return UNDECIDED
-    text = ", ".join(f"{name} {gap.mean:+.3g} ± {gap.error:.1g}" for name, gap in found.items())
-    if any(sign * gap.mean < -_DECIDED * gap.error for gap in found.values()):
-        return Decision(text, False)
-    if all(sign * gap.mean > _DECIDED * gap.error for gap in found.values()):
-        return Decision(text, True)
-    return Decision(f"{text}: within noise", None)
+    text = ", ".join(f"{name} {gap.mean:+.3g} ± {gap.error:.1g}" for name, gap in known.items())
+    return decision_by_gains(text, ((sign * gap.mean, gap.noise) for gap in known.values()))
 
 
-def _order(pairs, quality=_QUALITY):
+def _order(pairs: Sequence[tuple[str, str]], quality: int = _QUALITY) -> Decide:
     """A decision that in each pair the second is better in PSNR, on both sets."""
 
     def decide(evidence: Evidence) -> Decision:
@@ -48,7 +56,7 @@ def _order(pairs, quality=_QUALITY):
     return decide
 
 
-def _lowers(variant: str, reference: str):
+def _lowers(variant: str, reference: str) -> Decide:
     """A decision that a variant has lower PSNR and SSIM than its reference, on both sets."""
 
     def decide(evidence: Evidence) -> Decision:
@@ -62,7 +70,7 @@ def _lowers(variant: str, reference: str):
     return decide
 
 
-def _gan(measure: str, sign: int):
+def _gan(measure: str, sign: int) -> Decide:
     """A decision that perceptual and adversarial loss move a measure in a direction."""
 
     def decide(evidence: Evidence) -> Decision:
@@ -78,12 +86,13 @@ def _gan(measure: str, sign: int):
 
 
 def _fid(evidence: Evidence) -> Decision:
-    found = [
-        set_measures(evidence, method, _SETS[0], _QUALITY, "rgb") for method in ("wcdgan", CONTENT)
-    ]
-    if None in found:
+    methods = ("wcdgan", CONTENT)
+    found = all_known(
+        {name: set_measures(evidence, name, _SETS[0], _QUALITY, "rgb") for name in methods}
+    )
+    if found is None:
         return UNDECIDED
-    ours, without = found
+    ours, without = found.values()
     text = f"{ours['fid']:.1f} and {without['fid']:.1f}, {ours['images']} images"
     if ours["images"] < inception.ENOUGH or ours["weights"] == "random":
         return Decision(f"{text}: too few images or random weights", None)

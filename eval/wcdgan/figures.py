@@ -9,7 +9,7 @@ import numpy as np
 
 from lossylab.eval.report import plots
 from lossylab.eval.report.paper import Draw
-from lossylab.eval.wcdgan.tables import Evidence
+from lossylab.eval.wcdgan.evidence import Evidence
 
 
 def figures(evidence: Evidence) -> dict[str, Draw]:

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
-import json
 import math
-import pathlib
 
 import pandas as pd
 
-from lossylab.core import rows
-from lossylab.core.errors import WorkError
-from lossylab.eval import restoration
 from lossylab.eval.report import published
 from lossylab.eval.report.tables import Line, number
+from lossylab.eval.wcdgan.evidence import Evidence, set_measures
 
 SETS = {"Classic5": "classic5", "LIVE1": "live1", "DIV2K": "div2k_val"}
-# What stands for a column of the paper: the first that was measured.
-SOURCES = {
-    "JPEG": ("jpeg",),
-    "ARCNN": ("arcnn_official", "arcnn"),
-    "TNRD": ("tnrd",),
-    "DnCNN": ("dncnn3_official", "dncnn"),
-    "MemNet": ("memnet",),
-    "MWCNN": ("mwcnn",),
-    "WCDGAN": ("wcdgan",),
-}
 CONTENT = "wcdgan_content"
 ABLATIONS = {
     "proposed": CONTENT,
@@ -38,84 +23,17 @@ _ELSEWHERE = {"SA-DCT": "sadct", "ARCNN": "arcnn_official", "DnCNN-3": "dncnn3_o
 _DECIBEL, _SIMILARITY = 0.01, 1e-3  # what counts as reproduced
 _ROUNDING = 0.005 + 1e-9
 _SMALL = "small budget"  # in the titles of such trainings
-_WITHOUT_BUDGET = (restoration.OFFICIAL, restoration.UNTRAINED)
 _WINDOWS = {"ssim_uniform": "uniform 8", "ssim": "Gaussian 11"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Evidence:
-    """What was measured.
-
-    Attributes:
-      table: rows of `lossylab eval restoration`.
-      timing: rows of `lossylab benchmark --sections=restoration`, by network.
-      sets: Inception Score and FID of sets, rows of `lossylab eval restoration --inception`.
-    """
-
-    table: pd.DataFrame
-    timing: dict[str, dict]
-    sets: pd.DataFrame
-
-    @property
-    def title(self) -> str:
-        """The budgets of what was trained here."""
-        budgets = dict.fromkeys(self.table.budget)
-        return "; ".join(b for b in budgets if b not in ("", *_WITHOUT_BUDGET))
-
-    def mean(self, method: str, data: str, quality: int, channels: str = "y") -> pd.Series | None:
-        """Means of a method over a set, or None."""
-        mine = self.images(method, data, quality, channels)
-        return mine[list(restoration.MEASURED)].mean() if len(mine) else None
-
-    def images(self, method: str, data: str, quality: int, channels: str = "y") -> pd.DataFrame:
-        """Rows of a method and set, by image."""
-        t = self.table
-        mine = t[(t.method == method) & (t.data == data) & (t.channels == channels)]
-        return mine[mine.quality == quality].set_index("image").sort_index()
-
-    def source(self, column: str, data: str, quality: int, channels: str = "y") -> str | None:
-        """The method that stands for a column of the paper."""
-        for method in SOURCES[column]:
-            if len(self.images(method, data, quality, channels)):
-                return method
-        return None
-
-    def budget(self, method: str, data: str, quality: int, channels: str = "y") -> str:
-        """What a method was trained with; '' if it was not measured."""
-        mine = self.images(method, data, quality, channels)
-        return "; ".join(dict.fromkeys(mine.budget))
-
-
-def load(folder: str) -> Evidence:
-    """Reads a results folder; raises WorkError if its rows are missing or damaged."""
-    place = pathlib.Path(folder)
-    measured = rows.read(place / "rows.csv", restoration.COLUMNS)
-    if not measured:
-        raise WorkError(
-            f"{place / 'rows.csv'} has no rows: measure with `lossylab eval restoration`"
-        )
-    table = rows.frame(measured, restoration.TEXT)
-    columns = restoration.SET_COLUMNS
-    sets = pd.DataFrame(columns=columns)
-    if (place / "sets.csv").exists():
-        text = ("method", "channels", "data", "weights", "budget", "version", "identity")
-        sets = rows.frame(rows.read(place / "sets.csv", columns), text)
-    timing = {}
-    if (place / "timing.jsonl").exists():
-        lines = (place / "timing.jsonl").read_text().splitlines()
-        timing = {row["network"]: row for row in map(json.loads, lines)}
-    return Evidence(table, timing, sets)
 
 
 def doubt(table: str, row: str, column: str) -> str:
     """Why a published cell is not one to be reproduced; '' if nothing speaks against it."""
-    reasons = published.reference("wcdgan_doubts")
     found = [
-        entry.reason
-        for entry in reasons.itertuples()
-        if entry.table == table
-        and fnmatch.fnmatch(row, entry.row)
-        and fnmatch.fnmatch(column, entry.column)
+        entry["reason"]
+        for entry in published.records("wcdgan_doubts")
+        if entry["table"] == table
+        and fnmatch.fnmatch(row, entry["row"])
+        and fnmatch.fnmatch(column, entry["column"])
     ]
     return "; ".join(found)
 
@@ -133,8 +51,10 @@ def comparison_table(evidence: Evidence, table: str, channels: str) -> list[Line
         similarity = values[row, f"{method}/SSIM", "value"]
         lines.append(
             {
-                **{"set": data, "q": quality, "method": method},
-                "ours is": source or "",
+                "set": data,
+                "q": quality,
+                "method": method,
+                "ours is": source,
                 **_pair(evidence, source, SETS[data], int(quality), channels, decibel, similarity),
                 "doubts": _doubts(table, row, method),
             }
@@ -142,12 +62,18 @@ def comparison_table(evidence: Evidence, table: str, channels: str) -> list[Line
     return lines
 
 
-def _pair(evidence, source, data, quality, channels, decibel, similarity) -> dict[str, str]:
+def _pair(
+    evidence: Evidence,
+    source: str,
+    data: str,
+    quality: int,
+    channels: str,
+    decibel: float,
+    similarity: float,
+) -> Line:
     """Paper's and our values of one cell, and the verdict."""
-    mean = evidence.mean(source, data, quality, channels) if source else None
-    budget = evidence.budget(source, data, quality, channels) if source else ""
-    if mean is None:
-        mean = pd.Series(math.nan, list(restoration.MEASURED))
+    mean = evidence.mean(source, data, quality, channels)
+    budget = evidence.budget(source, data, quality, channels)
     return {
         "paper, dB": number(decibel, 2),
         "ours, dB": number(mean.psnr, 2),
@@ -180,21 +106,26 @@ def _doubts(table: str, row: str, method: str) -> str:
 def elsewhere(evidence: Evidence) -> list[Line]:
     """Methods that need no training here, against what their own papers and codes publish."""
     lines = []
-    for entry in published.reference("wcdgan_elsewhere").itertuples():
-        source = _ELSEWHERE.get(entry.method)
-        mean = evidence.mean(source, entry.data, int(entry.quality)) if source else None
-        if mean is None:
+    published_similarity = f"published, SSIM ({'/'.join(_WINDOWS.values())})"
+    for entry in published.records("wcdgan_elsewhere"):
+        source = _ELSEWHERE.get(entry["method"], "")
+        mean = evidence.mean(source, entry["data"], int(entry["quality"]))
+        if not math.isfinite(mean.psnr):
             continue
-        key = next(key for key, name in _WINDOWS.items() if name == entry.window)
+        decibel, similarity = float(entry["psnr"]), float(entry["ssim"])
+        window = next(key for key, name in _WINDOWS.items() if name == entry["window"])
         lines.append(
             {
-                **{"set": entry.data, "q": entry.quality, "method": entry.method},
-                **{"published by": entry.source, "published, dB": entry.psnr},
+                "set": entry["data"],
+                "q": entry["quality"],
+                "method": entry["method"],
+                "published by": entry["source"],
+                "published, dB": entry["psnr"],
                 "ours, dB": number(mean.psnr, 2),
-                "difference, dB": number(mean.psnr - float(entry.psnr), 2, "+"),
-                f"published, SSIM ({'/'.join(_WINDOWS.values())})": f"{entry.ssim} {entry.window}",
-                "ours, SSIM": number(mean[key], 4),
-                "verdict": verdict(mean, float(entry.psnr), float(entry.ssim), ""),
+                "difference, dB": number(mean.psnr - decibel, 2, "+"),
+                published_similarity: f"{entry['ssim']} {entry['window']}",
+                "ours, SSIM": number(mean[window], 4),
+                "verdict": verdict(mean, decibel, similarity, ""),
             }
         )
     return lines
@@ -208,12 +139,14 @@ def everything(evidence: Evidence) -> list[Line]:
         plain = evidence.mean("jpeg", data, quality, channels)
         for method in dict.fromkeys(mine.method):
             mean = evidence.mean(method, data, quality, channels)
-            gain = mean.psnr - plain.psnr if plain is not None else math.nan
             lines.append(
                 {
-                    **{"set": data, "channels": channels, "q": str(quality), "method": method},
+                    "set": data,
+                    "channels": channels,
+                    "q": str(quality),
+                    "method": method,
                     "PSNR, dB": number(mean.psnr, 2),
-                    "gain, dB": number(gain, 2, "+"),
+                    "gain, dB": number(mean.psnr - plain.psnr, 2, "+"),
                     "SSIM, uniform 8": number(mean.ssim_uniform, 4),
                     "SSIM, Gaussian 11": number(mean.ssim, 4),
                     "PSNR-B, dB": number(mean.psnr_b, 2),
@@ -259,19 +192,18 @@ def ablation(evidence: Evidence, table: str) -> list[Line]:
     for row in dict.fromkeys(row for row, _, _ in values):
         data, quality = row.split("/")
         first, *others = variants
-        place = SETS[data], int(quality)
-        base = evidence.mean(variants[first], *place)
-        small = _SMALL in evidence.budget(variants[first], *place).lower()
+        where = SETS[data], int(quality)
+        base = evidence.mean(variants[first], *where)
+        small = _SMALL in evidence.budget(variants[first], *where).lower()
         for column in others:
-            mean = evidence.mean(variants[column], *place)
-            known = base is not None and mean is not None
+            mean = evidence.mean(variants[column], *where)
+            known = math.isfinite(base.psnr) and math.isfinite(mean.psnr)
             line = {"set": data, "q": quality, "variant": column}
             for measure, key, digits in (("PSNR", "psnr", 3), ("SSIM", "ssim", 4)):
                 unit = ", dB" if measure == "PSNR" else ""
                 printed = [values[row, f"{c}/{measure}", "value"] for c in (first, column)]
                 line[f"paper, {measure}{unit}"] = number(printed[1] - printed[0], digits, "+")
-                ours = mean[key] - base[key] if known else math.nan
-                line[f"ours, {measure}{unit}"] = number(ours, digits, "+")
+                line[f"ours, {measure}{unit}"] = number(mean[key] - base[key], digits, "+")
             verdict_of_it = (_SMALL if small else "measured") if known else "not measured"
             doubts = _doubts(table, row, first)
             lines.append({**line, "verdict": verdict_of_it, "doubts": doubts})
@@ -288,19 +220,14 @@ def realism(evidence: Evidence) -> list[Line]:
         ours = found[{"IS": "inception_score", "FID": "fid"}[measure]] if found else math.nan
         lines.append(
             {
-                **{"set": data, "q": quality, "variant": variant, "measure": measure},
-                **{"paper": number(value, 4), "ours": number(ours, 4)},
+                "set": data,
+                "q": quality,
+                "variant": variant,
+                "measure": measure,
+                "paper": number(value, 4),
+                "ours": number(ours, 4),
                 "weights": found["weights"] if found else "",
                 "doubts": doubt("6", row, column),
             }
         )
     return lines
-
-
-def set_measures(evidence, method: str, data: str, quality: int, channels: str) -> dict | None:
-    """The row of a whole set, or None."""
-    wanted = {"method": method, "data": data, "quality": quality, "channels": channels}
-    for row in evidence.sets.to_dict("records"):
-        if wanted.items() <= row.items():
-            return row
-    return None

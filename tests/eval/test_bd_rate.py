@@ -74,8 +74,8 @@ def test_rates_times_a_factor_give_that_factor(case, pair, method):
 @pytest.mark.parametrize("image", KODAK["images"])
 def test_golden_points_of_kodak_give_golden_bd_rates(image, codec):
     points = KODAK["images"][image]
-    size = "bytes_opt" if codec == "jpeg_optimized" else "bytes"
-    test = points["jpeg" if codec == "jpeg_optimized" else codec]
+    size = "bytes_opt" if codec == "jpeg_optimised" else "bytes"
+    test = points["jpeg" if codec == "jpeg_optimised" else codec]
     for metric, expected in KODAK["bd_rate"][codec].items():
         anchor = [row["bytes"] for row in points["jpeg"]], [row[metric] for row in points["jpeg"]]
         found = bd_rate(anchor, ([row[size] for row in test], [row[metric] for row in test]))

@@ -14,6 +14,7 @@ from lossylab.core.errors import UsageError, WorkError
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.eval import distortions, severity_search
 from lossylab.eval.distortion_gan import claims as distortion_gan_claims
+from lossylab.eval.distortion_gan import evidence as distortion_gan_evidence
 from lossylab.eval.distortion_gan import tables as distortion_gan_tables
 from lossylab.eval.report import published
 from lossylab.inference.export.distorter import save_distorter
@@ -54,7 +55,7 @@ def test_models_and_truths_are_measured_once(exported, folder, tmp_path, capsys)
     before = (out / "rows.csv").read_bytes()
     distortions.main(arguments)
     assert (out / "rows.csv").read_bytes() == before
-    evidence = distortion_gan_tables.load(str(out))
+    evidence = distortion_gan_evidence.load(str(out))
     assert evidence.makers[0] == "jpeg"
     assert len(evidence.table) == 2 * 4 * (1 + 4 + 1)
     for truth in ("jpeg", "jpeg2000"):
@@ -64,7 +65,7 @@ def test_models_and_truths_are_measured_once(exported, folder, tmp_path, capsys)
         assert 0 < evidence.mean(f"true {truth}", truth) < min(others)
     assert "| jpeg |" in capsys.readouterr().out
     distortions.main([*arguments[:2], "--title=other", *arguments[3:]])
-    assert set(distortion_gan_tables.load(str(out)).images("jpeg", "pink").budget) == {"other"}
+    assert set(distortion_gan_evidence.load(str(out)).images("jpeg", "pink").budget) == {"other"}
 
 
 def test_sheets_and_tables_are_made(exported, folder, tmp_path):
@@ -134,7 +135,7 @@ def _evidence(path, *groups):
         for row in group:
             file.append(row)
     file.close()
-    return distortion_gan_tables.load(str(path))
+    return distortion_gan_evidence.load(str(path))
 
 
 def _decide(number, evidence):
@@ -157,7 +158,7 @@ def test_the_papers_own_table_fulfills_its_claims_but_one(tmp_path):
     lines = distortion_gan_tables.table1(evidence)
     assert len(lines) == 16
     assert {line["difference"].strip("+-") for line in lines} == {"0.0000"}
-    marked = {line["made by"]: line for line in distortion_gan_tables.matrix(evidence)}
+    marked = {line["distorted by"]: line for line in distortion_gan_tables.matrix(evidence)}
     assert marked["jpeg2000"]["JP2K"] == "***0.0031***"
     assert marked["jpeg"]["JPEG"] == "*0.0107*"  # the paper's anomaly: smallest of its column only
 
@@ -198,7 +199,12 @@ def test_lambdas(tmp_path):
     assert _decide("3a", evidence).holds is True
     assert _decide("3b", evidence).holds is True
     lines = distortion_gan_tables.ablations(evidence)
-    assert [line["residual, levels"] for line in lines][:4] == ["12.00", "9.00", "5.00", "1.00"]
+    assert [line["residual, pixel values"] for line in lines][:4] == [
+        "12.00",
+        "9.00",
+        "5.00",
+        "1.00",
+    ]
     groups[3] = _rows("jpeg", [0.08, 0, 0, 0], 9.5)
     evidence = _evidence(tmp_path / "b", *groups)
     assert _decide("3a", evidence).holds is False
@@ -207,7 +213,7 @@ def test_lambdas(tmp_path):
 
 def test_missing_rows_are_said(tmp_path):
     with pytest.raises(WorkError, match="is not readable"):
-        distortion_gan_tables.load(str(tmp_path))
+        distortion_gan_evidence.load(str(tmp_path))
 
 
 def test_published_table_is_the_papers():
@@ -232,13 +238,13 @@ def committed():
 
 
 def test_committed_rows_are_of_whole_kodak(committed):
-    table = distortion_gan_tables.load(committed).table
+    table = distortion_gan_evidence.load(committed).table
     assert set(table.groupby(["made", "truth"]).image.nunique()) == {24}
     assert {f"true {truth}" for truth in TRUTHS} <= set(table.made)
 
 
 def test_severities_are_those_of_the_search(committed):
-    best = distortion_gan_tables.load(committed).severities[0]
+    best = distortion_gan_evidence.load(committed).severities[0]
     for name, kind in DISTORTIONS.items():
         assert float(best[name]) == kind.severity
 

@@ -16,6 +16,7 @@ from lossylab.core import rows
 from lossylab.core.errors import UsageError, WorkError
 from lossylab.eval import jpeg_rd
 from lossylab.eval.jpeg_encoder import claims as jpeg_encoder_claims
+from lossylab.eval.jpeg_encoder import evidence as jpeg_encoder_evidence
 from lossylab.eval.jpeg_encoder import tables as jpeg_encoder_tables
 from lossylab.eval.measures import Color
 from lossylab.eval.report import published
@@ -85,7 +86,7 @@ def test_a_study_is_measured_once(exported, folder, tmp_path, capsys):
     before = (out / "rows.csv").read_bytes()
     jpeg_rd.main([*arguments, "--lpips=random"])
     assert (out / "rows.csv").read_bytes() == before
-    evidence = jpeg_encoder_tables.load(str(out))
+    evidence = jpeg_encoder_evidence.load(str(out))
     assert evidence.models == ["jpeg", "tables"]
     assert len(evidence.table) == 2 * (len(jpeg_rd.QUALITIES) + 2)
     assert (evidence.table.bpp_optimized < evidence.table.bpp).all()
@@ -98,7 +99,7 @@ def test_a_study_is_measured_once(exported, folder, tmp_path, capsys):
     assert (out / "figures" / "fig05_ms_ssim_in_the_loss.png").stat().st_size > 10_000
     # Another way to measure sets the old rows aside.
     jpeg_rd.main(arguments)
-    assert jpeg_encoder_tables.load(str(out)).table.lpips.isna().all()
+    assert jpeg_encoder_evidence.load(str(out)).table.lpips.isna().all()
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def _evidence(path, *curves, timing=()):
     about = {"data": "made up", "lpips": "LPIPS alex, weights random", "models": {}}
     (path / "about.json").write_text(json.dumps(about))
     (path / "timing.jsonl").write_text("".join(json.dumps(row) + "\n" for row in timing))
-    return jpeg_encoder_tables.load(str(path))
+    return jpeg_encoder_evidence.load(str(path))
 
 
 def _decide(number, evidence):
@@ -182,13 +183,13 @@ def _decide(number, evidence):
 
 def test_differences_at_equal_rate_are_the_made_up_ones(tmp_path):
     evidence = _evidence(tmp_path / "a", _curve("jpeg"), _curve("tables", gain=10, wobble=1))
-    found = jpeg_encoder_tables.at_equal_rate(evidence, "tables", "jpeg", "mse")
+    found = jpeg_encoder_evidence.at_equal_rate(evidence, "tables", "jpeg", "mse")
     assert found.count == 6
     grid = np.exp(np.linspace(np.log(0.25), np.log(0.42), 33))
     assert found.level == pytest.approx(np.mean(50 / grid), rel=1e-6)
     assert found.mean == pytest.approx(-0.1 * np.mean(50 / grid), rel=1e-3)
     assert 0 < found.error < 1
-    none = jpeg_encoder_tables.at_equal_rate(evidence, "tables", "jpeg", "mse", low=3.0, high=4.0)
+    none = jpeg_encoder_evidence.at_equal_rate(evidence, "tables", "jpeg", "mse", low=3.0, high=4.0)
     assert none is None
 
 
@@ -197,8 +198,8 @@ def test_curves_sampled_elsewhere_are_equal_both_ways(tmp_path):
     sparse = _curve("vgg", rates=(0.2, 0.29, 0.41, 0.6))
     evidence = _evidence(tmp_path / "a", _curve("tables", rates=(0.18, 0.24, 0.35, 0.55)), sparse)
     for measure, near in (("mse", 1e-6), ("ms_ssim_rgb", 2e-4), ("lpips", 1e-9)):
-        one = jpeg_encoder_tables.at_equal_rate(evidence, "tables", "vgg", measure)
-        other = jpeg_encoder_tables.at_equal_rate(evidence, "vgg", "tables", measure)
+        one = jpeg_encoder_evidence.at_equal_rate(evidence, "tables", "vgg", measure)
+        other = jpeg_encoder_evidence.at_equal_rate(evidence, "vgg", "tables", measure)
         assert one.mean == pytest.approx(-other.mean, abs=1e-12)
         assert one.mean == pytest.approx(0, abs=near)
 
@@ -286,9 +287,9 @@ def test_damaged_folders_are_refused(tmp_path):
     _evidence(tmp_path / "a", _curve("jpeg"))
     (tmp_path / "a" / "about.json").write_text("{}")
     with pytest.raises(WorkError, match="has no usable about.json"):
-        jpeg_encoder_tables.load(str(tmp_path / "a"))
+        jpeg_encoder_evidence.load(str(tmp_path / "a"))
     with pytest.raises(WorkError, match="is not readable"):
-        jpeg_encoder_tables.load(str(tmp_path / "nowhere"))
+        jpeg_encoder_evidence.load(str(tmp_path / "nowhere"))
 
 
 def test_published_numbers_are_the_papers():
@@ -316,7 +317,7 @@ def committed():
 
 
 def test_committed_rows_are_of_whole_kodak(committed):
-    table = jpeg_encoder_tables.load(committed).table
+    table = jpeg_encoder_evidence.load(committed).table
     assert set(table.groupby(["codec", "setting"]).image.nunique()) == {24}
     assert set(table.groupby("image").width.first()) == {512, 768}
     assert len(set(table.setting[table.codec == "vgg"])) >= 3

@@ -18,6 +18,7 @@ from lossylab.core import rows
 from lossylab.core.errors import UsageError, WorkError
 from lossylab.eval import metric_agreement
 from lossylab.eval.proxiqa import __main__ as proxiqa
+from lossylab.eval.proxiqa import evidence as proxiqa_evidence
 from lossylab.eval.proxiqa import tables as proxiqa_tables
 from lossylab.eval.proxiqa.claims import CLAIMS
 from lossylab.eval.report import claims, comparison, published
@@ -86,7 +87,7 @@ def folder(tmp_path):
 def test_table_2_has_the_rates_that_rows_imply(folder):
     cells = {
         (cell.row, cell.column): cell
-        for cell in proxiqa_tables.table_2(proxiqa_tables.load(str(folder)))
+        for cell in proxiqa_tables.table_2(proxiqa_evidence.load(str(folder)))
     }
     assert len(cells) == 9 * 5
     assert cells["JPEG", "PSNR"].ours == pytest.approx(100, abs=1e-6)
@@ -100,12 +101,12 @@ def test_table_2_has_the_rates_that_rows_imply(folder):
 
 
 def test_other_data_sets_are_not_compared_with_kodak(folder):
-    evidence = proxiqa_tables.load(str(folder))
+    evidence = proxiqa_evidence.load(str(folder))
     assert not any(math.isfinite(c.ours) for c in proxiqa_tables.table_2(evidence, "Tecnick"))
 
 
 def test_table_1_is_by_image(folder):
-    cells = proxiqa_tables.table_1(proxiqa_tables.load(str(folder)))
+    cells = proxiqa_tables.table_1(proxiqa_evidence.load(str(folder)))
     assert len(cells) == 24 * 12
     measured = {(c.row, c.column): c.ours for c in cells if math.isfinite(c.ours)}
     assert {row for row, _ in measured} == {"Kodim01", "Kodim21"}
@@ -113,7 +114,7 @@ def test_table_1_is_by_image(folder):
 
 
 def test_tables_3_to_5(folder):
-    evidence = proxiqa_tables.load(str(folder))
+    evidence = proxiqa_evidence.load(str(folder))
     three = {line["codec"]: line for line in proxiqa_tables.table_3(evidence)}
     assert three["JPEG"]["ours"] == "libjpeg-turbo 3"
     assert three["HEVC"]["ours"] == "not measured"
@@ -128,7 +129,7 @@ def test_tables_3_to_5(folder):
 
 
 def test_claims_are_decided_by_the_rows(folder):
-    evidence = proxiqa_tables.load(str(folder))
+    evidence = proxiqa_evidence.load(str(folder))
     decided = {claim.number: claim.decide(evidence) for claim in CLAIMS}
     holds = {number: decision.holds for number, decision in decided.items()}
     assert holds["1a"] is True
@@ -152,7 +153,7 @@ def test_claims_fail_where_the_rows_say_so(tmp_path):
         for i, rate in enumerate(RATES)
     ]
     place = _folder(tmp_path / "p", table, timing, frozen=(60, 59), alternating=(90, 70))
-    evidence = proxiqa_tables.load(str(place))
+    evidence = proxiqa_evidence.load(str(place))
     holds = {claim.number: claim.decide(evidence).holds for claim in CLAIMS}
     assert [holds[n] for n in ("3a", "3b", "5a", "6a", "6b", "7a", "7b")] == [False] * 7
 
@@ -169,7 +170,7 @@ def test_reference_claim_tells_1_5_points_from_more(tmp_path):
                 row = _row(codec, "kodim01", i, rate, math.nan)
                 table.append(row | {m: math.log(rate / factor) for m, factor in factors.items()})
         table = pd.DataFrame(table)
-        evidence = proxiqa_tables.Evidence(table, {}, table[:0], {})
+        evidence = proxiqa_evidence.Evidence(table, {}, table[:0], {})
         (claim,) = [claim for claim in CLAIMS if claim.number == "6c"]
         decision = claim.decide(evidence)
         assert decision.holds is expected
@@ -192,7 +193,7 @@ def test_noise_decides_no_claim(tmp_path):
     for row in table:
         if row["codec"] == "bls_vmaf_p" and row["image"] == "kodim21":
             row["bpp_file"] *= 1.15
-    evidence = proxiqa_tables.load(str(_folder(tmp_path / "p", table)))
+    evidence = proxiqa_evidence.load(str(_folder(tmp_path / "p", table)))
     (claim,) = [claim for claim in CLAIMS if claim.number == "1a"]
     decision = claim.decide(evidence)
     assert decision.holds is None
@@ -205,7 +206,7 @@ def test_claims_need_every_image(tmp_path):
         for row in _curves(bls_vmaf_p=0.8)
         if (row["codec"], row["image"]) != ("bls_vmaf_p", "kodim21")
     ]
-    evidence = proxiqa_tables.load(str(_folder(tmp_path / "p", table)))
+    evidence = proxiqa_evidence.load(str(_folder(tmp_path / "p", table)))
     (claim,) = [claim for claim in CLAIMS if claim.number == "1a"]
     assert claim.decide(evidence) == claims.UNDECIDED
 
@@ -249,12 +250,12 @@ def test_command_writes_tables_figures_and_claims(folder, caplog, capsys):
 def test_steps_figure_needs_exports_on_the_way(tmp_path):
     table = _curves(bls_mse_at_4=1.2, bls_vmaf_p_at_4=1.1, bls_vmaf_p=0.9)
     place = _folder(tmp_path / "p", table)
-    drawn = proxiqa.PAPER.draw(proxiqa_tables.load(str(place)), place, place)
+    drawn = proxiqa.PAPER.draw(proxiqa_evidence.load(str(place)), place, place)
     assert "fig11_steps" in drawn
 
 
 def test_figures_are_equal_when_drawn_again(folder):
-    evidence = proxiqa_tables.load(str(folder))
+    evidence = proxiqa_evidence.load(str(folder))
     files = []
     for _ in range(2):
         proxiqa.PAPER.draw(evidence, folder, folder)
@@ -321,5 +322,5 @@ def test_every_committed_figure_can_be_drawn(tmp_path):
         pytest.skip("no committed rows")
     copy = tmp_path / "proxiqa"
     shutil.copytree(folder, copy)
-    drawn = proxiqa.PAPER.draw(proxiqa_tables.load(str(copy)), copy, copy)
+    drawn = proxiqa.PAPER.draw(proxiqa_evidence.load(str(copy)), copy, copy)
     assert {path.stem for path in (folder / "figures").glob("*.png")} == set(drawn)

@@ -18,6 +18,7 @@ from lossylab.eval import restoration
 from lossylab.eval.report import crop_grid, published
 from lossylab.eval.wcdgan import __main__ as wcdgan
 from lossylab.eval.wcdgan import claims as wcdgan_claims
+from lossylab.eval.wcdgan import evidence as wcdgan_evidence
 from lossylab.eval.wcdgan import tables as wcdgan_tables
 
 RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
@@ -56,7 +57,7 @@ def _claim(number):
 
 
 def _decide(number, path, *groups):
-    return _claim(number).decide(wcdgan_tables.load(_folder(path, *groups)))
+    return _claim(number).decide(wcdgan_evidence.load(_folder(path, *groups)))
 
 
 def test_orders_hold_fail_or_are_noise(tmp_path):
@@ -116,7 +117,7 @@ def _timing(path, **seconds):
 def test_sizes_and_times(tmp_path):
     folder = _folder(tmp_path / "a", _sets("jpeg", 27))
     _timing(tmp_path / "a", arcnn=1.0, dncnn=2.0, memnet=9.0, mwcnn=3.0, wcdgan=4.0)
-    evidence = wcdgan_tables.load(folder)
+    evidence = wcdgan_evidence.load(folder)
     sizes = _claim("4a").decide(evidence)
     assert sizes.holds is False
     assert sizes.measured.endswith("differs: mwcnn")
@@ -142,7 +143,7 @@ def test_verdicts(tmp_path):
         [_row("arcnn_official", "live1", 10, "p", 28.70, **official)],
         [_row("wcdgan", "live1", 10, "p", 28.6)],
     )
-    evidence = wcdgan_tables.load(folder)
+    evidence = wcdgan_evidence.load(folder)
     lines = wcdgan_tables.comparison_table(evidence, "1", "y")
     assert len(lines) == 40
     jpeg = _line(lines, set="LIVE1", q="10", method="JPEG")
@@ -158,7 +159,7 @@ def test_verdicts(tmp_path):
 
 def test_the_page_says_its_budget_in_every_heading(tmp_path):
     folder = _folder(tmp_path / "a", _sets("jpeg", 27, budget=""), _sets("wcdgan", 28))
-    page = wcdgan.PAPER.texts(wcdgan_tables.load(folder))["tables.md"]
+    page = wcdgan.PAPER.texts(wcdgan_evidence.load(folder))["tables.md"]
     assert page.count("*Small budget: tiny*") == page.count("\n## ")
 
 
@@ -195,7 +196,7 @@ def test_sets_fill_table_6(tmp_path):
         row |= {"method": method, "channels": "rgb", "quality": 10, "data": "live1"}
         file.append(row | {"images": 29, "inception_score": 2.5, "fid": fid, "weights": "imagenet"})
     file.close()
-    evidence = wcdgan_tables.load(folder)
+    evidence = wcdgan_evidence.load(folder)
     lines = wcdgan_tables.realism(evidence)
     mine = _line(lines, set="LIVE1", q="10", variant="proposed", measure="FID")
     assert mine["ours"] == "30.0000"
@@ -207,7 +208,7 @@ def test_sets_fill_table_6(tmp_path):
 def test_a_folder_without_rows_is_an_error(tmp_path):
     rows.Rows(tmp_path / "rows.csv", restoration.COLUMNS).close()
     with pytest.raises(WorkError, match="has no rows"):
-        wcdgan_tables.load(str(tmp_path))
+        wcdgan_evidence.load(str(tmp_path))
     (tmp_path / "rows.csv").unlink()
     with pytest.raises(WorkError, match="is not readable"):
         cli.main(["eval", "wcdgan", f"--results={tmp_path}"])
@@ -220,7 +221,7 @@ def test_every_network_of_table_3_is_timed():
 
 def test_committed_rows_reach_the_figures_of_the_readme():
     """Plain JPEG, official weights and SA-DCT as published: no training has a share in these."""
-    evidence = wcdgan_tables.load(str(RESULTS / "wcdgan"))
+    evidence = wcdgan_evidence.load(str(RESULTS / "wcdgan"))
     lines = wcdgan_tables.elsewhere(evidence)
     assert len(lines) == 12
     for line in lines:

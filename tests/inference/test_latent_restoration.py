@@ -18,6 +18,7 @@ from lossylab.core import rows
 from lossylab.core.errors import ImageError, UsageError, WorkError
 from lossylab.eval import latent_study
 from lossylab.eval.latent_rows import EPOCHS, ROWS
+from lossylab.eval.mmd_restoration import evidence as mmd_restoration_evidence
 from lossylab.eval.mmd_restoration import tables as mmd_restoration_tables
 from lossylab.eval.mmd_restoration.claims import CLAIMS
 from lossylab.eval.rankiqa import save_rankiqa
@@ -395,7 +396,7 @@ def test_tables_follow_from_the_rows(studied, tmp_path, capsys):
     text = (tmp_path / "results" / "tables.md").read_text()
     assert text.count("*tiny, on generated*") >= 3
     assert (tmp_path / "results" / "figures" / "mmd.png").exists()
-    evidence = mmd_restoration_tables.load(str(tmp_path / "results"))
+    evidence = mmd_restoration_evidence.load(str(tmp_path / "results"))
     mine = evidence.trials("5", "jpeg")
     assert evidence.mean("5", "jpeg", "psnr") == pytest.approx(mine.psnr.mean())
     gap = evidence.difference("5", "3", "jpeg", "mmd")
@@ -419,7 +420,7 @@ def _evidence(changes, likelihoods=()):
     empty = pd.DataFrame()
     drawn = {"wavefront": {}, "naive": {}}
     frame = pd.DataFrame(nll, columns=["model", "kind", "nll"])
-    return mmd_restoration_tables.Evidence(pd.DataFrame(table), frame, empty, empty, drawn, [])
+    return mmd_restoration_evidence.Evidence(pd.DataFrame(table), frame, empty, empty, drawn, [])
 
 
 def _claim(number):

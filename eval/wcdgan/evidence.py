@@ -1,0 +1,96 @@
+"""What was measured for WCDGAN."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import pandas as pd
+
+from lossylab.core import rows
+from lossylab.eval import restoration
+from lossylab.eval.report import folder as results
+
+# What stands for a column of the paper: the first that was measured.
+SOURCES = {
+    "JPEG": ("jpeg",),
+    "ARCNN": ("arcnn_official", "arcnn"),
+    "TNRD": ("tnrd",),
+    "DnCNN": ("dncnn3_official", "dncnn"),
+    "MemNet": ("memnet",),
+    "MWCNN": ("mwcnn",),
+    "WCDGAN": ("wcdgan",),
+}
+
+
+_WITHOUT_BUDGET = (restoration.OFFICIAL, restoration.UNTRAINED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What was measured.
+
+    Attributes:
+      table: rows of `lossylab eval restoration`.
+      timing: rows of `lossylab benchmark --sections=restoration`, by network.
+      sets: Inception Score and FID of sets, rows of `lossylab eval restoration --inception`.
+    """
+
+    table: pd.DataFrame
+    timing: dict[str, dict]
+    sets: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """The budgets of what was trained here."""
+        budgets = dict.fromkeys(self.table.budget)
+        return "; ".join(b for b in budgets if b not in ("", *_WITHOUT_BUDGET))
+
+    def mean(self, method: str, data: str, quality: int, channels: str = "y") -> pd.Series:
+        """Means of a method over a set; NaN if it was not measured."""
+        mine = self.images(method, data, quality, channels)
+        return mine[list(restoration.MEASURED)].astype(float).mean()
+
+    def images(self, method: str, data: str, quality: int, channels: str = "y") -> pd.DataFrame:
+        """Rows of a method and set, by image."""
+        t = self.table
+        mine = t[(t.method == method) & (t.data == data) & (t.channels == channels)]
+        return mine[mine.quality == quality].set_index("image").sort_index()
+
+    def source(self, column: str, data: str, quality: int, channels: str = "y") -> str:
+        """The method that stands for a column of the paper; '' if none was measured."""
+        for method in SOURCES[column]:
+            if len(self.images(method, data, quality, channels)):
+                return method
+        return ""
+
+    def budget(self, method: str, data: str, quality: int, channels: str = "y") -> str:
+        """What a method was trained with; '' if it was not measured."""
+        mine = self.images(method, data, quality, channels)
+        return "; ".join(dict.fromkeys(mine.budget))
+
+
+def load(folder: str) -> Evidence:
+    """Reads a results folder; raises WorkError if its rows are missing or damaged."""
+    place = pathlib.Path(folder)
+    table = results.table(
+        place / "rows.csv", restoration.COLUMNS, restoration.TEXT, "lossylab eval restoration"
+    )
+    columns = restoration.SET_COLUMNS
+    sets = pd.DataFrame(columns=columns)
+    if (place / "sets.csv").exists():
+        text = ("method", "channels", "data", "weights", "budget", "version", "identity")
+        sets = rows.frame(rows.read(place / "sets.csv", columns), text)
+    timing = {row["network"]: row for row in results.timings(place)}
+    return Evidence(table, timing, sets)
+
+
+def set_measures(
+    evidence: Evidence, method: str, data: str, quality: int, channels: str
+) -> dict | None:
+    """The row of a whole set, or None."""
+    wanted = {"method": method, "data": data, "quality": quality, "channels": channels}
+    for row in evidence.sets.to_dict("records"):
+        if wanted.items() <= row.items():
+            return row
+    return None
