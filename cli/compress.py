@@ -13,6 +13,7 @@ from lossylab.cli import jobs
 from lossylab.cli.options.compress import CompressOptions, DecompressOptions
 from lossylab.core.errors import CollectionError
 from lossylab.core.files import replacing, write_bytes
+from lossylab.core.options import naming
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.inference.export import container
@@ -24,7 +25,8 @@ _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp_file", "bpp_esti
 def compress(options: CompressOptions) -> None:
     """Compresses images; raises as `jobs.plan` and `jobs.run`."""
     sources = find_images(options.input)
-    codec = Codec(options.model)
+    with naming("model"):
+        codec = Codec(options.model)
     many = options.input != sources[0]
     plan = jobs.plan(sources, options.output, container.SUFFIX, None, many, options.overwrite)
     jobs.run(plan, functools.partial(_compress_one, codec), _COLUMNS)
@@ -33,7 +35,8 @@ def compress(options: CompressOptions) -> None:
 def decompress(options: DecompressOptions) -> None:
     """Decompresses files; raises as `jobs.plan` and `jobs.run`."""
     sources = _find_files(options.input)
-    codec = Codec(options.model)
+    with naming("model"):
+        codec = Codec(options.model)
     many = options.input != sources[0]
     plan = jobs.plan(sources, options.output, ".png", jobs.LOSSLESS, many, options.overwrite)
     work = functools.partial(_decompress_one, codec)

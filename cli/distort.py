@@ -14,6 +14,7 @@ from lossylab.cli.options.distort import DistortOptions
 from lossylab.core.environment import timed
 from lossylab.core.errors import UsageError
 from lossylab.core.files import replacing
+from lossylab.core.options import naming
 from lossylab.data import distortions
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
@@ -37,7 +38,8 @@ def distort(options: DistortOptions) -> None:
 
 
 def _by_network(model: str) -> _Work:
-    network = Distorter(model)
+    with naming("model"):
+        network = Distorter(model)
     return lambda _, image: network.distort(image)
 
 

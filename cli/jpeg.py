@@ -12,6 +12,7 @@ from lossylab.cli.options.jpeg import JpegOptions
 from lossylab.core.environment import timed
 from lossylab.core.errors import WorkError
 from lossylab.core.files import write_bytes
+from lossylab.core.options import naming
 from lossylab.data.collections import find_images
 from lossylab.data.decode import decode_image
 from lossylab.eval.metrics.psnr import psnr
@@ -29,7 +30,8 @@ def write_files(options: JpegOptions) -> None:
     sources = find_images(options.input)
     many = options.input != sources[0]
     plan = jobs.plan(sources, options.output, ".jpg", _SUFFIXES, many, options.overwrite)
-    encoder = Encoder(options.model, options.max_pixels)
+    with naming("model"):
+        encoder = Encoder(options.model, options.max_pixels)
     jobs.run(plan, functools.partial(_write_one, options, encoder), _COLUMNS)
 
 

@@ -25,7 +25,7 @@ from lossylab.cli.options.restore import RestoreOptions
 from lossylab.core import rows
 from lossylab.core.digest import digest
 from lossylab.core.errors import WorkError
-from lossylab.core.options import require
+from lossylab.core.options import naming, require
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image, stored_size
 from lossylab.data.scaling import scaled
@@ -67,7 +67,8 @@ def restore(options: RestoreOptions) -> None:
     plan = jobs.plan(sources, options.output, ".png", jobs.LOSSLESS, many, overwrite=True)
     generator = stylegan_files.load(str(options.generator))
     sizes = {source: _size(source, options.size, generator.resolution) for source, _ in plan}
-    degradation = Degradation(options.degradation_model) if options.degradation_model else None
+    with naming("degradation_model"):
+        degradation = Degradation(options.degradation_model) if options.degradation_model else None
     decides = (
         *dataclasses.astuple(settings),
         stylegan_files.fingerprint(generator),

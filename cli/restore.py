@@ -13,7 +13,7 @@ from lossylab.cli.options.restore import NETWORK, SADCT, RestoreOptions
 from lossylab.core.environment import timed
 from lossylab.core.errors import UsageError
 from lossylab.core.files import replacing
-from lossylab.core.options import require
+from lossylab.core.options import naming, require
 from lossylab.data import jpeg
 from lossylab.data.collections import find_images
 from lossylab.data.decode import DecodedFile, decode_image
@@ -37,7 +37,8 @@ def restore(options: RestoreOptions) -> None:
     plan = jobs.plan(sources, options.output, ".png", jobs.LOSSLESS, many, options.overwrite)
     network = None
     if options.model is not None and options.model != SADCT:
-        network = Restorer(options.model, options.max_pixels)
+        with naming("model"):
+            network = Restorer(options.model, options.max_pixels)
     jobs.run(plan, functools.partial(_restore_one, options, network), _COLUMNS)
 
 

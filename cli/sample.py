@@ -13,6 +13,7 @@ from lossylab.cli.options.sample import SampleOptions
 from lossylab.core.digest import digest
 from lossylab.core.environment import timed
 from lossylab.core.files import replacing
+from lossylab.core.options import naming
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
@@ -38,7 +39,8 @@ _COLUMNS = (
 def sample(options: SampleOptions) -> None:
     """Draws the images; raises as `jobs.plan` and `jobs.run`."""
     sources = find_images(options.input)
-    model = Degradation(options.model)
+    with naming("model"):
+        model = Degradation(options.model)
     many = options.input != sources[0]
     plan = jobs.plan(sources, options.output, ".png", jobs.LOSSLESS, many, options.overwrite)
     jobs.run(plan, functools.partial(_sample_one, options, model), _COLUMNS)

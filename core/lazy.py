@@ -41,4 +41,8 @@ def exports(
         setattr(sys.modules[package], name, value)
         return value
 
-    return get, lambda: sorted({*vars(sys.modules[package]), *modules, *homes})
+    def public() -> list[str]:
+        names = {*vars(sys.modules[package]), *modules, *homes}
+        return sorted(name for name in names if "." not in name and not name.startswith("_"))
+
+    return get, public

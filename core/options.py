@@ -16,12 +16,13 @@ below the command line takes the object. Modules that define options import no T
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from typing_extensions import Self, dataclass_transform
@@ -194,6 +195,20 @@ def require(condition: object, message: str) -> None:
     """Raises UsageError(message) unless the condition holds."""
     if not condition:
         raise UsageError(message)
+
+
+@contextlib.contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Begins messages about what an option was given with the option's name in backquotes.
+
+    with naming("model"):
+        codec = Codec(options.model)
+    """
+    try:
+        yield
+    except UsageError as error:
+        error.args = (f"`{option}`: {error}",)
+        raise
 
 
 def require_known(name: str, given: Sequence[str], known: Sequence[str]) -> None:

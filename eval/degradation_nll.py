@@ -29,6 +29,7 @@ from lossylab.core.app import launch, new_flags, parse, require, require_distinc
 from lossylab.core.digest import digest
 from lossylab.core.environment import environment
 from lossylab.core.files import make_folder, write_text
+from lossylab.core.options import naming
 from lossylab.data.collections import find_images
 from lossylab.data.scaled_pairs import centerd_pairs
 from lossylab.eval.report import degradation_grid, tables
@@ -103,7 +104,8 @@ def main(argv: list[str]) -> None:
     paths = find_images(FLAGS.data)
     require(len(paths) > 1, "--data needs at least two images: each is scored given another, too")
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
-    model = Degradation(FLAGS.model)
+    with naming("model"):
+        model = Degradation(FLAGS.model)
     pairs = centerd_pairs(paths, degraded_options(model), FLAGS.crop)
     if FLAGS.sheets:
         stems = [pathlib.Path(path).stem for path in paths]

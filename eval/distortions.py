@@ -31,6 +31,7 @@ from lossylab.core.app import launch, new_flags, parse, repeated, require, requi
 from lossylab.core.digest import digest
 from lossylab.core.environment import environment
 from lossylab.core.files import make_folder, write_text
+from lossylab.core.options import naming
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS, distort
@@ -113,7 +114,8 @@ def _models() -> list[Maker]:
     for text in FLAGS.models:
         name, colon, path = text.partition(":")
         require(bool(name and colon and path), f"--models takes NAME:EXPORT, got {text}")
-        network = Distorter(path)
+        with naming("models"):
+            network = Distorter(path)
         _check_severity(name, network.options)
         makers.append(
             Maker(

@@ -12,13 +12,14 @@ import tensorflow as tf
 from lossylab.core import rows
 from lossylab.core.app import require
 from lossylab.core.digest import digest
+from lossylab.core.options import naming
 from lossylab.data import jpeg
 from lossylab.data.scaling import scaled
 from lossylab.eval.latent_rows import COMPRESSED, ORIGINAL, Row
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import SSIM_SMALLEST, ssim
-from lossylab.eval.rankiqa import LoadedRankIQA
 from lossylab.inference.export.degradation import Degradation
+from lossylab.inference.export.rankiqa import Scorer
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent.cases import JPEG, Case
@@ -100,10 +101,12 @@ class Trials:
                 )
             self.generators[version] = generator
             self._fingerprints[version] = stylegan_files.fingerprint(generator)
-        self._models = {epochs: Degradation(path) for epochs, path in models.items()}
+        with naming("models"):
+            self._models = {epochs: Degradation(path) for epochs, path in models.items()}
         for epochs, model in self._models.items():
             _check(epochs, model, options)
-        self._rankiqa = LoadedRankIQA(rankiqa) if rankiqa else None
+        with naming("rankiqa"):
+            self._rankiqa = Scorer(rankiqa) if rankiqa else None
         self._priors: dict[tuple[int, int, int], Prior] = {}
 
     def possible(self, row: Row) -> bool:

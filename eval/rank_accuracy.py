@@ -26,13 +26,14 @@ from lossylab.core import rows
 from lossylab.core.app import launch, new_flags, parse, require, require_distinct
 from lossylab.core.digest import digest
 from lossylab.core.files import make_folder
+from lossylab.core.options import naming
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
 from lossylab.data.rankings import LADDERS, versions
-from lossylab.eval.rankiqa import LoadedRankIQA, random_crops
 from lossylab.eval.report import tables
+from lossylab.inference.export.rankiqa import Scorer, random_crops
 
 COLUMNS = (
     *("paper", "model", "distortion", "levels", "data", "images", "crops", "seed"),
@@ -119,7 +120,8 @@ def main(argv: list[str]) -> None:
     require(bool(FLAGS.title), "--title is needed: the model's budget")
     paths = find_images(FLAGS.data)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
-    model = LoadedRankIQA(FLAGS.model)
+    with naming("model"):
+        model = Scorer(FLAGS.model)
     check_sizes(paths, model.patch, "the crops")
     place = {
         **{"paper": PAPER, "model": FLAGS.name, "data": FLAGS.data, "images": len(paths)},
@@ -142,7 +144,7 @@ def main(argv: list[str]) -> None:
     sys.stdout.write(tables.markdown_table(map(_line, measured)) + "\n")
 
 
-def _measure(table: rows.Rows, model: LoadedRankIQA, paths: list[str], place: dict):
+def _measure(table: rows.Rows, model: Scorer, paths: list[str], place: dict):
     """The row of each distortion and set of levels, measured if it is missing."""
     known = {_key(row): row for row in table.rows}
     for name in tqdm.tqdm(LADDERS, unit="distortion", desc="measuring"):

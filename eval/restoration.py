@@ -45,6 +45,7 @@ from lossylab.core.digest import digest
 from lossylab.core.environment import environment
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.core.files import make_folder, write_text
+from lossylab.core.options import naming
 from lossylab.data import jpeg
 from lossylab.data.collections import find_images
 from lossylab.data.lattice_pairs import CHANNELS, read_planes
@@ -306,7 +307,8 @@ def _networks() -> list[tuple[str, Restorer]]:
         name, colon, path = entry.partition(":")
         require(bool(colon and name and path), f"--models={entry}: expected NAME:EXPORT")
         require(name not in METHODS, f"--models={entry}: {name} is the name of a method")
-        network = Restorer(path)
+        with naming("models"):
+            network = Restorer(path)
         wanted = CHANNELS[FLAGS.channels]
         require(
             network.channels == wanted,

@@ -196,11 +196,11 @@ def test_documented_commands_parse(monkeypatch):
 
 def test_the_readmes_python_example_runs(tmp_path, monkeypatch, images):
     """The block is executed as it is, in a folder with an export where it looks for one."""
-    from lossylab.inference.export.codec import save_codec
+    from lossylab.inference.export.codec import Codec
     from lossylab.models.bls2017 import BLS2017
 
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    save_codec(BLS2017(4), str(tmp_path / "runs" / "vmaf" / "export"), {})
+    Codec.save(BLS2017(4), str(tmp_path / "runs" / "vmaf" / "export"), {})
     monkeypatch.chdir(tmp_path)
     names = {"image": images[0]}
     exec(example, names)

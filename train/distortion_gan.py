@@ -28,7 +28,7 @@ from lossylab.data.patch_pairs import DistortedOptions, distorted_patches, noise
 from lossylab.data.patches import check_sizes
 from lossylab.data.schedule import paths_of_step
 from lossylab.eval.metrics import nss
-from lossylab.inference.export.distorter import save_distorter
+from lossylab.inference.export.distorter import Distorter
 from lossylab.losses import adversarial
 from lossylab.losses import distortion_gan as losses
 from lossylab.models.patchgan import SMALLEST, PatchGAN
@@ -286,7 +286,7 @@ class DistortionTask(Task):
         """Writes the generator as a SavedModel."""
         if self._options.export:
             options = {**shared.resolved(self._options), "severity": severity(self._options)}
-            save_distorter(self.mean.served, path, options)
+            Distorter.save(self.mean.served, path, options)
 
 
 def severity(options: flags.FlagValues) -> float:

@@ -27,7 +27,7 @@ from lossylab.data.patches import PatchOptions, check_sizes, random_patches
 from lossylab.data.schedule import paths_of_step
 from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
-from lossylab.inference.export.jpeg import save_encoder
+from lossylab.inference.export.jpeg import Encoder
 from lossylab.losses import jpeg_encoder as losses
 from lossylab.losses.lpips import LPIPS, SMALLEST
 from lossylab.models.backbones.attention_backbones import BACKBONES
@@ -243,7 +243,7 @@ class EncoderTask(Task):
     def export(self, path):
         """Writes the encoder as a SavedModel."""
         if self._options.export:
-            save_encoder(self.encoder, path, shared.resolved(self._options))
+            Encoder.save(self.encoder, path, shared.resolved(self._options))
 
 
 def make_encoder(options: flags.FlagValues) -> JPEGEncoder:

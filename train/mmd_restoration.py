@@ -30,7 +30,7 @@ from lossylab.data.patches import check_sizes
 from lossylab.data.scaled_pairs import SIZE_STEP, DegradedOptions, centerd_pairs, degraded_crops
 from lossylab.data.schedule import Schedule, paths_of_step
 from lossylab.eval.degradation_nll import paired_and_unpaired
-from lossylab.inference.export.degradation import save_degradation
+from lossylab.inference.export.degradation import Degradation
 from lossylab.losses.pixelcnn import FAMILIES, bits_per_dim, discretized_mixture_nll
 from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.train import flags as shared
@@ -186,7 +186,7 @@ class DegradationTask(Task):
         """Writes the mean network as a SavedModel."""
         if self._options.export:
             options = {**shared.resolved(self._options), "severity": severity(self._options)}
-            save_degradation(self.mean.served, path, options)
+            Degradation.save(self.mean.served, path, options)
 
 
 def _network(options: flags.FlagValues, name: str) -> ConditionalPixelCNN:

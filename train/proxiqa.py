@@ -26,7 +26,7 @@ from lossylab.data.patches import check_sizes, random_patches
 from lossylab.data.proxy_distortions import distort
 from lossylab.data.schedule import Stream, paths_of_step, stream_key
 from lossylab.eval.metrics import vmaf
-from lossylab.inference.export.codec import save_codec
+from lossylab.inference.export.codec import Codec
 from lossylab.losses import proxiqa as losses
 from lossylab.models.bls2017 import BLS2017, STRIDE
 from lossylab.models.bmshj2018 import BMSHJ2018
@@ -331,7 +331,7 @@ class ProxIQATask(Task):
     def export(self, path):
         """Writes the codec as a SavedModel."""
         if self._options.export and self._trains_codec:
-            save_codec(self.codec, path, shared.resolved(self._options))
+            Codec.save(self.codec, path, shared.resolved(self._options))
 
 
 class _Pair(tf.Module):

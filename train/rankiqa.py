@@ -48,7 +48,7 @@ from lossylab.data.ratings import (
 )
 from lossylab.data.schedule import Schedule, Stream, paths_of_step, stream_key
 from lossylab.eval.rank_accuracy import LEVEL_SETS, accuracy, ladder_crops, scores_of, srocc
-from lossylab.eval.rankiqa import random_crops, save_rankiqa
+from lossylab.inference.export.rankiqa import Scorer, random_crops
 from lossylab.losses import rankiqa as losses
 from lossylab.models.rankiqa import DROPOUT, FULL, SHRINK, RankIQA
 from lossylab.train import flags as shared
@@ -263,7 +263,7 @@ class RankIQATask(Task):
     def export(self, path):
         """Writes the network as a SavedModel."""
         if self._options.export:
-            save_rankiqa(self.network, path, shared.resolved(self._options))
+            Scorer.save(self.network, path, shared.resolved(self._options))
 
 
 def _optimizer(options: flags.FlagValues) -> tf.keras.optimizers.Optimizer:

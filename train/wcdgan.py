@@ -27,7 +27,7 @@ from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.data.lattice_pairs import CHANNELS, Lattice, LatticeOptions, read_planes
 from lossylab.data.patches import check_sizes
 from lossylab.eval.metrics.psnr import psnr
-from lossylab.inference.export.restorer import save_restorer
+from lossylab.inference.export.restorer import Restorer
 from lossylab.losses import adversarial
 from lossylab.losses import wcdgan as losses
 from lossylab.models import restorers
@@ -275,7 +275,7 @@ class RestorationTask(Task):
     def export(self, path):
         """Writes the network as a SavedModel."""
         if self._options.export:
-            save_restorer(self.network, path, shared.resolved(self._options))
+            Restorer.save(self.network, path, shared.resolved(self._options))
 
 
 def make_network(options: flags.FlagValues) -> tf.Module:

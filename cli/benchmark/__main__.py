@@ -29,7 +29,7 @@ from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, check_sizes, random_patches
 from lossylab.data.schedule import Schedule
-from lossylab.inference.export.codec import Codec, save_codec
+from lossylab.inference.export.codec import Codec
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.train import proxiqa
@@ -252,7 +252,7 @@ def _untrained(kind, filters: int) -> Codec:
     """A loaded export whose rate is a trained one's."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "export")
-        save_codec(_concentrated(kind(filters)), path, {})
+        Codec.save(_concentrated(kind(filters)), path, {})
         return Codec(path)
 
 

@@ -16,7 +16,7 @@ from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.distortions import distort
 from lossylab.eval.metrics import nss
-from lossylab.inference.export.distorter import Distorter, save_distorter
+from lossylab.inference.export.distorter import Distorter
 from lossylab.inference.export.sampler import draw_uniforms, sample_naive, sample_wavefront
 from lossylab.inference.latent.prior import Prior
 from lossylab.inference.latent.search import Search, Settings
@@ -42,7 +42,7 @@ def distortions(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Itera
     for width in _WIDTHS:
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "export")
-            save_distorter(ResidualUNet(width), path, {})
+            Distorter.save(ResidualUNet(width), path, {})
             loaded = Distorter(path)
         actions[f"generator, {width} filters"] = partial(loaded.distort, image)
     noisy = distort(image, "white")

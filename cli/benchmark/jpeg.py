@@ -19,7 +19,7 @@ from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, random_patches
 from lossylab.data.schedule import Schedule
 from lossylab.inference.export.codec import Codec
-from lossylab.inference.export.jpeg import Encoder, save_encoder
+from lossylab.inference.export.jpeg import Encoder
 from lossylab.models.backbones.attention_backbones import BACKBONES
 from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.layers.attention import ConvAttention, LSTMAttention
@@ -53,7 +53,7 @@ def encoders(
         encoder = JPEGEncoder(attention())
         encoder.set_tables(np.full((2, 8, 8), _STEP))
         with tempfile.TemporaryDirectory() as folder:
-            save_encoder(encoder, os.path.join(folder, "export"), {})
+            Encoder.save(encoder, os.path.join(folder, "export"), {})
             loaded = Encoder(os.path.join(folder, "export"))
         actions[name] = partial(jpeg.encode, loaded, image)
     for n in filters:

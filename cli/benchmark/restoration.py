@@ -19,7 +19,7 @@ from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.data.lattice_pairs import Lattice, LatticeOptions, read_planes
 from lossylab.data.schedule import Schedule
-from lossylab.inference.export.restorer import Restorer, save_restorer
+from lossylab.inference.export.restorer import Restorer
 from lossylab.models import restorers
 
 # Networks as published, with untrained weights: speed does not depend on them.
@@ -96,7 +96,7 @@ def _restorer(kind: str, channels: int, options: dict) -> Restorer:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "export")
         network = restorers.make(kind, channels, luminance_table(_QUALITY), **options)
-        save_restorer(network, path, {"quality": _QUALITY})
+        Restorer.save(network, path, {"quality": _QUALITY})
         return Restorer(path)
 
 

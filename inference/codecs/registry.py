@@ -25,15 +25,13 @@ import numpy as np
 from PIL import Image, features
 
 from lossylab.core import ffmpeg
-from lossylab.core.app import repeated, require
 from lossylab.core.errors import CodecError
+from lossylab.core.options import naming, repeated, require
 from lossylab.inference.codecs import jpeg_files
 from lossylab.inference.export import container
 from lossylab.inference.export.base import fingerprint, signature_names
-from lossylab.inference.export.codec import Codec
+from lossylab.inference.export.codec import REVISION, Codec
 from lossylab.inference.export.jpeg import Encoder
-from lossylab.inference.export.served_jpeg import SIGNATURES
-from lossylab.inference.export.serving import REVISION
 
 LOWEST_BPP, HIGHEST_BPP, POINTS = 0.05, 2.0, 8  # Sec. IV-A
 
@@ -317,7 +315,7 @@ CLASSICAL = {
 
 
 def learned(models: Sequence[str]) -> list[Learned | LearnedJpeg]:
-    """The codecs that a --models flag names, of either kind.
+    """The codecs that an option `models` names, of either kind.
 
     Args:
       models: NAME:EXPORT each; EXPORT may be a pattern such as runs/mse_*/export, whose matches
@@ -331,27 +329,28 @@ def learned(models: Sequence[str]) -> list[Learned | LearnedJpeg]:
     exports = collections.defaultdict(list)
     for model in models:
         name, colon, pattern = model.partition(":")
-        require(bool(name and colon and pattern), f"--models takes NAME:EXPORT, got {model}")
-        require(name not in CLASSICAL, f"--models: '{name}' is the name of another codec")
+        require(bool(name and colon and pattern), f"`models` takes NAME:EXPORT, got {model}")
+        require(name not in CLASSICAL, f"`models`: '{name}' is the name of another codec")
         found = sorted(glob.glob(pattern), key=_numbers) if glob.has_magic(pattern) else [pattern]
-        require(bool(found), f"--models: nothing matches {pattern}")
+        require(bool(found), f"`models`: nothing matches {pattern}")
         exports[name] += found
-    codecs = [_kind_of(name, paths)(name, paths) for name, paths in exports.items()]
+    with naming("models"):
+        codecs = [_kind_of(name, paths)(name, paths) for name, paths in exports.items()]
     for codec in codecs:
         twins = repeated(codec.settings)
         require(
             not twins,
-            f"--models: several exports of {codec.name} are called {', '.join(twins)}: rows would "
+            f"`models`: several exports of {codec.name} are called {', '.join(twins)}: rows would "
             "be mixed up",
         )
     return codecs
 
 
 def _kind_of(name: str, exports: Sequence[str]) -> type[Learned] | type[LearnedJpeg]:
-    kinds = [set(SIGNATURES) <= signature_names(path) for path in exports]
+    kinds = [set(Encoder.signatures) <= signature_names(path) for path in exports]
     require(
         all(kinds) or not any(kinds),
-        f"--models: {name} has JPEG encoders and codecs: give them two names",
+        f"{name} has JPEG encoders and codecs: give them two names",
     )
     return LearnedJpeg if all(kinds) else Learned
 

@@ -1,13 +1,29 @@
-"""Writing and loading SavedModels safely."""
+"""One Export for all kinds of networks: a SavedModel with fixed signatures and a card.
+
+  lossylab.load("runs/wcdgan_q10/export").restore(image)
+
+Exports need TensorFlow, codecs tensorflow-compression too, but no lossylab:
+
+  import tensorflow as tf
+  model = tf.saved_model.load("runs/wcdgan_q10/export").signatures
+  restored = model["restore"](image=image)["restored"]
+
+No output is called as an input, so that signatures can be converted to ONNX. Beside those that the
+modules of this folder name, all kinds have describe() -> card, JSON text.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import importlib
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any, ClassVar
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -15,69 +31,137 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from lossylab.core.errors import ExportError, OutputError
 from lossylab.core.files import make_folder
+from lossylab.inference.export.hashing import weights_hash
+
+# The signature that tells a kind of export, and the class that loads it.
+_KINDS = {
+    "compress": "lossylab.inference.export.codec:Codec",
+    "restore": "lossylab.inference.export.restorer:Restorer",
+    "encode": "lossylab.inference.export.jpeg:Encoder",
+    "distort": "lossylab.inference.export.distorter:Distorter",
+    "nll": "lossylab.inference.export.degradation:Degradation",
+    "score": "lossylab.inference.export.rankiqa:Scorer",
+}
+_OLD_NAMES = {"reach": "receptive_field_radius"}  # in cards of version 0.1.0
 
 
-class Loaded:
-    """An export that says what it is.
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """What is stored of a network.
 
     Attributes:
-      path: where it was loaded from.
-      info: all that it says of its network.
-      parameters: trainable weights.
-      weights: their hash.
-      options: how it was trained.
+      network: its variables are stored.
+      functions: with input signatures, by name.
+      details: what the card says of this kind besides, JSON values.
     """
 
-    def __init__(self, path: str, signatures: Sequence[str], kind: str):
+    network: tf.Module
+    functions: Mapping[str, tf.types.experimental.GenericFunction]
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Export:
+    """A loaded export; a subclass for each kind.
+
+    Attributes:
+      kind: what it is: codec, restorer, jpeg_encoder, distorter, degradation or scorer.
+      signatures: functions that it must have.
+      packages: whose versions the card names.
+      path: where it was loaded from.
+      card: all that it says of itself.
+      model: the network's name.
+      options: how it was trained.
+      weights: hash of the weights.
+      parameters: trainable weights; 0 if the card does not say.
+    """
+
+    kind: ClassVar[str]
+    signatures: ClassVar[tuple[str, ...]]
+    packages: ClassVar[tuple[str, ...]] = ("lossylab", "tensorflow")
+
+    def __init__(self, path: str | os.PathLike):
         """Loads an export.
 
         Args:
           path: its folder.
-          signatures: names that it must have.
-          kind: what it should be, for the error.
 
         Raises:
-          ExportError: if `path` has no SavedModel or it is of another kind.
+          ExportError: if there is no SavedModel, it is damaged, or it is of another kind.
         """
-        self.path = path
-        self._functions = load(path, signatures, kind)
-        self.info: dict = json.loads(self._functions["describe"]()["info"].numpy())
-        self.parameters: int = self.info["parameters"]
-        self.weights: str = self.info["weights"]
-        self.options: dict = self.info["options"]
+        self.path = os.fspath(path)
+        self._functions = _functions(self.path, (*self.signatures, "describe"), self.kind)
+        try:
+            card = json.loads(self._only("describe").numpy())
+            self.card = {_OLD_NAMES.get(name, name): value for name, value in card.items()}
+            self.model: str = self.card["model"]
+            self.options: dict = self.card["options"]
+            self.weights: str = self.card["weights"]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ExportError(f"{path}: its description is no lossylab export's") from error
+        self.parameters: int = self.card.get("parameters", 0)
+
+    @classmethod
+    def serve(cls, network: Any) -> Served:
+        """What is stored of a network of this kind; raises ValueError if it is none."""
+        raise NotImplementedError
+
+    @classmethod
+    def save(
+        cls, network: Any, path: str | os.PathLike, options: dict, **known: str | int | None
+    ) -> None:
+        """Writes a network as an export: beside `path`, then renamed.
+
+        Args:
+          network: the network, with a `model_id`.
+          path: folder to write; an export that is there is replaced.
+          options: how it was trained, JSON values.
+          **known: what else the card says: `steps` of training, `data`, `licence`.
+
+        Raises:
+          OutputError: if the folder cannot be written, or holds something else.
+        """
+        served = cls.serve(network)
+        card = {
+            "kind": cls.kind,
+            "model": network.model_id,
+            "weights": weights_hash(served.network),
+            "parameters": sum(v.shape.num_elements() for v in network.trainable_variables),
+            "options": options,
+            "versions": {package: _version(package) for package in cls.packages},
+            "value_range": [0, 255],
+            **dict.fromkeys(("steps", "data", "licence")),
+            **served.details,
+            **known,
+        }
+        _write(served, json.dumps(card, sort_keys=True), pathlib.Path(path))
+
+    def _call(self, name: str, **inputs: Any) -> dict[str, tf.Tensor]:
+        """What a signature gives, by name."""
+        return self._functions[name](**{k: tf.convert_to_tensor(v) for k, v in inputs.items()})
+
+    def _only(self, name: str, **inputs: Any) -> tf.Tensor:
+        """What a signature of one output gives; older exports have other names for it."""
+        (output,) = self._call(name, **inputs).values()
+        return output
 
 
-def write(served: tf.Module, signatures: dict, path: str) -> None:
-    """Writes a SavedModel beside `path`, then renames it; one that is there is replaced.
-
-    Args:
-      served: the module.
-      signatures: concrete functions by name.
-      path: folder to write.
+def load(path: str | os.PathLike) -> Export:
+    """The export in a folder, of the class that its signatures tell.
 
     Raises:
-      OutputError: if the folder cannot be written, or holds something else.
+      ExportError: if there is no SavedModel, it is damaged, or of no kind that is known.
     """
-    target = pathlib.Path(path)
-    make_folder(target.parent)
-    if target.is_dir() and any(target.iterdir()) and not tf.saved_model.contains_saved_model(path):
-        raise OutputError(f"{target} holds something that is no SavedModel: choose another folder")
-    new, old = target.with_name(f".{target.name}-new"), target.with_name(f".{target.name}-old")
-    if old.exists() and not target.exists():
-        os.rename(old, target)  # an earlier call was killed between the two renames below
-    try:
-        shutil.rmtree(new, ignore_errors=True)
-        tf.saved_model.save(served, str(new), signatures=signatures)
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            os.rename(target, old)
-        os.rename(new, target)
-        shutil.rmtree(old, ignore_errors=True)
-    except (OSError, tf.errors.OpError) as error:
-        raise OutputError(f"cannot write the export {target}: {error}") from error
+    names = signature_names(path)
+    for mark, place in _KINDS.items():
+        if mark in names:
+            module, kind = place.split(":")
+            return getattr(importlib.import_module(module), kind)(path)
+    raise ExportError(
+        f"{path}: no lossylab export, its signatures are {', '.join(sorted(names)) or 'none'}"
+    )
 
 
-def fingerprint(path: str) -> str:
+def fingerprint(path: str | os.PathLike) -> str:
     """SHA-256 over an export's stored weights and tables, in hexadecimal.
 
     Tells exports apart without loading them, which takes a second or two. The graph beside the
@@ -94,7 +178,7 @@ def fingerprint(path: str) -> str:
     return digest.hexdigest()
 
 
-def signature_names(path: str) -> set[str]:
+def signature_names(path: str | os.PathLike) -> set[str]:
     """Names of an export's signatures, without loading it.
 
     Raises:
@@ -105,40 +189,69 @@ def signature_names(path: str) -> set[str]:
     try:
         found.ParseFromString((pathlib.Path(path) / "saved_model.pb").read_bytes())
     except (OSError, DecodeError) as error:
-        raise ExportError(f"--model={path}: damaged SavedModel: {error}") from error
-    return {name for graph in found.meta_graphs for name in graph.signature_def}
+        raise ExportError(f"{path}: damaged SavedModel: {error}") from error
+    names = {name for graph in found.meta_graphs for name in graph.signature_def}
+    return names - {"__saved_model_init_op"}
 
 
-def _check(path: str) -> None:
+def _check(path: str | os.PathLike) -> None:
     if not os.path.isdir(path):
-        raise ExportError(f"--model={path}: no such folder; expected RUN_DIR/export")
+        raise ExportError(f"{path}: no such folder; expected an export, such as RUN_DIR/export")
     if not tf.saved_model.contains_saved_model(path):
         hint = os.path.join(path, "export")
         cure = f"; did you mean {hint}?" if tf.saved_model.contains_saved_model(hint) else ""
-        raise ExportError(f"--model={path}: the folder has no SavedModel{cure}")
+        raise ExportError(f"{path}: the folder has no SavedModel{cure}")
 
 
-def load(path: str, signatures: Sequence[str], kind: str) -> dict:
-    """The functions of an export by signature name.
-
-    Args:
-      path: folder of the SavedModel.
-      signatures: names it must have.
-      kind: what they make it, for the message: 'codec'.
-
-    Raises:
-      ExportError: if there is no SavedModel, it is damaged, or it lacks a signature.
-    """
+def _functions(path: str, signatures: Sequence[str], kind: str) -> dict[str, Any]:
+    """The functions of an export by signature name; errors as `Export`."""
     _check(path)
     try:
         model = tf.saved_model.load(path)
     except (OSError, tf.errors.OpError, ValueError, LookupError) as error:
-        raise ExportError(f"--model={path}: damaged SavedModel: {error}") from error
-    lacking = [name for name in signatures if name not in model.signatures]
+        raise ExportError(f"{path}: damaged SavedModel: {error}") from error
+    lacking = sorted(name for name in signatures if name not in model.signatures)
     if lacking:
+        names = ", ".join(lacking)
         raise ExportError(
-            f"--model={path}: not a lossylab {kind}, it lacks the signatures {', '.join(lacking)}"
+            f"{path}: no lossylab export of kind {kind}, it lacks the signatures {names}"
         )
-    functions = dict(model.signatures)
-    functions["keep_alive"] = model  # the functions use its variables
-    return functions
+    # The functions use the model's variables: it must live as long.
+    return {**model.signatures, "keep_alive": model}
+
+
+def _write(served: Served, card: str, target: pathlib.Path) -> None:
+    """Writes a SavedModel beside `target`, then renames it; one that is there is replaced."""
+
+    @tf.function(input_signature=[])
+    def describe() -> dict[str, tf.Tensor]:
+        return {"card": tf.constant(card)}
+
+    functions = {**served.functions, "describe": describe}
+    module = tf.Module(name="served")
+    module.network = served.network
+    make_folder(target.parent)
+    holds_export = tf.saved_model.contains_saved_model(str(target))
+    if target.is_dir() and any(target.iterdir()) and not holds_export:
+        raise OutputError(f"{target} holds something that is no SavedModel: choose another folder")
+    new, old = target.with_name(f".{target.name}-new"), target.with_name(f".{target.name}-old")
+    if old.exists() and not target.exists():
+        os.rename(old, target)  # an earlier call was killed between the two renames below
+    try:
+        shutil.rmtree(new, ignore_errors=True)
+        signatures = {name: each.get_concrete_function() for name, each in functions.items()}
+        tf.saved_model.save(module, str(new), signatures=signatures)
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            os.rename(target, old)
+        os.rename(new, target)
+        shutil.rmtree(old, ignore_errors=True)
+    except (OSError, tf.errors.OpError) as error:
+        raise OutputError(f"cannot write the export {target}: {error}") from error
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,6 +1,11 @@
-"""Writing a trained codec as a SavedModel, and loading one safely.
+"""Exported codecs: kernels computed, range-coding tables built; arrays in, arrays out.
 
-Loading needs TensorFlow and tensorflow-compression, but no lossylab:
+  compress(image uint8 [H, W, 3])      -> string, bits
+  decompress(string, height, width)    -> reconstruction uint8 [height, width, 3]
+  reconstruct(image uint8 [H, W, 3])   -> reconstruction uint8 [H, W, 3], bits
+
+`bits` is the information of the quantized latent under the learned density; the length of
+`string` in bits is what coding it really took. Loading needs tensorflow-compression:
 
   import tensorflow as tf, tensorflow_compression
   model = tf.saved_model.load("runs/vmaf/export").signatures
@@ -10,16 +15,24 @@ Loading needs TensorFlow and tensorflow-compression, but no lossylab:
 from __future__ import annotations
 
 import dataclasses
-import json
+import os
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_compression  # noqa: F401 - registers the range coder's operations
 
-from lossylab.inference.export import base as saved_model
-from lossylab.inference.export.serving import SIGNATURES, ServedCodec
-from lossylab.models.bls2017 import BLS2017
+from lossylab.inference.export.base import Export, Served
+from lossylab.inference.export.entropy import FactorizedCoder, HyperpriorCoder
+from lossylab.models.bls2017 import BLS2017, STRIDE
 from lossylab.models.bmshj2018 import BMSHJ2018
+from lossylab.models.layers.conv import Chain, SignalConv
+from lossylab.models.layers.gdn import GDN
+
+# Raised when the same weights would code or decode otherwise than before.
+REVISION = 1
+
+_IMAGE = tf.TensorSpec((None, None, 3), tf.uint8, name="image")
+_NUMBER = tf.TensorSpec((), tf.int32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,26 +52,33 @@ class Encoded:
     bits: float = float("nan")
 
 
-class Codec:
-    """A loaded export: arrays in, arrays out."""
+class Codec(Export):
+    """A loaded export: images in, bit strings out, and back.
 
-    def __init__(self, path: str):
-        """Loads an export.
+    Attributes:
+      max_pixels: of the largest image that it takes.
+    """
 
-        Raises:
-          ExportError: if `path` has no SavedModel or lacks a signature.
-        """
-        self.path = path
-        self._functions = saved_model.load(path, SIGNATURES, "codec")
-        info = json.loads(self._functions["describe"]()["info"].numpy())
-        self.model_id: str = info["model"]
-        self.weights: str = info["weights"]
-        self.options: dict = info["options"]
-        self.max_pixels: int = info.get("max_pixels", BLS2017.max_pixels)
+    kind = "codec"
+    signatures = ("compress", "decompress", "reconstruct")
+    packages = ("lossylab", "tensorflow", "tensorflow-compression")
+
+    def __init__(self, path: str | os.PathLike):
+        """Loads an export; raises ExportError if `path` is no codec's."""
+        super().__init__(path)
+        self.max_pixels: int = self.card.get("max_pixels", BLS2017.max_pixels)
+
+    @classmethod
+    def serve(cls, network: BLS2017 | BMSHJ2018) -> Served:
+        """The functions of a frozen copy; building the tables takes seconds."""
+        served = ServedCodec(network)
+        functions = {name: getattr(served, name) for name in cls.signatures}
+        details = {"max_pixels": network.max_pixels, "num_filters": network.num_filters}
+        return Served(served, functions, details)
 
     def compress(self, image: np.ndarray) -> Encoded:
-        """Codes an image, uint8 [H, W, 3]."""
-        out = self._functions["compress"](image=tf.constant(image))
+        """Codes an image, uint8 [H, W, 3]; `container.compress` makes a file of it."""
+        out = self._call("compress", image=image)
         height, width = image.shape[:2]
         return Encoded(out["string"].numpy(), height, width, float(out["bits"]))
 
@@ -68,29 +88,88 @@ class Codec:
         Raises:
           tf.errors.OpError: if the string does not fit the model.
         """
-        out = self._functions["decompress"](
-            string=tf.constant(encoded.string),
-            height=tf.constant(encoded.height),
-            width=tf.constant(encoded.width),
-        )
-        return out["image"].numpy()
+        size = {"height": encoded.height, "width": encoded.width}
+        return self._only("decompress", string=encoded.string, **size).numpy()
 
     def reconstruct(self, image: np.ndarray) -> tuple[np.ndarray, float]:
-        """What decoding would give, and the estimated bits."""
-        out = self._functions["reconstruct"](image=tf.constant(image))
-        return out["image"].numpy(), float(out["bits"])
+        """What decoding would give, uint8 [H, W, 3], and the estimated bits."""
+        out = dict(self._call("reconstruct", image=image))
+        bits = float(out.pop("bits"))
+        (reconstruction,) = out.values()
+        return reconstruction.numpy(), bits
 
 
-def save_codec(codec: BLS2017 | BMSHJ2018, path: str, options: dict) -> None:
-    """Freezes a codec and writes it as a SavedModel, beside first, then renamed.
+class _Fixed(tf.Module):
+    """A parameter that is stored as it is used."""
 
-    Args:
-      codec: the trained model.
-      path: folder to write; an export that is there is replaced.
-      options: how it was trained, JSON values.
+    def __init__(self, value: tf.Tensor, name: str):
+        super().__init__(name=name)
+        self.value = tf.Variable(value, trainable=False, name=name)
 
-    Raises:
-      OutputError: if the folder cannot be written.
-    """
-    served = ServedCodec(codec, options)
-    saved_model.write(served, served.signatures(), path)
+    def __call__(self) -> tf.Tensor:
+        return self.value.read_value()
+
+
+class ServedCodec(tf.Module):
+    """A codec as it is stored: compresses and decompresses single images of any size."""
+
+    def __init__(self, codec: BLS2017 | BMSHJ2018):
+        """Copies a trained codec, which is left as it is; building the tables takes seconds."""
+        super().__init__(name="served")
+        self._codec = _frozen(codec)
+        if isinstance(codec, BMSHJ2018):
+            self._coder = HyperpriorCoder(self._codec)
+            self._codec.hyper_synthesis = None  # the coder has an exact one; do not store both
+        else:
+            self._coder = FactorizedCoder(self._codec.prior)
+
+    @tf.function(input_signature=[_IMAGE])
+    def compress(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Image to bit string, and the string's estimated length in bits."""
+        string, bits = self._coder.encode(self._latent(image))
+        return {"string": string, "bits": bits}
+
+    @tf.function(input_signature=[tf.TensorSpec((), tf.string, name="string"), _NUMBER, _NUMBER])
+    def decompress(
+        self, string: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Bit string and true size to image."""
+        size = [(length + STRIDE - 1) // STRIDE for length in (height, width)]
+        latent = self._coder.decode(string, *size)
+        return {"reconstruction": self._image(latent, height, width)}
+
+    @tf.function(input_signature=[_IMAGE])
+    def reconstruct(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What decompressing the compressed image gives, without the range coder."""
+        latent, bits = self._coder.quantize(self._latent(image))
+        height, width = tf.unstack(tf.shape(image)[:2])
+        return {"reconstruction": self._image(latent, height, width), "bits": bits}
+
+    def _latent(self, image: tf.Tensor) -> tf.Tensor:
+        return self._codec.analyze(tf.cast(image[None], tf.float32))
+
+    def _image(self, latent: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+        image = self._codec.synthesize(latent)[0, :height, :width]
+        return tf.saturate_cast(tf.round(image), tf.uint8)
+
+
+def _frozen(codec: BLS2017 | BMSHJ2018) -> BLS2017 | BMSHJ2018:
+    """A copy whose kernels and GDN parameters are stored as they are used."""
+    copy = type(codec)(codec.num_filters)
+    for mine, theirs in zip(copy.prior.trainable_variables, codec.prior.trainable_variables):
+        mine.assign(theirs)
+    for part, chain in vars(codec).items():
+        if isinstance(chain, Chain):
+            for mine, theirs in zip(getattr(copy, part).layers, chain.layers):
+                _freeze(mine, theirs)
+    return copy
+
+
+def _freeze(mine: tf.Module, theirs: tf.Module) -> None:
+    if isinstance(theirs, GDN):
+        mine.beta = _Fixed(theirs.beta(), "beta")
+        mine.gamma = _Fixed(theirs.gamma(), "gamma")
+    elif isinstance(theirs, SignalConv):
+        mine.kernel = _Fixed(theirs.kernel(), "kernel")
+        if theirs.bias is not None:
+            mine.bias.assign(theirs.bias)

@@ -63,10 +63,10 @@ def unpack(data: bytes, model_id: str, weights: str, max_pixels: int) -> Encoded
     if data != _packed(model, string, [version, height, width], short):
         raise BitstreamError("damaged: the checksum does not fit")
     if model != model_id:
-        raise BitstreamError(f"made by a model of kind '{model}', --model is a '{model_id}'")
+        raise BitstreamError(f"made by a model of kind '{model}', this export is a '{model_id}'")
     if short != bytes.fromhex(weights)[:_HASH_BYTES]:
         raise BitstreamError(
-            f"made by a model with other weights ({short.hex()}, --model has "
+            f"made by a model with other weights ({short.hex()}, this export has "
             f"{weights[: 2 * _HASH_BYTES]}): decode it with the export that made it"
         )
     if min(height, width) < 1 or _padded_pixels(height, width) > max_pixels:
@@ -86,7 +86,7 @@ def compress(codec: Codec, image) -> tuple[bytes, float]:
             f"an image of {width}x{height} pixels is too large, limit {codec.max_pixels}"
         )
     encoded = codec.compress(image)
-    return pack(encoded, codec.model_id, codec.weights), encoded.bits
+    return pack(encoded, codec.model, codec.weights), encoded.bits
 
 
 def decompress(codec: Codec, data: bytes):
@@ -96,7 +96,7 @@ def decompress(codec: Codec, data: bytes):
       BitstreamError: as `unpack`, or if the string does not decode.
       IndexMismatchError: if this machine derives other scale indexes than the encoder's.
     """
-    encoded = unpack(data, codec.model_id, codec.weights, codec.max_pixels)
+    encoded = unpack(data, codec.model, codec.weights, codec.max_pixels)
     try:
         return codec.decompress(encoded)
     except tf.errors.ResourceExhaustedError as error:

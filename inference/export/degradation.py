@@ -1,40 +1,64 @@
-"""Exported degradation models: writing and loading.
+"""Exported degradation models: how probable degraded images are, given clean ones.
 
-Loading needs TensorFlow, but no lossylab:
+For pixel values 0..255, float32 [B, H, W, 3]:
 
-  import tensorflow as tf
-  model = tf.saved_model.load("runs/jpeg5/export").signatures
-  bits = model["nll"](degraded=jpeg, condition=image)["bits"]  # float32 [B, H, W, 3] in levels
+  nll(degraded, condition)           -> bits, float32 [B]: for each number of an image
+  parameters(degraded, condition)    -> parameters, float32 [B, H, W, 10 mixtures]
+
+Gradients pass through the loaded functions, to the condition above all.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import os
 
+import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import ExportError
 from lossylab.data.scaled_pairs import DegradedOptions
-from lossylab.inference.export import base as saved_model
-from lossylab.inference.export.served_degradation import SIGNATURES, ServedDegradation
+from lossylab.inference.export.base import Export, Served
+from lossylab.inference.export.sampler import draw_uniforms, sample_wavefront
 from lossylab.losses.pixelcnn import bits_per_dim
 from lossylab.models.pixelcnn import ConditionalPixelCNN
 
 
-class Degradation(saved_model.Loaded):
-    """A loaded export: how probable degraded images are, given good ones."""
+class Degradation(Export):
+    """A loaded export: likelihoods of degraded images, and degraded images drawn by them."""
 
-    def __init__(self, path: str):
-        """Loads an export; raises ExportError if `path` is no degradation model's."""
-        super().__init__(path, SIGNATURES, "degradation model")
+    kind = "degradation"
+    signatures = ("nll", "parameters")
+
+    @classmethod
+    def serve(cls, network: ConditionalPixelCNN) -> Served:
+        """The likelihood and its parameters; raises ValueError if there is no condition."""
+        if network.encoder is None:
+            raise ValueError("a degradation model needs a condition (condition_filters above 0)")
+        family = network.options["family"]
+        spec = [
+            tf.TensorSpec((None, None, None, 3), tf.float32, name=name)
+            for name in ("degraded", "condition")
+        ]
+
+        @tf.function(input_signature=spec)
+        def nll(degraded: tf.Tensor, condition: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"bits": bits_per_dim(degraded, network(degraded, condition), family=family)}
+
+        @tf.function(input_signature=spec)
+        def parameters(degraded: tf.Tensor, condition: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"parameters": network(degraded, condition)}
+
+        functions = {"nll": nll, "parameters": parameters}
+        return Served(network, functions, {"network": network.options})
 
     def nll(self, degraded: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
         """Negative log-likelihood of degraded images; gradients pass to the condition.
 
         Args:
-          degraded: uint8 or float [B, H, W, 3], RGB in whole levels.
-          condition: the good images, the same shape, any levels.
+          degraded: uint8 or float [B, H, W, 3], RGB in whole pixel values.
+          condition: the clean images, the same shape, any pixel values.
 
         Returns:
           float32 [B], bits for each number of an image.
@@ -42,27 +66,46 @@ class Degradation(saved_model.Loaded):
         Raises:
           ValueError: if the shapes differ or are no images'.
         """
-        shapes = [tf.TensorShape(side.shape) for side in (degraded, condition)]
+        shapes = [tf.TensorShape(each.shape) for each in (degraded, condition)]
         images = tf.TensorShape((None, None, None, 3))
         if not (images.is_compatible_with(shapes[0]) and shapes[0].is_compatible_with(shapes[1])):
             raise ValueError(
                 "expected degraded images and conditions of one shape [B, H, W, 3], got "
                 f"{shapes[0]} and {shapes[1]}"
             )
-        sides = [tf.cast(side, tf.float32) for side in (degraded, condition)]
-        return self._functions["nll"](degraded=sides[0], condition=sides[1])["bits"]
+        degraded, condition = (tf.cast(each, tf.float32) for each in (degraded, condition))
+        return self._only("nll", degraded=degraded, condition=condition)
+
+    def log_prob(self, degraded: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+        """Natural logarithm of the images' probabilities, float32 [B]; otherwise as `nll`."""
+        count = tf.cast(tf.reduce_prod(tf.shape(degraded)[1:]), tf.float32)
+        return -math.log(2) * count * self.nll(degraded, condition)
+
+    def sample(self, condition: np.ndarray, seed: int = 0) -> np.ndarray:
+        """Draws degraded images pixel by pixel: seconds for 64x64 pixels.
+
+        Args:
+          condition: the clean images, [B, H, W, 3] in pixel values.
+          seed: of the draw.
+
+        Returns:
+          uint8 of the same shape.
+        """
+        mixtures = self.network.options["mixtures"]
+        uniforms = draw_uniforms(seed, *condition.shape[:3], mixtures)
+        return sample_wavefront(self.network, condition, uniforms)
 
     @functools.cached_property
     def network(self) -> ConditionalPixelCNN:
         """The network itself, for the samplers."""
-        network = ConditionalPixelCNN(**self.info["network"])
+        network = ConditionalPixelCNN(**self.card["network"])
         stored = tf.train.Checkpoint(network=network)
         try:
             status = stored.read(os.path.join(self.path, "variables", "variables"))
             status.assert_existing_objects_matched().expect_partial()
         except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
-            raise ExportError(f"--model={self.path}: damaged weights: {reason}") from error
+            raise ExportError(f"{self.path}: damaged weights: {reason}") from error
         return network
 
 
@@ -77,28 +120,8 @@ def degraded_options(model: Degradation) -> DegradedOptions:
     missing = [name for name in names if name not in options]
     if missing:
         raise ExportError(
-            f"--model={model.path}: the export does not say {', '.join(missing)} of its training"
+            f"{model.path}: the export does not say {', '.join(missing)} of its training"
         )
     return DegradedOptions(
-        *(options["degradation"], options["severity"], options["factor"]), grid=options["grid"]
+        options["degradation"], options["severity"], options["factor"], grid=options["grid"]
     )
-
-
-def save_degradation(network: ConditionalPixelCNN, path: str, options: dict) -> None:
-    """Writes a network as a SavedModel, beside first, then renamed.
-
-    Args:
-      network: the network, with a condition.
-      path: folder to write; an export that is there is replaced.
-      options: how it was trained, JSON values.
-
-    Raises:
-      ValueError: if the network has no condition.
-      OutputError: if the folder cannot be written.
-    """
-    if network.encoder is None:
-        raise ValueError("a degradation model needs a condition (condition_filters above 0)")
-    family = network.options["family"]
-    bits = functools.partial(bits_per_dim, family=family)
-    served = ServedDegradation(network, bits, options)
-    saved_model.write(served, served.signatures(), path)

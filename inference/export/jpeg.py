@@ -1,31 +1,34 @@
-"""Exported learned JPEG encoders: writing, loading, and images of any size.
+"""Exported learned JPEG encoders, for images of any size.
 
-Loading needs TensorFlow, but no lossylab:
-
-  import tensorflow as tf
-  model = tf.saved_model.load("runs/vgg_0.01/export").signatures
-  coded = model["encode"](image=image)   # coefficients and tables of a standard JPEG file
+encode(image uint8 [H, W, 3])    -> coefficients int16 [3, ceil(H / 8), ceil(W / 8), 8, 8],
+                                    tables int32 [2, 8, 8]: those of a standard JPEG file
+decode(coefficients, tables, height, width) -> image uint8: what a decoder shows of them
 """
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from lossylab.inference.codecs.jpeg_files import Contents
-from lossylab.inference.export import base as saved_model
-from lossylab.inference.export import tiling as tiles
-from lossylab.inference.export.served_jpeg import SIGNATURES, ServedJPEG
+from lossylab.inference.export import tiling
+from lossylab.inference.export.base import Export, Served
 from lossylab.models.jpeg_encoder import JPEGEncoder
+from lossylab.models.layers import dct
 
 MAX_PIXELS = 2**20  # pixels that the network sees at once; VGG-19 takes some 800 bytes a pixel
-_BLOCK = 8
 
 
-class Encoder(saved_model.Loaded):
+class Encoder(Export):
     """A loaded export: uint8 images in, contents of JPEG files out."""
 
-    def __init__(self, path: str, max_pixels: int = MAX_PIXELS):
+    kind = "jpeg_encoder"
+    signatures = ("decode", "encode")
+
+    def __init__(self, path: str | os.PathLike, max_pixels: int = MAX_PIXELS):
         """Loads an export.
 
         Args:
@@ -35,9 +38,40 @@ class Encoder(saved_model.Loaded):
         Raises:
           ExportError: if `path` has no SavedModel or it is no JPEG encoder.
         """
-        super().__init__(path, SIGNATURES, "JPEG encoder")
-        self._at_once = max_pixels
-        self._receptive_field_radius: int | None = self.info["receptive_field_radius"]
+        super().__init__(path)
+        self._max_pixels = max_pixels
+        self._radius: int | None = self.card["receptive_field_radius"]
+
+    @classmethod
+    def serve(cls, network: JPEGEncoder) -> Served:
+        """The functions that code and decode."""
+        blocks = (3, None, None, dct.BLOCK, dct.BLOCK)
+        tables = (2, dct.BLOCK, dct.BLOCK)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="image")])
+        def encode(image: tf.Tensor) -> dict[str, tf.Tensor]:
+            coefficients, tables = network.encode(tf.cast(image[None], tf.float32))
+            return {"coefficients": coefficients[0], "tables": tables}
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec(blocks, tf.int16, name="coefficients"),
+                tf.TensorSpec(tables, tf.int32, name="tables"),
+                tf.TensorSpec((), tf.int32, name="height"),
+                tf.TensorSpec((), tf.int32, name="width"),
+            ]
+        )
+        def decode(
+            coefficients: tf.Tensor, tables: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+        ) -> dict[str, tf.Tensor]:
+            flat = tf.concat([(1,), tf.shape(coefficients)[:3], (dct.BLOCK**2,)], 0)
+            quantized = tf.reshape(tf.cast(coefficients, tf.float32), flat)
+            found = dct.dequantize(quantized, tf.cast(tables, tf.float32))
+            return {"image": tf.cast(dct.image(found, height, width)[0], tf.uint8)}
+
+        functions = {"encode": encode, "decode": decode}
+        details = {"receptive_field_radius": network.receptive_field_radius}
+        return Served(network, functions, details)
 
     def encode(self, image: np.ndarray) -> Contents:
         """Codes an image, uint8 [H, W, 3], or gray [H, W, 1] as a file of one plane.
@@ -47,7 +81,7 @@ class Encoder(saved_model.Loaded):
         """
         height, width, channels = image.shape
         color = np.broadcast_to(image, (height, width, 3))
-        planes = [self._call(color[cut.wide], cut) for cut in self._strips(height, width)]
+        planes = [self._strip(color[cut.wide], cut) for cut in self._strips(height, width)]
         coefficients = np.concatenate([coded for coded, _ in planes], 1)
         return Contents(coefficients[:channels], planes[0][1], height, width)
 
@@ -55,38 +89,18 @@ class Encoder(saved_model.Loaded):
         """What decoders show of a file, but for their rounding: uint8 [H, W, 3]."""
         planes = np.zeros((3, *contents.coefficients.shape[1:]), np.int16)
         planes[: len(contents.coefficients)] = contents.coefficients
-        found = self._functions["decode"](
-            coefficients=tf.constant(planes),
-            tables=tf.constant(contents.tables.astype(np.int32)),
-            height=tf.constant(contents.height),
-            width=tf.constant(contents.width),
-        )
-        return found["image"].numpy()
+        tables = contents.tables.astype(np.int32)
+        size = {"height": contents.height, "width": contents.width}
+        return self._only("decode", coefficients=planes, tables=tables, **size).numpy()
 
-    def _strips(self, height: int, width: int):
+    def _strips(self, height: int, width: int) -> Iterator[tiling.Cut]:
         rows = height
-        if self._receptive_field_radius is not None and height * width > self._at_once:
-            rows = tiles.up(
-                max(self._at_once // width - 2 * self._receptive_field_radius, _BLOCK), _BLOCK
-            )
-        return tiles.cuts(height, rows, self._receptive_field_radius or 0)
+        if self._radius is not None and height * width > self._max_pixels:
+            inner = max(self._max_pixels // width - 2 * self._radius, dct.BLOCK)
+            rows = tiling.up(inner, dct.BLOCK)
+        return tiling.cuts(height, rows, self._radius or 0)
 
-    def _call(self, strip: np.ndarray, cut: tiles.Cut) -> tuple[np.ndarray, np.ndarray]:
-        coded = self._functions["encode"](image=tf.constant(np.ascontiguousarray(strip)))
-        first, last = cut.inside.start // _BLOCK, -(-cut.inside.stop // _BLOCK)
+    def _strip(self, strip: np.ndarray, cut: tiling.Cut) -> tuple[np.ndarray, np.ndarray]:
+        coded = self._call("encode", image=np.ascontiguousarray(strip))
+        first, last = cut.inside.start // dct.BLOCK, -(-cut.inside.stop // dct.BLOCK)
         return coded["coefficients"].numpy()[:, first:last], coded["tables"].numpy()
-
-
-def save_encoder(encoder: JPEGEncoder, path: str, options: dict) -> None:
-    """Writes an encoder as a SavedModel, beside first, then renamed.
-
-    Args:
-      encoder: the encoder.
-      path: folder to write; an export that is there is replaced.
-      options: how it was trained, JSON values.
-
-    Raises:
-      OutputError: if the folder cannot be written.
-    """
-    served = ServedJPEG(encoder, options)
-    saved_model.write(served, served.signatures(), path)

@@ -1,10 +1,13 @@
-"""Exported restoration networks: writing, loading, and images of any size piece by piece.
+"""Exported restoration networks, and images of any size tile by tile.
 
-Loading needs TensorFlow, but no lossylab:
+  restore(image uint8 [H, W, C])   -> restored uint8 [H, W, C]
 
-  import tensorflow as tf
-  model = tf.saved_model.load("runs/wcdgan_q10/export").signatures
-  restored = model["restore"](image=image)["image"]
+WCDGAN weighs channels by their means over the whole image. To restore an image tile by tile, as
+exactly as at once, it can be run a block at a time, each block over all tiles:
+
+  enter(image)                     -> features [H, W, F]: all before the first attention
+  next(index, features, mean [F])  -> next_features: attention of block `index`, then the next block
+  leave(image, features, mean)     -> restored
 """
 
 from __future__ import annotations
@@ -13,30 +16,34 @@ import functools
 import math
 import os
 import tempfile
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import OutputError
-from lossylab.inference.export import base as saved_model
-from lossylab.inference.export import tiling as tiles
-from lossylab.inference.export.served_restorer import SIGNATURES, ServedRestorer
+from lossylab.inference.export import tiling
+from lossylab.inference.export.base import Export, Served
+from lossylab.models.wcdgan import WCDGAN
 
 # Pixels that a network sees at once: WCDGAN takes some 4 KiB a pixel, MemNet 8.
 MAX_PIXELS = 2**19
 _LEAST_ROWS = 32  # of a strip, however wide
 
 
-class Restorer(saved_model.Loaded):
+class Restorer(Export):
     """A loaded export: uint8 images in, uint8 images out.
 
     Attributes:
-      model: the network's name.
       channels: 1 for luma, 3 for RGB.
       quality: of the JPEG files that it was trained for; None if it takes all.
     """
 
-    def __init__(self, path: str, max_pixels: int = MAX_PIXELS):
+    kind = "restorer"
+    signatures = ("restore",)
+
+    def __init__(self, path: str | os.PathLike, max_pixels: int = MAX_PIXELS):
         """Loads an export.
 
         Args:
@@ -46,81 +53,108 @@ class Restorer(saved_model.Loaded):
         Raises:
           ExportError: if `path` has no SavedModel or it is no restorer.
         """
-        super().__init__(path, SIGNATURES, "restorer")
-        self._at_once = max_pixels
-        self.model: str = self.info["model"]
-        self.channels: int = self.info["channels"]
+        super().__init__(path)
+        self._max_pixels = max_pixels
+        self.channels: int = self.card["channels"]
         self.quality: int | None = self.options.get("quality")
-        self._multiple, self._receptive_field_radius = (
-            self.info["multiple"],
-            self.info["receptive_field_radius"],
-        )
-        self._blocks = self.info.get("blocks", 0)
+        self._multiple: int = self.card["multiple"]
+        self._radius: Any = self.card["receptive_field_radius"]
+        self._blocks = self.card.get("blocks", 0)
+
+    @classmethod
+    def serve(cls, network: Any) -> Served:
+        """The functions of one of `models.restorers.NETWORKS`."""
+        image = tf.TensorSpec((None, None, network.channels), tf.uint8, name="image")
+
+        @tf.function(input_signature=[image])
+        def restore(image: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"restored": _pixel_values(network(_batch(image)))}
+
+        functions = {"restore": restore}
+        details = {
+            "channels": network.channels,
+            "multiple": getattr(network, "multiple", 1),
+            "receptive_field_radius": network.receptive_field_radius,
+        }
+        if isinstance(network, WCDGAN):
+            functions |= _by_blocks(network, image)
+            details["blocks"] = len(network.blocks)
+        return Served(network, functions, details)
 
     def restore(self, image: np.ndarray) -> np.ndarray:
-        """Restores an image, uint8 [H, W, channels], at once or, if it is large, in pieces.
+        """Restores an image, uint8 [H, W, channels], at once or, if it is large, in tiles.
 
-        Pieces overlap by all that the network sees, so that they do not show.
+        Tiles overlap by all that the network sees, so that they do not show. Images of other
+        channels: `restoring.restore`.
         """
-        if image.shape[0] * image.shape[1] <= self._at_once:
+        if image.shape[0] * image.shape[1] <= self._max_pixels:
             return self._whole(image)
         if self._blocks:
             return self._block_by_block(image)
-        return tiles.in_tiles(
-            image, self._whole, self._at_once, self._receptive_field_radius, self._multiple
-        )
+        return tiling.in_tiles(image, self._whole, self._max_pixels, self._radius, self._multiple)
 
     def _whole(self, image: np.ndarray) -> np.ndarray:
-        return self._call("restore", image=image)
+        return self._array("restore", image=image)
 
-    def _call(self, name: str, **arrays) -> np.ndarray:
-        out = self._functions[name](**{key: tf.constant(value) for key, value in arrays.items()})
-        return next(iter(out.values())).numpy()
+    def _array(self, name: str, **arrays: Any) -> np.ndarray:
+        return self._only(name, **arrays).numpy()
 
-    def _block_by_block(self, image):
+    def _block_by_block(self, image: np.ndarray) -> np.ndarray:
         """WCDGAN: each block over all strips, because its attention needs the whole's mean."""
         axis = int(image.shape[1] > image.shape[0])  # strips lie across the longer side
         length, across = image.shape[axis], image.shape[1 - axis]
-        rows = max(self._at_once // across, _LEAST_ROWS)
+        rows = max(self._max_pixels // across, _LEAST_ROWS)
         lying = functools.partial(np.moveaxis, source=0, destination=axis)
         image = np.moveaxis(image, axis, 0)
 
-        def enter(cut):
-            return self._call("enter", image=lying(image[cut.wide]))
+        def enter(cut: tiling.Cut) -> np.ndarray:
+            return self._array("enter", image=lying(image[cut.wide]))
 
         width = self._functions["enter"].structured_outputs["features"].shape[-1]
         features = _scratch((length, across, width))
-        mean = self._pass(
-            features, enter, tiles.cuts(length, rows, self._receptive_field_radius["enter"]), axis
-        )
+        cuts = tiling.cuts(length, rows, self._radius["enter"])
+        mean = self._pass(features, enter, cuts, axis)
         for index in range(self._blocks - 1):
             mean = self._next(features, index, mean, rows, lying, axis)
         restored = np.empty_like(image)
-        for cut in tiles.cuts(length, rows, self._receptive_field_radius["leave"]):
-            piece = self._call(
+        for cut in tiling.cuts(length, rows, self._radius["leave"]):
+            tile = self._array(
                 "leave",
                 image=lying(image[cut.wide]),
                 features=lying(features[cut.wide]),
                 mean=mean,
             )
-            restored[cut.kept] = np.moveaxis(piece, axis, 0)[cut.inside]
+            restored[cut.kept] = np.moveaxis(tile, axis, 0)[cut.inside]
         return np.ascontiguousarray(np.moveaxis(restored, 0, axis))
 
-    def _next(self, features, index, mean, rows, lying, axis):
+    def _next(
+        self,
+        features: np.ndarray,
+        index: int,
+        mean: np.ndarray,
+        rows: int,
+        lying: Callable[[np.ndarray], np.ndarray],
+        axis: int,
+    ) -> np.ndarray:
         """One block, in place; returns the mean of what it gives."""
-        halo = self._receptive_field_radius["next"]
+        halo = self._radius["next"]
         before = features[:0].copy()  # rows that are overwritten, as they were
 
-        def compute(cut):
+        def compute(cut: tiling.Cut) -> np.ndarray:
             nonlocal before
             old = np.concatenate([before, features[cut.kept.start : cut.wide.stop]])
             before = np.concatenate([before, features[cut.kept]])[-halo:]
-            return self._call("next", index=np.int32(index), features=lying(old), mean=mean)
+            return self._array("next", index=np.int32(index), features=lying(old), mean=mean)
 
-        return self._pass(features, compute, tiles.cuts(features.shape[0], rows, halo), axis)
+        return self._pass(features, compute, tiling.cuts(features.shape[0], rows, halo), axis)
 
     @staticmethod
-    def _pass(features, compute, cuts, axis):
+    def _pass(
+        features: np.ndarray,
+        compute: Callable[[tiling.Cut], np.ndarray],
+        cuts: Iterable[tiling.Cut],
+        axis: int,
+    ) -> np.ndarray:
         """Fills `features` strip by strip; returns their mean over the image, float32 [F]."""
         total = np.zeros(features.shape[-1])
         for cut in cuts:
@@ -146,16 +180,37 @@ def _scratch(shape: tuple[int, ...]) -> np.ndarray:
     return np.memmap(file, np.float32, shape=shape)
 
 
-def save_restorer(network: tf.Module, path: str, options: dict) -> None:
-    """Writes a network as a SavedModel, beside first, then renamed.
+def _by_blocks(network: WCDGAN, image: tf.TensorSpec) -> dict:
+    """The functions that run a block at a time."""
+    width = network.reconstruction[0].kernel.shape[2]
+    features = tf.TensorSpec((None, None, width), tf.float32, name="features")
+    mean = tf.TensorSpec((width,), tf.float32, name="mean")
+    index = tf.TensorSpec((), tf.int32, name="index")
 
-    Args:
-      network: one of `models.restorers.NETWORKS`.
-      path: folder to write; an export that is there is replaced.
-      options: how it was trained, JSON values.
+    @tf.function(input_signature=[image])
+    def enter(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"features": network.blocks[0].dense(network.extract(_batch(image)))[0]}
 
-    Raises:
-      OutputError: if the folder cannot be written.
-    """
-    served = ServedRestorer(network, options)
-    saved_model.write(served, served.signatures(), path)
+    @tf.function(input_signature=[index, features, mean])
+    def next_block(index: tf.Tensor, features: tf.Tensor, mean: tf.Tensor) -> dict[str, tf.Tensor]:
+        def step(one, other):
+            return lambda: other.dense(one.attend(features[None], mean[None, None, None]))[0]
+
+        branches = [step(*pair) for pair in zip(network.blocks, network.blocks[1:])]
+        return {"next_features": tf.switch_case(index, branches or [lambda: features])}
+
+    @tf.function(input_signature=[image, features, mean])
+    def leave(image: tf.Tensor, features: tf.Tensor, mean: tf.Tensor) -> dict[str, tf.Tensor]:
+        deep = network.blocks[-1].attend(features[None], mean[None, None, None])
+        shallow = network.extract(_batch(image))
+        return {"restored": _pixel_values(network.reconstruct(deep + shallow))}
+
+    return {"enter": enter, "next": next_block, "leave": leave}
+
+
+def _batch(image: tf.Tensor) -> tf.Tensor:
+    return tf.cast(image[None], tf.float32)
+
+
+def _pixel_values(restored: tf.Tensor) -> tf.Tensor:
+    return tf.saturate_cast(tf.round(restored[0]), tf.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossylab.data.color import jpeg_rgb, jpeg_ycbcr
-from lossylab.inference.export import tiling as tiles
+from lossylab.inference.export import tiling
 from lossylab.inference.export.restorer import MAX_PIXELS, Restorer
 from lossylab.models import sadct
 
@@ -47,5 +47,5 @@ def by_sadct(
     def work(tile):
         return sadct.restore(tile, luminance, chrominance)
 
-    restored = tiles.in_tiles(planes, work, MAX_PIXELS, sadct.RECEPTIVE_FIELD_RADIUS, sadct.GRID)
+    restored = tiling.in_tiles(planes, work, MAX_PIXELS, sadct.RECEPTIVE_FIELD_RADIUS, sadct.GRID)
     return restored if gray else jpeg_rgb(restored.astype(np.float64))

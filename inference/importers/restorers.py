@@ -15,7 +15,7 @@ from lossylab.core import guarded
 from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder
 from lossylab.core.options import require
-from lossylab.inference.export.restorer import save_restorer
+from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.importers import matlab_files
 from lossylab.models.arcnn import ARCNN
 from lossylab.models.dncnn import DnCNN
@@ -47,7 +47,7 @@ def convert(source: str, target: str, quality: int | None = None) -> None:
     )
     make_folder(pathlib.Path(target).parent)
     options = {"official": pathlib.Path(source).name, "channels": "y", "model": network.model_id}
-    save_restorer(network, target, {**options, "quality": quality})
+    Restorer.save(network, target, {**options, "quality": quality})
 
 
 def load(path: str) -> ARCNN | DnCNN:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lossylab.core.errors import CollectionError, ImageError, UsageError
 from lossylab.eval import crops
-from lossylab.inference.export.codec import save_codec
+from lossylab.inference.export.codec import Codec
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.proxiqa import ProxIQA
 
@@ -18,7 +18,7 @@ from lossylab.models.proxiqa import ProxIQA
 def exported(tmp_path_factory):
     tf.random.set_seed(4)
     path = tmp_path_factory.mktemp("mse") / "export"
-    save_codec(BLS2017(4), str(path), {})
+    Codec.save(BLS2017(4), str(path), {})
     return str(path)
 
 
@@ -88,7 +88,7 @@ def test_a_proxy_scores_the_crops(folder, exported, tmp_path):
         (["--codecs=jpeg", "--metrics=lpips"], UsageError, "--metrics knows .*, not lpips"),
         (["--codecs=jpeg", "--size=500"], ImageError, "smaller than --size of 500x500 pixels"),
         (["--codecs=jpeg", "--data=nowhere"], CollectionError, "nowhere"),
-        (["--models=mse"], UsageError, "--models takes NAME:EXPORT, got mse"),
+        (["--models=mse"], UsageError, "models.* takes NAME:EXPORT, got mse"),
         (["--codecs=jpeg", "--proxy_from=nowhere"], UsageError, "no checkpoint in nowhere"),
     ],
 )

@@ -17,7 +17,7 @@ from lossylab.eval.distortion_gan import claims as distortion_gan_claims
 from lossylab.eval.distortion_gan import evidence as distortion_gan_evidence
 from lossylab.eval.distortion_gan import tables as distortion_gan_tables
 from lossylab.eval.report import published
-from lossylab.inference.export.distorter import save_distorter
+from lossylab.inference.export.distorter import Distorter
 from lossylab.models.unet import ResidualUNet
 
 RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
@@ -28,7 +28,7 @@ TRUTHS = list(DISTORTIONS)
 def exported(tmp_path_factory):
     """A generator that was not trained."""
     path = tmp_path_factory.mktemp("gan") / "export"
-    save_distorter(ResidualUNet(2), str(path), {"distortion": "jpeg"})
+    Distorter.save(ResidualUNet(2), str(path), {"distortion": "jpeg"})
     return str(path)
 
 

@@ -22,7 +22,7 @@ from lossylab.eval.measures import Color
 from lossylab.eval.report import published
 from lossylab.eval.sweep import columns
 from lossylab.inference.codecs.registry import Jpeg, Learned, LearnedJpeg, learned
-from lossylab.inference.export.jpeg import save_encoder
+from lossylab.inference.export.jpeg import Encoder
 from lossylab.models.jpeg_encoder import JPEGEncoder
 
 RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
@@ -37,7 +37,7 @@ def exported(tmp_path_factory):
         encoder = JPEGEncoder()
         encoder.set_tables(np.full((2, 8, 8), step))
         options = {"steps": 7, "batch": 2, "patch": 32, "lmbda": float(lmbda), "lpips_weight": 0.0}
-        save_encoder(encoder, str(study / "runs" / f"tables_{lmbda}" / "export"), options)
+        Encoder.save(encoder, str(study / "runs" / f"tables_{lmbda}" / "export"), options)
     return study
 
 
@@ -107,7 +107,7 @@ def test_a_study_is_measured_once(exported, folder, tmp_path, capsys):
     [
         ([], "--out is needed"),
         (["--out={out}", "--study=nowhere"], "--study: no runs/.*/export in nowhere"),
-        (["--out={out}", "--models=x"], "--models takes NAME:EXPORT, got x"),
+        (["--out={out}", "--models=x"], "models.* takes NAME:EXPORT, got x"),
         (["--out={out}", "--models=jpeg:x"], "'jpeg' is the name of another codec"),
         (["--out={out}", "--lpips=nowhere.npz"], "--lpips: weights 'nowhere.npz'"),
         (["--out={out}", "--data=nowhere"], "nowhere"),
@@ -126,10 +126,10 @@ def test_small_images_are_refused(tmp_path, images):
 
 
 def test_kinds_of_exports_are_told_apart(exported, tmp_path):
-    from lossylab.inference.export.codec import save_codec
+    from lossylab.inference.export.codec import Codec
     from lossylab.models.bls2017 import BLS2017
 
-    save_codec(BLS2017(2), str(tmp_path / "mse" / "export"), {})
+    Codec.save(BLS2017(2), str(tmp_path / "mse" / "export"), {})
     ours = f"ours:{exported}/runs/*/export"
     theirs = f"mse:{tmp_path}/mse/export"
     assert [type(codec) for codec in learned([ours, theirs])] == [LearnedJpeg, Learned]

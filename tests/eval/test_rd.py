@@ -53,7 +53,7 @@ def model():
 def exported(model, tmp_path_factory):
     """An export in a run called first_0.1."""
     path = tmp_path_factory.mktemp("runs") / "first_0.1" / "export"
-    export.save_codec(model, str(path), {})
+    export.Codec.save(model, str(path), {})
     return path
 
 
@@ -349,8 +349,8 @@ def test_images_that_it_cannot_tell_apart_or_measure_are_refused(folder, tmp_pat
         (["--out=x", "--codecs=jpeg,jpg"], "--codecs knows jpeg, .*hevc420, not jpg"),
         (["--out=x", "--codecs=jpeg,jpeg"], "jpeg"),
         (["--out=x", "--codecs="], "nothing to measure: give --codecs, --models or --external"),
-        (["--out=x", "--models=nothing"], "--models takes NAME:EXPORT, got nothing"),
-        (["--out=x", "--models=jpeg:y"], "--models: 'jpeg' is the name of another codec"),
+        (["--out=x", "--models=nothing"], "models.* takes NAME:EXPORT, got nothing"),
+        (["--out=x", "--models=jpeg:y"], "models.*: 'jpeg' is the name of another codec"),
         (["--out=x", "--models=hevc420:y"], "'hevc420' is the name of another codec"),
         (["--out=x", "--models=mse:nowhere"], "nowhere: no such folder"),
         (["--out=x", "--external=vvc:a:b"], "takes NAME:ENCODER:DECODER.*, got 'vvc:a:b'"),
@@ -451,7 +451,7 @@ def test_identity_of_a_learned_codec_is_that_of_name_run_and_content(exported, t
 def test_exporting_the_same_weights_again_gives_the_same_codec(model, exported, loaded, tmp_path):
     """As the study does when it is given again: nothing must be measured anew then."""
     again = tmp_path / "first_0.1" / "export"
-    export.save_codec(model, str(again), {})
+    export.Codec.save(model, str(again), {})
     one, two = (Learned("mse", [str(path)]) for path in (exported, again))
     assert export.Codec(str(again)).weights == loaded.weights
     assert one.identity("first_0.1") == two.identity("first_0.1")

@@ -19,7 +19,7 @@ from lossylab.eval.metrics import inception, lpips
 from lossylab.eval.metrics.psnr import psnr, psnr_rgb
 from lossylab.eval.metrics.psnr_b import blocking_effect, psnr_b
 from lossylab.eval.metrics.ssim import ssim, ssim_uniform
-from lossylab.inference.export.restorer import save_restorer
+from lossylab.inference.export.restorer import Restorer
 from lossylab.models import restorers
 
 BASELINE = json.loads((GOLDEN / "jpeg_baseline.json").read_text())["per_image"]
@@ -177,11 +177,11 @@ def place(tmp_path_factory, images):
         Image.fromarray(images[index][:64, :80]).save(folder / "photos" / f"{index}.png")
     table = luminance_table(10)
     y = restorers.make("dncnn", 1, table, filters=4, layers=3)
-    save_restorer(y, str(folder / "y10"), {"quality": 10})
-    save_restorer(y, str(folder / "y20"), {"quality": 20})
-    save_restorer(y, str(folder / "official"), {"official": "x.mat", "quality": None})
+    Restorer.save(y, str(folder / "y10"), {"quality": 10})
+    Restorer.save(y, str(folder / "y20"), {"quality": 20})
+    Restorer.save(y, str(folder / "official"), {"official": "x.mat", "quality": None})
     rgb = restorers.make("wcdgan", 3, table, filters=4, blocks=1)
-    save_restorer(rgb, str(folder / "rgb"), {"quality": 10})
+    Restorer.save(rgb, str(folder / "rgb"), {"quality": 10})
     return folder
 
 
@@ -226,7 +226,7 @@ def test_rows_of_other_weights_are_set_aside(place, tmp_path):
     first = _run(place, tmp_path, "--methods=jpeg", f"--models=m:{place / 'y10'}", "--title=a")
     tf.random.set_seed(9)
     other = restorers.make("dncnn", 1, luminance_table(10), filters=4, layers=3)
-    save_restorer(other, str(tmp_path / "other"), {"quality": 10})
+    Restorer.save(other, str(tmp_path / "other"), {"quality": 10})
     second = _run(
         place, tmp_path, "--methods=jpeg", f"--models=m:{tmp_path / 'other'}", "--title=b"
     )

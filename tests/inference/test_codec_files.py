@@ -25,9 +25,8 @@ from lossylab.core.errors import (
 from lossylab.data.decode import read_image
 from lossylab.inference.export import codec as export
 from lossylab.inference.export import container
-from lossylab.inference.export.codec import Codec, Encoded
+from lossylab.inference.export.codec import Codec, Encoded, ServedCodec
 from lossylab.inference.export.hashing import weights_hash
-from lossylab.inference.export.serving import ServedCodec
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.layers import factorized
 
@@ -46,7 +45,7 @@ def _codec_with_some_rate(filters=8):
 def exported(tmp_path_factory):
     tf.random.set_seed(2)
     path = tmp_path_factory.mktemp("run") / "export"
-    export.save_codec(_codec_with_some_rate(), str(path), {"metric": "none"})
+    export.Codec.save(_codec_with_some_rate(), str(path), {"metric": "none"})
     return str(path)
 
 
@@ -59,7 +58,7 @@ def codec(exported):
 def other_codec(tmp_path_factory):
     tf.random.set_seed(3)
     path = tmp_path_factory.mktemp("other") / "export"
-    export.save_codec(_codec_with_some_rate(), str(path), {})
+    export.Codec.save(_codec_with_some_rate(), str(path), {})
     return Codec(str(path))
 
 
@@ -100,13 +99,13 @@ def test_container_overhead_is_what_its_documentation_says(coded, codec):
 
 def test_training_model_and_export_reconstruct_the_same(random):
     codec = _codec_with_some_rate()
-    served = ServedCodec(codec, {})
+    served = ServedCodec(codec)
     image = random.integers(0, 256, (48, 64, 3), np.uint8)
     offset = factorized.quantization_offset(codec.prior)
     latent, _ = codec.quantized(tf.cast(image[None], tf.float32), offset)
     expected = codec.synthesize(latent)[0]
     expected = tf.saturate_cast(tf.round(expected), tf.uint8)
-    got = served.reconstruct(tf.constant(image))["image"]
+    got = served.reconstruct(tf.constant(image))["reconstruction"]
     assert (np.abs(np.asarray(got, int) - np.asarray(expected, int)) <= 1).mean() > 0.999
 
 
@@ -123,8 +122,8 @@ assert out["string"].numpy() == data["string"].tobytes()
 height, width = (tf.constant(n) for n in image.shape[:2])
 string = tf.constant(data["string"].tobytes())
 decoded = model["decompress"](string=string, height=height, width=width)
-assert (decoded["image"].numpy() == data["decoded"]).all()
-assert json.loads(model["describe"]()["info"].numpy())["model"] == "bls2017"
+assert (decoded["reconstruction"].numpy() == data["decoded"]).all()
+assert json.loads(model["describe"]()["card"].numpy())["model"] == "bls2017"
 assert "lossylab" not in sys.modules
 """
 
@@ -203,7 +202,7 @@ def test_a_file_of_other_weights_names_both(codec, other_codec, coded):
 
 
 def test_a_file_of_another_kind_of_model_or_version_says_so(codec, coded, monkeypatch):
-    with pytest.raises(container.BitstreamError, match="of kind 'bls2017'.*is a 'bmshj2018'"):
+    with pytest.raises(container.BitstreamError, match="'bls2017', this export is a 'bmshj2018'"):
         container.unpack(coded, "bmshj2018", codec.weights, 2**26)
     monkeypatch.setattr(container, "VERSION", 2)
     with pytest.raises(container.BitstreamError, match="format version 1.* reads version 2"):
@@ -226,7 +225,7 @@ def test_hash_tells_weights_apart_and_nothing_else(exported, other_codec, codec)
 
 
 def test_loading_what_is_no_export_says_what_is_wrong(exported, tmp_path):
-    with pytest.raises(ExportError, match="no such folder; expected RUN_DIR/export"):
+    with pytest.raises(ExportError, match="nothing: no such folder; expected an export"):
         Codec(str(tmp_path / "nothing"))
     with pytest.raises(ExportError, match="has no SavedModel"):
         Codec(str(tmp_path))
@@ -257,7 +256,7 @@ def test_a_damaged_export_is_refused(exported, tmp_path):
 
 def test_an_export_replaces_an_older_one_and_leaves_no_rest(tmp_path):
     for value in (1, 2):
-        export.save_codec(BLS2017(2), str(tmp_path / "export"), {"value": value})
+        export.Codec.save(BLS2017(2), str(tmp_path / "export"), {"value": value})
     assert Codec(str(tmp_path / "export")).options == {"value": 2}
     assert [p.name for p in tmp_path.iterdir()] == ["export"]
 

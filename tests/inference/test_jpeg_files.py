@@ -17,7 +17,7 @@ from lossylab.cli import jpeg
 from lossylab.core.errors import ExportError, UsageError, WorkError
 from lossylab.data.jpeg import chrominance_table, luminance_table
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
-from lossylab.inference.export.jpeg import Encoder, save_encoder
+from lossylab.inference.export.jpeg import Encoder
 from lossylab.inference.importers import torch_files
 from lossylab.losses.lpips import LPIPS
 from lossylab.models.backbones.attention_backbones import ResNet152Backbone, VGG19Backbone
@@ -42,7 +42,7 @@ def exported(tmp_path_factory):
     path = tmp_path_factory.mktemp("tables") / "export"
     encoder = JPEGEncoder()
     encoder.set_tables(np.stack([luminance_table(50), chrominance_table(50)]))
-    save_encoder(encoder, str(path), {"attention": "none"})
+    Encoder.save(encoder, str(path), {"attention": "none"})
     return str(path)
 
 
@@ -53,7 +53,7 @@ def attentive(tmp_path_factory):
     path = tmp_path_factory.mktemp("vgg") / "export"
     encoder = JPEGEncoder(ConvAttention(VGG19Backbone("random"), gain=30.0))
     encoder.set_tables(np.full((2, 8, 8), 9.6))
-    save_encoder(encoder, str(path), {"attention": "conv"})
+    Encoder.save(encoder, str(path), {"attention": "conv"})
     return str(path)
 
 
@@ -178,7 +178,7 @@ def test_odd_sizes_are_coded_and_decoded(size, attentive, random):
 def test_large_images_in_strips_equal_the_whole(make, tmp_path, random):
     encoder = JPEGEncoder(ConvAttention(make("random"), gain=30.0))
     encoder.set_tables(np.full((2, 8, 8), 6.0))
-    save_encoder(encoder, str(tmp_path / "export"), {})
+    Encoder.save(encoder, str(tmp_path / "export"), {})
     image = random.integers(0, 256, (333, 90, 3)).astype(np.uint8)
     whole = Encoder(str(tmp_path / "export")).encode(image)
     strips = Encoder(str(tmp_path / "export"), max_pixels=2**13).encode(image)
@@ -190,7 +190,7 @@ def test_large_images_in_strips_equal_the_whole(make, tmp_path, random):
 def test_lstms_are_exported_and_see_the_whole_image(tmp_path, random):
     encoder = JPEGEncoder(LSTMAttention(VGG19Backbone("random"), both_ways=True))
     encoder.set_tables(np.full((2, 8, 8), 4.0))
-    save_encoder(encoder, str(tmp_path / "export"), {})
+    Encoder.save(encoder, str(tmp_path / "export"), {})
     image = random.integers(0, 256, (40, 56, 3)).astype(np.uint8)
     whole = Encoder(str(tmp_path / "export")).encode(image)
     again = Encoder(str(tmp_path / "export"), max_pixels=2**8).encode(image)
@@ -203,7 +203,7 @@ def test_other_exports_are_refused(tmp_path):
     with pytest.raises(ExportError, match="no such folder"):
         Encoder(str(tmp_path / "nothing"))
     tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
-    with pytest.raises(ExportError, match="not a lossylab JPEG encoder, it lacks the signatures"):
+    with pytest.raises(ExportError, match="of kind jpeg_encoder, it lacks the signatures"):
         Encoder(str(tmp_path / "other"))
 
 

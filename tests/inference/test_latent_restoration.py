@@ -21,8 +21,8 @@ from lossylab.eval.latent_rows import EPOCHS, ROWS
 from lossylab.eval.mmd_restoration import evidence as mmd_restoration_evidence
 from lossylab.eval.mmd_restoration import tables as mmd_restoration_tables
 from lossylab.eval.mmd_restoration.claims import CLAIMS
-from lossylab.eval.rankiqa import save_rankiqa
-from lossylab.inference.export.degradation import save_degradation
+from lossylab.inference.export.degradation import Degradation
+from lossylab.inference.export.rankiqa import Scorer
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent import prior as latent_space
@@ -46,8 +46,8 @@ def place(tmp_path_factory):
     options = {"degradation": "jpeg", "severity": 5.0, "factor": 2, "grid": 1}
     for epochs in EPOCHS:
         degradation = ConditionalPixelCNN(4, 1, 2, condition_filters=4)
-        save_degradation(degradation, str(folder / f"d{epochs}"), options)
-    save_rankiqa(rankiqa_model.RankIQA(2, 8, 32, "random"), str(folder / "rankiqa"), {})
+        Degradation.save(degradation, str(folder / f"d{epochs}"), options)
+    Scorer.save(rankiqa_model.RankIQA(2, 8, 32, "random"), str(folder / "rankiqa"), {})
     (folder / "in").mkdir()
     for case in latent_cases.generated(network, 3, 0, 1.0):
         given = latent_cases.degrade(case.truth, "downscale", 5, 2)

@@ -15,7 +15,7 @@ from lossylab.core.errors import CollectionError, ExportError, OutputError, Usag
 from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.inference.export import restoring
-from lossylab.inference.export.restorer import Restorer, save_restorer
+from lossylab.inference.export.restorer import Restorer
 from lossylab.models import restorers
 
 _SMALL = {
@@ -43,9 +43,9 @@ def exports(tmp_path_factory):
     tf.random.set_seed(1)
     folder = tmp_path_factory.mktemp("exports")
     for name in _SMALL:
-        save_restorer(_network(name), str(folder / name), {"quality": 10})
-    save_restorer(_network("wcdgan", 3), str(folder / "wcdgan_rgb"), {"quality": 10})
-    save_restorer(_network("dncnn"), str(folder / "blind"), {})
+        Restorer.save(_network(name), str(folder / name), {"quality": 10})
+    Restorer.save(_network("wcdgan", 3), str(folder / "wcdgan_rgb"), {"quality": 10})
+    Restorer.save(_network("dncnn"), str(folder / "blind"), {})
     return folder
 
 
@@ -69,8 +69,8 @@ def test_pieces_do_not_show(name, turned, exports, images):
 def test_pieces_are_really_made(exports, images, monkeypatch):
     calls = []
     network = Restorer(str(exports / "wcdgan"), max_pixels=2**12)
-    call = network._call
-    monkeypatch.setattr(network, "_call", lambda *a, **k: (calls.append(a[0]), call(*a, **k))[1])
+    call = network._only
+    monkeypatch.setattr(network, "_only", lambda *a, **k: (calls.append(a[0]), call(*a, **k))[1])
     network.restore(images[0][..., :1])
     assert "restore" not in calls
     assert calls.count("next") == 2 * calls.count("leave")
@@ -90,7 +90,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 image = np.load(sys.argv[2])
-got = tf.saved_model.load(sys.argv[1]).signatures["restore"](image=image)["image"]
+got = tf.saved_model.load(sys.argv[1]).signatures["restore"](image=image)["restored"]
 np.save(sys.argv[3], got.numpy())
 assert "lossylab" not in sys.modules
 """
@@ -113,7 +113,7 @@ def test_folders_that_are_no_restorers_are_refused(tmp_path, exports):
     module = tf.Module()
     module.run = tf.function(lambda: {"x": tf.constant(1)}, input_signature=[])
     tf.saved_model.save(module, str(tmp_path / "other"), signatures={"x": module.run})
-    with pytest.raises(ExportError, match="not a lossylab restorer, it lacks the signatures"):
+    with pytest.raises(ExportError, match="of kind restorer, it lacks the signatures"):
         Restorer(str(tmp_path / "other"))
 
 
@@ -246,10 +246,10 @@ def test_exports_replace_exports_only(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "mine.txt").write_text("dear")
     with pytest.raises(OutputError, match="holds something that is no SavedModel"):
-        save_restorer(_network("arcnn"), str(tmp_path / "photos"), {})
+        Restorer.save(_network("arcnn"), str(tmp_path / "photos"), {})
     assert (tmp_path / "photos" / "mine.txt").read_text() == "dear"
     for _ in range(2):
-        save_restorer(_network("arcnn"), str(tmp_path / "export"), {})
+        Restorer.save(_network("arcnn"), str(tmp_path / "export"), {})
     assert Restorer(str(tmp_path / "export")).model == "arcnn"
 
 

@@ -1,5 +1,6 @@
 """The scale hyperprior codec: layers, rates, exact scale indexes, files, other processes."""
 
+import dataclasses
 import itertools
 import os
 import pathlib
@@ -17,10 +18,9 @@ from lossylab.core.errors import ImageError
 from lossylab.data.decode import read_image
 from lossylab.inference.export import container
 from lossylab.inference.export import entropy as coders
-from lossylab.inference.export.codec import Codec, Encoded
+from lossylab.inference.export.codec import Codec, Encoded, ServedCodec
 from lossylab.inference.export.exact import ExactHyperSynthesis
 from lossylab.inference.export.hashing import weights_hash
-from lossylab.inference.export.serving import ServedCodec
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.layers import factorized, gaussian
 from lossylab.models.layers.conv import Chain, SignalConv
@@ -85,19 +85,24 @@ def _with_rate(filters, random):
     return codec
 
 
-def _save(served, path):
+class _WithLatents(Codec):
     """An export that also gives latents."""
 
-    side = tf.TensorSpec((), tf.int32)
+    @classmethod
+    def serve(cls, network):
+        side = tf.TensorSpec((), tf.int32)
 
-    @tf.function(input_signature=[tf.TensorSpec((), tf.string, name="string"), side, side])
-    def latent(string, height, width):
-        sides = [(side + 15) // 16 for side in (height, width)]
-        return {"latent": served._coder.decode(string, *sides)}
+        @tf.function(input_signature=[tf.TensorSpec((), tf.string, name="string"), side, side])
+        def latent(string, height, width):
+            size = [(length + 15) // 16 for length in (height, width)]
+            return {"latent": served.network._coder.decode(string, *size)}
 
-    served.latent = latent
-    signatures = {**served.signatures(), "latent": latent.get_concrete_function()}
-    tf.saved_model.save(served, str(path), signatures=signatures)
+        served = super().serve(network)
+        return dataclasses.replace(served, functions={**served.functions, "latent": latent})
+
+
+def _save(model, path):
+    _WithLatents.save(model, path, {"metric": "none"})
     return str(path)
 
 
@@ -109,7 +114,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def served(model):
-    return ServedCodec(model, {"metric": "none"})
+    return ServedCodec(model)
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +123,8 @@ def coder(served):
 
 
 @pytest.fixture(scope="module")
-def codec(served, tmp_path_factory):
-    return Codec(_save(served, tmp_path_factory.mktemp("bmshj") / "export"))
+def codec(model, tmp_path_factory):
+    return Codec(_save(model, tmp_path_factory.mktemp("bmshj") / "export"))
 
 
 @pytest.fixture(scope="module")
@@ -705,7 +710,7 @@ def test_a_size_of_other_latents_is_refused(codec, encoded):
 def test_other_scale_indexes_are_refused_and_the_message_says_why(codec, encoded):
     data = container.pack(encoded, codec.model_id, codec.weights)
     other = Codec(codec.path)
-    bias = other._functions["keep_alive"]._coder._synthesis._layers[-1][-1]
+    bias = other._functions["keep_alive"].network._coder._synthesis._layers[-1][-1]
     np.testing.assert_array_equal(
         container.decompress(other, data), container.decompress(codec, data)
     )
@@ -785,7 +790,7 @@ for i in range(len(data.files) // 2):
     image = data[f"image{i}"]
     sides = {"height": tf.constant(image.shape[0]), "width": tf.constant(image.shape[1])}
     string = tf.constant(data[f"string{i}"].tobytes())
-    out[f"image{i}"] = model["decompress"](string=string, **sides)["image"]
+    out[f"image{i}"] = model["decompress"](string=string, **sides)["reconstruction"]
     out[f"latent{i}"] = model["latent"](string=string, **sides)["latent"]
     mine = model["compress"](image=tf.constant(image))["string"]
     out[f"string{i}"] = np.frombuffer(mine.numpy(), np.uint8)
@@ -850,7 +855,7 @@ def test_other_processes_decode_the_same(codec, images, random, tmp_path):
 @pytest.mark.long
 def test_other_processes_decode_kodak_the_same(collection, random, tmp_path):
     images = [read_image(path) for path in collection("kodak")]
-    codec = Codec(_save(ServedCodec(_with_rate(32, random), {}), tmp_path / "export"))
+    codec = Codec(_save(_with_rate(32, random), tmp_path / "export"))
     settings = [_SAME, (1, _WITH), (2, _WITH), (1, _WITHOUT), (2, _WITHOUT)]
     _check_peers(codec, images, settings, tmp_path)
 

@@ -22,6 +22,7 @@ from lossylab.data.patches import CropOptions
 from lossylab.data.rankings import LADDERS, LEVELS, ranked_crops, versions
 from lossylab.data.schedule import Schedule
 from lossylab.eval import rank_accuracy, rankiqa
+from lossylab.inference.export.rankiqa import Scorer, random_crops
 from lossylab.losses import rankiqa as losses
 from lossylab.models.rankiqa import RankIQA
 
@@ -269,14 +270,14 @@ class _Mean(tf.Module):
 @pytest.fixture(scope="module")
 def export(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("model") / "export")
-    rankiqa.save_rankiqa(_Mean(), path, {"steps": 1})
+    Scorer.save(_Mean(), path, {"steps": 1})
     return path
 
 
 def test_scores_are_the_networks(tmp_path, random):
     network = RankIQA(2, 8, 32, "random")
-    rankiqa.save_rankiqa(network, str(tmp_path / "export"), {})
-    model = rankiqa.LoadedRankIQA(str(tmp_path / "export"))
+    Scorer.save(network, str(tmp_path / "export"), {})
+    model = Scorer(str(tmp_path / "export"))
     crops = random.integers(0, 256, (1030, 32, 32, 3)).astype(np.uint8)  # more than at once
     np.testing.assert_allclose(
         model.score(crops), network(tf.cast(crops, tf.float32)), rtol=1e-4, atol=1e-3
@@ -286,8 +287,8 @@ def test_scores_are_the_networks(tmp_path, random):
 
 
 def test_table_2_has_mean_and_median_of_crops(export, images):
-    model = rankiqa.LoadedRankIQA(export)
-    crops = rankiqa.random_crops(images[0], 32, 100, 7)
+    model = Scorer(export)
+    crops = random_crops(images[0], 32, 100, 7)
     found = model.table2(images[0], 7)
     means = crops.mean((1, 2, 3))
     assert found["mean"] == pytest.approx(means.mean(), abs=1e-3)
@@ -302,11 +303,11 @@ def test_table_2_has_mean_and_median_of_crops(export, images):
 def test_crops_reach_all_places_and_whole_images(images):
     """The authors' code never takes the last row, and fails where the crop is the image."""
     rows = np.broadcast_to(np.arange(4, dtype=np.uint8)[:, None, None], (4, 3, 3))
-    assert set(rankiqa.random_crops(rows, 3, 50, 0)[:, 0, 0, 0]) == {0, 1}
+    assert set(random_crops(rows, 3, 50, 0)[:, 0, 0, 0]) == {0, 1}
     square = images[0][:32, :32]
-    np.testing.assert_array_equal(rankiqa.random_crops(square, 32, 2, 0), [square, square])
+    np.testing.assert_array_equal(random_crops(square, 32, 2, 0), [square, square])
     with pytest.raises(ImageError, match="an image of 32x32 pixels has no crops of 33x33"):
-        rankiqa.random_crops(square, 33, 1, 0)
+        random_crops(square, 33, 1, 0)
 
 
 def test_the_command_writes_scores_and_means(export, folder, tmp_path, capsys):

@@ -18,7 +18,7 @@ from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.data.distortions import distort as truly
 from lossylab.data.patch_pairs import noise_seed
-from lossylab.inference.export.distorter import Distorter, save_distorter
+from lossylab.inference.export.distorter import Distorter
 from lossylab.losses import adversarial
 from lossylab.losses import distortion_gan as losses
 from lossylab.models.patchgan import PatchGAN
@@ -383,7 +383,7 @@ def test_the_small_budget_names_every_variant(capsys):
 def exported(tmp_path_factory):
     """A generator that was not trained."""
     path = tmp_path_factory.mktemp("gan") / "export"
-    save_distorter(ResidualUNet(2), str(path), {"distortion": "jpeg", "severity": 30})
+    Distorter.save(ResidualUNet(2), str(path), {"distortion": "jpeg", "severity": 30})
     return str(path)
 
 
@@ -447,5 +447,5 @@ def test_bad_distort_usage(flags, message, exported, tmp_path, images):
 
 def test_other_exports_are_refused(tmp_path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
-    with pytest.raises(ExportError, match="not a lossylab distorter, it lacks the signatures"):
+    with pytest.raises(ExportError, match="of kind distorter, it lacks the signatures"):
         Distorter(str(tmp_path / "other"))

@@ -22,8 +22,8 @@ from lossylab.data.jpeg import degrade
 from lossylab.data.scaled_pairs import DegradedOptions, centerd_pairs, degraded_crops, degraded_pair
 from lossylab.data.schedule import Schedule
 from lossylab.eval import degradation_nll, rank_accuracy
-from lossylab.eval.rankiqa import save_rankiqa
-from lossylab.inference.export.degradation import Degradation, degraded_options, save_degradation
+from lossylab.inference.export.degradation import Degradation, degraded_options
+from lossylab.inference.export.rankiqa import Scorer
 from lossylab.losses.pixelcnn import bits_per_dim
 from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.models.rankiqa import RankIQA
@@ -340,7 +340,7 @@ def exported(tmp_path_factory):
     )
     path = str(tmp_path_factory.mktemp("pixelcnn") / "export")
     options = {"degradation": "jpeg", "severity": 5, "factor": 1, "grid": 4}
-    save_degradation(network, path, options)
+    Degradation.save(network, path, options)
     return network, path
 
 
@@ -383,16 +383,16 @@ def test_bad_exports(exported, tmp_path):
     with pytest.raises(ExportError, match="no such folder"):
         Degradation("nowhere")
     tf.saved_model.save(tf.Module(), str(tmp_path / "other"))
-    with pytest.raises(ExportError, match="not a lossylab degradation model, it lacks"):
+    with pytest.raises(ExportError, match="of kind degradation, it lacks"):
         Degradation(str(tmp_path / "other"))
     damaged = shutil.copytree(exported[1], tmp_path / "damaged")
     model = Degradation(str(damaged))
     (numbers,) = (damaged / "variables").glob("variables.data*")
     numbers.write_bytes(numbers.read_bytes()[:100])
-    with pytest.raises(ExportError, match="--model=.*damaged: damaged weights: "):
+    with pytest.raises(ExportError, match="damaged: damaged weights: "):
         _ = model.network
     with pytest.raises(ValueError, match="needs a condition"):
-        save_degradation(ConditionalPixelCNN(2, 1, 1, condition_filters=0), "x", {})
+        Degradation.save(ConditionalPixelCNN(2, 1, 1, condition_filters=0), "x", {})
 
 
 # Commands.
@@ -500,7 +500,7 @@ def test_scores_of_images_that_are_gone_are_set_aside(exported, files, tmp_path)
 
 
 def test_both_kinds_of_rows_can_be_set_aside_in_one_folder(exported, files, tmp_path):
-    save_rankiqa(RankIQA(2, 8, 32, "random"), str(tmp_path / "rankiqa"), {})
+    Scorer.save(RankIQA(2, 8, 32, "random"), str(tmp_path / "rankiqa"), {})
     shared = [f"--data={pathlib.Path(files[0]).parent}", f"--out={tmp_path / 'out'}"]
     for title in ("--title=one", "--title=two"):
         _score(f"--model={exported[1]}", "--crop=8", *shared, title)
@@ -540,7 +540,7 @@ def test_scores_need_two_images_of_some_size(exported, files):
 
 def test_an_export_says_what_it_learned(exported, tmp_path):
     network = ConditionalPixelCNN(2, 1, 1, condition_filters=2, dilations=(1,))
-    save_degradation(network, str(tmp_path / "export"), {"factor": 1})
+    Degradation.save(network, str(tmp_path / "export"), {"factor": 1})
     found = degraded_options(Degradation(exported[1]))
     assert found == DegradedOptions("jpeg", 5, 1, grid=4)
     with pytest.raises(ExportError, match="does not say degradation, severity, grid"):

@@ -15,7 +15,7 @@ from lossylab.data.collections import find_images
 from lossylab.data.patches import CropOptions
 from lossylab.data.ratings import Rated, rated_crops, read_ratings, split
 from lossylab.data.schedule import Schedule
-from lossylab.eval.rankiqa import LoadedRankIQA
+from lossylab.inference.export.rankiqa import Scorer
 from lossylab.losses import rankiqa as losses
 from lossylab.models import rankiqa as rankiqa_model
 from lossylab.models.rankiqa import RankIQA
@@ -94,7 +94,7 @@ def test_resuming_is_exact(phase, train):
 def test_runs_are_exported_with_their_options(phase, train, images):
     run = train("run", phase, "--export", "--steps=2")
     assert len(run_files.rows(run)) == 2
-    model = LoadedRankIQA(str(run / "export"))
+    model = Scorer(str(run / "export"))
     assert model.options["filters"] == 2
     assert model.patch == 32
     assert np.isfinite(list(model.table2(images[0], crops=3).values())).all()
