@@ -49,11 +49,23 @@ def _jpeg(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
 def _jpeg2000(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
     del seed
     file = io.BytesIO()
-    Image.fromarray(image).save(
-        file, "JPEG2000", irreversible=True, mct=1, no_jp2=True,
-        quality_mode="rates", quality_layers=[float(severity)],
-    )  # fmt: skip
+    Image.fromarray(image).save(file, "JPEG2000", **jpeg2000_options(severity))
     return np.array(Image.open(file).convert("RGB"))
+
+
+def jpeg2000_options(ratio: float) -> dict[str, object]:
+    """Pillow's for JPEG 2000: 9/7 wavelet, color transform, one layer, no JP2 boxes.
+
+    Args:
+      ratio: of the bits of the pixels to those of the file, from which OpenJPEG controls the rate.
+    """
+    return {
+        "irreversible": True,
+        "mct": 1,
+        "no_jp2": True,
+        "quality_mode": "rates",
+        "quality_layers": [float(ratio)],
+    }
 
 
 def _white(image: np.ndarray, severity: float, seed: int) -> np.ndarray:

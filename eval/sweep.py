@@ -26,13 +26,7 @@ from lossylab.core.files import replacing, write_bytes
 from lossylab.data.decode import read_image
 from lossylab.eval import rate_search
 from lossylab.eval.measures import Libvmaf, Measures
-from lossylab.inference.codecs.registry import (
-    HIGHEST_BPP,
-    LOWEST_BPP,
-    POINTS,
-    ImageCodec,
-    Learned,
-)
+from lossylab.inference.codecs.registry import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
 from lossylab.inference.export.container import SUFFIX
 
 
@@ -127,7 +121,7 @@ class Sweep:
             # Python's lock. The longest work comes first, so that all threads end together.
             pending = {
                 pool.submit(self._curve, codec, path, bar): (codec, path)
-                for codec in sorted(self._codecs, key=lambda c: not c.name.startswith("hevc"))
+                for codec in sorted(self._codecs, key=lambda c: -c.cost)
                 for path in paths
             }
             for future in concurrent.futures.as_completed(pending):
@@ -211,7 +205,7 @@ class Sweep:
         decoded, decode_ms = timed(codec.decode, data, setting)
         if decoded.shape != image.shape:
             raise CodecError(f"{codec.name} decoded {decoded.shape} from {image.shape}")
-        if self._keep and isinstance(codec, Learned):
+        if self._keep and codec.keeps_files:
             _write_files(self._folder / "files" / codec.name / setting, place, data, decoded)
         scores = self._measures(image, decoded, data)
         row = {

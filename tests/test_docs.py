@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 import lossylab
 from lossylab.inference.export import base
@@ -28,8 +29,12 @@ def test_the_pages_examples_run(tmp_path, monkeypatch):
     assert names["scores"].shape == (5,)
     bits = -names["log_probability"].numpy() / names["clean"].size
     assert bits / 0.6931472 == pytest.approx(names["bits"].numpy(), rel=1e-5)
-    kinds = {base.load(path).kind for path in pathlib.Path("runs").glob("*/export")}
-    assert len(kinds) == len(base._KINDS)
+    exports = [base.load(path) for path in pathlib.Path("runs").glob("*/export")]
+    assert len({export.kind for export in exports}) == len(base._KINDS)
+    for export in exports:
+        for name, function in tf.saved_model.load(export.path).signatures.items():
+            inputs = function.structured_input_signature[1]
+            assert not set(inputs) & set(function.structured_outputs), (export.kind, name)
 
 
 _LIGHT = """

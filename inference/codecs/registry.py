@@ -27,7 +27,9 @@ from PIL import Image, features
 from lossylab.core import ffmpeg
 from lossylab.core.errors import CodecError
 from lossylab.core.options import naming, repeated, require
+from lossylab.data.distortions import jpeg2000_options
 from lossylab.inference.codecs import jpeg_files
+from lossylab.inference.codecs.jpeg_decoders import by_pillow
 from lossylab.inference.export import container
 from lossylab.inference.export.base import fingerprint, signature_names
 from lossylab.inference.export.codec import REVISION, Codec
@@ -44,11 +46,15 @@ class ImageCodec(abc.ABC):
       settings: from the lowest rate to the highest.
       searched: whether settings are chosen per image so that rates cover the range; else all
         settings are points of the curve.
+      keeps_files: whether its files are worth keeping, as only its export can read them.
+      cost: codecs of higher cost take longer, and should begin first.
     """
 
     name: str
     settings: tuple[str, ...]
     searched = True
+    keeps_files = False
+    cost = 0
 
     @abc.abstractmethod
     def encode(self, image: np.ndarray, setting: str) -> tuple[bytes, float]:
@@ -127,10 +133,7 @@ class Jpeg2000(ImageCodec):
     settings = tuple(f"{24 / bpp:.4f}" for bpp in np.geomspace(LOWEST_BPP, HIGHEST_BPP, POINTS))
 
     def options(self, setting):
-        return {
-            **{"irreversible": True, "mct": 1, "no_jp2": True},
-            **{"quality_mode": "rates", "quality_layers": [float(setting)]},
-        }
+        return jpeg2000_options(float(setting))
 
     def encode(self, image, setting):
         return _pillow_encode(image, "JPEG2000", self.name, self.options(setting)), float("nan")
@@ -150,6 +153,7 @@ class Hevc(ImageCodec):
     """
 
     settings = tuple(str(qp) for qp in range(51, -1, -1))
+    cost = 1
     _SMALLEST = 64  # pixels, that of a coding tree unit
     _PRESET = "placebo"
     # ipratio=1 because x265 otherwise codes intra slices three steps finer than asked.
@@ -266,6 +270,8 @@ class _Exports(ImageCodec):
 class Learned(_Exports):
     """Exported lossylab codecs."""
 
+    keeps_files = True
+
     def encode(self, image, setting):
         return container.compress(self.model(setting), image)
 
@@ -380,7 +386,7 @@ def _pillow_encode(image: np.ndarray, kind: str, name: str, options: dict) -> by
 
 def _pillow_decode(data: bytes, name: str) -> np.ndarray:
     try:
-        return np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+        return by_pillow(data)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise CodecError(f"{name} cannot decode its file: {error}") from error
 

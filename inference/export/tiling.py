@@ -1,4 +1,4 @@
-"""Large images in overlapping pieces."""
+"""Large images in overlapping tiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """A piece of a side.
+    """A part of a height or width.
 
     Attributes:
       kept: what is kept of it.
@@ -24,7 +24,7 @@ class Cut:
 
 
 def cuts(length: int, size: int, halo: int) -> Iterator[Cut]:
-    """Pieces of `size` that cover a side, with `halo` on both ends where there is that much."""
+    """Parts of `size` that cover a length, with `halo` on both ends where there is that much."""
     for start in range(0, length, size):
         stop = min(start + size, length)
         low, high = max(0, start - halo), min(length, stop + halo)
@@ -43,21 +43,21 @@ def in_tiles(
     Args:
       image: [H, W, C].
       work: from a tile to one of the same shape; what it does at a pixel depends on none farther
-        away than `reach`, and on where the pixel lies modulo `multiple`.
-      max_pixels: pixels of a tile, more where `reach` needs it.
+        away than the radius, and on where the pixel lies modulo `multiple`.
+      max_pixels: pixels of a tile, more where the radius needs it.
       receptive_field_radius: in pixels.
       multiple: tiles begin at its multiples.
     """
     if image.shape[0] * image.shape[1] <= max_pixels:
         return work(image)
     halo = up(receptive_field_radius, multiple)
-    inner = up(max(int(max_pixels**0.5) - 2 * halo, halo // 2), multiple)
-    made = np.empty_like(image)
+    inner = up(max(int(max_pixels**0.5) - 2 * halo, halo // 2, 1), multiple)
+    result = np.empty_like(image)
     for rows in cuts(image.shape[0], inner, halo):
         for columns in cuts(image.shape[1], inner, halo):
             tile = work(image[rows.wide, columns.wide])
-            made[rows.kept, columns.kept] = tile[rows.inside, columns.inside]
-    return made
+            result[rows.kept, columns.kept] = tile[rows.inside, columns.inside]
+    return result
 
 
 def up(size: int, multiple: int) -> int:

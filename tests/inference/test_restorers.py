@@ -85,6 +85,12 @@ def test_what_an_export_says_of_itself(exports):
     assert Restorer(str(exports / "blind")).quality is None
 
 
+def test_outputs_are_not_called_as_inputs(exports):
+    for name, function in tf.saved_model.load(str(exports / "wcdgan")).signatures.items():
+        inputs = function.structured_input_signature[1]
+        assert not set(inputs) & set(function.structured_outputs), name
+
+
 _ELSEWHERE = """
 import sys
 import numpy as np
