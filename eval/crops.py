@@ -25,7 +25,8 @@ from lossylab.data.patches import check_sizes
 from lossylab.eval import rate_search
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.report import crop_grid
-from lossylab.inference.codecs.registry import CLASSICAL, ImageCodec, learned
+from lossylab.inference.codecs.base import ImageCodec
+from lossylab.inference.codecs.registry import CLASSICAL, learned
 from lossylab.models.proxiqa import ProxIQA
 
 _SHORT = {
@@ -112,8 +113,8 @@ def _nearest(codec: ImageCodec, image: np.ndarray) -> tuple[np.ndarray, float]:
 
     def rate_of(index: int) -> float:
         if index not in coded:
-            coded[index] = codec.encode(image, codec.settings[index])[0]
-        return 8 * len(coded[index]) / pixels
+            coded[index] = codec.encode(image, codec.settings[index])
+        return 8 * len(coded[index].data) / pixels
 
     try:
         codec.check(*image.shape[:2])

@@ -27,7 +27,8 @@ from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
 from lossylab.eval.measures import Color
 from lossylab.eval.sweep import Sweep
-from lossylab.inference.codecs.registry import Jpeg, LearnedJpeg, learned
+from lossylab.inference.codecs.classical import Jpeg
+from lossylab.inference.codecs.registry import LearnedJpeg, learned
 from lossylab.inference.export.jpeg import Encoder
 from lossylab.models.backbones.lpips import NETWORKS
 

@@ -22,7 +22,7 @@ from lossylab.eval.metrics import vmaf
 from lossylab.eval.metrics.psnr import psnr_rgb, psnr_ycbcr
 from lossylab.eval.metrics.ssim import ms_ssim, ssim
 from lossylab.eval.report.tables import csv_table, markdown_table, number
-from lossylab.inference.codecs.registry import Jpeg
+from lossylab.inference.codecs.classical import Jpeg
 
 _QUALITIES = ("10", "30", "60", "90")
 
@@ -81,7 +81,7 @@ def _scores(path: str, quality: str) -> dict[str, tuple[float, float]]:
     """(ours, libvmaf's) of each pair for one image."""
     image = read_image(path)
     codec = Jpeg()
-    decoded = codec.decode(codec.encode(image, quality)[0], quality)
+    decoded = codec.decode(codec.encode(image, quality), quality)
     theirs = vmaf.measure(image[None], decoded[None], ("psnr", "ssim", "ms_ssim"))
     pair = [tf.cast(side[None], tf.float32) for side in (image, decoded)]
     return {

@@ -28,14 +28,8 @@ from lossylab.eval.metrics import vmaf
 from lossylab.eval.report import rd_report
 from lossylab.eval.sweep import Sweep
 from lossylab.inference.codecs import external
-from lossylab.inference.codecs.registry import (
-    CLASSICAL,
-    HIGHEST_BPP,
-    LOWEST_BPP,
-    POINTS,
-    ImageCodec,
-    learned,
-)
+from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
+from lossylab.inference.codecs.registry import CLASSICAL, learned
 
 FLAGS = new_flags()
 flags.DEFINE_list("codecs", ["jpeg"], f"From {', '.join(CLASSICAL)}.", flag_values=FLAGS)

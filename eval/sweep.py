@@ -26,7 +26,7 @@ from lossylab.core.files import replacing, write_bytes
 from lossylab.data.decode import read_image
 from lossylab.eval import rate_search
 from lossylab.eval.measures import Libvmaf, Measures
-from lossylab.inference.codecs.registry import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
+from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
 from lossylab.inference.export.container import SUFFIX
 
 
@@ -191,7 +191,7 @@ class Sweep:
             key = self._identities[codec.name, setting], content
             if key not in self._sizes:
                 coded[setting] = timed(codec.encode, image, setting)
-                self._sizes[key] = len(coded[setting][0][0])
+                self._sizes[key] = len(coded[setting][0].data)
                 self._probes.append(dict(zip(_PROBES, (*key, self._sizes[key]))))
             return 8 * self._sizes[key] / pixels
 
@@ -201,18 +201,18 @@ class Sweep:
     def _measure(self, codec, image, place, content, coded) -> dict[str, str]:
         setting, (height, width) = place["setting"], image.shape[:2]
         codec.prepare(image, setting)
-        (data, bits), encode_ms = coded.get(setting) or timed(codec.encode, image, setting)
-        decoded, decode_ms = timed(codec.decode, data, setting)
+        file, encode_ms = coded.get(setting) or timed(codec.encode, image, setting)
+        decoded, decode_ms = timed(codec.decode, file, setting)
         if decoded.shape != image.shape:
             raise CodecError(f"{codec.name} decoded {decoded.shape} from {image.shape}")
         if self._keep and codec.keeps_files:
-            _write_files(self._folder / "files" / codec.name / setting, place, data, decoded)
-        scores = self._measures(image, decoded, data)
+            _write_files(self._folder / "files" / codec.name / setting, place, file.data, decoded)
+        scores = self._measures(image, decoded, file.data)
         row = {
             **place,
-            **{"codec": codec.name, "width": width, "height": height, "bytes": len(data)},
-            "bpp_file": 8 * len(data) / (height * width),
-            "bpp_estimated": bits / (height * width),
+            **{"codec": codec.name, "width": width, "height": height, "bytes": len(file.data)},
+            "bpp_file": 8 * len(file.data) / (height * width),
+            "bpp_estimated": file.bits / (height * width),
             **{name: scores.get(name, math.nan) for name in self._measures.names},
             **{"encode_ms": encode_ms, "decode_ms": decode_ms},
             **{"version": codec.version(), self._measures.tool: self._measures.version},

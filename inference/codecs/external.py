@@ -20,7 +20,13 @@ from PIL import Image
 
 from lossylab.core import ffmpeg
 from lossylab.core.errors import CodecError
-from lossylab.inference.codecs.registry import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
+from lossylab.inference.codecs.base import (
+    HIGHEST_BPP,
+    LOWEST_BPP,
+    POINTS,
+    EncodedFile,
+    ImageCodec,
+)
 
 _SECONDS = 600
 _SCALE = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
@@ -110,18 +116,18 @@ class External(ImageCodec):
         if "{config}" in self._commands.encode and not pathlib.Path(config).is_file():
             raise CodecError(f"{name} needs its configuration file, there is none at '{config}'")
 
-    def check(self, height, width):
+    def check(self, height: int, width: int) -> None:
         if self._commands.pixels == "yuv420p" and (height % 2 or width % 2):
             raise CodecError(f"{self.name} needs even sides, got {width}x{height}")
 
-    def version(self):
+    def version(self) -> str:
         return " ".join(f"{p.name} sha256:{_hash(str(p))}" for p in self._programs.values())
 
-    def options(self, setting):
+    def options(self, setting: str) -> dict:
         config = pathlib.Path(self._config).read_text() if self._config else ""
         return {"arguments": self._commands.encode, "setting": setting, "config": config}
 
-    def encode(self, image, setting):
+    def encode(self, image: np.ndarray, setting: str) -> EncodedFile:
         height, width = image.shape[:2]
         self.check(height, width)
         with tempfile.TemporaryDirectory() as folder:
@@ -134,14 +140,12 @@ class External(ImageCodec):
             target = pathlib.Path(folder) / f"output{self._commands.suffix}"
             size = {"setting": setting, "width": width, "height": height}
             data = self._run("encode", source, target, size)
-        # The size goes with the bytes, uncounted, as raw planes do not carry it.
-        self_described = self._commands.pixels == "ppm"
-        return data if self_described else _Sized(data, height, width), float("nan")
+        return EncodedFile(data, height, width)
 
-    def decode(self, data, setting):
+    def decode(self, file: EncodedFile, setting: str) -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:
             source = pathlib.Path(folder) / f"input{self._commands.suffix}"
-            source.write_bytes(data)
+            source.write_bytes(file.data)
             if self._commands.pixels == "ppm":
                 target = pathlib.Path(folder) / "output.ppm"
                 self._run("decode", source, target, {})
@@ -151,9 +155,9 @@ class External(ImageCodec):
                 except (OSError, ValueError) as error:
                     raise CodecError(f"{self.name}: the decoder's image: {error}") from error
             planes = self._run("decode", source, pathlib.Path(folder) / "output.yuv", {})
-        return self._image(planes, data.height, data.width)
+        return self._image(planes, file.height, file.width)
 
-    def _run(self, verb: str, source, target, fields: dict) -> bytes:
+    def _run(self, verb: str, source: pathlib.Path, target: pathlib.Path, fields: dict) -> bytes:
         template = getattr(self._commands, verb)
         fields = {**fields, "input": source, "output": target, "config": self._config}
         command = [str(self._programs[verb]), *(word.format(**fields) for word in template)]
@@ -194,15 +198,6 @@ class External(ImageCodec):
             )
         except ffmpeg.FFmpegError as error:
             raise CodecError(f"{self.name}: {error}") from error
-
-
-class _Sized(bytes):
-    """Bytes that know the image's height and width."""
-
-    def __new__(cls, data: bytes, height: int, width: int):
-        self = super().__new__(cls, data)
-        self.height, self.width = height, width
-        return self
 
 
 def _find(name: str, program: str) -> pathlib.Path:

@@ -21,7 +21,8 @@ from lossylab.eval.jpeg_encoder import tables as jpeg_encoder_tables
 from lossylab.eval.measures import Color
 from lossylab.eval.report import published
 from lossylab.eval.sweep import columns
-from lossylab.inference.codecs.registry import Jpeg, Learned, LearnedJpeg, learned
+from lossylab.inference.codecs.classical import Jpeg
+from lossylab.inference.codecs.registry import Learned, LearnedJpeg, learned
 from lossylab.inference.export.jpeg import Encoder
 from lossylab.models.jpeg_encoder import JPEGEncoder
 
@@ -72,10 +73,10 @@ def test_color_measures_are_the_definitions(random):
 def test_jpeg_files_tell_their_optimized_size(images):
     codec = Jpeg(qualities=(10,))
     image = np.tile(images[0], (2, 2, 1))
-    data, _ = codec.encode(image, "10")
-    smaller, _ = Jpeg(optimized=True).encode(image, "10")
-    found = Color()(image, codec.decode(data, "10"), data)
-    assert found["bytes_optimized"] == len(smaller)
+    file = codec.encode(image, "10")
+    smaller = Jpeg(optimized=True).encode(image, "10")
+    found = Color()(image, codec.decode(file, "10"), file.data)
+    assert found["bytes_optimized"] == len(smaller.data)
     assert found["decoders_apart"] <= 1
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import pathlib
@@ -32,7 +33,9 @@ from lossylab.eval.metrics import bd_rate, vmaf
 from lossylab.eval.report import rd_report, tables
 from lossylab.eval.sweep import COLUMNS, MEASURED, TEXT
 from lossylab.inference.codecs import registry as codecs
-from lossylab.inference.codecs.registry import POINTS, Jpeg, Learned
+from lossylab.inference.codecs.base import POINTS
+from lossylab.inference.codecs.classical import Jpeg
+from lossylab.inference.codecs.registry import Learned
 from lossylab.inference.export import codec as export
 from lossylab.models.bls2017 import BLS2017
 from lossylab.train import proxiqa
@@ -410,13 +413,13 @@ def test_learned_codecs_are_points_of_one_curve(exported, second, loaded, loaded
     assert codec.settings == ("first_0.1", "second_0.2_300")
     assert "tensorflow-compression" in codec.version() or "bls2017" in codec.version()
     image = images[0][:50, :70]
-    data, bits = codec.encode(image, "first_0.1")
+    file = codec.encode(image, "first_0.1")
     expected, expected_bits = loaded.reconstruct(image)
-    np.testing.assert_array_equal(codec.decode(data, "first_0.1"), expected)
-    assert bits == pytest.approx(expected_bits, rel=1e-3)
-    assert 8 * len(data) > bits
+    np.testing.assert_array_equal(codec.decode(file, "first_0.1"), expected)
+    assert file.bits == pytest.approx(expected_bits, rel=1e-3)
+    assert 8 * len(file.data) > file.bits
     with pytest.raises(BitstreamError):
-        codec.decode(data[:-1], "first_0.1")
+        codec.decode(dataclasses.replace(file, data=file.data[:-1]), "first_0.1")
 
 
 def test_preparing_a_learned_codec_changes_nothing(exported, loaded_once, images):

@@ -19,15 +19,8 @@ from lossylab.data.decode import read_image
 from lossylab.eval import sweep
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.sweep import COLUMNS, TEXT, Sweep
-from lossylab.inference.codecs.registry import (
-    HIGHEST_BPP,
-    LOWEST_BPP,
-    POINTS,
-    Hevc,
-    ImageCodec,
-    Jpeg,
-    Jpeg2000,
-)
+from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, POINTS, EncodedFile, ImageCodec
+from lossylab.inference.codecs.classical import Hevc, Jpeg, Jpeg2000
 
 TIMES = ["encode_ms", "decode_ms"]
 
@@ -49,13 +42,14 @@ class Fake(ImageCodec):
             raise CodecError(f"{self.name} does not like this image")
         step = int(setting)
         body = zlib.compress((image[:: self.apart, :: self.apart] // step).tobytes())
-        return struct.pack(">HHB", *image.shape[:2], step) + body, 8.0 * len(body)
+        data = struct.pack(">HHB", *image.shape[:2], step) + body
+        return EncodedFile(data, *image.shape[:2], 8.0 * len(body))
 
-    def decode(self, data, setting):
-        height, width, step = struct.unpack(">HHB", data[:5])
+    def decode(self, file, setting):
+        height, width, step = struct.unpack(">HHB", file.data[:5])
         assert step == int(setting)
         self.decoded.append(setting)
-        levels = np.frombuffer(zlib.decompress(data[5:]), np.uint8).astype(int)
+        levels = np.frombuffer(zlib.decompress(file.data[5:]), np.uint8).astype(int)
         levels = levels.reshape(-(-height // self.apart), -(-width // self.apart), 3)
         image = np.minimum(levels * step + step // 2, 255).astype(np.uint8)
         return image.repeat(self.apart, 0).repeat(self.apart, 1)[:height, :width]
@@ -123,10 +117,10 @@ def test_rows_are_those_of_the_files(paths, tmp_path):
     for row in table[::5].itertuples():
         codec = codecs[row.codec == "jpeg2000"]
         image = read_image(tmp_path / "images" / f"{row.image}.png")
-        data, _ = codec.encode(image, row.setting)
-        decoded = codec.decode(data, row.setting)
-        assert row.bytes == len(data)
-        assert row.bpp_file == pytest.approx(8 * len(data) / (64 * 64))
+        file = codec.encode(image, row.setting)
+        decoded = codec.decode(file, row.setting)
+        assert row.bytes == len(file.data)
+        assert row.bpp_file == pytest.approx(8 * len(file.data) / (64 * 64))
         assert (row.width, row.height) == (64, 64)
         assert np.isnan(row.bpp_estimated)
         assert np.isnan(row.ms_ssim)  # the images are too small for libvmaf's
@@ -149,7 +143,7 @@ def test_searched_codecs_get_the_rates_of_the_range(paths, measured, tmp_path):
         assert set(curve.points) == {len(curve)}
         assert (np.diff(curve.bpp_file) > 0).all()
         image = read_image(tmp_path / "images" / f"{name}.png")
-        sizes = [len(codec.encode(image, setting)[0]) for setting in codec.settings]
+        sizes = [len(codec.encode(image, setting).data) for setting in codec.settings]
         assert (np.diff(sizes) > 0).all()
         logs = np.log(8 * np.array(sizes) / (64 * 64))
         targets = np.linspace(
@@ -524,8 +518,8 @@ def test_a_failing_measurement_is_reported_and_leaves_no_row(
 
 def test_a_decoder_that_gives_another_size_is_reported(paths, measured, tmp_path):
     class Cropping(Fake):
-        def decode(self, data, setting):
-            return super().decode(data, setting)[1:]
+        def decode(self, file, setting):
+            return super().decode(file, setting)[1:]
 
     with pytest.raises(WorkError, match=r"fake decoded \(63, 64, 3\) from \(64, 64, 3\)"):
         _run(tmp_path / "out", [Cropping()], paths)

@@ -1,6 +1,7 @@
 """Classical codecs: round trips, golden bytes and scores, streams, and what goes wrong."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import pathlib
@@ -17,7 +18,8 @@ from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.rd import CLASSICAL
-from lossylab.inference.codecs.registry import HIGHEST_BPP, LOWEST_BPP, Hevc, Jpeg, Jpeg2000
+from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, EncodedFile
+from lossylab.inference.codecs.classical import Hevc, Jpeg, Jpeg2000
 
 GOLDEN = json.loads(
     (pathlib.Path(__file__).parent.parent / "golden" / "classical_kodak.json").read_text()
@@ -31,6 +33,12 @@ MIDDLE = {"jpeg": "50", "jpeg_optimized": "50", "jpeg2000": "20.3258"}  # HEVC: 
 
 def _middle(codec):
     return MIDDLE.get(codec.name, "32")
+
+
+def _changed(file, data):
+    """A file of other bytes, or of a slice of its own."""
+    data = file.data[data] if isinstance(data, slice) else bytes(data)
+    return dataclasses.replace(file, data=data)
 
 
 def _psnr(one, other):
@@ -48,7 +56,7 @@ def smooth():
 @pytest.fixture(scope="module")
 def coded(images):
     """The first small image by every codec at a middle setting."""
-    return {name: codec.encode(images[0], _middle(codec))[0] for name, codec in CODECS.items()}
+    return {name: codec.encode(images[0], _middle(codec)) for name, codec in CODECS.items()}
 
 
 # What is true of every codec.
@@ -62,14 +70,15 @@ def test_names_are_those_of_the_command(codec):
 
 @EVERY_CODEC
 def test_decoding_gives_a_image_like_the_original(codec, smooth, coded, images):
-    data, bits = codec.encode(smooth, _middle(codec))
-    assert isinstance(data, bytes)
-    assert np.isnan(bits)
-    decoded = codec.decode(data, _middle(codec))
+    file = codec.encode(smooth, _middle(codec))
+    assert isinstance(file.data, bytes)
+    assert (file.height, file.width) == smooth.shape[:2]
+    assert np.isnan(file.bits)
+    decoded = codec.decode(file, _middle(codec))
     assert decoded.dtype == np.uint8
     assert decoded.shape == smooth.shape
     assert _psnr(smooth, decoded) > 34
-    assert len(data) < smooth.size / 10
+    assert len(file.data) < smooth.size / 10
     decoded = codec.decode(coded[codec.name], _middle(codec))
     assert decoded.shape == images[0].shape
     assert _psnr(images[0], decoded) > 26
@@ -79,8 +88,8 @@ def test_decoding_gives_a_image_like_the_original(codec, smooth, coded, images):
 def test_settings_go_from_low_to_high_rate_and_quality(codec, images):
     count = len(codec.settings)
     settings = [codec.settings[i] for i in (0, count // 3, 2 * count // 3, count - 1)]
-    files = [codec.encode(images[1], setting)[0] for setting in settings]
-    assert (np.diff([len(data) for data in files]) > 0).all()
+    files = [codec.encode(images[1], setting) for setting in settings]
+    assert (np.diff([len(file.data) for file in files]) > 0).all()
     quality = [_psnr(images[1], codec.decode(*pair)) for pair in zip(files, settings)]
     assert (np.diff(quality) > 0).all()
 
@@ -89,7 +98,7 @@ def test_settings_go_from_low_to_high_rate_and_quality(codec, images):
 def test_settings_cover_the_range_of_rates(codec, images):
     pixels = images[2][..., 0].size
     low, high = (
-        8 * len(codec.encode(images[2], codec.settings[end])[0]) / pixels for end in (0, -1)
+        8 * len(codec.encode(images[2], codec.settings[end]).data) / pixels for end in (0, -1)
     )
     # Standard Huffman tables alone, and all headers on a small image, cost more than the least.
     assert low < (0.6 if isinstance(codec, Jpeg) else 1.6 * LOWEST_BPP)
@@ -98,21 +107,21 @@ def test_settings_cover_the_range_of_rates(codec, images):
 
 @EVERY_CODEC
 def test_the_same_image_gives_the_same_bytes(codec, coded, images):
-    assert codec.encode(images[0].copy(), _middle(codec))[0] == coded[codec.name]
+    assert codec.encode(images[0].copy(), _middle(codec)).data == coded[codec.name].data
 
 
 @EVERY_CODEC
 def test_images_need_not_lie_in_one_piece_of_memory(codec, images):
     view = np.asfortranarray(images[0][:96, :96])[::-1, ::-1]
-    expected = codec.encode(np.ascontiguousarray(view), _middle(codec))[0]
-    assert codec.encode(view, _middle(codec))[0] == expected
+    expected = codec.encode(np.ascontiguousarray(view), _middle(codec)).data
+    assert codec.encode(view, _middle(codec)).data == expected
 
 
 @EVERY_CODEC
 @pytest.mark.parametrize("level", [0, 255])
 def test_flat_images_stay_flat(codec, level):
     flat = np.full((64, 64, 3), level, np.uint8)
-    decoded = codec.decode(codec.encode(flat, _middle(codec))[0], _middle(codec))
+    decoded = codec.decode(codec.encode(flat, _middle(codec)), _middle(codec))
     assert abs(decoded.astype(int) - level).max() <= 2
 
 
@@ -120,7 +129,7 @@ def test_flat_images_stay_flat(codec, level):
 def test_colors_are_not_exchanged(codec):
     for color in np.eye(3, dtype=np.uint8) * 200:
         flat = np.broadcast_to(color, (64, 64, 3))
-        decoded = codec.decode(codec.encode(flat, _middle(codec))[0], _middle(codec))
+        decoded = codec.decode(codec.encode(flat, _middle(codec)), _middle(codec))
         assert abs(decoded.astype(int) - color).max() <= 6
 
 
@@ -173,16 +182,16 @@ def test_files_and_scores_of_kodak_are_golden(image, name, collection):
     original = _kodak(collection, image)
     rows = GOLDEN["images"][image][name]
     for row in rows[1::4] if name in HEVC else rows:  # x265 takes its time
-        data, _ = CODECS[name].encode(original, _setting(name, row))
-        assert len(data) == row["bytes"], (
+        file = CODECS[name].encode(original, _setting(name, row))
+        assert len(file.data) == row["bytes"], (
             f"{CODECS[name].version()} writes other bytes than the software of the golden "
             f"numbers ({GOLDEN['_versions']}): they cannot be compared"
         )
         if "bytes_opt" in row:
-            optimized = CODECS["jpeg_optimized"].encode(original, _setting(name, row))[0]
-            assert len(optimized) == row["bytes_opt"]
-    # `data` is the last of these: the decoded image must have its scores.
-    decoded = CODECS[name].decode(data, _setting(name, row))
+            optimized = CODECS["jpeg_optimized"].encode(original, _setting(name, row))
+            assert len(optimized.data) == row["bytes_opt"]
+    # `file` is the last of these: the decoded image must have its scores.
+    decoded = CODECS[name].decode(file, _setting(name, row))
     scores = vmaf.measure(original[None], decoded[None], vmaf.METRICS)
     for metric in vmaf.METRICS:
         expected = row["psnr_avg" if metric == "psnr" else metric]
@@ -212,16 +221,16 @@ def _jpeg_tables(data):
 def test_jpeg_is_444_and_only_the_optimized_one_brings_its_own_tables(images):
     for image in images:
         for setting in ("4", "50", "95"):
-            standard, optimized = (Jpeg(on).encode(image, setting)[0] for on in (False, True))
-            with Image.open(io.BytesIO(standard)) as image:
+            standard, optimized = (Jpeg(on).encode(image, setting) for on in (False, True))
+            with Image.open(io.BytesIO(standard.data)) as image:
                 assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
             np.testing.assert_array_equal(
                 Jpeg().decode(standard, setting), Jpeg(True).decode(optimized, setting)
             )
-            assert len(optimized) < len(standard)
+            assert len(optimized.data) < len(standard.data)
             # Annex K: two tables of 12 and two of 162 codes, each with 17 bytes before them.
-            assert _jpeg_tables(standard) - 4 * 2 == 2 * (12 + 17) + 2 * (162 + 17)
-            assert _jpeg_tables(optimized) < _jpeg_tables(standard)
+            assert _jpeg_tables(standard.data) - 4 * 2 == 2 * (12 + 17) + 2 * (162 + 17)
+            assert _jpeg_tables(optimized.data) < _jpeg_tables(standard.data)
 
 
 # JPEG 2000
@@ -251,7 +260,7 @@ def test_jpeg2000_meets_its_rates():
     for path in find_images("sample_test"):
         image = read_image(path)
         rates = [
-            8 * len(Jpeg2000().encode(image, setting)[0]) / image[..., 0].size
+            8 * len(Jpeg2000().encode(image, setting).data) / image[..., 0].size
             for setting in Jpeg2000.settings
         ]
         np.testing.assert_allclose(rates, np.geomspace(LOWEST_BPP, HIGHEST_BPP, 8), rtol=0.05)
@@ -285,13 +294,13 @@ def test_hevc_is_one_intra_image_behind_its_parameter_sets(codec, coded):
 
 @EVERY_HEVC
 def test_hevc_s_parameter_sets_are_as_large_for_kodak(codec, collection):
-    data = codec.encode(_kodak(collection, "kodim20"), "51")[0]
+    data = codec.encode(_kodak(collection, "kodim20"), "51").data
     assert sum(length for _, length in _units(data)[:3]) == pytest.approx(83, abs=2)
 
 
 @EVERY_HEVC
 def test_hevc_gives_fewer_bytes_with_a_higher_qp(codec, images):
-    sizes = [len(codec.encode(images[0][:64, :64], str(qp))[0]) for qp in range(16, 52, 7)]
+    sizes = [len(codec.encode(images[0][:64, :64], str(qp)).data) for qp in range(16, 52, 7)]
     assert (np.diff(sizes) < 0).all()
     assert int(codec.settings[0]) > int(codec.settings[-1])
 
@@ -302,7 +311,7 @@ def test_hevc_has_the_chroma_sampling_of_its_name():
     stripes[:, ::2], stripes[:, 1::2] = (200, 60, 60), (60, 131, 60)  # of about equal luma
     quality = {}
     for name, codec in HEVC.items():
-        decoded = codec.decode(codec.encode(stripes, "4")[0], "4")
+        decoded = codec.decode(codec.encode(stripes, "4"), "4")
         quality[name] = _psnr(stripes, decoded)
     assert quality["hevc444"] > 30
     assert quality["hevc420"] < 20
@@ -336,8 +345,8 @@ def test_only_hevc420_needs_even_sides(height, width, random):
     for name, codec in CODECS.items():
         if name != "hevc420":
             codec.check(height, width)
-            data = codec.encode(image, _middle(codec))[0]
-            assert codec.decode(data, _middle(codec)).shape == image.shape
+            file = codec.encode(image, _middle(codec))
+            assert codec.decode(file, _middle(codec)).shape == image.shape
 
 
 @EVERY_CODEC
@@ -350,8 +359,8 @@ def test_what_a_codec_says_it_can_take_it_can(codec, height, width, random):
         with pytest.raises(CodecError, match=f"^{codec.name} needs .* got {width}x{height}$"):
             codec.encode(image, _middle(codec))
         return
-    data, _ = codec.encode(image, _middle(codec))
-    assert codec.decode(data, _middle(codec)).shape == image.shape
+    file = codec.encode(image, _middle(codec))
+    assert codec.decode(file, _middle(codec)).shape == image.shape
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg_optimized"])
@@ -367,46 +376,46 @@ def test_jpeg_names_a_image_that_is_too_wide_for_it(name):
 @pytest.mark.parametrize("data", [b"", b"\0", b"no image at all" * 20], ids=["empty", "0", "text"])
 def test_what_is_no_stream_is_an_error_of_that_codec(codec, data):
     with pytest.raises(CodecError, match=f"^{codec.name}"):
-        codec.decode(data, _middle(codec))
+        codec.decode(EncodedFile(data, 64, 64), _middle(codec))
 
 
 @EVERY_CODEC
 def test_streams_cut_within_their_headers_are_errors(codec, coded):
     with pytest.raises(CodecError, match=f"^{codec.name}"):
-        codec.decode(coded[codec.name][:30], _middle(codec))
+        codec.decode(_changed(coded[codec.name], slice(30)), _middle(codec))
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg_optimized", "jpeg2000"])
 def test_truncated_files_are_errors(name, coded):
-    data = coded[name]
-    for length in (len(data) // 4, len(data) // 2, len(data) - 2):
+    size = len(coded[name].data)
+    for length in (size // 4, size // 2, size - 2):
         with pytest.raises(CodecError, match=f"^{name} cannot decode its file: "):
-            CODECS[name].decode(data[:length], _middle(CODECS[name]))
+            CODECS[name].decode(_changed(coded[name], slice(length)), _middle(CODECS[name]))
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg2000"])
 def test_a_flipped_byte_gives_a_image_or_an_error_that_is_caught(name, coded, random):
     """These formats have no checksum; what counts is that nothing else is raised."""
-    size = 8 if name == "jpeg2000" else coded[name].index(b"\xff\xc0") + 5
-    places = random.integers(0, len(coded[name]), 200)
+    size = 8 if name == "jpeg2000" else coded[name].data.index(b"\xff\xc0") + 5
+    places = random.integers(0, len(coded[name].data), 200)
     for place in places[(places < size) | (places >= size + 8)]:
-        damaged = bytearray(coded[name])
+        damaged = bytearray(coded[name].data)
         damaged[place] ^= random.integers(1, 256)
         with contextlib.suppress(CodecError):
-            decoded = CODECS[name].decode(bytes(damaged), _middle(CODECS[name]))
+            decoded = CODECS[name].decode(_changed(coded[name], damaged), _middle(CODECS[name]))
             assert decoded.dtype == np.uint8
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg2000"])
 def test_a_huge_size_in_a_damaged_header_is_an_error_that_is_caught(name, coded):
-    data = bytearray(coded[name])
+    data = bytearray(coded[name].data)
     if name == "jpeg2000":
         data[8] ^= 1  # the width is 2**24 more
     else:
         place = data.index(b"\xff\xc0") + 5
         data[place : place + 4] = b"\xff\x00\xff\x00"
     with pytest.raises(CodecError, match=f"^{name} cannot decode its file: "):
-        CODECS[name].decode(bytes(data), _middle(CODECS[name]))
+        CODECS[name].decode(_changed(coded[name], data), _middle(CODECS[name]))
 
 
 # ffmpeg missing or failing.
@@ -430,7 +439,7 @@ def _uses(codec, image):
     """Everything that a codec needs ffmpeg for."""
     return (
         lambda: codec.encode(image, "32"),
-        lambda: codec.decode(b"\0\0\0\1", "32"),
+        lambda: codec.decode(EncodedFile(b"\0\0\0\1", 64, 64), "32"),
     )
 
 

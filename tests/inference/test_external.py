@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from lossylab.core.errors import CodecError
 from lossylab.inference.codecs import external
+from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP
 from lossylab.inference.codecs.external import KNOWN, External
-from lossylab.inference.codecs.registry import HIGHEST_BPP, LOWEST_BPP
 
 # Each notes its arguments beside itself, then does something like the real one.
 _NOTE = """#!{python}
@@ -113,9 +113,9 @@ def test_every_known_codec_has_a_fake():
 @EVERY_NAME
 def test_a_image_comes_back(name, make, image):
     codec = make(name)
-    data, bits = codec.encode(image, SETTING[name])
-    assert np.isnan(bits)
-    decoded = codec.decode(data, SETTING[name])
+    file = codec.encode(image, SETTING[name])
+    assert np.isnan(file.bits)
+    decoded = codec.decode(file, SETTING[name])
     assert decoded.dtype == np.uint8
     assert decoded.shape == image.shape
     assert _psnr(image, decoded) > 33
@@ -124,8 +124,10 @@ def test_a_image_comes_back(name, make, image):
 @pytest.mark.parametrize(("name", "samples"), [("hm444", 3), ("hm420", 1.5)])
 def test_hm_gets_planes_with_the_sampling_of_its_name(name, samples, make, image, tmp_path):
     codec = make(name)
-    data, _ = codec.encode(image, "32")
+    file = codec.encode(image, "32")
+    data = file.data
     height, width = image.shape[:2]
+    assert (file.height, file.width) == (height, width)
     assert len(data) == samples * height * width  # the size alone is not counted
     luma = np.frombuffer(data[: height * width], np.uint8).reshape(height, width)
     expected = 16 + image @ np.array([65.481, 128.553, 24.966]) / 255
@@ -142,7 +144,7 @@ def test_planes_of_gray_levels_come_back_exactly(make):
     ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (32, 256, 3))
     for name in ("hm444", "hm420"):
         codec = make(name)
-        decoded = codec.decode(codec.encode(ramp, "32")[0], "32")
+        decoded = codec.decode(codec.encode(ramp, "32"), "32")
         assert abs(decoded.astype(int) - ramp).max() <= 1
 
 
@@ -159,7 +161,7 @@ def test_programs_get_the_setting(make, image, tmp_path):
 )
 def test_more_rate_gives_larger_files(name, which, make, image):
     codec = make(name)
-    sizes = [len(codec.encode(image, setting)[0]) for setting in codec.settings[which]]
+    sizes = [len(codec.encode(image, setting).data) for setting in codec.settings[which]]
     assert len(sizes) >= 3
     assert (np.diff(sizes) > 0).all()
 
@@ -177,7 +179,7 @@ def test_no_files_are_left_behind(make, image, tmp_path, monkeypatch):
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     codec = make("jpegxt")
-    codec.decode(codec.encode(image, "50")[0], "50")
+    codec.decode(codec.encode(image, "50"), "50")
     assert not list(place.iterdir())
 
 
@@ -235,10 +237,10 @@ def test_a_missing_configuration_is_named(name, place, make):
 @pytest.mark.parametrize("stream", ["stderr", "stdout"])
 def test_a_failing_program_is_quoted(name, stream, make, program, image):
     failing = program("fails", f"print('it hurts', file=sys.{stream})\nsys.exit(3)\n")
-    data, _ = make(name).encode(image, SETTING[name])
+    file = make(name).encode(image, SETTING[name])
     for codec, use in (
         (make(name, encoder=failing), lambda codec: codec.encode(image, SETTING[name])),
-        (make(name, decoder=failing), lambda codec: codec.decode(data, SETTING[name])),
+        (make(name, decoder=failing), lambda codec: codec.decode(file, SETTING[name])),
     ):
         with pytest.raises(CodecError, match=f"^{name}: {failing} failed with status 3: it hurts$"):
             use(codec)
@@ -247,11 +249,11 @@ def test_a_failing_program_is_quoted(name, stream, make, program, image):
 @EVERY_NAME
 def test_a_program_that_writes_nothing_is_an_error(name, make, program, image):
     idle = program("idle", "print('nothing to do')\n")
-    data, _ = make(name).encode(image, SETTING[name])
+    file = make(name).encode(image, SETTING[name])
     with pytest.raises(CodecError, match=f"^{name}: {idle} .*nothing to do"):
         make(name, encoder=idle).encode(image, SETTING[name])
     with pytest.raises(CodecError, match=f"^{name}: {idle} .*nothing to do"):
-        make(name, decoder=idle).decode(data, SETTING[name])
+        make(name, decoder=idle).decode(file, SETTING[name])
 
 
 @EVERY_NAME
@@ -262,19 +264,19 @@ def test_a_decoder_that_writes_rubbish_is_an_error(name, body, make, program, im
         f"with open(place, '{body}') as file:\n"
         f"    file.write({'rubbish' if body == 'w' else b''!r})\n"
     )
-    data, _ = make(name).encode(image, SETTING[name])
+    file = make(name).encode(image, SETTING[name])
     codec = make(name, decoder=program("rubbish", write))
     with pytest.raises(CodecError, match=f"^{name}"):
-        codec.decode(data, SETTING[name])
+        codec.decode(file, SETTING[name])
 
 
 @pytest.mark.parametrize("name", ["hm444", "hm420"])
 @pytest.mark.parametrize("wrong", ["data[:-100]", "2 * data"], ids=["smaller", "16 bit"])
 def test_planes_of_another_size_are_an_error(name, wrong, make, program, image):
     decoder = program("decoder", _COPY_BACK.replace("(data)", f"({wrong})"))
-    data, _ = make(name).encode(image, "32")
+    file = make(name).encode(image, "32")
     with pytest.raises(CodecError, match=f"^{name}.* bytes.* 80x66"):
-        make(name, decoder=decoder).decode(data, "32")
+        make(name, decoder=decoder).decode(file, "32")
 
 
 @EVERY_NAME
@@ -296,7 +298,7 @@ def test_hm420_refuses_odd_sides_by_name_and_size(make, random):
     for codec, fits in ((make("hm420"), False), (make("hm444"), True)):
         if fits:
             codec.check(65, 80)
-            assert codec.decode(codec.encode(odd, "32")[0], "32").shape == odd.shape
+            assert codec.decode(codec.encode(odd, "32"), "32").shape == odd.shape
             continue
         for use in (lambda c: c.check(65, 80), lambda c: c.encode(odd, "32")):
             with pytest.raises(CodecError, match="^hm420 needs even sides, got 80x65$"):
@@ -307,9 +309,9 @@ def test_hm420_refuses_odd_sides_by_name_and_size(make, random):
 def test_a_missing_ffmpeg_is_an_error_of_the_codec(name, make, image, monkeypatch):
     """It makes the planes; the interface promises CodecError."""
     codec = make(name)
-    data, _ = codec.encode(image, "32")
+    file = codec.encode(image, "32")
     monkeypatch.setenv("LOSSYLAB_FFMPEG", "/nowhere/ffmpeg")
     with pytest.raises(CodecError, match=f"^{name}: LOSSYLAB_FFMPEG=/nowhere/ffmpeg is not"):
         codec.encode(image, "32")
     with pytest.raises(CodecError, match=f"^{name}: LOSSYLAB_FFMPEG=/nowhere/ffmpeg is not"):
-        codec.decode(data, "32")
+        codec.decode(file, "32")
