@@ -92,7 +92,7 @@ def test_coded_bits_are_the_estimated_ones_within_half_a_percent(codec, images):
 
 def test_container_overhead_is_what_its_documentation_says(coded, codec):
     overhead = len(coded) - len(
-        container.unpack(coded, codec.model_id, codec.weights, 2**26).string
+        container.unpack(coded, codec.model, codec.weights, 2**26).string
     )
     assert 60 <= overhead <= 72
 
@@ -177,7 +177,7 @@ def test_rubbish_raises_the_typed_error(codec, data):
 )
 @given(string=st.binary(max_size=200), height=st.integers(1, 200), width=st.integers(1, 200))
 def test_a_well_packed_lie_gives_a_image_or_the_typed_error(codec, string, height, width):
-    data = container.pack(Encoded(string, height, width), codec.model_id, codec.weights)
+    data = container.pack(Encoded(string, height, width), codec.model, codec.weights)
     try:
         shape = container.decompress(codec, data).shape
     except container.BitstreamError as error:
@@ -189,7 +189,7 @@ def test_a_well_packed_lie_gives_a_image_or_the_typed_error(codec, string, heigh
     ("height", "width"), [(2**20, 2**20), (0, 5), (5, -1), (2**62, 2**62), (1, 2**26), (2**26, 1)]
 )
 def test_implausible_sizes_are_refused_before_anything_is_allocated(codec, height, width):
-    data = container.pack(Encoded(b"abc", height, width), codec.model_id, codec.weights)
+    data = container.pack(Encoded(b"abc", height, width), codec.model, codec.weights)
     with pytest.raises(container.BitstreamError, match=f"declares an image of {width}x{height}"):
         container.decompress(codec, data)
 

@@ -620,7 +620,7 @@ def test_decoding_a_file_gives_what_reconstruct_says(codec, size, random):
 
 
 def test_a_file_truncated_or_altered_anywhere_raises_the_typed_error(codec, encoded, random):
-    data = container.pack(encoded, codec.model_id, codec.weights)
+    data = container.pack(encoded, codec.model, codec.weights)
     assert container.decompress(codec, data).shape == (70, 90, 3)
     altered = [data[:length] for length in range(len(data))]
     for place in range(len(data)):
@@ -633,7 +633,7 @@ def test_a_file_truncated_or_altered_anywhere_raises_the_typed_error(codec, enco
 
 def _outcome(codec, encoded):
     """An image, or None where both ways of decoding refuse the string with their errors."""
-    data = container.pack(encoded, codec.model_id, codec.weights)
+    data = container.pack(encoded, codec.model, codec.weights)
     try:
         image = container.decompress(codec, data)
     except container.BitstreamError:
@@ -708,7 +708,7 @@ def test_a_size_of_other_latents_is_refused(codec, encoded):
 
 
 def test_other_scale_indexes_are_refused_and_the_message_says_why(codec, encoded):
-    data = container.pack(encoded, codec.model_id, codec.weights)
+    data = container.pack(encoded, codec.model, codec.weights)
     other = Codec(codec.path)
     bias = other._functions["keep_alive"].network._coder._synthesis._layers[-1][-1]
     np.testing.assert_array_equal(
@@ -725,7 +725,7 @@ def test_other_scale_indexes_are_refused_and_the_message_says_why(codec, encoded
 def test_a_checksum_that_does_not_fit_is_an_index_mismatch(codec, encoded):
     checksum = _parts(encoded.string)[0]
     string = encoded.string[:4] + struct.pack(">I", checksum ^ 1) + encoded.string[8:]
-    data = container.pack(_changed(encoded, string), codec.model_id, codec.weights)
+    data = container.pack(_changed(encoded, string), codec.model, codec.weights)
     with pytest.raises(container.IndexMismatchError):
         container.decompress(codec, data)
     with pytest.raises(tf.errors.InvalidArgumentError):
@@ -738,7 +738,7 @@ def test_a_damaged_latents_string_is_no_index_mismatch(codec, encoded):
     kinds = set()
     for tail in range(40):
         bad = _changed(encoded, string + bytes([tail * 6 % 256] * 60))
-        data = container.pack(bad, codec.model_id, codec.weights)
+        data = container.pack(bad, codec.model, codec.weights)
         try:
             container.decompress(codec, data)
         except container.BitstreamError as error:
@@ -762,7 +762,7 @@ def test_a_file_of_too_large_a_image_is_refused_before_decoding(codec, size, mon
         raise AssertionError("decoded")
 
     monkeypatch.setattr(codec, "decompress", decode)
-    data = container.pack(Encoded(b"abc", *size), codec.model_id, codec.weights)
+    data = container.pack(Encoded(b"abc", *size), codec.model, codec.weights)
     height, width = size
     with pytest.raises(container.BitstreamError, match=f"declares an image of {width}x{height}"):
         container.decompress(codec, data)
@@ -770,8 +770,8 @@ def test_a_file_of_too_large_a_image_is_refused_before_decoding(codec, size, mon
 
 def test_largest_image_is_that_of_the_model(codec):
     assert codec.max_pixels == BMSHJ2018.max_pixels == 4096**2
-    data = container.pack(Encoded(b"abc", 4096, 4096), codec.model_id, codec.weights)
-    assert container.unpack(data, codec.model_id, codec.weights, codec.max_pixels).width == 4096
+    data = container.pack(Encoded(b"abc", 4096, 4096), codec.model, codec.weights)
+    assert container.unpack(data, codec.model, codec.weights, codec.max_pixels).width == 4096
     huge = np.broadcast_to(np.zeros((), np.uint8), (4096, 4097, 3))
     with pytest.raises(ImageError, match="4097x4096 pixels is too large, limit 16777216"):
         container.compress(codec, huge)
@@ -841,7 +841,7 @@ def _check_peers(codec, images, settings, folder):
             changed, samples = changed + np.count_nonzero(difference), samples + difference.size
             theirs = _changed(encoded, result[f"string{i}"].tobytes())
             assert setting != _SAME or theirs.string == encoded.string
-            data = container.pack(theirs, codec.model_id, codec.weights)
+            data = container.pack(theirs, codec.model, codec.weights)
             assert container.decompress(codec, data).shape == images[i].shape
         assert changed < 1e-4 * samples, setting
 
