@@ -36,11 +36,12 @@ def commands():
 def codec():
     """A tiny export, compressed and decompressed by the library and by the commands."""
     import lossylab
-    from lossylab.inference.export.codec import save_codec
+    from lossylab.inference.export import container
+    from lossylab.inference.export.codec import Codec
     from lossylab.models.bls2017 import BLS2017
 
     expect("environment" in lossylab.__file__, f"the wheel is used, not {lossylab.__file__}")
-    save_codec(BLS2017(4), "export", {})
+    Codec.save(BLS2017(4), "export", {})
     image = np.random.default_rng(1).integers(0, 256, (40, 56, 3), np.uint8)
     Image.fromarray(image).save("image.png")
     run("lossylab", "compress", "image.png", "image.lossy", "--model=export")
@@ -48,7 +49,7 @@ def codec():
     decoded = np.asarray(Image.open("decoded.png"))
     expect(decoded.shape == image.shape, "decoded images have the size of the original")
     loaded = lossylab.load("export")
-    again = loaded.decompress(pathlib.Path("image.lossy").read_bytes())
+    again = container.decompress(loaded, pathlib.Path("image.lossy").read_bytes())
     expect(np.array_equal(again, decoded), "command and library decode alike")
 
 
