@@ -91,9 +91,7 @@ def test_coded_bits_are_the_estimated_ones_within_half_a_percent(codec, images):
 
 
 def test_container_overhead_is_what_its_documentation_says(coded, codec):
-    overhead = len(coded) - len(
-        container.unpack(coded, codec.model, codec.weights, 2**26).string
-    )
+    overhead = len(coded) - len(container.unpack(coded, codec.model, codec.weights, 2**26).string)
     assert 60 <= overhead <= 72
 
 
