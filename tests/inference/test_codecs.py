@@ -222,8 +222,8 @@ def test_jpeg_is_444_and_only_the_optimized_one_brings_its_own_tables(images):
     for image in images:
         for setting in ("4", "50", "95"):
             standard, optimized = (Jpeg(on).encode(image, setting) for on in (False, True))
-            with Image.open(io.BytesIO(standard.data)) as image:
-                assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
+            with Image.open(io.BytesIO(standard.data)) as file:
+                assert [layer[1:3] for layer in file.layer] == [(1, 1)] * 3
             np.testing.assert_array_equal(
                 Jpeg().decode(standard, setting), Jpeg(True).decode(optimized, setting)
             )
@@ -244,7 +244,7 @@ def _segment(data, marker):
 
 
 def test_jpeg2000_is_a_bare_codestream_with_the_options_asked_for(coded):
-    data = coded["jpeg2000"]
+    data = coded["jpeg2000"].data
     assert data[:4] == b"\xff\x4f\xff\x51"  # start of codestream, size
     assert data[-2:] == b"\xff\xd9"
     assert b"jP  " not in data
@@ -282,7 +282,7 @@ def _units(data):
 
 @EVERY_HEVC
 def test_hevc_is_one_intra_image_behind_its_parameter_sets(codec, coded):
-    data = coded[codec.name]
+    data = coded[codec.name].data
     assert data.startswith(b"\0\0\0\1")
     types, lengths = zip(*_units(data))
     assert types[:3] == (32, 33, 34)  # VPS, SPS, PPS; no SEI
