@@ -44,7 +44,11 @@ def parse(options: type[_Made], arguments: list[str], folder: str | None = None)
         raise UsageError(_unknown(error.flagname, options)) from error
     except (flags.Error, OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{error}; see --help") from error
-    given = {name: _value(values, name) for name in _named(options) if values[name].present}
+    given = {
+        name: _value(values[name].value, name, kind_of(options, name))
+        for name in _named(options)
+        if values[name].present
+    }
     given |= _positional(options, rest)
     missing = [name for name in needed(options) if name not in given]
     if missing:
@@ -94,12 +98,10 @@ def _define(values: flags.FlagValues, name: str, kind: Kind, spec: Spec) -> None
         flags.DEFINE_bool(name, None, spec.help, **more)
     else:
         flags.DEFINE_string(name, None, spec.help, **more)
-    values[name].lossylab = kind
 
 
-def _value(values: flags.FlagValues, name: str) -> Any:
+def _value(value: Any, name: str, kind: Kind) -> Any:
     """A flag's value in the type of its option."""
-    kind, value = values[name].lossylab, values[name].value
     if value is None:
         return None
     if kind.many:

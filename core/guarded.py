@@ -66,8 +66,8 @@ def arrays(
 def main(words: list[str]) -> None:
     """The child: limits itself, reads, writes."""
     function, path, target, seconds, memory = words
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds[2:]),) * 2)
-    resource.setrlimit(resource.RLIMIT_AS, (int(memory[2:]),) * 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds[2:]), int(seconds[2:])))
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory[2:]), int(memory[2:])))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     module, name = function.split(":")
     try:

@@ -73,7 +73,9 @@ def _white(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
 
 
 def _pink(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
-    return _add(image, severity * pink_noise(image.shape, seed))
+    return _add(
+        image, severity * pink_noise((image.shape[0], image.shape[1], image.shape[2]), seed)
+    )
 
 
 def _add(image: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -132,7 +132,9 @@ class Lattice:
         def cut(first):
             numbers = range(int(first), int(first) + schedule.device_batch)
             chosen = [self.locate(schedule.seed, number) for number in numbers]
-            return np.stack([_window(images.read(i), patch, options) for i, patch in chosen])
+            return np.stack(
+                [_window(images.read(np.int64(i)), patch, options) for i, patch in chosen]
+            )
 
         def batch(element):
             both = tf.numpy_function(cut, [schedule.first_number(element)], tf.uint8)

@@ -50,9 +50,10 @@ def _blur(image: np.ndarray, taps: float, seed: int) -> np.ndarray:
     takes no longer for windows of 199 pixels than for small ones.
     """
     del seed
-    spectrum = scipy.fft.dctn(image.astype(np.float32), axes=(0, 1))
+    spectrum = np.asarray(scipy.fft.dctn(image.astype(np.float32), axes=(0, 1)))
     rows, columns = (_response(side, int(taps)) for side in image.shape[:2])
-    blurred = scipy.fft.idctn(spectrum * rows[:, None, None] * columns[:, None], axes=(0, 1))
+    product = spectrum * rows[:, None, None] * columns[:, None]
+    blurred = np.asarray(scipy.fft.idctn(product, axes=(0, 1)))
     return np.rint(blurred).astype(np.uint8)
 
 

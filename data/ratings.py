@@ -75,14 +75,15 @@ def _lines(path: str):
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
-            lacking = {"image", "score"} - set(reader.fieldnames or ())
+            columns = reader.fieldnames or ()
+            lacking = {"image", "score"} - set(columns)
             if lacking:
                 raise CollectionError(
                     f"{path}, line 1: expected the columns image, score and, optionally, "
                     f"reference; {' and '.join(sorted(lacking))} missing"
                 )
             for row in reader:
-                _check_fields(row, len(reader.fieldnames), f"{path}, line {reader.line_num}")
+                _check_fields(row, len(columns), f"{path}, line {reader.line_num}")
                 yield reader.line_num, row
     except OSError as error:
         raise CollectionError(f"cannot read the ratings {path}: {error.strerror}") from error

@@ -110,7 +110,9 @@ def centerd_pairs(
                 f"{path}: {good.shape[0]}x{good.shape[1]} pixels after scaling, smaller than "
                 f"windows of {crop}x{crop}"
             )
-    return [tuple(_center(side, size, options.grid) for side in pair) for pair in pairs]
+    return [
+        (_center(good, size, options.grid), _center(bad, size, options.grid)) for good, bad in pairs
+    ]
 
 
 def _center(image: np.ndarray, size: tuple[int, int], grid: int) -> np.ndarray:

@@ -191,7 +191,7 @@ def wilson(chosen: int, count: int) -> tuple[float, float]:
     share, squared = chosen / count, _Z**2 / count
     center = (share + squared / 2) / (1 + squared)
     half = math.sqrt(share * (1 - share) * squared + squared**2 / 4) / (1 + squared)
-    return max(center - half, 0.0), min(center + half, 1.0)
+    return float(max(center - half, 0.0)), float(min(center + half, 1.0))
 
 
 def _methods(answers: Iterable[Answer]) -> list[str]:

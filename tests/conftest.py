@@ -7,6 +7,11 @@ import pathlib
 
 import numpy as np
 import pytest
+
+# Processes side by side have a core each: threads of one operation would wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
 import tensorflow as tf
 from tensorflow.python.framework import ops
 

@@ -72,7 +72,7 @@ def frechet_distance(one: Features, other: Features) -> float:
     means = [f.pooled.mean(0) for f in (one, other)]
     covariances = [np.cov(f.pooled, rowvar=False) for f in (one, other)]
     # The trace of the root of a product is the sum of the roots of its eigenvalues.
-    eigenvalues = scipy.linalg.eigvals(covariances[0] @ covariances[1]).real
+    eigenvalues = np.real(scipy.linalg.eigvals(covariances[0] @ covariances[1]))
     root = np.sqrt(np.maximum(eigenvalues, 0)).sum()
     distance = np.sum((means[0] - means[1]) ** 2)
     return float(distance + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * root)

@@ -123,6 +123,6 @@ def _power(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     height, width = plane.shape
     window = np.hanning(height)[:, None] * np.hanning(width)
     faded = (plane - np.average(plane, weights=window)) * window
-    power = np.abs(scipy.fft.fft2(faded)) ** 2 / np.sum(window**2)
+    power = np.abs(np.asarray(scipy.fft.fft2(faded))) ** 2 / np.sum(window**2)
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
     return frequency, power

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
+from typing import IO, cast
 
 import numpy as np
 
@@ -59,7 +60,9 @@ class VmafStream:
         except OSError as error:
             self._errors.close()
             raise ffmpeg.FFmpegError(f"cannot start {program}: {error.strerror}") from error
-        os.set_blocking(self._process.stdin.fileno(), False)
+        self._input = cast("IO[bytes]", self._process.stdin)
+        self._output = cast("IO[bytes]", self._process.stdout)
+        os.set_blocking(self._input.fileno(), False)
         try:
             # ffmpeg builds its first graph twice; what comes of that must not mix with scores.
             self._score(np.zeros((4, 2 * self._small[1][0], self._small[1][1], 3), np.uint8))
@@ -78,8 +81,8 @@ class VmafStream:
         self._failure = self._failure or "the stream is closed"
         self._process.kill()
         self._process.wait()
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self._input.close()
+        self._output.close()
         self._errors.close()
 
     def _score(self, stacked: np.ndarray) -> list[dict[str, float]]:
@@ -99,7 +102,7 @@ class VmafStream:
         return frames[-len(stacked) :]
 
     def _write(self, data: bytes) -> None:
-        view, pipe = memoryview(data), self._process.stdin
+        view, pipe = memoryview(data), self._input
         while view:
             if not select.select([], [pipe], [], _SECONDS)[1]:
                 raise OSError("it takes no images")
@@ -109,8 +112,8 @@ class VmafStream:
         """The scores of the next `count` frames of the logs, of which there may be several."""
         frames: list[dict[str, float]] = []
         while len(frames) < count:
-            ready, _, _ = select.select([self._process.stdout], [], [], _SECONDS)
-            chunk = os.read(self._process.stdout.fileno(), 2**16) if ready else b""
+            ready, _, _ = select.select([self._output], [], [], _SECONDS)
+            chunk = os.read(self._output.fileno(), 2**16) if ready else b""
             if not chunk:
                 raise OSError("it gave no answer" if not ready else "it ended")
             self._text += chunk

@@ -89,7 +89,7 @@ def table_3(evidence: Evidence) -> list[Line]:
     lines = []
     for row, group in values.groupby("row", sort=False):
         paper = " ".join(group.value)
-        mine = ours.get(names.get(row), {}).get("version", "not measured")
+        mine = ours.get(names.get(str(row)), {}).get("version", "not measured")
         lines.append(
             {
                 "codec": row,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import h5py
 import numpy as np
 import scipy.io
@@ -21,6 +23,7 @@ def matconvnet(path: str) -> dict[str, np.ndarray]:
     """
     found = {}
     with h5py.File(path, "r") as file:
+        file = cast("Any", file)
         layers = [file[reference] for reference in np.ravel(file["net/layers"])]
         convs = [layer for layer in layers if "weights" in layer]
         for index, layer in enumerate(convs):

@@ -14,7 +14,7 @@ import os
 import stat
 import zipfile
 from pickle import UnpicklingError
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -208,4 +208,4 @@ def _dtype(held: Any) -> np.dtype:
     if name not in _NUMBERS:
         raise UnpicklingError(f"it has an array of '{name!s:.20}', which are no numbers")
     order = held.state[1] if isinstance(held.state, tuple) and len(held.state) > 1 else "="
-    return np.dtype(name).newbyteorder({"|": "="}.get(order, order))
+    return np.dtype(name).newbyteorder(cast("Any", {"|": "="}.get(order, order)))

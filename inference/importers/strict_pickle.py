@@ -276,7 +276,7 @@ def _pairs(values: list[Any]) -> dict:
     return dict(zip(keys, values[1::2]))
 
 
-_Work = Callable[[_Machine], None]
+_Work = Callable[[_Machine], object]
 _CODES: dict[bytes, _Work] = {
     b"\x80": _Machine.proto,
     b"\x95": _Machine.frame,

@@ -62,12 +62,12 @@ def generator_of(network: Network) -> StyleGAN:
         "the file has no StyleGAN: a mapping and a synthesis network are expected, "
         f"got {', '.join(f'{k} ({v.kind})' for k, v in parts.items()) or 'none'}",
     )
-    version = _VERSIONS.get(parts["synthesis"].kind)
+    kind = parts["synthesis"].kind
     require(
-        version is not None,
-        f"the synthesis network must be one of {', '.join(_VERSIONS)}, "
-        f"got '{parts['synthesis'].kind:.80}'",
+        kind in _VERSIONS,
+        f"the synthesis network must be one of {', '.join(_VERSIONS)}, got '{kind:.80}'",
     )
+    version = _VERSIONS[kind]
     for part in (network, *parts.values()):
         _require_known(part.settings, _KNOWN[version])
     arrays = dict(network.arrays)

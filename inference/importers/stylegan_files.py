@@ -9,6 +9,7 @@ import zipfile
 
 import numpy as np
 import tensorflow as tf
+from numpy.lib.npyio import NpzFile
 
 from lossylab.core.errors import UsageError
 from lossylab.core.files import replacing
@@ -94,7 +95,7 @@ def fingerprint(generator: StyleGAN) -> str:
     return _digest(generator.official())
 
 
-def _from_archive(archive: np.lib.npyio.NpzFile) -> StyleGAN:
+def _from_archive(archive: NpzFile) -> StyleGAN:
     sizes_of_members = {}
     for member in archive.zip.infolist():
         if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
@@ -129,5 +130,5 @@ def _digest(arrays: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name], "<f4"))
+        digest.update(np.ascontiguousarray(arrays[name], "<f4").data)
     return digest.hexdigest()

@@ -12,7 +12,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from pickle import UnpicklingError
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -79,7 +79,9 @@ def _from_zip(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
             return np.frombuffer(archive.read(f"{folder}data/{key}"), _dtype(kind))
 
         with archive.open(index) as pickled:
-            found = strict_pickle.load(pickled, members[index].file_size, _ALLOWED, "weights")
+            found = strict_pickle.load(
+                cast("BinaryIO", pickled), members[index].file_size, _ALLOWED, "weights"
+            )
         return _arrays(found, storage_of, size)
 
 

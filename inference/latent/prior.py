@@ -88,7 +88,7 @@ class Prior:
             linear = np.where(styles > 0, styles, styles / _SLOPE)
             sums, squares = sums + linear.sum(0), squares + np.square(linear).sum(0)
             left, index = left - count, index + 1
-        mean = sums / self._fit_samples
+        mean = np.asarray(sums / self._fit_samples)
         deviation = np.sqrt(np.maximum(squares / self._fit_samples - np.square(mean), 0))
         return mean.astype("f"), deviation.astype("f")
 
