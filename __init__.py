@@ -17,7 +17,7 @@ if _TYPE_CHECKING:
 # TensorFlow prints a page of notes at import, even of missing GPUs; failures are raised anyway.
 _os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ("LossylabError", "data", "load", "losses", "metrics", "models", "train")
 

@@ -133,7 +133,7 @@ class _Searches:
 
     def run(self, targets: list[Target]) -> int:
         """Searches group by group, with a line of the table each; returns how many failed."""
-        writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(sys.stdout, list(_COLUMNS), lineterminator="\n")
         writer.writeheader()
         failed = 0
         for group in _groups(targets, self.options.batch):

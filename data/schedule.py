@@ -12,12 +12,10 @@ import dataclasses
 import enum
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-
-Number = TypeVar("Number", int, tf.Tensor)
 
 
 class Stream(enum.IntEnum):
@@ -75,7 +73,7 @@ class Schedule:
         """Samples that each device gets a step."""
         return self.batch // (self.shards * self.replicas)
 
-    def first_number(self, element: Number) -> Number:
+    def first_number(self, element: int | tf.Tensor) -> Any:
         """Number of the first of the `device_batch` samples of an element.
 
         Args:

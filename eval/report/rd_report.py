@@ -7,6 +7,7 @@ import contextlib
 import json
 import pathlib
 import textwrap
+from typing import cast
 
 import matplotlib
 import numpy as np
@@ -216,7 +217,8 @@ def plot(table: pd.DataFrame, title: str, path: str) -> None:
 
 def _means(table: pd.DataFrame) -> str:
     lines = []
-    for (codec, point), group in table.groupby(["codec", "point"], sort=False):
+    for key, group in table.groupby(["codec", "point"], sort=False):
+        codec, point = cast("tuple[str, int]", key)
         settings = list(dict.fromkeys(group.setting))
         means = group.mean(numeric_only=True)
         lines.append(

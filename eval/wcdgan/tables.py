@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+from typing import cast
 
 import pandas as pd
 
@@ -135,7 +136,8 @@ def everything(evidence: Evidence) -> list[Line]:
     """Every method at every set and quality, with its gain over JPEG."""
     lines = []
     groups = evidence.table.groupby(["channels", "data", "quality"], sort=True)
-    for (channels, data, quality), mine in groups:
+    for key, mine in groups:
+        channels, data, quality = cast("tuple[str, str, int]", key)
         plain = evidence.mean("jpeg", data, quality, channels)
         for method in dict.fromkeys(mine.method):
             mean = evidence.mean(method, data, quality, channels)

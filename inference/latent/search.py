@@ -140,7 +140,7 @@ class Search(tf.Module):
             "geocross": pulse.geocross(styles),
             "mmd": self._prior.discrepancy(styles, settings.gamma, settings.power),
         }
-        if settings.nll_weight:
+        if settings.nll_weight and self._nll is not None:
             found["nll"] = self._nll(self._given, small)
         counted = {**found, "pixel": tf.maximum(found["pixel"], settings.epsilon)}
         weights = settings.weights
@@ -164,7 +164,9 @@ class Search(tf.Module):
         Args:
           on_step: called after each with the iterate and the best so far.
         """
-        settings, best, history = self.settings, None, []
+        settings, history = self.settings, []
+        last: Iterate | None = None
+        best: Iterate | None = None
         for step in range(settings.steps):
             rate = settings.rate * spherical.multiplier(settings.schedule, step, settings.steps)
             images, styles, losses = self._step(tf.constant(rate, tf.float32))
@@ -174,12 +176,12 @@ class Search(tf.Module):
             steps = np.full(len(self._given), step)
             last = Iterate(images.numpy(), styles.numpy(), steps, losses)
             history.append({**losses, **self._geometry(last.styles)})
-            if best is None:
-                best = last.copy()
-            else:
-                best.update(last)
+            best = best or last.copy()
+            best.update(last)
             if on_step is not None:
                 on_step(last, best)
+        if last is None or best is None:
+            raise ValueError("a search takes at least one step")
         names = history[0]
         return Result(last, best, {n: np.stack([h[n] for h in history]) for n in names})
 

@@ -119,7 +119,9 @@ class Table:
 
     def _text(self, rows: list[dict], header: bool) -> str:
         text = io.StringIO()
-        writer = csv.DictWriter(text, self._columns, lineterminator="\n", extrasaction="ignore")
+        writer = csv.DictWriter(
+            text, self._columns or [], lineterminator="\n", extrasaction="ignore"
+        )
         if header:
             writer.writeheader()
         writer.writerows(rows)
