@@ -10,7 +10,7 @@ READY := $(VENV)/ready
 .PHONY: demo test test-long lint types wheel clean
 
 demo: $(READY)
-	$(VENV)/bin/python -m lossylab.train.studies.proxiqa --flagfile=train/flags/proxiqa_demo.flags --out=demo
+	$(VENV)/bin/python -m lossylab train proxiqa_study --flagfile=proxiqa_demo --out=demo
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile

@@ -25,24 +25,34 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "train proxiqa": Command(
-        "Train a codec for a perceptual metric.", "", "lossylab.train.proxiqa:main"
+        "Train a codec for a perceptual metric.",
+        "lossylab.train.options.proxiqa:ProxiqaOptions",
+        "lossylab.train.proxiqa:train",
     ),
     "train proxiqa_study": Command(
         "Train codecs for several metrics and rates, and compare them.",
-        "",
-        "lossylab.train.studies.proxiqa:main",
+        "lossylab.train.options.studies:ProxiqaStudyOptions",
+        "lossylab.train.studies.proxiqa:train",
     ),
     "train wcdgan": Command(
-        "Train a network that restores JPEG images.", "", "lossylab.train.wcdgan:main"
+        "Train a network that restores JPEG images.",
+        "lossylab.train.options.wcdgan:WcdganOptions",
+        "lossylab.train.wcdgan:train",
     ),
     "train wcdgan_study": Command(
-        "Train WCDGAN, its ablations and its rivals.", "", "lossylab.train.studies.wcdgan:main"
+        "Train WCDGAN, its ablations and its rivals.",
+        "lossylab.train.options.studies:WcdganStudyOptions",
+        "lossylab.train.studies.wcdgan:train",
     ),
-    "train jpeg_encoder": Command("Train a JPEG encoder.", "", "lossylab.train.jpeg_encoder:main"),
+    "train jpeg_encoder": Command(
+        "Train a JPEG encoder.",
+        "lossylab.train.options.jpeg_encoder:JpegEncoderOptions",
+        "lossylab.train.jpeg_encoder:train",
+    ),
     "train jpeg_encoder_study": Command(
         "Train the JPEG encoder's variants at several rates.",
-        "",
-        "lossylab.train.studies.jpeg_encoder:main",
+        "lossylab.train.options.studies:JpegEncoderStudyOptions",
+        "lossylab.train.studies.jpeg_encoder:train",
     ),
     "jpeg": Command(
         "Write images as standard .jpg files by a learned encoder.",
@@ -55,15 +65,19 @@ COMMANDS: dict[str, Command] = {
         "lossylab.cli.restore:restore",
     ),
     "train distortion_gan": Command(
-        "Train a generator of distortions.", "", "lossylab.train.distortion_gan:main"
+        "Train a generator of distortions.",
+        "lossylab.train.options.distortion_gan:DistortionGanOptions",
+        "lossylab.train.distortion_gan:train",
     ),
     "train distortion_gan_study": Command(
         "Train generators of four distortions, and their ablations.",
-        "",
-        "lossylab.train.studies.distortion_gan:main",
+        "lossylab.train.options.studies:DistortionGanStudyOptions",
+        "lossylab.train.studies.distortion_gan:train",
     ),
     "train rankiqa": Command(
-        "Train scores of images without a reference.", "", "lossylab.train.rankiqa:main"
+        "Train scores of images without a reference.",
+        "lossylab.train.options.rankiqa:RankiqaOptions",
+        "lossylab.train.rankiqa:train",
     ),
     "distort": Command(
         "Distort images, by a generator or truly.",
@@ -71,7 +85,9 @@ COMMANDS: dict[str, Command] = {
         "lossylab.cli.distort:distort",
     ),
     "train mmd_restoration": Command(
-        "Train a model of a degradation's likelihood.", "", "lossylab.train.mmd_restoration:main"
+        "Train a model of a degradation's likelihood.",
+        "lossylab.train.options.mmd_restoration:MmdRestorationOptions",
+        "lossylab.train.mmd_restoration:train",
     ),
     "generate": Command(
         "Make images with a StyleGAN's generator.",

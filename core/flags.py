@@ -33,6 +33,18 @@ def parse(options: type[_Made], arguments: list[str], folder: str | None = None)
     Raises:
       UsageError: if a flag is unknown or has a bad value, or something needed is missing.
     """
+    values = given(options, arguments, folder)
+    missing = [name for name in needed(options) if name not in values]
+    if missing:
+        said = "; ".join(f"`{name}` is needed: {_clause(specs(options)[name])}" for name in missing)
+        raise UsageError(said)
+    return options(**values)
+
+
+def given(
+    options: type[Options], arguments: list[str], folder: str | None = None
+) -> dict[str, Any]:
+    """The options that a command line gives, by name; see `parse`."""
     values = flags.FlagValues()
     flags.DEFINE_multi_string("flagfile", [], "", flag_values=values)
     for name, spec in specs(options).items():
@@ -44,17 +56,31 @@ def parse(options: type[_Made], arguments: list[str], folder: str | None = None)
         raise UsageError(_unknown(error.flagname, options)) from error
     except (flags.Error, OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{error}; see --help") from error
-    given = {
+    named = {
         name: _value(values[name].value, name, kind_of(options, name))
         for name in _named(options)
         if values[name].present
     }
-    given |= _positional(options, rest)
-    missing = [name for name in needed(options) if name not in given]
-    if missing:
-        said = "; ".join(f"`{name}` is needed: {_clause(specs(options)[name])}" for name in missing)
-        raise UsageError(said)
-    return options(**given)
+    return named | _positional(options, rest)
+
+
+def arguments(options: Options) -> list[str]:
+    """The command line that gives options: all that are not as by default."""
+    kind, words, rest = type(options), [], []
+    for name, spec in specs(kind).items():
+        value, default = getattr(options, name), default_of(kind, name)
+        values = value if isinstance(value, tuple) else (value,)
+        if spec.positional:
+            rest += map(str, values)
+        elif value == default:
+            continue
+        elif spec.repeated:
+            words += [f"--{name}={each}" for each in values]
+        elif isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no{name}")
+        else:
+            words.append(f"--{name}={','.join(map(str, values))}")
+    return [*words, *rest]
 
 
 def with_flags(message: str, options: type[Options]) -> str:
@@ -84,7 +110,7 @@ def usage(options: type[Options], command: str) -> str:
         if names:
             parts.append("\n".join([f"{title}:", *(_entry(options, name) for name in names)]))
     parts.append("--flagfile=FILE reads flags from a file, one a line.")
-    return "\n\n".join(parts) + "\n"
+    return with_flags("\n\n".join(parts), options) + "\n"
 
 
 def _define(values: flags.FlagValues, name: str, kind: Kind, spec: Spec) -> None:

@@ -236,10 +236,10 @@ def test_flag_files_parse_and_say_command_result_and_time():
         text = path.read_text()
         for word in ("# Command:", "# Result:", "# Time:"):
             assert word in text, path
-        line = re.search(r"# Command:\s+python -m (\S+) (.*)", text)
-        words = line.group(1).removeprefix("lossylab.").replace(".", " ")
-        words = re.sub(r"studies (\w+)", r"\1_study", words)
-        _parse(words, [f"--flagfile={path}"])
+        line = re.search(r"# Command:\s+lossylab (train \S+) (.*)", text)
+        arguments = shlex.split(line.group(2))
+        assert f"--flagfile={path.stem}" in arguments, path
+        _parse(line.group(1), arguments)
 
 
 def test_examples_in_module_documentation_import():

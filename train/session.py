@@ -1,68 +1,126 @@
-"""One session of training: run directory, strategy, task and loop put together."""
+"""One session of training: files, run directory, strategy, task and loop put together."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
 import json
 import logging
-from collections.abc import Callable
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
-from absl import flags
 
+from lossylab.core.environment import environment
+from lossylab.core.errors import BackboneError, UsageError
+from lossylab.core.options import specs
+from lossylab.data.collections import find_images
+from lossylab.data.patches import HEADERS_CHECKED
 from lossylab.data.schedule import Schedule
-from lossylab.train import flags as shared
-from lossylab.train.loop.fit import Task, check_agreement, fit, is_chief
+from lossylab.train.loop.fit import fit
 from lossylab.train.loop.run_dir import RunDir
+from lossylab.train.loop.strategy import check_agreement, is_chief, make_strategy
+from lossylab.train.options.loop import TrainingOptions
+from lossylab.train.task import PaperTask
 
 log = logging.getLogger("lossylab")
 
 
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """Paths of the images of a training.
+
+    Attributes:
+      train: images to train on; a resumed run must have the same.
+      validation: images to validate on, none or more.
+    """
+
+    train: list[str]
+    validation: list[str]
+
+    @classmethod
+    def of(cls, options: TrainingOptions) -> Files:
+        """What the options name; raises CollectionError if there is nothing."""
+        validation = find_images(options.validation_data) if options.validation_data else []
+        return cls(find_images(options.train_data), validation)
+
+
 def run(
-    values: flags.FlagValues,
-    strategy: tf.distribute.Strategy,
-    paths: list[str],
-    make_task: Callable[[], Task],
-    make_dataset: Callable[[Schedule], tf.data.Dataset],
-    warm_start: Callable[[Task], None] = lambda task: None,
+    options: TrainingOptions,
+    files: Files,
+    make_task: Callable[[], PaperTask],
+    check: Callable[[tf.distribute.Strategy], None] = lambda strategy: None,
     more: dict[str, str] | None = None,
-) -> None:
-    """Trains in --run_dir, which is resumed if it holds a run.
+) -> pathlib.Path:
+    """Trains in the options' `run_dir`, which is resumed if it holds a run.
 
     Args:
-      values: the command's flags, checked.
-      strategy: where to train.
-      paths: training images; a resumed run must have the same.
+      options: of the training; with `dry_run` they are printed, and nothing else is done.
+      files: images to train on.
       make_task: builds the task, called inside the strategy's scope; it is closed at the end.
-      make_dataset: from this worker's schedule to the data.
-      warm_start: called with the task of a run that begins.
+      check: refuses strategies that the task cannot use.
       more: what else a resumed run must have alike, by name.
+
+    Returns:
+      The run directory.
 
     Raises:
       UsageError, WorkError, OutputError: see `RunDir.open` and `loop.fit`.
     """
-    images = {"train_images": shared.fingerprint(paths)}
-    options = {**shared.resolved(values), **images, **(more or {})}
-    tf.random.set_seed(values.seed)
-    run_dir = RunDir(values.run_dir)
+    strategy = make_strategy(options)
+    check(strategy)
+    run_dir = RunDir(options.run_dir)
+    if options.dry_run:
+        shown = {**options.to_json(), "environment": environment()}
+        sys.stdout.write(json.dumps(shown, indent=2, sort_keys=True) + "\n")
+        return run_dir.path
+    resolved = {**options.to_json(), "train_images": fingerprint(files.train), **(more or {})}
+    may_differ = {name for name, spec in specs(type(options)).items() if spec.may_differ}
+    tf.random.set_seed(options.seed)
     with contextlib.ExitStack() as stack:
         if is_chief(strategy):
-            run_dir.open(options, shared.MAY_DIFFER)
+            run_dir.open(resolved, frozenset(may_differ))
             stack.callback(run_dir.close)
         with strategy.scope():
             task = make_task()
             stack.callback(task.close)
             if not tf.train.latest_checkpoint(str(run_dir.checkpoints)):
-                warm_start(task)
+                task.begin()
 
-        def dataset_of_worker(first_step, context):
-            shards = context.num_input_pipelines
+        def dataset_of_worker(
+            first_step: int, context: tf.distribute.InputContext
+        ) -> tf.data.Dataset:
+            shard, shards = context.input_pipeline_id, context.num_input_pipelines
             replicas = strategy.num_replicas_in_sync // shards
-            shard = context.input_pipeline_id
-            return make_dataset(
-                Schedule(values.batch, values.seed, first_step, shard, shards, replicas)
+            return task.dataset(
+                Schedule(options.batch, options.seed, first_step, shard, shards, replicas)
             )
 
-        check_agreement(strategy, json.dumps(options, sort_keys=True))
-        fit(task, dataset_of_worker, shared.loop_options(values), strategy, run_dir)
+        check_agreement(strategy, json.dumps(resolved, sort_keys=True))
+        fit(task, dataset_of_worker, options, strategy, run_dir)
     log.info("done: %s", run_dir.path)
+    return run_dir.path
+
+
+def fingerprint(paths: list[str]) -> str:
+    """Names a list of images, so that a resumed run notices another one.
+
+    It has their number and a hash of their names and, for lists that are short enough to look
+    at each, their sizes. Folders do not count: data may move.
+    """
+    look = len(paths) <= HEADERS_CHECKED
+    lines = (f"{os.path.basename(p)} {os.path.getsize(p) if look else ''}" for p in paths)
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return f"{len(paths)} images, {digest[:16]}"
+
+
+@contextlib.contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Lets the message of a backbone's missing weights name the option that asks for them."""
+    try:
+        yield
+    except BackboneError as error:
+        raise UsageError(f"`{option}`: {error}") from error

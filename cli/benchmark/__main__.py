@@ -17,14 +17,12 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 import tensorflow_compression as tfc
-from absl import flags
 
 from lossylab.cli.benchmark import generators as benchmark_generators
 from lossylab.cli.benchmark import jpeg as benchmark_jpeg
 from lossylab.cli.benchmark import restoration as benchmark_restoration
 from lossylab.cli.options.installation import SECTIONS, BenchmarkOptions
 from lossylab.core import command
-from lossylab.core.app import parse
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, check_sizes, random_patches
@@ -32,8 +30,10 @@ from lossylab.data.schedule import Schedule
 from lossylab.inference.export.codec import Codec
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
-from lossylab.train import proxiqa
-from lossylab.train.loop import oracle
+from lossylab.train.loop.oracle import Oracle
+from lossylab.train.options.proxiqa import ProxiqaOptions
+from lossylab.train.proxiqa import ProxIQATask
+from lossylab.train.session import Files
 
 _BATCH, _PATCH = 8, 128
 _LAMBDA = 0.01
@@ -174,13 +174,12 @@ def _oracle(filters: Sequence[int], rounds: int):
         actions, tasks = {}, []
         for name in ("free", "overlapped", "sequential"):
             order = "sequential" if name == "free" else name
-            options = proxiqa.FLAGS
-            parse(options, ["", f"--num_filters={n}", f"--oracle={order}", "--train_data=x"], "")
-            task = proxiqa.ProxIQATask(_Frozen(options), [], [])
+            options = ProxiqaOptions(run_dir="none", train_data="none", num_filters=n, oracle=order)
+            task = ProxIQATask(options, Files([], []))
             task.checkpointed()
             if name == "free":
                 task.close()
-                task._oracle = oracle.Oracle(lambda a, b: np.full(len(a), 50.0, np.float32))
+                task._oracle = Oracle(lambda a, b: np.full(len(a), 50.0, np.float32))
             tasks.append(task)
             actions[name] = _stepper(strategy, task, image)
         seconds = in_turns(actions, rounds)
@@ -194,13 +193,6 @@ def _oracle(filters: Sequence[int], rounds: int):
             "overlapped_extra_percent": (seconds["overlapped"] / seconds["free"] - 1) * 100,
             "sequential_extra_ms": (seconds["sequential"] - seconds["free"]) * 1e3,
         }
-
-
-class _Frozen:
-    """The present values of a set of flags."""
-
-    def __init__(self, values: flags.FlagValues):
-        self.__dict__.update({name: values[name].value for name in values})
 
 
 def _stepper(strategy, task, image):

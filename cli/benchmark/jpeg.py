@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.cli import jpeg
-from lossylab.core.app import parse
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, random_patches
@@ -23,7 +22,9 @@ from lossylab.inference.export.jpeg import Encoder
 from lossylab.models.backbones.attention_backbones import BACKBONES
 from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.layers.attention import ConvAttention, LSTMAttention
-from lossylab.train import jpeg_encoder
+from lossylab.train.jpeg_encoder import EncoderTask
+from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
+from lossylab.train.session import Files
 
 # Encoders with untrained networks: speed does not depend on their weights.
 _ENCODERS = {
@@ -70,15 +71,14 @@ def training(samples: Samples, filters: Sequence[int], rounds: int) -> Iterator[
     batch = next(iter(data))
     strategy, actions = tf.distribute.get_strategy(), {}
     for backbone in _TRAINED:
-        words = [
-            "",
-            f"--backbone={backbone}",
-            "--weights=random",
-            "--lpips=random",
-            "--train_data=x",
-        ]
-        parse(jpeg_encoder.FLAGS, words, "")
-        task = jpeg_encoder.EncoderTask(jpeg_encoder.FLAGS, [], [])
+        options = JpegEncoderOptions(
+            run_dir="none",
+            train_data="none",
+            backbone=backbone,
+            weights="random",
+            lpips="random",
+        )
+        task = EncoderTask(options, Files([], []))
         task.checkpointed()
         actions[backbone] = _stepper(strategy, task, batch)
     for name, seconds in samples(actions, rounds).items():

@@ -18,6 +18,7 @@ import tensorflow as tf
 from PIL import Image
 
 import lossylab
+from lossylab.cli import __main__ as cli
 from lossylab.core import rows
 from lossylab.core.errors import (
     BitstreamError,
@@ -39,7 +40,7 @@ from lossylab.inference.codecs.registry import Learned
 from lossylab.inference.export import codec as export
 from lossylab.models.bls2017 import BLS2017
 from lossylab.train import proxiqa
-from lossylab.train.studies import proxiqa as proxiqa_study
+from lossylab.train.studies import study
 
 RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "classical_kodak.json"
@@ -743,29 +744,29 @@ def test_latex_escapes_everything_special():
 def trained(exported, loaded_once, monkeypatch):
     """Puts into training's place what leaves steps and export behind; notes its flags."""
     calls = []
-    monkeypatch.setattr(proxiqa_study, "gc", types.SimpleNamespace(collect=lambda: None))
+    monkeypatch.setattr(study, "gc", types.SimpleNamespace(collect=lambda: None))
 
-    def main(argv):
-        flags = dict(arg[2:].partition("=")[::2] for arg in argv[1:])
-        calls.append(flags)
-        run = pathlib.Path(flags["run_dir"])
+    def train(options):
+        calls.append(options)
+        run = pathlib.Path(options.run_dir)
         run.mkdir(parents=True, exist_ok=True)
         before = int((run / "steps").read_text()) if (run / "steps").exists() else 0
-        steps = max(before, int(flags["steps"]))  # as training resumes
+        steps = max(before, options.steps)  # as training resumes
         (run / "steps").write_text(str(steps))
-        if "noexport" not in flags and flags["optimize"] != "pretrain_proxy":
+        if options.export and options.trains_codec:
             shutil.rmtree(run / "export", ignore_errors=True)
             shutil.copytree(exported, run / "export")
             (run / "export" / "made_at").write_text(str(steps))
             (run / "export" / f"made_by_{run.name}").touch()
+        return run
 
-    monkeypatch.setattr(proxiqa, "main", main)
+    monkeypatch.setattr(proxiqa, "train", train)
     return calls
 
 
 def _study(out, data, *flags):
     data = ["--train_data=sample_train", f"--test_data={data}"]
-    proxiqa_study.main(["study", f"--out={out}", *data, *flags])
+    cli.main(["train", "proxiqa_study", f"--out={out}", *data, *flags])
 
 
 @pytest.mark.parametrize(
@@ -773,27 +774,27 @@ def _study(out, data, *flags):
     [
         ([], "--out is needed"),
         (["--out=x", "--train_data=sample_train"], "--test_data is needed"),
-        (["--variants=mse,lpips"], "--variants knows mse, ssim_p, .*, not lpips"),
-        (["--lmbdas=0.1,zero"], "--lmbdas takes positive numbers, got 'zero'"),
-        (["--lmbdas=0.1,-1"], "--lmbdas takes positive numbers, got '-1'"),
-        (["--lmbdas=inf"], "--lmbdas takes positive numbers, got 'inf'"),
+        (["--variants=mse,lpips"], "--variants=lpips is none of mse, ssim_p, "),
+        (["--lmbdas=0.1,zero"], "--lmbdas takes a number, got 'zero'"),
+        (["--lmbdas=0.1,-1"], "--lmbdas=-1.0 must be above 0"),
+        (["--lmbdas=inf"], "--lmbdas=inf is not a finite number"),
         (["--test_data=sample_train"], "--test_data overlaps --train_data"),
-        (["--also_at=9", "--steps=9"], "--also_at takes numbers of steps below --steps, got 9"),
-        (["--also_at=many"], "--also_at takes numbers of steps below --steps, got many"),
-        (["--also_at=0"], "--also_at takes numbers of steps below --steps, got 0"),
+        (["--also_at=9", "--steps=9"], "--also_at=9 must be below --steps=9"),
+        (["--also_at=many"], "--also_at takes a whole number, got 'many'"),
+        (["--also_at=0"], "--also_at=0 must be at least 1"),
         (["--compare_with=jpg"], "--.* knows jpeg, .*, not jpg"),
     ],
 )
 def test_wrong_flags_of_the_study(flags, message, tmp_path, monkeypatch):
-    def train(argv):
-        raise AssertionError(f"hours of training would have begun: {argv}")
+    def train(options):
+        raise AssertionError(f"hours of training would have begun: {options}")
 
-    monkeypatch.setattr(proxiqa, "main", train)
+    monkeypatch.setattr(proxiqa, "train", train)
     monkeypatch.chdir(tmp_path)
     whole = ["--out=x", "--train_data=sample_train", "--test_data=sample_test"]
     flags = flags if message.endswith("is needed") else [*whole, *flags]
     with pytest.raises(UsageError, match=message):
-        proxiqa_study.main(["study", *flags])
+        cli.main(["train", "proxiqa_study", *flags])
 
 
 def test_study_trains_every_variant_from_its_start(trained, folder, tmp_path):
@@ -803,37 +804,37 @@ def test_study_trains_every_variant_from_its_start(trained, folder, tmp_path):
         *("--variants=mse,vmaf_p,ssim_mse,ssim,vif_p", "--lmbdas=0.01,0.03", "--alpha=0.75"),
         *("--base_steps=5", "--rate_steps=4", "--proxy_steps=3", "--steps=2", "--nomeasure"),
     )
-    runs = {pathlib.Path(flags["run_dir"]).name: flags for flags in trained}
+    runs = {pathlib.Path(options.run_dir).name: options for options in trained}
     assert len(runs) == len(trained) == 1 + 2 + 2 + 5 * 2
     assert list(runs)[:3] == ["base", "start_0.01", "start_0.03"]
     for lmbda in ("0.01", "0.03"):
         start = runs[f"start_{lmbda}"]
-        assert (start["metric"], start["steps"], start["lmbda"]) == ("mse", "4", lmbda)
-        assert start["init_from"] == str(tmp_path / "base")
+        assert (start.metric, start.steps, start.lmbda) == ("mse", 4, float(lmbda))
+        assert start.init_from == str(tmp_path / "base")
         for variant in ("mse", "vmaf_p", "ssim_mse", "ssim", "vif_p"):
-            flags = runs[f"{variant}_{lmbda}"]
-            assert flags["init_from"] == str(tmp_path / f"start_{lmbda}")
-            assert flags["steps"] == "2"
+            options = runs[f"{variant}_{lmbda}"]
+            assert options.init_from == str(tmp_path / f"start_{lmbda}")
+            assert options.steps == 2
             # The pixel loss weighs the same: (1 - alpha) lambda.
-            weight = float(flags["lmbda"]) * (1 - 0.75 * (variant != "mse"))
+            weight = options.lmbda * (1 - 0.75 * (variant != "mse"))
             assert weight == pytest.approx(float(lmbda))
-            assert (flags["metric"], flags["optimize"], flags.get("alpha")) == {
-                "mse": ("mse", "proxy", None),
-                "vmaf_p": ("vmaf", "proxy", "0.75"),
-                "ssim_mse": ("ssim", "direct", "0.75"),
-                "ssim": ("ssim", "direct", "1.0"),
-                "vif_p": ("vif", "proxy", "0.75"),
+            assert (options.metric, options.optimize, options.alpha) == {
+                "mse": ("mse", "proxy", 0.5),
+                "vmaf_p": ("vmaf", "proxy", 0.75),
+                "ssim_mse": ("ssim", "direct", 0.75),
+                "ssim": ("ssim", "direct", 1.0),
+                "vif_p": ("vif", "proxy", 0.75),
             }[variant]
             proxy = {"vmaf_p": "vmaf_proxy", "vif_p": "vif_proxy"}.get(variant)
-            assert flags.get("proxy_from") == (str(tmp_path / proxy) if proxy else None)
+            assert options.proxy_from == (str(tmp_path / proxy) if proxy else None)
     for metric in ("vmaf", "vif"):
-        flags = runs[f"{metric}_proxy"]
-        assert (flags["optimize"], flags["steps"]) == ("pretrain_proxy", "3")
-        assert flags["init_from"] == str(tmp_path / "base")
+        options = runs[f"{metric}_proxy"]
+        assert (options.optimize, options.steps) == ("pretrain_proxy", 3)
+        assert options.init_from == str(tmp_path / "base")
         names = list(runs)
         assert names.index(f"{metric}_proxy") < names.index(f"{metric}_p_0.01")
     # No stage sees the patches of another.
-    seeds = [runs[name]["seed"] for name in ("base", "start_0.01", "mse_0.01")]
+    seeds = [runs[name].seed for name in ("base", "start_0.01", "mse_0.01")]
     assert len(set(seeds)) == 3
 
 

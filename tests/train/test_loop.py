@@ -60,7 +60,13 @@ def _fit(task, folder, steps=20, **options):
     run_dir = RunDir(str(folder))
     run_dir.open({"option": 1}, frozenset())
     try:
-        fit(task, _numbers, LoopOptions(steps, **options), tf.distribute.get_strategy(), run_dir)
+        fit(
+            task,
+            _numbers,
+            LoopOptions(steps=steps, **options),
+            tf.distribute.get_strategy(),
+            run_dir,
+        )
     finally:
         run_dir.close()
 
@@ -266,7 +272,7 @@ def test_resuming_with_other_options_names_them(tmp_path):
     with pytest.raises(UsageError) as error:
         run.open({"metric": "vmaf", "lmbda": 0.1, "keep": 5, "new": 1}, frozenset({"keep"}))
     run.close()
-    assert "--metric was 'mse', is 'vmaf'; --new was None, is 1." in str(error.value)
+    assert "`metric` was 'mse', is 'vmaf'; `new` was None, is 1." in str(error.value)
     assert "lmbda" not in str(error.value)
     assert json.loads((tmp_path / "options.json").read_text())["metric"] == "mse"
     run.open({"metric": "mse", "lmbda": 0.1, "keep": 5}, frozenset({"keep"}))

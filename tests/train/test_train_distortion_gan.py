@@ -3,7 +3,6 @@
 import csv
 import io
 import logging
-import pathlib
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from lossylab.cli import __main__ as cli
-from lossylab.core.app import parse
+from lossylab.core import flags as core_flags
 from lossylab.core.errors import ExportError, UsageError, WorkError
 from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS
@@ -23,8 +22,10 @@ from lossylab.losses import adversarial
 from lossylab.losses import distortion_gan as losses
 from lossylab.models.patchgan import PatchGAN
 from lossylab.models.unet import ResidualUNet, _Up
-from lossylab.train import distortion_gan
-from lossylab.train.studies import distortion_gan as distortion_gan_study
+from lossylab.train.distortion_gan import DistortionTask
+from lossylab.train.options import studies
+from lossylab.train.options.distortion_gan import DistortionGanOptions
+from lossylab.train.session import Files
 
 _TINY = [
     *("--train_data=sample_train", "--patch=32", "--batch=2", "--steps=4", "--filters=2"),
@@ -35,7 +36,7 @@ _GAN = "--discriminator_filters=2"
 
 
 def _train(run_dir, *extra):
-    distortion_gan.main(["distortion_gan", *_TINY, f"--run_dir={run_dir}", *extra])
+    cli.main(["train", "distortion_gan", *_TINY, f"--run_dir={run_dir}", *extra])
 
 
 # Networks.
@@ -156,8 +157,7 @@ def test_every_distortion_trains_and_is_exported(name, tmp_path, images):
 
 
 def test_defaults_are_the_papers():
-    parse(distortion_gan.FLAGS, ["distortion_gan"], "")
-    flags = distortion_gan.FLAGS
+    flags = DistortionGanOptions(run_dir="r", train_data="x")
     assert (flags.batch, flags.patch, flags.filters, flags.discriminator_filters) == (
         *(16, 256),
         *(64, 64),
@@ -171,7 +171,7 @@ def test_losses_weigh_as_told(tmp_path):
     _train(tmp_path / "run", _GAN, "--sparsity_weight=3")
     for row in run_files.rows(tmp_path / "run"):
         assert row["loss"] == pytest.approx(row["adversarial"] + 3 * row["residual"], rel=1e-4)
-        assert row["adversarial"] == pytest.approx(-row["score_made"], abs=1e-3)
+        assert row["adversarial"] == pytest.approx(-row["score_generated"], abs=1e-3)
 
 
 @pytest.mark.parametrize("norm", ["l1", "l2"])
@@ -229,9 +229,9 @@ def test_validation_tells_the_divergence(tmp_path):
 
 
 def test_a_discriminator_that_always_wins_is_warned_of_once(tmp_path, caplog):
-    parse(distortion_gan.FLAGS, ["distortion_gan", *_TINY, _GAN, f"--run_dir={tmp_path}"], "")
-    task = distortion_gan.DistortionTask(distortion_gan.FLAGS, [], [])
-    values = {"discriminator": 0.5, "score_true": 3.0, "score_made": -3.0}
+    options = core_flags.parse(DistortionGanOptions, [*_TINY, _GAN, f"--run_dir={tmp_path}"])
+    task = DistortionTask(options, Files([], []))
+    values = {"discriminator": 0.5, "score_true": 3.0, "score_generated": -3.0}
     with caplog.at_level(logging.WARNING, "lossylab"):
         task.watch(10, values)
         assert not caplog.text
@@ -242,9 +242,9 @@ def test_a_discriminator_that_always_wins_is_warned_of_once(tmp_path, caplog):
 
 
 def test_a_discriminator_that_tells_nothing_apart_is_warned_of(tmp_path, caplog):
-    parse(distortion_gan.FLAGS, ["distortion_gan", *_TINY, _GAN, f"--run_dir={tmp_path}"], "")
-    task = distortion_gan.DistortionTask(distortion_gan.FLAGS, [], [])
-    values = {"discriminator": 2.0, "score_true": 0.01, "score_made": 0.01}
+    options = core_flags.parse(DistortionGanOptions, [*_TINY, _GAN, f"--run_dir={tmp_path}"])
+    task = DistortionTask(options, Files([], []))
+    values = {"discriminator": 2.0, "score_true": 0.01, "score_generated": 0.01}
     with caplog.at_level(logging.WARNING, "lossylab"):
         task.watch(100, values)
         assert not caplog.text
@@ -336,7 +336,7 @@ def test_the_scale_is_that_of_what_the_discriminator_sees(gain):
     ("flags", "message"),
     [
         (["--severity=0"], r"--severity of jpeg \(JPEG quality, 4:2:0\) must lie in 1..100, got 0"),
-        (["--distortion=blur"], "--truth=blur is none of jpeg, jpeg2000, white, pink"),
+        (["--distortion=blur"], "--distortion=blur is none of jpeg, jpeg2000, white, pink"),
         (["--patch=36"], "--patch=36 must be a multiple of 8 and at least 32"),
         (["--pixel_loss=l1", "--sparsity_weight=1"], "--sparsity_weight make no sense with"),
         (["--pixel_loss=l1", "--gradient_penalty=1"], "--gradient_penalty make no sense with"),
@@ -350,8 +350,8 @@ def test_the_scale_is_that_of_what_the_discriminator_sees(gain):
             ["--moments_steps=2", "--strategy=mirrored", "--devices=CPU:0,CPU:1"],
             "--moments_steps above 0 needs a single device",
         ),
-        (["--beta_1=1"], "--beta_1 must be below 1"),
-        (["--average=1"], "--average must be below 1"),
+        (["--beta_1=1"], "--beta_1=1.0 must be below 1"),
+        (["--average=1"], "--average=1.0 must be below 1"),
         (["--init_from=nowhere"], "--init_from: no checkpoint in nowhere"),
         (["--patch=4000"], "images are smaller than the patch of 4000x4000 pixels"),
         (["--validate_every=5"], "--validate_every needs --validation_data"),
@@ -365,15 +365,16 @@ def test_bad_usage(flags, message, tmp_path):
 
 
 def test_the_small_budget_names_every_variant(capsys):
-    flagfile = pathlib.Path(distortion_gan.__file__).parent / "flags/distortion_gan_small.flags"
-    distortion_gan_study.main(["study", f"--flagfile={flagfile}", "--out=s", "--dry_run"])
+    words = ["--flagfile=distortion_gan_small", "--out=s", "--dry_run"]
+    cli.main(["train", "distortion_gan_study", *words])
     lines = capsys.readouterr().out.splitlines()
-    study = distortion_gan_study
-    assert len(lines) == len(study.STARTS) + len(study.VARIANTS)
+    assert len(lines) == 2 + len(studies.DISTORTION_GAN)
+    assert ["start_jpeg" in lines[0], "start_jpeg2000" in lines[1]] == [True, True]
     assert sum("--init_from=s/runs/start_jpeg " in f"{line} " for line in lines) == 4
     assert sum("--init_from=s/runs/start_jpeg2000 " in f"{line} " for line in lines) == 1
     for line in lines:
-        distortion_gan.check(line.split())
+        words = line.removeprefix("lossylab train distortion_gan ").split()
+        assert core_flags.parse(DistortionGanOptions, words).filters == 16
 
 
 # Distorting files.

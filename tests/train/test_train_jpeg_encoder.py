@@ -1,7 +1,6 @@
 """train.jpeg_encoder end to end on tiny budgets: attention, losses, exact resume, bad flags."""
 
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -12,11 +11,11 @@ import pytest
 import run_files
 import tensorflow as tf
 
-from lossylab.core.app import parse
+from lossylab.cli import __main__ as cli
+from lossylab.core import flags as core_flags
 from lossylab.core.errors import UsageError
 from lossylab.inference.export.jpeg import Encoder
-from lossylab.train import jpeg_encoder
-from lossylab.train.studies import jpeg_encoder as jpeg_encoder_study
+from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
 
 _TINY = [
     *("--train_data=sample_train", "--patch=32", "--batch=2", "--steps=4", "--weights=random"),
@@ -27,7 +26,7 @@ _TABLES = "--attention=none"
 
 
 def _train(run_dir, *extra):
-    jpeg_encoder.main(["jpeg_encoder", *_TINY, f"--run_dir={run_dir}", *extra])
+    cli.main(["train", "jpeg_encoder", *_TINY, f"--run_dir={run_dir}", *extra])
 
 
 def _tables(run_dir, scale):
@@ -59,8 +58,7 @@ def test_every_attention_trains_and_is_exported(flags, tmp_path, images):
 
 
 def test_defaults_are_the_papers():
-    parse(jpeg_encoder.FLAGS, ["jpeg_encoder"], "")
-    flags = jpeg_encoder.FLAGS
+    flags = JpegEncoderOptions(run_dir="r", train_data="x", lpips="random")
     assert (flags.steps, flags.batch, flags.patch, flags.learning_rate) == (20_000, 8, 224, 1e-6)
     assert (flags.lpips_weight, flags.ms_ssim_weight) == (500, 1000)
     assert (flags.table_weight, flags.attention_weight, flags.table_scale) == (10, 1, 1e-5)
@@ -172,7 +170,7 @@ def test_a_run_can_begin_with_another(tmp_path):
     one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
     for name in (n for n in one if n.startswith("encoder/") and "OPTIMIZER" not in n):
         np.testing.assert_array_equal(one[name], two[name])
-    with pytest.raises(UsageError, match="--init_from: .* does not fit this model's flags"):
+    with pytest.raises(UsageError, match="--init_from: .* does not fit this model's options"):
         _train(tmp_path / "three", "--backbone=resnet152", f"--init_from={tmp_path / 'one'}")
     with pytest.raises(UsageError, match="has --table_scale=1e-05, give the same"):
         _train(tmp_path / "four", "--table_scale=1", f"--init_from={tmp_path / 'one'}")
@@ -188,20 +186,20 @@ def test_attention_begins_where_it_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--lmbda=0"], "--lmbda must be above 0"),
+        (["--lmbda=0"], "--lmbda=0.0 must be above 0"),
         (["--lpips_weight=1"], "--lpips is needed, the file of LPIPS's weights"),
         (["--lpips_weight=1", "--lpips=nowhere.npz"], "weights 'nowhere.npz' of LPIPS cannot be"),
         (["--ms_ssim_weight=1"], "MS-SSIM needs --patch of at least 161 pixels, got 32"),
         (["--lpips_weight=1", "--lpips=random", "--patch=16"], "LPIPS needs --patch of at least"),
         (["--weights=nowhere.h5"], "weights 'nowhere.h5' of vgg19: no such file"),
-        (["--table_scale=0"], "--table_scale must be above 0"),
+        (["--table_scale=0"], "--table_scale=0.0 must be above 0"),
         (["--first_step=0.5"], "--first_step=0.5: tables begin at 1"),
         (["--first_step=9", "--tables_from=x"], "--first_step and --tables_from contradict"),
         (["--tables_from=nowhere"], "--tables_from: no checkpoint in nowhere"),
         (["--lstm_output=tanh"], "--lstm_output makes no sense for --attention=conv"),
         ([_TABLES, "--attention_offset=1"], "--attention_offset makes no sense for --attention=no"),
         (["--patch=4000"], "images are smaller than the patch of 4000x4000 pixels"),
-        (["--attention=cnn"], "none|conv|lstm|bilstm"),
+        (["--attention=cnn"], "--attention=cnn is none of none, conv, lstm, bilstm"),
         (["--validate_every=5"], "--validate_every needs --validation_data"),
         (["stray"], "unexpected arguments: stray"),
     ],
@@ -217,9 +215,7 @@ def test_without_a_network_imagenet_weights_are_explained(tmp_path, monkeypatch)
         raise Exception("URL fetch failure on https://storage: no network")
 
     monkeypatch.setattr(tf.keras.applications, "VGG19", offline)
-    with pytest.raises(
-        UsageError, match="--weights or --lpips: weights 'imagenet' of vgg19 cannot"
-    ):
+    with pytest.raises(UsageError, match="--weights: weights 'imagenet' of vgg19 cannot"):
         _train(tmp_path / "run", "--weights=imagenet")
 
 
@@ -233,39 +229,38 @@ def test_a_dry_run_writes_nothing(tmp_path, capsys):
 
 
 def test_the_small_budget_is_sound(capsys):
-    flagfile = pathlib.Path(jpeg_encoder.__file__).parent / "flags" / "jpeg_encoder_small.flags"
-    jpeg_encoder_study.main(["study", f"--flagfile={flagfile}", "--out=s", "--dry_run"])
+    _study("--flagfile=jpeg_encoder_small", "--out=s", "--dry_run")
     lines = capsys.readouterr().out.splitlines()
-    names = [os.path.basename(parse_run_dir(line)) for line in lines]
+    words = [line.removeprefix("lossylab train jpeg_encoder ").split() for line in lines]
+    runs = [core_flags.parse(JpegEncoderOptions, each) for each in words]
+    names = [os.path.basename(options.run_dir) for options in runs]
     assert len(set(names)) == len(names)
     lambdas = {name.rpartition("_")[2] for name in names}
     assert len(lambdas) >= 3
     for variant in ("start", "tables", "vgg", "vgg_ms_ssim", "resnet", "lstm", "bilstm"):
         assert {f"{variant}_{lmbda}" for lmbda in lambdas} <= set(names)
-    for line in lines:
-        jpeg_encoder.check(line.split())
 
 
-def parse_run_dir(line):
-    return next(word for word in line.split() if word.startswith("--run_dir=")).split("=")[1]
+def _study(*words):
+    cli.main(["train", "jpeg_encoder_study", *words])
 
 
 def test_a_study_trains_tables_first(tmp_path):
     common = ",".join(flag.removeprefix("--") for flag in _TINY[1:])
     arguments = [
-        *("study", "--train_data=sample_train", f"--out={tmp_path}", f"--common={common}"),
+        *("--train_data=sample_train", f"--out={tmp_path}", f"--common={common}"),
         *("--variants=tables,lstm", "--lambdas=0.01,0.1", "--table_steps=3"),
         *("--variant=lstm*:lstm_input=dct", "--variant=start*:learning_rate=1e-5"),
     ]
-    jpeg_encoder_study.main(arguments)
+    _study(*arguments)
     names = {path.name for path in (tmp_path / "runs").iterdir()}
     assert names == {f"{n}_{x}" for n in ("start", "tables", "lstm") for x in ("0.01", "0.1")}
     assert len(run_files.rows(tmp_path / "runs" / "start_0.1")) == 3
     assert len(run_files.rows(tmp_path / "runs" / "tables_0.1")) == 4
     begun = _tables(tmp_path / "runs" / "start_0.01", 1e-5)
     np.testing.assert_allclose(_tables(tmp_path / "runs" / "lstm_0.01", 1e-5), begun, atol=0.6)
-    jpeg_encoder_study.main(arguments)  # nothing is left to do
-    with pytest.raises(UsageError, match="--variants knows tables, .* not gru"):
-        jpeg_encoder_study.main([*arguments, "--variants=gru"])
+    _study(*arguments)  # nothing is left to do
+    with pytest.raises(UsageError, match="--variants=gru is none of tables, "):
+        _study(*arguments, "--variants=gru")
     with pytest.raises(UsageError, match="--variant=gru:steps=1: no variant gru"):
-        jpeg_encoder_study.main([*arguments, "--variant=gru:steps=1"])
+        _study(*arguments, "--variant=gru:steps=1")

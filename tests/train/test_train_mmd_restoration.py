@@ -14,8 +14,8 @@ from PIL import Image
 
 from lossylab.cli import __main__ as cli
 from lossylab.cli import sample
+from lossylab.core import flags as core_flags
 from lossylab.core import rows
-from lossylab.core.app import parse
 from lossylab.core.errors import ExportError, ImageError, UsageError, WorkError
 from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade
@@ -29,6 +29,8 @@ from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.models.rankiqa import RankIQA
 from lossylab.train import mmd_restoration
 from lossylab.train.loop.optimizers import AdamInside, Decay
+from lossylab.train.options.mmd_restoration import MmdRestorationOptions
+from lossylab.train.session import Files
 
 _TINY = [
     *("--train_data=sample_train", "--patch=8", "--max_patch=16", "--batch=2", "--factor=1"),
@@ -39,7 +41,7 @@ _TINY = [
 
 
 def _train(run_dir, *extra):
-    mmd_restoration.main(["mmd_restoration", *_TINY, f"--run_dir={run_dir}", *extra])
+    cli.main(["train", "mmd_restoration", *_TINY, f"--run_dir={run_dir}", *extra])
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +176,7 @@ def test_the_rate_is_right_after_many_steps():
 
 
 def test_defaults_are_the_papers():
-    parse(mmd_restoration.FLAGS, ["mmd_restoration"], "")
-    flags = mmd_restoration.FLAGS
+    flags = MmdRestorationOptions(run_dir="r", train_data="x")
     assert (flags.channels, flags.blocks, flags.mixtures, flags.dropout) == (100, 6, 10, 0.5)
     assert (flags.batch, flags.patch, flags.max_patch, flags.factor) == (16, 64, 96, 4)
     assert (flags.learning_rate, flags.decay, flags.average) == (1e-3, 0.999995, 0.9995)
@@ -264,15 +265,15 @@ def test_two_devices_share_a_batch(tmp_path):
         (["--degradation=white", "--severity=300"], "--severity of white"),
         (["--max_patch=4"], "--max_patch=4 is below --patch=8"),
         (["--max_patch=20"], "--max_patch=20 must be --patch=8 plus a multiple of 8"),
-        (["--dropout=1"], "--dropout must be below 1"),
-        (["--average=1"], "--average must be below 1"),
-        (["--beta_2=1"], "--beta_2 must be below 1"),
-        (["--decay=0"], "--decay must be above 0"),
-        (["--dilations=1,x"], "--dilations takes whole numbers from 1, got 1,x"),
-        (["--dilations=²"], "--dilations takes whole numbers from 1, got ²"),
-        (["--export_at=²"], "--export_at takes whole numbers from 1, got ²"),
+        (["--dropout=1"], "--dropout=1.0 must be below 1"),
+        (["--average=1"], "--average=1.0 must be below 1"),
+        (["--beta_2=1"], "--beta_2=1.0 must be below 1"),
+        (["--decay=0"], "--decay=0.0 must be above 0"),
+        (["--dilations=1,x"], "--dilations takes a whole number, got 'x'"),
+        (["--dilations=²"], "--dilations takes a whole number, got '²'"),
+        (["--export_at=²"], "--export_at takes a whole number, got '²'"),
         (["--dilations="], "--dilations needs at least one number"),
-        (["--export_at=0"], "--export_at takes whole numbers from 1"),
+        (["--export_at=0"], "--export_at=0 must be at least 1"),
         (["--export_at=9"], "--export_at=9 is after --steps=4"),
         (["--export_at=2", "--noexport"], "contradict each other"),
         (["--phase=16", "--grid=8"], "--phase=16 needs a --grid of its multiples, got 8"),
@@ -290,11 +291,11 @@ def test_bad_usage(flags, message, tmp_path):
 
 def test_the_small_budget_is_a_reduced_network():
     path = pathlib.Path(mmd_restoration.__file__).parent / "flags" / "mmd_restoration_small.flags"
-    mmd_restoration.check(["mmd_restoration", f"--flagfile={path}", "--run_dir=r"])
-    flags = mmd_restoration.FLAGS
-    assert flags.channels < 100
-    assert flags.blocks < 6
-    assert mmd_restoration.export_steps(flags) == [2000]
+    words = [f"--flagfile={path}", "--run_dir=r"]
+    options = core_flags.parse(MmdRestorationOptions, words)
+    assert options.channels < 100
+    assert options.blocks < 6
+    assert options.export_at == (2000,)
 
 
 def test_validation_images_are_made_when_they_are_needed(files, monkeypatch):
@@ -305,8 +306,9 @@ def test_validation_images_are_made_when_they_are_needed(files, monkeypatch):
         return centerd_pairs(*arguments)
 
     monkeypatch.setattr(mmd_restoration, "centerd_pairs", count)
-    mmd_restoration.check(["mmd_restoration", *_TINY, "--run_dir=r", "--validation_crop=16"])
-    task = mmd_restoration.DegradationTask(mmd_restoration.FLAGS, files, files)
+    words = [*_TINY, "--run_dir=r", "--validation_crop=16"]
+    options = core_flags.parse(MmdRestorationOptions, words)
+    task = mmd_restoration.DegradationTask(options, Files(files, files))
     assert not made
     assert task.images()["degraded"].shape == (1, 16, 16, 3)
     assert set(task.validate()) == {"paired", "unpaired"}

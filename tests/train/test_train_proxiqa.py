@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from lossylab.cli import __main__ as cli
 from lossylab.core.errors import CollectionError, FFmpegError, ImageError, OutputError, UsageError
 from lossylab.data.decode import read_image
 from lossylab.inference.export.codec import Codec
@@ -29,7 +30,7 @@ _TINY = [
 
 
 def _train(run_dir, *extra):
-    proxiqa.main(["proxiqa", *_TINY, f"--run_dir={run_dir}", *extra])
+    cli.main(["train", "proxiqa", *_TINY, f"--run_dir={run_dir}", *extra])
 
 
 def _weights(run_dir):
@@ -264,7 +265,7 @@ def test_validation_export_and_images(kind, exact, tmp_path):
     for event_file in (tmp_path / "run" / "summaries").iterdir():
         for event in tf.compat.v1.train.summary_iterator(str(event_file)):
             tags |= {value.tag for value in event.summary.value}
-    assert {"original", "decoded", "train/loss", "validation/vmaf"} <= tags
+    assert {"original", "reconstruction", "train/loss", "validation/vmaf"} <= tags
 
 
 def _sample(name):
@@ -332,7 +333,7 @@ def test_resuming_on_other_images_is_refused(tmp_path):
     flags = ["--metric=mse", f"--train_data={tmp_path / 'images'}"]
     _train(tmp_path / "run", *flags, "--steps=2")
     (tmp_path / "images" / "2.png").unlink()
-    with pytest.raises(UsageError, match="train_images was '3 images.* is '2 images"):
+    with pytest.raises(UsageError, match="`train_images` was '3 images.* is '2 images"):
         _train(tmp_path / "run", *flags, "--steps=4")
 
 
@@ -355,7 +356,7 @@ def test_without_ffmpeg_a_training_that_needs_it_does_not_begin(tmp_path, monkey
 
 def test_loading_parts_that_do_not_fit_is_refused(tmp_path):
     _train(tmp_path / "mse", "--metric=mse", "--steps=1")
-    with pytest.raises(UsageError, match="--init_from: .* does not fit this model's flags"):
+    with pytest.raises(UsageError, match="--init_from: .* does not fit this model's options"):
         _train(tmp_path / "a", "--num_filters=6", f"--init_from={tmp_path / 'mse'}")
     with pytest.raises(UsageError, match="--init_from: no checkpoint in"):
         _train(tmp_path / "b", f"--init_from={tmp_path / 'nothing'}")
@@ -373,7 +374,7 @@ def test_dry_run_prints_the_options_and_does_nothing(tmp_path, capsys):
 
 
 def test_defaults_are_the_papers(capsys):
-    proxiqa.main(["proxiqa", "--dry_run", "--run_dir=x", "--train_data=sample_train"])
+    cli.main(["train", "proxiqa", "--dry_run", "--run_dir=x", "--train_data=sample_train"])
     options = json.loads(capsys.readouterr().out)
     paper = {
         "num_filters": 192,
@@ -391,8 +392,8 @@ def test_defaults_are_the_papers(capsys):
 
 
 def test_learning_rates_drop_at_their_step():
-    adam = proxiqa._adam(1e-4, 5)
-    rates = [float(adam.learning_rate(step)) for step in range(8)]
+    rate = proxiqa._dropped(1e-4, 5)
+    rates = [float(rate(step)) for step in range(8)]
     np.testing.assert_allclose(rates, [1e-4] * 5 + [1e-5] * 3, rtol=1e-6)
 
 
@@ -402,11 +403,11 @@ def test_learning_rates_drop_at_their_step():
         (["--run_dir="], UsageError, "--run_dir is needed"),
         (["--train_data="], UsageError, "--train_data is needed"),
         (["--train_data=nowhere"], CollectionError, "no images found for 'nowhere'"),
-        (["--metric=lpips"], UsageError, "should be one of <mse|ssim|ms_ssim|vmaf|vif>"),
+        (["--metric=lpips"], UsageError, "--metric=lpips is none of mse, ssim, ms_ssim, vmaf, vif"),
         (["--steps=0"], UsageError, "--steps=0"),
-        (["--batch=x"], UsageError, "invalid literal for int() with base 10: 'x'"),
+        (["--batch=x"], UsageError, "--batch takes a whole number, got 'x'"),
         (["--alpha=1.5"], UsageError, "--alpha=1.5"),
-        (["--min_scale=0"], UsageError, "--min_scale must be above 0"),
+        (["--min_scale=0"], UsageError, "--min_scale=0.0 must be above 0"),
         (["--patch=40"], UsageError, "--patch=40 must be a multiple of 16"),
         (["--patch=16"], UsageError, "--metric=vmaf needs --patch of at least 32 pixels, got 16"),
         (["--metric=ms_ssim", "--patch=96"], UsageError, "needs --patch of at least 97 pixels"),

@@ -1,6 +1,7 @@
 """train.rankiqa and data.ratings on tiny budgets."""
 
 import collections
+import json
 import pathlib
 
 import numpy as np
@@ -9,7 +10,8 @@ import run_files
 import tensorflow as tf
 from PIL import Image
 
-from lossylab.core.app import parse
+from lossylab.cli import __main__ as cli
+from lossylab.core import flags as core_flags
 from lossylab.core.errors import CollectionError, UsageError
 from lossylab.data.collections import find_images
 from lossylab.data.patches import CropOptions
@@ -19,8 +21,11 @@ from lossylab.inference.export.rankiqa import Scorer
 from lossylab.losses import rankiqa as losses
 from lossylab.models import rankiqa as rankiqa_model
 from lossylab.models.rankiqa import RankIQA
-from lossylab.train import flags as shared
 from lossylab.train import rankiqa
+from lossylab.train.loop.strategy import make_strategy
+from lossylab.train.options import rankiqa as rankiqa_options
+from lossylab.train.options.rankiqa import RankiqaOptions
+from lossylab.train.session import Files
 
 _TINY = [
     *("--patch=32", "--steps=4", "--filters=2", "--units=8", "--weights=random"),
@@ -52,7 +57,7 @@ def train(tmp_path, folder):
     def run(name, phase, *extra):
         flags = [f"--train_data={folder}", f"--run_dir={tmp_path / name}"]
         flags += [f"--scores={folder / 'scores.csv'}"] if phase is _TUNE else []
-        rankiqa.main(["rankiqa", *flags, *_TINY, *phase, *extra])
+        cli.main(["train", "rankiqa", *flags, *_TINY, *phase, *extra])
         return tmp_path / name
 
     return run
@@ -62,8 +67,11 @@ _PHASES = pytest.mark.parametrize("phase", [_RANK, _TUNE], ids=["rank", "finetun
 
 
 def _flags(*arguments):
-    rankiqa.check(["rankiqa", "--train_data=x", "--run_dir=y", *arguments])
-    return rankiqa.FLAGS
+    return core_flags.parse(RankiqaOptions, ["--train_data=x", "--run_dir=y", *arguments])
+
+
+def _task(options):
+    return rankiqa.RankIQATask(options, Files([], []), None)
 
 
 def test_defaults_are_the_authors():
@@ -112,7 +120,7 @@ def test_ranking_learns_to_order(train):
 def _stepped(crops, *flags):
     """Variables of a task before and after two steps on the same crops."""
     tf.random.set_seed(1)
-    task = rankiqa.RankIQATask(_flags(*_TINY, *_RANK, "--dropout=0", *flags), [], [])
+    task = _task(_flags(*_TINY, *_RANK, "--dropout=0", *flags))
     task.checkpointed()
     states = [[v.numpy() for v in task.network.trainable_variables]]
     for step in range(2):
@@ -155,8 +163,8 @@ def test_steps_are_caffes(random):
 def test_some_images_can_be_taken_of_many(folder):
     names = {0: 6, 1: 1, 4: 4, 99: 6}
     for count, taken in names.items():
-        _flags(*_TINY, *_RANK, f"--train_data={folder}", f"--images={count}")
-        paths, _, _ = rankiqa._images()
+        options = _flags(*_TINY, *_RANK, f"--train_data={folder}", f"--images={count}")
+        paths = rankiqa._chosen(Files.of(options), options).train
         assert len(set(paths)) == len(paths) == taken
         assert paths == sorted(paths)
 
@@ -204,10 +212,10 @@ def _shared_step(phase, parts, devices):
     On one device the parts are two halves of the batch, whose gradients are averaged by hand.
     """
     flags = _flags(*_TINY, *phase, "--dropout=0", "--learning_rate=1e-2", *devices)
-    strategy = shared.make_strategy(flags)
+    strategy = make_strategy(flags)
     with strategy.scope():
         tf.random.set_seed(1)
-        task = rankiqa.RankIQATask(flags, [], [])
+        task = _task(flags)
         task.checkpointed()
     rows = strategy.experimental_distribute_values_from_function(
         lambda context: parts[context.replica_id_in_sync_group]
@@ -230,7 +238,7 @@ def test_two_devices_learn_what_one_does_of_the_same_crops(random):
     whole_loss, whole = _shared_step(tune, [(crops, targets)], [])
     assert loss == pytest.approx(whole_loss, rel=1e-5)
     tf.random.set_seed(1)
-    begun = rankiqa.RankIQATask(_flags(*_TINY, *tune), [], []).network.trainable_variables
+    begun = _task(_flags(*_TINY, *tune)).network.trainable_variables
     for mine, other, before in zip(weights, whole, begun):
         moved = np.abs(other - before).max()
         assert moved > 0
@@ -272,14 +280,14 @@ def test_other_ratings_are_no_resumed_run(train, folder, tmp_path):
     for old, new in ((",41,", ",42,"), (",41,scene2", ",41,other")):
         assert old in text
         moved.write_text(text.replace(old, new))
-        with pytest.raises(UsageError, match="other options: --ratings was '[0-9a-f]{16}', is"):
+        with pytest.raises(UsageError, match="other options: `ratings` was '[0-9a-f]{16}', is"):
             train(*again)
 
 
 def test_weights_are_read_by_runs_that_begin_only(train, monkeypatch):
     """A resumed run has them in its checkpoint: the file may be gone."""
     tiny = {"filters": 2, "units": 8, "patch": 32}  # as if it were VGG-16's
-    for module in (rankiqa, rankiqa_model):
+    for module in (rankiqa_options, rankiqa_model):
         monkeypatch.setattr(module, "FULL", tiny)
 
     def fill(application, weights, name, layers):
@@ -370,11 +378,11 @@ def test_bad_ratings(text, message, folder, tmp_path):
         (["--phase=finetune", "--scores=s", "--validation_data=x"], "has the images to test"),
         (
             ["--phase=finetune", "--scores=s", "--test_share=1"],
-            r"--test_share must lie in \(0, 1\)",
+            "--test_share=1.0 must be below 1",
         ),
         (["--phase=finetune", "--scores=s", "--images=3"], "--images goes with --phase=rank"),
-        (["--decay=0"], "--decay must be above 0"),
-        (["--dropout=1"], "--dropout must be below 1"),
+        (["--decay=0"], "--decay=0.0 must be above 0"),
+        (["--dropout=1"], "--dropout=1.0 must be below 1"),
         (["--init_from=nowhere"], "--init_from: no checkpoint in nowhere"),
         (["--patch=90"], "images are smaller than the patch of 90x90 pixels"),
         (["stray"], "unexpected arguments: stray"),
@@ -388,15 +396,21 @@ def test_bad_usage(flags, message, train, tmp_path):
 
 def test_weights_that_are_not_there_are_refused(folder, tmp_path):
     flags = [f"--train_data={folder}", f"--run_dir={tmp_path / 'run'}", "--weights=nowhere.h5"]
-    rankiqa.check(["rankiqa", *flags])
-    task = rankiqa.RankIQATask(rankiqa.FLAGS, [], [])
+    task = _task(_flags(*flags))
     with pytest.raises(UsageError, match="weights 'nowhere.h5' of rankiqa: no such file"):
         task.begin()
 
 
 def test_the_small_budget_is_a_reduced_network():
     path = pathlib.Path(rankiqa.__file__).parent / "flags" / "rankiqa_small.flags"
-    parse(rankiqa.FLAGS, ["rankiqa", f"--flagfile={path}", "--run_dir=r"], "")
-    assert rankiqa.FLAGS.weights == "random"
-    assert rankiqa.FLAGS.filters < 64
-    rankiqa.check(["rankiqa", f"--flagfile={path}", "--run_dir=r"])
+    options = core_flags.parse(RankiqaOptions, [f"--flagfile={path}", "--run_dir=r"])
+    assert options.weights == "random"
+    assert options.filters < 64
+
+
+def test_a_run_that_is_fine_tuned_tells_what_it_was_given(train):
+    run = train("run", _TUNE, "--steps=1", "--validate_every=1")
+    options = json.loads((run / "options.json").read_text())
+    assert options["validation_data"] is None
+    assert options["scores"].endswith("scores.csv")
+    assert (options["period"], options["decay"]) == (5000, 0.5)

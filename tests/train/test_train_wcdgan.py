@@ -1,20 +1,23 @@
 """train.wcdgan end to end on tiny networks: all models, two phases, exact resume, bad flags."""
 
 import json
-import pathlib
 
 import numpy as np
 import pytest
 import run_files
 
-from lossylab.core.app import parse
+from lossylab.cli import __main__ as cli
+from lossylab.core import flags as core_flags
 from lossylab.core.errors import DivergedError, UsageError
 from lossylab.data.collections import find_images
 from lossylab.data.lattice_pairs import Lattice, LatticeOptions
 from lossylab.inference.export.restorer import Restorer
 from lossylab.models.restorers import NETWORKS
-from lossylab.train import wcdgan
-from lossylab.train.studies import wcdgan as wcdgan_study
+from lossylab.train.loop.optimizers import Halving
+from lossylab.train.options import studies
+from lossylab.train.options.wcdgan import Recipe, WcdganOptions
+from lossylab.train.session import Files
+from lossylab.train.wcdgan import RestorationTask, train
 
 _TINY = [
     *("--train_data=sample_train", "--patch=32", "--stride=256", "--batch=2", "--steps=4"),
@@ -33,9 +36,8 @@ _CONTENT = ["--perceptual_weight=0", "--adversarial_weight=0"]
 
 
 def _train(run_dir, *extra, model="wcdgan"):
-    wcdgan.main(
-        ["wcdgan", *_TINY, f"--model={model}", *_SMALL[model], f"--run_dir={run_dir}", *extra]
-    )
+    words = [*_TINY, f"--model={model}", *_SMALL[model], f"--run_dir={run_dir}", *extra]
+    cli.main(["train", "wcdgan", *words])
 
 
 @pytest.mark.parametrize("model", NETWORKS)
@@ -108,20 +110,19 @@ def test_other_networks_minimize_squared_errors_alone(tmp_path):
 
 
 def test_rates_are_halved(tmp_path):
-    parse(wcdgan.FLAGS, ["wcdgan", "--train_data=x", "--run_dir=y", "--halve_every=10"], "")
-    schedule = wcdgan._adam(2e-4, wcdgan.FLAGS).learning_rate
+    schedule = Halving(2e-4, 10)
     np.testing.assert_allclose(
         [float(schedule(step)) for step in (0, 9, 10, 25)], [2e-4, 2e-4, 1e-4, 5e-5], rtol=1e-6
     )
 
 
 def test_defaults_are_the_papers():
-    parse(wcdgan.FLAGS, ["wcdgan"], "")
-    flags = wcdgan.FLAGS
-    assert (flags.batch, flags.patch, flags.stride, flags.beta_1) == (16, 80, 75, 0.5)
-    assert (flags.learning_rate, flags.discriminator_learning_rate) == (2e-4, 1e-4)
-    assert (flags.halve_every, flags.generator_epochs) == (20_000, 4)
-    assert wcdgan.Recipe.of(flags) == wcdgan.Recipe("l1", 1.0, 1.0, 1.0)
+    options = WcdganOptions(run_dir="r", train_data="x")
+    assert (options.batch, options.patch, options.stride, options.beta_1) == (16, 80, 75, 0.5)
+    assert (options.learning_rate, options.discriminator_learning_rate) == (2e-4, 1e-4)
+    assert (options.halve_every, options.generator_epochs) == (20_000, 4)
+    assert options.recipe == Recipe("l1", 1.0, 1.0, 1.0)
+    assert options.replace(model="arcnn").recipe == Recipe("l2", 0.0, 0.0, 0.0)
 
 
 def test_validation_tells_the_gain(tmp_path):
@@ -140,7 +141,7 @@ def test_a_run_can_begin_with_another(tmp_path):
     one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
     for name in (n for n in one if n.startswith("network/") and "OPTIMIZER" not in n):
         np.testing.assert_array_equal(one[name], two[name])
-    with pytest.raises(UsageError, match="--init_from: .* does not fit this model's flags"):
+    with pytest.raises(UsageError, match="--init_from: .* does not fit this model's options"):
         _train(tmp_path / "three", *_CONTENT, f"--init_from={tmp_path / 'one'}", "--filters=8")
 
 
@@ -160,10 +161,10 @@ def test_two_devices_train_like_one(tmp_path):
         (["--model=tnrd", "--stride=75"], "--patch=32 and --stride=75 must be multiples of 8"),
         (["--model=arcnn", "--filters=8"], "--filters makes no sense for arcnn"),
         (["--model=dncnn", "--blocks=2"], "--blocks makes no sense for dncnn"),
-        (["--model=dncnn", "--nomixed_conv"], "--nomixed_conv makes no sense for dncnn"),
+        (["--model=dncnn", "--nomixed_conv"], "--mixed_conv=false makes no sense for dncnn"),
         (["--filters=6"], "filters must be a multiple of 4, got 6"),
         (["--patch=16"], "the perceptual loss needs --patch of at least 32"),
-        (["--beta_1=1"], "--beta_1 must be below 1"),
+        (["--beta_1=1"], "--beta_1=1.0 must be below 1"),
         (["--content_weight=0", "--perceptual_weight=0"], "nothing to restore by"),
         (["--weights=nowhere.h5"], "--weights: weights 'nowhere.h5' of vgg19: no such file"),
         (["--model=sadct"], "sadct"),
@@ -175,7 +176,7 @@ def test_two_devices_train_like_one(tmp_path):
 def test_contradictory_flags_are_refused(flags, message, tmp_path):
     base = [f for f in _TINY if not any(f.split("=")[0] == g.split("=")[0] for g in flags)]
     with pytest.raises(UsageError, match=message):
-        wcdgan.main(["wcdgan", *base, f"--run_dir={tmp_path / 'run'}", *flags])
+        cli.main(["train", "wcdgan", *base, f"--run_dir={tmp_path / 'run'}", *flags])
     assert not any((tmp_path / "run").glob("checkpoints/*"))
 
 
@@ -185,50 +186,56 @@ def test_dry_run_prints_the_options(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-_STUDY = ["study", "--train_data=sample_train"]
+def _study(*words):
+    cli.main(["train", "wcdgan_study", *words])
 
 
 def test_the_small_budget_names_every_variant(capsys):
-    root = pathlib.Path(wcdgan.__file__).parent
-    wcdgan_study.main(
-        ["study", f"--flagfile={root / 'flags' / 'wcdgan_small.flags'}", "--out=s", "--dry_run"]
-    )
+    _study("--flagfile=wcdgan_small", "--out=s", "--dry_run")
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(wcdgan_study.VARIANTS)
+    assert len(lines) == len(studies.WCDGAN)
     for line in lines:
-        parse(wcdgan.FLAGS, line.split(), "")
-        wcdgan._check(wcdgan.FLAGS)
-        assert wcdgan.FLAGS.quality == 10
+        options = core_flags.parse(
+            WcdganOptions, line.removeprefix("lossylab train wcdgan ").split()
+        )
+        assert (options.channels, options.quality) == ("y", 10)
+        assert options.run_dir.startswith("s/runs/")
 
 
 def test_a_study_trains_what_is_missing(tmp_path):
     common = ",".join(flag.removeprefix("--") for flag in _TINY[1:] if flag != "--noexport")
     arguments = [
-        *_STUDY, f"--out={tmp_path}", "--variants=wcdgan_content,arcnn", f"--common={common}",
-        "--variant=wcdgan*:filters=4,blocks=1", "--variant=arcnn:steps=2",
-    ]  # fmt: skip
-    wcdgan_study.main(arguments)
+        "--train_data=sample_train",
+        f"--out={tmp_path}",
+        "--variants=wcdgan_content,arcnn",
+        f"--common={common}",
+        "--variant=wcdgan*:filters=4,blocks=1",
+        "--variant=arcnn:steps=2",
+    ]
+    _study(*arguments)
     assert {p.name for p in (tmp_path / "runs").iterdir()} == {"wcdgan_content", "arcnn"}
     assert len(run_files.rows(tmp_path / "runs" / "arcnn")) == 2
     before = run_files.weights(tmp_path / "runs" / "wcdgan_content")
-    wcdgan_study.main(arguments)
+    _study(*arguments)
     after = run_files.weights(tmp_path / "runs" / "wcdgan_content")
     for name, value in before.items():
         np.testing.assert_array_equal(value, after[name])
-    with pytest.raises(UsageError, match="holds a run with other options: --learning_rate"):
-        wcdgan_study.main([*arguments, "--variant=arcnn:learning_rate=0.5"])
-    with pytest.raises(UsageError, match="--filters makes no sense for arcnn"):
-        wcdgan_study.main([*arguments, "--variant=arcnn:filters=4"])
+    with pytest.raises(UsageError, match="holds a run with other options: `learning_rate`"):
+        _study(*arguments, "--variant=arcnn:learning_rate=0.5")
+    with pytest.raises(UsageError, match="arcnn: `filters` makes no sense for arcnn"):
+        _study(*arguments, "--variant=arcnn:filters=4")
+    with pytest.raises(UsageError, match="filters must be a multiple of 4, got 6"):
+        _study(*arguments, "--variant=wcdgan_content:filters=6", f"--out={tmp_path / 'other'}")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_training_that_ends_before_the_gan_says_so(tmp_path, caplog):
     _train(tmp_path / "run", "--generator_epochs=99")
-    assert "with --steps=4 there is no adversarial training" in caplog.text
+    assert "with 4 steps in all there is no adversarial training" in caplog.text
 
 
 def test_the_discriminators_rate_is_halved_by_the_trainings_steps():
-    parse(wcdgan.FLAGS, ["wcdgan", "--halve_every=10"], "")
-    schedule = wcdgan._adam(1e-4, wcdgan.FLAGS, begins_at=25).learning_rate
+    schedule = Halving(1e-4, 10, begins_at=25)
     np.testing.assert_allclose(
         [float(schedule(step)) for step in (0, 4, 5)], [2.5e-5, 2.5e-5, 1.25e-5], rtol=1e-6
     )
@@ -244,11 +251,35 @@ def test_a_divergence_names_the_images(tmp_path):
     [
         (["--train_data=x"], "--out is needed"),
         (["--out=x"], "--train_data is needed"),
-        (["--out=x", "--train_data=x", "--variants=best"], "not best"),
-        (["--out=x", "--train_data=x", "--variant=wcdgan"], "expected NAME:FLAG"),
+        (["--out=x", "--train_data=x", "--variants=best"], "--variants=best is none of wcdgan, "),
+        (["--out=x", "--train_data=x", "--variant=wcdgan"], "expected NAME:OPTION=VALUE"),
         (["--out=x", "--train_data=x", "--variant=best:steps=1"], "no variant best"),
     ],
 )
 def test_wrong_studies_are_refused(flags, message):
     with pytest.raises(UsageError, match=message):
-        wcdgan_study.main(["study", *flags])
+        _study(*flags)
+
+
+def test_two_tasks_of_one_process_export_what_each_was_given(tmp_path):
+    options = WcdganOptions(
+        run_dir="r", train_data="sample_test", model="arcnn", patch=32, stride=256, quality=10
+    )
+    files = Files.of(options)
+    tasks = [RestorationTask(each, files) for each in (options, options.replace(quality=40))]
+    for task, quality in zip(tasks, (10, 40)):
+        task.export(str(tmp_path / f"{quality}"))
+    assert [Restorer(str(tmp_path / name)).quality for name in ("10", "40")] == [10, 40]
+
+
+def test_training_is_a_function_of_options(tmp_path):
+    options = WcdganOptions(
+        run_dir=str(tmp_path / "run"),
+        train_data="sample_train",
+        model="arcnn",
+        **{"patch": 32, "stride": 256, "batch": 2, "steps": 1, "cache_mb": 64},
+    )
+    assert train(options) == tmp_path / "run"
+    assert Restorer(str(tmp_path / "run" / "export")).quality == 10
+    with pytest.raises(UsageError, match="`filters` makes no sense for arcnn"):
+        options.replace(filters=4)

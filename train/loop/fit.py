@@ -10,106 +10,26 @@ stop on SIGTERM and Ctrl-C.
 
 from __future__ import annotations
 
-import abc
 import contextlib
-import dataclasses
 import logging
 import signal
 import tempfile
-import zlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import tensorflow as tf
 
 from lossylab.core.errors import DivergedError, WorkError
 from lossylab.train.loop.outputs import Outputs
 from lossylab.train.loop.run_dir import RunDir
+from lossylab.train.loop.strategy import is_chief
+from lossylab.train.loop.task import Task
+from lossylab.train.options.loop import LoopOptions
 
 log = logging.getLogger("lossylab")
 
 
 class Stopped(SystemExit):
     """Training was stopped by a signal, after saving; the exit status is 128 + signal."""
-
-
-class Task(abc.ABC):
-    """What a paper supplies: state, one training step, and what to look at.
-
-    Attributes:
-      metrics: names of the scalars that `step` returns; 'loss' is among them.
-      boundaries: numbers of steps done at which another phase begins; `step` is traced anew.
-      phase: how many boundaries are passed; the loop sets it before it traces `step`.
-      stops: numbers of steps done at which the loop calls `at_stop`.
-    """
-
-    metrics: tuple[str, ...]
-    boundaries: tuple[int, ...] = ()
-    phase: int = 0
-    stops: tuple[int, ...] = ()
-
-    @abc.abstractmethod
-    def checkpointed(self) -> dict[str, Any]:
-        """All state that a resumed run needs, as trackable objects by name."""
-
-    @abc.abstractmethod
-    def step(self, batch, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One training step on one device, traced into a graph.
-
-        Args:
-          batch: this device's part of the global batch, an element of the data set.
-          step: int64 scalar, the number of steps done before.
-
-        Returns:
-          For each of `metrics` a scalar: this device's share, so that the sum over devices
-          is the mean over the global batch.
-        """
-
-    def images(self) -> dict[str, tf.Tensor]:
-        """Images for TensorBoard, float32 [B, H, W, 3] in levels, by name."""
-        return {}
-
-    def validate(self) -> dict[str, float]:
-        """Scalars measured on images that are not trained on."""
-        return {}
-
-    def watch(self, step: int, values: dict[str, float]) -> None:  # noqa: B027 - optional
-        """Looks at the metrics of a row of metrics.csv, and warns of what goes wrong."""
-
-    def at_stop(self, step: int) -> None:  # noqa: B027 - optional
-        """Called after each of `stops`, on the worker that writes the run directory alone."""
-
-    @abc.abstractmethod
-    def export(self, path: str) -> None:
-        """Writes the trained model as a SavedModel."""
-
-    def close(self) -> None:  # noqa: B027 - most tasks have nothing to end
-        """Ends what the task has started."""
-
-    def describe_batch(self, step: int) -> str:
-        """What the batch of a step consisted of, for the message of a divergence."""
-        return ""
-
-
-@dataclasses.dataclass(frozen=True)
-class LoopOptions:
-    """How long to train and how often to do what; all in steps, 0 for never.
-
-    Attributes:
-      steps: steps in all, those of earlier sessions included.
-      log_every: steps per graph call and per row of metrics.csv.
-      checkpoint_every: steps between checkpoints.
-      summary_every: steps between images in TensorBoard.
-      validate_every: steps between validations.
-      keep: newest checkpoints that are kept.
-    """
-
-    steps: int
-    log_every: int = 10
-    checkpoint_every: int = 1000
-    summary_every: int = 1000
-    validate_every: int = 0
-    keep: int = 3
 
 
 MakeDataset = Callable[[int, tf.distribute.InputContext], tf.data.Dataset]
@@ -138,40 +58,6 @@ def fit(
       WorkError: if reading the images or scoring fails.
     """
     _Loop(task, make_dataset, options, strategy, run_dir).run()
-
-
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes the run directory."""
-    resolver = strategy.cluster_resolver
-    if resolver is None or resolver.task_type in (None, "chief"):
-        return True
-    if "chief" in resolver.cluster_spec().as_dict():
-        return False
-    return resolver.task_type == "worker" and resolver.task_id == 0
-
-
-def check_agreement(strategy: tf.distribute.Strategy, text: str) -> None:
-    """Refuses to train when the workers of a strategy were given different texts.
-
-    Args:
-      strategy: where to train.
-      text: what must be the same everywhere: options and names of the images.
-
-    Raises:
-      WorkError: on every worker, if any differs.
-    """
-    mine = zlib.crc32(text.encode()) % 2**16  # sums of these are exact
-    total = strategy.reduce(
-        tf.distribute.ReduceOp.SUM,
-        strategy.run(lambda: tf.constant([mine, mine**2], tf.float64)),
-        axis=None,
-    )
-    count = strategy.num_replicas_in_sync
-    if abs(float(total[1]) * count - float(total[0]) ** 2) > 0.5:  # their variance
-        raise WorkError(
-            "the workers were given different options or images: start all with the same "
-            "command, on the same data, with a --run_dir that all of them see"
-        )
 
 
 class _Loop:
@@ -294,8 +180,8 @@ class _Loop:
             options.validate_every,
         )
         due = [period - step % period for period in periods if period]
-        places = (*self._task.boundaries, *self._task.stops)
-        due += [place - step for place in places if place > step]
+        ends = (*self._task.boundaries, *self._task.stops)
+        due += [end - step for end in ends if end > step]
         return min([*due, options.steps - step])
 
     def _after(self, outputs: Outputs) -> None:
@@ -326,8 +212,8 @@ class _Loop:
     def _divergence(self, step: int) -> str:
         return (
             f"step {step}: the loss is not finite. Batch: {self._task.describe_batch(step)}. "
-            f"{self._last_good()}. The same options diverge again: start a new --run_dir with "
-            f"--init_from={self._dir.path} and a smaller --learning_rate"
+            f"{self._last_good()}. The same options diverge again: start a new `run_dir` with "
+            f"`init_from`={self._dir.path} and a smaller `learning_rate`"
         )
 
     def _last_good(self) -> str:

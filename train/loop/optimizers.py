@@ -1,4 +1,4 @@
-"""Adam as PixelCNN++'s code has it: epsilon inside the square root, the rate lowered each step."""
+"""Adam and its rates as the papers' codes have them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,46 @@ import math
 
 import tensorflow as tf
 
+Rate = float | tf.keras.optimizers.schedules.LearningRateSchedule
+
+
+def adam(rate: Rate, beta_1: float = 0.9) -> tf.keras.optimizers.Optimizer:
+    """TensorFlow 1's Adam, epsilon (1e-8) included, in one fused operation."""
+    return tf.keras.optimizers.legacy.Adam(rate, beta_1, 0.999, epsilon=1e-8)
+
+
+def with_slots(
+    optimizer: tf.keras.optimizers.Optimizer, network: tf.Module
+) -> tf.keras.optimizers.Optimizer:
+    """The optimizer with all its variables for a network, so that a checkpoint knows them."""
+    optimizer._create_all_weights(network.trainable_variables)
+    return optimizer
+
+
+class Halving(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """Halved at multiples of the training's steps, whenever the optimizer itself began."""
+
+    def __init__(self, rate: float, every: int, begins_at: int = 0):
+        """Creates the schedule.
+
+        Args:
+          rate: in the beginning.
+          every: steps of the training after which it is halved.
+          begins_at: the training's step that is the optimizer's first.
+        """
+        self._rate, self._every, self._begins_at = rate, every, begins_at
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate of the step that follows so many of the optimizer."""
+        passed = (tf.cast(step, tf.int64) + self._begins_at) // self._every
+        return self._rate * tf.pow(0.5, tf.cast(passed, tf.float32))
+
 
 class AdamInside(tf.keras.optimizers.legacy.Adam):
-    """p -= rate * m / sqrt(v + epsilon), with the moments m and v corrected for their start."""
+    """Adam as PixelCNN++'s code has it: epsilon inside the square root.
+
+    p -= rate * m / sqrt(v + epsilon), with the moments m and v corrected for their start.
+    """
 
     def _resource_apply_dense(self, grad, var, apply_state=None):
         constants = apply_state[(var.device, var.dtype.base_dtype)]

@@ -47,15 +47,15 @@ class Oracle:
 
         Args:
           ticket: int64 scalar, a number for this pair that no other has.
-          reference: float32 [B, H, W, 3], levels 0..255; rounded to 8 bits for scoring.
-          distorted: likewise.
+          reference: float32 [B, H, W, 3], pixel values 0..255; rounded to 8 bits for scoring.
+          distorted: the same, of what is scored.
         """
-        tf.numpy_function(self._start, [ticket, _levels(reference), _levels(distorted)], [])
+        tf.numpy_function(self._start, [ticket, _pixels(reference), _pixels(distorted)], [])
 
     def collect(self, ticket: tf.Tensor, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
         """Scores of the pair, waiting for them if need be: float32 [B]."""
         scores = tf.numpy_function(
-            self._finish, [ticket, _levels(reference), _levels(distorted)], tf.float32
+            self._finish, [ticket, _pixels(reference), _pixels(distorted)], tf.float32
         )
         return tf.ensure_shape(scores, reference.shape[:1])
 
@@ -73,7 +73,7 @@ class Oracle:
         return started.result() if started else self._score(reference, distorted)
 
 
-def _levels(image: tf.Tensor) -> tf.Tensor:
+def _pixels(image: tf.Tensor) -> tf.Tensor:
     return tf.saturate_cast(tf.round(image), tf.uint8)
 
 

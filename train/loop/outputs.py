@@ -63,7 +63,7 @@ class Outputs:
             self._scalars(step, "validation", values)
 
     def images(self, step: int, images: dict[str, tf.Tensor]) -> None:
-        """Notes images [B, H, W, 3] in levels."""
+        """Notes images [B, H, W, 3], pixel values 0..255."""
         with self._writer.as_default(step):
             for name, image in images.items():
                 tf.summary.image(name, tf.clip_by_value(image, 0, 255) / 255)

@@ -71,7 +71,7 @@ class RunDir:
             raise OutputError(f"no permission to write {self.path / 'lock'}") from error
         except BlockingIOError as error:
             raise UsageError(
-                f"another process is training in {self.path}: stop it or choose another --run_dir"
+                f"another process is training in {self.path}: stop it or choose another `run_dir`"
             ) from error
 
     def _compare(self, options: dict, may_differ: frozenset[str]) -> None:
@@ -79,17 +79,17 @@ class RunDir:
             before = json.loads(self.options.read_text())
         except (ValueError, OSError) as error:
             raise UsageError(
-                f"{self.options} is damaged or not readable; choose another --run_dir"
+                f"{self.options} is damaged or not readable; choose another `run_dir`"
             ) from error
         differing = [
-            f"--{name} was {before.get(name)!r}, is {options.get(name)!r}"
+            f"`{name}` was {before.get(name)!r}, is {options.get(name)!r}"
             for name in sorted(before.keys() | options.keys())
             if name not in may_differ and before.get(name) != options.get(name)
         ]
         if differing:
             raise UsageError(
                 f"{self.path} holds a run with other options: {'; '.join(differing)}. Give the "
-                "same options to resume it, or another --run_dir to start a new one"
+                "same options to resume it, or another `run_dir` to start a new one"
             )
 
 

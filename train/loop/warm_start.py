@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import tensorflow as tf
 
-from lossylab.core.app import require
+from lossylab.core.errors import UsageError
+from lossylab.core.options import require
 from lossylab.train.loop.run_dir import RunDir
 
 
-def restore(parts: dict, checkpoint: str, flag: str) -> None:
-    """Loads some parts of a run's checkpoint.
+def begin_with(parts: dict, run: str, option: str) -> None:
+    """Loads some parts of a run's newest checkpoint.
 
     Args:
       parts: trackable objects by the names they have in the checkpoint.
-      checkpoint: its path.
-      flag: the flag that asked for it, for the message.
+      run: its directory.
+      option: the option that asked for it, for the message.
 
     Raises:
-      UsageError: if a part does not fit.
+      UsageError: if there is none, or a part does not fit.
     """
+    checkpoint = checkpoint_of(run, option)
     try:
         status = tf.train.Checkpoint(**parts).restore(checkpoint)
         status.assert_existing_objects_matched().expect_partial()
     except (ValueError, AssertionError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
-        require(False, f"--{flag}: {checkpoint} does not fit this model's flags: {reason}")
+        raise UsageError(
+            f"`{option}`: {checkpoint} does not fit this model's options: {reason}"
+        ) from error
 
 
-def checkpoint_of(run: str, flag: str) -> str:
-    """Newest checkpoint of a run; raises UsageError, naming the flag, if there is none."""
+def checkpoint_of(run: str, option: str) -> str:
+    """Newest checkpoint of a run; raises UsageError, naming the option, if there is none."""
     newest = tf.train.latest_checkpoint(str(RunDir(run).checkpoints))
-    require(bool(newest), f"--{flag}: no checkpoint in {RunDir(run).checkpoints}")
+    require(newest, f"`{option}`: no checkpoint in {RunDir(run).checkpoints}")
     return newest
 
 
-def option_of(run: str, name: str):
+def option_of(run: str, name: str) -> Any:
     """An option that a run was trained with; None if it has none of the name."""
     try:
         return json.loads(RunDir(run).options.read_text()).get(name)

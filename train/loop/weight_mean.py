@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import tensorflow as tf
 
 
 class WeightMean:
-    """A twin of a network that follows its weights and moving moments, or no twin at all."""
+    """A copy of a network that follows its weights and moving moments, or no copy at all."""
 
-    def __init__(self, network: tf.Module, twin: Callable[[], tf.Module], share: float):
+    def __init__(self, network: tf.Module, make_copy: Callable[[], tf.Module], decay: float):
         """Begins with the network as it is; call inside the strategy's scope.
 
         Args:
           network: that learns.
-          twin: makes another of the same kind.
-          share: of the past in the mean, below 1; 0 for none, the network itself is served then.
+          make_copy: makes another of the same kind.
+          decay: weight of the past in the mean, below 1; 0 for none, the network is served then.
         """
-        self._network, self._share, self._twin = network, share, None
-        if share:
+        self._network, self._decay, self._copy = network, decay, None
+        if decay:
             with tf.variable_creator_scope(_averaged):
-                self._twin = twin()
+                self._copy = make_copy()
             self.begin()
 
     @property
     def checkpointed(self) -> dict[str, tf.Module]:
         """What a checkpoint has of it."""
-        return {} if self._twin is None else {"mean": self._twin}
+        return {} if self._copy is None else {"mean": self._copy}
 
     @property
     def served(self) -> tf.Module:
         """The network that is validated and exported."""
-        return self._network if self._twin is None else self._twin
+        return self._network if self._copy is None else self._copy
 
     def begin(self) -> None:
         """Forgets the past: the mean is the network as it is."""
@@ -42,12 +43,12 @@ class WeightMean:
     def update(self) -> None:
         """One step of the mean, after one of the network."""
         for mean, variable in self._pairs():
-            mean.assign_add((1.0 - self._share) * (variable - mean))
+            mean.assign_add((1.0 - self._decay) * (variable - mean))
 
-    def _pairs(self):
-        return zip(self._twin.variables, self._network.variables) if self._twin is not None else ()
+    def _pairs(self) -> Iterable[tuple[tf.Variable, tf.Variable]]:
+        return zip(self._copy.variables, self._network.variables) if self._copy is not None else ()
 
 
-def _averaged(creator, **options):
+def _averaged(creator: Callable[..., tf.Variable], **options: Any) -> tf.Variable:
     """A variable that several devices may change: what they would write is averaged."""
     return creator(**{**options, "aggregation": tf.VariableAggregation.MEAN})

@@ -1,103 +1,117 @@
-"""What the commands share that train several variants of a paper's networks one after the other.
+"""What studies share: several trainings, one after the other.
 
-Each variant is a run of the paper's training command in OUT/runs/NAME with the flags of the study
+Each variant is a run of the paper's training in OUT/runs/NAME with the options of the study
 and those of the variant. Killed or stopped, the same command goes on where it was; a variant that
 has all its steps is only exported again.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 import logging
 import pathlib
+import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from types import ModuleType
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
 
-from absl import flags
+import tensorflow as tf
 
-from lossylab.core.app import require
+from lossylab.core import command, flags
+from lossylab.core.errors import UsageError
+from lossylab.core.options import require
+from lossylab.train.options.loop import TrainingOptions
+from lossylab.train.options.studies import StudyOptions, Variants
 
 log = logging.getLogger("lossylab")
 
-Variants = Mapping[str, Sequence[str]]
+OptionsOfStudy = TypeVar("OptionsOfStudy", bound=StudyOptions)
 
 
-def define(values: flags.FlagValues, variants: Sequence[str], command: str) -> None:
-    """Defines the flags of a study.
+@dataclasses.dataclass(frozen=True)
+class Study(Generic[OptionsOfStudy]):
+    """Which trainings a study consists of.
 
-    Args:
-      values: the command's flags.
-      variants: names of the variants that are trained unless others are asked for.
-      command: that trains one, such as 'train wcdgan'.
+    Attributes:
+      training: the command that trains, such as "train wcdgan".
+      options: class of its options.
+      train: `module:function` that takes them.
+      stages: what is trained, one stage after the other: options of the runs by their names, for
+        the study's options.
+      names: names that `variant` may use, also of runs that are not trained this time.
+      check: `module:function` that refuses options of a run before anything is trained.
     """
-    flags.DEFINE_string("out", None, "Folder of the runs.", flag_values=values)
-    flags.DEFINE_list("variants", list(variants), "Which to train, in order.", flag_values=values)
-    flags.DEFINE_string("train_data", None, f"See {command}.", flag_values=values)
-    flags.DEFINE_list(
-        "common", [], f"Flags of `lossylab {command}` for all, without dashes.", flag_values=values
-    )
-    flags.DEFINE_multi_string(
-        "variant",
-        [],
-        "NAME:FLAG,FLAG...: flags for one variant, or for NAME* all that begin so.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool("dry_run", False, "Print the commands and stop.", flag_values=values)
+
+    training: str
+    options: type[TrainingOptions]
+    train: str
+    stages: tuple[Callable[[OptionsOfStudy], Variants], ...]
+    names: Callable[[OptionsOfStudy], Iterable[str]]
+    check: str = ""
+
+    def plan(self, options: OptionsOfStudy) -> dict[str, TrainingOptions]:
+        """Options of all runs by their names, in the order of training.
+
+        A run's own options override `common`, and `variant` overrides them.
+
+        Raises:
+          UsageError: if something does not make sense.
+        """
+        runs = {name: values for stage in self.stages for name, values in stage(options).items()}
+        known = [*dict.fromkeys((*self.names(options), *runs))]
+        for entry in options.variant:
+            pattern = entry.partition(":")[0]
+            require(
+                any(_means(pattern, name) for name in known),
+                f"`variant`={entry}: no variant {pattern}, only {', '.join(known)}",
+            )
+        common = self._given(options.common)
+        return {
+            name: self._options(options, name, common | values) for name, values in runs.items()
+        }
+
+    def run(self, options: OptionsOfStudy) -> list[pathlib.Path]:
+        """Trains everything, or says what would be; returns the run directories.
+
+        Raises:
+          UsageError: before anything is trained, if options of a run do not make sense.
+        """
+        runs = self.plan(options)
+        if options.dry_run:
+            for each in runs.values():
+                sys.stdout.write(f"lossylab {self.training} {shlex.join(flags.arguments(each))}\n")
+            return []
+        if self.check:
+            for each in runs.values():
+                command.resolve(self.check)(each)
+        return [self.train_one(name, each) for name, each in runs.items()]
+
+    def train_one(self, name: str, options: TrainingOptions) -> pathlib.Path:
+        """Trains one run and forgets its graphs; returns its directory."""
+        log.info("%s: %s", name, shlex.join(flags.arguments(options)))
+        path = command.resolve(self.train)(options)
+        tf.keras.backend.clear_session()
+        gc.collect()
+        return path
+
+    def _options(
+        self, options: OptionsOfStudy, name: str, values: dict[str, Any]
+    ) -> TrainingOptions:
+        fixed = {"train_data": options.train_data, "run_dir": options.run_dir(name)}
+        values = fixed | values
+        for entry in options.variant:
+            pattern, _, given = entry.partition(":")
+            if _means(pattern, name):
+                values |= self._given(given.split(","))
+        try:
+            return self.options(**values)
+        except UsageError as error:
+            raise UsageError(f"{name}: {error}") from error
+
+    def _given(self, words: Iterable[str]) -> dict[str, Any]:
+        return flags.given(self.options, [f"--{word}" for word in words])
 
 
-def train(
-    values: flags.FlagValues, variants: Variants, known: Sequence[str], module: ModuleType
-) -> None:
-    """Trains what the flags ask for.
-
-    Args:
-      values: the command's flags, parsed.
-      variants: flags of the training command by name, in the order of training; they override
-        --common, and --variant overrides them.
-      known: names that --variant may use, also those that are not trained this time.
-      module: the training command, with `check` and `main`.
-
-    Raises:
-      UsageError: before anything is trained, if a variant's flags do not make sense.
-    """
-    require(bool(values.out), "--out is needed: the folder of the runs")
-    require(bool(values.train_data), "--train_data is needed: a collection, folder, glob or @list")
-    commands = {name: _command(values, variants, known, name, module) for name in variants}
-    if values.dry_run:
-        sys.stdout.write("".join(f"{' '.join(words)}\n" for words in commands.values()))
-        return
-    for words in commands.values():
-        module.check(words)
-    for name, words in commands.items():
-        log.info("%s: %s", name, " ".join(words[1:]))
-        module.main(words)
-
-
-def run_dir(values: flags.FlagValues, name: str) -> pathlib.Path:
-    """Where a variant is trained."""
-    return pathlib.Path(values.out) / "runs" / name
-
-
-def _command(
-    values: flags.FlagValues,
-    variants: Variants,
-    known: Sequence[str],
-    name: str,
-    module: ModuleType,
-) -> list[str]:
-    """The command line of a variant; raises UsageError if --variant does not make sense."""
-    words = [*(f"--{flag}" for flag in values.common), *variants[name]]
-    for entry in values.variant:
-        pattern, colon, given = entry.partition(":")
-        require(bool(colon and given), f"--variant={entry}: expected NAME:FLAG,FLAG...")
-        meant = [n for n in (*known, *variants) if n == pattern or _begins(n, pattern)]
-        require(bool(meant), f"--variant={entry}: no variant {pattern}, only {', '.join(known)}")
-        if name in meant:
-            words += [f"--{flag}" for flag in given.split(",")]
-    program = module.__name__.rsplit(".", 1)[-1]
-    data = f"--train_data={values.train_data}"
-    return [program, data, f"--run_dir={run_dir(values, name)}", *words]
-
-
-def _begins(name: str, pattern: str) -> bool:
-    return pattern.endswith("*") and name.startswith(pattern[:-1])
+def _means(pattern: str, name: str) -> bool:
+    return name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1]))

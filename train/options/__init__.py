@@ -1,0 +1,1 @@
+"""Options of the trainings and studies; nothing here imports TensorFlow."""

@@ -1,0 +1,132 @@
+"""Options of `lossylab train jpeg_encoder`."""
+
+from __future__ import annotations
+
+from lossylab.core.options import option, option_class, require
+from lossylab.train.options.loop import TrainingOptions, batch, changed, patch, positive, steps
+
+ATTENTIONS = ("none", "conv", "lstm", "bilstm")
+BACKBONES = ("vgg19", "resnet152", "resnet152_block1")
+LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
+RANGES = ("sigmoid", "tanh", "minmax")
+LPIPS_SMALLEST, MS_SSIM_SMALLEST = 32, 161  # pixels
+# The weights of distortions that may be left out, by the names of their metrics.
+TERMS = {"lpips": "lpips_weight", "ms_ssim": "ms_ssim_weight"}
+
+
+@option_class
+class JpegEncoderOptions(TrainingOptions):
+    """Trains a JPEG encoder: attention over DCT coefficients and quantization tables.
+
+      lossylab train jpeg_encoder --train_data=FOLDER --lmbda=0.01 --lpips=alex.npz \\
+          --run_dir=runs/vgg_0.01
+
+    Network and tables learn together by Eq. 7-9. Validation writes real files and measures what
+    Pillow decodes of them. Killed or stopped, the same command resumes the run; the encoder is
+    written to run_dir/export, for `lossylab jpeg`.
+
+    R. Liu, Y. Liu, S. Mantravadi: "Deep Neural Network Based Image Compression Encoders".
+    """
+
+    steps: int = steps(20_000, source="Sec. 6.2")
+    batch: int = batch(8, source="Sec. 6.2")
+    patch: int = patch(224, source="Sec. 6.1")
+    attention: str = option(
+        "conv", "What weighs the coefficients.", choices=ATTENTIONS, source="Sec. 3.2"
+    )
+    backbone: str = option(
+        "vgg19", "Whose features the attention sees.", choices=BACKBONES, source="Sec. 3.2"
+    )
+    weights: str = option(
+        "imagenet",
+        "The backbone's initial values: imagenet, random, or a Keras file without top.",
+        source="Sec. 3.2",
+    )
+    preprocess: bool = option(
+        False,
+        "Feed Keras's preprocessing to the backbone instead of RGB in 0..1, as the baseline's "
+        "code.",
+    )
+    lstm_input: str = option(
+        "features",
+        "What LSTMs read: 64 features a block, or the block's DCT.",
+        choices=("features", "dct"),
+        assumed="the paper says both",
+    )
+    lstm_output: str = option(
+        "sigmoid",
+        "From an LSTM's outputs to attention.",
+        choices=RANGES,
+        assumed="Eq. 1 needs 0..1; the paper tried minmax too",
+    )
+    lmbda: float = option(
+        0.01,
+        "Weight of the distortion (Eq. 7).",
+        above=0.0,
+        assumed="not printed; the baseline's code takes .001, .0025, .005, .01, .05 and .1",
+    )
+    lpips_weight: float = positive(500.0, "The gamma of Eq. 8.", source="Sec. 6.2")
+    ms_ssim_weight: float = positive(
+        1000.0, "The sigma of Eq. 8; 0 is the baseline.", source="Sec. 6.2"
+    )
+    table_weight: float = positive(10.0, "The alpha of Eq. 9.", source="Sec. 6.2")
+    attention_weight: float = positive(1.0, "The beta of Eq. 9.", source="Sec. 6.2")
+    lpips: str | None = option(
+        None, "LPIPS's weights: a file of `lossylab import lpips`, or random."
+    )
+    lpips_network: str = option("alex", "Whose features LPIPS compares.", choices=LPIPS_NETWORKS)
+    learning_rate: float = positive(
+        1e-6, "Learning rate of Adam, for everything.", source="Sec. 6.2"
+    )
+    table_scale: float = option(
+        1e-5,
+        "The s of Sec. 6.2: a step of Adam moves a table by learning_rate / table_scale.",
+        above=0.0,
+        source="Sec. 6.2",
+    )
+    attention_gain: float = positive(
+        1.0,
+        "Variance of the 1x1 convolution's initial kernel, times its inputs.",
+        assumed="not printed",
+    )
+    attention_offset: float = option(
+        0.0,
+        "Initial bias of that convolution: attention begins near its sigmoid.",
+        assumed="not printed",
+    )
+    first_step: float = positive(
+        0.0,
+        "Initial entry of all tables; 0 is the paper's, uniform in 1..2.",
+        maximum=255.0,
+    )
+    tables_from: str | None = option(None, "Run whose tables to begin with.")
+    init_from: str | None = option(None, "Run whose encoder to begin with.")
+
+    def check(self) -> None:
+        """Refuses options that contradict each other."""
+        super().check()
+        require(not 0 < self.first_step < 1, f"`first_step`={self.first_step}: tables begin at 1")
+        require(
+            not self.lpips_weight or self.lpips,
+            "`lpips` is needed, the file of LPIPS's weights (see `lossylab import --help`): or "
+            "`lpips`=random for tests, or `lpips_weight`=0",
+        )
+        require(
+            not self.lpips_weight or self.patch >= LPIPS_SMALLEST,
+            f"LPIPS needs `patch` of at least {LPIPS_SMALLEST} pixels, got {self.patch}",
+        )
+        require(
+            not self.ms_ssim_weight or self.patch >= MS_SSIM_SMALLEST,
+            f"MS-SSIM needs `patch` of at least {MS_SSIM_SMALLEST} pixels, got {self.patch}: or "
+            "`ms_ssim_weight`=0",
+        )
+        begins = [n for n in ("first_step", "tables_from", "init_from") if getattr(self, n)]
+        require(len(begins) < 2, f"`{'` and `'.join(begins)}` contradict each other")
+        fitting = {
+            ("lstm", "bilstm"): ("lstm_input", "lstm_output"),
+            ("conv",): ("attention_gain", "attention_offset"),
+        }
+        for attentions, names in fitting.items():
+            for name in changed(self, names):
+                fits = self.attention in attentions
+                require(fits, f"`{name}` makes no sense for `attention`={self.attention}")

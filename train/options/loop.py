@@ -1,0 +1,117 @@
+"""Options that every training has: of its loop, its data and its run directory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lossylab.core.options import Options, default_of, option, option_class, require
+
+STRATEGIES = ("one", "mirrored", "multiworker")
+
+
+def steps(default: int | None, **details: Any) -> Any:
+    """The option `steps` of a training; see `option`."""
+    help_ = details.pop("help", "Training steps in all, those before a resumption included.")
+    return option(default, help_, minimum=1, may_differ=True, **details)
+
+
+def batch(default: int | None, **details: Any) -> Any:
+    """The option `batch` of a training; see `option`."""
+    help_ = details.pop("help", "Patches in the global batch, over all devices.")
+    return option(default, help_, minimum=1, **details)
+
+
+def patch(default: int, **details: Any) -> Any:
+    """The option `patch` of a training; see `option`."""
+    return option(default, "Height and width of the patches.", minimum=1, unit="pixels", **details)
+
+
+def positive(default: float | None, text: str, **details: Any) -> Any:
+    """An option that is a number of at least 0, such as a weight or a rate; see `option`."""
+    return option(default, text, minimum=0.0, **details)
+
+
+@option_class
+class LoopOptions(Options):
+    """How long to train and how often to do what; all in steps, 0 for never.
+
+    Attributes:
+      steps: steps in all, those of earlier sessions included.
+      log_every: steps per graph call and per row of metrics.csv.
+      checkpoint_every: steps between checkpoints.
+      summary_every: steps between images in TensorBoard.
+      validate_every: steps between validations.
+      keep: newest checkpoints that are kept.
+    """
+
+    steps: int = steps(1)
+    log_every: int = option(
+        10, "Steps per graph call and row of metrics.csv.", minimum=1, may_differ=True
+    )
+    checkpoint_every: int = option(1000, "Steps between checkpoints.", minimum=1, may_differ=True)
+    summary_every: int = option(
+        1000, "Steps between images for TensorBoard; 0 is never.", minimum=0, may_differ=True
+    )
+    validate_every: int = option(
+        0, "Steps between validations; 0 is never.", minimum=0, may_differ=True
+    )
+    keep: int = option(
+        3, "How many of the newest checkpoints are kept.", minimum=1, may_differ=True
+    )
+
+
+@option_class
+class TrainingOptions(LoopOptions):
+    """Trains a model in a run directory."""
+
+    run_dir: str = option(help="Folder of the run; it is resumed if it holds one.", may_differ=True)
+    train_data: str = option(help="Images to train on: a collection, folder, glob or @list.")
+    validation_data: str | None = option(
+        None, "Images for `validate_every`: a collection, folder, glob or @list.", may_differ=True
+    )
+    batch: int = batch(8)
+    patch: int = patch(128)
+    seed: int = option(1, "Seed of weights, data and noise.", minimum=0, maximum=2**31 - 1)
+    cache_mb: int = option(
+        1024, "Decoded images kept in memory.", minimum=0, unit="MiB", may_differ=True
+    )
+    strategy: str = option("one", "Where to train.", choices=STRATEGIES)
+    devices: tuple[str, ...] = option(
+        (), "Devices for `strategy`=mirrored, such as GPU:0,GPU:1; empty is all GPUs."
+    )
+    export: bool = option(True, "Write run_dir/export at the end.", may_differ=True)
+    dry_run: bool = option(
+        False, "Print options and environment as JSON and stop.", may_differ=True
+    )
+
+    def check(self) -> None:
+        """Refuses loop options that contradict each other."""
+        super().check()
+        require(self.run_dir, "`run_dir` is needed: the folder that this run writes")
+        require(
+            self.train_data, "`train_data` is needed: a collection, folder, glob or @list of images"
+        )
+        require(
+            not self.validate_every or self.validates,
+            "`validate_every` needs `validation_data`",
+        )
+        require(
+            self.strategy == "mirrored" or not self.devices,
+            f"`devices` goes with `strategy`=mirrored, not {self.strategy}",
+        )
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is something to validate on."""
+        return bool(self.validation_data)
+
+
+def require_multiple(name: str, value: int, factor: int) -> None:
+    """Raises UsageError unless an option is a multiple of a number."""
+    require(value % factor == 0, f"`{name}`={value} must be a multiple of {factor}")
+
+
+def changed(options: Options, names: tuple[str, ...]) -> list[str]:
+    """The options among these that have another value than by default."""
+    defaults = {field: default_of(type(options), field) for field in names}
+    return [name for name, default in defaults.items() if getattr(options, name) != default]

@@ -1,0 +1,144 @@
+"""Options of `lossylab train proxiqa`."""
+
+from __future__ import annotations
+
+from lossylab.core.options import option, option_class, require
+from lossylab.train.options.loop import (
+    TrainingOptions,
+    batch,
+    patch,
+    positive,
+    require_multiple,
+    steps,
+)
+
+CODECS = ("bls2017", "bmshj2018")
+MODES = ("proxy", "frozen_proxy", "pretrain_proxy", "direct")
+STRIDE = 16  # pixels of the image per latent sample
+# Smallest patches by metric: MS-SSIM's last scale holds 7 pixels, libvmaf's windows 32.
+METRICS = {"mse": 1, "ssim": 32, "ms_ssim": 97, "vmaf": 32, "vif": 32}
+DIFFERENTIABLE = ("ssim", "ms_ssim")
+
+
+@option_class
+class ProxiqaOptions(TrainingOptions):
+    """Trains a learned codec for a perceptual metric through a proxy network (ProxIQA).
+
+      lossylab train proxiqa --train_data=FOLDER --metric=vmaf --run_dir=runs/vmaf
+
+    The codec is updated through the proxy (Eq. 10), the proxy toward the true metric (Eq. 11),
+    in every step. --metric=mse trains the paper's baseline (Eq. 8). Killed or stopped, the same
+    command resumes the run; the trained codec is written to run_dir/export.
+
+    L.-H. Chen, C. G. Bampis, Z. Li, A. Norkin, A. C. Bovik: "ProxIQA: A Proxy Approach to
+    Perceptual Optimization of Learned Image Compression", IEEE Trans. Image Processing 2021.
+    """
+
+    steps: int = steps(2_100_000, source="Sec. III-D")
+    batch: int = batch(8, source="Sec. III-D")
+    patch: int = patch(128, source="Sec. III-D")
+    min_scale: float = option(
+        0.5,
+        "Images are scaled down by a random factor between this and 1; 1 is off.",
+        above=0.0,
+        maximum=1.0,
+        assumed="the paper says 'random factors'",
+    )
+    noise: float = positive(
+        1.0,
+        "Width in pixel values of the uniform noise added before scaling; 0 is off.",
+        maximum=255.0,
+        assumed="the paper says 'small amounts'; one level hides 8-bit quantization",
+    )
+    metric: str = option("vmaf", "What to optimize for.", choices=tuple(METRICS), source="Sec. III")
+    optimize: str = option(
+        "proxy",
+        "How to optimize. proxy: alternate codec and proxy; frozen_proxy: keep the proxy of "
+        "`proxy_from` (Sec. III-C); pretrain_proxy: train only the proxy, on synthetic distortions "
+        "or, with `init_from`, on what that run's codec makes; direct: use ssim or ms_ssim itself "
+        "as the loss (Eq. 13, with `alpha`=1 Eq. 14).",
+        choices=MODES,
+        source="Sec. III",
+    )
+    codec: str = option("bls2017", "Codec to train.", choices=CODECS, source="Sec. IV-A")
+    num_filters: int = option(
+        192, "Filters of every layer.", minimum=1, maximum=1024, source="Sec. IV-A"
+    )
+    lmbda: float = positive(
+        0.01,
+        "Lambda of Eq. 8 and 10, per squared pixel value.",
+        assumed="the paper gives no grid; 0.01 is tfc 1.0's default, 0.0005 to 0.22 spans about "
+        "0.05 to 2 bpp",
+    )
+    alpha: float = positive(
+        0.5,
+        "Weight of the perceptual loss in Eq. 10, that of the pixel loss is the rest.",
+        maximum=1.0,
+        assumed="not printed; the authors' code weighs both alike, which is alpha = .5 at twice "
+        "its lambda",
+    )
+    pixel_norm: str = option("l2", "The d of Eq. 7.", choices=("l2", "l1"), source="Eq. 7")
+    learning_rate: float = positive(1e-4, "Learning rate of the codec.", source="Sec. III-D")
+    proxy_learning_rate: float = positive(
+        1e-4, "Learning rate of the proxy; the authors' code has 1e-3.", source="Sec. III-D"
+    )
+    drop_step: int = option(
+        2_000_000, "Step from which both rates are a tenth.", minimum=1, source="Sec. III-D"
+    )
+    identical_pairs: bool = option(
+        True,
+        "Show the proxy, with probability 1/2, one pair of equal patches a step.",
+        assumed="as the authors' code",
+    )
+    oracle: str = option(
+        "overlapped",
+        "When pairs are scored. overlapped: the proxy learns from the previous step's pairs, "
+        "scored meanwhile; sequential: from this step's, which waits for the metric. ms_ssim is "
+        "computed in the graph either way; its windows have 7 pixels, because libvmaf's need "
+        "images of 176.",
+        choices=("overlapped", "sequential"),
+    )
+    init_from: str | None = option(None, "Run whose codec, and proxy if it has one, to begin with.")
+    proxy_from: str | None = option(None, "Run whose proxy to begin with.")
+
+    def check(self) -> None:
+        """Refuses options that contradict each other."""
+        super().check()
+        metric, mode = self.metric, self.optimize
+        require(
+            metric != "mse" or mode == "proxy",
+            f"`optimize`={mode} needs a perceptual `metric`: mse is trained by itself (Eq. 8)",
+        )
+        require(
+            mode != "direct" or metric in DIFFERENTIABLE,
+            f"`optimize`=direct needs a differentiable `metric`, ssim or ms_ssim, not {metric}",
+        )
+        require(
+            mode != "frozen_proxy" or self.proxy_from,
+            "`optimize`=frozen_proxy needs `proxy_from`, a run with a trained proxy",
+        )
+        require(
+            not self.proxy_from or self.uses_proxy,
+            "`proxy_from` makes no sense here: no proxy is used",
+        )
+        require_multiple("patch", self.patch, STRIDE)
+        require(
+            self.patch >= METRICS[metric],
+            f"`metric`={metric} needs `patch` of at least {METRICS[metric]} pixels, "
+            f"got {self.patch}",
+        )
+
+    @property
+    def uses_proxy(self) -> bool:
+        """Whether a proxy stands for the metric."""
+        return self.metric != "mse" and self.optimize != "direct"
+
+    @property
+    def trains_codec(self) -> bool:
+        """Whether the codec learns."""
+        return self.optimize != "pretrain_proxy"
+
+    @property
+    def trains_proxy(self) -> bool:
+        """Whether a proxy learns."""
+        return self.uses_proxy and self.optimize != "frozen_proxy"

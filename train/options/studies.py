@@ -1,0 +1,244 @@
+"""Options of the studies, which train several variants of a paper's networks one after the other.
+
+What a variant is stands here, as options of the training by the variant's name: help lists them.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from lossylab.core.options import Options, option, option_class, require
+from lossylab.train.options.loop import positive
+from lossylab.train.options.proxiqa import CODECS
+
+Variants = Mapping[str, Mapping[str, Any]]
+
+# The ablations of Table 4 are made without perceptual and adversarial loss, whose noise is larger
+# than their effect.
+_CONTENT = {"model": "wcdgan", "perceptual_weight": 0.0, "adversarial_weight": 0.0}
+WCDGAN: Variants = {
+    "wcdgan": {"model": "wcdgan"},
+    "wcdgan_content": _CONTENT,
+    "wcdgan_content_no_mixed_conv": {**_CONTENT, "mixed_conv": False},
+    "wcdgan_content_no_mixed_attention": {**_CONTENT, "mixed_attention": False},
+    "arcnn": {"model": "arcnn"},
+    "tnrd": {"model": "tnrd"},
+    "dncnn": {"model": "dncnn"},
+    "memnet": {"model": "memnet"},
+    "mwcnn": {"model": "mwcnn"},
+}
+
+# Table I, Fig. 3 and Fig. 4.
+_JPEG = {"distortion": "jpeg"}
+DISTORTION_GAN: Variants = {
+    "jpeg": _JPEG,
+    "jpeg2000": {"distortion": "jpeg2000"},
+    "white": {"distortion": "white"},
+    "pink": {"distortion": "pink"},
+    "jpeg_lambda_0": {**_JPEG, "sparsity_weight": 0.0},
+    "jpeg_lambda_0.01": {**_JPEG, "sparsity_weight": 0.01},
+    "jpeg_lambda_1": {**_JPEG, "sparsity_weight": 1.0},
+    "jpeg_l1": {**_JPEG, "pixel_loss": "l1"},
+    "jpeg_l2": {**_JPEG, "pixel_loss": "l2"},
+}
+
+# "plain" is the baseline's loss, without MS-SSIM; the loss of the LSTMs of Fig. 15 is not said,
+# they are compared with the baseline.
+_PLAIN = {"ms_ssim_weight": 0.0}
+_VGG = {"attention": "conv", "backbone": "vgg19"}
+_RESNET = {"attention": "conv", "backbone": "resnet152"}
+_LSTM = {"attention": "lstm", **_PLAIN}
+JPEG_ENCODER: Variants = {
+    "tables": {"attention": "none", **_PLAIN},
+    "vgg": {**_VGG, **_PLAIN},
+    "vgg_ms_ssim": _VGG,
+    "vgg_no_lpips": {**_VGG, "lpips_weight": 0.0},
+    "vgg_half_weights": {**_VGG, "lpips_weight": 250.0, "ms_ssim_weight": 500.0},
+    "resnet": {**_RESNET, **_PLAIN},
+    "resnet_ms_ssim": _RESNET,
+    "resnet_block1": {"attention": "conv", "backbone": "resnet152_block1", **_PLAIN},
+    "lstm": _LSTM,
+    "bilstm": {**_LSTM, "attention": "bilstm"},
+    "lstm_tanh": {**_LSTM, "lstm_output": "tanh"},
+    "lstm_minmax": {**_LSTM, "lstm_output": "minmax"},
+}
+
+# The metric itself as the loss is used beside the pixel loss (_mse) and alone.
+_DIRECT = {metric: {"metric": metric, "optimize": "direct"} for metric in ("ssim", "ms_ssim")}
+PROXIQA: Variants = {
+    "mse": {"metric": "mse"},
+    **{f"{metric}_p": {"metric": metric} for metric in ("ssim", "ms_ssim", "vmaf", "vif")},
+    **{f"{metric}_mse": direct for metric, direct in _DIRECT.items()},
+    **{metric: {**direct, "alpha": 1.0} for metric, direct in _DIRECT.items()},
+}
+
+
+def _which(variants: Iterable[str], default: Iterable[str] = ()) -> Any:
+    known = tuple(variants)
+    return option(tuple(default) or known, "Variants to train, in this order.", choices=known)
+
+
+@option_class
+class StudyOptions(Options):
+    """Trains several variants, one after the other."""
+
+    FOLDER: ClassVar[str] = "runs"
+
+    out: str = option(help="Folder of all that the study writes.")
+    train_data: str = option(help="Images to train on: a collection, folder, glob or @list.")
+    variants: tuple[str, ...] = _which(())
+    common: tuple[str, ...] = option(
+        (), "Options of the training for all variants, NAME=VALUE each, such as batch=4."
+    )
+    variant: tuple[str, ...] = option(
+        (),
+        "NAME:OPTION=VALUE,... has options for one variant, or for NAME* all that begin so.",
+        repeated=True,
+    )
+    dry_run: bool = option(False, "Print the trainings' commands and stop.")
+
+    def check(self) -> None:
+        """Refuses what makes no study."""
+        super().check()
+        require(self.out, "`out` is needed: the folder of the runs")
+        require(self.train_data, "`train_data` is needed: a collection, folder, glob or @list")
+        for entry in self.variant:
+            _, colon, given = entry.partition(":")
+            require(colon and given, f"`variant`={entry}: expected NAME:OPTION=VALUE,...")
+
+    def run_dir(self, name: str) -> str:
+        """Where a run of the study is trained."""
+        return str(pathlib.Path(self.out, self.FOLDER, name))
+
+
+@option_class
+class WcdganStudyOptions(StudyOptions):
+    """Trains WCDGAN, its ablations and the networks that it is compared to.
+
+      lossylab train wcdgan_study --flagfile=wcdgan_small --out=study
+
+    Each variant is a run of `lossylab train wcdgan` in OUT/runs/NAME with the options of this
+    command and those of the variant. Killed or stopped, the same command goes on where it was; a
+    variant that has all its steps is only exported again.
+    """
+
+    variants: tuple[str, ...] = _which(WCDGAN)
+
+
+@option_class
+class DistortionGanStudyOptions(StudyOptions):
+    """Trains the distortion GAN's four distortions, its lambda study and its pixel losses.
+
+      lossylab train distortion_gan_study --flagfile=distortion_gan_small --out=study
+
+    Each variant is a run of `lossylab train distortion_gan` in OUT/runs/NAME with the options of
+    this command and those of the variant. With --start_steps, generators of compressions begin
+    with one that has learned the compression by l1. Killed or stopped, the same command goes on
+    where it was; a variant that has all its steps is only exported again.
+    """
+
+    variants: tuple[str, ...] = _which(DISTORTION_GAN)
+    start_steps: int = option(
+        0, "Steps of the generators to begin with; 0 is as the paper, without.", minimum=0
+    )
+
+
+@option_class
+class JpegEncoderStudyOptions(StudyOptions):
+    """Trains the JPEG encoder's variants at several rates, for the paper's figures.
+
+      lossylab train jpeg_encoder_study --flagfile=jpeg_encoder_small --out=study
+
+    Each variant and lambda is a run of `lossylab train jpeg_encoder` in OUT/runs/NAME_LAMBDA with
+    the options of this command and those of the variant (--variant names it NAME_LAMBDA). With
+    --table_steps, tables first learn alone, and all variants of a lambda begin with these. Killed
+    or stopped, the same command goes on where it was; a variant that has all its steps is only
+    exported again.
+    """
+
+    variants: tuple[str, ...] = _which(JPEG_ENCODER)
+    lambdas: tuple[float, ...] = option(
+        (0.001, 0.0025, 0.005, 0.01, 0.05, 0.1),
+        "Weights of the distortion.",
+        above=0.0,
+        assumed="those of the baseline's code",
+    )
+    table_steps: int = option(
+        0,
+        "Steps in which tables learn alone before the variants; 0 is as the paper, none.",
+        minimum=0,
+    )
+
+
+@option_class
+class ProxiqaStudyOptions(StudyOptions):
+    """Trains codecs for several losses and rates at equal steps, and compares their files.
+
+      lossylab train proxiqa_study --flagfile=proxiqa_demo --out=demo
+
+    One codec is trained for MSE first, then one for every lambda; for every perceptual metric a
+    proxy learns from what the first codec makes. From there every (variant, lambda) continues for
+    the same number of steps. Variants are mse (Eq. 8); ssim_p, ms_ssim_p, vmaf_p and vif_p through
+    a proxy (Eq. 10, 11); ssim_mse with the metric itself beside the pixel loss (Eq. 13) and ssim
+    with the metric alone (Eq. 14), likewise for ms_ssim.
+
+    All are exported and compress images they were not trained on; rows, tables against the first
+    variant, a plot, files and decoded images are written. Killed, the same command goes on where
+    it was.
+    """
+
+    FOLDER: ClassVar[str] = ""
+
+    test_data: str = option(help="Images to compare on: a collection, folder, glob or @list.")
+    variants: tuple[str, ...] = _which(PROXIQA, ("mse", "vmaf_p"))
+    results: str | None = option(None, "Folder of the results, if not OUT/results.")
+    codec: str = option("bls2017", "Codec to train.", choices=CODECS)
+    lmbdas: tuple[float, ...] = option(
+        (0.003, 0.01, 0.03),
+        "Weights of the pixel loss: perceptual runs are trained at lambda / (1 - alpha), so that "
+        "all weigh pixels alike. Runs and rows are named by the number given here.",
+        above=0.0,
+    )
+    base_lmbda: float = positive(0.01, "Lambda of the common start.")
+    base_steps: int = option(8000, "Steps of the common start.", minimum=1)
+    rate_steps: int = option(0, "Steps for MSE at each lambda after it.", minimum=0)
+    proxy_steps: int = option(2000, "Steps of each proxy before its codecs.", minimum=1)
+    steps: int = option(2500, "Steps of each variant after that.", minimum=1)
+    drop_step: int = option(
+        2_000_000,
+        "Step of each variant from which the learning rates are a tenth.",
+        minimum=1,
+    )
+    also_at: tuple[int, ...] = option(
+        (), "Fewer steps at which variants are exported too.", minimum=1
+    )
+    num_filters: int = option(128, "Filters of every layer.", minimum=1)
+    alpha: float = positive(
+        0.5, "Weight of the perceptual loss, see `lossylab train proxiqa`.", maximum=0.99
+    )
+    learning_rate: float = positive(1e-4, "Learning rate of the codecs.")
+    proxy_learning_rate: float = positive(
+        1e-3,
+        "Learning rate of the proxy, which starts from nothing: the authors' code has 1e-3, the "
+        "paper 1e-4.",
+    )
+    seed: int = option(1, "Seed of every run.", minimum=0)
+    checkpoint_every: int = option(500, "Steps between checkpoints.", minimum=1)
+    compare_with: tuple[str, ...] = option(
+        ("jpeg",), "Other codecs to compare with, see `lossylab eval rd --help`."
+    )
+    measure: bool = option(True, "Compare after training.")
+    title: str = option("", "Heading of the report; the budget is added.")
+
+    def check(self) -> None:
+        """Refuses what makes no study."""
+        super().check()
+        late = [steps for steps in self.also_at if steps >= self.steps]
+        require(not late, f"`also_at`={late[0] if late else 0} must be below `steps`={self.steps}")
+
+    @property
+    def stops(self) -> list[int]:
+        """Steps at which variants are exported, ascending, the last one included."""
+        return [*sorted(self.also_at), self.steps]

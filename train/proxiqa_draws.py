@@ -1,0 +1,61 @@
+"""Random numbers of ProxIQA's steps: the same for a sample on whichever device it is."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from lossylab.data.proxy_distortions import distort
+from lossylab.data.schedule import Stream, stream_key
+
+_LATENT_STREAMS = (Stream.LATENT_NOISE, Stream.HYPER_LATENT_NOISE)
+
+
+class Draws:
+    """What is drawn for the samples of a device in a step."""
+
+    def __init__(self, seed: int, batch: int):
+        """Names the draws.
+
+        Args:
+          seed: of the training.
+          batch: samples in the global batch.
+        """
+        self._seed, self._batch = seed, batch
+
+    def latent_noise(
+        self, shapes: list[tuple[int, ...]], image: tf.Tensor, step: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Uniform noise in -0.5..0.5 for latents of these shapes, without batch."""
+        return [
+            self._local(
+                tf.random.stateless_uniform(
+                    (self._batch, *shape), stream_key(self._seed, step, stream), -0.5, 0.5
+                ),
+                image,
+            )
+            for shape, stream in zip(shapes, _LATENT_STREAMS)
+        ]
+
+    def identical(self, image: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Which pairs of this device are of equal patches, and how many of all devices are not.
+
+        One pair of the global batch is, with probability 1/2.
+        """
+        batch = self._batch
+        chosen = tf.random.stateless_uniform(
+            (), stream_key(self._seed, step, Stream.IDENTICAL_PAIR), 0, 2 * batch, tf.int32
+        )
+        others = tf.where((chosen < batch) & (batch > 1), batch - 1, batch)
+        return self._local(tf.range(batch), image) == chosen, tf.cast(others, tf.float32)
+
+    def distorted(self, image: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """The images with synthetic distortions."""
+        numbers = step * self._batch + tf.range(self._batch, dtype=tf.int64)
+        seeds = tf.stack([tf.fill(numbers.shape, tf.constant(self._seed, tf.int64)), numbers], 1)
+        return distort(image, self._local(seeds, image))
+
+    def _local(self, values: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+        """This device's part of something that has a row for each sample of the global batch."""
+        local = image.shape[0]
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return values[replica * local : (replica + 1) * local]

@@ -1,0 +1,48 @@
+"""What the tasks of all papers share."""
+
+from __future__ import annotations
+
+import abc
+from typing import Generic, TypeVar
+
+import tensorflow as tf
+
+from lossylab.data.schedule import Schedule, paths_of_step
+from lossylab.train.loop.task import Task
+from lossylab.train.options.loop import TrainingOptions
+
+OptionsOfPaper = TypeVar("OptionsOfPaper", bound=TrainingOptions)
+
+
+class PaperTask(Task, Generic[OptionsOfPaper]):
+    """A task with the options and images of a training.
+
+    Attributes:
+      options: of the training.
+      paths: images to train on.
+    """
+
+    def __init__(self, options: OptionsOfPaper, paths: list[str]):
+        """Keeps what all tasks need; subclasses build their networks."""
+        self.options, self.paths = options, paths
+
+    @abc.abstractmethod
+    def dataset(self, schedule: Schedule) -> tf.data.Dataset:
+        """The endless batches of a worker, one a step and device."""
+
+    def begin(self) -> None:  # noqa: B027 - most tasks begin as they are built
+        """Loads what a run begins with, before its first step; raises UsageError."""
+
+    @abc.abstractmethod
+    def save(self, path: str) -> None:
+        """Writes the trained model as a SavedModel."""
+
+    def export(self, path: str) -> None:
+        """Writes the trained model if that is asked for."""
+        if self.options.export:
+            self.save(path)
+
+    def describe_batch(self, step: int) -> str:
+        """Names of the files in a step's batch."""
+        options = self.options
+        return ", ".join(paths_of_step(self.paths, options.batch, options.seed, step))
