@@ -49,7 +49,7 @@ COLLECTIONS = {
     "bsds500_val": Collection("bsds500/val", 100, "BSDS500, validation images"),
 }
 
-# Images inside the scikit-image package, split so that no scene is on both sides.
+# Images inside the scikit-image package, split so that no scene is in both.
 PACKAGED = {
     "sample_train": (
         "astronaut.png",
@@ -132,8 +132,8 @@ def _listed(path: str) -> list[str]:
 
 def _known(name: str, collection: Collection) -> list[str]:
     root = os.environ.get(ROOT_VARIABLE)
-    place = f"${ROOT_VARIABLE}/{collection.folder}"
-    cure = f"put its {collection.count} images ({collection.source}) into {place}"
+    where = f"${ROOT_VARIABLE}/{collection.folder}"
+    cure = f"put its {collection.count} images ({collection.source}) into {where}"
     if not root:
         raise CollectionError(
             f"collection '{name}' needs the environment variable {ROOT_VARIABLE}: set it to the "

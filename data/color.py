@@ -24,7 +24,7 @@ def ycbcr(image: tf.Tensor) -> tf.Tensor:
     """Y, Cb and Cr, unrounded.
 
     Args:
-      image: [..., 3], RGB in levels 0..255.
+      image: [..., 3], RGB, pixel values 0..255.
 
     Returns:
       float32 [..., 3].
@@ -34,7 +34,7 @@ def ycbcr(image: tf.Tensor) -> tf.Tensor:
 
 
 def luma(image: tf.Tensor) -> tf.Tensor:
-    """Y of an image [..., 3] in levels, unrounded, float32 [..., 1]."""
+    """Y of an image [..., 3] of pixel values, unrounded, float32 [..., 1]."""
     return ycbcr(image)[..., :1]
 
 
@@ -51,6 +51,6 @@ def jpeg_ycbcr(image: np.ndarray) -> np.ndarray:
 
 
 def jpeg_rgb(planes: np.ndarray) -> np.ndarray:
-    """RGB of JFIF's planes [H, W, 3] in levels, rounded and clipped: uint8 [H, W, 3]."""
+    """RGB of JFIF's planes [H, W, 3], rounded and clipped: uint8 [H, W, 3]."""
     rgb = (planes - (0.0, 128.0, 128.0)) @ np.linalg.inv(np.array(_JFIF)).T
     return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)

@@ -83,7 +83,7 @@ def _add(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 def pink_noise(shape: tuple[int, int, int], seed: int) -> np.ndarray:
-    """Gaussian noise whose amplitude falls as 1 / frequency, of mean 0 and deviation 1.
+    """Gaussian noise whose amplitude falls as 1 / frequency, of mean 0 and standard deviation 1.
 
     Args:
       shape: height, width and channels; channels are independent.
@@ -98,15 +98,15 @@ def pink_noise(shape: tuple[int, int, int], seed: int) -> np.ndarray:
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     frequency[0, 0] = np.inf  # no constant part
     noise = np.fft.irfft2(spectrum / frequency[..., None], s=(height, width), axes=(0, 1))
-    deviation = noise.std((0, 1))
-    return noise / np.where(deviation > 0, deviation, 1)
+    std = noise.std((0, 1))
+    return noise / np.where(std > 0, std, 1)
 
 
 DISTORTIONS = {
     "jpeg": Distortion(_jpeg, "JPEG quality, 4:2:0", 1, 100, 40),
     "jpeg2000": Distortion(_jpeg2000, "compression ratio", 1, 1000, 16),
-    "white": Distortion(_white, "standard deviation, levels", 0, 255, 60, random=True),
-    "pink": Distortion(_pink, "standard deviation, levels", 0, 255, 5, random=True),
+    "white": Distortion(_white, "standard deviation, pixel values", 0, 255, 60, random=True),
+    "pink": Distortion(_pink, "standard deviation, pixel values", 0, 255, 5, random=True),
 }
 
 

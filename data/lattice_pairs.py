@@ -1,6 +1,6 @@
 """Training patches of images and of their JPEG files, on a lattice (WCDGAN Sec. III-A).
 
-An image is coded whole, then patches are cut from both at equal places, `stride` apart. An epoch
+An image is coded whole, then patches are cut from both at equal positions, `stride` apart. An epoch
 has every patch once: images come in groups, in a new order each epoch, and the patches of a
 group are mixed, so that each image is decoded and coded once an epoch however many there are,
 if a group fits into memory.
@@ -104,8 +104,9 @@ class Lattice:
         group = bisect.bisect_right(starts, offset) - 1
         patch = self._mixed(seed, epoch, group)[offset - starts[group]]
         counts = np.cumsum(self._counts[groups[group]])
-        place = int(np.searchsorted(counts, patch, side="right"))
-        return int(groups[group][place]), int(patch - (counts[place - 1] if place else 0))
+        member = int(np.searchsorted(counts, patch, side="right"))
+        before = counts[member - 1] if member else 0
+        return int(groups[group][member]), int(patch - before)
 
     def pairs(self, schedule: Schedule) -> tf.data.Dataset:
         """Endless batches of pairs.
@@ -175,7 +176,7 @@ def _load(path: str, options: LatticeOptions) -> np.ndarray:
 
 def _window(pair: np.ndarray, patch: int, options: LatticeOptions) -> np.ndarray:
     columns = (pair.shape[1] - options.size) // options.stride + 1
-    top, left = (options.stride * place for place in divmod(patch, columns))
+    top, left = (options.stride * index for index in divmod(patch, columns))
     return pair[top : top + options.size, left : left + options.size]
 
 

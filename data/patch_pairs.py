@@ -1,7 +1,7 @@
 """Training patches of images and of their distorted versions.
 
 Every image has one distorted version, made whole ("Learning to Distort Images Using Generative
-Adversarial Networks", Sec. III-A); patches are cut from both at the same random place.
+Adversarial Networks", Sec. III-A); patches are cut from both at the same random position.
 """
 
 from __future__ import annotations

@@ -95,13 +95,13 @@ def check_sizes(paths: list[str], size: int, needed_by: str = "the patch") -> No
 def crop_at_random(
     image: tf.Tensor, size: int | tf.Tensor, key: tf.Tensor, grid: int = 1
 ) -> tf.Tensor:
-    """A square of an image at a random place, all places alike.
+    """A square of an image at a random position, all positions alike.
 
     Args:
       image: [H, W, C], not smaller than the square.
       size: its height and width in pixels.
-      key: of the place, int64 [2].
-      grid: places are its multiples, pixels.
+      key: of the position, int64 [2].
+      grid: positions are its multiples, pixels.
 
     Returns:
       The square, [size, size, C].

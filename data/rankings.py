@@ -1,4 +1,4 @@
-"""Ladders of distortions of growing strength, and training batches of them, for RankIQA.
+"""Distortions at levels of growing strength, and training batches of them, for RankIQA.
 
 X. Liu, J. van de Weijer, A. D. Bagdanov: "RankIQA: Learning from Rankings for No-reference Image
 Quality Assessment", ICCV 2017: images are blurred, made noisy or compressed at five levels each,
@@ -43,26 +43,27 @@ class Ladder:
     held_out: tuple[float, ...]
 
 
-def _blur(image: np.ndarray, taps: float, seed: int) -> np.ndarray:
-    """By a Gaussian of deviation taps / 6 that is cut off, mirrored at the edges.
+def _blur(image: np.ndarray, kernel_size: float, seed: int) -> np.ndarray:
+    """By a Gaussian of std kernel_size / 6 that is cut off, mirrored at the edges.
 
     An image mirrored without end times a symmetric window is a product of cosine transforms, which
-    takes no longer for windows of 199 pixels than for small ones.
+    takes no longer for windows of 199 pixels than for small ones. tensorflow-addons' filter gives
+    the same but for 6 values in 100,000 and takes 14 times as long for 39 pixels (512x768, CPU).
     """
     del seed
     spectrum = np.asarray(scipy.fft.dctn(image.astype(np.float32), axes=(0, 1)))
-    rows, columns = (_response(side, int(taps)) for side in image.shape[:2])
+    rows, columns = (_response(side, int(kernel_size)) for side in image.shape[:2])
     product = spectrum * rows[:, None, None] * columns[:, None]
     blurred = np.asarray(scipy.fft.idctn(product, axes=(0, 1)))
     return np.rint(blurred).astype(np.uint8)
 
 
 @functools.lru_cache(maxsize=64)
-def _response(side: int, taps: int) -> np.ndarray:
+def _response(side: int, kernel_size: int) -> np.ndarray:
     """What the window makes of each of the `side` cosines."""
-    receptive_field_radius = np.arange(-(taps // 2), taps // 2 + 1)
-    window = np.exp(-0.5 * (receptive_field_radius / (taps / 6)) ** 2)
-    waves = np.cos(np.pi / side * np.outer(np.arange(side), receptive_field_radius))
+    offsets = np.arange(-(kernel_size // 2), kernel_size // 2 + 1)
+    window = np.exp(-0.5 * (offsets / (kernel_size / 6)) ** 2)
+    waves = np.cos(np.pi / side * np.outer(np.arange(side), offsets))
     return (waves @ (window / window.sum())).astype(np.float32)
 
 
@@ -77,7 +78,10 @@ def _jpeg(image: np.ndarray, quality: float, seed: int) -> np.ndarray:
 
 LADDERS = {
     "blur": Ladder(
-        _blur, "taps of a Gaussian of a sixth of that", (7, 15, 39, 91, 199), (11, 25, 59, 135)
+        _blur,
+        "kernel size of a Gaussian, six std",
+        (7, 15, 39, 91, 199),
+        (11, 25, 59, 135),
     ),
     "noise": Ladder(
         _noise,
@@ -117,11 +121,11 @@ def versions(image: np.ndarray, name: str, seed: int, held_out: bool = False) ->
         raise ValueError(f"distortion must be one of {', '.join(LADDERS)}, got '{name}'")
     ladder = LADDERS[name]
     severities = ladder.held_out if held_out else ladder.trained
-    made = [
+    distorted = [
         ladder.apply(image, severity, zlib.crc32(f"{seed} {severity:g}".encode()))
         for severity in reversed(severities)
     ]
-    return np.stack([*made, image])
+    return np.stack([*distorted, image])
 
 
 def ranked_crops(paths: list[str], options: CropOptions, schedule: Schedule) -> tf.data.Dataset:
@@ -164,13 +168,13 @@ def ranked_crops(paths: list[str], options: CropOptions, schedule: Schedule) -> 
         )
 
     def ladder(number):
-        step, place = number // groups.batch, number % groups.batch
-        device, place = place // (len(names) * slots), place % (len(names) * slots)
-        image = step * (schedule.batch // SMALLEST_BATCH) + device * slots + place % slots
+        step, group = number // groups.batch, number % groups.batch
+        device, group = group // groups.device_batch, group % groups.device_batch
+        image = step * (schedule.batch // SMALLEST_BATCH) + device * slots + group % slots
         key = schedule.key(number, Stream.LADDER_POSITIONS)
         draws = tf.random.stateless_uniform((LEVELS, 2), key)
         index = schedule.image_index(image, len(paths))
-        crops = tf.numpy_function(cut, [index, place // slots, draws], tf.uint8)
+        crops = tf.numpy_function(cut, [index, group // slots, draws], tf.uint8)
         return tf.ensure_shape(crops, (LEVELS, options.size, options.size, 3))
 
     def ordered(crops):

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import math
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -25,7 +26,7 @@ class Rated:
     Attributes:
       path: of its file.
       score: the rating.
-      reference: name of the pristine image that it was made of.
+      reference: name of the image that it is a distorted version of.
     """
 
     path: str
@@ -54,23 +55,23 @@ def read_ratings(path: str, images: list[str]) -> list[Rated]:
     for number, row in _lines(path):
         where = f"{path}, line {number}"
         name = pathlib.Path((row.get("image") or "").strip()).name
-        places = named.get(name, [])
-        if len(places) != 1:
+        matches = named.get(name, [])
+        if len(matches) != 1:
             raise CollectionError(
-                f"{where}: image '{name}' is {len(places)} times among the {len(images)} "
+                f"{where}: image '{name}' is {len(matches)} times among the {len(images)} "
                 "training images, expected once"
             )
         if name in found:
             raise CollectionError(f"{where}: image '{name}' is rated a second time")
         found[name] = Rated(
-            places[0], _score(row, where), (row.get("reference") or "").strip() or name
+            matches[0], _score(row, where), (row.get("reference") or "").strip() or name
         )
     if not found:
         raise CollectionError(f"{path} has no ratings")
     return list(found.values())
 
 
-def _lines(path: str):
+def _lines(path: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Numbered rows of the file; raises CollectionError if it cannot be read."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -118,11 +119,11 @@ def _score(row: dict, where: str) -> float:
 
 
 def split(ratings: list[Rated], test_share: float, seed: int) -> tuple[list[Rated], list[Rated]]:
-    """Splits so that no reference is on both sides.
+    """Splits so that no reference is in both parts.
 
     Args:
       ratings: all.
-      test_share: of the references, rounded, at least one.
+      test_share: fraction of the references to test with, rounded, at least one.
       seed: decides which.
 
     Returns:

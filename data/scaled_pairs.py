@@ -1,8 +1,8 @@
-"""Training crops of good images and of their degraded versions, both scaled down alike.
+"""Training crops of clean images and of their degraded versions, both scaled down alike.
 
 Every image is degraded whole, then both versions are scaled by one factor ("Perceptual Image
 Restoration with High-Quality Priori and Degradation Learning", Sec. 4.3), and crops are cut from
-both at the same random place. The crops of a step share a random size.
+both at the same random position. The crops of a step share a random size.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def degraded_pair(path: str, options: DegradedOptions) -> tuple[np.ndarray, np.n
     """An image file, scaled down, and its degraded version.
 
     Returns:
-      Two arrays uint8 [H // factor, W // factor, 3]: good, degraded.
+      Two arrays uint8 [H // factor, W // factor, 3]: clean, degraded.
 
     Raises:
       ImageError: if the file is no image or smaller than the factor.
@@ -80,8 +80,8 @@ def degraded_pair(path: str, options: DegradedOptions) -> tuple[np.ndarray, np.n
         raise ImageError(f"{path}: smaller than {factor} pixels, the factor that it is scaled by")
     # What is left at the right and at the bottom would shift the pixels.
     image = image[: factor * height, : factor * width]
-    worse = distort(image, options.distortion, options.severity, noise_seed(path))
-    return scaled(image, height, width), scaled(worse, height, width)
+    degraded = distort(image, options.distortion, options.severity, noise_seed(path))
+    return scaled(image, height, width), scaled(degraded, height, width)
 
 
 def centerd_pairs(
@@ -89,7 +89,7 @@ def centerd_pairs(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """The middle of each image and of its degraded version, all of one size.
 
-    So each degraded image can be compared with the good version of another.
+    So each degraded image can be compared with the clean version of another.
 
     Args:
       paths: image files.
@@ -97,21 +97,22 @@ def centerd_pairs(
       crop: side of the windows in pixels; 0 for the largest that all images have.
 
     Returns:
-      For each image two arrays uint8 [H, W, 3]: good, degraded.
+      For each image two arrays uint8 [H, W, 3]: clean, degraded.
 
     Raises:
       ImageError: if an image is smaller than the windows.
     """
     pairs = [degraded_pair(path, options) for path in paths]
-    size = (crop, crop) if crop else np.min([good.shape[:2] for good, _ in pairs], 0)
-    for path, (good, _) in zip(paths, pairs):
-        if min(good.shape[:2]) < crop:
+    size = (crop, crop) if crop else np.min([clean.shape[:2] for clean, _ in pairs], 0)
+    for path, (clean, _) in zip(paths, pairs):
+        if min(clean.shape[:2]) < crop:
             raise ImageError(
-                f"{path}: {good.shape[0]}x{good.shape[1]} pixels after scaling, smaller than "
+                f"{path}: {clean.shape[0]}x{clean.shape[1]} pixels after scaling, smaller than "
                 f"windows of {crop}x{crop}"
             )
     return [
-        (_center(good, size, options.grid), _center(bad, size, options.grid)) for good, bad in pairs
+        (_center(clean, size, options.grid), _center(degraded, size, options.grid))
+        for clean, degraded in pairs
     ]
 
 

@@ -23,6 +23,7 @@ __getattr__, __dir__ = exports(
         "mmd": ("prior_term", "squared_mmd"),
         "pixelcnn": ("bits_per_dim", "discretized_mixture_nll"),
         "proxiqa": ("metric_loss", "proxy_loss", "rate_loss", "ssim_loss", "total_loss"),
+        "pixels": ("finite_gradient", "pixel_error"),
         "pulse": ("geocross", "squared_error"),
         "rankiqa": ("euclidean", "ranking_hinge"),
         "wcdgan": ("content_loss", "perceptual_loss", "total_variation"),

@@ -3,49 +3,49 @@
 import tensorflow as tf
 
 
-def least_squares_discriminator(true: tf.Tensor, restored: tf.Tensor) -> tf.Tensor:
-    """LSGAN (Mao et al. 2017): scores of true samples toward 1, of made ones toward 0.
+def least_squares_discriminator(real: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
+    """LSGAN (Mao et al. 2017): scores of real samples toward 1, of generated ones toward 0.
 
     This is WCDGAN's Eq. 20, whose print D(I - 1)^2 is taken for (D(I) - 1)^2.
 
     Args:
-      true: scores [B] of true samples.
-      restored: scores [B] of the generator's.
+      real: scores [B] of real samples.
+      generated: scores [B] of the generator's.
 
     Returns:
       A scalar.
     """
-    return tf.reduce_mean(tf.square(true - 1.0)) + tf.reduce_mean(tf.square(restored))
+    return tf.reduce_mean(tf.square(real - 1.0)) + tf.reduce_mean(tf.square(generated))
 
 
-def least_squares_generator(restored: tf.Tensor) -> tf.Tensor:
-    """The generator's side, WCDGAN's Eq. 21 likewise: scores [B] toward 1; a scalar."""
-    return tf.reduce_mean(tf.square(restored - 1.0))
+def least_squares_generator(generated: tf.Tensor) -> tf.Tensor:
+    """The generator's side, WCDGAN's Eq. 21 read alike: scores [B] toward 1; a scalar."""
+    return tf.reduce_mean(tf.square(generated - 1.0))
 
 
-def hinge_discriminator(true: tf.Tensor, made: tf.Tensor) -> tf.Tensor:
-    """Hinge loss (Lim and Ye 2017): scores of true samples above 1, of made ones below -1.
+def hinge_discriminator(real: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
+    """Hinge loss (Lim and Ye 2017): scores of real samples above 1, of generated ones below -1.
 
     The distortion GAN's Eq. 4, whose print min(0, 1 + D(x, y)) + min(0, 1 - D(x, G(x))) has no
     lower bound.
 
     Args:
-      true: scores of true samples, of any shape.
-      made: scores of the generator's.
+      real: scores of real samples, of any shape.
+      generated: scores of the generator's.
 
     Returns:
       A scalar, at least 0.
     """
-    return tf.reduce_mean(tf.nn.relu(1.0 - true)) + tf.reduce_mean(tf.nn.relu(1.0 + made))
+    return tf.reduce_mean(tf.nn.relu(1.0 - real)) + tf.reduce_mean(tf.nn.relu(1.0 + generated))
 
 
-def hinge_generator(made: tf.Tensor) -> tf.Tensor:
+def hinge_generator(generated: tf.Tensor) -> tf.Tensor:
     """The generator's side, the distortion GAN's Eq. 1: scores as high as can be; a scalar."""
-    return -tf.reduce_mean(made)
+    return -tf.reduce_mean(generated)
 
 
 def gradient_penalty(slope: tf.Tensor) -> tf.Tensor:
-    """Squared slope of a discriminator at true samples, as R1 (Mescheder et al. 2018).
+    """Squared slope of a discriminator at real samples, as R1 (Mescheder et al. 2018).
 
     R1 is gamma / 2 times the squared norm of the gradient. This is the number of entries times
     that norm, so that its scale is the same for all sizes: a weight w is gamma = 2 n w.

@@ -2,25 +2,19 @@
 
 import tensorflow as tf
 
+from lossylab.losses.pixels import pixel_error
 
-def sparsity(pristine: tf.Tensor, made: tf.Tensor) -> tf.Tensor:
-    """Mean absolute residual in levels, scalar (Eq. 2).
+
+def sparsity(reference: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
+    """Mean absolute residual in pixel values, scalar (Eq. 2).
 
     Args:
-      pristine: float32 [B, H, W, 3] in levels.
-      made: what the generator makes of them.
+      reference: float32 [B, H, W, 3], pixel values 0..255.
+      generated: what the generator makes of them.
     """
-    return tf.reduce_mean(tf.abs(made - pristine))
+    return tf.reduce_mean(pixel_error(reference, generated, "l1"))
 
 
-def pixel_loss(distorted: tf.Tensor, made: tf.Tensor, norm: str) -> tf.Tensor:
-    """Mean error between true and made distortion, scalar: 'l1' absolute, 'l2' squared levels.
-
-    Raises:
-      ValueError: for another norm.
-    """
-    if norm == "l1":
-        return tf.reduce_mean(tf.abs(made - distorted))
-    if norm == "l2":
-        return tf.reduce_mean(tf.math.squared_difference(made, distorted))
-    raise ValueError(f"norm must be l1 or l2, got '{norm}'")
+def pixel_loss(distorted: tf.Tensor, generated: tf.Tensor, norm: str) -> tf.Tensor:
+    """Mean error between true and generated distortion, scalar; see `pixels.pixel_error`."""
+    return tf.reduce_mean(pixel_error(distorted, generated, norm))

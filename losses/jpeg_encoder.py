@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-_LEVELS = 255.0
+from lossylab.losses.pixels import finite_gradient
+
+_RANGE = 255.0
 
 
-def mse(reference: tf.Tensor, decoded: tf.Tensor) -> tf.Tensor:
-    """Mean squared error, scalar, of images [B, H, W, 3] in levels 0..255 (Eq. 10)."""
-    return tf.reduce_mean(tf.math.squared_difference(reference, decoded))
+def mse(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
+    """Mean squared error, scalar, of images [B, H, W, 3], pixel values 0..255 (Eq. 10)."""
+    return tf.reduce_mean(tf.math.squared_difference(image, reconstruction))
 
 
-def ms_ssim_loss(reference: tf.Tensor, decoded: tf.Tensor) -> tf.Tensor:
+def ms_ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
     """1 - MS-SSIM by TensorFlow's default, scalar, mean over the batch (Eq. 8).
 
     Where contrast and structure of an image's channel agree negatively at some scale, its MS-SSIM
     is 0 and TensorFlow's gradient is not a number: there it counts as 0.
 
     Args:
-      reference: float32 [B, H, W, 3] in levels 0..255, from 161x161 pixels.
-      decoded: likewise.
+      image: float32 [B, H, W, 3], pixel values 0..255, from 161x161 pixels.
+      reconstruction: what is decoded of its file, of the same shape.
     """
-    similarity = tf.image.ssim_multiscale(reference, _finite_gradient(decoded), _LEVELS)
+    similarity = tf.image.ssim_multiscale(image, finite_gradient(reconstruction), _RANGE)
     return 1.0 - tf.reduce_mean(similarity)
 
 
 def table_rate(tables: tf.Tensor) -> tf.Tensor:
-    """The rate of the tables, scalar in 0..128: the sum of 1 / step (Eq. 9, first part).
+    """The rate of the tables, scalar in 0..128: the sum of 1 / step size (Eq. 9, first part).
 
     Args:
-      tables: steps [2, 8, 8], 1..255.
+      tables: quantization step sizes [2, 8, 8], 1..255.
     """
     return tf.reduce_sum(1.0 / tables)
 
@@ -38,11 +40,3 @@ def table_rate(tables: tf.Tensor) -> tf.Tensor:
 def attention_rate(attention: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
     """The rate of the attention, scalar: the means of both maps added (Eq. 9, second part)."""
     return tf.add_n([tf.reduce_mean(each) for each in attention])
-
-
-@tf.custom_gradient
-def _finite_gradient(x: tf.Tensor) -> tuple[tf.Tensor, object]:
-    def gradient(upstream):
-        return tf.where(tf.math.is_finite(upstream), upstream, 0.0)
-
-    return tf.identity(x), gradient

@@ -19,7 +19,7 @@ class LPIPS(tf.Module):
         """Loads the weights.
 
         Args:
-          weights: a NumPy archive, or 'random'; see `models.lpips_features`.
+          weights: a NumPy archive, or 'random'; see `models.backbones.lpips`.
           network: 'alex', 'vgg' or 'squeeze'.
           name: name of the module.
 
@@ -30,7 +30,7 @@ class LPIPS(tf.Module):
         self._network = LPIPSFeatures(network, weights)
 
     def __call__(self, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
-        """Distances [B] of images, float32 [B, H, W, 3] in levels 0..255, from 32x32 pixels."""
+        """Distances [B] of images, float32 [B, H, W, 3], pixel values 0..255, from 32x32 pixels."""
         return tf.reduce_sum(self.per_layer(reference, distorted), -1)
 
     def per_layer(self, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:

@@ -2,9 +2,9 @@
 
 The parameters of a pixel, 10 m numbers for m components, are m logits, then for each of red, green
 and blue m means, m log scales and m coefficients: those of red tell how green's mean follows
-red, those of green how blue's follows red, those of blue how blue's follows green. Levels
-are those of x / 127.5 - 1; a level has the probability of the interval around it, the outermost
-levels that of all beyond.
+red, those of green how blue's follows red, those of blue how blue's follows green. Pixel values
+are scaled to x / 127.5 - 1; a value has the probability of the interval around it, the outermost
+values that of all beyond.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _HALF_BIN = 1.0 / 255.0
 _LOG_BINS = math.log(127.5)  # of a unit of x
 _DELTA_FLOOR = 1e-5  # probability of a bin below which the density at its middle is taken
 _EDGE = 0.999
-_TAIL = -5.0  # deviations, beyond which log Phi is computed by its series
+_TAIL = -5.0  # standard deviations, beyond which log Phi is computed by its series
 
 
 def discretized_mixture_nll(
@@ -28,7 +28,7 @@ def discretized_mixture_nll(
     """Nats that each pixel costs.
 
     Args:
-      image: float [B, H, W, 3], RGB in whole levels 0..255.
+      image: float [B, H, W, 3], RGB in whole pixel values 0..255.
       parameters: float [B, H, W, 10 m] of the same type.
       family: of the components, 'logistic' as PixelCNN++ or 'gaussian' as the paper writes.
 
@@ -98,7 +98,9 @@ def _log_gaussian(x: tf.Tensor, offset: tf.Tensor, log_scales: tf.Tensor) -> tf.
     )
 
 
-def _choose(x, lowest, highest, delta, density):
+def _choose(
+    x: tf.Tensor, lowest: tf.Tensor, highest: tf.Tensor, delta: tf.Tensor, density: tf.Tensor
+) -> tf.Tensor:
     """Logarithms of the bins' probabilities; a floor keeps gradients of those not taken finite."""
     inner = tf.where(
         delta > _DELTA_FLOOR, tf.math.log(tf.maximum(delta, 1e-12)), density - _LOG_BINS

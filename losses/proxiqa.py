@@ -1,18 +1,19 @@
 """The losses of ProxIQA (Sec. III-B, Eq. 6-14), one value per sample of the batch.
 
-Images are in levels 0..255 and scores on 0..100, so every constant is used as printed.
+Images are of pixel values 0..255 and scores on 0..100, so every constant is used as printed.
 The training step averages over the global batch.
 """
 
 import tensorflow as tf
 
 from lossylab.data.color import luma
+from lossylab.losses.pixels import finite_gradient, pixel_error
 
 UPPER_BOUND = 100.0  # M-bar of Eq. 9: every metric is scaled to 0..100
 
-# MS-SSIM with five scales and the usual 11-tap window needs 161 pixels; patches have 128.
+# MS-SSIM with five scales and the usual window of 11 pixels needs 161 pixels; patches have 128.
 MS_SSIM_TRAINING_WINDOW = 7
-_LEVELS = 255.0
+_RANGE = 255.0
 
 
 def rate_loss(bits: tf.Tensor, pixels: int) -> tf.Tensor:
@@ -24,9 +25,9 @@ def pixel_loss(image: tf.Tensor, reconstruction: tf.Tensor, norm: str = "l2") ->
     """Eq. 7, the mean over pixels and channels.
 
     Args:
-      image: float32 [B, H, W, 3], levels.
-      reconstruction: likewise, unclipped.
-      norm: 'l2' for squared levels, 'l1' for levels.
+      image: float32 [B, H, W, 3], pixel values 0..255.
+      reconstruction: of the same shape, unclipped.
+      norm: 'l2' for squared, 'l1' for absolute errors.
 
     Returns:
       float32 [B].
@@ -34,13 +35,7 @@ def pixel_loss(image: tf.Tensor, reconstruction: tf.Tensor, norm: str = "l2") ->
     Raises:
       ValueError: for another norm.
     """
-    if norm == "l2":
-        error = tf.math.squared_difference(image, reconstruction)
-    elif norm == "l1":
-        error = tf.abs(image - reconstruction)
-    else:
-        raise ValueError(f"pixel norm must be 'l2' or 'l1', got '{norm}'")
-    return tf.reduce_mean(error, (1, 2, 3))
+    return tf.reduce_mean(pixel_error(image, reconstruction, norm), (1, 2, 3))
 
 
 def proxy_loss(proxy_score: tf.Tensor) -> tf.Tensor:
@@ -59,36 +54,27 @@ def ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
     Luma, because the paper finds that optimizing SSIM "loses chromatic fidelity" (Sec. IV-D),
     which a mean over RGB channels would not.
     """
-    score = tf.image.ssim(luma(image), luma(reconstruction), _LEVELS)
+    score = tf.image.ssim(luma(image), luma(reconstruction), _RANGE)
     return UPPER_BOUND * (1.0 - score)
 
 
 def ms_ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
-    """Eq. 14 with MS-SSIM in place of SSIM; a 7-tap window, so patches above 96 pixels do."""
+    """Eq. 14 with MS-SSIM in place of SSIM; a window of 7, so patches above 96 pixels do."""
     return UPPER_BOUND - ms_ssim_training_score(image, reconstruction)
 
 
 def ms_ssim_training_score(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
-    """MS-SSIM of luma on 0..100 with five scales and a 7-tap window, float32 [B].
+    """MS-SSIM of luma on 0..100 with five scales and a window of 7 pixels, float32 [B].
 
     For training only: libvmaf's MS-SSIM, with which results are measured, needs 176 pixels.
     """
     score = tf.image.ssim_multiscale(
         luma(image),
-        luma(_finite_gradient(reconstruction)),
-        _LEVELS,
+        luma(finite_gradient(reconstruction)),
+        _RANGE,
         filter_size=MS_SSIM_TRAINING_WINDOW,
     )
     return UPPER_BOUND * score
-
-
-@tf.custom_gradient
-def _finite_gradient(x: tf.Tensor):
-    """x, with gradients that are not finite set to 0.
-
-    A scale of negative structure makes the score 0, whose power has the gradient 0 * infinity.
-    """
-    return tf.identity(x), lambda dx: tf.where(tf.math.is_finite(dx), dx, tf.zeros_like(dx))
 
 
 def rate_distortion_loss(rate: tf.Tensor, pixel: tf.Tensor, weight: float) -> tf.Tensor:
@@ -106,7 +92,7 @@ def total_loss(
       pixel: L_d, float32 [B].
       perceptual: L_p or L_SSIM on 0..100, float32 [B].
       weight: lambda.
-      alpha: share of the perceptual loss, 0..1.
+      alpha: weight of the perceptual loss, 0..1.
 
     Returns:
       lambda [alpha L_p + (1 - alpha) L_d] + L_r, float32 [B].

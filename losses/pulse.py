@@ -8,19 +8,19 @@ _TINY = 1e-9  # under roots, whose gradient at 0 is not finite
 EPSILON = 2e-3  # squared error at which PULSE is content
 
 
-def squared_error(made: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
-    """Mean squared error by image, of levels divided by 255.
+def squared_error(degraded: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
+    """Mean squared error by image, of pixel values divided by 255.
 
     PULSE's loss is its maximum with `EPSILON`: what is below has no gradient.
 
     Args:
-      made: float32 [B, H, W, 3] in levels, degraded as the given images were.
-      given: float32 [B, H, W, 3] in levels.
+      degraded: the images to restore, float32 [B, H, W, 3], pixel values 0..255.
+      generated: images of the generator, degraded as those were.
 
     Returns:
       [B].
     """
-    return tf.reduce_mean(tf.square((made - given) / 255.0), (1, 2, 3))
+    return tf.reduce_mean(tf.square((generated - degraded) / 255.0), (1, 2, 3))
 
 
 def geocross(latents: tf.Tensor) -> tf.Tensor:
@@ -34,8 +34,8 @@ def geocross(latents: tf.Tensor) -> tf.Tensor:
       [B]: mean over all ordered pairs, a latent with itself included, of D * angle^2 / 8.
     """
     one, other = latents[:, :, None], latents[:, None]
-    apart = tf.sqrt(tf.reduce_sum(tf.square(one - other), -1) + _TINY)
-    together = tf.sqrt(tf.reduce_sum(tf.square(one + other), -1) + _TINY)
-    angles = 2 * tf.atan2(apart, together)
+    difference = tf.sqrt(tf.reduce_sum(tf.square(one - other), -1) + _TINY)
+    total = tf.sqrt(tf.reduce_sum(tf.square(one + other), -1) + _TINY)
+    angles = 2 * tf.atan2(difference, total)
     size = tf.cast(tf.shape(latents)[-1], latents.dtype)
     return tf.reduce_mean(tf.square(angles) * size / 8, (1, 2))

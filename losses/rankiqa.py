@@ -17,14 +17,14 @@ def ranking_hinge(
       scores: float32 [B] or [B, 1], larger is worse; ordered by distortion, then level from the
         strongest to the weakest, then image.
       distortions: in the batch.
-      levels: of each, the pristine one included.
+      levels: of each, the reference included.
       margin: by how much a worse image's score has to be larger.
 
     Returns:
       Scalar: the sum, divided by B.
 
     Raises:
-      ValueError: if the scores are no whole number of ladders.
+      ValueError: if the scores are not a whole number of images at all levels.
     """
     count = scores.shape.num_elements()
     if not count or count % (distortions * levels):
@@ -32,9 +32,9 @@ def ranking_hinge(
             f"expected a multiple of {distortions} distortions x {levels} levels scores, got "
             f"{scores.shape}"
         )
-    ladders = tf.reshape(scores, (distortions, levels, -1))
+    ranked = tf.reshape(scores, (distortions, levels, -1))
     # By distortion, level and image of the worse, level and image of the better.
-    excess = ladders[:, :, :, None, None] - ladders[:, None, None, :, :]
+    excess = ranked[:, :, :, None, None] - ranked[:, None, None, :, :]
     worse = 1.0 - tf.linalg.band_part(tf.ones((levels, levels)), -1, 0)
     return tf.reduce_sum(tf.nn.relu(margin - excess) * worse[None, :, None, :, None]) / count
 

@@ -136,7 +136,7 @@ class Search(tf.Module):
         settings = self.settings
         small = downscale(images, self._factor) if self._factor > 1 else images
         found = {
-            "pixel": pulse.squared_error(small, self._given),
+            "pixel": pulse.squared_error(self._given, small),
             "geocross": pulse.geocross(styles),
             "mmd": self._prior.discrepancy(styles, settings.gamma, settings.power),
         }

@@ -79,7 +79,7 @@ def test_geocross_is_the_official_one(golden):
 def test_squared_error_is_of_levels_divided_by_255():
     made = tf.constant(np.full((2, 4, 4, 3), [[[[100.0]]], [[[151.0]]]], np.float32))
     np.testing.assert_allclose(
-        pulse.squared_error(made, tf.fill((2, 4, 4, 3), 151.0)), [0.04, 0.0], rtol=1e-6
+        pulse.squared_error(tf.fill((2, 4, 4, 3), 151.0), made), [0.04, 0.0], rtol=1e-6
     )
 
 

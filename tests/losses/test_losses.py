@@ -61,7 +61,7 @@ def test_pixel_loss_equals_numpy(norm, noisy):
 
 @pytest.mark.parametrize("norm", ["L2", "mse", ""])
 def test_unknown_norm_is_refused(norm, noisy):
-    with pytest.raises(ValueError, match=f"^pixel norm must be 'l2' or 'l1', got '{norm}'$"):
+    with pytest.raises(ValueError, match=f"^norm must be 'l1' or 'l2', got '{norm}'$"):
         losses.pixel_loss(*noisy, norm)
 
 

@@ -136,7 +136,7 @@ def test_sparsity_and_pixel_losses():
     assert float(losses.sparsity(one, other)) == 3
     assert float(losses.pixel_loss(one, other, "l1")) == 3
     assert float(losses.pixel_loss(one, other, "l2")) == 9
-    with pytest.raises(ValueError, match="norm must be l1 or l2, got 'l0'"):
+    with pytest.raises(ValueError, match="norm must be 'l1' or 'l2', got 'l0'"):
         losses.pixel_loss(one, other, "l0")
 
 
