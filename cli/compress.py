@@ -27,8 +27,7 @@ def compress(options: CompressOptions) -> None:
     sources = find_images(options.input)
     with naming("model"):
         codec = Codec(options.model)
-    many = options.input != sources[0]
-    plan = jobs.plan(sources, options.output, container.SUFFIX, None, many, options.overwrite)
+    plan = jobs.plan(options, sources, container.SUFFIX)
     jobs.run(plan, functools.partial(_compress_one, codec), _COLUMNS)
 
 
@@ -37,8 +36,7 @@ def decompress(options: DecompressOptions) -> None:
     sources = _find_files(options.input)
     with naming("model"):
         codec = Codec(options.model)
-    many = options.input != sources[0]
-    plan = jobs.plan(sources, options.output, ".png", jobs.LOSSLESS, many, options.overwrite)
+    plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
     work = functools.partial(_decompress_one, codec)
     jobs.run(plan, work, _COLUMNS, (container.BitstreamError,))
 

@@ -31,8 +31,7 @@ _Work = Callable[[str, np.ndarray], np.ndarray]  # from a path and its image to 
 def distort(options: DistortOptions) -> None:
     """Distorts images; raises as `jobs.plan` and `jobs.run`."""
     sources = find_images(options.input)
-    many = options.input != sources[0]
-    plan = jobs.plan(sources, options.output, ".png", jobs.LOSSLESS, many, options.overwrite)
+    plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
     work = _truly(options) if options.model is None else _by_network(options.model)
     jobs.run(plan, functools.partial(_distort_one, work), _COLUMNS)
 

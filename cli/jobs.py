@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import tqdm
 
+from lossylab.cli.options.files import FilesOptions
 from lossylab.core.errors import ImageError, UsageError, WorkError
 from lossylab.core.files import make_folder
 from lossylab.core.options import repeated, require
@@ -21,28 +22,25 @@ LOSSLESS = (".png", ".ppm", ".bmp", ".tif", ".tiff")
 
 
 def plan(
+    options: FilesOptions,
     sources: Sequence[str],
-    output: str,
     suffix: str,
-    suffixes: Sequence[str] | None,
-    many: bool,
-    overwrite: bool,
+    suffixes: Sequence[str] | None = None,
 ) -> list[tuple[str, str]]:
     """Pairs of input and output file.
 
     Args:
+      options: the output is a folder if the input is one, a glob or a collection.
       sources: input files.
-      output: file, or folder if there are many.
       suffix: of the files in a folder.
       suffixes: what the name of an output file may end in; None for anything.
-      many: whether the input was a folder, a glob or a collection.
-      overwrite: whether files that exist are replaced.
 
     Raises:
       UsageError: if outputs clash, exist, have a wrong suffix, or would replace an input.
       OutputError: if they cannot be written.
     """
-    if many or os.path.isdir(output):
+    output = options.output
+    if options.input != sources[0] or os.path.isdir(output):
         folder = make_folder(output)
         targets = [str(folder / (pathlib.Path(source).stem + suffix)) for source in sources]
     else:
@@ -57,7 +55,7 @@ def plan(
     require(not clash, f"several inputs would be written to {', '.join(clash[:3])}")
     existing = [target for target in targets if os.path.exists(target)]
     require(
-        overwrite or not existing,
+        options.overwrite or not existing,
         f"{len(existing)} outputs exist, {existing[0] if existing else ''} first: `overwrite`",
     )
     inputs = {os.path.realpath(source) for source in sources}

@@ -28,8 +28,7 @@ _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp", "psnr", "secon
 def write_files(options: JpegOptions) -> None:
     """Writes the files; raises as `jobs.plan` and `jobs.run`."""
     sources = find_images(options.input)
-    many = options.input != sources[0]
-    plan = jobs.plan(sources, options.output, ".jpg", _SUFFIXES, many, options.overwrite)
+    plan = jobs.plan(options, sources, ".jpg", _SUFFIXES)
     with naming("model"):
         encoder = Encoder(options.model, options.max_pixels)
     jobs.run(plan, functools.partial(_write_one, options, encoder), _COLUMNS)

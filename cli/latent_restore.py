@@ -39,7 +39,7 @@ from lossylab.models.layers.stylegan_base import StyleGAN
 
 log = logging.getLogger("lossylab")
 
-_COLUMNS = (
+_COLUMNS: tuple[str, ...] = (
     "input",
     "output",
     "step",
@@ -62,9 +62,8 @@ def restore(options: RestoreOptions) -> None:
     """
     settings = settings_of(options, options.method)
     sources = find_images(options.input)
-    many = options.input != sources[0]
     # Reports tell which outputs are of the same search, so jobs.plan need not refuse them.
-    plan = jobs.plan(sources, options.output, ".png", jobs.LOSSLESS, many, overwrite=True)
+    plan = jobs.plan(options.replace(overwrite=True), sources, ".png", jobs.LOSSLESS)
     generator = stylegan_files.load(str(options.generator))
     sizes = {source: _size(source, options.size, generator.resolution) for source, _ in plan}
     with naming("degradation_model"):

@@ -33,8 +33,7 @@ def restore(options: RestoreOptions) -> None:
         latent_restore.restore(options)
         return
     sources = find_images(options.input)
-    many = options.input != sources[0]
-    plan = jobs.plan(sources, options.output, ".png", jobs.LOSSLESS, many, options.overwrite)
+    plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
     network = None
     if options.model is not None and options.model != SADCT:
         with naming("model"):
@@ -89,9 +88,10 @@ def _check_blocks(network: Restorer, source: str, decoded: DecodedFile) -> None:
     """TNRD projects onto the file's coefficients: its table and blocks must be the trained ones."""
     if network.model != TNRD.model_id or decoded.tables is None:
         return
+    quality = network.quality
     require(
-        np.array_equal(decoded.tables[0], jpeg.luminance_table(network.quality)),
-        f"{source}: has another quantization table than quality {network.quality}, which tnrd "
+        quality is not None and np.array_equal(decoded.tables[0], jpeg.luminance_table(quality)),
+        f"{source}: has another quantization table than quality {quality}, which tnrd "
         "projects onto: choose another `model`",
     )
     require(

@@ -41,8 +41,7 @@ def sample(options: SampleOptions) -> None:
     sources = find_images(options.input)
     with naming("model"):
         model = Degradation(options.model)
-    many = options.input != sources[0]
-    plan = jobs.plan(sources, options.output, ".png", jobs.LOSSLESS, many, options.overwrite)
+    plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
     jobs.run(plan, functools.partial(_sample_one, options, model), _COLUMNS)
 
 
