@@ -100,7 +100,7 @@ class _pillow_errors:  # noqa: N801 - reads as a statement
         if os.path.getsize(path) == 0:
             raise ImageError(f"{path}: the file is empty")
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ImageError) or not isinstance(error, Exception):
             return
         if isinstance(error, UnidentifiedImageError):

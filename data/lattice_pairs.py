@@ -123,21 +123,23 @@ class Lattice:
             log.warning(
                 "%d images and their JPEG versions take %d MiB, `cache_mb` is %d: they will be "
                 "decoded again and again",
-                *(min(_GROUP, len(self.paths)), self.group_mb, options.cache_mb),
+                min(_GROUP, len(self.paths)),
+                self.group_mb,
+                options.cache_mb,
             )
         # Both versions side by side, so that they are kept and forgotten together.
         kind = ("pair", options.quality, options.channels)
         load = functools.partial(_load, options=options)
         images = Decoded(self.paths, load, options.cache_mb, kind)
 
-        def cut(first):
+        def cut(first: np.int64) -> np.ndarray:
             numbers = range(int(first), int(first) + schedule.device_batch)
             chosen = [self.locate(schedule.seed, number) for number in numbers]
             return np.stack(
                 [_window(images.read(np.int64(i)), patch, options) for i, patch in chosen]
             )
 
-        def batch(element):
+        def batch(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             both = tf.numpy_function(cut, [schedule.first_number(element)], tf.uint8)
             shape = (schedule.device_batch, options.size, options.size, 2 * options.channels)
             return split_pair(tf.ensure_shape(both, shape))

@@ -68,7 +68,7 @@ def distorted_patches(
     load = functools.partial(_load, options=options)
     images = Decoded(paths, load, options.cache_mb, kind)
 
-    def pair(number):
+    def pair(number: tf.Tensor) -> tf.Tensor:
         index = schedule.image_index(number, len(paths))
         both = read_whole(images, paths, index, options.size, 6)
         key = schedule.key(number, Stream.PAIR_POSITION)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import ImageError
@@ -131,7 +132,7 @@ def random_patches(paths: list[str], options: PatchOptions, schedule: Schedule) 
     # A plain closure, not a tensor: a graph with a million paths would be slow to build.
     images = Decoded(paths, read_image, options.cache_mb)
 
-    def patch(number):
+    def patch(number: tf.Tensor) -> tf.Tensor:
         index = schedule.image_index(number, len(paths))
         image = read_whole(images, paths, index, options.size, 3)
         return _crop(image, options, schedule, number)
@@ -161,7 +162,7 @@ def read_whole(
       uint8 [H, W, channels].
     """
 
-    def read(index):
+    def read(index: np.int64) -> np.ndarray:
         image = images.read(index)
         if min(image.shape[:2]) < size:
             check_sizes([paths[index]], size)

@@ -149,25 +149,19 @@ def ranked_crops(paths: list[str], options: CropOptions, schedule: Schedule) -> 
     """
     slots = images_of_device(schedule.batch, schedule.shards * schedule.replicas)
     groups = dataclasses.replace(schedule, batch=schedule.batch // LEVELS)
-    names = tuple(LADDERS)
     kept = [
         Decoded(paths, functools.partial(_load, name=name), options.cache_mb, ("ladder", name))
-        for name in names
+        for name in LADDERS
     ]
 
-    def cut(index, kind, draws):
+    def cut(index: np.int64, kind: np.int64, draws: np.ndarray) -> np.ndarray:
         versions = kept[kind].read(index)
         if min(versions.shape[1:3]) < options.size:
             check_sizes([paths[index]], options.size)
-        rooms = np.array(versions.shape[1:3]) - options.size + 1
-        return np.stack(
-            [
-                version[top : top + options.size, left : left + options.size]
-                for version, (top, left) in zip(versions, (draws * rooms).astype(int))
-            ]
-        )
+        return _crop_each(versions, draws, options.size)
 
-    def ladder(number):
+    def group_of_crops(number: tf.Tensor) -> tf.Tensor:
+        """All levels of one distortion of one image."""
         step, group = number // groups.batch, number % groups.batch
         device, group = group // groups.device_batch, group % groups.device_batch
         image = step * (schedule.batch // SMALLEST_BATCH) + device * slots + group % slots
@@ -177,12 +171,26 @@ def ranked_crops(paths: list[str], options: CropOptions, schedule: Schedule) -> 
         crops = tf.numpy_function(cut, [index, group // slots, draws], tf.uint8)
         return tf.ensure_shape(crops, (LEVELS, options.size, options.size, 3))
 
-    def ordered(crops):
-        shape = (options.size, options.size, 3)
-        crops = tf.reshape(tf.cast(crops, tf.float32), (len(names), slots, LEVELS, *shape))
-        return tf.reshape(tf.transpose(crops, (0, 2, 1, 3, 4, 5)), (-1, *shape))
+    return groups.batches(group_of_crops).map(_by_level).prefetch(4)
 
-    return groups.batches(ladder).map(ordered).prefetch(4)
+
+def _crop_each(versions: np.ndarray, draws: np.ndarray, size: int) -> np.ndarray:
+    """A square of each version, at the position that its draws [2] in [0, 1) tell."""
+    rooms = np.array(versions.shape[1:3]) - size + 1
+    positions = (draws * rooms).astype(int)
+    return np.stack(
+        [
+            version[top : top + size, left : left + size]
+            for version, (top, left) in zip(versions, positions)
+        ]
+    )
+
+
+def _by_level(groups: tf.Tensor) -> tf.Tensor:
+    """Crops [distortions x images, levels, ...] as float32 [distortions x levels x images, ...]."""
+    shape = groups.shape[2:]
+    crops = tf.reshape(tf.cast(groups, tf.float32), (len(LADDERS), -1, LEVELS, *shape))
+    return tf.reshape(tf.transpose(crops, (0, 2, 1, 3, 4, 5)), (-1, *shape))
 
 
 def images_of_device(batch: int, devices: int) -> int:

@@ -171,13 +171,13 @@ def rated_crops(ratings: list[Rated], options: CropOptions, schedule: Schedule) 
     scores = np.array([rated.score for rated in ratings], np.float32)
     images = Decoded(paths, read_image, options.cache_mb)
 
-    def crop(number):
+    def crop(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         index = schedule.image_index(number, len(paths))
         image = read_whole(images, paths, index, size, 3)
         patch = crop_at_random(image, size, schedule.key(number, Stream.RATED_POSITION))
         return tf.ensure_shape(patch, (size, size, 3)), tf.gather(scores, index)
 
-    def floats(crops, scores):
+    def floats(crops: tf.Tensor, scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.cast(crops, tf.float32), scores
 
     return schedule.batches(crop).map(floats).prefetch(4)

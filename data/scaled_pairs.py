@@ -145,13 +145,13 @@ def degraded_crops(
     load = functools.partial(_load, options=options)
     images = Decoded(paths, load, options.cache_mb, kind)
 
-    def read(index):
+    def read(index: np.int64) -> np.ndarray:
         both = images.read(index)
         # Here, not where they are made: what is kept is shared by pipelines of other crops.
         _check_size(paths[index], both, options.largest)
         return both
 
-    def pair(number):
+    def pair(number: tf.Tensor) -> tf.Tensor:
         index = schedule.image_index(number, len(paths))
         both = tf.numpy_function(read, [index], tf.uint8)
         both.set_shape((None, None, 6))

@@ -98,7 +98,7 @@ class Schedule:
         """
         local = self.device_batch
 
-        def numbers(element):
+        def numbers(element: tf.Tensor) -> tf.data.Dataset:
             first = self.first_number(element)
             return tf.data.Dataset.from_tensor_slices(first + tf.range(local, dtype=tf.int64))
 
