@@ -115,7 +115,7 @@ class Export:
           network: the network, with a `model_id`.
           path: folder to write; an export that is there is replaced.
           options: how it was trained, JSON values.
-          **known: what else the card says: `steps` of training, `data`, `licence`.
+          **known: what else the card says: `steps` of training, `data`, `license`.
 
         Raises:
           OutputError: if the folder cannot be written, or holds something else.
@@ -129,7 +129,7 @@ class Export:
             "options": options,
             "versions": {package: _version(package) for package in cls.packages},
             "value_range": [0, 255],
-            **dict.fromkeys(("steps", "data", "licence")),
+            **dict.fromkeys(("steps", "data", "license")),
             **served.details,
             **known,
         }

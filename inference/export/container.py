@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_compression as tfc
 from google.protobuf.message import DecodeError
@@ -74,7 +75,7 @@ def unpack(data: bytes, model_id: str, weights: str, max_pixels: int) -> Encoded
     return Encoded(bytes(string), height, width)
 
 
-def compress(codec: Codec, image) -> tuple[bytes, float]:
+def compress(codec: Codec, image: np.ndarray) -> tuple[bytes, float]:
     """An image, uint8 [H, W, 3], as contents of a file, and the estimated bits.
 
     Raises:
@@ -89,7 +90,7 @@ def compress(codec: Codec, image) -> tuple[bytes, float]:
     return pack(encoded, codec.model, codec.weights), encoded.bits
 
 
-def decompress(codec: Codec, data: bytes):
+def decompress(codec: Codec, data: bytes) -> np.ndarray:
     """The image, uint8 [H, W, 3], of a compressed file's contents.
 
     Raises:

@@ -7,6 +7,8 @@
 Latents are float32 [1, h, w, N], bits the information under the learned density.
 """
 
+from __future__ import annotations
+
 import tensorflow as tf
 import tensorflow_compression as tfc
 
@@ -24,7 +26,7 @@ _WORD = 4  # bytes of a number in the string
 
 
 class FactorizedCoder(tf.Module):
-    """Codes a latent under its learned, fully factorised density."""
+    """Codes a latent under its learned, fully factorized density."""
 
     def __init__(self, prior: tfc.NoisyDeepFactorized, name: str = "factorized_coder"):
         """Builds the tables of a trained prior, which takes seconds."""
@@ -32,22 +34,22 @@ class FactorizedCoder(tf.Module):
         self._prior = prior
         self._model = tfc.ContinuousBatchedEntropyModel(prior, coding_rank=3, compression=True)
 
-    def quantize(self, latent):
+    def quantize(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The latent as it will be decoded, and its bits."""
         latent = self._model.quantize(latent)
         return latent, factorized.bits(self._prior, latent)[0]
 
-    def encode(self, latent):
+    def encode(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Bit string, and estimated bits."""
         return self._model.compress(latent)[0], self.quantize(latent)[1]
 
-    def decode(self, string, height, width):
+    def decode(self, string: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
         """The latent of a bit string."""
         return self._model.decompress(string[None], (height, width))
 
 
 class HyperpriorCoder(tf.Module):
-    """Codes a latent with deviations from a hyper-latent that is coded before it.
+    """Codes a latent with standard deviations from a hyper-latent that is coded before it.
 
     The string is: length of the hyper-latent's string, checksum of the scale indexes (four
     bytes each), the hyper-latent's string, the latent's string.
@@ -67,22 +69,22 @@ class HyperpriorCoder(tf.Module):
             compression=True,
         )
 
-    def quantize(self, latent):
+    def quantize(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The latent as it will be decoded, and its bits."""
         hyper, bits = self._hyper.quantize(self._codec.analyze_hyper(latent))
-        index = self._synthesis.indexes(hyper, *_sides(latent))
+        index = self._synthesis.indexes(hyper, *_size(latent))
         return self._quantized(latent, index, bits)
 
-    def encode(self, latent):
+    def encode(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Bit string, and estimated bits."""
         hyper = self._codec.analyze_hyper(latent)
         side, bits = self._hyper.encode(hyper)
-        index = self._synthesis.indexes(self._hyper.quantize(hyper)[0], *_sides(latent))
+        index = self._synthesis.indexes(self._hyper.quantize(hyper)[0], *_size(latent))
         main = self._model.compress(latent, tf.cast(index, tf.float32))[0]
         head = [_word(tf.strings.length(side)), _word(_checksum(index))]
         return tf.strings.join([*head, side, main]), self._quantized(latent, index, bits)[1]
 
-    def decode(self, string, height, width):
+    def decode(self, string: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
         """The latent of a bit string; an InvalidArgumentError if the indexes differ."""
         string = _at_least(string, 2 * _WORD)
         length, checksum = _number(string, 0), _number(string, _WORD)
@@ -90,19 +92,21 @@ class HyperpriorCoder(tf.Module):
         length = tf.cast(length, tf.int32)
         side = tf.strings.substr(string, 2 * _WORD, length)
         main = tf.strings.substr(string, 2 * _WORD + length, tf.strings.length(string))
-        sides = [-(-extent // HYPER_STRIDE) for extent in (height, width)]
-        index = self._synthesis.indexes(self._hyper.decode(side, *sides), height, width)
+        size = [-(-extent // HYPER_STRIDE) for extent in (height, width)]
+        index = self._synthesis.indexes(self._hyper.decode(side, *size), height, width)
         agree = tf.debugging.assert_equal(_checksum(index), checksum, INDEX_MISMATCH)
         with tf.control_dependencies([agree] if agree is not None else []):
             return self._model.decompress(main[None], tf.cast(index, tf.float32))
 
-    def _quantized(self, latent, index, hyper_bits):
+    def _quantized(
+        self, latent: tf.Tensor, index: tf.Tensor, hyper_bits: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         latent = tf.round(latent)
         bits = gaussian.bits(latent, gaussian.scale_of_index(index))[0]
         return latent, bits + hyper_bits
 
 
-def _sides(latent):
+def _size(latent: tf.Tensor) -> list[tf.Tensor]:
     return tf.unstack(tf.shape(latent)[1:3])
 
 
@@ -130,7 +134,7 @@ def _number(string: tf.Tensor, start: int) -> tf.Tensor:
     return tf.reduce_sum(digits * weights)
 
 
-def _at_least(string: tf.Tensor, length) -> tf.Tensor:
+def _at_least(string: tf.Tensor, length: tf.Tensor | int) -> tf.Tensor:
     """The string; an InvalidArgumentError if it is shorter than `length` bytes.
 
     What is cut from the result is cut after the check: an error of TensorFlow's own would quote

@@ -60,7 +60,7 @@ class ExactHyperSynthesis(tf.Module):
         with tf.device("CPU:0"):  # sums directly; a GPU library may transform first
             return self._indexes(tf.cast(hyper, tf.float64), height, width)
 
-    def _indexes(self, x, height, width):
+    def _indexes(self, x: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
         for i, (up, stride, kernel, bias) in enumerate(self._layers):
             low = -_LARGEST_VALUE if i == 0 else 0.0  # ReLUs lie between the convolutions
             x = tf.clip_by_value(x, low, _LARGEST_VALUE)

@@ -4,7 +4,7 @@ Two ways give the same image for the same uniform numbers: `sample_naive` runs t
 for each pixel; `sample_wavefront` draws a diagonal of pixels at once and computes every number of
 the network once, as Ramachandran et al. 2017 ("Fast Generation for Convolutional Autoregressive
 Models") do for a pixel at a time. Both compute in float64: their numbers differ by some 1e-13, and
-a level could differ only where a draw lies as near to the edge between two levels.
+a pixel value could differ only where a draw lies as near to the edge between two.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def draw(
       parameters: float [..., 10 m], see `losses.pixelcnn`.
       uniforms: for the components [..., m] and the colors [..., 3], within 1e-5 and 1 - 1e-5.
       family: of the components.
-      quantize: round to levels, each color before the next; the probabilities are then those of
-        the likelihood. PixelCNN++'s code does not.
+      quantize: round to pixel values, each color before the next; the probabilities are then those
+        of the likelihood. PixelCNN++'s code does not.
 
     Returns:
-      float64 [..., 3] in -1..1, the levels' x / 127.5 - 1.
+      float64 [..., 3] in -1..1, the pixel values' x / 127.5 - 1.
     """
     for_component, for_colors = uniforms
     mixtures = for_component.shape[-1]
@@ -88,7 +88,7 @@ def sample_naive(
 
     Args:
       model: the network.
-      condition: the good images, [B, H, W, 3] in levels; None for a network without.
+      condition: the clean images, [B, H, W, 3] in pixel values; None for a network without.
       uniforms: see `draw_uniforms`, which also give the size.
       progress: what is iterated over passes through it, such as `tqdm.tqdm`.
 
@@ -102,8 +102,8 @@ def sample_naive(
     batch, height, width, _ = uniforms[1].shape
     image = np.zeros((batch, height, width, 3))
     run = tf.function(model)
-    for place in progress([(y, x) for y in range(height) for x in range(width)]):
-        here = (slice(None), *place)
+    for y, x in progress([(y, x) for y in range(height) for x in range(width)]):
+        here = (slice(None), y, x)
         parameters = run(tf.constant(image), condition).numpy()[here]
         drawn = draw(parameters, tuple(each[here] for each in uniforms), model.options["family"])
         image[here] = np.rint((drawn + 1) * 127.5)
@@ -138,7 +138,9 @@ def sample_wavefront(
     return image
 
 
-def _check(model, condition, uniforms) -> tf.Tensor | None:
+def _check(
+    model: ConditionalPixelCNN, condition: np.ndarray | None, uniforms: Uniforms
+) -> tf.Tensor | None:
     for_component, for_colors = uniforms
     mixtures = model.options["mixtures"]
     if for_component.shape != (*for_colors.shape[:3], mixtures) or for_colors.shape[3:] != (3,):
@@ -148,7 +150,7 @@ def _check(model, condition, uniforms) -> tf.Tensor | None:
         )
     if condition is None:
         if model.encoder is not None:
-            raise ValueError("a condition is needed: the good image")
+            raise ValueError("a condition is needed: the clean image")
         return None
     if tuple(condition.shape) != for_colors.shape:
         raise ValueError(

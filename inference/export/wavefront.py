@@ -8,13 +8,17 @@ Of each row only the last columns are kept, as nobody looks further back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lossylab.models.layers.pixelcnn_layers import GatedBlock, WeightNormConv
 from lossylab.models.pixelcnn import ConditionalPixelCNN
 
-_DOWN = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0), (0, 1))  # rows and columns of the taps
+# Rows and columns that kernels see beside a pixel's.
+_DOWN = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0), (0, 1))
 _DOWN_RIGHT = ((-1, -1), (-1, 0), (0, -1), (0, 0))
+_Offsets = Sequence[tuple[int, int]]
 
 
 class _Active:
@@ -41,29 +45,29 @@ class _Kept:
         self._ring = front.slope + 4
         self._values = np.zeros((batch, (height + 1) * self._ring, channels))
 
-    def gather(self, at: _Active, taps) -> np.ndarray:
-        """Neighbours of the active pixels side by side, [B, n, taps * channels]."""
+    def gather(self, at: _Active, offsets: _Offsets) -> np.ndarray:
+        """Neighbors of the active pixels side by side, [B, n, offsets * channels]."""
         index = [
             (at.rows + 1 + row) * self._ring + (at.columns + column) % self._ring
-            for row, column in taps
+            for row, column in offsets
         ]
         found = self._values.take(np.stack(index, 1), axis=1)
-        return found.reshape(*found.shape[:2], len(taps) * found.shape[-1])
+        return found.reshape(*found.shape[:2], len(offsets) * found.shape[-1])
 
     def write(self, at: _Active, values: np.ndarray) -> None:
         """Keeps values [B, n, channels] of the active pixels."""
-        places = (at.rows + 1) * self._ring
-        self._values[:, places + at.columns % self._ring] = values
-        if len(places) and at.columns[0] == self._width - 1:  # beyond the last column are zeros
-            self._values[:, places[0] + self._width % self._ring] = 0.0
+        starts = (at.rows + 1) * self._ring
+        self._values[:, starts + at.columns % self._ring] = values
+        if len(starts) and at.columns[0] == self._width - 1:  # beyond the last column are zeros
+            self._values[:, starts[0] + self._width % self._ring] = 0.0
 
 
 class _Block:
     """A gated block at the active pixels."""
 
-    def __init__(self, front: Wavefront, block: GatedBlock, taps):
+    def __init__(self, front: Wavefront, block: GatedBlock, offsets: _Offsets):
         channels = block.first.g.shape[0]
-        self._taps = taps
+        self._offsets = offsets
         self._first, self._bias = _matrix(block.first)
         if block.aux is not None:
             kernel, bias = _matrix(block.aux)
@@ -76,14 +80,14 @@ class _Block:
 
     def first(self, at: _Active, inputs: _Kept, aux: _Kept | None) -> None:
         """The first convolution; `inputs` and `aux` are activated."""
-        x = inputs.gather(at, self._taps)
+        x = inputs.gather(at, self._offsets)
         if aux is not None:
             x = np.concatenate([x, aux.gather(at, ((0, 0),))], -1)
         self._between.write(at, _concat_elu(x @ self._first + self._bias))
 
     def second(self, at: _Active, features: np.ndarray | None) -> np.ndarray:
         """What is added to the stream, [B, n, channels]."""
-        x = self._between.gather(at, self._taps)
+        x = self._between.gather(at, self._offsets)
         if features is not None:
             x = np.concatenate([x, features[:, at.rows, at.columns]], -1)
         a, b = np.split(x @ self._second + self._second_bias, 2, -1)
@@ -183,13 +187,13 @@ class Wavefront:
         ul = above * (at.rows > 0)[:, None] + left * (at.columns > 0)[:, None]
         return ul if self._u else ul + self._above(at)
 
-    def _look(self, at: _Active, taps) -> np.ndarray:
-        found = [self._image[:, at.rows + 2 + y, at.columns + 1 + x] for y, x in taps]
+    def _look(self, at: _Active, offsets: _Offsets) -> np.ndarray:
+        found = [self._image[:, at.rows + 2 + y, at.columns + 1 + x] for y, x in offsets]
         return np.concatenate(found, -1)
 
 
 def _matrix(conv: WeightNormConv) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel [taps * inputs, outputs] and bias."""
+    """Kernel [offsets * inputs, outputs] and bias."""
     kernel = conv.kernel("float64").numpy()
     return kernel.reshape(-1, kernel.shape[-1]), conv.b.numpy().astype(np.float64)
 

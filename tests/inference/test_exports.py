@@ -26,7 +26,7 @@ def test_a_card_says_all_that_is_known(exported):
     assert type(network) is Restorer
     card = network.card
     assert (card["kind"], card["model"], card["options"]) == ("restorer", "arcnn", {"quality": 10})
-    assert (card["steps"], card["data"], card["licence"]) == (7, "photos", None)
+    assert (card["steps"], card["data"], card["license"]) == (7, "photos", None)
     assert card["value_range"] == [0, 255]
     assert card["versions"]["tensorflow"] == tf.__version__
     assert card["weights"] == network.weights

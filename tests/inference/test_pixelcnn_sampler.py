@@ -159,7 +159,7 @@ def test_bad_samples(sample, random):
         sample(network, np.zeros((1, 4, 4, 3)), draw_uniforms(1, 1, 4, 4, 5))
     with pytest.raises(ValueError, match=r"expected a condition of shape \[1, 4, 4, 3\]"):
         sample(network, np.zeros((1, 5, 4, 3)), draw_uniforms(1, 1, 4, 4, 3))
-    with pytest.raises(ValueError, match="a condition is needed: the good image"):
+    with pytest.raises(ValueError, match="a condition is needed: the clean image"):
         sample(network, None, draw_uniforms(1, 1, 4, 4, 3))
     bare = _network(random, condition_filters=0)
     with pytest.raises(ValueError, match="made without condition"):
