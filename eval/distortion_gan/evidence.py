@@ -58,10 +58,10 @@ class Evidence:
 
 def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
-    place = pathlib.Path(folder)
-    table = results.table(place / "rows.csv", COLUMNS, TEXT, "lossylab eval distortions")
+    root = pathlib.Path(folder)
+    table = results.table(root / "rows.csv", COLUMNS, TEXT, "lossylab eval distortions")
     severities: list[Line] = []
-    if (place / "severity.csv").exists():
-        severities = list(csv.DictReader((place / "severity.csv").read_text().splitlines()))
-    grids = {path.parent.name: path.parent for path in place.glob("sheets/*/index.json")}
+    if (root / "severity.csv").exists():
+        severities = list(csv.DictReader((root / "severity.csv").read_text().splitlines()))
+    grids = {path.parent.name: path.parent for path in root.glob("sheets/*/index.json")}
     return Evidence(table, severities, dict(sorted(grids.items())))

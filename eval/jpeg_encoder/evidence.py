@@ -88,9 +88,9 @@ class Evidence:
 
 def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
-    place = pathlib.Path(folder)
+    root = pathlib.Path(folder)
     table = results.table(
-        place / "rows.csv", columns(Color), text_columns(Color), "lossylab eval jpeg_rd"
+        root / "rows.csv", columns(Color), text_columns(Color), "lossylab eval jpeg_rd"
     )
     pixels = table.width * table.height
     table["bpp"] = table.bpp_file
@@ -98,16 +98,16 @@ def load(folder: str) -> Evidence:
     table["ms_ssim_db"] = -10 * np.log10(1 - table.ms_ssim_rgb)
     table["lpips_quality"] = -table.lpips
     try:
-        about = json.loads((place / "about.json").read_text())
+        about = json.loads((root / "about.json").read_text())
         for key in ("data", "lpips", "models"):
             about[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkError(f"{place} has no usable about.json: {error}") from error
-    timing = {(row["network"], row.get("work", "")): row for row in results.timings(place)}
+        raise WorkError(f"{root} has no usable about.json: {error}") from error
+    timing = {(row["network"], row.get("work", "")): row for row in results.timings(root)}
     training = {
         name: pd.read_csv(path)
         for name in ("with", "without")
-        if (path := place / "training" / f"{name}_attention.csv").exists()
+        if (path := root / "training" / f"{name}_attention.csv").exists()
     }
     return Evidence(table, about, timing, training)
 

@@ -159,7 +159,7 @@ def _unusable(
         return f"has {len(rates)} points, {_FEWEST} are needed"
     if not (np.isfinite(rates).all() and np.isfinite(qualities).all()):
         return "has values that are not finite"
-    if (rates <= 0).any():
+    if np.min(rates) <= 0:
         return "has rates that are not positive"
     different = len(np.unique(qualities))
     if method == "pchip" and different < len(qualities):

@@ -83,10 +83,10 @@ class Evidence:
 
 def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if it has no rows or some are damaged."""
-    place = pathlib.Path(folder)
+    root = pathlib.Path(folder)
 
     def table(name: str, columns: Sequence[str], text: Sequence[str]) -> pd.DataFrame:
-        path = place / name
+        path = root / name
         found = rows.read(path, columns) if path.exists() else []
         return rows.frame(found, text) if found else pd.DataFrame(columns=list(columns))
 
@@ -94,12 +94,12 @@ def load(folder: str) -> Evidence:
         table("rows.csv", latent_study.COLUMNS, latent_study.TEXT),
         table("nll.csv", degradation_nll.COLUMNS, degradation_nll.TEXT),
         table("rank_accuracy.csv", rank_accuracy.COLUMNS, rank_accuracy.TEXT),
-        pd.read_csv(place / "curve.csv") if (place / "curve.csv").exists() else pd.DataFrame(),
-        {name: _drawn(place / "sampling" / f"{name}.csv") for name in SAMPLERS},
-        _votes(place / "votes"),
+        pd.read_csv(root / "curve.csv") if (root / "curve.csv").exists() else pd.DataFrame(),
+        {name: _drawn(root / "sampling" / f"{name}.csv") for name in SAMPLERS},
+        _votes(root / "votes"),
     )
     if not (len(evidence.study) or len(evidence.nll) or len(evidence.ranks)):
-        raise WorkError(f"{place} has no rows: measure with `lossylab eval latent_study`")
+        raise WorkError(f"{root} has no rows: measure with `lossylab eval latent_study`")
     return evidence
 
 

@@ -1,13 +1,11 @@
-"""Tables and a plot of a folder's rows of rate and quality."""
+"""Folders of rate and quality: rows, points measured elsewhere, tables and plot."""
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import json
 import pathlib
 import textwrap
-from typing import cast
 
 import matplotlib
 import numpy as np
@@ -16,8 +14,7 @@ import pandas as pd
 from lossylab.core import rows
 from lossylab.core.errors import UsageError, WorkError
 from lossylab.core.files import replacing, write_text
-from lossylab.eval.metrics import bd_rate
-from lossylab.eval.report.tables import markdown_table, number
+from lossylab.eval.report import rd_tables
 from lossylab.eval.sweep import COLUMNS, MEASURED, TEXT
 
 LABELS = {
@@ -41,16 +38,16 @@ def write(points: pd.DataFrame, about: dict, folder: str) -> None:
       about: protocol and software, JSON values; codecs of earlier sweeps are kept.
       folder: with rows.csv.
     """
-    place = pathlib.Path(folder)
+    root = pathlib.Path(folder)
     before = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        before = dict(json.loads((place / "about.json").read_text())["codecs"])
+        before = dict(json.loads((root / "about.json").read_text())["codecs"])
     about = {**about, "codecs": {**before, **about["codecs"]}}
-    write_text(place / "about.json", json.dumps(about, indent=2) + "\n")
+    write_text(root / "about.json", json.dumps(about, indent=2) + "\n")
     if len(points):
         others = elsewhere(folder)
         others = others[~others.codec.isin(points.codec)]
-        write_text(place / ELSEWHERE, pd.concat([others, points]).to_csv(index=False))
+        write_text(root / ELSEWHERE, pd.concat([others, points]).to_csv(index=False))
     remake(folder)
 
 
@@ -60,28 +57,28 @@ def remake(folder: str) -> None:
     Raises:
       WorkError: if these are missing or damaged.
     """
-    place = pathlib.Path(folder)
+    root = pathlib.Path(folder)
     table, about = load(folder)
-    write_text(place / "table.md", markdown(table, about))
+    write_text(root / "table.md", rd_tables.markdown(table, about))
     for suffix in (".png", ".svg"):
-        with replacing((place / "rd").with_suffix(suffix)) as temporary:
+        with replacing((root / "rd").with_suffix(suffix)) as temporary:
             plot(table, about["title"], temporary)
 
 
 def load(folder: str) -> tuple[pd.DataFrame, dict]:
     """Rows, with points measured elsewhere, and about.json of a folder; raises WorkError."""
-    place = pathlib.Path(folder)
-    table = rows.frame(rows.read(place / "rows.csv", COLUMNS), TEXT)
+    root = pathlib.Path(folder)
+    table = rows.frame(rows.read(root / "rows.csv", COLUMNS), TEXT)
     try:
-        about = json.loads((place / "about.json").read_text())
+        about = json.loads((root / "about.json").read_text())
         for key in ("title", "anchor", "data", "codecs", "packages"):
             about[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WorkError(f"{place} has no usable about.json: {error}") from error
-    if (place / ELSEWHERE).exists():
+        raise WorkError(f"{root} has no usable about.json: {error}") from error
+    if (root / ELSEWHERE).exists():
         table = pd.concat([table, elsewhere(folder)], ignore_index=True)
     if table.empty:
-        raise WorkError(f"{place} has no rows yet")
+        raise WorkError(f"{root} has no rows yet")
     # Rows are in the order in which several threads finished them.
     codecs = list(dict.fromkeys([*about.get("codecs", ()), *sorted(table.codec.unique())]))
     table = table.sort_values(
@@ -139,56 +136,6 @@ def read_elsewhere(path: str | pathlib.Path) -> pd.DataFrame:
     return table
 
 
-def markdown(table: pd.DataFrame, about: dict) -> str:
-    """Means of every point, then BD-rates and differences at equal rate against the anchor."""
-    anchor = about["anchor"]
-    others = [name for name in table.codec.unique() if name != anchor]
-    parts = [f"# {about['title']}", "", _means(table), ""]
-    if others and anchor in set(table.codec):
-        for method in bd_rate.METHODS:
-            parts += [f"## BD-rate against {anchor}, per cent ({method})", ""]
-            parts += [_bd_rates(table, anchor, others, method), ""]
-        parts += [
-            "Mean over images ± standard deviation (n - 1); in brackets on how many images "
-            "curves could be compared, and the mean fraction of both curves' qualities that both "
-            "reach. Negative saves rate. A cubic through four points has nothing left to smooth: "
-            "where it differs much from pchip, neither says much.",
-            "",
-            f"## At equal rate, minus {anchor}",
-            "",
-            markdown_table([_against(table, name, anchor) for name in others]),
-            "",
-            "Each image's curve of the anchor is interpolated linearly over the logarithm of the "
-            "rate at the rates of the files compared; files whose rate lies outside that curve are "
-            "left out and not counted.",
-        ]
-    return "\n".join(parts) + "\n"
-
-
-def difference_at_equal_rate(
-    table: pd.DataFrame, name: str, other: str, metric: str
-) -> tuple[float, int]:
-    """Mean quality of one codec's files minus another's at the same rate.
-
-    Returns:
-      The mean over all files of `name` whose rate lies within `other`'s curve for the same
-      image (NaN if there are none), and how many these are.
-    """
-    differences = []
-    for _, group in table.groupby("image"):
-        curve = group[group.codec == other].sort_values("bpp_file")
-        points = group[group.codec == name]
-        curve = curve[curve[metric].notna()]
-        points = points[points[metric].notna()]
-        inside = points.bpp_file.between(curve.bpp_file.min(), curve.bpp_file.max())
-        if len(curve) < 2 or not inside.any():
-            continue
-        rate = np.log(points.bpp_file[inside])
-        same = np.interp(rate, np.log(curve.bpp_file), curve[metric])
-        differences += list(points[metric][inside] - same)
-    return (float(np.mean(differences)) if differences else float("nan")), len(differences)
-
-
 def plot(table: pd.DataFrame, title: str, path: str) -> None:
     """Draws mean quality over mean rate, one panel a metric."""
     matplotlib.use("Agg")
@@ -213,68 +160,3 @@ def plot(table: pd.DataFrame, title: str, path: str) -> None:
     figure.suptitle("\n".join(textwrap.wrap(title, 100)))
     figure.savefig(path, dpi=120, metadata={"Date": None} if str(path).endswith("svg") else None)
     pyplot.close(figure)
-
-
-def _means(table: pd.DataFrame) -> str:
-    lines = []
-    for key, group in table.groupby(["codec", "point"], sort=False):
-        codec, point = cast("tuple[str, int]", key)
-        settings = list(dict.fromkeys(group.setting))
-        means = group.mean(numeric_only=True)
-        lines.append(
-            {
-                "codec": codec,
-                "point": str(int(point) + 1),
-                "setting": settings[0] if len(settings) == 1 else "per image",
-                "images": str(len(group)),
-                "bpp of files": number(means.bpp_file, 4),
-                "bpp estimated": number(means.get("bpp_estimated", np.nan), 4),
-                **{m: number(means.get(m, np.nan), _digits(m)) for m in MEASURED},
-            }
-        )
-    return markdown_table(lines)
-
-
-def _bd_rates(table: pd.DataFrame, anchor: str, others: list[str], method: str) -> str:
-    lines, missing = [], collections.defaultdict(list)
-    for name in others:
-        line = {"codec": name}
-        for metric in MEASURED:
-            found = bd_rate.over_images(table, anchor, name, metric, method)
-            text = (
-                f"{number(found.mean, 1)} ± {number(found.std, 1)} "
-                f"({found.compared}; {found.overlap:.0%})"
-            )
-            line[metric] = text if found.compared else "n/a"
-            for reason, count in collections.Counter(found.reasons.values()).items():
-                missing[name, reason, f"{count} of {found.images}"].append(metric)
-        lines.append(line)
-    notes = [
-        f"- {name}, {count} images: {reason} ({', '.join(metrics)})"
-        for (name, reason, count), metrics in missing.items()
-    ]
-    return "\n".join([markdown_table(lines), *(["", "Not compared:", "", *notes] if notes else [])])
-
-
-def _against(table: pd.DataFrame, name: str, other: str) -> dict[str, str]:
-    found = {m: difference_at_equal_rate(table, name, other, m) for m in MEASURED}
-    return {
-        "codec": name,
-        "files": str(found["vmaf"][1]),
-        "better VMAF": _images_better(table, name, other),
-        **{metric: number(value, _digits(metric), "+") for metric, (value, _) in found.items()},
-    }
-
-
-def _images_better(table: pd.DataFrame, name: str, other: str) -> str:
-    """On how many images, of those that can be compared, the VMAF at equal rate is higher."""
-    by_image = [
-        difference_at_equal_rate(group, name, other, "vmaf")[0]
-        for _, group in table.groupby("image")
-    ]
-    known = [value for value in by_image if np.isfinite(value)]
-    return f"{sum(value > 0 for value in known)} of {len(known)} images"
-
-
-def _digits(metric: str) -> int:
-    return 2 if metric in ("psnr", "psnr_rgb", "vmaf") else 4

@@ -72,16 +72,16 @@ class Evidence:
 
 def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
-    place = pathlib.Path(folder)
+    root = pathlib.Path(folder)
     table = results.table(
-        place / "rows.csv", restoration.COLUMNS, restoration.TEXT, "lossylab eval restoration"
+        root / "rows.csv", restoration.COLUMNS, restoration.TEXT, "lossylab eval restoration"
     )
     columns = restoration.SET_COLUMNS
     sets = pd.DataFrame(columns=columns)
-    if (place / "sets.csv").exists():
+    if (root / "sets.csv").exists():
         text = ("method", "channels", "data", "weights", "budget", "version", "identity")
-        sets = rows.frame(rows.read(place / "sets.csv", columns), text)
-    timing = {row["network"]: row for row in results.timings(place)}
+        sets = rows.frame(rows.read(root / "sets.csv", columns), text)
+    timing = {row["network"]: row for row in results.timings(root)}
     return Evidence(table, timing, sets)
 
 

@@ -31,7 +31,7 @@ from lossylab.core.errors import (
 from lossylab.data.decode import read_image
 from lossylab.eval import rd
 from lossylab.eval.metrics import bd_rate, vmaf
-from lossylab.eval.report import rd_report, tables
+from lossylab.eval.report import rd_report, rd_tables, tables
 from lossylab.eval.sweep import COLUMNS, MEASURED, TEXT
 from lossylab.inference.codecs import registry as codecs
 from lossylab.inference.codecs.base import POINTS
@@ -143,43 +143,43 @@ ABOUT = {"title": "Made up", "anchor": "a", "data": "x", "codecs": {}, "packages
 
 
 def test_difference_at_equal_rate_interpolates_within_the_curve_only():
-    difference, count = rd_report.difference_at_equal_rate(_rows(), "b", "a", "vmaf")
+    difference, count = rd_tables.difference_at_equal_rate(_rows(), "b", "a", "vmaf")
     assert difference == pytest.approx(10)
     assert count == 4  # 8 bits per pixel lie beyond a's curve, for both images
-    reverse, count = rd_report.difference_at_equal_rate(_rows(), "a", "b", "vmaf")
+    reverse, count = rd_tables.difference_at_equal_rate(_rows(), "a", "b", "vmaf")
     assert (reverse, count) == (pytest.approx(-10), 4)
 
 
 def test_difference_without_overlap_says_so():
     table = _rows()
     table.loc[table.codec == "b", "bpp_file"] *= 100
-    difference, count = rd_report.difference_at_equal_rate(table, "b", "a", "vmaf")
+    difference, count = rd_tables.difference_at_equal_rate(table, "b", "a", "vmaf")
     assert np.isnan(difference)
     assert count == 0
-    line = _section(rd_report.markdown(table, ABOUT), "## At equal rate, minus a")["b"]
+    line = _section(rd_tables.markdown(table, ABOUT), "## At equal rate, minus a")["b"]
     assert (line["files"], line["better VMAF"], line["vmaf"]) == ("0", "0 of 0 images", "n/a")
 
 
 def test_difference_leaves_out_what_was_not_measured():
     table = _rows()
     table.loc[(table.codec == "a") & (table.image == "x"), "vmaf"] = np.nan
-    difference, count = rd_report.difference_at_equal_rate(table, "b", "a", "vmaf")
+    difference, count = rd_tables.difference_at_equal_rate(table, "b", "a", "vmaf")
     assert (difference, count) == (pytest.approx(10), 2)
 
 
 def test_report_of_equal_rates_says_on_how_many_images_it_is_better():
     table = _rows()
-    line = _section(rd_report.markdown(table, ABOUT), "## At equal rate, minus a")["b"]
+    line = _section(rd_tables.markdown(table, ABOUT), "## At equal rate, minus a")["b"]
     assert line["better VMAF"] == "2 of 2 images"
     table.loc[(table.codec == "b") & (table.image == "y"), "vmaf"] -= 20
-    line = _section(rd_report.markdown(table, ABOUT), "## At equal rate, minus a")["b"]
+    line = _section(rd_tables.markdown(table, ABOUT), "## At equal rate, minus a")["b"]
     assert (line["files"], line["better VMAF"]) == ("4", "1 of 2 images")
     assert line["psnr"] == "+10.00"
 
 
 def test_report_has_the_means_of_every_point():
     table = _rows()
-    text = rd_report.markdown(table.sample(frac=1, random_state=1).sort_values("point"), ABOUT)
+    text = rd_tables.markdown(table.sample(frac=1, random_state=1).sort_values("point"), ABOUT)
     assert text.startswith("# Made up\n")
     lines = [line.split(" | ") for line in text.split("\n") if line.startswith(("| a", "| b"))]
     lines = [[cell.strip("| ") for cell in line] for line in lines if len(line) == 13]
@@ -197,7 +197,7 @@ def test_report_has_the_means_of_every_point():
 def test_settings_that_differ_by_image_are_not_shown_as_one():
     table = _rows()
     table.loc[(table.point == 1) & (table.image == "y"), "setting"] = "other"
-    text = rd_report.markdown(table, ABOUT)
+    text = rd_tables.markdown(table, ABOUT)
     assert "| a | 2 | per image | 2 |" in text
     assert "| a | 1 | 0.25 | 2 |" in text
 
@@ -211,7 +211,7 @@ def test_bd_rates_of_the_report_are_those_over_images(method):
     table.loc[(table.codec == "b") & (table.image == "y"), "vif"] += 90
     table.loc[table.codec == "b", "vif_scale0"] += 90
     table.loc[table.codec == "b", "ms_ssim"] = np.nan
-    text = rd_report.markdown(table, ABOUT)
+    text = rd_tables.markdown(table, ABOUT)
     line = _section(text, f"## BD-rate against a, per cent ({method})")["b"]
     assert line["ms_ssim"] == line["vif_scale0"] == "n/a"
     assert line["ssim"] == line["vif"] == "-50.0 ± n/a (1; 33%)"  # qualities 0..2 of -2..4
@@ -230,10 +230,10 @@ def test_bd_rates_of_the_report_are_those_over_images(method):
 
 def test_report_of_one_codec_compares_nothing():
     table = _rows()
-    text = rd_report.markdown(table[table.codec == "a"], ABOUT)
+    text = rd_tables.markdown(table[table.codec == "a"], ABOUT)
     assert "| a | 3 |" in text
     assert "BD-rate" not in text
-    assert "BD-rate" not in rd_report.markdown(table, {**ABOUT, "anchor": "c"})
+    assert "BD-rate" not in rd_tables.markdown(table, {**ABOUT, "anchor": "c"})
 
 
 # The command, end to end.
@@ -297,7 +297,7 @@ def test_codecs_may_be_added_one_command_after_the_other(folder, tmp_path, quick
     expected, expected_about = rd_report.load(str(together))
     assert about["codecs"].keys() == expected_about["codecs"].keys()
     bd_rates = [
-        _section(rd_report.markdown(*pair), "## BD-rate against jpeg_optimized")
+        _section(rd_tables.markdown(*pair), "## BD-rate against jpeg_optimized")
         for pair in ((table, about), (expected, expected_about))
     ]
     assert bd_rates[0] == bd_rates[1]
@@ -591,7 +591,7 @@ def test_tables_are_made_again_from_the_rows(base):
     (out / "table.md").unlink()
     rd.main(["rd", f"--out={out}", "--remake"])
     assert (out / "table.md").read_text() == text
-    assert text == rd_report.markdown(*rd_report.load(str(out)))
+    assert text == rd_tables.markdown(*rd_report.load(str(out)))
 
 
 def test_plots_are_made_again_from_the_rows(tmp_path):
@@ -667,7 +667,7 @@ def test_rows_of_codecs_are_committed():
 @pytest.mark.parametrize("path", CODEC_ROWS, ids=lambda p: p.parent.name)
 def test_committed_tables_are_those_of_their_rows(path):
     table, about = rd_report.load(str(path.parent))
-    assert (path.parent / "table.md").read_text() == rd_report.markdown(table, about)
+    assert (path.parent / "table.md").read_text() == rd_tables.markdown(table, about)
     assert "steps" in about["title"] or "paper" not in about["title"]
 
 
