@@ -1,4 +1,4 @@
-"""An image found by a latent search and the report beside it: written, and told apart later."""
+"""An image found by a latent search and the report beside it: written, and recognized later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands: options made of a command line, work that takes them, errors that a user can act on.
+"""Commands: options from a command line, work that takes them, errors that a user can act on.
 
 Exit status: 0 done, 1 failed at work, 2 wrong usage, 128 + n stopped by signal n.
 """

@@ -130,10 +130,10 @@ class _TfcBLS(tf.Module):
         super().__init__()
         self.num_filters = n
 
-        def conv(filters, taps, up, stride, activation=None, bias=True):
+        def conv(filters, kernel_size, up, stride, activation=None, bias=True):
             return tfc.SignalConv2D(
                 filters,
-                (taps, taps),
+                (kernel_size, kernel_size),
                 corr=not up,
                 padding="same_zeros",
                 use_bias=bias,
@@ -294,7 +294,10 @@ def _resident_mib() -> float:
 
 
 _RUN = {
-    **{"step": _step, "oracle": _oracle, "coding": _coding, "pipeline": _pipeline},
+    "step": _step,
+    "oracle": _oracle,
+    "coding": _coding,
+    "pipeline": _pipeline,
     "restoration": partial(benchmark_restoration.networks, in_turns),
     "pairs": partial(benchmark_restoration.pairs_of_patches, in_turns),
     "large": partial(benchmark_restoration.large, in_turns),

@@ -72,7 +72,7 @@ def pairs_of_patches(in_turns: InTurns, filters: Sequence[int], rounds: int) -> 
 
 
 def large(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Iterator[dict]:
-    """Time and peak memory of a process that restores a 4000x3000 image in pieces."""
+    """Time and peak memory of a process that restores a 4000x3000 image in tiles."""
     del in_turns, filters, rounds
     for name in _LARGE_NETWORKS:
         context = multiprocessing.get_context("spawn")

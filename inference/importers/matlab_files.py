@@ -37,4 +37,4 @@ def is_hdf5(path: str) -> bool:
     with open(path, "rb") as file:
         data = file.read(2048)
     signature = b"\x89HDF\r\n\x1a\n"
-    return any(data[place : place + 8] == signature for place in (0, 512, 1024))
+    return any(data[offset : offset + 8] == signature for offset in (0, 512, 1024))

@@ -75,7 +75,7 @@ def arcnn(arrays: dict[str, np.ndarray]) -> ARCNN:
     """ARCNN from the arrays of its file.
 
     Args:
-      arrays: weights_* [inputs, taps * taps, outputs] with the taps column by column, and
+      arrays: weights_* [inputs, size * size, outputs] with kernels column by column, and
         biases_* [outputs, 1], of conv1, conv2, conv22 and conv3.
 
     Raises:
@@ -83,8 +83,8 @@ def arcnn(arrays: dict[str, np.ndarray]) -> ARCNN:
     """
     network = ARCNN()
     for conv, name in zip(network.convs, _ARCNN_LAYERS):
-        taps, _, inputs, outputs = conv.kernel.shape
-        kernel = arrays[f"weights_{name}"].reshape(inputs, taps, taps, outputs)
+        size, _, inputs, outputs = conv.kernel.shape
+        kernel = arrays[f"weights_{name}"].reshape(inputs, size, size, outputs)
         _assign(conv, kernel.transpose(2, 1, 0, 3), arrays[f"biases_{name}"])
     return network
 

@@ -127,10 +127,10 @@ class _Machine:
 
     def marked(self) -> list[Any]:
         """What lies above the last mark, which is taken away too."""
-        for place in range(len(self._stack) - 1, -1, -1):
-            if self._stack[place] is _MARK:
-                values = self._stack[place + 1 :]
-                del self._stack[place:]
+        for index in range(len(self._stack) - 1, -1, -1):
+            if self._stack[index] is _MARK:
+                values = self._stack[index + 1 :]
+                del self._stack[index:]
                 return values
         raise UnpicklingError("it takes what it has not marked")
 
