@@ -118,12 +118,14 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
 
     def at_stop(self, step):
         """Writes a model of --export_at."""
-        self.export(str(pathlib.Path(self.options.run_dir) / f"export_{step}"))
+        if self.options.export:
+            self.save(str(pathlib.Path(self.options.run_dir) / f"export_{step}"), step)
 
-    def save(self, path):
-        """Writes the mean network as a SavedModel."""
+    def save(self, path, steps=None):
+        """Writes the mean network as a SavedModel, after so many steps if not all."""
         options = {**self.options.to_json(), "severity": self.options.true_severity}
-        Degradation.save(self.mean.served, path, options)
+        steps = self.options.steps if steps is None else steps
+        Degradation.save(self.mean.served, path, options, steps=steps)
 
 
 def _network(options: MmdRestorationOptions, name: str) -> ConditionalPixelCNN:

@@ -115,7 +115,8 @@ class Export:
           network: the network, with a `model_id`.
           path: folder to write; an export that is there is replaced.
           options: how it was trained, JSON values.
-          **known: what else the card says: `steps` of training, `data`, `license`.
+          **known: what else the card says: `steps` of training and `data`, if they are not the
+            options' `steps` and `train_data`; `license`.
 
         Raises:
           OutputError: if the folder cannot be written, or holds something else.
@@ -129,7 +130,9 @@ class Export:
             "options": options,
             "versions": {package: _version(package) for package in cls.packages},
             "value_range": [0, 255],
-            **dict.fromkeys(("steps", "data", "license")),
+            "steps": options.get("steps"),
+            "data": options.get("train_data"),
+            "license": None,
             **served.details,
             **known,
         }

@@ -17,7 +17,7 @@ from lossylab.models.arcnn import ARCNN
 def exported(tmp_path_factory):
     tf.random.set_seed(1)
     path = tmp_path_factory.mktemp("arcnn") / "export"
-    Restorer.save(ARCNN(3), path, {"quality": 10}, steps=7, data="photos")
+    Restorer.save(ARCNN(3), path, {"quality": 10, "train_data": "photos"}, steps=7)
     return path
 
 
@@ -25,7 +25,7 @@ def test_a_card_says_all_that_is_known(exported):
     network = lossylab.load(exported)
     assert type(network) is Restorer
     card = network.card
-    assert (card["kind"], card["model"], card["options"]) == ("restorer", "arcnn", {"quality": 10})
+    assert (card["kind"], card["model"], card["options"]["quality"]) == ("restorer", "arcnn", 10)
     assert (card["steps"], card["data"], card["license"]) == (7, "photos", None)
     assert card["value_range"] == [0, 255]
     assert card["versions"]["tensorflow"] == tf.__version__

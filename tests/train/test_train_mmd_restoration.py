@@ -192,6 +192,7 @@ def test_a_run_learns_validates_and_exports(trained):
     model = Degradation(str(trained / "export"))
     assert (model.options["severity"], model.options["factor"]) == (5, 1)
     early = Degradation(str(trained / "export_2"))
+    assert (early.card["steps"], model.card["steps"]) == (2, 4)
     before, after = run_files.weights(trained, 2), run_files.weights(trained, 4)
     for export, numbers in ((early, before), (model, after)):
         np.testing.assert_array_equal(
