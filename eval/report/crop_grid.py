@@ -9,19 +9,19 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from lossylab.core.app import require
 from lossylab.core.files import replacing, write_text
+from lossylab.core.options import require
 
 
-def center(texts: Sequence[str]) -> list[float]:
-    """The flag --at: fractions of width and height at which crops lie; raises UsageError."""
+def center(at: Sequence[str | float]) -> list[float]:
+    """The option `at`: fractions of width and height at which crops lie; raises UsageError."""
     try:
-        fractions = [float(text) for text in texts]
+        fractions = [float(each) for each in at]
     except ValueError:
         fractions = []
     require(
         len(fractions) == 2 and all(0 <= fraction <= 1 for fraction in fractions),
-        f"--at takes two fractions from 0 to 1, got {','.join(texts)}",
+        f"`at` takes two fractions from 0 to 1, got {','.join(map(str, at))}",
     )
     return fractions
 

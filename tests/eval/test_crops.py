@@ -82,8 +82,8 @@ def test_a_proxy_scores_the_crops(folder, exported, tmp_path):
     [
         ([], UsageError, "nothing to show: give --codecs or --models"),
         (["--codecs=bpg"], UsageError, "--codecs knows jpeg, .*, not bpg"),
-        (["--codecs=jpeg", "--at=2,0"], UsageError, "--at takes two shares from 0 to 1, got 2,0"),
-        (["--codecs=jpeg", "--at=0.5"], UsageError, "--at takes two shares"),
+        (["--codecs=jpeg", "--at=2,0"], UsageError, "at.? takes two fractions .*, got 2,0"),
+        (["--codecs=jpeg", "--at=0.5"], UsageError, "at.? takes two fractions"),
         (["--codecs=jpeg", "--rate=0"], UsageError, "--rate must be above 0"),
         (["--codecs=jpeg", "--metrics=lpips"], UsageError, "--metrics knows .*, not lpips"),
         (["--codecs=jpeg", "--size=500"], ImageError, "smaller than --size of 500x500 pixels"),

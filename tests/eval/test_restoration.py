@@ -271,7 +271,7 @@ def test_color_protocol_sets_and_crops(place, tmp_path, monkeypatch):
         (["--qualities=ten"], "--qualities takes numbers from 1 to 100, got ten"),
         (["--qualities=0"], "--qualities takes numbers"),
         (["--lpips=nowhere"], "weights 'nowhere' of LPIPS"),
-        (["--at=0.5"], "--at takes two shares"),
+        (["--at=0.5"], "at.? takes two fractions"),
     ],
 )
 def test_wrong_usage_is_refused(flags, message, place, tmp_path):
