@@ -181,7 +181,7 @@ class _Searches:
         """Name of the loss that must be met, and the most it may be."""
         settings = self.settings
         if settings.mmd_weight:
-            layers = self.generator.layers
+            layers = self.generator.num_layers
             return "mmd", self.prior.limit(layers, settings.gamma, settings.power)
         return "pixel", settings.epsilon or EPSILON
 

@@ -131,7 +131,7 @@ def _nearest(codec: ImageCodec, image: np.ndarray) -> tuple[np.ndarray, float]:
 def _proxy_words(proxy: ProxIQA, crop: np.ndarray, decoded: np.ndarray) -> list[str]:
     pair = [tf.cast(side[None], tf.float32) for side in (crop, decoded)]
     true = vmaf.measure(crop[None], decoded[None])["vmaf"][0]
-    return [f"crop: VMAF {true:.1f}", f"proxy {float(proxy(*pair)[0]):.1f}"]
+    return [f"crop: VMAF {true:.1f}", f"proxy {float(proxy(pair)[0]):.1f}"]
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ class Trials:
         # Without the first step, in which the graph is built.
         step = (ends[-1] - ends[0]) / max(settings.steps - 1, 1)
         seconds = step * settings.steps / len(cases)
-        limit = prior.limit(generator.layers, settings.gamma, settings.power)
+        limit = prior.limit(generator.num_layers, settings.gamma, settings.power)
         found, trials = result.last, []
         for index, case in enumerate(cases):
             image = np.clip(np.rint(found.images[index]), 0, 255).astype(np.uint8)

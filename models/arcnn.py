@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers.base import Network
 from lossylab.models.layers.blocks import Conv2D
 
 
-class ARCNN(tf.Module):
+@tf.keras.saving.register_keras_serializable("lossylab")
+class ARCNN(Network):
     """9x9x64, 7x7x32, 1x1x16 with ReLUs, 5x5 without; edges are replicated, as in their code."""
 
     model_id = "arcnn"
@@ -17,16 +19,19 @@ class ARCNN(tf.Module):
 
         Args:
           channels: 1 for luma, as published; 3 for RGB.
-          name: name of the module.
+          name: name of the model.
         """
         super().__init__(name=name)
         self.channels = channels
         self.receptive_field_radius = 4 + 3 + 0 + 2
         shapes = ((channels, 64, 9), (64, 32, 7), (32, 16, 1), (16, channels, 5))
-        self.convs = [Conv2D(*shape, replicate=True) for shape in shapes]
+        with self.scope():
+            self.convs = [
+                Conv2D(*shape, replicate=True, name=f"conv{i}") for i, shape in enumerate(shapes)
+            ]
 
-    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Restores an image, float32 [B, H, W, channels] in levels; the result is unclipped."""
+    def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores an image, float32 [B, H, W, channels] in pixel values; not clipped."""
         del training
         x = image / 255.0
         for conv in self.convs[:-1]:

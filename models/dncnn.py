@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers.base import Network
 from lossylab.models.layers.blocks import SMALL, Conv2D, batch_norm
 
 
-class DnCNN(tf.Module):
+@tf.keras.saving.register_keras_serializable("lossylab")
+class DnCNN(Network):
     """DnCNN-S with 17 layers and batch normalization, or DnCNN-3 with 20 layers without.
 
     DnCNN-3 was trained with batch normalization; its published weights have it merged into the
@@ -32,7 +34,7 @@ class DnCNN(tf.Module):
           batch_normalization: normalize between the layers, which then have no bias, but for the
             first.
           filters: of the inner layers.
-          name: name of the module.
+          name: name of the model.
 
         Raises:
           ValueError: if there are fewer than 2 layers.
@@ -43,15 +45,17 @@ class DnCNN(tf.Module):
         self.channels = channels
         self.receptive_field_radius = layers
         plain = not batch_normalization
-        self.convs = [
-            Conv2D(channels, filters, 3),
-            *(Conv2D(filters, filters, 3, bias=plain) for _ in range(layers - 2)),
-            Conv2D(filters, channels, 3, bias=plain, gain=SMALL),
-        ]
-        self.norms = [None if plain else batch_norm(filters) for _ in range(layers - 2)]
+        inner = range(1, layers - 1)
+        with self.scope():
+            self.convs = [
+                Conv2D(channels, filters, 3, name="conv0"),
+                *(Conv2D(filters, filters, 3, bias=plain, name=f"conv{i}") for i in inner),
+                Conv2D(filters, channels, 3, bias=plain, gain=SMALL, name=f"conv{layers - 1}"),
+            ]
+            self.norms = [None if plain else batch_norm(filters, f"norm{i}") for i in inner]
 
-    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Restores an image, float32 [B, H, W, channels] in levels; the result is unclipped."""
+    def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores an image, float32 [B, H, W, channels] in pixel values; not clipped."""
         x = tf.nn.relu(self.convs[0](image / 255.0))
         for conv, norm in zip(self.convs[1:-1], self.norms):
             x = conv(x)

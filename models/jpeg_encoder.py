@@ -7,40 +7,41 @@ Standard Decoder", 2020. Eq. 4-6: quantized = round(DCT * attention / table).
 
 from __future__ import annotations
 
-import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from lossylab.models.layers import dct as jpeg
 from lossylab.models.layers.attention import Attention
+from lossylab.models.layers.base import Network
 from lossylab.models.layers.blocks import pad_to_multiple
 
-TABLE_SCALE = 1e-5  # Sec. 6.2: the variables are this much smaller than the tables' steps
+TABLE_SCALE = 1e-5  # Sec. 6.2: the variables are this much smaller than the tables' entries
 
 
-@dataclasses.dataclass(frozen=True)
-class Coded:
+class Coded(NamedTuple):
     """What coding a batch gives.
 
     Attributes:
-      decoded: float32 [B, H, W, 3], levels, neither rounded nor clipped.
-      attention: of luminance and chrominance, each float32 [B, H / 8, W / 8, 8, 8], 0..1; None
+      decoded: float32 [B, H, W, 3], pixel values, neither rounded nor clipped.
+      attention: of luminance and chrominance, each float32 [B, H / 8, W / 8, 8, 8], 0..1; empty
         without an attention network.
       quantized: coefficients, float32 [B, 3, H / 8, W / 8, 64], whole numbers.
     """
 
     decoded: tf.Tensor
-    attention: tuple[tf.Tensor, tf.Tensor] | None
+    attention: tuple[tf.Tensor, ...]
     quantized: tf.Tensor
 
 
-class JPEGEncoder(tf.Module):
+@tf.keras.saving.register_keras_serializable("lossylab")
+class JPEGEncoder(Network):
     """Encoder with learned tables and, unless told otherwise, attention.
 
     Attributes:
       attention: the network that weighs coefficients, or None.
-      scaled_tables: variable [2, 8, 8], luminance and chrominance: steps times the table scale.
+      scaled_tables: variable [2, 8, 8], luminance and chrominance: entries times the table scale.
     """
 
     model_id = "jpeg_encoder"
@@ -56,7 +57,7 @@ class JPEGEncoder(tf.Module):
         Args:
           attention: the network that weighs coefficients; None leaves them as they are.
           table_scale: s of Sec. 6.2: one step of Adam moves a table by learning rate / s.
-          name: name of the module.
+          name: name of the model.
 
         Raises:
           ValueError: if the scale is not positive.
@@ -66,15 +67,16 @@ class JPEGEncoder(tf.Module):
             raise ValueError(f"table_scale must be above 0, got {table_scale}")
         self.attention, self._scale = attention, table_scale
         low, high = table_scale, table_scale * jpeg.LARGEST_STEP
-        self.scaled_tables = tf.Variable(
-            tf.random.uniform((2, jpeg.BLOCK, jpeg.BLOCK), low, 2 * low),
-            constraint=lambda value: tf.clip_by_value(value, low, high),
-            name="tables",
-        )
+        with self.scope():
+            self.scaled_tables = tf.Variable(
+                tf.random.uniform((2, jpeg.BLOCK, jpeg.BLOCK), low, 2 * low),
+                constraint=lambda value: tf.clip_by_value(value, low, high),
+                name="tables",
+            )
 
     @property
     def tables(self) -> tf.Tensor:
-        """Steps of luminance and chrominance, float32 [2, 8, 8], 1..255, not rounded."""
+        """Step sizes of luminance and chrominance, float32 [2, 8, 8], 1..255, not rounded."""
         return self.scaled_tables / self._scale
 
     @property
@@ -83,15 +85,17 @@ class JPEGEncoder(tf.Module):
         return 0 if self.attention is None else self.attention.receptive_field_radius
 
     def set_tables(self, tables: np.ndarray) -> None:
-        """Begins with these steps [2, 8, 8], 1..255."""
+        """Begins with these step sizes [2, 8, 8], 1..255."""
         self.scaled_tables.assign(tf.cast(tables, tf.float32) * self._scale)
 
-    def __call__(self, image: tf.Tensor) -> Coded:
+    def call(self, image: tf.Tensor, training: bool = False) -> Coded:
         """Codes and decodes with the tables as they are.
 
         Args:
-          image: float32 [B, H, W, 3], RGB in levels 0..255, any size.
+          image: float32 [B, H, W, 3], RGB in pixel values 0..255, any size.
+          training: of no effect.
         """
+        del training
         tables = self.tables
         quantized, attention = self.quantize(image, tables)
         height, width = tf.unstack(tf.shape(image)[1:3])
@@ -102,7 +106,7 @@ class JPEGEncoder(tf.Module):
         """What a file holds: quantized coefficients and rounded tables.
 
         Args:
-          image: float32 [B, H, W, 3], RGB in levels 0..255, any size.
+          image: float32 [B, H, W, 3], RGB in pixel values 0..255, any size.
 
         Returns:
           int16 [B, 3, ceil(H / 8), ceil(W / 8), 8, 8] and int32 [2, 8, 8], 1..255.
@@ -116,11 +120,13 @@ class JPEGEncoder(tf.Module):
         """The tables of files, float32 [2, 8, 8]."""
         return tf.clip_by_value(tf.round(self.tables), 1.0, float(jpeg.LARGEST_STEP))
 
-    def quantize(self, image: tf.Tensor, tables: tf.Tensor):
+    def quantize(
+        self, image: tf.Tensor, tables: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         """Quantized coefficients as in `Coded`, and the attention (Eq. 4-6)."""
         found = jpeg.coefficients(image)
         if self.attention is None:
-            return jpeg.quantize(found, tables), None
+            return jpeg.quantize(found, tables), ()
         luma, chroma = self.attention(pad_to_multiple(image, jpeg.BLOCK), found)
         weights = tf.stack([luma, chroma, chroma], 1)
         weights = tf.reshape(weights, tf.shape(found))

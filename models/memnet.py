@@ -6,26 +6,31 @@ Table 3 count; MemNet itself shares them. The one output is supervised.
 
 from __future__ import annotations
 
+import itertools
+
 import tensorflow as tf
 
+from lossylab.models.layers.base import Layer, Network
 from lossylab.models.layers.blocks import SMALL, BNReLUConv
 
 
-class _Residual(tf.Module):
+class _Residual(Layer):
     """x plus two pre-activated convolutions of it."""
 
-    def __init__(self, filters: int):
-        super().__init__(name="residual")
-        self.convs = [BNReLUConv(filters, filters, 3) for _ in range(2)]
+    def __init__(self, filters: int, name: str):
+        super().__init__(name=name)
+        with self.scope():
+            self.convs = [BNReLUConv(filters, filters, 3, name=f"conv{i}") for i in range(2)]
 
-    def __call__(self, x, training):
+    def call(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         y = x
         for conv in self.convs:
             y = conv(y, training)
         return x + y
 
 
-class MemNet(tf.Module):
+@tf.keras.saving.register_keras_serializable("lossylab")
+class MemNet(Network):
     """M memory blocks of R recursions."""
 
     model_id = "memnet"
@@ -45,25 +50,33 @@ class MemNet(tf.Module):
           filters: of all inner layers.
           blocks: M.
           recursions: R.
-          name: name of the module.
+          name: name of the model.
         """
         super().__init__(name=name)
         self.channels = channels
         self.receptive_field_radius = 2 * blocks * recursions + 2
-        self.extractor = BNReLUConv(channels, filters, 3)
-        self.units = [[_Residual(filters) for _ in range(recursions)] for _ in range(blocks)]
-        self.gates = [
-            BNReLUConv((recursions + 1 + block) * filters, filters, 1) for block in range(blocks)
-        ]
-        self.reconstructor = BNReLUConv(filters, channels, 3, gain=SMALL)
+        self._recursions = recursions
+        with self.scope():
+            self.extractor = BNReLUConv(channels, filters, 3, name="extractor")
+            self.units = [
+                _Residual(filters, name=f"block{block}_unit{i}")
+                for block in range(blocks)
+                for i in range(recursions)
+            ]
+            self.gates = [
+                BNReLUConv((recursions + 1 + block) * filters, filters, 1, name=f"gate{block}")
+                for block in range(blocks)
+            ]
+            self.reconstructor = BNReLUConv(filters, channels, 3, gain=SMALL, name="reconstructor")
 
-    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Restores an image, float32 [B, H, W, channels] in levels; the result is unclipped."""
+    def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores an image, float32 [B, H, W, channels] in pixel values; not clipped."""
         x = self.extractor(image / 255.0, training)
         long_term = [x]
-        for units, gate in zip(self.units, self.gates):
+        units = iter(self.units)
+        for gate in self.gates:
             short_term = []
-            for unit in units:
+            for unit in itertools.islice(units, self._recursions):
                 x = unit(x, training)
                 short_term.append(x)
             x = gate(tf.concat(short_term + long_term, -1), training)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers.base import Layer, Network
 from lossylab.models.layers.blocks import SMALL, Conv2D, pad_to_multiple
 
 _MULTIPLE = 8  # three levels
@@ -29,23 +30,26 @@ def inverse_haar(bands: tf.Tensor) -> tf.Tensor:
     return tf.nn.depth_to_space(tf.concat([a, c, b, d], -1), 2)
 
 
-class _Stack(tf.Module):
+class _Stack(Layer):
     """3x3 convolutions with ReLUs."""
 
-    def __init__(self, widths: tuple[int, ...], dilations: tuple[int, ...]):
-        super().__init__(name="stack")
-        self.convs = [
-            Conv2D(inputs, outputs, 3, dilation=dilation)
-            for inputs, outputs, dilation in zip(widths, widths[1:], dilations)
-        ]
+    def __init__(self, widths: tuple[int, ...], dilations: tuple[int, ...], name: str):
+        super().__init__(name=name)
+        plan = enumerate(zip(widths, widths[1:], dilations))
+        with self.scope():
+            self.convs = [
+                Conv2D(inputs, outputs, 3, dilation=dilation, name=f"conv{i}")
+                for i, (inputs, outputs, dilation) in plan
+            ]
 
-    def __call__(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         for conv in self.convs:
             x = tf.nn.relu(conv(x))
         return x
 
 
-class MWCNN(tf.Module):
+@tf.keras.saving.register_keras_serializable("lossylab")
+class MWCNN(Network):
     """The network of the journal paper, 24.9 M weights."""
 
     model_id = "mwcnn"
@@ -57,7 +61,7 @@ class MWCNN(tf.Module):
         Args:
           channels: 1 for luma; 3 for RGB.
           filters: of the first level; twice, four and eight times as many follow.
-          name: name of the module.
+          name: name of the model.
         """
         super().__init__(name=name)
         self.channels = channels
@@ -65,21 +69,22 @@ class MWCNN(tf.Module):
         # wavelets of a block of eight see.
         self.receptive_field_radius = 8 * (1 + 2 + 4) + 8 * 12 + 8
         n = filters
-        self.down = [
-            _Stack((channels, n, n, n), (1, 2, 1)),
-            _Stack((4 * n, 2 * n, 2 * n, 2 * n), (1, 2, 1)),
-            _Stack((8 * n, 4 * n, 4 * n, 4 * n), (1, 2, 1)),
-        ]
-        self.center = _Stack((16 * n, *5 * (8 * n,), 16 * n), (1, 2, 3, 3, 2, 1))
-        self.up = [
-            _Stack((4 * n, 4 * n, 4 * n, 8 * n), (2, 1, 1)),
-            _Stack((2 * n, 2 * n, 2 * n, 4 * n), (2, 1, 1)),
-            _Stack((n, n, n), (2, 1)),
-        ]
-        self.tail = Conv2D(n, channels, 3, gain=SMALL)
+        with self.scope():
+            self.down = [
+                _Stack((channels, n, n, n), (1, 2, 1), name="down0"),
+                _Stack((4 * n, 2 * n, 2 * n, 2 * n), (1, 2, 1), name="down1"),
+                _Stack((8 * n, 4 * n, 4 * n, 4 * n), (1, 2, 1), name="down2"),
+            ]
+            self.center = _Stack((16 * n, *5 * (8 * n,), 16 * n), (1, 2, 3, 3, 2, 1), name="center")
+            self.up = [
+                _Stack((4 * n, 4 * n, 4 * n, 8 * n), (2, 1, 1), name="up0"),
+                _Stack((2 * n, 2 * n, 2 * n, 4 * n), (2, 1, 1), name="up1"),
+                _Stack((n, n, n), (2, 1), name="up2"),
+            ]
+            self.tail = Conv2D(n, channels, 3, gain=SMALL, name="tail")
 
-    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Restores an image, float32 [B, H, W, channels] in levels; the result is unclipped.
+    def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Restores an image, float32 [B, H, W, channels] in pixel values; the result is unclipped.
 
         Sides that are no multiples of 8 are extended by their last rows and columns, then cut.
         """

@@ -8,39 +8,42 @@ degraded image, and all of the good one around.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import tensorflow as tf
 
+from lossylab.models.layers.base import Layer, Network
 from lossylab.models.layers.pixelcnn_layers import (
     GatedBlock,
     WeightNormConv,
     down_shift,
     right_shift,
 )
+from lossylab.models.names import PIXEL_DISTRIBUTIONS as FAMILIES
 
-FAMILIES = ("logistic", "gaussian")
 LOG_SCALE_FLOOR = -7.0  # of the components, below which log scales count as this
 _COLORS = 3
 
 
-class ConditionEncoder(tf.Module):
+class ConditionEncoder(Layer):
     """Features of the condition: convolutions that see all around, and the image itself."""
 
     def __init__(self, filters: int, dilations: Sequence[int], phase: int, name: str = "encoder"):
         """Creates the network; arguments as for `ConditionalPixelCNN`."""
-        super().__init__(name=name)
+        super().__init__(name=name, autocast=False)
         self._phase = phase
         inputs = _COLORS + 2 * phase
-        self.outputs = filters + inputs  # channels of the features
-        self.convs = [
-            WeightNormConv(inputs if not i else filters, filters, (3, 3), dilation=d)
-            for i, d in enumerate(dilations)
-        ]
+        self.channels = filters + inputs  # of the features
+        with self.scope():
+            self.convs = [
+                WeightNormConv(
+                    filters if i else inputs, filters, (3, 3), dilation=d, name=f"conv{i}"
+                )
+                for i, d in enumerate(dilations)
+            ]
 
-    def __call__(self, condition: tf.Tensor) -> tf.Tensor:
-        """Features [B, H, W, outputs] of an image [B, H, W, 3] in levels."""
+    def call(self, condition: tf.Tensor) -> tf.Tensor:
+        """Features [B, H, W, channels] of an image [B, H, W, 3] in pixel values."""
         image = condition / 127.5 - 1.0
         if self._phase:
             image = tf.concat([image, _phases(image, self._phase)], -1)
@@ -50,7 +53,8 @@ class ConditionEncoder(tf.Module):
         return tf.concat([x, image], -1)
 
 
-class ConditionalPixelCNN(tf.Module):
+@tf.keras.saving.register_keras_serializable("lossylab")
+class ConditionalPixelCNN(Network):
     """Parameters of the mixtures that a degraded image's pixels are drawn from.
 
     Attributes:
@@ -81,39 +85,35 @@ class ConditionalPixelCNN(tf.Module):
           channels: of the streams.
           blocks: conditional blocks.
           mixtures: components of a pixel's mixture.
-          dropout: share dropped in training, below 1.
+          dropout: fraction dropped in training, below 1.
           merged: add both streams first and give only their sum to the blocks.
           family: of the components, 'logistic' or 'gaussian'.
           condition_filters: of the condition's encoder; 0 for a network without condition.
           dilations: of its 3x3 convolutions, which see 1 + 2 sum(dilations) pixels.
-          phase: tell the encoder the place of each pixel modulo so many; 0 does not.
-          name: name of the module.
+          phase: tell the encoder the position of each pixel modulo so many; 0 does not.
+          name: name of the model.
 
         Raises:
           ValueError: if a size, the dropout or the family is impossible.
         """
-        super().__init__(name=name)
-        options = {
-            **{"channels": channels, "blocks": blocks, "mixtures": mixtures, "dropout": dropout},
-            **{"merged": merged, "family": family, "condition_filters": condition_filters},
-            **{"dilations": list(dilations), "phase": phase},
-        }
-        _check(options)
-        self._options = json.dumps(options)  # text, as a module would track a dictionary
-        self.encoder, features = None, 0
+        super().__init__(name=name, autocast=False)
+        _check(self.options)
+        self._dropout, self.encoder, features = dropout, None, 0
         if condition_filters:
-            self.encoder = ConditionEncoder(condition_filters, dilations, phase)
-            features = self.encoder.outputs
+            with self.scope():
+                self.encoder = ConditionEncoder(condition_filters, dilations, phase)
+            features = self.encoder.channels
         self.slope = 2 if merged else 2 * blocks + 2
         inputs = _COLORS + 1  # and a channel of ones, which tells where the image ends
-        self.above = WeightNormConv(inputs, channels, (2, 3), "down", name="above")
-        self.row = WeightNormConv(inputs, channels, (1, 3), "down", name="row")
-        self.column = WeightNormConv(inputs, channels, (2, 1), "down_right", name="column")
         common = {"condition": features, "dropout": dropout}
-        self.u, self.ul = _streams(channels, blocks, merged, common)
-        self.out = WeightNormConv(channels, 10 * mixtures, name="out")
+        with self.scope():
+            self.above = WeightNormConv(inputs, channels, (2, 3), "down", name="above")
+            self.row = WeightNormConv(inputs, channels, (1, 3), "down", name="row")
+            self.column = WeightNormConv(inputs, channels, (2, 1), "down_right", name="column")
+            self.u, self.ul = _streams(channels, blocks, merged, common)
+            self.out = WeightNormConv(channels, 10 * mixtures, name="out")
 
-    def __call__(
+    def call(
         self,
         degraded: tf.Tensor,
         condition: tf.Tensor | None = None,
@@ -123,7 +123,7 @@ class ConditionalPixelCNN(tf.Module):
         """Parameters of all pixels at once; those of a pixel see only pixels before it.
 
         Args:
-          degraded: float32 or float64 [B, H, W, 3], RGB in whole levels; decides the type.
+          degraded: float32 or float64 [B, H, W, 3], RGB in whole pixel values; decides the type.
           condition: the good image, the same shape; None in a network without condition.
           training: whether to drop values.
           seed: int [2], what is dropped; needed for that.
@@ -146,8 +146,10 @@ class ConditionalPixelCNN(tf.Module):
 
     @property
     def options(self) -> dict:
-        """The constructor's arguments, JSON values."""
-        return json.loads(self._options)
+        """The constructor's arguments but the name, JSON values."""
+        config = self.get_config()
+        del config["name"]
+        return config
 
     def features(self, condition: tf.Tensor | None, dtype: tf.DType) -> tf.Tensor | None:
         """What the blocks see of a condition [B, H, W, 3]; None in a network without."""
@@ -191,7 +193,7 @@ class ConditionalPixelCNN(tf.Module):
     def _seeds(self, training: bool, seed: tf.Tensor | None) -> list[tf.Tensor | None]:
         """A seed for each block of both streams."""
         count = 2 * len(self.ul)
-        if not training or not self.options["dropout"]:
+        if not training or not self._dropout:
             return [None] * count
         if seed is None:
             raise ValueError("a seed is needed in training: it decides what is dropped")
@@ -236,5 +238,5 @@ def _phases(image: tf.Tensor, phase: int) -> tf.Tensor:
     rows = tf.one_hot(tf.range(height) % phase, phase, dtype=image.dtype)
     columns = tf.one_hot(tf.range(width) % phase, phase, dtype=image.dtype)
     shape = (batch, height, width, phase)
-    sides = (rows[:, None], columns[None])
-    return tf.concat([tf.broadcast_to(side, shape) for side in sides], -1)
+    both = (rows[:, None], columns[None])
+    return tf.concat([tf.broadcast_to(each, shape) for each in both], -1)

@@ -1,13 +1,18 @@
 """The ProxIQA network (ProxIQA, Fig. 4): a small CNN that predicts a quality score."""
 
+from __future__ import annotations
+
 import math
 
 import tensorflow as tf
 
+from lossylab.models.layers.base import Network
+
 PATCH = 128  # the dense layer fixes the patch size (Fig. 4)
 
 
-class ProxIQA(tf.Module):
+@tf.keras.saving.register_keras_serializable("lossylab")
+class ProxIQA(Network):
     """Score of a pair (reference, distorted) of 128x128 patches; 82,897 parameters."""
 
     def __init__(self, patch: int = PATCH, name: str = "proxiqa"):
@@ -15,7 +20,7 @@ class ProxIQA(tf.Module):
 
         Args:
           patch: height and width of the patches in pixels, a multiple of 8; 128 in the paper.
-          name: name of the module.
+          name: name of the model.
 
         Raises:
           ValueError: if `patch` is not a positive multiple of 8.
@@ -25,22 +30,24 @@ class ProxIQA(tf.Module):
             raise ValueError(f"patch must be a positive multiple of 8, got {patch}")
         self.patch = patch
         widths = (6, 16, 32, 64)
-        self.kernels = [
-            tf.Variable(_glorot((5, 5, a, b)), name=f"conv{i}")
-            for i, (a, b) in enumerate(zip(widths, widths[1:]))
-        ]
-        self.biases = [
-            tf.Variable(tf.zeros([b]), name=f"bias{i}") for i, b in enumerate(widths[1:])
-        ]
-        self.dense = tf.Variable(_glorot(((patch // 8) ** 2 * widths[-1], 1)), name="dense")
-        self.dense_bias = tf.Variable(tf.zeros([1]), name="dense_bias")
+        with self.scope():
+            self.kernels = [
+                tf.Variable(_glorot((5, 5, a, b)), name=f"conv{i}")
+                for i, (a, b) in enumerate(zip(widths, widths[1:]))
+            ]
+            self.biases = [
+                tf.Variable(tf.zeros([b]), name=f"bias{i}") for i, b in enumerate(widths[1:])
+            ]
+            self.dense = tf.Variable(_glorot(((patch // 8) ** 2 * widths[-1], 1)), name="dense")
+            self.dense_bias = tf.Variable(tf.zeros([1]), name="dense_bias")
 
-    def __call__(self, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Predicts the scores of patches.
 
         Args:
-          reference: float32 [B, patch, patch, 3], levels 0..255.
-          distorted: likewise, clipped to 0..255 by the caller, not rounded.
+          inputs: reference and distorted patches, each float32 [B, patch, patch, 3], pixel values
+            0..255; the distorted ones are clipped by the caller, not rounded.
+          training: of no effect.
 
         Returns:
           float32 [B], on the scale of the metric it was trained for (0..100); not clipped.
@@ -48,7 +55,8 @@ class ProxIQA(tf.Module):
         Raises:
           ValueError: if the patches have another size than the network.
         """
-        x = tf.concat([reference, distorted], -1) / 255.0
+        del training
+        x = tf.concat(inputs, -1) / 255.0
         x.shape.assert_is_compatible_with((None, self.patch, self.patch, 6))
         for kernel, bias in zip(self.kernels, self.biases):
             x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))

@@ -1,15 +1,16 @@
 """RankIQA's network: VGG-16 whose last layer gives one score, larger for worse images.
 
 X. Liu, J. van de Weijer, A. D. Bagdanov: "RankIQA: Learning from Rankings for No-reference Image
-Quality Assessment", ICCV 2017. As in the authors' code, its input is BGR in levels 0..255 of which
-no mean is subtracted.
+Quality Assessment", ICCV 2017. As in the authors' code, its input is BGR in pixel values 0..255
+of which no mean is subtracted.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-from lossylab.models.backbones import keras as backbones
+from lossylab.models.backbones import applications
+from lossylab.models.layers.base import Layer, Network
 
 _BLOCKS = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))  # widths in filters of the first layer
 SHRINK = 2 ** len(_BLOCKS)  # pixels that become one before the dense layers
@@ -17,7 +18,8 @@ DROPOUT = 0.5  # of the authors' code
 FULL = {"filters": 64, "units": 4096, "patch": 224}  # of VGG-16
 
 
-class RankIQA(tf.Module):
+@tf.keras.saving.register_keras_serializable("lossylab")
+class RankIQA(Network):
     """Scores of images of one size.
 
     Attributes:
@@ -45,8 +47,8 @@ class RankIQA(tf.Module):
           patch: height and width of what it sees, at least 32.
           weights: of all layers but the last: 'imagenet', the path of a Keras weights file of
             VGG-16 with top, or 'random'; None leaves zeros, for `fill` or a checkpoint.
-          dropout: share of the dense layers' features that are dropped in training.
-          name: name of the module.
+          dropout: fraction of the dense layers' features that are dropped in training.
+          name: name of the model.
 
         Raises:
           ValueError: for sizes below these, or weights that a reduced network cannot take.
@@ -63,8 +65,9 @@ class RankIQA(tf.Module):
         super().__init__(name=name)
         self.patch = patch
         self._misfit = "" if sizes == FULL else f"fit {FULL} only, got {sizes}"
-        self.body = _Body(filters, units, patch, dropout, drawn=weights == "random")
-        self.last = _Layer((units, 1), units**-0.5, "last")
+        with self.scope():
+            self.body = _Body(filters, units, patch, dropout, drawn=weights == "random")
+            self.last = _Weights((units, 1), units**-0.5, "last")
         if weights not in ("random", None):
             self.fill(weights)
 
@@ -81,49 +84,62 @@ class RankIQA(tf.Module):
         if self._misfit:
             raise ValueError(f"weights '{weights}' {self._misfit}: use weights 'random'")
         layers = {layer.label: (layer.kernel, layer.bias) for layer in self.body.layers}
-        backbones.fill(_with_top, weights, self.name, layers)
+        applications.fill(_with_top, weights, self.name, layers)
 
-    def __call__(self, image: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
-        """Scores float32 [B] of RGB float32 [B, patch, patch, 3] in levels.
+    def get_config(self) -> dict:
+        """The constructor's arguments; a copy begins with zeros instead of reading a file again."""
+        return {**super().get_config(), "weights": None}
+
+    def call(
+        self, image: tf.Tensor, training: bool = False, dropout_seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Scores float32 [B] of crops.
 
         Args:
-          image: the crops.
-          dropout_seed: int [2], switches dropout on, as in training.
+          image: the crops, RGB float32 [B, patch, patch, 3] in pixel values.
+          training: whether to draw a seed of the dropout if none is given.
+          dropout_seed: int [2], what is dropped; switches dropout on.
         """
+        if training and dropout_seed is None:
+            dropout_seed = tf.random.uniform((2,), maxval=2**31 - 1, dtype=tf.int32)
         features = self.body(image, dropout_seed)
         return tf.nn.bias_add(features @ self.last.kernel, self.last.bias)[:, 0]
 
 
-class _Layer(tf.Module):
+class _Weights(Layer):
     """Kernel and bias of one layer."""
 
-    def __init__(self, shape: tuple[int, ...], deviation: float, label: str):
+    def __init__(self, shape: tuple[int, ...], std: float, label: str):
         super().__init__(name=label)
         self.label = label  # Keras's name
-        kernel = tf.random.normal(shape, stddev=deviation) if deviation else tf.zeros(shape)
-        self.kernel = tf.Variable(kernel, name="kernel")
-        self.bias = tf.Variable(tf.zeros(shape[-1]), name="bias")
+        kernel = tf.random.normal(shape, stddev=std) if std else tf.zeros(shape)
+        with self.scope():
+            self.kernel = tf.Variable(kernel, name="kernel")
+            self.bias = tf.Variable(tf.zeros(shape[-1]), name="bias")
 
 
-class _Body(tf.Module):
+class _Body(Layer):
     """VGG-16 to fc7, with its ReLU."""
 
     def __init__(self, filters: int, units: int, patch: int, dropout: float, drawn: bool):
         super().__init__(name="body")
         self._dropout = dropout
-        self.layers, inputs = [], 3
+        layers, inputs = [], 3
         for block, widths in enumerate(_BLOCKS, 1):
             for number, width in enumerate(widths, 1):
                 shape = (3, 3, inputs, width * filters)
                 label = f"block{block}_conv{number}"
-                self.layers.append(_Layer(shape, drawn * (2 / (9 * inputs)) ** 0.5, label))
+                with self.scope():
+                    layers.append(_Weights(shape, drawn * (2 / (9 * inputs)) ** 0.5, label))
                 inputs = width * filters
         inputs *= (patch // SHRINK) ** 2
         for label in ("fc1", "fc2"):
-            self.layers.append(_Layer((inputs, units), drawn * (2 / inputs) ** 0.5, label))
+            with self.scope():
+                layers.append(_Weights((inputs, units), drawn * (2 / inputs) ** 0.5, label))
             inputs = units
+        self.layers = layers
 
-    def __call__(self, image, dropout_seed):
+    def call(self, image: tf.Tensor, dropout_seed: tf.Tensor | None) -> tf.Tensor:
         x, layers = image[..., ::-1], iter(self.layers)
         for widths in _BLOCKS:
             for _, layer in zip(widths, layers):

@@ -74,7 +74,7 @@ def random(
     if seed is None:
         seed = int(tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32))
     network = build(config, seed)
-    for i, (name, variable) in enumerate(network.weights.items()):
+    for i, (name, variable) in enumerate(network.named_weights.items()):
         if name.endswith(("/noise_strength", "/Noise/weight")):
             drawn = tf.random.stateless_normal(variable.shape, (seed, -1 - i))
             variable.assign(_NOISE * (1.0 + 0.5 * drawn))

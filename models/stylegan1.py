@@ -13,6 +13,7 @@ _VARIANCE_FLOOR = 1e-8  # PULSE's PyTorch port has 1e-5, which changes images by
 _BLUR = (0.25, 0.5, 0.25)
 
 
+@tf.keras.saving.register_keras_serializable("lossylab")
 class StyleGAN1(StyleGAN):
     """Each layer's output is normalized by sample and channel, then scaled and shifted by a style.
 
@@ -49,19 +50,19 @@ class StyleGAN1(StyleGAN):
         return [side for side in sizes.sides for _ in range(2)]
 
     def _steps(self, w: tf.Tensor, noise: Sequence[tf.Tensor]) -> Iterator[tuple[str, tf.Tensor]]:
-        x = tf.repeat(self.weights["G_synthesis/4x4/Const/const"], tf.shape(w)[0], axis=0)
+        x = tf.repeat(self.named_weights["G_synthesis/4x4/Const/const"], tf.shape(w)[0], axis=0)
         names = [f"{side}x{side}/{layer}" for side in self.sizes.sides for layer in _layers(side)]
         for name, style, noise_map in zip(names, tf.unstack(w, axis=1), noise):
             x = self._finish(name, self._convolve(name, x), style, noise_map)
             yield name, x
-        kernel = self.weights["G_synthesis/ToRGB_lod0/weight"]
+        kernel = self.named_weights["G_synthesis/ToRGB_lod0/weight"]
         x = tf.nn.conv2d(x, kernel * kernel.shape[2] ** -0.5, 1, "SAME")
-        yield "images_out", tf.nn.bias_add(x, self.weights["G_synthesis/ToRGB_lod0/bias"])
+        yield "images_out", tf.nn.bias_add(x, self.named_weights["G_synthesis/ToRGB_lod0/bias"])
 
     def _convolve(self, name: str, x: tf.Tensor) -> tf.Tensor:
         if name.endswith("/Const"):
             return x
-        kernel = self.weights[f"G_synthesis/{name}/weight"]
+        kernel = self.named_weights[f"G_synthesis/{name}/weight"]
         kernel = kernel * (2.0 / (9 * kernel.shape[2])) ** 0.5
         if name.endswith("/Conv0_up"):
             first = self.sizes.fused_from
@@ -71,7 +72,7 @@ class StyleGAN1(StyleGAN):
 
     def _finish(self, name: str, x: tf.Tensor, w: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """Noise, bias, leaky ReLU, normalization, style."""
-        weights, name = self.weights, f"G_synthesis/{name}"
+        weights, name = self.named_weights, f"G_synthesis/{name}"
         x = tf.nn.bias_add(x + noise * weights[f"{name}/Noise/weight"], weights[f"{name}/bias"])
         x = tf.nn.leaky_relu(x, SLOPE)
         style = tf.matmul(w, weights[f"{name}/StyleMod/weight"]) * self.width**-0.5

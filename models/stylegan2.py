@@ -12,9 +12,10 @@ from lossylab.models.layers.stylegan_sizes import Sizes, Weight
 _DEMODULATION_FLOOR = 1e-8  # added to the sum of squares of a filter
 _GAIN = 2.0**0.5  # of the leaky ReLU; moved into what comes before it
 # [1, 3, 3, 1], with sum 2 in each direction: every second pixel of what is filtered is zero.
-_TAPS = (0.25, 0.75, 0.75, 0.25)
+_LOW_PASS = (0.25, 0.75, 0.75, 0.25)
 
 
+@tf.keras.saving.register_keras_serializable("lossylab")
 class StyleGAN2(StyleGAN):
     """Each layer's filters are scaled by a style and then to unit norm; images are summed up.
 
@@ -31,7 +32,7 @@ class StyleGAN2(StyleGAN):
         weights = {"G_synthesis/4x4/Const/const": Weight((1, 4, 4, sizes.channels[0]))}
         inputs = sizes.channels[0]
         for side, outputs in zip(sizes.sides, sizes.channels):
-            for layer, taps, ins, outs in (
+            for layer, size, ins, outs in (
                 ("Conv0_up", 3, inputs, outputs),
                 ("Conv1" if side > 4 else "Conv", 3, outputs, outputs),
                 ("ToRGB", 1, outputs, 3),
@@ -39,7 +40,7 @@ class StyleGAN2(StyleGAN):
                 if side == 4 and layer == "Conv0_up":
                     continue
                 name = f"G_synthesis/{side}x{side}/{layer}"
-                weights[f"{name}/weight"] = Weight((taps, taps, ins, outs))
+                weights[f"{name}/weight"] = Weight((size, size, ins, outs))
                 weights[f"{name}/mod_weight"] = Weight((sizes.width, ins))
                 weights[f"{name}/mod_bias"] = Weight((ins,), 0.0)
                 if layer != "ToRGB":
@@ -54,7 +55,7 @@ class StyleGAN2(StyleGAN):
         return [4, *(side for side in sizes.sides[1:] for _ in range(2))]
 
     def _steps(self, w: tf.Tensor, noise: Sequence[tf.Tensor]) -> Iterator[tuple[str, tf.Tensor]]:
-        x = tf.repeat(self.weights["G_synthesis/4x4/Const/const"], tf.shape(w)[0], axis=0)
+        x = tf.repeat(self.named_weights["G_synthesis/4x4/Const/const"], tf.shape(w)[0], axis=0)
         styles, noise, rgb = tf.unstack(w, axis=1), iter(noise), None
         for i, side in enumerate(self.sizes.sides):
             for layer in ("Conv0_up", "Conv1") if i else ("Conv",):
@@ -70,13 +71,13 @@ class StyleGAN2(StyleGAN):
 
     def _style(self, name: str, w: tf.Tensor) -> tf.Tensor:
         """Factors of a layer's input channels [B, C], with that of its kernel."""
-        weight = self.weights[f"G_synthesis/{name}/mod_weight"]
+        weight = self.named_weights[f"G_synthesis/{name}/mod_weight"]
         style = tf.matmul(w, weight) * self.width**-0.5
-        style += self.weights[f"G_synthesis/{name}/mod_bias"] + 1.0
+        style += self.named_weights[f"G_synthesis/{name}/mod_bias"] + 1.0
         return style * self._kernel(name).shape[:3].num_elements() ** -0.5
 
     def _kernel(self, name: str) -> tf.Variable:
-        return self.weights[f"G_synthesis/{name}/weight"]
+        return self.named_weights[f"G_synthesis/{name}/weight"]
 
     def _convolve(self, name: str, x: tf.Tensor, w: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         kernel, style = self._kernel(name), self._style(name, w)
@@ -87,14 +88,14 @@ class StyleGAN2(StyleGAN):
             x = _convolve_twice(x, kernel)
         else:
             x = tf.nn.conv2d(x, kernel, 1, "SAME")
-        strength = _GAIN * self.weights[f"G_synthesis/{name}/noise_strength"]
+        strength = _GAIN * self.named_weights[f"G_synthesis/{name}/noise_strength"]
         x = x * norm[:, None, None] + noise * strength
-        x = tf.nn.bias_add(x, _GAIN * self.weights[f"G_synthesis/{name}/bias"])
+        x = tf.nn.bias_add(x, _GAIN * self.named_weights[f"G_synthesis/{name}/bias"])
         return tf.nn.leaky_relu(x, SLOPE)
 
     def _to_rgb(self, name: str, x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
         x = tf.nn.conv2d(x * self._style(name, w)[:, None, None], self._kernel(name), 1, "SAME")
-        return tf.nn.bias_add(x, self.weights[f"G_synthesis/{name}/bias"])
+        return tf.nn.bias_add(x, self.named_weights[f"G_synthesis/{name}/bias"])
 
 
 def _convolve_twice(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -103,12 +104,12 @@ def _convolve_twice(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     shape = (batch, 2 * height + 1, 2 * width + 1, kernel.shape[3])
     turned = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
     y = tf.nn.conv2d_transpose(x, turned, shape, 2, "VALID")
-    return filter_separably(y, _TAPS)
+    return filter_separably(y, _LOW_PASS)
 
 
 def _twice(rgb: tf.Tensor) -> tf.Tensor:
     """The image at twice the size, through the same low-pass filter."""
-    taps = tf.constant(_TAPS, rgb.dtype)
-    kernel = (taps[:, None] * taps)[..., None, None] * tf.eye(3)
+    line = tf.constant(_LOW_PASS, rgb.dtype)
+    kernel = (line[:, None] * line)[..., None, None] * tf.eye(3)
     batch, height, width, _ = tf.unstack(tf.shape(rgb))
     return tf.nn.conv2d_transpose(rgb, kernel, (batch, 2 * height, 2 * width, 3), 2, "SAME")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from lossylab.models.layers.base import BatchNorm, Layer, Network
 from lossylab.models.layers.blocks import SMALL, pad_to_multiple
+from lossylab.models.names import UPSAMPLINGS
 
-TAPS = 4
+KERNEL_SIZE = 4
 _WIDTHS = (1, 2, 4, 8, 8, 8, 8)  # times the filters of the first layer
 MULTIPLE = 2 ** len(_WIDTHS)  # pixels: the sides of what the network sees
 _SLOPE = 0.2  # of LeakyReLU
-UPSAMPLINGS = ("nearest", "transposed")
-# Pixels that are doubled and convolved with 4 taps give, in even and odd places, 3 taps of the
-# pixels before: some of the 4 meet the same pixel.
+# Pixels that are doubled and convolved with a kernel of 4 are, in even and odd rows, convolved with
+# one of 3 before: some of the 4 weights meet the same pixel.
 _PHASES = np.array(
     [
         [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]],
@@ -24,20 +25,21 @@ _PHASES = np.array(
 _FEW = 2**17  # kernels: with more, making those of the phases takes longer than they save
 
 
-class _Down(tf.Module):
+class _Down(Layer):
     """A strided convolution, batch normalization, LeakyReLU."""
 
     def __init__(self, inputs: int, outputs: int, name: str):
         super().__init__(name=name)
-        self.kernel = tf.Variable(_initial(inputs, outputs), name="kernel")
-        self.norm = norm(outputs)
+        with self.scope():
+            self.kernel = tf.Variable(_initial(inputs, outputs), name="kernel")
+            self.norm = BatchNorm(outputs)
 
-    def __call__(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+    def call(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         y = tf.nn.conv2d(x, self.kernel, 2, "SAME")  # pads a pixel on each side
         return tf.nn.leaky_relu(self.norm(y, training=training), _SLOPE)
 
 
-class _Up(tf.Module):
+class _Up(Layer):
     """Twice the size, then a convolution; batch normalization and LeakyReLU but in the last."""
 
     def __init__(self, inputs: int, outputs: int, last: bool, upsampling: str, name: str):
@@ -45,13 +47,14 @@ class _Up(tf.Module):
         kernel = _initial(inputs, outputs) * (SMALL**0.5 if last else 1.0)
         if upsampling == "transposed":
             kernel = tf.transpose(kernel, (0, 1, 3, 2))
-        self.kernel = tf.Variable(kernel, name="kernel")
-        self.bias = tf.Variable(tf.zeros(outputs), name="bias") if last else None
-        self.norm = None if last else norm(outputs)
+        with self.scope():
+            self.kernel = tf.Variable(kernel, name="kernel")
+            self.bias = tf.Variable(tf.zeros(outputs), name="bias") if last else None
+            self.norm = None if last else BatchNorm(outputs)
         self._transposed = upsampling == "transposed"
         self._phased = inputs * outputs <= _FEW
 
-    def __call__(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+    def call(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         if self._transposed:
             batch, height, width, _ = tf.unstack(tf.shape(x))
             shape = (batch, 2 * height, 2 * width, self.kernel.shape[2])
@@ -71,7 +74,8 @@ class _Up(tf.Module):
         return tf.reshape(kernel, (3, 3, kernel.shape[2], -1))
 
 
-class ResidualUNet(tf.Module):
+@tf.keras.saving.register_keras_serializable("lossylab")
+class ResidualUNet(Network):
     """Generator: what it makes of an image is added to the image."""
 
     model_id = "residual_unet"
@@ -82,7 +86,7 @@ class ResidualUNet(tf.Module):
         Args:
           filters: of the first layer; the others have 2, 4 and four times 8 as many (assumed).
           upsampling: 'nearest' and a convolution, or 'transposed' convolutions.
-          name: name of the module.
+          name: name of the model.
 
         Raises:
           ValueError: if there are no filters, or for another kind of up-sampling.
@@ -95,23 +99,25 @@ class ResidualUNet(tf.Module):
                 f"upsampling must be one of {', '.join(UPSAMPLINGS)}, got '{upsampling}'"
             )
         widths = [filters * factor for factor in _WIDTHS]
-        self.down = [
-            _Down(inputs, outputs, f"down{i}")
-            for i, (inputs, outputs) in enumerate(zip([3, *widths], widths))
-        ]
+        with self.scope():
+            self.down = [
+                _Down(inputs, outputs, f"down{i}")
+                for i, (inputs, outputs) in enumerate(zip([3, *widths], widths))
+            ]
         # Each but the first sees the skip beside what comes from below.
         above = [*widths[-2::-1], 3]
         inputs = [widths[-1], *(2 * width for width in widths[-2::-1])]
-        self.up = [
-            _Up(a, b, i == len(above) - 1, upsampling, f"up{i}")
-            for i, (a, b) in enumerate(zip(inputs, above))
-        ]
+        with self.scope():
+            self.up = [
+                _Up(a, b, i == len(above) - 1, upsampling, f"up{i}")
+                for i, (a, b) in enumerate(zip(inputs, above))
+            ]
 
-    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The distorted image, not clipped.
 
         Args:
-          image: float32 [B, H, W, 3], RGB in levels; any size: the last row and column are
+          image: float32 [B, H, W, 3], RGB in pixel values; any size: the last row and column are
             repeated up to a multiple of 128.
           training: whether to normalize by the batch and update the moving moments.
         """
@@ -127,14 +133,7 @@ class ResidualUNet(tf.Module):
         return tf.ensure_shape(distorted, image.shape)
 
 
-def norm(channels: int) -> tf.keras.layers.BatchNormalization:
-    """TensorFlow's layer with its own constants, as the paper's code."""
-    layer = tf.keras.layers.BatchNormalization()
-    layer.build((None, None, None, channels))
-    return layer
-
-
 def _initial(inputs: int, outputs: int) -> tf.Tensor:
     """He-normal for LeakyReLU."""
-    deviation = (2.0 / (1.0 + _SLOPE**2) / (TAPS * TAPS * inputs)) ** 0.5
-    return tf.random.normal((TAPS, TAPS, inputs, outputs), stddev=deviation)
+    std = (2.0 / (1.0 + _SLOPE**2) / (KERNEL_SIZE * KERNEL_SIZE * inputs)) ** 0.5
+    return tf.random.normal((KERNEL_SIZE, KERNEL_SIZE, inputs, outputs), stddev=std)

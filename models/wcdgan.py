@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers.base import Layer, Network
 from lossylab.models.layers.blocks import Conv2D, batch_norm
 
 SLOPE = 0.02  # of LeakyReLU below zero, Sec. II-B
@@ -26,7 +27,7 @@ def _leaky(x: tf.Tensor) -> tf.Tensor:
     return tf.nn.leaky_relu(x, SLOPE)
 
 
-class MixedConv(tf.Module):
+class MixedConv(Layer):
     """Standard and dilated 3x3 convolution side by side, then 1x1 (Eq. 8, Fig. 5)."""
 
     def __init__(self, filters: int, dilation: int, name: str = "mixed_conv"):
@@ -38,46 +39,49 @@ class MixedConv(tf.Module):
           name: name of the layer.
         """
         super().__init__(name=name)
-        self.standard = Conv2D(filters, filters // 2, 3)
-        self.dilated = Conv2D(filters, filters // 2, 3, dilation=dilation)
-        self.compress = Conv2D(filters, filters, 1, gain=1.0)
+        with self.scope():
+            self.standard = Conv2D(filters, filters // 2, 3, name="standard")
+            self.dilated = Conv2D(filters, filters // 2, 3, dilation=dilation, name="dilated")
+            self.compress = Conv2D(filters, filters, 1, gain=1.0, name="compress")
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """Filters x [B, H, W, filters]."""
         return self.compress(_leaky(tf.concat([self.standard(x), self.dilated(x)], -1)))
 
 
-class StandardConv(tf.Module):
+class StandardConv(Layer):
     """What stands for a mixed convolution in Table 4: 3x3 and LeakyReLU."""
 
     def __init__(self, filters: int, name: str = "standard_conv"):
         """Creates the layer."""
         super().__init__(name=name)
-        self.conv = Conv2D(filters, filters, 3)
+        with self.scope():
+            self.conv = Conv2D(filters, filters, 3)
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """Filters x [B, H, W, filters]."""
         return _leaky(self.conv(x))
 
 
-class MixedAttention(tf.Module):
+class MixedAttention(Layer):
     """Channel attention, then spatial attention (Eq. 15-17, Fig. 6)."""
 
     def __init__(self, filters: int, name: str = "mixed_attention"):
         """Creates the layer."""
         super().__init__(name=name)
         few = filters // _REDUCTION
-        self.channel = [
-            Conv2D(filters, few, 1),
-            Conv2D(few, few, 1),
-            Conv2D(few, filters, 1, gain=0.1, offset=_OPEN),
-        ]
-        self.spatial = [
-            Conv2D(filters, filters, 1, gain=1.0),
-            Conv2D(filters, 1, 5, gain=0.1, offset=_OPEN),
-        ]
+        with self.scope():
+            self.channel = [
+                Conv2D(filters, few, 1, name="channel0"),
+                Conv2D(few, few, 1, name="channel1"),
+                Conv2D(few, filters, 1, gain=0.1, offset=_OPEN, name="channel2"),
+            ]
+            self.spatial = [
+                Conv2D(filters, filters, 1, gain=1.0, name="spatial0"),
+                Conv2D(filters, 1, 5, gain=0.1, offset=_OPEN, name="spatial1"),
+            ]
 
-    def __call__(self, x: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
         """Weighs channels, then places.
 
         Args:
@@ -94,18 +98,22 @@ class MixedAttention(tf.Module):
         return x * tf.sigmoid(attention)
 
 
-class WCDB(tf.Module):
+class WCDB(Layer):
     """A weakly connected dense block (Eq. 9-14, Fig. 4)."""
 
     def __init__(self, filters: int, mixed_conv: bool, mixed_attention: bool, name: str = "wcdb"):
         """Creates the block; the switches are the ablations of Table 4."""
         super().__init__(name=name)
-        self.convs = [
-            MixedConv(filters, dilation) if mixed_conv else StandardConv(filters)
-            for dilation in _DILATIONS
-        ]
-        self.compress = Conv2D(filters * (1 + len(_DILATIONS)), filters, 1, gain=0.1)
-        self.attention = MixedAttention(filters) if mixed_attention else None
+        inputs = filters * (1 + len(_DILATIONS))
+        with self.scope():
+            self.convs = [
+                MixedConv(filters, dilation, name=f"mixed_conv{dilation}")
+                if mixed_conv
+                else StandardConv(filters, name=f"standard_conv{i}")
+                for i, dilation in enumerate(_DILATIONS)
+            ]
+            self.compress = Conv2D(inputs, filters, 1, gain=0.1, name="compress")
+            self.attention = MixedAttention(filters) if mixed_attention else None
 
     def dense(self, x: tf.Tensor) -> tf.Tensor:
         """Eq. 9-13: everything before the attention, which alone looks at the whole image."""
@@ -118,13 +126,14 @@ class WCDB(tf.Module):
         """Eq. 14, given the mean of x over the whole image."""
         return x if self.attention is None else self.attention(x, mean)
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """Filters x [B, H, W, filters]."""
         x = self.dense(x)
         return self.attend(x, tf.reduce_mean(x, (1, 2), keepdims=True))
 
 
-class WCDGAN(tf.Module):
+@tf.keras.saving.register_keras_serializable("lossylab")
+class WCDGAN(Network):
     """The generator: restores images of any size."""
 
     model_id = "wcdgan"
@@ -153,7 +162,7 @@ class WCDGAN(tf.Module):
           blocks: WCDBs in chain (8 in Fig. 2).
           mixed_conv: False puts standard convolutions in their place (Table 4).
           mixed_attention: False leaves it out (Table 4).
-          name: name of the module.
+          name: name of the model.
 
         Raises:
           ValueError: if a number does not fit.
@@ -164,39 +173,42 @@ class WCDGAN(tf.Module):
         if blocks < 1:
             raise ValueError(f"blocks must be at least 1, got {blocks}")
         self.channels = channels
-        self.shallow = [
-            Conv2D(channels, filters, 5, gain=1.0, passing=channels),
-            Conv2D(filters, filters, 5, passing=channels),
-        ]
-        self.blocks = [WCDB(filters, mixed_conv, mixed_attention) for _ in range(blocks)]
-        self.reconstruction = [
-            Conv2D(filters, filters, 3, passing=channels),
-            Conv2D(filters, channels, 3, passing=channels),
-        ]
+        with self.scope():
+            self.shallow = [
+                Conv2D(channels, filters, 5, gain=1.0, identity=channels, name="shallow0"),
+                Conv2D(filters, filters, 5, identity=channels, name="shallow1"),
+            ]
+            self.blocks = [
+                WCDB(filters, mixed_conv, mixed_attention, name=f"block{i}") for i in range(blocks)
+            ]
+            self.reconstruction = [
+                Conv2D(filters, filters, 3, identity=channels, name="reconstruction0"),
+                Conv2D(filters, channels, 3, identity=channels, name="reconstruction1"),
+            ]
         # F1 begins as F0 plus what the gates let through of it.
         passed = 1.0 + (tf.sigmoid(_OPEN) ** (2 * blocks) if mixed_attention else 1.0)
         kernel = self.reconstruction[-1].kernel
         kernel.assign(kernel / passed)
 
     def extract(self, image: tf.Tensor) -> tf.Tensor:
-        """Eq. 5: shallow features F0 [B, H, W, filters] of an image in levels."""
+        """Eq. 5: shallow features F0 [B, H, W, filters] of an image in pixel values."""
         first, second = self.shallow
         return _leaky(second(first(image / 255.0)))
 
     def reconstruct(self, features: tf.Tensor) -> tf.Tensor:
-        """Eq. 7: the image in levels, unclipped, of F1."""
+        """Eq. 7: the image in pixel values, unclipped, of F1."""
         first, second = self.reconstruction
         return second(_leaky(first(features))) * 255.0
 
-    def __call__(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Restores an image.
 
         Args:
-          image: float32 [B, H, W, channels], levels 0..255.
+          image: float32 [B, H, W, channels], pixel values 0..255.
           training: of no effect.
 
         Returns:
-          float32 of the same shape, levels, unclipped.
+          float32 of the same shape, unclipped pixel values.
         """
         del training
         shallow = deep = self.extract(image)
@@ -205,7 +217,8 @@ class WCDGAN(tf.Module):
         return self.reconstruct(deep + shallow)
 
 
-class Discriminator(tf.Module):
+@tf.keras.saving.register_keras_serializable("lossylab")
+class Discriminator(Network):
     """Tells restored patches from true ones (Sec. II-A, Fig. 3)."""
 
     def __init__(
@@ -223,28 +236,33 @@ class Discriminator(tf.Module):
           patch: their height and width in pixels.
           filters: of the first layer.
           hidden: units of the first fully connected layer (assumed).
-          name: name of the module.
+          name: name of the model.
         """
         super().__init__(name=name)
         inputs, side = channels, patch
-        self.convs, self.norms = [], []
-        for factor, stride in _DISCRIMINATOR:
-            self.convs.append(Conv2D(inputs, factor * filters, 3, stride))
-            inputs, side = factor * filters, -(-side // stride)
-        self.norms = [batch_norm(conv.kernel.shape[-1]) for conv in self.convs[1:]]
-        # A fully connected layer is a convolution over all that is left.
-        self.hidden = tf.Variable(
-            tf.random.normal((side * side * inputs, hidden), stddev=(2 / side**2 / inputs) ** 0.5)
-        )
-        self.hidden_bias = tf.Variable(tf.zeros([hidden]))
-        self.output = tf.Variable(tf.random.normal((hidden, 1), stddev=hidden**-0.5))
-        self.output_bias = tf.Variable(tf.zeros([1]))
+        convs = []
+        with self.scope():
+            for i, (factor, stride) in enumerate(_DISCRIMINATOR):
+                convs.append(Conv2D(inputs, factor * filters, 3, stride, name=f"conv{i}"))
+                inputs, side = factor * filters, -(-side // stride)
+            self.convs = convs
+            self.norms = [
+                batch_norm(conv.kernel.shape[-1], f"norm{i}") for i, conv in enumerate(convs[1:], 1)
+            ]
+            features = side * side * inputs
+            # A fully connected layer is a convolution over all that is left.
+            initial = tf.random.normal((features, hidden), stddev=(2 / side**2 / inputs) ** 0.5)
+            self.hidden = tf.Variable(initial, name="hidden")
+            self.hidden_bias = tf.Variable(tf.zeros([hidden]), name="hidden_bias")
+            initial = tf.random.normal((hidden, 1), stddev=hidden**-0.5)
+            self.score = tf.Variable(initial, name="score")
+            self.score_bias = tf.Variable(tf.zeros([1]), name="score_bias")
 
-    def __call__(self, patch: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Scores [B] of patches [B, patch, patch, channels] in levels; 1 means true (Eq. 20)."""
+    def call(self, patch: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Scores [B] of patches [B, patch, patch, channels], pixel values; 1 is true (Eq. 20)."""
         x = tf.nn.relu(self.convs[0](patch / 255.0))
         for conv, norm in zip(self.convs[1:], self.norms):
             x = norm(tf.nn.relu(conv(x)), training=training)
         x = tf.reshape(x, (tf.shape(x)[0], self.hidden.shape[0]))
         x = tf.nn.relu(x @ self.hidden + self.hidden_bias)
-        return (x @ self.output + self.output_bias)[:, 0]
+        return (x @ self.score + self.score_bias)[:, 0]

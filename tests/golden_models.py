@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from lossylab.models import stylegan
 from lossylab.models.arcnn import ARCNN
-from lossylab.models.backbones.attention_backbones import VGG19Backbone
+from lossylab.models.backbones.block_features import VGG19Backbone
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.dncnn import DnCNN
@@ -24,6 +24,7 @@ from lossylab.models.patchgan import PatchGAN
 from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.models.rankiqa import RankIQA
+from lossylab.models.stylegan1 import StyleGAN1
 from lossylab.models.stylegan2 import StyleGAN2
 from lossylab.models.tnrd import TNRD
 from lossylab.models.unet import ResidualUNet
@@ -31,13 +32,34 @@ from lossylab.models.wcdgan import WCDGAN, Discriminator
 
 # Public modules of lossylab.models that are parts of models or wrap them, tested by themselves.
 PARTS = {
-    *("Chain", "GDN"),
-    *("PlainKernel", "RDFTKernel", "SignalConv"),
-    *("BNReLUConv", "Conv2D", "MixedAttention", "MixedConv", "StandardConv", "WCDB"),
-    *("InceptionFeatures", "VGG19Features", "LPIPSFeatures", "Backbone", "ResNet152Backbone"),
-    *("VGG19Backbone", "Attention", "ConvAttention", "LSTMAttention", "LSTM"),
-    *("ConditionEncoder", "GatedBlock", "WeightNormConv"),
-    *("StyleGAN", "StyleGAN1"),
+    "Attention",
+    "BNReLUConv",
+    "Backbone",
+    "BatchNorm",
+    "Chain",
+    "ConditionEncoder",
+    "Conv2D",
+    "ConvAttention",
+    "GDN",
+    "GatedBlock",
+    "InceptionFeatures",
+    "LPIPSFeatures",
+    "LSTM",
+    "LSTMAttention",
+    "Layer",
+    "MixedAttention",
+    "MixedConv",
+    "Network",
+    "PlainKernel",
+    "RDFTKernel",
+    "ResNet152Backbone",
+    "SignalConv",
+    "StandardConv",
+    "StyleGAN",
+    "VGG19Backbone",
+    "VGG19Features",
+    "WCDB",
+    "WeightNormConv",
 }
 
 
@@ -47,26 +69,48 @@ class Golden:
 
     Attributes:
       build: makes a new instance with fresh weights.
-      call: from (model, float32 images [B, H, W, 3] in levels) to a tensor.
+      call: from (model, float32 images [B, H, W, 3] in pixel values) to a tensor.
+      feed: from such images to the arguments of a call of the model.
+      unused: parts of the names of trainable weights that a call does not use.
       sizes: heights and widths to feed, odd ones where the model takes any.
-      parameters: trainable weights of the paper's default instance, or None to skip.
+      parameters: trainable weights of the paper's default instance.
       default: builds that default instance.
     """
 
-    build: Callable[[], tf.Module]
-    call: Callable[[tf.Module, tf.Tensor], tf.Tensor]
+    build: Callable[[], tf.keras.Model]
+    call: Callable[[tf.keras.Model, tf.Tensor], tf.Tensor]
     sizes: tuple[tuple[int, int], ...]
     parameters: int
-    default: Callable[[], tf.Module]
+    default: Callable[[], tf.keras.Model]
+    feed: Callable[[tf.Tensor], tuple] = lambda image: (image,)
+    unused: tuple[str, ...] = ()
 
 
 def _code(codec, image):
     height, width = tf.unstack(tf.shape(image)[1:3])
-    return codec.synthesise(tf.round(codec.analyse(image)))[:, :height, :width]
+    return codec.synthesis(tf.round(codec.analysis(image)))[:, :height, :width]
+
+
+def _call(model, image):
+    """The first of what a call gives."""
+    return tf.nest.flatten(model(*GOLDENS[type(model)].feed(image)))[0]
 
 
 def _diffuse(model, image):
-    return tf.repeat(model(image[..., :1]), 3, -1)
+    return tf.repeat(_call(model, image), 3, -1)
+
+
+def _luma(image):
+    return (image[..., :1],)
+
+
+def _pair(image):
+    """An image and its negative, as one argument."""
+    return ((image, 255.0 - image),)
+
+
+def _conditional(image):
+    return image, 255.0 - image
 
 
 def _encoder():
@@ -74,19 +118,21 @@ def _encoder():
 
 
 def _nats_like(model, image):
-    """Sums of the parameters, of a image whose condition is its negative."""
-    return tf.reduce_sum(model(image, 255.0 - image), -1)
+    """Sums of the parameters, of an image whose condition is its negative."""
+    return tf.reduce_sum(_call(model, image), -1)
 
 
-def _generator():
-    return stylegan.random(2, 32, None, fmap_base=128, fmap_max=16, latent=24, mapping=20, width=28)
+def _generator(version):
+    sizes = {"fmap_base": 128, "fmap_max": 16, "latent": _LATENT, "mapping": 20, "width": 28}
+    return stylegan.random(version, 32, None, **sizes)
 
 
-def _generate(model, image):
-    """From what a image has in its first column."""
-    return model(image[:, : model.latent, 0, 0] - 127.5)
+def _column(image):
+    """What an image has in its first column."""
+    return (image[:, :_LATENT, 0, 0] - 127.5,)
 
 
+_LATENT = 24
 _ODD = ((1, 1), (7, 13), (33, 31))
 _TABLE = np.full((8, 8), 40)
 
@@ -137,28 +183,29 @@ GOLDENS = {
     ),
     ProxIQA: Golden(
         build=lambda: ProxIQA(32),
-        call=lambda model, image: model(image, 255.0 - image),
+        call=_call,
+        feed=_pair,
         sizes=((32, 32),),
         parameters=82_897,
         default=ProxIQA,
     ),
     WCDGAN: Golden(
         build=lambda: WCDGAN(3, filters=8, blocks=2),
-        call=lambda model, image: model(image),
+        call=_call,
         sizes=_ODD,
         parameters=1_690_443,
         default=WCDGAN,
     ),
     Discriminator: Golden(
         build=lambda: Discriminator(3, patch=32, filters=8, hidden=16),
-        call=lambda model, image: model(image),
+        call=_call,
         sizes=((32, 32),),
         parameters=35_627_201,
         default=Discriminator,
     ),
     ARCNN: Golden(
         build=lambda: ARCNN(3),
-        call=lambda model, image: model(image),
+        call=_call,
         sizes=_ODD,
         parameters=106_561,
         default=ARCNN,
@@ -166,34 +213,36 @@ GOLDENS = {
     TNRD: Golden(
         build=lambda: TNRD(2, _TABLE),
         call=_diffuse,
+        feed=_luma,
         sizes=_ODD,
         parameters=26_645,
         default=lambda: TNRD(5),
     ),
     DnCNN: Golden(
         build=lambda: DnCNN(3, layers=5, filters=8),
-        call=lambda model, image: model(image),
+        call=_call,
         sizes=_ODD,
         parameters=556_096,
         default=DnCNN,
     ),
     MemNet: Golden(
         build=lambda: MemNet(3, filters=8, blocks=2, recursions=2),
-        call=lambda model, image: model(image),
+        call=_call,
         sizes=_ODD,
         parameters=2_905_474,
         default=MemNet,
     ),
     ResidualUNet: Golden(
         build=lambda: ResidualUNet(2),
-        call=lambda model, image: model(image),
+        call=_call,
         sizes=_ODD,
         parameters=41_830_147,
         default=ResidualUNet,
     ),
     PatchGAN: Golden(
         build=lambda: PatchGAN(2),
-        call=lambda model, image: model(image, 255.0 - image)[..., 0, 0],
+        call=lambda model, image: _call(model, image)[..., 0, 0],
+        feed=_pair,
         sizes=((32, 32),),
         parameters=2_768_705,
         default=PatchGAN,
@@ -201,36 +250,47 @@ GOLDENS = {
     ConditionalPixelCNN: Golden(
         build=lambda: ConditionalPixelCNN(4, 2, 2, condition_filters=4),
         call=_nats_like,
+        feed=_conditional,
         sizes=_ODD,
         parameters=_PIXELCNN_100,
         default=ConditionalPixelCNN,
     ),
     JPEGEncoder: Golden(
         build=_encoder,
-        call=lambda model, image: model(image).decoded,
+        call=_call,
         sizes=_ODD,
         parameters=2_325_568 + 256 * 128 + 128 + 2 * 64,  # VGG-19's, 1x1 convolution, tables
         default=_encoder,
     ),
+    StyleGAN1: Golden(
+        build=lambda: _generator(1),
+        call=_call,
+        feed=_column,
+        sizes=((32, 32),),
+        parameters=26_219_627,
+        unused=("ToRGB_lod1/", "ToRGB_lod2/", "ToRGB_lod3/"),
+        default=lambda: stylegan.random(1, 1024, 0),
+    ),
     StyleGAN2: Golden(
-        build=_generator,
-        call=_generate,
+        build=lambda: _generator(2),
+        call=_call,
+        feed=_column,
         sizes=((32, 32),),
         parameters=30_370_060,
         default=lambda: stylegan.random(2, 1024, 0),
     ),
     MWCNN: Golden(
         build=lambda: MWCNN(3, filters=4),
-        call=lambda model, image: model(image),
+        call=_call,
         sizes=_ODD,
         parameters=24_927_809,
         default=MWCNN,
     ),
     RankIQA: Golden(
         build=lambda: RankIQA(4, 8, 32, "random"),
-        call=lambda model, image: model(image),
+        call=_call,
         sizes=((32, 32),),
         parameters=134_264_641,  # VGG-16 with one unit in the last layer instead of 1000
-        default=lambda: RankIQA(weights="random"),
+        default=lambda: RankIQA(weights=None),
     ),
 }

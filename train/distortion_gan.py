@@ -157,7 +157,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
     ) -> list[tf.Tensor]:
         """Scores of true and generated images, normalized together: else their strengths vanish."""
         both = tf.concat([distorted, generated], 0)
-        scores = self.discriminator(tf.concat([reference, reference], 0), both, training=True)
+        scores = self.discriminator((tf.concat([reference, reference], 0), both), training=True)
         return tf.split(scores, 2)
 
     def images(self):

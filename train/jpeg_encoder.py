@@ -20,7 +20,7 @@ from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 from lossylab.inference.export.jpeg import Encoder
 from lossylab.losses import jpeg_encoder as losses
 from lossylab.losses.lpips import LPIPS, SMALLEST
-from lossylab.models.backbones.attention_backbones import BACKBONES
+from lossylab.models.backbones.block_features import BACKBONES
 from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.layers import attention as attentions
 from lossylab.train import session
@@ -112,7 +112,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
             distortion += options.ms_ssim_weight * report["ms_ssim"]
         report["tables"] = losses.table_rate(self.encoder.tables)
         rate = options.table_weight * report["tables"]
-        if coded.attention is not None:
+        if coded.attention:
             report["attention"] = losses.attention_rate(coded.attention)
             rate += options.attention_weight * report["attention"]
         return {"loss": options.lmbda * distortion + rate, **report}

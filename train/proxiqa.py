@@ -132,7 +132,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         variables = self.codec.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            reconstruction, bits = self.codec(image, *self._noise(image, step))
+            reconstruction, bits = self.codec(image, noise=self._noise(image, step))
             clipped = tf.clip_by_value(reconstruction, 0.0, 255.0)
             rate = losses.rate_loss(bits, options.patch**2)
             pixel = losses.pixel_loss(image, reconstruction, options.pixel_norm)
@@ -144,7 +144,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
                     perceptual = _DIRECT[options.metric](image, clipped)
                     report["perceptual"] = perceptual
                 else:
-                    perceptual = losses.proxy_loss(self.proxy(image, clipped))
+                    perceptual = losses.proxy_loss(self.proxy((image, clipped)))
                 loss = losses.total_loss(rate, pixel, perceptual, options.lmbda, options.alpha)
             total = scale * tf.reduce_sum(loss)
         report = {name: scale * tf.reduce_sum(values) for name, values in report.items()}
@@ -187,7 +187,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         variables = self.proxy.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            predicted = self.proxy(*pair)
+            predicted = self.proxy(pair)
             loss = scale * tf.reduce_sum(losses.metric_loss(predicted, scores))
         if self.options.trains_proxy:
             self._proxy_adam.apply_gradients(zip(tape.gradient(loss, variables), variables))
@@ -215,7 +215,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         return self._draws.identical(image, step)
 
     def _coded(self, image: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        reconstruction, _ = self.codec(image, *self._noise(image, step))
+        reconstruction, _ = self.codec(image, noise=self._noise(image, step))
         return tf.clip_by_value(reconstruction, 0.0, 255.0)
 
     def close(self):
@@ -252,7 +252,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8)])
         def evaluate(image):
             latent, bits = self.codec.quantized(tf.cast(image, tf.float32), offset)
-            decoded = self.codec.synthesize(latent)
+            decoded = self.codec.synthesis(latent)
             decoded = decoded[:, : tf.shape(image)[1], : tf.shape(image)[2]]
             return tf.round(tf.clip_by_value(decoded, 0.0, 255.0)), bits
 

@@ -118,9 +118,9 @@ class RankIQATask(PaperTask[RankiqaOptions]):
     def _losses(self, batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         if self.options.phase == "finetune":
             crops, targets = batch
-            scores = self.network(crops, seed)
+            scores = self.network(crops, dropout_seed=seed)
             return {"loss": losses.euclidean(scores, targets)}
-        scores = self.network(batch, seed)
+        scores = self.network(batch, dropout_seed=seed)
         loss = losses.ranking_hinge(scores, len(LADDERS), LEVELS, self.options.margin)
         # Without a margin: the fraction of neighboring levels of an image that are in order.
         ladders = tf.reshape(scores, (len(LADDERS), LEVELS, -1))

@@ -23,7 +23,7 @@ from lossylab.inference.export.restorer import Restorer
 from lossylab.losses import adversarial
 from lossylab.losses import wcdgan as losses
 from lossylab.models import restorers
-from lossylab.models.backbones.keras import VGG19Features
+from lossylab.models.backbones.applications import VGG19Features
 from lossylab.models.wcdgan import Discriminator
 from lossylab.train import session
 from lossylab.train.loop import warm_start

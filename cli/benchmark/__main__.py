@@ -113,7 +113,7 @@ def _training_step(codec, adam):
         with tf.GradientTape() as tape:
             seed = tf.stack([tf.constant(1, tf.int64), done.read_value()])
             noise = [tf.random.stateless_uniform(shape, seed, -0.5, 0.5) for shape in shapes]
-            decoded, bits = codec(image, *noise)
+            decoded, bits = codec(image, noise=noise)
             error = tf.reduce_mean(tf.math.squared_difference(image, decoded))
             loss = _LAMBDA * error + tf.reduce_mean(bits) / _PATCH**2
         variables = codec.trainable_variables
@@ -161,7 +161,7 @@ class _TfcBLS(tf.Module):
     def noise_shapes(self, height, width):
         return ()  # tfc draws its own
 
-    def __call__(self, image):
+    def __call__(self, image, noise=()):
         latent, bits = self.entropy_model(self.analysis(image / 255.0), training=True)
         return self.synthesis(latent) * 255.0, bits
 
@@ -253,7 +253,9 @@ def _concentrated(codec):
     for matrix in codec.prior.base._matrices:
         matrix.assign_add(tf.ones_like(matrix))
     if isinstance(codec, BMSHJ2018):
-        codec.hyper_synthesis.layers[-1].bias.assign_add(tf.fill([codec.num_filters], 0.4))
+        codec.hyper_synthesis_transform.layers[-1].bias.assign_add(
+            tf.fill([codec.num_filters], 0.4)
+        )
     return codec
 
 

@@ -19,7 +19,7 @@ from lossylab.data.patches import PatchOptions, random_patches
 from lossylab.data.schedule import Schedule
 from lossylab.inference.export.codec import Codec
 from lossylab.inference.export.jpeg import Encoder
-from lossylab.models.backbones.attention_backbones import BACKBONES
+from lossylab.models.backbones.block_features import BACKBONES
 from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.layers.attention import ConvAttention, LSTMAttention
 from lossylab.train.jpeg_encoder import EncoderTask

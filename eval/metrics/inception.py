@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
-from lossylab.models.backbones.keras import InceptionFeatures
+from lossylab.models.backbones.applications import InceptionFeatures
 
 log = logging.getLogger("lossylab")
 

@@ -119,7 +119,9 @@ class ServedCodec(tf.Module):
         self._codec = _frozen(codec)
         if isinstance(codec, BMSHJ2018):
             self._coder = HyperpriorCoder(self._codec)
-            self._codec.hyper_synthesis = None  # the coder has an exact one; do not store both
+            self._codec.hyper_synthesis_transform = (
+                None  # the coder has an exact one; do not store both
+            )
         else:
             self._coder = FactorizedCoder(self._codec.prior)
 
@@ -146,10 +148,10 @@ class ServedCodec(tf.Module):
         return {"reconstruction": self._image(latent, height, width), "bits": bits}
 
     def _latent(self, image: tf.Tensor) -> tf.Tensor:
-        return self._codec.analyze(tf.cast(image[None], tf.float32))
+        return self._codec.analysis(tf.cast(image[None], tf.float32))
 
     def _image(self, latent: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-        image = self._codec.synthesize(latent)[0, :height, :width]
+        image = self._codec.synthesis(latent)[0, :height, :width]
         return tf.saturate_cast(tf.round(image), tf.uint8)
 
 

@@ -60,7 +60,7 @@ class HyperpriorCoder(tf.Module):
         super().__init__(name=name)
         self._codec = codec
         self._hyper = FactorizedCoder(codec.prior)
-        self._synthesis = ExactHyperSynthesis(codec.hyper_synthesis)
+        self._synthesis = ExactHyperSynthesis(codec.hyper_synthesis_transform)
         self._model = tfc.LocationScaleIndexedEntropyModel(
             tfc.NoisyNormal,
             gaussian.NUM_SCALES,
@@ -71,13 +71,13 @@ class HyperpriorCoder(tf.Module):
 
     def quantize(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The latent as it will be decoded, and its bits."""
-        hyper, bits = self._hyper.quantize(self._codec.analyze_hyper(latent))
+        hyper, bits = self._hyper.quantize(self._codec.hyper_analysis(latent))
         index = self._synthesis.indexes(hyper, *_size(latent))
         return self._quantized(latent, index, bits)
 
     def encode(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Bit string, and estimated bits."""
-        hyper = self._codec.analyze_hyper(latent)
+        hyper = self._codec.hyper_analysis(latent)
         side, bits = self._hyper.encode(hyper)
         index = self._synthesis.indexes(self._hyper.quantize(hyper)[0], *_size(latent))
         main = self._model.compress(latent, tf.cast(index, tf.float32))[0]

@@ -27,7 +27,7 @@ class ExactHyperSynthesis(tf.Module):
         """Copies a trained hyper-synthesis.
 
         Args:
-          trained: convolutions and ReLUs, as `BMSHJ2018.hyper_synthesis`.
+          trained: convolutions and ReLUs, as `BMSHJ2018.hyper_synthesis_transform`.
           name: name of the module.
 
         Raises:

@@ -36,10 +36,10 @@ def scale_contrast(generator: StyleGAN, std: float) -> None:
     squares = []
     for index in range(_SAMPLES):  # one by one: large ones would fill the memory
         z = tf.random.stateless_normal((1, generator.latent), (0, index))
-        styles = tf.repeat(generator.map(z)[:, None], generator.layers, 1)
-        squares.append(tf.reduce_mean(tf.square(generator.synthesize(styles) - 127.5)))
+        styles = tf.repeat(generator.map(z)[:, None], generator.num_layers, 1)
+        squares.append(tf.reduce_mean(tf.square(generator.synthesis(styles) - 127.5)))
     factor = std / tf.sqrt(tf.reduce_mean(squares))
-    for name, variable in generator.weights.items():
+    for name, variable in generator.named_weights.items():
         if "/ToRGB" in name and name.endswith(("/weight", "/bias")):
             variable.assign(factor * variable)
 

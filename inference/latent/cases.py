@@ -44,10 +44,10 @@ def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> Iterato
       seed: of latents and noise.
       psi: truncation of the styles.
     """
-    synthesize = tf.function(generator.synthesize)
+    synthesize = tf.function(generator.synthesis)
     for index in range(count):
         latent = normal((1, generator.latent), "truth", seed, index)
-        styles = tf.repeat(generator.map(latent)[:, None], generator.layers, 1)
+        styles = tf.repeat(generator.map(latent)[:, None], generator.num_layers, 1)
         styles = generator.truncate(styles, psi)
         noise = [
             normal(stored.shape, "noise of a truth", seed, index, layer)

@@ -108,7 +108,7 @@ class Search(tf.Module):
 
     def _first_latents(self) -> tf.Tensor:
         """[1, L, D]."""
-        layers, width = self._generator.layers, self._generator.width
+        layers, width = self._generator.num_layers, self._generator.width
         settings = self.settings
         if settings.space == "z":
             return normal((1, layers, width), "start", settings.seed)
@@ -152,7 +152,7 @@ class Search(tf.Module):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._variables)
             styles = self.styles()
-            images = self._generator.synthesize(styles, self._noise)
+            images = self._generator.synthesis(styles, self._noise)
             losses = self._losses(styles, images)
             total = tf.reduce_sum(losses["total"])
         self._descent.apply(tape.gradient(total, self._variables), rate)

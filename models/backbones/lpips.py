@@ -15,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import BackboneError
+from lossylab.models.layers.base import Layer
+from lossylab.models.names import LPIPS_NETWORKS as NETWORKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +26,7 @@ class _Conv:
     name: str
     inputs: int
     outputs: int
-    taps: int
+    kernel_size: int
     stride: int = 1
     pad: int = 0
 
@@ -62,7 +64,7 @@ class _Pool:
 
 # What NumPy raises for files that are no archives, or damaged ones.
 _DAMAGED = (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error, zipfile.BadZipFile)
-_TAP = "tap"  # the features here are compared
+_COMPARED = "compared"  # the features here are
 
 
 def _vgg16():
@@ -74,35 +76,45 @@ def _vgg16():
         for _ in range(2 if block < 2 else 3):
             plan.append(_Conv(f"features.{index}", inputs, width, 3, pad=1))
             inputs, index = width, index + 2
-        plan.append(_TAP)
+        plan.append(_COMPARED)
     return tuple(plan)
 
 
 _PLANS = {
     "alex": (
-        *(_Conv("features.0", 3, 64, 11, stride=4, pad=2), _TAP, _Pool(3)),
-        *(_Conv("features.3", 64, 192, 5, pad=2), _TAP, _Pool(3)),
-        *(_Conv("features.6", 192, 384, 3, pad=1), _TAP),
-        *(_Conv("features.8", 384, 256, 3, pad=1), _TAP),
-        *(_Conv("features.10", 256, 256, 3, pad=1), _TAP),
+        *(_Conv("features.0", 3, 64, 11, stride=4, pad=2), _COMPARED, _Pool(3)),
+        *(_Conv("features.3", 64, 192, 5, pad=2), _COMPARED, _Pool(3)),
+        *(_Conv("features.6", 192, 384, 3, pad=1), _COMPARED),
+        *(_Conv("features.8", 384, 256, 3, pad=1), _COMPARED),
+        *(_Conv("features.10", 256, 256, 3, pad=1), _COMPARED),
     ),
     "vgg": _vgg16(),
     "squeeze": (
-        *(_Conv("features.0", 3, 64, 3, stride=2), _TAP, _Pool(3, ceil=True)),
-        *(_Fire("features.3", 64, 16, 64), _Fire("features.4", 128, 16, 64), _TAP),
+        *(_Conv("features.0", 3, 64, 3, stride=2), _COMPARED, _Pool(3, ceil=True)),
+        *(_Fire("features.3", 64, 16, 64), _Fire("features.4", 128, 16, 64), _COMPARED),
         *(_Pool(3, ceil=True), _Fire("features.6", 128, 32, 128)),
-        *(_Fire("features.7", 256, 32, 128), _TAP, _Pool(3, ceil=True)),
-        *(_Fire("features.9", 256, 48, 192), _TAP, _Fire("features.10", 384, 48, 192), _TAP),
-        *(_Fire("features.11", 384, 64, 256), _TAP, _Fire("features.12", 512, 64, 256), _TAP),
+        *(_Fire("features.7", 256, 32, 128), _COMPARED, _Pool(3, ceil=True)),
+        *(
+            _Fire("features.9", 256, 48, 192),
+            _COMPARED,
+            _Fire("features.10", 384, 48, 192),
+            _COMPARED,
+        ),
+        *(
+            _Fire("features.11", 384, 64, 256),
+            _COMPARED,
+            _Fire("features.12", 512, 64, 256),
+            _COMPARED,
+        ),
     ),
 }
-NETWORKS = tuple(_PLANS)
 
 
-class LPIPSFeatures(tf.Module):
+class LPIPSFeatures(Layer):
     """One of the networks, and LPIPS's weights of its channels; nothing of it is trained.
 
     Attributes:
+      arrays: variables by their names in the archive.
       linear: weights of channels, [C] for each layer that is compared.
     """
 
@@ -112,7 +124,7 @@ class LPIPSFeatures(tf.Module):
         Args:
           network: 'alex', 'vgg' or 'squeeze'.
           weights: path of the NumPy archive, or 'random'.
-          name: name of the module.
+          name: name of the layer.
 
         Raises:
           BackboneError: if the file is missing, or lacks an array or has one of another shape.
@@ -132,17 +144,18 @@ class LPIPSFeatures(tf.Module):
                     f"weights '{weights}' of LPIPS ({network}): '{key}' is "
                     f"{list(arrays[key].shape)}, expected {list(shape)}"
                 )
-        self._variables = {
-            key: tf.Variable(_ours(arrays[key].reshape(shape)), trainable=False)
-            for key, shape in shapes.items()
-        }
-        self.linear = [self._variables[key] for key in shapes if key.startswith("lin")]
+        with self.scope():
+            self.arrays = {
+                key: tf.Variable(_ours(arrays[key].reshape(shape)), trainable=False, name=key)
+                for key, shape in shapes.items()
+            }
+        self.linear = [self.arrays[key] for key in shapes if key.startswith("lin")]
 
-    def __call__(self, image: tf.Tensor) -> list[tf.Tensor]:
+    def call(self, image: tf.Tensor) -> list[tf.Tensor]:
         """Features of the compared layers, of normalized RGB [B, H, W, 3]."""
         found, x = [], image
         for layer in self._plan:
-            if layer == _TAP:
+            if layer == _COMPARED:
                 found.append(x)
             elif isinstance(layer, _Pool):
                 x = _pool(x, layer)
@@ -155,7 +168,7 @@ class LPIPSFeatures(tf.Module):
         return found
 
     def _convolve(self, x: tf.Tensor, layer: _Conv) -> tf.Tensor:
-        kernel, bias = (self._variables[f"{layer.name}.{part}"] for part in ("weight", "bias"))
+        kernel, bias = (self.arrays[f"{layer.name}.{part}"] for part in ("weight", "bias"))
         if layer.pad:
             x = tf.pad(x, ((0, 0), *[(layer.pad, layer.pad)] * 2, (0, 0)))
         return tf.nn.relu(tf.nn.conv2d(x, kernel, layer.stride, "VALID") + bias)
@@ -163,18 +176,23 @@ class LPIPSFeatures(tf.Module):
 
 def array_shapes(network: str) -> dict[str, tuple[int, ...]]:
     """Shapes of the arrays of a network's archive, by name, in order."""
-    shapes, taps, outputs = {}, [], 0
+    shapes, compared, outputs = {}, [], 0
     for layer in _PLANS[network]:
-        if layer == _TAP:
-            taps.append(outputs)
+        if layer == _COMPARED:
+            compared.append(outputs)
             continue
         for conv in layer.convolutions:
-            shapes[f"{conv.name}.weight"] = (conv.outputs, conv.inputs, conv.taps, conv.taps)
+            shapes[f"{conv.name}.weight"] = (
+                conv.outputs,
+                conv.inputs,
+                conv.kernel_size,
+                conv.kernel_size,
+            )
             shapes[f"{conv.name}.bias"] = (conv.outputs,)
             outputs = conv.outputs
         if isinstance(layer, _Fire):
             outputs = 2 * layer.expand
-    return shapes | {f"lin{k}.weight": (width,) for k, width in enumerate(taps)}
+    return shapes | {f"lin{k}.weight": (width,) for k, width in enumerate(compared)}
 
 
 def _pool(x: tf.Tensor, layer: _Pool) -> tf.Tensor:
@@ -199,8 +217,8 @@ def _random(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
             arrays[key] = np.zeros(shape, np.float32)
         else:
             generator = np.random.default_rng(zlib.crc32(key.removesuffix(".weight").encode()))
-            deviation = (2 / np.prod(shape[1:])) ** 0.5
-            arrays[key] = (generator.standard_normal(shape) * deviation).astype(np.float32)
+            std = (2 / np.prod(shape[1:])) ** 0.5
+            arrays[key] = (generator.standard_normal(shape) * std).astype(np.float32)
     return arrays
 
 

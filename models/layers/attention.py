@@ -12,20 +12,21 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from lossylab.models.layers.base import Layer
 from lossylab.models.layers.blocks import Conv2D
+from lossylab.models.names import ATTENTION_RANGES
 
 _UNITS = 64  # coefficients of a block
-RANGES = ("sigmoid", "tanh", "minmax")
 _EPSILON = 1e-6
 _DCT_RANGE = 1024.0  # largest coefficient
 
 Maps = tuple[tf.Tensor, tf.Tensor]
 
 
-class Attention(tf.Module, abc.ABC):
+class Attention(Layer, abc.ABC):
     """What every attention network does.
 
-    Called with images, float32 [B, H, W, 3] in levels, sides multiples of 8, and their DCT
+    Called with images, float32 [B, H, W, 3] in pixel values, sides multiples of 8, and their DCT
     coefficients [B, 3, H / 8, W / 8, 64], it returns attention of luminance and of chrominance,
     each float32 [B, H / 8, W / 8, 8, 8].
 
@@ -36,40 +37,43 @@ class Attention(tf.Module, abc.ABC):
     receptive_field_radius: int | None = None
 
     @abc.abstractmethod
-    def __call__(self, image: tf.Tensor, coefficients: tf.Tensor) -> Maps:
+    def call(self, image: tf.Tensor, coefficients: tf.Tensor) -> Maps:
         """Looks at the image; arguments and result as above."""
 
 
+@tf.keras.saving.register_keras_serializable("lossylab")
 class ConvAttention(Attention):
     """Backbone, 1x1 convolution, sigmoid (Sec. 3.2)."""
 
     def __init__(
-        self, backbone: tf.Module, gain: float = 1.0, offset: float = 0.0, name: str = "attention"
+        self, backbone: Layer, gain: float = 1.0, offset: float = 0.0, name: str = "attention"
     ):
         """Creates the convolution.
 
         Args:
-          backbone: gives the features, see `backbones`.
+          backbone: gives the features, see `backbones.block_features`.
           gain: of the initial kernel of variance gain / inputs.
           offset: initial bias: attention begins near sigmoid(offset).
           name: name of the module.
         """
         super().__init__(name=name)
         self.backbone, self.receptive_field_radius = backbone, backbone.receptive_field_radius
-        self.conv = Conv2D(backbone.channels, 2 * _UNITS, 1, gain=gain, offset=offset)
+        with self.scope():
+            self.conv = Conv2D(backbone.channels, 2 * _UNITS, 1, gain=gain, offset=offset)
 
-    def __call__(self, image: tf.Tensor, coefficients: tf.Tensor) -> Maps:
+    def call(self, image: tf.Tensor, coefficients: tf.Tensor) -> Maps:
         """Looks at the image; see `Attention`."""
         logits = self.conv(self.backbone(image))
         return _maps(tf.sigmoid(logits[..., :_UNITS]), tf.sigmoid(logits[..., _UNITS:]))
 
 
+@tf.keras.saving.register_keras_serializable("lossylab")
 class LSTMAttention(Attention):
     """LSTMs over the blocks in raster order, one for luminance and one for chrominance."""
 
     def __init__(
         self,
-        backbone: tf.Module | None,
+        backbone: Layer | None,
         both_ways: bool = False,
         outputs: str = "sigmoid",
         name: str = "attention",
@@ -77,8 +81,8 @@ class LSTMAttention(Attention):
         """Creates the LSTMs.
 
         Args:
-          backbone: gives the features, see `backbones`; None feeds the DCT coefficients instead,
-            divided by 1024, for chrominance the mean of Cb's and Cr's.
+          backbone: gives the features, see `backbones.block_features`; None feeds the DCT
+            coefficients instead, divided by 1024, for chrominance the mean of Cb's and Cr's.
           both_ways: also from the end to the beginning; the mean of the two counts.
           outputs: from the LSTM's outputs in -1..1 to attention: 'sigmoid' of them, 'tanh' as
             they are, or 'minmax', stretched to 0..1 in each image and plane.
@@ -88,18 +92,26 @@ class LSTMAttention(Attention):
           ValueError: for other outputs.
         """
         super().__init__(name=name)
-        if outputs not in RANGES:
-            raise ValueError(f"outputs must be one of {', '.join(RANGES)}, got '{outputs}'")
-        self.backbone, self._outputs = backbone, outputs
-        self.conv = None if backbone is None else Conv2D(backbone.channels, 2 * _UNITS, 1, gain=1.0)
-        self.cells = [
-            [LSTM(_UNITS, _UNITS) for _ in range(1 + both_ways)] for _ in ("luma", "chroma")
-        ]
+        if outputs not in ATTENTION_RANGES:
+            raise ValueError(
+                f"outputs must be one of {', '.join(ATTENTION_RANGES)}, got '{outputs}'"
+            )
+        self.backbone, self._range = backbone, outputs
+        self._directions, self.conv = 1 + both_ways, None
+        with self.scope():
+            if backbone is not None:
+                self.conv = Conv2D(backbone.channels, 2 * _UNITS, 1, gain=1.0)
+            self.cells = [
+                LSTM(_UNITS, _UNITS, name=f"{plane}{i}")
+                for plane in ("luma", "chroma")
+                for i in range(self._directions)
+            ]
 
-    def __call__(self, image: tf.Tensor, coefficients: tf.Tensor) -> Maps:
+    def call(self, image: tf.Tensor, coefficients: tf.Tensor) -> Maps:
         """Looks at the image; see `Attention`."""
-        maps = []
-        for cells, blocks in zip(self.cells, self._inputs(image, coefficients)):
+        maps, count = [], self._directions
+        cells_of_planes = self.cells[:count], self.cells[count:]
+        for cells, blocks in zip(cells_of_planes, self._blocks(image, coefficients)):
             batch, rows, columns = tf.unstack(tf.shape(blocks)[:3])
             sequence = tf.reshape(blocks, (batch, rows * columns, _UNITS))
             found = cells[0](sequence)
@@ -108,23 +120,23 @@ class LSTMAttention(Attention):
             maps.append(tf.reshape(self._in_range(found), tf.shape(blocks)))
         return _maps(*maps)
 
-    def _inputs(self, image: tf.Tensor, coefficients: tf.Tensor) -> Sequence[tf.Tensor]:
+    def _blocks(self, image: tf.Tensor, coefficients: tf.Tensor) -> Sequence[tf.Tensor]:
         if self.backbone is None:
             luma, chroma = coefficients[:, 0], tf.reduce_mean(coefficients[:, 1:], 1)
             return luma / _DCT_RANGE, chroma / _DCT_RANGE
         return tf.split(self.conv(self.backbone(image)), 2, -1)
 
     def _in_range(self, found: tf.Tensor) -> tf.Tensor:
-        if self._outputs == "sigmoid":
+        if self._range == "sigmoid":
             return tf.sigmoid(found)
-        if self._outputs == "minmax":
+        if self._range == "minmax":
             low = tf.reduce_min(found, (1, 2), keepdims=True)
             high = tf.reduce_max(found, (1, 2), keepdims=True)
             return (found - low) / (high - low + _EPSILON)
         return found
 
 
-class LSTM(tf.Module):
+class LSTM(Layer):
     """A layer of long short-term memory, the whole sequence as one operation."""
 
     def __init__(self, inputs: int, units: int, name: str = "lstm"):
@@ -138,11 +150,12 @@ class LSTM(tf.Module):
         super().__init__(name=name)
         limit = (6.0 / (inputs + units)) ** 0.5
         gates = [tf.random.uniform((inputs + units, units), -limit, limit) for _ in range(4)]
-        self.kernel = tf.Variable(tf.concat(gates, 1), name="kernel")  # gates i, c, f, o
-        self.bias = tf.Variable(tf.repeat((0.0, 0.0, 1.0, 0.0), units), name="bias")
+        with self.scope():
+            self.kernel = tf.Variable(tf.concat(gates, 1), name="kernel")  # gates i, c, f, o
+            self.bias = tf.Variable(tf.repeat((0.0, 0.0, 1.0, 0.0), units), name="bias")
         self._units = units
 
-    def __call__(self, sequence: tf.Tensor) -> tf.Tensor:
+    def call(self, sequence: tf.Tensor) -> tf.Tensor:
         """States [B, T, units], each in -1..1, of a sequence [B, T, inputs]."""
         x = tf.transpose(sequence, (1, 0, 2))
         steps, batch = tf.unstack(tf.shape(x)[:2])
@@ -151,10 +164,16 @@ class LSTM(tf.Module):
         # Not BlockLSTMV2: its gradient is that of this one, which has the gates in another order.
         found = tf.raw_ops.BlockLSTM(
             seq_len_max=tf.cast(steps, tf.int64),
-            **{"x": x, "cs_prev": nothing, "h_prev": nothing},
-            **{"w": self.kernel, "b": self.bias},
-            **{"wci": peepholes, "wcf": peepholes, "wco": peepholes},
-            **{"forget_bias": 0.0, "cell_clip": -1.0},
+            x=x,
+            cs_prev=nothing,
+            h_prev=nothing,
+            w=self.kernel,
+            b=self.bias,
+            wci=peepholes,
+            wcf=peepholes,
+            wco=peepholes,
+            forget_bias=0.0,
+            cell_clip=-1.0,
         )
         return tf.transpose(found.h, (1, 0, 2))
 

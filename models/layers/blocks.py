@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers.base import BatchNorm, Layer
 from lossylab.models.layers.conv import downsample
 
 SMALL = 1e-4  # gain of a last layer whose output is added to the image: begins with hardly any
 
 
-class Conv2D(tf.Module):
+class Conv2D(Layer):
     """A convolution with padding k // 2 times the dilation, so that stride 1 keeps the size.
 
     Attributes:
-      kernel: variable [taps, taps, inputs, outputs].
+      kernel: variable [kernel_size, kernel_size, inputs, outputs].
       bias: variable [outputs], or None.
     """
 
@@ -21,14 +22,14 @@ class Conv2D(tf.Module):
         self,
         inputs: int,
         outputs: int,
-        taps: int,
+        kernel_size: int,
         stride: int = 1,
         dilation: int = 1,
         bias: bool = True,
         replicate: bool = False,
         gain: float = 2.0,
         offset: float = 0.0,
-        passing: int = 0,
+        identity: int = 0,
         name: str = "conv",
     ):
         """Creates the layer.
@@ -36,31 +37,32 @@ class Conv2D(tf.Module):
         Args:
           inputs: channels of the input.
           outputs: channels of the output.
-          taps: kernel height and width, odd.
+          kernel_size: height and width of the kernel, odd.
           stride: sampling factor.
-          dilation: distance of the taps in pixels; 1 unless the stride is 1.
+          dilation: distance of the kernel's weights in pixels; 1 unless the stride is 1.
           bias: whether to add one.
           replicate: pad with the nearest pixel instead of zeros.
           gain: of the initial normal kernel of variance gain / fan-in: 2 keeps the variance
             through ReLUs (He et al. 2015).
           offset: initial bias.
-          passing: so many first channels begin by passing the input's unchanged.
+          identity: so many first channels begin as the input's, unchanged.
           name: name of the layer.
         """
         super().__init__(name=name)
-        fan_in = taps * taps * inputs
-        initial = tf.random.normal((taps, taps, inputs, outputs), stddev=(gain / fan_in) ** 0.5)
-        if passing:
-            identity = tf.eye(inputs, outputs) * tf.cast(tf.range(outputs) < passing, tf.float32)
-            middle = tf.one_hot(taps // 2, taps)
-            taps_of_one = (middle[:, None] * middle)[..., None, None]
-            initial *= 1.0 - tf.cast(tf.range(outputs) < passing, tf.float32)
-            initial += taps_of_one * identity
-        self.kernel = tf.Variable(initial, name="kernel")
-        self.bias = tf.Variable(tf.fill([outputs], offset), name="bias") if bias else None
+        fan_in = kernel_size * kernel_size * inputs
+        shape = (kernel_size, kernel_size, inputs, outputs)
+        initial = tf.random.normal(shape, stddev=(gain / fan_in) ** 0.5)
+        if identity:
+            copied = tf.cast(tf.range(outputs) < identity, tf.float32)
+            middle = tf.one_hot(kernel_size // 2, kernel_size)
+            impulse = (middle[:, None] * middle)[..., None, None]
+            initial = initial * (1.0 - copied) + impulse * (tf.eye(inputs, outputs) * copied)
+        with self.scope():
+            self.kernel = tf.Variable(initial, name="kernel")
+            self.bias = tf.Variable(tf.fill([outputs], offset), name="bias") if bias else None
         self._stride, self._dilation, self._replicate = stride, dilation, replicate
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """Filters x, float32 [B, H, W, inputs]."""
         if self._replicate:
             pad = self.kernel.shape[0] // 2
@@ -72,27 +74,31 @@ class Conv2D(tf.Module):
         return y if self.bias is None else tf.nn.bias_add(y, self.bias)
 
 
-class BNReLUConv(tf.Module):
+class BNReLUConv(Layer):
     """Batch normalization, ReLU and a convolution without bias, in this order."""
 
     def __init__(
-        self, inputs: int, outputs: int, taps: int, gain: float = 2.0, name: str = "bn_relu_conv"
+        self,
+        inputs: int,
+        outputs: int,
+        kernel_size: int,
+        gain: float = 2.0,
+        name: str = "bn_relu_conv",
     ):
         """Creates the layer; arguments as for `Conv2D`."""
         super().__init__(name=name)
-        self.norm = batch_norm(inputs)
-        self.conv = Conv2D(inputs, outputs, taps, bias=False, gain=gain)
+        with self.scope():
+            self.norm = batch_norm(inputs)
+            self.conv = Conv2D(inputs, outputs, kernel_size, bias=False, gain=gain)
 
-    def __call__(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+    def call(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         """Filters x; `training` normalizes by the batch and updates the moving moments."""
         return self.conv(tf.nn.relu(self.norm(x, training=training)))
 
 
-def batch_norm(channels: int) -> tf.keras.layers.BatchNormalization:
-    """Keras's layer with PyTorch's constants, which the papers' codes use."""
-    layer = tf.keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
-    layer.build((None, None, None, channels))
-    return layer
+def batch_norm(channels: int, name: str = "norm") -> BatchNorm:
+    """Batch normalization with PyTorch's constants, which the papers' codes use."""
+    return BatchNorm(channels, momentum=0.9, epsilon=1e-5, name=name)
 
 
 def replicate_pad(x: tf.Tensor, pad: int) -> tf.Tensor:

@@ -4,11 +4,16 @@ This is tfc's 'same_zeros' padding, which the published codecs use; TensorFlow's
 shifts strided convolutions by a pixel.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
+from lossylab.models.layers.base import Layer
 from lossylab.models.layers.rdft import RDFTKernel
 
-_CUT_DEVIATION = 0.87962566103423978  # of a unit normal that is cut off at two deviations
+_TRUNCATED_STD = 0.87962566103423978  # of a unit normal that is cut off at 2
 
 
 def downsample(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
@@ -30,9 +35,9 @@ def upsample(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     Returns:
       float32 [B, H * stride, W * stride, a].
     """
-    taps = kernel.shape[0]
-    before = taps // 2
-    after = taps - stride - before
+    size = kernel.shape[0]
+    before = size // 2
+    after = size - stride - before
 
     @tf.custom_gradient
     def transposed(x, kernel):
@@ -57,10 +62,10 @@ def upsample(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
 
 
 def _variance_scaled(shape: tuple[int, int, int, int]) -> tf.Tensor:
-    """tfc's initial kernels: a normal of variance 1 / fan-in, cut off at two deviations."""
+    """tfc's initial kernels: a normal of variance 1 / fan-in, cut off at 2 of its std."""
     fan_in = shape[0] * shape[1] * shape[2]
     # Keras's initializer draws its seed from Python's generator; TensorFlow's seed decides here.
-    return tf.random.truncated_normal(shape, stddev=fan_in**-0.5 / _CUT_DEVIATION)
+    return tf.random.truncated_normal(shape, stddev=fan_in**-0.5 / _TRUNCATED_STD)
 
 
 def _transposed_conv(x, kernel, stride, before, after):
@@ -76,15 +81,19 @@ def _transposed_conv(x, kernel, stride, before, after):
     return y[:, before : before + height, before : before + width]
 
 
-class Chain(tf.Module):
-    """Layers applied one after the other."""
+class Chain(Layer):
+    """Layers applied one after the other.
 
-    def __init__(self, layers, name: str):
-        """Keeps `layers`, callables from tensor to tensor."""
+    Attributes:
+      layers: what is applied.
+    """
+
+    def __init__(self, layers: Sequence[Callable[[tf.Tensor], tf.Tensor]], name: str):
+        """Keeps `layers`, Keras layers or functions from tensor to tensor."""
         super().__init__(name=name)
-        self.layers = layers
+        self.layers = list(layers)
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """Applies the layers to x."""
         for layer in self.layers:
             x = layer(x)
@@ -92,25 +101,25 @@ class Chain(tf.Module):
 
 
 class PlainKernel(tf.Module):
-    """A convolution kernel stored as it is; call it for the taps."""
+    """A convolution kernel stored as it is; call it for the kernel."""
 
     def __init__(self, initial_value: tf.Tensor, name: str = "kernel"):
         """Stores `initial_value` [height, width, a, b]."""
         super().__init__(name=name)
-        self.taps = tf.Variable(initial_value, name="taps")
+        self.weight = tf.Variable(initial_value, name=name)
 
     def __call__(self) -> tf.Tensor:
         """The kernel, float32 [height, width, a, b]."""
-        return self.taps.read_value()
+        return self.weight.read_value()
 
 
-class SignalConv(tf.Module):
+class SignalConv(Layer):
     """A strided convolution with an optional bias; its kernel is RDFT coefficients or plain.
 
     Attributes:
       stride: sampling factor.
       up: whether it up-samples.
-      kernel: call it for the taps.
+      kernel: call it for the kernel, float32 [k, k, a, b].
       bias: variable, or None.
     """
 
@@ -118,7 +127,7 @@ class SignalConv(tf.Module):
         self,
         inputs: int,
         outputs: int,
-        taps: int,
+        kernel_size: int,
         stride: int,
         up: bool = False,
         bias: bool = True,
@@ -130,7 +139,7 @@ class SignalConv(tf.Module):
         Args:
           inputs: channels of the input.
           outputs: channels of the output.
-          taps: kernel height and width, odd.
+          kernel_size: height and width of the kernel, odd.
           stride: sampling factor.
           up: whether to up-sample by `stride` instead of down-sampling.
           bias: whether to add a bias, initially 0.
@@ -140,13 +149,14 @@ class SignalConv(tf.Module):
         super().__init__(name=name)
         self.stride, self.up = stride, up
         self._resample = upsample if up else downsample
-        kernel = _variance_scaled((taps, taps, inputs, outputs))
+        kernel = _variance_scaled((kernel_size, kernel_size, inputs, outputs))
         if up:
             kernel = tf.transpose(kernel, (0, 1, 3, 2))
-        self.kernel = RDFTKernel(kernel) if rdft else PlainKernel(kernel)
-        self.bias = tf.Variable(tf.zeros([outputs]), name="bias") if bias else None
+        with self.scope():
+            self.kernel = RDFTKernel(kernel) if rdft else PlainKernel(kernel)
+            self.bias = tf.Variable(tf.zeros([outputs]), name="bias") if bias else None
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """Filters x, float32 [B, H, W, inputs]."""
         y = self._resample(x, self.kernel(), self.stride)
         return y if self.bias is None else tf.nn.bias_add(y, self.bias)

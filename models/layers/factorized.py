@@ -1,4 +1,4 @@
-"""Rate of a latent under tfc's fully factorised, learned density.
+"""Rate of a latent under tfc's fully factorized, learned density.
 
 The density is `tfc.NoisyDeepFactorized` (Balle et al. 2018, appendix 6.1): each channel has
 a small monotone network c whose sigmoid is the cumulative distribution. tfc evaluates the
@@ -8,6 +8,8 @@ network four times per value; the identity
 
 needs two evaluations and has no cancellation in the tails.
 """
+
+from __future__ import annotations
 
 import tensorflow as tf
 import tensorflow_compression as tfc
@@ -19,6 +21,21 @@ _SMALLEST_STEP = 1e-12
 def make_prior(channels: int) -> tfc.NoisyDeepFactorized:
     """The prior of tfc 1.x: three hidden layers of three units, initial scale 10."""
     return tfc.NoisyDeepFactorized(batch_shape=(channels,), num_filters=(3, 3, 3), init_scale=10)
+
+
+def noisy(latent: tf.Tensor, training: bool, noise: tf.Tensor | None = None) -> tf.Tensor:
+    """A latent with noise that stands for quantization, or rounded to whole numbers.
+
+    Args:
+      latent: float32, any shape.
+      training: whether to draw noise, uniform in [-.5, .5), if none is given.
+      noise: added whatever `training` is; None for none of one's own.
+    """
+    if noise is None:
+        if not training:
+            return tf.round(latent)
+        noise = tf.random.uniform(tf.shape(latent), -0.5, 0.5)
+    return latent + noise
 
 
 def bits(prior: tfc.NoisyDeepFactorized, latent: tf.Tensor) -> tf.Tensor:

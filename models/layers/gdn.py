@@ -3,8 +3,12 @@
 y_i = x_i / sqrt(beta_i + sum_j gamma_ji x_j^2); the inverse (IGDN) multiplies instead.
 """
 
+from __future__ import annotations
+
 import tensorflow as tf
 import tensorflow_compression as tfc
+
+from lossylab.models.layers.base import Layer
 
 
 def _flat(x: tf.Tensor) -> tf.Tensor:
@@ -55,7 +59,7 @@ def _parameter_gradients(flat, pooled):
     return dbeta, dgamma
 
 
-class GDN(tf.Module):
+class GDN(Layer):
     """GDN layer with tfc's non-negative parameters.
 
     Equal to `tfc.GDN(inverse, alpha_parameter=2, epsilon_parameter=.5)`; the default of
@@ -66,9 +70,10 @@ class GDN(tf.Module):
         """Initializes beta to 1 (at least 1e-6) and gamma to 0.1 * identity (at least 0)."""
         super().__init__(name=name)
         self._function = igdn if inverse else gdn
-        self.beta = tfc.GDNParameter(tf.ones([channels]), minimum=1e-6, name="beta")
-        self.gamma = tfc.GDNParameter(0.1 * tf.eye(channels), name="gamma")
+        with self.scope():
+            self.beta = tfc.GDNParameter(tf.ones([channels]), minimum=1e-6, name="beta")
+            self.gamma = tfc.GDNParameter(0.1 * tf.eye(channels), name="gamma")
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """Normalizes x, float32 [..., channels]."""
         return self._function(x, self.beta(), self.gamma())

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-_DEVIATION = 0.05  # of the initial directions
+from lossylab.models.layers.base import Layer
+
+_STD = 0.05  # of the initial directions
 _VARIANCE_FLOOR = 1e-10
 PADDINGS = ("same", "down", "down_right")
 
 
-class WeightNormConv(tf.Module):
+class WeightNormConv(Layer):
     """A convolution of stride 1 with kernel g V / |V| and a bias; keeps the size.
 
     Attributes:
@@ -28,7 +30,7 @@ class WeightNormConv(tf.Module):
         self,
         inputs: int,
         outputs: int,
-        taps: tuple[int, int] = (1, 1),
+        kernel_size: tuple[int, int] = (1, 1),
         padding: str = "same",
         init_scale: float = 1.0,
         dilation: int = 1,
@@ -39,35 +41,40 @@ class WeightNormConv(tf.Module):
         Args:
           inputs: channels of the input.
           outputs: channels of the output.
-          taps: height and width of the kernel; odd if the padding is 'same'.
+          kernel_size: height and width of the kernel; odd if the padding is 'same'.
           padding: with zeros, 'same' on all sides; 'down' on top, left and right, so that a
             result sees no row below; 'down_right' on top and left, so that it sees no column to
             the right either.
-          init_scale: deviation of the outputs after `initialize`.
-          dilation: distance of the taps in pixels; 1 unless the padding is 'same'.
+          init_scale: std of the outputs after `initialize`.
+          dilation: distance of the kernel's weights in pixels; 1 unless the padding is 'same'.
           name: name of the layer.
 
         Raises:
-          ValueError: for another kind of padding, or taps or a dilation that do not go with it.
+          ValueError: for another kind of padding, or a size or dilation that does not go with it.
         """
-        super().__init__(name=name)
+        super().__init__(name=name, autocast=False)
         if padding not in PADDINGS:
             raise ValueError(f"padding must be one of {', '.join(PADDINGS)}, got '{padding}'")
-        if padding == "same" and not all(n % 2 for n in taps):
-            raise ValueError(f"padding 'same' keeps the size for odd taps only, got {taps}")
-        if padding == "down" and not taps[1] % 2:
-            raise ValueError(f"padding 'down' keeps the size for an odd width only, got {taps}")
+        if padding == "same" and not all(n % 2 for n in kernel_size):
+            raise ValueError(
+                f"padding 'same' keeps the size for odd kernels only, got {kernel_size}"
+            )
+        if padding == "down" and not kernel_size[1] % 2:
+            raise ValueError(
+                f"padding 'down' keeps the size for an odd width only, got {kernel_size}"
+            )
         if padding != "same" and dilation != 1:
             raise ValueError(f"dilation {dilation} needs padding 'same', got '{padding}'")
-        directions = tf.random.normal((*taps, inputs, outputs), stddev=_DEVIATION)
-        self.v = tf.Variable(directions, name="v")
-        self.g = tf.Variable(tf.ones(outputs), name="g")
-        self.b = tf.Variable(tf.zeros(outputs), name="b")
+        directions = tf.random.normal((*kernel_size, inputs, outputs), stddev=_STD)
+        with self.scope():
+            self.v = tf.Variable(directions, name="v")
+            self.g = tf.Variable(tf.ones(outputs), name="g")
+            self.b = tf.Variable(tf.zeros(outputs), name="b")
         self.padding, self._init_scale, self._dilation = padding, init_scale, dilation
-        self._pads = _pads(taps, padding)
+        self._pads = _pads(kernel_size, padding)
         self.pending = False
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         """Filters x, float [B, H, W, inputs]."""
         if self.pending:
             self.initialize(x)
@@ -78,7 +85,7 @@ class WeightNormConv(tf.Module):
         return tf.cast(self.g, dtype) * self._unit(dtype)
 
     def initialize(self, x: tf.Tensor) -> None:
-        """Sets lengths and bias so that the outputs for x have mean 0 and equal deviations."""
+        """Sets lengths and bias so that the outputs for x have mean 0 and equal std."""
         mean, variance = tf.nn.moments(self._filter(x, self._unit(x.dtype)), (0, 1, 2))
         scale = self._init_scale * tf.math.rsqrt(variance + _VARIANCE_FLOOR)
         self.g.assign(scale)
@@ -98,7 +105,7 @@ class WeightNormConv(tf.Module):
         return tf.batch_to_space(y, (d, d), crops)
 
 
-class GatedBlock(tf.Module):
+class GatedBlock(Layer):
     """A residual block: x + a sigmoid(b), where a and b come from two convolutions.
 
     Attributes:
@@ -112,7 +119,7 @@ class GatedBlock(tf.Module):
     def __init__(
         self,
         channels: int,
-        taps: tuple[int, int],
+        kernel_size: tuple[int, int],
         padding: str,
         aux: int = 0,
         condition: int = 0,
@@ -123,26 +130,27 @@ class GatedBlock(tf.Module):
 
         Args:
           channels: C, of its input and output.
-          taps: height and width of its kernels.
+          kernel_size: height and width of its kernels.
           padding: as for `WeightNormConv`.
           aux: channels of the other stream; 0 is none.
           condition: channels of the condition's features; 0 is none.
-          dropout: share of the values between the convolutions that are dropped in training.
+          dropout: fraction of the values between the convolutions that are dropped in training.
           name: name of the block.
         """
-        super().__init__(name=name)
-        self.first = WeightNormConv(2 * channels, channels, taps, padding, name="first")
-        self.aux = WeightNormConv(2 * aux, channels, name="aux") if aux else None
-        self.second = WeightNormConv(
-            2 * channels, 2 * channels, taps, padding, init_scale=0.1, name="second"
-        )
-        self.condition = None
-        if condition:
-            initial = tf.random.normal((condition, 2 * channels), stddev=_DEVIATION)
-            self.condition = tf.Variable(initial, name="condition")
+        super().__init__(name=name, autocast=False)
+        twice, self.condition = 2 * channels, None
+        with self.scope():
+            self.first = WeightNormConv(twice, channels, kernel_size, padding, name="first")
+            self.aux = WeightNormConv(2 * aux, channels, name="aux") if aux else None
+            self.second = WeightNormConv(
+                twice, twice, kernel_size, padding, init_scale=0.1, name="second"
+            )
+            if condition:
+                initial = tf.random.normal((condition, twice), stddev=_STD)
+                self.condition = tf.Variable(initial, name="condition")
         self._dropout = dropout
 
-    def __call__(
+    def call(
         self,
         x: tf.Tensor,
         aux: tf.Tensor | None = None,
@@ -185,8 +193,8 @@ def right_shift(x: tf.Tensor) -> tf.Tensor:
     return tf.pad(x[:, :, :-1], ((0, 0), (0, 0), (1, 0), (0, 0)))
 
 
-def _pads(taps: tuple[int, int], padding: str) -> list[list[int]]:
-    height, width = (n - 1 for n in taps)
+def _pads(kernel_size: tuple[int, int], padding: str) -> list[list[int]]:
+    height, width = (n - 1 for n in kernel_size)
     rows = [height // 2] * 2 if padding == "same" else [height, 0]
     columns = [width, 0] if padding == "down_right" else [width // 2] * 2
     return [[0, 0], rows, columns, [0, 0]]

@@ -15,23 +15,24 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from lossylab.models.layers.base import Network
 from lossylab.models.layers.stylegan_sizes import Sizes, Weight, mapping_weights
 
 SLOPE = 0.2  # of every leaky ReLU
 _NORM_FLOOR = 1e-8  # added to the mean square of z
 
 
-class StyleGAN(tf.Module, abc.ABC):
-    """A generator: z -> w (`map`), w for each layer -> image (`synthesize`).
+class StyleGAN(Network, abc.ABC):
+    """A generator: z -> w (`map`), w for each layer -> image (`synthesis`).
 
     Attributes:
       version: 1 or 2.
       sizes: its `Sizes`.
       resolution: height and width of its images.
-      layers: L, the number of vectors w that an image is made of.
+      num_layers: L, the number of vectors w that an image is made of.
       latent: width of z.
       width: D, the width of w.
-      weights: trainable variables by their official names, in official layouts, but for the
+      named_weights: trainable variables by their official names, in official layouts, but for the
         constant, [1, 4, 4, C].
       mean: variable [D], not trainable: the mean of mapped z, which truncation leads to.
       noise: variables [1, H, W, 1], not trainable, in the order of the layers.
@@ -45,12 +46,12 @@ class StyleGAN(tf.Module, abc.ABC):
         Args:
           sizes: what it is made of.
           seed: of the initial values; None draws one by TensorFlow's generator.
-          name: name of the module.
+          name: name of the model.
         """
         super().__init__(name=name)
         self.sizes = sizes
         self.resolution, self.latent, self.width = sizes.resolution, sizes.latent, sizes.width
-        self.layers = 2 * len(sizes.sides)
+        self.num_layers = 2 * len(sizes.sides)
         if seed is None:
             seed = tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32)
         numbers = itertools.count()
@@ -58,15 +59,25 @@ class StyleGAN(tf.Module, abc.ABC):
         def draw(shape: Sequence[int]) -> tf.Tensor:
             return tf.random.stateless_normal(shape, (seed, next(numbers)))
 
-        self.weights = {
-            key: tf.Variable(weight.mean + weight.deviation * draw(weight.shape), name=key)
-            for key, weight in self.initial(sizes).items()
-        }
-        self.mean = tf.Variable(tf.zeros(self.width), trainable=False, name="dlatent_avg")
-        self.noise = [
-            tf.Variable(draw((1, side, side, 1)), trainable=False, name=f"noise{i}")
-            for i, side in enumerate(self.noise_sides(sizes))
-        ]
+        with self.scope():
+            self.named_weights = {
+                key: tf.Variable(weight.mean + weight.std * draw(weight.shape), name=key)
+                for key, weight in self.initial(sizes).items()
+            }
+            self.mean = tf.Variable(tf.zeros(self.width), trainable=False, name="dlatent_avg")
+            self.noise = [
+                tf.Variable(draw((1, side, side, 1)), trainable=False, name=f"noise{i}")
+                for i, side in enumerate(self.noise_sides(sizes))
+            ]
+
+    def get_config(self) -> dict:
+        """Plain values from which `from_config` makes a generator of these sizes."""
+        return {"sizes": self.config, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> StyleGAN:
+        """A generator of the sizes in `config`, with fresh weights."""
+        return cls(**{**config, "sizes": Sizes(**config["sizes"])})
 
     @property
     def config(self) -> dict:
@@ -76,7 +87,7 @@ class StyleGAN(tf.Module, abc.ABC):
     @property
     def parameters(self) -> int:
         """Number of trainable weights."""
-        return sum(variable.shape.num_elements() for variable in self.weights.values())
+        return sum(variable.shape.num_elements() for variable in self.named_weights.values())
 
     def map(self, z: tf.Tensor) -> tf.Tensor:
         """The mapping network.
@@ -91,9 +102,11 @@ class StyleGAN(tf.Module, abc.ABC):
         rate, gain = self.sizes.learning_rate, 2.0**0.5
         before, after = (gain, 1.0) if self.version == 1 else (1.0, gain)
         for i in range(self.sizes.depth):
-            weight = self.weights[f"G_mapping/Dense{i}/weight"]
+            weight = self.named_weights[f"G_mapping/Dense{i}/weight"]
             x = tf.matmul(x, weight) * (rate * before * weight.shape[0] ** -0.5)
-            x = after * tf.nn.leaky_relu(x + rate * self.weights[f"G_mapping/Dense{i}/bias"], SLOPE)
+            x = after * tf.nn.leaky_relu(
+                x + rate * self.named_weights[f"G_mapping/Dense{i}/bias"], SLOPE
+            )
         return x
 
     def truncate(self, w: tf.Tensor, psi: float, cutoff: int | None = None) -> tf.Tensor:
@@ -104,11 +117,11 @@ class StyleGAN(tf.Module, abc.ABC):
           psi: 1 keeps them, 0 gives the mean.
           cutoff: only the first so many of the L are moved; None for all.
         """
-        last = self.layers if cutoff is None else cutoff
-        factor = [[psi if i < last else 1.0] for i in range(self.layers)]
+        last = self.num_layers if cutoff is None else cutoff
+        factor = [[psi if i < last else 1.0] for i in range(self.num_layers)]
         return self.mean + tf.constant(factor, w.dtype) * (w - self.mean)
 
-    def synthesize(self, w: tf.Tensor, noise: Sequence[tf.Tensor] | None = None) -> tf.Tensor:
+    def synthesis(self, w: tf.Tensor, noise: Sequence[tf.Tensor] | None = None) -> tf.Tensor:
         """The image of style vectors, not truncated.
 
         Args:
@@ -129,10 +142,10 @@ class StyleGAN(tf.Module, abc.ABC):
     ) -> Iterator[tuple[str, tf.Tensor]]:
         """Names and outputs of the synthesis network's layers, one after another.
 
-        Args and errors as for `synthesize`. The last is the image, nominally in -1..1.
+        Args and errors as for `synthesis`. The last is the image, nominally in -1..1.
         """
-        if w.shape[1:] != (self.layers, self.width):
-            raise ValueError(f"w must be [B, {self.layers}, {self.width}], got {w.shape}")
+        if w.shape[1:] != (self.num_layers, self.width):
+            raise ValueError(f"w must be [B, {self.num_layers}, {self.width}], got {w.shape}")
         noise = self.noise if noise is None else noise
         sides = self.noise_sides(self.sizes)
         if len(noise) != len(sides) or any(
@@ -144,22 +157,28 @@ class StyleGAN(tf.Module, abc.ABC):
             )
         return self._steps(w, noise)
 
-    def __call__(
-        self, z: tf.Tensor, psi: float | None = None, cutoff: int | None = None
+    def call(
+        self,
+        z: tf.Tensor,
+        training: bool = False,
+        psi: float | None = None,
+        cutoff: int | None = None,
     ) -> tf.Tensor:
         """The full network, with truncation.
 
         Args:
           z: float32 [B, latent].
+          training: of no effect.
           psi: truncation; None for the network's own.
           cutoff: layers that are truncated; None for the network's own number.
 
         Returns:
-          Images as from `synthesize`.
+          Images as from `synthesis`.
         """
-        w = tf.repeat(self.map(z)[:, None], self.layers, axis=1)
+        del training
+        w = tf.repeat(self.map(z)[:, None], self.num_layers, axis=1)
         psi = self.sizes.psi if psi is None else psi
-        return self.synthesize(
+        return self.synthesis(
             self.truncate(w, psi, self.sizes.cutoff if cutoff is None else cutoff)
         )
 
@@ -194,7 +213,7 @@ class StyleGAN(tf.Module, abc.ABC):
 
     def _official_variables(self) -> dict[str, tf.Variable]:
         noise = {f"G_synthesis/noise{i}": variable for i, variable in enumerate(self.noise)}
-        return {**self.weights, **noise, "dlatent_avg": self.mean}
+        return {**self.named_weights, **noise, "dlatent_avg": self.mean}
 
     @staticmethod
     @abc.abstractmethod
@@ -224,20 +243,21 @@ def _channels_last(name: str, array: np.ndarray) -> np.ndarray:
     return array.transpose(0, 2, 3, 1) if _is_map(name) else array
 
 
-def filter_separably(x: tf.Tensor, taps: Sequence[float]) -> tf.Tensor:
+def filter_separably(x: tf.Tensor, kernel: Sequence[float]) -> tf.Tensor:
     """Correlates the rows and columns of each channel, zeros outside.
 
     Args:
       x: float32 [B, H, W, C].
-      taps: weights along each axis.
+      kernel: weights along each axis.
 
     Returns:
-      float32 [B, H', W', C]: each side is one shorter if the number of taps is even.
+      float32 [B, H', W', C]: each side is one shorter if the number of weights is even.
     """
-    pad = (len(taps) - 1) // 2
+    pad = (len(kernel) - 1) // 2
     none, some = (0, 0), (pad, pad)
     down, across = (none, some, none, none), (none, none, some, none)
     for shape, padding in (((-1, 1, 1, 1), down), ((1, -1, 1, 1), across)):
-        kernel = tf.tile(tf.reshape(tf.constant(taps, x.dtype), shape), (1, 1, x.shape[-1], 1))
-        x = tf.nn.depthwise_conv2d(x, kernel, (1, 1, 1, 1), padding)
+        one = tf.reshape(tf.constant(kernel, x.dtype), shape)
+        filters = tf.tile(one, (1, 1, x.shape[-1], 1))
+        x = tf.nn.depthwise_conv2d(x, filters, (1, 1, 1, 1), padding)
     return x

@@ -72,10 +72,10 @@ class Sizes:
 
 @dataclasses.dataclass(frozen=True)
 class Weight:
-    """A trainable variable: its shape, and the deviation and mean it is drawn with."""
+    """A trainable variable: its shape, and the std and mean it is drawn with."""
 
     shape: tuple[int, ...]
-    deviation: float = 1.0
+    std: float = 1.0
     mean: float = 0.0
 
 

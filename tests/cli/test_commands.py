@@ -150,7 +150,7 @@ def test_benchmark_compares_one_model(random):
     assert [v.shape for v in ours.prior.trainable_variables] == [
         v.shape for v in theirs.entropy_model.prior.trainable_variables
     ]
-    latent = ours.analyze(image)
+    latent = ours.analysis(image)
     tf.debugging.assert_near(theirs.analysis(image / 255.0), latent, rtol=1e-3, atol=1e-4)
 
 

@@ -72,7 +72,7 @@ def test_a_proxy_scores_the_crops(folder, exported, tmp_path):
     tf.train.Checkpoint(proxy=proxy).save(path)
     items, _ = _run(folder, f"--models=mse:{exported}", f"--proxy_from={tmp_path / 'run'}")
     pair = [tf.cast(_pixels(folder, item)[None], tf.float32) for item in items]
-    assert f"proxy {float(proxy(*pair)[0]):.1f}" in items[1]["label"]
+    assert f"proxy {float(proxy(pair)[0]):.1f}" in items[1]["label"]
     with pytest.raises(UsageError, match="has no proxy for patches of 128 pixels"):
         _run(folder, f"--models=mse:{exported}", "--size=128", f"--proxy_from={tmp_path / 'run'}")
 

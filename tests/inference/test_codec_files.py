@@ -101,7 +101,7 @@ def test_training_model_and_export_reconstruct_the_same(random):
     image = random.integers(0, 256, (48, 64, 3), np.uint8)
     offset = factorized.quantization_offset(codec.prior)
     latent, _ = codec.quantized(tf.cast(image[None], tf.float32), offset)
-    expected = codec.synthesize(latent)[0]
+    expected = codec.synthesis(latent)[0]
     expected = tf.saturate_cast(tf.round(expected), tf.uint8)
     got = served.reconstruct(tf.constant(image))["reconstruction"]
     assert (np.abs(np.asarray(got, int) - np.asarray(expected, int)) <= 1).mean() > 0.999

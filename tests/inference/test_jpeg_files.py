@@ -20,7 +20,7 @@ from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 from lossylab.inference.export.jpeg import Encoder
 from lossylab.inference.importers import torch_files
 from lossylab.losses.lpips import LPIPS
-from lossylab.models.backbones.attention_backbones import ResNet152Backbone, VGG19Backbone
+from lossylab.models.backbones.block_features import ResNet152Backbone, VGG19Backbone
 from lossylab.models.backbones.lpips import array_shapes
 from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.layers.attention import ConvAttention, LSTMAttention

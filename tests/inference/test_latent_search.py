@@ -94,7 +94,7 @@ def test_no_two_purposes_share_numbers():
 
 
 def test_nineteen_of_twenty_perfect_sets_meet_the_limit():
-    layers, mine = generator().layers, prior()
+    layers, mine = generator().num_layers, prior()
     limit, term = mine.limit(layers), mmd.prior_term(mine.samples)
     sets = np.stack([mine.draw(layers, seed) for seed in range(100)])
     values = np.concatenate(

@@ -150,9 +150,9 @@ def test_bits_and_gradients_stay_finite_far_out(random):
 
 def test_layers_and_parameters_are_those_of_the_paper():
     codec = BLS2017(num_filters=12)
-    latent = codec.analyze(tf.zeros((1, 33, 47, 3)))
+    latent = codec.analysis(tf.zeros((1, 33, 47, 3)))
     assert latent.shape == (1, 3, 3, 12)
-    assert codec.synthesize(latent).shape == (1, 48, 48, 3)
+    assert codec.synthesis(latent).shape == (1, 48, 48, 3)
     coefficients = sum(np.prod(v.shape) for v in codec.trainable_variables if "rdft" in v.name)
     assert coefficients == 2 * (9 * 5 * 2 * 3 * 12) + 4 * (5 * 3 * 2 * 12 * 12)
     assert BLS2017().num_filters == 192
@@ -162,9 +162,9 @@ def test_training_pass_adds_the_noise(random):
     codec = BLS2017(8)
     image = tf.constant(random.uniform(0, 255, (2, 32, 32, 3)), tf.float32)
     noise = tf.constant(random.uniform(-0.5, 0.5, (2, 2, 2, 8)), tf.float32)
-    reconstruction, bits = codec(image, noise)
-    latent = codec.analyze(image) + noise
-    np.testing.assert_allclose(reconstruction, codec.synthesize(latent), rtol=1e-5)
+    reconstruction, bits = codec(image, noise=[noise])
+    latent = codec.analysis(image) + noise
+    np.testing.assert_allclose(reconstruction, codec.synthesis(latent), rtol=1e-5)
     np.testing.assert_allclose(bits, factorized.bits(codec.prior, latent), rtol=1e-5)
 
 

@@ -33,8 +33,8 @@ SIZES = [(1, 1), (7, 13), (16, 17), (64, 64), (100, 37)]
 PAPER = {
     "analysis_transform": [(5, 2, True, "gdn")] * 3 + [(5, 2, True, None)],
     "synthesis_transform": [(5, 2, True, "igdn")] * 3 + [(5, 2, True, None)],
-    "hyper_analysis": [(3, 1, True, "relu"), (5, 2, True, "relu"), (5, 2, False, None)],
-    "hyper_synthesis": [(5, 2, True, "relu"), (5, 2, True, "relu"), (3, 1, True, None)],
+    "hyper_analysis_transform": [(3, 1, True, "relu"), (5, 2, True, "relu"), (5, 2, False, None)],
+    "hyper_synthesis_transform": [(5, 2, True, "relu"), (5, 2, True, "relu"), (3, 1, True, None)],
 }
 
 
@@ -71,14 +71,14 @@ def _with_rate(filters, random):
     last.bias.assign(tf.zeros(filters))
     last.kernel.coefficients.assign(last.kernel.coefficients * np.geomspace(2, 60, filters))
     image = tf.image.resize(random.uniform(0, 255, (4, 24, 24, 3)), (192, 192), "bicubic")
-    latent = codec.analyze(image)
+    latent = codec.analysis(image)
     last = codec.synthesis_transform.layers[-1]
     last.bias.assign((0.4, 0.5, 0.6))
-    level = 50 / np.std(codec.synthesize(latent))
+    level = 50 / np.std(codec.synthesis(latent))
     last.kernel.coefficients.assign(last.kernel.coefficients * level)
     deviation = np.std(latent, (0, 1, 2))
-    last = codec.hyper_synthesis.layers[-1]
-    last.kernel.taps.assign(last.kernel.taps * 0.3 * deviation)
+    last = codec.hyper_synthesis_transform.layers[-1]
+    last.kernel.weight.assign(last.kernel.weight * 0.3 * deviation)
     last.bias.assign(1.5 * deviation)
     for matrix in codec.prior.base._matrices:  # a narrow density, as a trained one
         matrix.assign_add(tf.ones_like(matrix))
@@ -176,14 +176,14 @@ def _in_tfc(name, codec, x):
 def test_transforms_equal_those_of_tfc(size, random):
     codec = _perturb(BMSHJ2018(5), random)
     image = tf.constant(random.uniform(0, 255, (2, *size, 3)), tf.float32)
-    latent = codec.analyze(image)
+    latent = codec.analysis(image)
     assert _relative(latent, _in_tfc("analysis_transform", codec, image / 255)) < 1e-5
     synthesized = _in_tfc("synthesis_transform", codec, latent) * 255
-    assert _relative(codec.synthesize(latent), synthesized) < 1e-5
-    hyper = codec.analyze_hyper(latent)
-    assert _relative(hyper, _in_tfc("hyper_analysis", codec, tf.abs(latent))) < 1e-5
+    assert _relative(codec.synthesis(latent), synthesized) < 1e-5
+    hyper = codec.hyper_analysis(latent)
+    assert _relative(hyper, _in_tfc("hyper_analysis_transform", codec, tf.abs(latent))) < 1e-5
     scales = codec.scales(hyper, latent)
-    whole = _in_tfc("hyper_synthesis", codec, hyper)
+    whole = _in_tfc("hyper_synthesis_transform", codec, hyper)
     assert scales.shape == latent.shape
     assert _relative(scales, whole[:, : latent.shape[1], : latent.shape[2]]) < 1e-5
 
@@ -197,7 +197,7 @@ def test_layers_and_their_parameters_are_those_of_the_paper(name):
     for i, (layer, (taps, stride, bias, _)) in enumerate(zip(layers, PAPER[name])):
         where, channels = ends.get(name, (None, None))
         image_side = where is not None and i == where % len(layers)
-        plain = taps * taps if name == "hyper_synthesis" else taps * (taps // 2 + 1) * 2
+        plain = taps * taps if name == "hyper_synthesis_transform" else taps * (taps // 2 + 1) * 2
         weights = sum(np.prod(v.shape) for v in layer.kernel.trainable_variables)
         assert weights == plain * n * (channels if image_side else n)
         assert layer.stride == stride
@@ -206,14 +206,14 @@ def test_layers_and_their_parameters_are_those_of_the_paper(name):
 
 def test_hyper_analysis_sees_magnitudes_only(model, random):
     latent = _latent(random, (5, 6))
-    np.testing.assert_array_equal(model.analyze_hyper(latent), model.analyze_hyper(-latent))
+    np.testing.assert_array_equal(model.hyper_analysis(latent), model.hyper_analysis(-latent))
 
 
 @pytest.mark.parametrize("size", [*SIZES, (65, 129), (128, 128)])
 def test_noise_has_the_latents_shapes(size):
     codec = BMSHJ2018(3)
-    latent = codec.analyze(tf.zeros((1, *size, 3)))
-    hyper = codec.analyze_hyper(latent)
+    latent = codec.analysis(tf.zeros((1, *size, 3)))
+    hyper = codec.hyper_analysis(latent)
     assert codec.noise_shapes(*size) == (tuple(latent.shape[1:]), tuple(hyper.shape[1:]))
     assert codec.scales(hyper, latent).shape == latent.shape
 
@@ -361,9 +361,9 @@ def _assert_scales_equal(exact, hyper, expected, monkeypatch):
 
 def _hyper_synthesis(filters, random, size=1.0):
     """As trained: plain kernels, biases, deviations from 0 to large ones."""
-    chain = BMSHJ2018(filters).hyper_synthesis
+    chain = BMSHJ2018(filters).hyper_synthesis_transform
     for layer in _convolutions(chain):
-        layer.kernel.taps.assign(layer.kernel.taps * size)
+        layer.kernel.weight.assign(layer.kernel.weight * size)
         layer.bias.assign(random.normal(size=filters))
     return chain
 
@@ -388,9 +388,9 @@ def test_exact_scales_equal_integer_arithmetic_bit_for_bit(
 @pytest.mark.parametrize("outputs", [2, 20])
 def test_sums_at_the_limit_are_still_exact(up, outputs, random, monkeypatch):
     layer = SignalConv(3, outputs, 5, 2 if up else 1, up=up, rdft=False)
-    kernel = np.abs(random.normal(size=layer.kernel.taps.shape))
+    kernel = np.abs(random.normal(size=layer.kernel.weight.shape))
     kernel *= 2047.9 / kernel.sum((0, 1, 3) if up else (0, 1, 2), keepdims=True)
-    layer.kernel.taps.assign(kernel)
+    layer.kernel.weight.assign(kernel)
     layer.bias.assign(random.normal(size=outputs))
     chain = Chain([layer], name="one")
     hyper = np.float32(4096 - random.uniform(size=(1, 6, 7, 3)))
@@ -421,7 +421,7 @@ def test_exact_scales_are_the_float32_ones_to_the_grid(random):
 def _constant_scales(scales):
     """A hyper-synthesis that gives these whatever it is fed."""
     layer = SignalConv(1, len(scales), 3, 1, rdft=False)
-    layer.kernel.taps.assign(tf.zeros_like(layer.kernel.taps))
+    layer.kernel.weight.assign(tf.zeros_like(layer.kernel.weight))
     layer.bias.assign(np.float32(scales))
     return ExactHyperSynthesis(Chain([layer], name="constant"))
 
@@ -479,7 +479,7 @@ def test_extreme_hyper_latents_are_cut_off(coder, random):
 def test_weights_too_large_to_be_exact_are_refused(up):
     def build(inputs, outputs, weight, bias=0.0):
         layer = SignalConv(inputs, outputs, 1, 1, up=up, rdft=False)
-        layer.kernel.taps.assign(tf.fill(layer.kernel.taps.shape, weight))
+        layer.kernel.weight.assign(tf.fill(layer.kernel.weight.shape, weight))
         layer.bias.assign(tf.fill([outputs], bias))
         return ExactHyperSynthesis(Chain([layer], name="one"))
 
@@ -536,7 +536,7 @@ def test_string_has_its_documented_parts(coder, model, random):
     latent = _latent(random, (6, 9))
     checksum, side, main = _parts(coder.encode(latent)[0].numpy())
     assert main
-    hyper = coder._hyper.quantize(model.analyze_hyper(latent))[0]
+    hyper = coder._hyper.quantize(model.hyper_analysis(latent))[0]
     np.testing.assert_array_equal(coder._hyper.decode(tf.constant(side), 2, 3), hyper)
     index = coder._synthesis.indexes(hyper, 6, 9)
     assert int(coders._checksum(index)) == checksum
@@ -544,7 +544,7 @@ def test_string_has_its_documented_parts(coder, model, random):
 
 def test_estimated_bits_are_the_information_of_both_latents(coder, model, random):
     latent = _latent(random, (6, 9))
-    hyper = model.analyze_hyper(latent)
+    hyper = model.hyper_analysis(latent)
     offset = factorized.quantization_offset(model.prior)
     hyper = tf.round(hyper - offset) + offset
     scales = model.scales(hyper, latent)
@@ -556,11 +556,11 @@ def test_estimated_bits_are_the_information_of_both_latents(coder, model, random
 
 
 def test_coded_bits_are_the_estimated_ones_within_half_a_percent(coder, model, random):
-    deviation = model.hyper_synthesis.layers[-1].bias
+    deviation = model.hyper_synthesis_transform.layers[-1].bias
     latent = tf.constant(random.normal(size=(1, 40, 48, FILTERS)), tf.float32) * deviation
     string, bits = coder.encode(latent)
     head, side, main = 64, *(8 * len(part) for part in _parts(string.numpy())[1:])
-    side_bits = float(coder._hyper.encode(model.analyze_hyper(latent))[1])
+    side_bits = float(coder._hyper.encode(model.hyper_analysis(latent))[1])
     # A range coder ends on a byte and flushes up to two more.
     assert abs(side - side_bits) <= 0.005 * side_bits + 24
     assert abs(main - (float(bits) - side_bits)) <= 0.005 * float(bits) + 24
@@ -865,18 +865,18 @@ def test_training_pass_adds_the_noise(random):
     image = tf.constant(random.uniform(0, 255, (2, 48, 80, 3)), tf.float32)
     shapes = codec.noise_shapes(48, 80)
     noise, hyper_noise = (np.float32(random.uniform(-0.5, 0.5, (2, *s))) for s in shapes)
-    reconstruction, bits = codec(image, tf.constant(noise), tf.constant(hyper_noise))
-    latent = codec.analyze(image)
-    hyper = codec.analyze_hyper(latent) + hyper_noise
+    reconstruction, bits = codec(image, noise=(tf.constant(noise), tf.constant(hyper_noise)))
+    latent = codec.analysis(image)
+    hyper = codec.hyper_analysis(latent) + hyper_noise
     latent += noise
-    np.testing.assert_allclose(reconstruction, codec.synthesize(latent), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(reconstruction, codec.synthesis(latent), rtol=1e-4, atol=1e-3)
     expected = _bits_float64(latent, codec.scales(hyper, latent)).sum((1, 2, 3))
     expected += factorized.bits(codec.prior, hyper)
     np.testing.assert_allclose(bits, expected, rtol=1e-4)
 
 
 def _loss(codec, image, noise):
-    reconstruction, bits = codec(image, *noise)
+    reconstruction, bits = codec(image, noise=noise)
     distortion = tf.reduce_mean(tf.square(reconstruction - image))
     return tf.reduce_sum(bits) / image[..., 0].shape.num_elements() + 0.01 * distortion
 

@@ -13,7 +13,7 @@ from lossylab.data.jpeg import chrominance_table, luminance_table
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 from lossylab.losses import jpeg_encoder as losses
 from lossylab.losses.lpips import LPIPS
-from lossylab.models.backbones.attention_backbones import ResNet152Backbone, VGG19Backbone
+from lossylab.models.backbones.block_features import ResNet152Backbone, VGG19Backbone
 from lossylab.models.backbones.lpips import NETWORKS, LPIPSFeatures, array_shapes
 from lossylab.models.jpeg_encoder import TABLE_SCALE, JPEGEncoder
 from lossylab.models.layers import dct as jpeg

@@ -323,8 +323,8 @@ def test_the_phase_tells_the_place(random):
     ("taps", "padding", "dilation", "message"),
     [
         ((3, 3), "up", 1, "padding must be one of same, down, down_right, got 'up'"),
-        ((2, 3), "same", 1, r"'same' keeps the size for odd taps only, got \(2, 3\)"),
-        ((3, 4), "same", 2, r"'same' keeps the size for odd taps only, got \(3, 4\)"),
+        ((2, 3), "same", 1, r"'same' keeps the size for odd kernels only, got \(2, 3\)"),
+        ((3, 4), "same", 2, r"'same' keeps the size for odd kernels only, got \(3, 4\)"),
         ((2, 2), "down", 1, r"'down' keeps the size for an odd width only, got \(2, 2\)"),
         ((2, 3), "down", 2, "dilation 2 needs padding 'same', got 'down'"),
         ((2, 2), "down_right", 2, "dilation 2 needs padding 'same', got 'down_right'"),

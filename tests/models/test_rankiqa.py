@@ -237,7 +237,7 @@ def test_dropout_is_on_with_a_seed_only(random):
     network = RankIQA(2, 64, 32, "random")
     image = tf.constant(random.uniform(0, 255, (1, 32, 32, 3)), tf.float32)
     plain = network(image)
-    one, again, other = (network(image, tf.constant([1, s])) for s in (1, 1, 2))
+    one, again, other = (network(image, dropout_seed=tf.constant([1, s])) for s in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert len({float(each[0]) for each in (plain, one, other)}) == 3
 

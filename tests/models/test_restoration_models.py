@@ -9,7 +9,7 @@ from lossylab.losses import adversarial
 from lossylab.losses import wcdgan as losses
 from lossylab.models import restorers, tnrd
 from lossylab.models.arcnn import ARCNN
-from lossylab.models.backbones import keras as backbones
+from lossylab.models.backbones import applications
 from lossylab.models.dncnn import DnCNN
 from lossylab.models.layers.blocks import Conv2D, pad_to_multiple, replicate_pad
 from lossylab.models.layers.dct import dct_matrix
@@ -95,7 +95,7 @@ def test_the_projection_keeps_to_the_files_coefficients(images):
     plane = degrade(images[0][:64, :96, :1], 10)
     network = TNRD(2, luminance_table(10))
     for stage in network.stages:  # much too strong, so that the projection has to act
-        stage.weights.assign(30.0 * stage.weights)
+        stage.functions.assign(30.0 * stage.functions)
     restored = network(plane[None].astype(np.float32)).numpy()
     moved = np.abs(restored[0] - plane).mean()
     assert moved > 1
@@ -113,7 +113,7 @@ def test_cut_blocks_are_not_projected(images):
     with_table, without = TNRD(1, luminance_table(10)), TNRD(1)
     for mine, theirs in zip(with_table.stages, without.stages):
         theirs.mixture.assign(mine.mixture)
-        theirs.weights.assign(mine.weights)
+        theirs.functions.assign(mine.functions)
         theirs.strength.assign(0.0)
     a, b = with_table(plane), without(plane)
     np.testing.assert_allclose(a[:, 8:], b[:, 8:], atol=1e-3)
@@ -122,18 +122,18 @@ def test_cut_blocks_are_not_projected(images):
 
 def test_the_table_of_tnrds_functions_is_close_to_the_gaussians(random):
     stage = TNRD(1).stages[0]
-    stage.weights.assign(random.normal(size=stage.weights.shape))
+    stage.functions.assign(random.normal(size=stage.functions.shape))
     x = random.uniform(-330, 330, (1, 5, 7, tnrd.FILTERS)).astype(np.float32)
     inside = np.clip(x, -310, 310)[..., None]
-    gaussians = np.exp(-0.005 * (inside - tnrd.CENTRES) ** 2)
-    expected = np.einsum("bhwcj,cj->bhwc", gaussians, stage.weights.numpy())
-    np.testing.assert_allclose(stage._functions(tf.constant(x)), expected, atol=1e-3)
+    gaussians = np.exp(-0.005 * (inside - tnrd.CENTERS) ** 2)
+    expected = np.einsum("bhwcj,cj->bhwc", gaussians, stage.functions.numpy())
+    np.testing.assert_allclose(stage._influence(tf.constant(x)), expected, atol=1e-3)
 
 
 def test_stages_of_zero_functions_change_nothing(random):
     network = TNRD(3)
     for stage in network.stages:
-        stage.weights.assign(tf.zeros_like(stage.weights))
+        stage.functions.assign(tf.zeros_like(stage.functions))
         stage.strength.assign(0.0)
     x = random.uniform(0, 255, (1, 9, 11, 1)).astype(np.float32)
     np.testing.assert_allclose(network(x), x)
@@ -150,9 +150,9 @@ def test_wcdgan_begins_near_the_image(images):
 @pytest.mark.parametrize("part", ["mixed_conv", "mixed_attention"])
 def test_ablations_leave_out_what_they_say(part):
     whole, without = WCDGAN(1, 16, 2), WCDGAN(1, 16, 2, **{part: False})
-    names = [module.name for module in without.submodules]
-    assert part not in names
-    assert part in [module.name for module in whole.submodules]
+    names = [variable.name for variable in without.variables]
+    assert not any(part in name for name in names)
+    assert any(part in variable.name for variable in whole.variables)
 
 
 def test_branches_of_a_mixed_convolution_see_both_distances(random):
@@ -200,9 +200,9 @@ def test_convolutions_keep_the_size_and_halve_it(random):
     np.testing.assert_array_equal(wide, np.pad(x, ((0, 0), (0, 7), (0, 1), (0, 0)), "edge"))
 
 
-def test_passing_channels_begin_as_the_identity(random):
+def test_channels_begin_as_the_identity(random):
     x = random.normal(size=(1, 6, 6, 3)).astype(np.float32)
-    np.testing.assert_allclose(Conv2D(3, 8, 5, passing=3)(x)[..., :3], x, atol=1e-6)
+    np.testing.assert_allclose(Conv2D(3, 8, 5, identity=3)(x)[..., :3], x, atol=1e-6)
 
 
 def test_content_loss():
@@ -231,7 +231,7 @@ def test_least_squares_losses():
 
 
 def test_perceptual_loss_is_zero_for_equal_images_and_takes_luma(random):
-    features = backbones.VGG19Features("random")
+    features = applications.VGG19Features("random")
     x = tf.constant(random.uniform(0, 255, (1, 32, 32, 1)), tf.float32)
     assert losses.perceptual_loss(x, x, features) == 0.0
     assert losses.perceptual_loss(x, 255.0 - x, features) > 0.0
@@ -240,9 +240,9 @@ def test_perceptual_loss_is_zero_for_equal_images_and_takes_luma(random):
 def test_random_backbones_are_drawn_by_name(random):
     x = tf.constant(random.uniform(0, 255, (1, 32, 48, 3)), tf.float32)
     tf.random.set_seed(5)
-    one = backbones.VGG19Features("random")
+    one = applications.VGG19Features("random")
     tf.random.set_seed(6)
-    other = backbones.VGG19Features("random")
+    other = applications.VGG19Features("random")
     assert one(x).shape == (1, 2, 3, 512)
     np.testing.assert_array_equal(one(x), other(x))
 
@@ -251,7 +251,7 @@ def test_backbones_take_a_keras_file(tmp_path, random):
     path = str(tmp_path / "vgg.h5")
     model = tf.keras.applications.VGG19(include_top=False, weights=None)
     model.save_weights(path)
-    features = backbones.VGG19Features(path)
+    features = applications.VGG19Features(path)
     x = tf.constant(random.uniform(0, 255, (1, 32, 32, 3)), tf.float32)
     wanted = tf.keras.Model(model.input, model.get_layer("block5_conv4").output)(
         tf.keras.applications.vgg19.preprocess_input(tf.identity(x))
@@ -260,11 +260,11 @@ def test_backbones_take_a_keras_file(tmp_path, random):
 
 
 def test_backbones_say_what_to_do_without_weights(tmp_path, monkeypatch):
-    with pytest.raises(backbones.BackboneError, match="no such file; expected 'imagenet'"):
-        backbones.VGG19Features("nowhere.h5")
+    with pytest.raises(applications.BackboneError, match="no such file; expected 'imagenet'"):
+        applications.VGG19Features("nowhere.h5")
     (tmp_path / "bad.h5").write_bytes(b"no weights")
-    with pytest.raises(backbones.BackboneError, match="cannot be loaded"):
-        backbones.VGG19Features(str(tmp_path / "bad.h5"))
+    with pytest.raises(applications.BackboneError, match="cannot be loaded"):
+        applications.VGG19Features(str(tmp_path / "bad.h5"))
     real = tf.keras.applications.VGG19
 
     def offline(weights=None, **options):
@@ -273,5 +273,5 @@ def test_backbones_say_what_to_do_without_weights(tmp_path, monkeypatch):
         return real(weights=weights, **options)
 
     monkeypatch.setattr(tf.keras.applications, "VGG19", offline)
-    with pytest.raises(backbones.BackboneError, match="Without a network, download the file"):
-        backbones.VGG19Features("imagenet")
+    with pytest.raises(applications.BackboneError, match="Without a network, download the file"):
+        applications.VGG19Features("imagenet")

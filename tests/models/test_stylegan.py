@@ -62,7 +62,7 @@ def test_mapping_equals_the_official_one(version, official):
 )
 def test_truncated_images_equal_the_official_ones(version, key, psi, cutoff, official):
     numbers, network = official(version)
-    got = _nominal(network(numbers["z"], psi, cutoff))
+    got = _nominal(network(numbers["z"], psi=psi, cutoff=cutoff))
     np.testing.assert_allclose(got, numbers[f"img_{key}"], atol=1e-4)
 
 
@@ -72,7 +72,7 @@ def test_image_and_gradients_of_styles_and_noise_equal_the_official_ones(version
     w, noise = tf.constant(numbers["w_plus"]), list(network.noise)
     with tf.GradientTape() as tape:
         tape.watch([w, noise])
-        image = network.synthesize(w)
+        image = network.synthesis(w)
         cotangent = numbers["cotangent"].transpose(0, 2, 3, 1)
         loss = tf.reduce_sum(image * cotangent) / 127.5
     np.testing.assert_allclose(_nominal(image), numbers["img_wplus"], atol=1e-4)
@@ -104,7 +104,7 @@ def _with_fused(network, fused_from):
 
 def test_fused_layers_equal_the_official_ones(official):
     numbers, network = official(1)
-    got = _nominal(_with_fused(network, 4).synthesize(numbers["w_plus"]))
+    got = _nominal(_with_fused(network, 4).synthesis(numbers["w_plus"]))
     np.testing.assert_allclose(got, numbers["img_wplus_fused_scale"], atol=1e-4)
     assert np.abs(got - numbers["img_wplus"]).max() > 0.1
 
@@ -113,10 +113,10 @@ def test_fused_layers_are_the_others_with_kernels_turned(official):
     numbers, network = official(1)
     fused, plain = _with_fused(network, 16), _with_fused(network, None)
     for side in (16, 32):
-        kernel = plain.weights[f"G_synthesis/{side}x{side}/Conv0_up/weight"]
+        kernel = plain.named_weights[f"G_synthesis/{side}x{side}/Conv0_up/weight"]
         kernel.assign(kernel.numpy()[::-1, ::-1])
     w = numbers["w_plus"]
-    np.testing.assert_allclose(fused.synthesize(w), plain.synthesize(w), atol=1e-2)
+    np.testing.assert_allclose(fused.synthesis(w), plain.synthesis(w), atol=1e-2)
 
 
 @both
@@ -129,10 +129,10 @@ def test_names_shapes_and_count_of_all_variables_are_the_official_ones(version):
     }
     assert network.official_shapes(network.sizes) == shapes
     trainable = {row["name"] for row in rows if row["trainable"] == "1"}
-    assert set(network.weights) == trainable
+    assert set(network.named_weights) == trainable
     count = sum(v.shape.num_elements() for v in network.trainable_variables)
     assert count == network.parameters == {1: 26_219_627, 2: 30_370_060}[version]
-    assert (network.layers, network.latent, network.width) == (18, 512, 512)
+    assert (network.num_layers, network.latent, network.width) == (18, 512, 512)
     assert len(network.noise) == {1: 18, 2: 17}[version]
 
 
@@ -158,9 +158,9 @@ def test_the_seed_decides(version):
 @pytest.mark.parametrize("resolution", [4, 8, 64])
 def test_any_resolution_and_unequal_widths(version, resolution):
     network = stylegan.random(version, resolution, 0, **_SMALL)
-    assert network.layers == 2 * np.log2(resolution) - 2
-    w = tf.random.normal((2, network.layers, 14))
-    assert network.synthesize(w).shape == (2, resolution, resolution, 3)
+    assert network.num_layers == 2 * np.log2(resolution) - 2
+    w = tf.random.normal((2, network.num_layers, 14))
+    assert network.synthesis(w).shape == (2, resolution, resolution, 3)
     rebuilt = stylegan.build(json.loads(json.dumps(network.config)))
     assert rebuilt.official_shapes(rebuilt.sizes) == network.official_shapes(network.sizes)
     assert rebuilt.config == network.config
@@ -169,13 +169,13 @@ def test_any_resolution_and_unequal_widths(version, resolution):
 @both
 def test_noise_given_replaces_the_variables(version):
     network = stylegan.random(version, 16, 0, **_SMALL)
-    w = tf.random.normal((2, network.layers, 14))
-    expected = network.synthesize(w)
+    w = tf.random.normal((2, network.num_layers, 14))
+    expected = network.synthesis(w)
     same = [tf.repeat(n, 2, 0) for n in network.noise]
-    np.testing.assert_allclose(network.synthesize(w, same), expected, atol=1e-3)
+    np.testing.assert_allclose(network.synthesis(w, same), expected, atol=1e-3)
     for i in range(len(same)):
         changed = [*same[:i], same[i] * [[[[1.0]]], [[[-1.0]]]], *same[i + 1 :]]
-        got = network.synthesize(w, changed)
+        got = network.synthesis(w, changed)
         np.testing.assert_allclose(got[0], expected[0], atol=1e-3)
         assert np.abs(got[1] - expected[1]).max() > 0.1, i
 
@@ -183,12 +183,12 @@ def test_noise_given_replaces_the_variables(version):
 @both
 def test_each_style_matters_and_only_to_its_sample(version):
     network = stylegan.random(version, 16, 0, **_SMALL)
-    w = tf.random.normal((2, network.layers, 14))
-    expected = network.synthesize(w)
-    for i in range(network.layers):
+    w = tf.random.normal((2, network.num_layers, 14))
+    expected = network.synthesis(w)
+    for i in range(network.num_layers):
         change = np.zeros(w.shape, np.float32)
         change[1, i] = 1.0
-        got = network.synthesize(w + change)
+        got = network.synthesis(w + change)
         np.testing.assert_allclose(got[0], expected[0], atol=1e-3)
         assert np.abs(got[1] - expected[1]).max() > 0.1, i
 
@@ -197,8 +197,8 @@ def test_each_style_matters_and_only_to_its_sample(version):
 def test_full_truncation_gives_the_mean_of_w(version):
     network = stylegan.random(version, 8, 0, **_SMALL)
     z = tf.random.normal((2, 12))
-    mean = network.synthesize(tf.broadcast_to(network.mean, (1, network.layers, 14)))
-    for image in network(z, psi=0.0, cutoff=network.layers):
+    mean = network.synthesis(tf.broadcast_to(network.mean, (1, network.num_layers, 14)))
+    for image in network(z, psi=0.0, cutoff=network.num_layers):
         np.testing.assert_allclose(image, mean[0], atol=1e-3)
     mapped = network.map(tf.random.normal((4000, 12)))
     deviation = np.std(mapped, 0)
@@ -210,11 +210,11 @@ def test_truncation_is_the_versions_own_unless_given():
     for version, psi in ((1, 0.7), (2, 0.5)):
         network = stylegan.random(version, 64, 0, **_SMALL)
         z = tf.random.normal((1, 12))
-        w = tf.repeat(network.map(z)[:, None], network.layers, 1)
+        w = tf.repeat(network.map(z)[:, None], network.num_layers, 1)
         moved = network.mean + psi * (w - network.mean)
         if version == 1:
             moved = tf.concat([moved[:, :8], w[:, 8:]], 1)
-        np.testing.assert_allclose(network(z), network.synthesize(moved), atol=1e-2)
+        np.testing.assert_allclose(network(z), network.synthesis(moved), atol=1e-2)
 
 
 @pytest.mark.parametrize("length", [1e-3, 1.0, 1e3])
@@ -239,13 +239,13 @@ def test_filter_is_a_correlation_of_rows_and_columns(random):
 
 def test_version_1_survives_graph_checkpoint_and_saved_model(tmp_path):
     one, other = (stylegan.random(1, 16, seed, **_SMALL) for seed in (1, 2))
-    w = tf.random.normal((2, one.layers, 14))
-    expected = one.synthesize(w)
+    w = tf.random.normal((2, one.num_layers, 14))
+    expected = one.synthesis(w)
     path = tf.train.Checkpoint(model=one).write(str(tmp_path / "checkpoint"))
     tf.train.Checkpoint(model=other).read(path).assert_consumed()
-    np.testing.assert_array_equal(other.synthesize(w), expected)
+    np.testing.assert_array_equal(other.synthesis(w), expected)
     one.served = tf.function(
-        one.synthesize, input_signature=[tf.TensorSpec((None, one.layers, 14), tf.float32)]
+        one.synthesis, input_signature=[tf.TensorSpec((None, one.num_layers, 14), tf.float32)]
     )
     np.testing.assert_allclose(one.served(w), expected, atol=1e-3)
     tf.saved_model.save(one, str(tmp_path / "model"))
@@ -257,11 +257,11 @@ def test_version_1_survives_graph_checkpoint_and_saved_model(tmp_path):
 def test_wrong_shapes_are_refused(version):
     network = stylegan.random(version, 8, 0, **_SMALL)
     with pytest.raises(ValueError, match=r"w must be \[B, 4, 14\], got \(2, 14\)"):
-        network.synthesize(tf.zeros((2, 14)))
+        network.synthesis(tf.zeros((2, 14)))
     w = tf.zeros((2, 4, 14))
     for noise in (network.noise[1:], [tf.zeros((1, 2, 2, 1))] * len(network.noise)):
         with pytest.raises(ValueError, match=r"noise must be \d tensors .* of sides \[4"):
-            network.synthesize(w, noise)
+            network.synthesis(w, noise)
 
 
 @pytest.mark.parametrize(

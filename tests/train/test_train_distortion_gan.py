@@ -79,7 +79,7 @@ def test_bad_generators():
 def test_the_discriminator_scores_thirty_patches(random):
     network = PatchGAN(2)
     pair = [tf.constant(random.uniform(0, 255, (1, 256, 256, 3)), tf.float32) for _ in range(2)]
-    assert network(*pair).shape == (1, 30, 30, 1)
+    assert network(pair).shape == (1, 30, 30, 1)
 
 
 def test_a_score_sees_seventy_pixels(random):
@@ -87,7 +87,7 @@ def test_a_score_sees_seventy_pixels(random):
     pristine = tf.constant(random.uniform(0, 255, (1, 256, 256, 3)), tf.float32)
     distorted = tf.Variable(pristine)
     with tf.GradientTape() as tape:
-        score = network(pristine, distorted)[0, 15, 15, 0]
+        score = network((pristine, distorted))[0, 15, 15, 0]
     seen = np.abs(tape.gradient(score, distorted)[0]).max(-1) > 0
     rows, columns = np.where(seen)
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (70, 70)

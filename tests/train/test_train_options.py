@@ -11,7 +11,7 @@ from lossylab.eval.metrics import ssim, vmaf
 from lossylab.losses import lpips, pixelcnn
 from lossylab.losses import rankiqa as rankiqa_losses
 from lossylab.models import bls2017, jpeg_encoder, patchgan, rankiqa, restorers, unet
-from lossylab.models.backbones import attention_backbones
+from lossylab.models.backbones import block_features
 from lossylab.models.backbones import lpips as lpips_networks
 from lossylab.models.layers import attention
 from lossylab.train import proxiqa
@@ -34,9 +34,9 @@ def test_names_and_sizes_are_the_librarys():
     assert set(proxiqa_options.CODECS) == set(proxiqa.CODECS)
     assert bls2017.STRIDE == proxiqa_options.STRIDE
     assert vmaf.SMALLEST == proxiqa_options.METRICS["vmaf"] == proxiqa_options.METRICS["vif"]
-    assert set(jpeg_encoder_options.BACKBONES) == set(attention_backbones.BACKBONES)
+    assert set(jpeg_encoder_options.BACKBONES) == set(block_features.BACKBONES)
     assert set(jpeg_encoder_options.LPIPS_NETWORKS) == set(lpips_networks.NETWORKS)
-    assert attention.RANGES == jpeg_encoder_options.RANGES
+    assert attention.ATTENTION_RANGES == jpeg_encoder_options.RANGES
     assert lpips.SMALLEST == jpeg_encoder_options.LPIPS_SMALLEST
     assert ssim.MS_SSIM_SMALLEST == jpeg_encoder_options.MS_SSIM_SMALLEST
     assert unet.UPSAMPLINGS == distortion_gan_options.UPSAMPLINGS

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from lossylab.models.backbones import keras as backbones
+from lossylab.models.backbones.applications import fill
+from lossylab.models.layers.base import Layer
 
 _EPSILON = 1.001e-5  # of Keras's ResNet batch normalization
 
 
-class Backbone(tf.Module):
+class Backbone(Layer):
     """Features of an image at an eighth of its size.
 
     Attributes:
@@ -25,10 +26,15 @@ class Backbone(tf.Module):
 
     _preprocess = None
 
-    def _input(self, image: tf.Tensor) -> tf.Tensor:
+    def get_config(self) -> dict:
+        """The constructor's arguments; a copy begins at random instead of reading a file again."""
+        return {**super().get_config(), "weights": "random"}
+
+    def _scaled(self, image: tf.Tensor) -> tf.Tensor:
         return image / 255.0 if self._preprocess is None else self._preprocess(image)
 
 
+@tf.keras.saving.register_keras_serializable("lossylab")
 class VGG19Backbone(Backbone):
     """VGG-19 up to block3_pool: 256 channels (Sec. 3.2)."""
 
@@ -49,20 +55,21 @@ class VGG19Backbone(Backbone):
         super().__init__(name=name)
         applications = tf.keras.applications
         self._preprocess = applications.vgg19.preprocess_input if preprocess else None
-        self.kernels, self.biases, arrays, inputs = [], [], {}, 3
+        kernels, biases, arrays, inputs = [], [], {}, 3
         for block, widths in enumerate(self._BLOCKS, 1):
             for layer, outputs in enumerate(widths, 1):
-                kernel = tf.Variable(tf.zeros((3, 3, inputs, outputs)), name="kernel")
-                bias = tf.Variable(tf.zeros(outputs), name="bias")
-                arrays[f"block{block}_conv{layer}"] = (kernel, bias)
-                self.kernels.append(kernel)
-                self.biases.append(bias)
+                label = f"block{block}_conv{layer}"
+                with self.scope(), tf.name_scope(label):
+                    kernels.append(tf.Variable(tf.zeros((3, 3, inputs, outputs)), name="kernel"))
+                    biases.append(tf.Variable(tf.zeros(outputs), name="bias"))
+                arrays[label] = (kernels[-1], biases[-1])
                 inputs = outputs
-        backbones.fill(applications.VGG19, weights, self.name, arrays)
+        self.kernels, self.biases = kernels, biases
+        fill(applications.VGG19, weights, self.name, arrays)
 
-    def __call__(self, image: tf.Tensor) -> tf.Tensor:
-        """Features [B, H / 8, W / 8, 256] of RGB [B, H, W, 3] in levels, multiples of 8."""
-        x, layers = self._input(image), iter(zip(self.kernels, self.biases))
+    def call(self, image: tf.Tensor) -> tf.Tensor:
+        """Features [B, H / 8, W / 8, 256] of RGB [B, H, W, 3] in pixel values, multiples of 8."""
+        x, layers = self._scaled(image), iter(zip(self.kernels, self.biases))
         for widths in self._BLOCKS:
             for _ in widths:
                 kernel, bias = next(layers)
@@ -71,24 +78,25 @@ class VGG19Backbone(Backbone):
         return x
 
 
-class _NormConv(tf.Module):
+class _NormConv(Layer):
     """A convolution with bias and batch normalization by fixed moments, as one convolution."""
 
-    def __init__(self, inputs: int, outputs: int, taps: int, stride: int = 1, name: str = "conv"):
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1, name: str = "conv"):
         super().__init__(name=name)
-        self.kernel = tf.Variable(tf.zeros((taps, taps, inputs, outputs)), name="kernel")
-        self.bias = tf.Variable(tf.zeros(outputs), name="bias")
-        self.gamma = tf.Variable(tf.ones(outputs), name="gamma")
-        self.beta = tf.Variable(tf.zeros(outputs), name="beta")
-        self.mean = tf.Variable(tf.zeros(outputs), trainable=False, name="moving_mean")
-        self.variance = tf.Variable(tf.ones(outputs), trainable=False, name="moving_variance")
-        self._stride, self._taps = stride, taps
+        with self.scope():
+            self.kernel = tf.Variable(tf.zeros((size, size, inputs, outputs)), name="kernel")
+            self.bias = tf.Variable(tf.zeros(outputs), name="bias")
+            self.gamma = tf.Variable(tf.ones(outputs), name="gamma")
+            self.beta = tf.Variable(tf.zeros(outputs), name="beta")
+            self.mean = tf.Variable(tf.zeros(outputs), trainable=False, name="moving_mean")
+            self.variance = tf.Variable(tf.ones(outputs), trainable=False, name="moving_variance")
+        self._stride, self._size = stride, size
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         scale = self.gamma * tf.math.rsqrt(self.variance + _EPSILON)
-        if self._taps == 7:  # Keras pads the first layer on both sides
+        if self._size == 7:  # Keras pads the first layer on both sides
             x = tf.pad(x, ((0, 0), (3, 3), (3, 3), (0, 0)))
-        padding = "VALID" if self._taps == 7 else "SAME"
+        padding = "VALID" if self._size == 7 else "SAME"
         y = tf.nn.conv2d(x, self.kernel * scale, self._stride, padding)
         return tf.nn.bias_add(y, self.beta + (self.bias - self.mean) * scale)
 
@@ -98,19 +106,22 @@ class _NormConv(tf.Module):
         return {f"{name}_conv": (self.kernel, self.bias), f"{name}_bn": norm}
 
 
-class _Bottleneck(tf.Module):
+class _Bottleneck(Layer):
     """1x1, 3x3 and 1x1 convolutions beside a shortcut."""
 
     def __init__(self, inputs: int, width: int, stride: int, projected: bool, name: str):
         super().__init__(name=name)
-        self.shortcut = _NormConv(inputs, 4 * width, 1, stride) if projected else None
-        self.layers = [
-            _NormConv(inputs, width, 1, stride),
-            _NormConv(width, width, 3),
-            _NormConv(width, 4 * width, 1),
-        ]
+        self.shortcut = None
+        with self.scope():
+            if projected:
+                self.shortcut = _NormConv(inputs, 4 * width, 1, stride, name="conv0")
+            self.layers = [
+                _NormConv(inputs, width, 1, stride, name="conv1"),
+                _NormConv(width, width, 3, name="conv2"),
+                _NormConv(width, 4 * width, 1, name="conv3"),
+            ]
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         first, second, third = self.layers
         y = third(tf.nn.relu(second(tf.nn.relu(first(x)))))
         return tf.nn.relu(y + (x if self.shortcut is None else self.shortcut(x)))
@@ -123,6 +134,7 @@ class _Bottleneck(tf.Module):
         return found
 
 
+@tf.keras.saving.register_keras_serializable("lossylab")
 class ResNet152Backbone(Backbone):
     """ResNet-152 up to a block of its third stage: 512 channels (Sec. 5.2).
 
@@ -158,22 +170,24 @@ class ResNet152Backbone(Backbone):
         self._preprocess = applications.resnet.preprocess_input if preprocess else None
         # Stem and pooling see 5 pixels, each unit of the second stage 4, of the third 8.
         self.receptive_field_radius = -(-(5 + 3 * 4 + 8 * block) // 8) * 8 + 8
-        self.stem = _NormConv(3, 64, 7, 2)
-        self.blocks, arrays = [], self.stem.arrays("conv1")
+        with self.scope():
+            self.stem = _NormConv(3, 64, 7, 2, name="conv1")
+        blocks, arrays = [], self.stem.arrays("conv1")
         plan = [(64 if i == 1 else 256, 64, 1, f"conv2_block{i}") for i in (1, 2, 3)]
         plan += [
             (256 if i == 1 else 512, 128, 2 if i == 1 else 1, f"conv3_block{i}")
             for i in range(1, block + 1)
         ]
         for inputs, width, stride, label in plan:
-            unit = _Bottleneck(inputs, width, stride, label.endswith("block1"), label)
-            self.blocks.append(unit)
-            arrays |= unit.arrays(label)
-        backbones.fill(applications.ResNet152, weights, self.name, arrays)
+            with self.scope():
+                blocks.append(_Bottleneck(inputs, width, stride, label.endswith("block1"), label))
+            arrays |= blocks[-1].arrays(label)
+        self.blocks = blocks
+        fill(applications.ResNet152, weights, self.name, arrays)
 
-    def __call__(self, image: tf.Tensor) -> tf.Tensor:
-        """Features [B, H / 8, W / 8, 512] of RGB [B, H, W, 3] in levels, multiples of 8."""
-        x = tf.nn.relu(self.stem(self._input(image)))
+    def call(self, image: tf.Tensor) -> tf.Tensor:
+        """Features [B, H / 8, W / 8, 512] of RGB [B, H, W, 3] in pixel values, multiples of 8."""
+        x = tf.nn.relu(self.stem(self._scaled(image)))
         x = tf.nn.max_pool2d(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2, "VALID")
         for block in self.blocks:
             x = block(x)

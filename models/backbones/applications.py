@@ -15,13 +15,14 @@ import zlib
 import tensorflow as tf
 
 from lossylab.core.errors import BackboneError
+from lossylab.models.layers.base import Layer
 
 # Random residual networks would double their variance with every block: the last scale of each is
 # small, as trained ones are.
 _LAST_NORM, _LAST_GAMMA = "_3_bn", 0.2
 
 
-class VGG19Features(tf.Module):
+class VGG19Features(Layer):
     """VGG-19 up to its last convolution, block5_conv4 with its ReLU."""
 
     def __init__(self, weights: str = "imagenet", name: str = "vgg19"):
@@ -29,7 +30,7 @@ class VGG19Features(tf.Module):
 
         Args:
           weights: 'imagenet', 'random', or the path of a Keras weights file without top.
-          name: name of the module.
+          name: name of the layer.
 
         Raises:
           BackboneError: if there are no such weights.
@@ -39,8 +40,8 @@ class VGG19Features(tf.Module):
         self._model = tf.keras.Model(model.input, model.get_layer("block5_conv4").output)
         self._model.trainable = False
 
-    def __call__(self, image: tf.Tensor) -> tf.Tensor:
-        """Features [B, H / 16, W / 16, 512] of RGB [B, H, W, 3] in levels, at least 32x32."""
+    def call(self, image: tf.Tensor) -> tf.Tensor:
+        """Features [B, H / 16, W / 16, 512] of RGB [B, H, W, 3] in pixel values, at least 32x32."""
         return self._model(tf.keras.applications.vgg19.preprocess_input(image), training=False)
 
 
@@ -108,11 +109,11 @@ def draw_by_name(model: tf.keras.Model) -> None:
 
 
 def _he_normal(shape: list[int], seed: str) -> tf.Tensor:
-    deviation = (2.0 / tf.reduce_prod(tf.cast(shape[:-1], tf.float32))) ** 0.5
-    return tf.random.stateless_normal(shape, (zlib.crc32(seed.encode()), 0), stddev=deviation)
+    std = (2.0 / tf.reduce_prod(tf.cast(shape[:-1], tf.float32))) ** 0.5
+    return tf.random.stateless_normal(shape, (zlib.crc32(seed.encode()), 0), stddev=std)
 
 
-class InceptionFeatures(tf.Module):
+class InceptionFeatures(Layer):
     """Inception-v3: pooled features and class probabilities."""
 
     def __init__(self, weights: str = "imagenet", name: str = "inception"):
@@ -123,7 +124,7 @@ class InceptionFeatures(tf.Module):
         self._model = tf.keras.Model(model.input, outputs)
         self._model.trainable = False
 
-    def __call__(self, image: tf.Tensor) -> list[tf.Tensor]:
-        """Features [B, 2048] and probabilities [B, 1000] of RGB [B, 299, 299, 3] in levels."""
+    def call(self, image: tf.Tensor) -> list[tf.Tensor]:
+        """Features [B, 2048] and probabilities [B, 1000] of RGB pixel values [B, 299, 299, 3]."""
         scaled = tf.keras.applications.inception_v3.preprocess_input(image)
         return self._model(scaled, training=False)
