@@ -127,7 +127,7 @@ class Lattice:
                 self.group_mb,
                 options.cache_mb,
             )
-        # Both versions side by side, so that they are kept and forgotten together.
+        # Both versions in one array, so that they are kept and forgotten together.
         kind = ("pair", options.quality, options.channels)
         load = functools.partial(_load, options=options)
         images = Decoded(self.paths, load, options.cache_mb, kind)
@@ -141,7 +141,7 @@ class Lattice:
 
         def batch(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             both = tf.numpy_function(cut, [schedule.first_number(element)], tf.uint8)
-            shape = (schedule.device_batch, options.size, options.size, 2 * options.channels)
+            shape = (schedule.device_batch, 2, options.size, options.size, options.channels)
             return split_pair(tf.ensure_shape(both, shape))
 
         batches = schedule.elements().map(
@@ -173,13 +173,13 @@ def lattice_patches(
 
 def _load(path: str, options: LatticeOptions) -> np.ndarray:
     image = read_planes(path, options.channels)
-    return np.concatenate([image, degrade(image, options.quality)], -1)
+    return np.stack([image, degrade(image, options.quality)])
 
 
 def _window(pair: np.ndarray, patch: int, options: LatticeOptions) -> np.ndarray:
-    columns = (pair.shape[1] - options.size) // options.stride + 1
+    columns = (pair.shape[2] - options.size) // options.stride + 1
     top, left = (options.stride * index for index in divmod(patch, columns))
-    return pair[top : top + options.size, left : left + options.size]
+    return pair[:, top : top + options.size, left : left + options.size]
 
 
 def _generator(*key: int) -> np.random.Generator:

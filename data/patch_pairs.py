@@ -63,23 +63,22 @@ def distorted_patches(
       Data set of (reference, distorted), each float32 [device_batch, size, size, 3], pixel values
       0..255.
     """
-    # Both versions side by side, so that they are kept and forgotten together.
+    # Both versions in one array, so that they are kept and forgotten together.
     kind = ("distorted", options.distortion, options.severity)
     load = functools.partial(_load, options=options)
     images = Decoded(paths, load, options.cache_mb, kind)
 
     def pair(number: tf.Tensor) -> tf.Tensor:
         index = schedule.image_index(number, len(paths))
-        both = read_whole(images, paths, index, options.size, 6)
+        both = read_whole(images, paths, index, options.size, (2, None, None, 3))
         key = schedule.key(number, Stream.PAIR_POSITION)
         patch = crop_at_random(both, options.size, key, options.grid)
-        return tf.ensure_shape(patch, (options.size, options.size, 6))
+        return tf.ensure_shape(patch, (2, options.size, options.size, 3))
 
     return schedule.batches(pair).map(split_pair).prefetch(4)
 
 
 def _load(path: str, options: DistortedOptions) -> np.ndarray:
     image = read_image(path)
-    return np.concatenate(
-        [image, distort(image, options.distortion, options.severity, noise_seed(path))], -1
-    )
+    distorted = distort(image, options.distortion, options.severity, noise_seed(path))
+    return np.stack([image, distorted])

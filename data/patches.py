@@ -99,18 +99,18 @@ def crop_at_random(
     """A square of an image at a random position, all positions alike.
 
     Args:
-      image: [H, W, C], not smaller than the square.
+      image: [..., H, W, C], not smaller than the square.
       size: its height and width in pixels.
       key: of the position, int64 [2].
       grid: positions are its multiples, pixels.
 
     Returns:
-      The square, [size, size, C].
+      The square, [..., size, size, C].
     """
     draws = tf.random.stateless_uniform((2,), key)
-    rooms = (tf.shape(image)[:2] - size) // grid + 1
+    rooms = (tf.shape(image)[-3:-1] - size) // grid + 1
     top, left = tf.unstack(grid * tf.cast(draws * tf.cast(rooms, tf.float32), tf.int32))
-    return image[top : top + size, left : left + size]
+    return image[..., top : top + size, left : left + size, :]
 
 
 def random_patches(paths: list[str], options: PatchOptions, schedule: Schedule) -> tf.data.Dataset:
@@ -134,20 +134,20 @@ def random_patches(paths: list[str], options: PatchOptions, schedule: Schedule) 
 
     def patch(number: tf.Tensor) -> tf.Tensor:
         index = schedule.image_index(number, len(paths))
-        image = read_whole(images, paths, index, options.size, 3)
+        image = read_whole(images, paths, index, options.size, (None, None, 3))
         return _crop(image, options, schedule, number)
 
     return schedule.batches(patch).prefetch(4)
 
 
 def split_pair(both: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Images that lie in the halves of the last axis, [..., 2 C], as two of float32 [..., C]."""
-    first, second = tf.split(tf.cast(both, tf.float32), 2, -1)
-    return first, second
+    """A batch of pairs [B, 2, H, W, C] as two of float32 [B, H, W, C]."""
+    first, second = tf.unstack(both, axis=1)
+    return tf.cast(first, tf.float32), tf.cast(second, tf.float32)
 
 
 def read_whole(
-    images: Decoded, paths: list[str], index: tf.Tensor, size: int, channels: int
+    images: Decoded, paths: list[str], index: tf.Tensor, size: int, shape: tuple[int | None, ...]
 ) -> tf.Tensor:
     """An image that patches are cut from, inside a pipeline.
 
@@ -156,20 +156,20 @@ def read_whole(
       paths: their files, for messages.
       index: which.
       size: of the patches in pixels; the pipeline fails by name where an image is smaller.
-      channels: of what is read.
+      shape: of what is read, [H, W, 3] or [2, H, W, 3], as far as it is known.
 
     Returns:
-      uint8 [H, W, channels].
+      uint8 of that shape.
     """
 
     def read(index: np.int64) -> np.ndarray:
         image = images.read(index)
-        if min(image.shape[:2]) < size:
+        if min(image.shape[-3:-1]) < size:
             check_sizes([paths[index]], size)
         return image
 
     image = tf.numpy_function(read, [index], tf.uint8)
-    image.set_shape((None, None, channels))
+    image.set_shape(shape)
     return image
 
 

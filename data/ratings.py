@@ -173,7 +173,7 @@ def rated_crops(ratings: list[Rated], options: CropOptions, schedule: Schedule) 
 
     def crop(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         index = schedule.image_index(number, len(paths))
-        image = read_whole(images, paths, index, size, 3)
+        image = read_whole(images, paths, index, size, (None, None, 3))
         patch = crop_at_random(image, size, schedule.key(number, Stream.RATED_POSITION))
         return tf.ensure_shape(patch, (size, size, 3)), tf.gather(scores, index)
 

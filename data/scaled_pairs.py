@@ -140,7 +140,7 @@ def degraded_crops(
     """
     if not paths:
         raise ValueError("no images to cut crops from")
-    # Both versions side by side, so that they are kept and forgotten together.
+    # Both versions in one array, so that they are kept and forgotten together.
     kind = ("degraded", options.distortion, options.severity, options.factor)
     load = functools.partial(_load, options=options)
     images = Decoded(paths, load, options.cache_mb, kind)
@@ -148,13 +148,13 @@ def degraded_crops(
     def read(index: np.int64) -> np.ndarray:
         both = images.read(index)
         # Here, not where they are made: what is kept is shared by pipelines of other crops.
-        _check_size(paths[index], both, options.largest)
+        _check_size(paths[index], both[0], options.largest)
         return both
 
     def pair(number: tf.Tensor) -> tf.Tensor:
         index = schedule.image_index(number, len(paths))
         both = tf.numpy_function(read, [index], tf.uint8)
-        both.set_shape((None, None, 6))
+        both.set_shape((2, None, None, 3))
         size = _size(schedule, number // schedule.batch, options)
         key = schedule.key(number, Stream.SCALED_POSITION)
         return crop_at_random(both, size, key, options.grid)
@@ -179,4 +179,4 @@ def _check_size(path: str, image: np.ndarray, size: int) -> None:
 
 
 def _load(path: str, options: DegradedOptions) -> np.ndarray:
-    return np.concatenate(degraded_pair(path, options), -1)
+    return np.stack(degraded_pair(path, options))
