@@ -168,7 +168,7 @@ def _saved_step(run_dir):
 
 
 @pytest.mark.parametrize(
-    ("kills", "steps"), [(3, 600), pytest.param(10, 2000, marks=pytest.mark.long)]
+    ("kills", "steps"), [(2, 400), pytest.param(10, 2000, marks=pytest.mark.long)]
 )
 def test_killed_runs_end_with_the_weights_of_one_never_killed(kills, steps, tmp_path):
     straight = subprocess.run(_command(tmp_path / "straight", steps), stderr=subprocess.DEVNULL)
@@ -181,8 +181,15 @@ def test_killed_runs_end_with_the_weights_of_one_never_killed(kills, steps, tmp_
     assert one.read_text() == other.read_text()
 
 
-@pytest.mark.parametrize("metric", ["mse", "vmaf"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    ("metric", "number"),
+    [
+        ("mse", signal.SIGTERM),
+        ("vmaf", signal.SIGINT),
+        pytest.param("mse", signal.SIGINT, marks=pytest.mark.long),
+        pytest.param("vmaf", signal.SIGTERM, marks=pytest.mark.long),
+    ],
+)
 def test_a_signal_to_the_whole_group_saves_and_exits_with_its_number(metric, number, tmp_path):
     """A terminal's Ctrl-C and many job managers signal ffmpeg too."""
     started = time.time()
