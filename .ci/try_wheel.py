@@ -16,13 +16,13 @@ def run(*words, status=0):
     return done.stdout + done.stderr
 
 
-def expect(condition, what):
+def expect(condition, what) -> None:
     """Stops with a message unless the condition holds."""
     if not condition:
         sys.exit(f"not so in the wheel: {what}")
 
 
-def commands():
+def commands() -> None:
     """Help, version, flag files that come with the package, and messages."""
     expect("lossylab 0." in run("lossylab", "--version"), "--version tells the version")
     expect("lossylab compress" in run("lossylab"), "the list of commands")
@@ -33,7 +33,7 @@ def commands():
     expect("ssim" in run("lossylab", "train", "proxiqa", *tuned), "flag files by their names")
 
 
-def codec():
+def codec() -> None:
     """A tiny export, compressed and decompressed by the library and by the commands."""
     import lossylab
     from lossylab.inference.export import container

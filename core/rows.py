@@ -33,7 +33,7 @@ _DIGITS = 9  # significant digits kept of a number
 class Rows:
     """An open file of rows that this process alone appends to; usable by several threads."""
 
-    def __init__(self, path: str | pathlib.Path, columns: Sequence[str]):
+    def __init__(self, path: str | pathlib.Path, columns: Sequence[str]) -> None:
         """Opens or creates the file.
 
         Args:

@@ -50,7 +50,7 @@ def decode_image(path: PathLike) -> DecodedFile:
     """
     with _pillow_errors(path), Image.open(path) as image:
         image.load()
-        gray = image.mode == "1" or image.mode[0] in "LI" and "A" not in image.mode
+        gray = image.mode == "1" or (image.mode[0] in "LI" and "A" not in image.mode)
         tables = getattr(image, "quantization", None)
         upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
         pixels = np.array(_to_rgb(ImageOps.exif_transpose(image), path))
@@ -88,7 +88,7 @@ def smaller_side(path: PathLike) -> int:
 class _pillow_errors:  # noqa: N801 - reads as a statement
     """Turns what Pillow raises for a bad file into an ImageError."""
 
-    def __init__(self, path: PathLike):
+    def __init__(self, path: PathLike) -> None:
         self._path = path
 
     def __enter__(self) -> None:

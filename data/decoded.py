@@ -27,7 +27,7 @@ class ImageCache:
       bytes: size of all that is kept.
     """
 
-    def __init__(self, limit_mb: int = 0):
+    def __init__(self, limit_mb: int = 0) -> None:
         """Keeps nothing yet.
 
         Args:
@@ -94,7 +94,7 @@ class Decoded:
         load: Callable[[str], np.ndarray],
         cache_mb: int,
         kind: tuple = (),
-    ):
+    ) -> None:
         """Sets the limit of `SHARED`.
 
         Args:

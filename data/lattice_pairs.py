@@ -76,7 +76,7 @@ class Lattice:
       group_mb: memory that the images of a group take, MiB.
     """
 
-    def __init__(self, paths: list[str], options: LatticeOptions):
+    def __init__(self, paths: list[str], options: LatticeOptions) -> None:
         """Reads the headers of all images.
 
         Raises:

@@ -15,7 +15,7 @@ SMALLEST = 32  # pixels, for the networks' strides
 class LPIPS(tf.Module):
     """The distance, at least 0, lower is better; with gradients."""
 
-    def __init__(self, weights: str, network: str = "alex", name: str = "lpips"):
+    def __init__(self, weights: str, network: str = "alex", name: str = "lpips") -> None:
         """Loads the weights.
 
         Args:

@@ -43,7 +43,7 @@ _PATIENCE = 500
 class DistortionTask(PaperTask[DistortionGanOptions]):
     """Generator, discriminator and their optimizers."""
 
-    def __init__(self, options: DistortionGanOptions, files: Files):
+    def __init__(self, options: DistortionGanOptions, files: Files) -> None:
         """Builds the networks; call inside the strategy's scope.
 
         Args:
@@ -79,7 +79,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         patch = DistortedOptions(*kind, options.patch, options.grid, options.cache_mb)
         return distorted_patches(self.paths, patch, schedule)
 
-    def begin(self):
+    def begin(self) -> None:
         """Loads another run's generator."""
         if self.options.init_from:
             parts = {"generator": self.generator}
@@ -95,7 +95,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             state["discriminator_adam"] = with_slots(self._discriminator_adam, self.discriminator)
         return state
 
-    def step(self, batch, step):
+    def step(self, batch: tf.Tensor, step: tf.Tensor):
         """One step of the generator, then one of the discriminator on the same images."""
         del step
         reference, distorted = batch
@@ -186,7 +186,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         generated = self.mean.served(tf.cast(reference[None], tf.float32))
         return tf.saturate_cast(tf.round(generated[0]), tf.uint8)
 
-    def watch(self, step, values):
+    def watch(self, step: int, values: tf.Tensor) -> None:
         """Warns once when the discriminator always wins or tells nothing apart."""
         loss = values.get("discriminator", 1.0)
         blind = loss > _BLIND and step > _PATIENCE
@@ -200,7 +200,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             *(values["score_true"], values["score_generated"], "raise" if blind else "lower"),
         )
 
-    def save(self, path):
+    def save(self, path: str) -> None:
         """Writes the generator as a SavedModel."""
         options = {**self.options.to_json(), "severity": self.options.true_severity}
         Distorter.save(self.mean.served, path, options)

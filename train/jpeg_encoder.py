@@ -34,7 +34,7 @@ from lossylab.train.task import PaperTask
 class EncoderTask(PaperTask[JpegEncoderOptions]):
     """The encoder and its optimizer."""
 
-    def __init__(self, options: JpegEncoderOptions, files: Files):
+    def __init__(self, options: JpegEncoderOptions, files: Files) -> None:
         """Builds the encoder; call inside the strategy's scope.
 
         Args:
@@ -64,7 +64,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
         patch = PatchOptions(options.patch, cache_mb=options.cache_mb)
         return random_patches(self.paths, patch, schedule)
 
-    def begin(self):
+    def begin(self) -> None:
         """Loads another run's encoder or tables."""
         run = self.options.init_from
         if run:
@@ -86,7 +86,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
         """The encoder and the optimizer."""
         return {"encoder": self.encoder, "adam": with_slots(self._adam, self.encoder)}
 
-    def step(self, batch, step):
+    def step(self, batch: tf.Tensor, step: tf.Tensor):
         """One step of everything."""
         del step
         scale = 1.0 / tf.distribute.get_replica_context().num_replicas_in_sync
@@ -154,7 +154,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
     def _encode(self, image):
         return self.encoder.encode(image)
 
-    def save(self, path):
+    def save(self, path: str) -> None:
         """Writes the encoder as a SavedModel."""
         Encoder.save(self.encoder, path, self.options.to_json())
 

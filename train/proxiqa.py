@@ -41,7 +41,7 @@ _DIRECT = {"ssim": losses.ssim_loss, "ms_ssim": losses.ms_ssim_loss}
 class ProxIQATask(PaperTask[ProxiqaOptions]):
     """Codec, proxy, their optimizers and the alternating update of Sec. III."""
 
-    def __init__(self, options: ProxiqaOptions, files: Files):
+    def __init__(self, options: ProxiqaOptions, files: Files) -> None:
         """Builds the networks; call inside the strategy's scope.
 
         Args:
@@ -74,7 +74,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         patch = PatchOptions(options.patch, options.min_scale, options.noise, options.cache_mb)
         return random_patches(self.paths, patch, schedule)
 
-    def begin(self):
+    def begin(self) -> None:
         """Loads codec and proxy of other runs."""
         options = self.options
         if options.init_from:
@@ -107,7 +107,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             state["previous_pair"] = self._previous
         return state
 
-    def step(self, batch, step):
+    def step(self, batch: tf.Tensor, step: tf.Tensor):
         """One alternating update; see `Task.step`."""
         options, devices = self.options, tf.distribute.get_replica_context().num_replicas_in_sync
         batch = tf.ensure_shape(batch, _shape(options, devices))
@@ -218,7 +218,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         reconstruction, _ = self.codec(image, noise=self._noise(image, step))
         return tf.clip_by_value(reconstruction, 0.0, 255.0)
 
-    def close(self):
+    def close(self) -> None:
         """Ends the oracle's ffmpeg."""
         if self._oracle is not None:
             self._oracle.close()
@@ -258,12 +258,12 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
 
         return evaluate
 
-    def export(self, path):
+    def export(self, path: str) -> None:
         """Writes the codec, unless only a proxy was trained."""
         if self.options.trains_codec:
             super().export(path)
 
-    def save(self, path):
+    def save(self, path: str) -> None:
         """Writes the codec as a SavedModel."""
         Codec.save(self.codec, path, self.options.to_json())
 

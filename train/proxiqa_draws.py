@@ -13,7 +13,7 @@ _LATENT_STREAMS = (Stream.LATENT_NOISE, Stream.HYPER_LATENT_NOISE)
 class Draws:
     """What is drawn for the samples of a device in a step."""
 
-    def __init__(self, seed: int, batch: int):
+    def __init__(self, seed: int, batch: int) -> None:
         """Names the draws.
 
         Args:

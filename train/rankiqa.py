@@ -54,7 +54,7 @@ class RankIQATask(PaperTask[RankiqaOptions]):
 
     def __init__(
         self, options: RankiqaOptions, files: Files, ratings: tuple[list[Rated], list[Rated]] | None
-    ):
+    ) -> None:
         """Builds the network; call inside the strategy's scope.
 
         Args:
@@ -80,7 +80,7 @@ class RankIQATask(PaperTask[RankiqaOptions]):
             return rated_crops(self._ratings[0], crops, schedule)
         return ranked_crops(self.paths, CropOptions(options.patch, options.cache_mb), schedule)
 
-    def begin(self):
+    def begin(self) -> None:
         """Sets the weights by another run or VGG-16's."""
         options = self.options
         if options.init_from:
@@ -99,7 +99,7 @@ class RankIQATask(PaperTask[RankiqaOptions]):
         parts = {"body": self.network.body, "last": self.network.last}
         return {**parts, "optimizer": with_slots(self._optimizer, self.network)}
 
-    def step(self, batch, step):
+    def step(self, batch: tf.Tensor, step: tf.Tensor):
         """One step on ladders of versions, or on crops and their images' scores."""
         context = tf.distribute.get_replica_context()
         scale = 1.0 / context.num_replicas_in_sync
@@ -182,13 +182,13 @@ class RankIQATask(PaperTask[RankiqaOptions]):
     def _graph(self, crops):
         return self.network(tf.cast(crops, tf.float32))
 
-    def describe_batch(self, step):
+    def describe_batch(self, step: int):
         """Names of the files in a step's batch."""
         options = self.options
         count = options.batch // SMALLEST_BATCH if options.phase == "rank" else options.batch
         return ", ".join(paths_of_step(self.paths, count, options.seed, step))
 
-    def save(self, path):
+    def save(self, path: str) -> None:
         """Writes the network as a SavedModel."""
         Scorer.save(self.network, path, self.options.to_json())
 

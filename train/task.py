@@ -22,7 +22,7 @@ class PaperTask(Task, Generic[OptionsOfPaper]):
       paths: images to train on.
     """
 
-    def __init__(self, options: OptionsOfPaper, paths: list[str]):
+    def __init__(self, options: OptionsOfPaper, paths: list[str]) -> None:
         """Keeps what all tasks need; subclasses build their networks."""
         self.options, self.paths = options, paths
 

@@ -40,7 +40,7 @@ _VALIDATED = 768  # pixels: height and width that are looked at in validation
 class RestorationTask(PaperTask[WcdganOptions]):
     """Network, discriminator and their optimizers."""
 
-    def __init__(self, options: WcdganOptions, files: Files):
+    def __init__(self, options: WcdganOptions, files: Files) -> None:
         """Builds the networks; call inside the strategy's scope.
 
         Args:
@@ -87,7 +87,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
         """Pairs of patches."""
         return self._lattice.pairs(schedule)
 
-    def begin(self):
+    def begin(self) -> None:
         """Loads another run's network."""
         if self.options.init_from:
             warm_start.begin_with({"network": self.network}, self.options.init_from, "init_from")
@@ -100,7 +100,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
             state["discriminator_adam"] = with_slots(self._discriminator_adam, self.discriminator)
         return state
 
-    def step(self, batch, step):
+    def step(self, batch: tf.Tensor, step: tf.Tensor):
         """One step of the network and, in the second phase, one of the discriminator."""
         del step
         clean, degraded = batch
@@ -175,18 +175,18 @@ class RestorationTask(PaperTask[WcdganOptions]):
         return {"psnr": restored, "gain": restored - degraded}
 
     @tf.function(reduce_retracing=True)
-    def _restore(self, degraded):
+    def _restore(self, degraded: tf.Tensor):
         restored = self.network(tf.cast(degraded, tf.float32))
         return tf.saturate_cast(tf.round(restored), tf.uint8)
 
-    def describe_batch(self, step):
+    def describe_batch(self, step: int):
         """Names of the files in a step's batch."""
         batch = self.options.batch
         numbers = range(step * batch, (step + 1) * batch)
         located = [self._lattice.locate(self.options.seed, number) for number in numbers]
         return ", ".join(self.paths[image] for image, _ in located)
 
-    def save(self, path):
+    def save(self, path: str) -> None:
         """Writes the network as a SavedModel."""
         Restorer.save(self.network, path, self.options.to_json())
 

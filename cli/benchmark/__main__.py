@@ -126,7 +126,7 @@ def _training_step(codec, adam):
 class _TfcBLS(tf.Module):
     """The same codec on tfc's SignalConv2D, GDN and entropy model."""
 
-    def __init__(self, n: int):
+    def __init__(self, n: int) -> None:
         super().__init__()
         self.num_filters = n
 

@@ -50,7 +50,7 @@ def distortions(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Itera
     for name, seconds in in_turns(actions, rounds).items():
         yield {"work": name, "image": "768x512", "seconds": seconds}
 
-    def compare():
+    def compare() -> None:
         for _ in range(_COMPARED):
             nss.jensen_shannon(nss.histogram(image), nss.histogram(noisy))
 

@@ -40,7 +40,7 @@ class Jpeg(ImageCodec):
 
     settings = tuple(str(quality) for quality in range(4, 101))
 
-    def __init__(self, optimized: bool = False, qualities: Sequence[int] = ()):
+    def __init__(self, optimized: bool = False, qualities: Sequence[int] = ()) -> None:
         """A codec with standard or, per image, optimized Huffman tables.
 
         Args:
@@ -108,7 +108,7 @@ class Hevc(ImageCodec):
     )
     _FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
 
-    def __init__(self, sampling: int):
+    def __init__(self, sampling: int) -> None:
         """A codec with chroma sampling 444 or 420."""
         if sampling not in (444, 420):
             raise ValueError(f"sampling must be 444 or 420, got {sampling}")

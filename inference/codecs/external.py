@@ -97,7 +97,7 @@ KNOWN = {
 class External(ImageCodec):
     """A codec whose programs the user has installed."""
 
-    def __init__(self, name: str, encoder: str, decoder: str, config: str = ""):
+    def __init__(self, name: str, encoder: str, decoder: str, config: str = "") -> None:
         """Finds the programs.
 
         Args:

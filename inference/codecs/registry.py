@@ -31,7 +31,7 @@ class _Exports(ImageCodec):
 
     searched = False
 
-    def __init__(self, name: str, exports: list[str]):
+    def __init__(self, name: str, exports: list[str]) -> None:
         """Names the exports.
 
         Raises:

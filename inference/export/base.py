@@ -79,7 +79,7 @@ class Export:
     signatures: ClassVar[tuple[str, ...]]
     packages: ClassVar[tuple[str, ...]] = ("lossylab", "tensorflow")
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike) -> None:
         """Loads an export.
 
         Args:

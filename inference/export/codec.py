@@ -63,7 +63,7 @@ class Codec(Export):
     signatures = ("compress", "decompress", "reconstruct")
     packages = ("lossylab", "tensorflow", "tensorflow-compression")
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike) -> None:
         """Loads an export; raises ExportError if `path` is no codec's."""
         super().__init__(path)
         self.max_pixels: int = self.card.get("max_pixels", BLS2017.max_pixels)
@@ -102,7 +102,7 @@ class Codec(Export):
 class _Fixed(tf.Module):
     """A parameter that is stored as it is used."""
 
-    def __init__(self, value: tf.Tensor, name: str):
+    def __init__(self, value: tf.Tensor, name: str) -> None:
         super().__init__(name=name)
         self.value = tf.Variable(value, trainable=False, name=name)
 
@@ -113,7 +113,7 @@ class _Fixed(tf.Module):
 class ServedCodec(tf.Module):
     """A codec as it is stored: compresses and decompresses single images of any size."""
 
-    def __init__(self, codec: BLS2017 | BMSHJ2018):
+    def __init__(self, codec: BLS2017 | BMSHJ2018) -> None:
         """Copies a trained codec, which is left as it is; building the tables takes seconds."""
         super().__init__(name="served")
         self._codec = _frozen(codec)

@@ -28,7 +28,7 @@ class Encoder(Export):
     kind = "jpeg_encoder"
     signatures = ("decode", "encode")
 
-    def __init__(self, path: str | os.PathLike, max_pixels: int = MAX_PIXELS):
+    def __init__(self, path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> None:
         """Loads an export.
 
         Args:

@@ -34,7 +34,7 @@ class Scorer(Export):
     kind = "scorer"
     signatures = ("score",)
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike) -> None:
         """Loads an export; raises ExportError if `path` is no RankIQA network's."""
         super().__init__(path)
         self.patch: int = self.card["patch"]

@@ -43,7 +43,7 @@ class Restorer(Export):
     kind = "restorer"
     signatures = ("restore",)
 
-    def __init__(self, path: str | os.PathLike, max_pixels: int = MAX_PIXELS):
+    def __init__(self, path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> None:
         """Loads an export.
 
         Args:

@@ -97,7 +97,7 @@ def _averaged_generator(file: BinaryIO, size: int) -> Network:
 class _Reader:
     """Makes networks of what a pickle held, with at most so many bytes of arrays."""
 
-    def __init__(self, limit: int):
+    def __init__(self, limit: int) -> None:
         self._left = limit  # float32 in memory, at most four times what the file has
 
     def network(self, held: Any, inner: bool = False) -> Network:

@@ -52,7 +52,7 @@ class Object:
 class _Source:
     """A file that gives no more than it has, so that nothing is set aside for what is not there."""
 
-    def __init__(self, file: BinaryIO, size: int):
+    def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._left = file, size
 
     def read(self, count: int) -> bytes:
@@ -96,7 +96,7 @@ def load(file: BinaryIO, size: int, allowed: Set[tuple[str, str]], purpose: str)
 class _Machine:
     """The stack machine of pickles, without calls."""
 
-    def __init__(self, source: _Source, allowed: Set[tuple[str, str]], purpose: str):
+    def __init__(self, source: _Source, allowed: Set[tuple[str, str]], purpose: str) -> None:
         self._source, self._allowed, self._purpose = source, allowed, purpose
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}

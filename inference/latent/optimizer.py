@@ -20,7 +20,7 @@ class Adam(tf.Module):
     much, and latents whose gradients are that small go another way.
     """
 
-    def __init__(self, variables: Sequence[tf.Variable]):
+    def __init__(self, variables: Sequence[tf.Variable]) -> None:
         """Moments of 0 for these variables; beta .9 and .999, epsilon 1e-8."""
         super().__init__()
         self._count = tf.Variable(0.0, dtype=tf.float64)  # .999 in float32 is too coarse
@@ -51,7 +51,7 @@ class SphericalOptimizer(tf.Module):
         centers: Sequence[tf.Tensor | float] | None = None,
         radii: Sequence[float | None] | None = None,
         adam: bool = True,
-    ):
+    ) -> None:
         """Measures the norms that later steps keep.
 
         Args:

@@ -45,7 +45,7 @@ class Prior:
         samples: int = SAMPLES,
         fit_samples: int = FIT_SAMPLES,
         seed: int = 0,
-    ):
+    ) -> None:
         """Draws the samples that stand for the prior; the rest is computed when it is asked for.
 
         Args:

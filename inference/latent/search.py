@@ -66,7 +66,7 @@ class Search(tf.Module):
         settings: Settings,
         given: np.ndarray,
         nll: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
-    ):
+    ) -> None:
         """Makes the latents and noise to begin with.
 
         Args:

@@ -61,7 +61,7 @@ def fit(
 
 
 class _Loop:
-    def __init__(self, task, make_dataset, options, strategy, run_dir):
+    def __init__(self, task, make_dataset, options, strategy, run_dir) -> None:
         self._task, self._options, self._strategy, self._dir = task, options, strategy, run_dir
         self._chief = is_chief(strategy)
         with strategy.scope():
@@ -146,7 +146,7 @@ class _Loop:
         """
         task, strategy = self._task, self._strategy
 
-        def one_step(batch, step):
+        def one_step(batch, step: int):
             report = task.step(batch, step)
             return tf.stack([report[name] for name in task.metrics])  # one reduction for all
 
@@ -227,7 +227,7 @@ class _Loop:
     def _signals(self) -> Iterator[None]:
         """Notes SIGTERM and SIGINT; a second one acts at once."""
 
-        def note(number, frame):
+        def note(number, frame) -> None:
             del frame
             self._signal = number
             log.info("stopping after this call (signal %d); again to stop at once", number)

@@ -25,7 +25,7 @@ def with_slots(
 class Halving(tf.keras.optimizers.schedules.LearningRateSchedule):
     """Halved at multiples of the training's steps, whenever the optimizer itself began."""
 
-    def __init__(self, rate: float, every: int, begins_at: int = 0):
+    def __init__(self, rate: float, every: int, begins_at: int = 0) -> None:
         """Creates the schedule.
 
         Args:
@@ -47,7 +47,7 @@ class AdamInside(tf.keras.optimizers.legacy.Adam):
     p -= rate * m / sqrt(v + epsilon), with the moments m and v corrected for their start.
     """
 
-    def _resource_apply_dense(self, grad, var, apply_state=None):
+    def _resource_apply_dense(self, grad: tf.Tensor, var: tf.Variable, apply_state=None):
         constants = apply_state[(var.device, var.dtype.base_dtype)]
         m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
         m = m.assign(constants["beta_1_t"] * m + constants["one_minus_beta_1_t"] * grad)
@@ -64,7 +64,7 @@ class Decay(tf.keras.optimizers.schedules.LearningRateSchedule):
     PixelCNN++'s code lowers its rate before each step, the first one too.
     """
 
-    def __init__(self, rate: float, decay: float):
+    def __init__(self, rate: float, decay: float) -> None:
         """Creates the schedule.
 
         Args:

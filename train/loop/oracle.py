@@ -31,7 +31,7 @@ METRICS = tuple(_SCALES)
 class Oracle:
     """Scores pairs inside a tf.function, in time or ahead of time."""
 
-    def __init__(self, score: Scorer, close: Callable[[], None] = lambda: None):
+    def __init__(self, score: Scorer, close: Callable[[], None] = lambda: None) -> None:
         """Wraps `score`, from uint8 pairs [B, H, W, 3] to float32 scores [B].
 
         Args:
@@ -64,11 +64,11 @@ class Oracle:
         self._threads.shutdown()
         self._close()
 
-    def _start(self, ticket, reference, distorted) -> None:
+    def _start(self, ticket, reference: np.ndarray, distorted: np.ndarray) -> None:
         pair = np.array(reference), np.array(distorted)  # TensorFlow may reuse the buffers
         self._pending[int(ticket)] = self._threads.submit(self._score, *pair)
 
-    def _finish(self, ticket, reference, distorted) -> np.ndarray:
+    def _finish(self, ticket, reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:
         started = self._pending.pop(int(ticket), None)
         return started.result() if started else self._score(reference, distorted)
 

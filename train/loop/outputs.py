@@ -14,7 +14,7 @@ from lossylab.train.loop.run_dir import RunDir, Table
 class Outputs:
     """Progress bar, metrics.csv, validation.csv and TensorBoard; a context manager."""
 
-    def __init__(self, run_dir: RunDir, step: int, steps: int, chief: bool):
+    def __init__(self, run_dir: RunDir, step: int, steps: int, chief: bool) -> None:
         """Opens the outputs.
 
         Args:

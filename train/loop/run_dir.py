@@ -17,7 +17,7 @@ from lossylab.core.files import make_folder, write_text
 class RunDir:
     """Paths and files of one run; also a lock against two processes in one folder."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         """Names the folder; nothing is created yet."""
         self.path = pathlib.Path(path)
         self.options = self.path / "options.json"
@@ -96,7 +96,7 @@ class RunDir:
 class Table:
     """A CSV file of rows with a `step`, which forgets rows beyond the step resumed from."""
 
-    def __init__(self, path: pathlib.Path, resumed_step: int):
+    def __init__(self, path: pathlib.Path, resumed_step: int) -> None:
         """Opens the table and drops rows after `resumed_step`, also half-written ones."""
         self._path = path
         self._columns: list[str] | None = None

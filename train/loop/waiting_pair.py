@@ -8,7 +8,7 @@ import tensorflow as tf
 class WaitingPair(tf.Module):
     """The previous step's pair of each device."""
 
-    def __init__(self, shape: tuple[int, int, int, int]):
+    def __init__(self, shape: tuple[int, int, int, int]) -> None:
         """Creates the variables; call inside the strategy's scope.
 
         Args:

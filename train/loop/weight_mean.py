@@ -11,7 +11,9 @@ import tensorflow as tf
 class WeightMean:
     """A copy of a network that follows its weights and moving moments, or no copy at all."""
 
-    def __init__(self, network: tf.Module, make_copy: Callable[[], tf.Module], decay: float):
+    def __init__(
+        self, network: tf.Module, make_copy: Callable[[], tf.Module], decay: float
+    ) -> None:
         """Begins with the network as it is; call inside the strategy's scope.
 
         Args:
