@@ -75,7 +75,7 @@ def main(words: list[str]) -> None:
         np.savez(target, **found)
     except MemoryError:
         sys.exit("it wants more memory than a file of its kind can need")
-    except Exception as error:  # libraries raise all kinds for damaged files
+    except Exception as error:  # noqa: BLE001 - libraries raise all kinds for damaged files
         sys.exit(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
 
 

@@ -92,7 +92,7 @@ def pink_noise(shape: tuple[int, int, int], seed: int) -> np.ndarray:
     Returns:
       float64 of that shape; zeros where a single pixel leaves no frequency but the constant.
     """
-    height, width, channels = shape
+    height, width, _ = shape
     white = np.random.default_rng(seed).standard_normal(shape)
     spectrum = np.fft.rfft2(white, axes=(0, 1))
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])

@@ -30,7 +30,7 @@ class PaperTask(Task, Generic[OptionsOfPaper]):
     def dataset(self, schedule: Schedule) -> tf.data.Dataset:
         """The endless batches of a worker, one a step and device."""
 
-    def begin(self) -> None:  # noqa: B027 - most tasks begin as they are built
+    def begin(self) -> None:
         """Loads what a run begins with, before its first step; raises UsageError."""
 
     @abc.abstractmethod
