@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -60,7 +61,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             lambda: ResidualUNet(options.filters, options.upsampling, name="mean"),
             options.average,
         )
-        self.discriminator = None
+        self.discriminator: Any = None
         self.metrics = ("loss", "residual")
         boundaries = {options.discriminator_first, options.moments_steps or 0} - {0}
         self.boundaries = tuple(sorted(boundaries))
@@ -86,7 +87,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             warm_start.begin_with(parts, self.options.init_from, "init_from")
             self.mean.begin()
 
-    def checkpointed(self):
+    def checkpointed(self) -> dict[str, Any]:
         """Both networks and their optimizers."""
         state = {"generator": self.generator, "adam": with_slots(self._adam, self.generator)}
         state |= self.mean.checkpointed
@@ -95,7 +96,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             state["discriminator_adam"] = with_slots(self._discriminator_adam, self.discriminator)
         return state
 
-    def step(self, batch: tf.Tensor, step: tf.Tensor):
+    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step of the generator, then one of the discriminator on the same images."""
         del step
         reference, distorted = batch
@@ -160,7 +161,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         scores = self.discriminator((tf.concat([reference, reference], 0), both), training=True)
         return tf.split(scores, 2)
 
-    def images(self):
+    def images(self) -> dict[str, tf.Tensor]:
         """The first validation image, truly distorted and as the generator does."""
         if not self._validation:
             return {}
@@ -169,7 +170,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         shown = {"reference": reference, "distorted": distorted, "generated": generated}
         return {name: tf.cast(image[None], tf.float32) for name, image in shown.items()}
 
-    def validate(self):
+    def validate(self) -> dict[str, float]:
         """JSD of true and generated distortions' statistics, bits; the residual, pixel values."""
         rows = []
         for reference, distorted in self._validation:
@@ -182,11 +183,11 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         return {"jsd": jsd, "residual": residual}
 
     @tf.function(reduce_retracing=True)
-    def _distort(self, reference):
+    def _distort(self, reference: tf.Tensor) -> tf.Tensor:
         generated = self.mean.served(tf.cast(reference[None], tf.float32))
         return tf.saturate_cast(tf.round(generated[0]), tf.uint8)
 
-    def watch(self, step: int, values: tf.Tensor) -> None:
+    def watch(self, step: int, values: dict[str, float]) -> None:
         """Warns once when the discriminator always wins or tells nothing apart."""
         loss = values.get("discriminator", 1.0)
         blind = loss > _BLIND and step > _PATIENCE

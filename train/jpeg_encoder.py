@@ -6,6 +6,7 @@ R. Liu, Y. Liu, S. Mantravadi: "Deep Neural Network Based Image Compression Enco
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -52,7 +53,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
         self._lpips = None
         if options.lpips_weight:
             with session.naming("lpips"):
-                self._lpips = LPIPS(options.lpips, options.lpips_network)
+                self._lpips = LPIPS(options.lpips or "", options.lpips_network)
         self.metrics = ("loss", "mse", "tables")
         self.metrics += tuple(term for term, name in TERMS.items() if getattr(options, name))
         if options.attention != "none":
@@ -82,11 +83,11 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
             name = "encoder/scaled_tables/.ATTRIBUTES/VARIABLE_VALUE"
             self.encoder.set_tables(tf.train.load_variable(checkpoint, name) / scale)
 
-    def checkpointed(self):
+    def checkpointed(self) -> dict[str, Any]:
         """The encoder and the optimizer."""
         return {"encoder": self.encoder, "adam": with_slots(self._adam, self.encoder)}
 
-    def step(self, batch: tf.Tensor, step: tf.Tensor):
+    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step of everything."""
         del step
         scale = 1.0 / tf.distribute.get_replica_context().num_replicas_in_sync
@@ -117,7 +118,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
             rate += options.attention_weight * report["attention"]
         return {"loss": options.lmbda * distortion + rate, **report}
 
-    def images(self):
+    def images(self) -> dict[str, tf.Tensor]:
         """The first validation image and what is decoded of it."""
         if not self._validation:
             return {}
@@ -126,7 +127,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
         shown = {"original": image, "reconstruction": decoded}
         return {name: tf.constant(each[None], tf.float32) for name, each in shown.items()}
 
-    def validate(self):
+    def validate(self) -> dict[str, float]:
         """Rate of real files, and MSE, MS-SSIM and LPIPS of what Pillow decodes; means."""
         rows = []
         for image in self._validation:
@@ -151,7 +152,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
         return data, jpeg_decoders.by_pillow(data)
 
     @tf.function(reduce_retracing=True)
-    def _encode(self, image):
+    def _encode(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self.encoder.encode(image)
 
     def save(self, path: str) -> None:

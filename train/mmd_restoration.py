@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -54,7 +55,7 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
         """Pairs of crops."""
         return degraded_crops(self.paths, crop_options(self.options), schedule)
 
-    def begin(self):
+    def begin(self) -> None:
         """Loads another run's network, or sets the weights by the first batch."""
         if self.options.init_from:
             warm_start.begin_with({"network": self.network}, self.options.init_from, "init_from")
@@ -71,12 +72,12 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
         self.network.initialize(degraded, clean, seed=seed)
         self.mean.begin()
 
-    def checkpointed(self):
+    def checkpointed(self) -> dict[str, Any]:
         """The network, its mean and the optimizer."""
         state = {"network": self.network, "adam": with_slots(self._adam, self.network)}
         return state | self.mean.checkpointed
 
-    def step(self, batch, step):
+    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step; the gradient is of the batch's nats, as epsilon goes with their size."""
         clean, degraded = batch
         replica = tf.distribute.get_replica_context()
@@ -99,12 +100,12 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
         options = self.options
         return centerd_pairs(self._validation, crop_options(options), options.validation_crop)
 
-    def validate(self):
+    def validate(self) -> dict[str, float]:
         """Mean bits of degraded images, given their own clean version and another's."""
         paired, unpaired = np.mean(paired_and_unpaired(self._bits, self._pairs), 0)
         return {"paired": paired, "unpaired": unpaired}
 
-    def images(self):
+    def images(self) -> dict[str, tf.Tensor]:
         """The first validation image and its degraded version."""
         if not self._validation:
             return {}
@@ -113,15 +114,15 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
         return {name: tf.cast(image[None], tf.float32) for name, image in shown.items()}
 
     @tf.function(reduce_retracing=True)
-    def _bits(self, degraded, condition):
+    def _bits(self, degraded: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
         return bits_per_dim(degraded, self.mean.served(degraded, condition), self.options.family)
 
-    def at_stop(self, step):
+    def at_stop(self, step: int) -> None:
         """Writes a model of --export_at."""
         if self.options.export:
             self.save(str(pathlib.Path(self.options.run_dir) / f"export_{step}"), step)
 
-    def save(self, path, steps=None):
+    def save(self, path: str, steps: int | None = None) -> None:
         """Writes the mean network as a SavedModel, after so many steps if not all."""
         options = {**self.options.to_json(), "severity": self.options.true_severity}
         steps = self.options.steps if steps is None else steps

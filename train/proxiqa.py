@@ -8,6 +8,7 @@ Perceptual Optimization of Learned Image Compression", IEEE Trans. Image Process
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -52,10 +53,10 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         self._validation = files.validation
         self._draws = Draws(options.seed, options.batch)
         self.codec = CODECS[options.codec](options.num_filters)
-        self.proxy = ProxIQA(options.patch) if options.uses_proxy else None
+        self.proxy: Any = ProxIQA(options.patch) if options.uses_proxy else None
         self._codec_adam = adam(_dropped(options.learning_rate, options.drop_step))
         self._proxy_adam = adam(_dropped(options.proxy_learning_rate, options.drop_step))
-        self._oracle = None
+        self._oracle: Any = None
         if options.uses_proxy and options.metric != "ms_ssim":
             self._oracle = libvmaf_oracle(options.metric)
         self._previous = None
@@ -97,7 +98,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         )
         warm_start.begin_with({"proxy": self.proxy}, run, "proxy_from")
 
-    def checkpointed(self):
+    def checkpointed(self) -> dict[str, Any]:
         """Codec, proxy, both optimizers and the pair that waits for its score."""
         state = {"codec": self.codec, "codec_adam": with_slots(self._codec_adam, self.codec)}
         if self.proxy is not None:
@@ -107,7 +108,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             state["previous_pair"] = self._previous
         return state
 
-    def step(self, batch: tf.Tensor, step: tf.Tensor):
+    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """One alternating update; see `Task.step`."""
         options, devices = self.options, tf.distribute.get_replica_context().num_replicas_in_sync
         batch = tf.ensure_shape(batch, _shape(options, devices))
@@ -223,14 +224,14 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         if self._oracle is not None:
             self._oracle.close()
 
-    def images(self):
+    def images(self) -> dict[str, tf.Tensor]:
         """The first validation image beside its reconstruction."""
         if not self._validation or not self.options.trains_codec:
             return {}
         image = read_image(self._validation[0])[None]
         return {"original": image, "reconstruction": self._evaluator()(image)[0]}
 
-    def validate(self):
+    def validate(self) -> dict[str, float]:
         """Means over the validation images, quantized as in a file."""
         evaluate = self._evaluator()
         rows = []
@@ -250,7 +251,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         offset = factorized.quantization_offset(self.codec.prior)
 
         @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8)])
-        def evaluate(image):
+        def evaluate(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             latent, bits = self.codec.quantized(tf.cast(image, tf.float32), offset)
             decoded = self.codec.synthesis(latent)
             decoded = decoded[:, : tf.shape(image)[1], : tf.shape(image)[2]]

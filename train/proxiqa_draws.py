@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from lossylab.data.proxy_distortions import distort
@@ -23,7 +25,7 @@ class Draws:
         self._seed, self._batch = seed, batch
 
     def latent_noise(
-        self, shapes: list[tuple[int, ...]], image: tf.Tensor, step: tf.Tensor
+        self, shapes: Sequence[tuple[int, ...]], image: tf.Tensor, step: tf.Tensor
     ) -> list[tf.Tensor]:
         """Uniform noise in -0.5..0.5 for latents of these shapes, without batch."""
         return [

@@ -8,6 +8,7 @@ High-Quality Priori and Degradation Learning" (Table 2).
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -94,12 +95,12 @@ class RankIQATask(PaperTask[RankiqaOptions]):
             except (BackboneError, ValueError) as error:
                 raise UsageError(f"`weights`: {error}") from error
 
-    def checkpointed(self):
+    def checkpointed(self) -> dict[str, Any]:
         """The network without its last layer, that, and the optimizer."""
         parts = {"body": self.network.body, "last": self.network.last}
         return {**parts, "optimizer": with_slots(self._optimizer, self.network)}
 
-    def step(self, batch: tf.Tensor, step: tf.Tensor):
+    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step on ladders of versions, or on crops and their images' scores."""
         context = tf.distribute.get_replica_context()
         scale = 1.0 / context.num_replicas_in_sync
@@ -115,7 +116,7 @@ class RankIQATask(PaperTask[RankiqaOptions]):
         self._optimizer.apply_gradients(pairs)
         return {name: scale * report[name] for name in self.metrics}
 
-    def _losses(self, batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _losses(self, batch: Any, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         if self.options.phase == "finetune":
             crops, targets = batch
             scores = self.network(crops, dropout_seed=seed)
@@ -135,7 +136,7 @@ class RankIQATask(PaperTask[RankiqaOptions]):
             return _BIAS * rate * gradient
         return rate * (gradient + scale * self.options.weight_decay * variable)
 
-    def validate(self):
+    def validate(self) -> dict[str, float]:
         """Rank accuracies on versions of images; or correlations with their ratings."""
         if self.options.phase == "finetune":
             return self._correlations()
@@ -170,7 +171,7 @@ class RankIQATask(PaperTask[RankiqaOptions]):
         given = np.array([rated.score for rated in self._ratings[1]])
         constant = np.ptp(predicted) == 0 or np.ptp(given) == 0
         both = (scipy.stats.spearmanr, scipy.stats.pearsonr)
-        ranks, linear = (0.0 if constant else float(f(predicted, given).statistic) for f in both)
+        ranks, linear = (0.0 if constant else float(f(predicted, given)[0]) for f in both)
         error = float(np.sqrt(np.mean((predicted - given) ** 2)))
         return {"srocc": ranks, "lcc": linear, "rmse": error}
 
@@ -179,10 +180,10 @@ class RankIQATask(PaperTask[RankiqaOptions]):
         return np.concatenate([self._graph(tf.constant(part)).numpy() for part in parts])
 
     @tf.function(reduce_retracing=True)
-    def _graph(self, crops):
+    def _graph(self, crops: tf.Tensor) -> tf.Tensor:
         return self.network(tf.cast(crops, tf.float32))
 
-    def describe_batch(self, step: int):
+    def describe_batch(self, step: int) -> str:
         """Names of the files in a step's batch."""
         options = self.options
         count = options.batch // SMALLEST_BATCH if options.phase == "rank" else options.batch

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import pathlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -57,7 +58,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
         self._validation = [_pair(path, channels, options.quality) for path in files.validation]
         self.network = make_network(options)
         self._adam = adam(Halving(options.learning_rate, options.halve_every), options.beta_1)
-        self.discriminator = None
+        self.discriminator: Any = None
         if self._recipe.adversarial:
             self._begin_adversarial(channels)
         self._features = None
@@ -92,7 +93,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
         if self.options.init_from:
             warm_start.begin_with({"network": self.network}, self.options.init_from, "init_from")
 
-    def checkpointed(self):
+    def checkpointed(self) -> dict[str, Any]:
         """Both networks and their optimizers."""
         state = {"network": self.network, "adam": with_slots(self._adam, self.network)}
         if self.discriminator is not None:
@@ -100,7 +101,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
             state["discriminator_adam"] = with_slots(self._discriminator_adam, self.discriminator)
         return state
 
-    def step(self, batch: tf.Tensor, step: tf.Tensor):
+    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step of the network and, in the second phase, one of the discriminator."""
         del step
         clean, degraded = batch
@@ -153,7 +154,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
         self._discriminator_adam.apply_gradients(zip(gradients, variables))
         return loss
 
-    def images(self):
+    def images(self) -> dict[str, tf.Tensor]:
         """The first validation image, its JPEG version and the restored one."""
         if not self._validation:
             return {}
@@ -165,7 +166,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
             for name, image in shown.items()
         }
 
-    def validate(self):
+    def validate(self) -> dict[str, float]:
         """PSNR of the restored images and gain over JPEG in dB, means."""
         rows = []
         for clean, degraded in self._validation:
@@ -175,11 +176,11 @@ class RestorationTask(PaperTask[WcdganOptions]):
         return {"psnr": restored, "gain": restored - degraded}
 
     @tf.function(reduce_retracing=True)
-    def _restore(self, degraded: tf.Tensor):
+    def _restore(self, degraded: tf.Tensor) -> tf.Tensor:
         restored = self.network(tf.cast(degraded, tf.float32))
         return tf.saturate_cast(tf.round(restored), tf.uint8)
 
-    def describe_batch(self, step: int):
+    def describe_batch(self, step: int) -> str:
         """Names of the files in a step's batch."""
         batch = self.options.batch
         numbers = range(step * batch, (step + 1) * batch)

@@ -266,7 +266,7 @@ def test_validation_export_and_images(kind, exact, tmp_path):
     decoded, bits = codec.reconstruct(image)
     assert decoded.shape == image.shape
     assert bits / image[..., 0].size == pytest.approx(rows[-1]["bpp_estimated"], rel=exact)
-    assert codec.model_id == kind
+    assert codec.model == kind
     assert codec.options["metric"] == "mse"
     tags = set()
     for event_file in (tmp_path / "run" / "summaries").iterdir():

@@ -15,6 +15,7 @@ import logging
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -61,7 +62,14 @@ def fit(
 
 
 class _Loop:
-    def __init__(self, task, make_dataset, options, strategy, run_dir) -> None:
+    def __init__(
+        self,
+        task: Task,
+        make_dataset: MakeDataset,
+        options: LoopOptions,
+        strategy: tf.distribute.Strategy,
+        run_dir: RunDir,
+    ):
         self._task, self._options, self._strategy, self._dir = task, options, strategy, run_dir
         self._chief = is_chief(strategy)
         with strategy.scope():
@@ -146,7 +154,7 @@ class _Loop:
         """
         task, strategy = self._task, self._strategy
 
-        def one_step(batch, step: int):
+        def one_step(batch: Any, step: tf.Tensor) -> tf.Tensor:
             report = task.step(batch, step)
             return tf.stack([report[name] for name in task.metrics])  # one reduction for all
 
@@ -227,7 +235,7 @@ class _Loop:
     def _signals(self) -> Iterator[None]:
         """Notes SIGTERM and SIGINT; a second one acts at once."""
 
-        def note(number, frame) -> None:
+        def note(number: int, frame: Any) -> None:
             del frame
             self._signal = number
             log.info("stopping after this call (signal %d); again to stop at once", number)

@@ -47,8 +47,10 @@ class AdamInside(tf.keras.optimizers.legacy.Adam):
     p -= rate * m / sqrt(v + epsilon), with the moments m and v corrected for their start.
     """
 
-    def _resource_apply_dense(self, grad: tf.Tensor, var: tf.Variable, apply_state=None):
-        constants = apply_state[(var.device, var.dtype.base_dtype)]
+    def _resource_apply_dense(
+        self, grad: tf.Tensor, var: tf.Variable, apply_state: dict | None = None
+    ) -> tf.Operation:
+        constants = (apply_state or {})[(var.device, var.dtype.base_dtype)]
         m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
         m = m.assign(constants["beta_1_t"] * m + constants["one_minus_beta_1_t"] * grad)
         v = v.assign(constants["beta_2_t"] * v + constants["one_minus_beta_2_t"] * grad**2)

@@ -64,11 +64,13 @@ class Oracle:
         self._threads.shutdown()
         self._close()
 
-    def _start(self, ticket, reference: np.ndarray, distorted: np.ndarray) -> None:
+    def _start(self, ticket: np.ndarray, reference: np.ndarray, distorted: np.ndarray) -> None:
         pair = np.array(reference), np.array(distorted)  # TensorFlow may reuse the buffers
         self._pending[int(ticket)] = self._threads.submit(self._score, *pair)
 
-    def _finish(self, ticket, reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:
+    def _finish(
+        self, ticket: np.ndarray, reference: np.ndarray, distorted: np.ndarray
+    ) -> np.ndarray:
         started = self._pending.pop(int(ticket), None)
         return started.result() if started else self._score(reference, distorted)
 

@@ -28,7 +28,7 @@ class Task(abc.ABC):
         """All state that a resumed run needs, as trackable objects by name."""
 
     @abc.abstractmethod
-    def step(self, batch: tf.Tensor, step: tf.Tensor) -> dict[str, tf.Tensor]:
+    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """One training step on one device, traced into a graph.
 
         Args:

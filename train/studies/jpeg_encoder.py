@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 from lossylab.core import command
 from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
@@ -16,7 +17,8 @@ def _runs(options: JpegEncoderStudyOptions) -> Variants:
     """All of a lambda, the tables that the others begin with first."""
     found = {}
     for lmbda in options.lambdas:
-        start, rest = f"{_START}_{lmbda:g}", {"lmbda": lmbda}
+        start = f"{_START}_{lmbda:g}"
+        rest: dict[str, Any] = {"lmbda": lmbda}
         if options.table_steps:
             found[start] = {**JPEG_ENCODER["tables"], **rest, "steps": options.table_steps}
             rest["tables_from"] = options.run_dir(start)

@@ -102,7 +102,7 @@ def train(options: ProxiqaStudyOptions) -> None:
     Raises:
       UsageError, WorkError, OutputError: see the training and `lossylab.eval.rd`.
     """
-    require_known("compare_with", options.compare_with, CLASSICAL)
+    require_known("compare_with", options.compare_with, list(CLASSICAL))
     runs = STUDY.plan(options)
     if options.dry_run:
         STUDY.run(options)

@@ -68,7 +68,8 @@ class Study(Generic[OptionsOfStudy]):
             )
         common = self._given(options.common)
         return {
-            name: self._options(options, name, common | values) for name, values in runs.items()
+            name: self._options(options, name, {**common, **values})
+            for name, values in runs.items()
         }
 
     def run(self, options: OptionsOfStudy) -> list[pathlib.Path]:
