@@ -170,8 +170,8 @@ class RankIQATask(PaperTask[RankiqaOptions]):
             predicted.append(self._score(crops).mean())
         given = np.array([rated.score for rated in self._ratings[1]])
         constant = np.ptp(predicted) == 0 or np.ptp(given) == 0
-        both = (scipy.stats.spearmanr, scipy.stats.pearsonr)
-        ranks, linear = (0.0 if constant else float(f(predicted, given)[0]) for f in both)
+        both: tuple[Any, ...] = (scipy.stats.spearmanr, scipy.stats.pearsonr)
+        ranks, linear = (0.0 if constant else float(f(predicted, given).statistic) for f in both)
         error = float(np.sqrt(np.mean((predicted - given) ** 2)))
         return {"srocc": ranks, "lcc": linear, "rmse": error}
 
