@@ -125,7 +125,9 @@ COMMANDS: dict[str, Command] = {
         "lossylab.cli.compress:decompress",
     ),
     "eval rd": Command(
-        "Rate and quality of codecs: rows, BD-rates, plot.", "", "lossylab.eval.rd:main"
+        "Rate and quality of codecs: rows, BD-rates, plot.",
+        "lossylab.eval.options.rd:RdOptions",
+        "lossylab.eval.rd:measure",
     ),
     "eval proxiqa": Command(
         "ProxIQA's tables, figures and claims.",
@@ -133,7 +135,9 @@ COMMANDS: dict[str, Command] = {
         "lossylab.eval.proxiqa.__main__:publish",
     ),
     "eval restoration": Command(
-        "Quality of restored JPEG images: rows and means.", "", "lossylab.eval.restoration:main"
+        "Quality of restored JPEG images: rows and means.",
+        "lossylab.eval.options.restoration:RestorationOptions",
+        "lossylab.eval.restoration:measure",
     ),
     "eval wcdgan": Command(
         "WCDGAN's tables, figures and claims.",
@@ -141,7 +145,9 @@ COMMANDS: dict[str, Command] = {
         "lossylab.eval.wcdgan.__main__:publish",
     ),
     "eval jpeg_rd": Command(
-        "Rate and quality of learned JPEG encoders: rows.", "", "lossylab.eval.jpeg_rd:main"
+        "Rate and quality of learned JPEG encoders: rows.",
+        "lossylab.eval.options.rd:JpegRdOptions",
+        "lossylab.eval.jpeg_rd:measure",
     ),
     "eval jpeg_encoder": Command(
         "The JPEG encoder's figures, tables and claims.",
@@ -149,7 +155,9 @@ COMMANDS: dict[str, Command] = {
         "lossylab.eval.jpeg_encoder.__main__:publish",
     ),
     "eval distortions": Command(
-        "How like true distortions generated ones are: rows.", "", "lossylab.eval.distortions:main"
+        "How like true distortions generated ones are: rows.",
+        "lossylab.eval.options.distortions:DistortionsOptions",
+        "lossylab.eval.distortions:measure",
     ),
     "eval distortion_gan": Command(
         "The distortion GAN's table, figures and claims.",
@@ -158,8 +166,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "eval latent_study": Command(
         "Known images restored by every search of Table 2: rows.",
-        "",
-        "lossylab.eval.latent_study:main",
+        "lossylab.eval.options.latent:LatentStudyOptions",
+        "lossylab.eval.latent_study:measure",
     ),
     "eval mmd_restoration": Command(
         "Latent restoration's tables, figures and claims.",
@@ -167,31 +175,39 @@ COMMANDS: dict[str, Command] = {
         "lossylab.eval.mmd_restoration.__main__:publish",
     ),
     "eval degradation_nll": Command(
-        "Likelihood of degraded images given good ones: rows.",
-        "",
-        "lossylab.eval.degradation_nll:main",
+        "Likelihood of degraded images given clean ones: rows.",
+        "lossylab.eval.options.latent:DegradationNllOptions",
+        "lossylab.eval.degradation_nll:measure",
     ),
     "eval rankiqa": Command(
-        "Scores of images without a reference.", "", "lossylab.eval.rankiqa:main"
+        "Scores of images without a reference.",
+        "lossylab.eval.options.rankiqa:RankiqaOptions",
+        "lossylab.eval.rankiqa:measure",
     ),
     "eval rank_accuracy": Command(
         "How often such scores rank distortions rightly: rows.",
-        "",
-        "lossylab.eval.rank_accuracy:main",
+        "lossylab.eval.options.latent:RankAccuracyOptions",
+        "lossylab.eval.rank_accuracy:measure",
     ),
     "eval study_page": Command(
         "A page on which raters choose the better of two images.",
-        "",
-        "lossylab.eval.study_page:main",
+        "lossylab.eval.options.study:StudyPageOptions",
+        "lossylab.eval.study_page:write",
     ),
     "eval study_tally": Command(
-        "The preferences of such raters.", "", "lossylab.eval.study_tally:main"
+        "The preferences of such raters.",
+        "lossylab.eval.options.study:StudyTallyOptions",
+        "lossylab.eval.study_tally:tally",
     ),
     "eval crops": Command(
-        "Crops of codecs side by side at equal rate.", "", "lossylab.eval.crops:main"
+        "Crops of codecs side by side at equal rate.",
+        "lossylab.eval.options.crops:CropsOptions",
+        "lossylab.eval.crops:write",
     ),
     "eval metrics": Command(
-        "How far metrics' definitions agree.", "", "lossylab.eval.metric_agreement:main"
+        "How far metrics' definitions agree.",
+        "lossylab.eval.options.crops:MetricAgreementOptions",
+        "lossylab.eval.metric_agreement:measure",
     ),
     "doctor": Command(
         "Check this installation.",

@@ -35,4 +35,4 @@ def generate(options: GenerateOptions) -> None:
     cases = latent_cases.generated(generator, options.count, options.seed, options.psi)
     for path, case in zip(paths, tqdm.tqdm(cases, total=options.count, unit="image")):
         with replacing(path) as temporary:
-            Image.fromarray(case.truth).save(temporary)
+            Image.fromarray(case.clean).save(temporary)

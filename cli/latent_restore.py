@@ -182,7 +182,7 @@ class _Searches:
         settings = self.settings
         if settings.mmd_weight:
             layers = self.generator.num_layers
-            return "mmd", self.prior.limit(layers, settings.gamma, settings.power)
+            return "mmd", self.prior.threshold(layers, settings.gamma, settings.power)
         return "pixel", settings.epsilon or EPSILON
 
 

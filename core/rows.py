@@ -98,8 +98,8 @@ class Rows:
           UsageError: if a text has line breaks, which would tear the file's lines.
           OutputError: if the file cannot be written.
         """
-        texts = [_text(row[name]) for name in self.columns]
-        broken = [text for text in texts if "\n" in text or "\r" in text]
+        texts = [text(row[name]) for name in self.columns]
+        broken = [each for each in texts if "\n" in each or "\r" in each]
         if broken:
             raise UsageError(f"{broken[0]!r} has a line break: rename it")
         with self._guard:
@@ -121,7 +121,7 @@ class Rows:
             finally:
                 old.close()
 
-    def set_aside(self, is_old: Callable[[dict[str, str]], bool], why: str) -> None:
+    def supersede(self, is_old: Callable[[dict[str, str]], bool], why: str) -> None:
         """Moves rows to another file beside this one.
 
         It is superseded.csv for rows.csv and STEM_superseded.csv for STEM.csv: a folder may have
@@ -136,10 +136,10 @@ class Rows:
             return
         stem = self.path.stem
         name = "superseded.csv" if stem == "rows" else f"{stem}_superseded.csv"
-        place = self.path.with_name(name)
-        log.warning("%d rows %s: moved to %s", len(old), why, place)
-        with contextlib.closing(Rows(place, self.columns)) as aside:
-            aside.replace([*aside.rows, *old])
+        path = self.path.with_name(name)
+        log.warning("%d rows %s: moved to %s", len(old), why, path)
+        with contextlib.closing(Rows(path, self.columns)) as superseded:
+            superseded.replace([*superseded.rows, *old])
         self.replace(row for row in self.rows if not is_old(row))
 
     def close(self) -> None:
@@ -208,14 +208,15 @@ def _number(text: str) -> int | float:
     return int(text) if text.isdigit() else float(text)
 
 
-def _text(value) -> str:
+def text(value: object) -> str:
+    """A value as a row has it: numbers with nine significant digits."""
     return f"{value:.{_DIGITS}g}" if isinstance(value, float) else str(value)
 
 
 def _line(fields: list[str], header: bool = False) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(fields)
-    body = text.getvalue().encode()
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(fields)
+    body = buffer.getvalue().encode()
     return body + b"\n" if header else body + b"," + _checksum(body) + b"\n"
 
 

@@ -84,7 +84,7 @@ def degraded_pair(path: str, options: DegradedOptions) -> tuple[np.ndarray, np.n
     return scaled(image, height, width), scaled(degraded, height, width)
 
 
-def centerd_pairs(
+def centered_pairs(
     paths: list[str], options: DegradedOptions, crop: int = 0
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """The middle of each image and of its degraded version, all of one size.

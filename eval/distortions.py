@@ -1,67 +1,43 @@
-"""How like true distortions generated ones are: divergences of natural scene statistics as rows.
-
-  lossylab eval distortions --models=jpeg:study/runs/jpeg/export,white:study/runs/white/export \\
-      --data=kodak --title="small budget: ..." --out=results/distortion_gan
-  lossylab eval distortions --search --data=kodak --out=results/distortion_gan
-
-Each model's images, the four true distortions and the pristine images are compared with the
-four true distortions: a row an image has the Jensen-Shannon divergence of the histograms of
-products of adjacent MSCN coefficients (Sec. III-B). --sheets writes crops and histograms for
-figures instead. --search measures how far the true distortions are apart for a grid of
-severities and writes severity.csv, nearest to the paper's Table I first. Killed and given again,
-the command computes nothing twice. `lossylab eval distortion_gan` makes tables, figures and claims.
-"""
+"""How like true distortions generated ones are: divergences of natural scene statistics as rows."""
 
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
-import json
+import functools
 import pathlib
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import tqdm
-from absl import flags
 
-from lossylab.core import rows
-from lossylab.core.app import launch, new_flags, parse, repeated, require, require_distinct, timed
+from lossylab.core import command, rows
 from lossylab.core.digest import digest
-from lossylab.core.environment import environment
+from lossylab.core.environment import timed
 from lossylab.core.files import make_folder, write_text
-from lossylab.core.options import naming
+from lossylab.core.options import naming, repeated, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
 from lossylab.eval import severity_search
+from lossylab.eval.measurements import Measurements, Row, write_about
 from lossylab.eval.metrics import nss
+from lossylab.eval.options.distortions import PRISTINE, TRUE, DistortionsOptions, named
 from lossylab.eval.report import crop_grid, tables
 from lossylab.inference.export.distorter import Distorter
 
 COLUMNS = (
-    *("made", "truth", "severity", "data", "image", "width", "height", "jsd", "residual"),
-    *("seconds", "parameters", "budget", "protocol", "identity", "content"),
+    *("generated", "reference", "severity", "data", "image", "width", "height", "jsd"),
+    *("residual", "seconds", "parameters", "budget", "protocol", "identity", "content"),
 )
-TEXT = ("made", "truth", "data", "image", "budget", "protocol", "identity", "content")
-TRUE = "true "  # before the name of a true distortion among what is made
-PRISTINE = "pristine"
+TEXT = ("generated", "reference", "data", "image", "budget", "protocol", "identity", "content")
+_KEY = ("generated", "reference", "severity", "data", "image")
 _OTHER_SEED = 1  # true noise is compared with noise of another seed
-
-FLAGS = new_flags()
-flags.DEFINE_list("models", [], "NAME:EXPORT each.", flag_values=FLAGS)
-flags.DEFINE_string("data", "kodak", "Images to measure on.", flag_values=FLAGS)
-flags.DEFINE_string("title", None, "Budget of the models, for the rows.", flag_values=FLAGS)
-flags.DEFINE_string("out", None, "Folder of rows.csv.", flag_values=FLAGS)
-flags.DEFINE_bool("search", False, "Only search for severities.", flag_values=FLAGS)
-flags.DEFINE_string(
-    "sheets", None, "Only write crops of the models' images to this folder.", flag_values=FLAGS
-)
-flags.DEFINE_integer("size", 160, "Side of these crops in pixels.", 16, flag_values=FLAGS)
-flags.DEFINE_list("at", ["0.5", "0.5"], "Their center: shares of width, height.", flag_values=FLAGS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,37 +59,39 @@ class Maker:
     identity: str
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command; argv[0] is the program's name."""
-    extra = parse(FLAGS, argv, __doc__)
-    require(not extra, f"unexpected arguments: {' '.join(extra)}")
-    require(bool(FLAGS.out or FLAGS.sheets), "--out is needed: the folder of the rows")
-    require(bool(FLAGS.title or not FLAGS.models), "--title is needed: the models' budget")
-    paths = find_images(FLAGS.data)
+def measure(options: DistortionsOptions) -> pd.DataFrame | None:
+    """Measures what is missing and prints the means; or searches, or writes crops.
+
+    Returns:
+      The rows of all makers and images, if they were asked for.
+
+    Raises:
+      UsageError: if models or images do not fit each other.
+    """
+    paths = find_images(options.data)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
-    check_sizes(paths, max(2, FLAGS.size if FLAGS.sheets else 2))
-    if FLAGS.search:
+    check_sizes(paths, max(2, options.size if options.crops else 2))
+    if options.search:
         text = severity_search.search(paths)
-        write_text(make_folder(FLAGS.out) / "severity.csv", text)
+        write_text(make_folder(options.out) / "severity.csv", text)
         sys.stdout.write("".join(line + "\n" for line in text.splitlines()[:6]))
-        return
-    models = _models()
-    if FLAGS.sheets:
-        _write_sheets(models, paths)
-        return
-    out = make_folder(FLAGS.out)
-    with contextlib.closing(rows.Rows(out / "rows.csv", COLUMNS)) as table:
-        measured = _measure_all(table, [*models, *_truths(), _pristine()], paths)
-    about = {"data": FLAGS.data, "protocol": nss.PROTOCOL, **environment()}
-    write_text(out / "about.json", json.dumps(about, indent=1) + "\n")
+        return None
+    models = _models(options)
+    if options.crops:
+        _write_crops(options, models, paths)
+        return None
+    out = make_folder(options.out)
+    with Measurements(out / "rows.csv", COLUMNS, _KEY, ("identity", "content")) as table:
+        makers = [*models, *_true_distortions(), _pristine()]
+        measured = _measure_all(options.data, table, makers, paths)
+    write_about(out, {"data": options.data, "protocol": nss.PROTOCOL})
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
+    return rows.frame(measured, TEXT)
 
 
-def _models() -> list[Maker]:
+def _models(options: DistortionsOptions) -> list[Maker]:
     makers = []
-    for text in FLAGS.models:
-        name, colon, path = text.partition(":")
-        require(bool(name and colon and path), f"--models takes NAME:EXPORT, got {text}")
+    for name, path in named("models", options.models):
         with naming("models"):
             network = Distorter(path)
         _check_severity(name, network.options)
@@ -122,14 +100,12 @@ def _models() -> list[Maker]:
                 name,
                 lambda path, image, network=network: network.distort(image),
                 network.parameters,
-                FLAGS.title,
-                rows.identity(network.weights, nss.PROTOCOL, FLAGS.title),
+                options.title,
+                rows.identity(network.weights, nss.PROTOCOL, options.title),
             )
         )
-    twins = repeated(maker.name for maker in makers)
-    require(not twins, f"--models: several are called {', '.join(twins)}")
-    taken = [m.name for m in makers if m.name == PRISTINE or m.name.startswith(TRUE)]
-    require(not taken, f"--models: '{', '.join(taken)}' is the name of something else")
+    same = repeated(maker.name for maker in makers)
+    require(not same, f"`models`: several are called {', '.join(same)}")
     return makers
 
 
@@ -139,12 +115,12 @@ def _check_severity(name: str, options: dict) -> None:
     trained = options.get("severity")
     require(
         kind is None or trained in (None, kind.severity),
-        f"--models: {name} was trained for severity {trained}, true distortions here have "
+        f"`models`: {name} was trained for severity {trained}, true distortions here have "
         f"{kind.severity if kind else ''}",
     )
 
 
-def _truths() -> list[Maker]:
+def _true_distortions() -> list[Maker]:
     """The true distortions, noise of another seed than what is compared with."""
     return [
         Maker(
@@ -164,44 +140,51 @@ def _pristine() -> Maker:
     return Maker(PRISTINE, lambda path, image: image, 0, "", rows.identity(nss.PROTOCOL))
 
 
-def _measure_all(table: rows.Rows, makers: list[Maker], paths: list[str]) -> list[dict[str, str]]:
-    """The rows of all makers, truths and images; those that are missing are measured."""
+def _measure_all(
+    data: str, table: Measurements, makers: list[Maker], paths: list[str]
+) -> list[Row]:
+    """The rows of all makers, true distortions and images; those that are missing are measured."""
     severities = {name: f"{kind.severity:g}" for name, kind in DISTORTIONS.items()}
     current = {maker.name: maker.identity for maker in makers}
 
-    def is_old(row):
-        mine = current.get(row["made"])
-        changed = row["severity"] != severities.get(row["truth"])
-        return changed or (mine is not None and row["identity"] != mine)
+    def is_old(row: Row) -> bool:
+        changed = row["severity"] != severities.get(row["reference"])
+        return changed or row["identity"] != current.get(row["generated"], row["identity"])
 
-    table.set_aside(is_old, "are of other weights, severities or budgets")
-    known = {_key(row): row for row in table.rows}
+    table.supersede(is_old, "are of other weights, severities or budgets")
     measured = []
     for path in tqdm.tqdm(paths, unit="image", desc="measuring"):
         image = read_image(path)
-        place = {"data": FLAGS.data, "image": pathlib.Path(path).stem}
-        place["content"] = digest(image)[:16]
-        truths: dict[str, np.ndarray] = {}
+        content = digest(image)[:16]
+        references = functools.cache(functools.partial(_histograms, path, image))
         for maker in makers:
-            mine = [
-                {**place, "made": maker.name, "identity": maker.identity}
-                | {"truth": truth, "severity": severity}
-                for truth, severity in severities.items()
-            ]
-            if any(_key(row) not in known for row in mine):
-                if not truths:
-                    truths = _histograms(path, image)
-                for row in _measure(maker, mine, path, image, truths):
-                    known.setdefault(_key(row), None)
-                    if known[_key(row)] is None:
-                        known[_key(row)] = table.append(row)
-            measured += [known[_key(row)] for row in mine]
+            generated = functools.cache(functools.partial(_generate, maker, path, image))
+            for name, severity in severities.items():
+                row = table.get_or_measure(
+                    {
+                        **{"generated": maker.name, "reference": name, "severity": severity},
+                        **{"data": data, "image": pathlib.Path(path).stem},
+                    },
+                    {"identity": maker.identity, "content": content},
+                    functools.partial(_measure, maker, image, name, generated, references),
+                )
+                measured.append(row)
     return measured
 
 
-def _key(row: dict) -> tuple:
-    names = ("made", "truth", "severity", "data", "image", "content", "identity")
-    return tuple(str(row[name]) for name in names)
+@dataclasses.dataclass(frozen=True)
+class _Generated:
+    """What a maker made of an image: its histogram, mean change and time."""
+
+    histogram: np.ndarray
+    residual: float
+    seconds: float
+
+
+def _generate(maker: Maker, path: str, image: np.ndarray) -> _Generated:
+    generated, milliseconds = timed(maker.make, path, image)
+    residual = float(np.abs(generated.astype(float) - image).mean())
+    return _Generated(nss.histogram(generated), residual, milliseconds / 1000)
 
 
 def _histograms(path: str, image: np.ndarray) -> dict[str, np.ndarray]:
@@ -210,62 +193,65 @@ def _histograms(path: str, image: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _measure(maker, places, path, image, truths):
-    made, milliseconds = timed(maker.make, path, image)
-    histogram = nss.histogram(made)
-    for place in places:
-        yield {
-            **place,
-            **{"width": image.shape[1], "height": image.shape[0]},
-            "jsd": nss.jensen_shannon(histogram, truths[place["truth"]]),
-            "residual": float(np.abs(made.astype(float) - image).mean()),
-            "seconds": milliseconds / 1000,
-            **{"parameters": maker.parameters, "budget": maker.budget, "protocol": nss.PROTOCOL},
-        }
+def _measure(
+    maker: Maker,
+    image: np.ndarray,
+    name: str,
+    generated: Callable[[], _Generated],
+    references: Callable[[], dict[str, np.ndarray]],
+) -> dict[str, Any]:
+    """A row but for what names and decides it."""
+    found = generated()
+    return {
+        **{"width": image.shape[1], "height": image.shape[0]},
+        "jsd": nss.jensen_shannon(found.histogram, references()[name]),
+        **{"residual": found.residual, "seconds": found.seconds},
+        **{"parameters": maker.parameters, "budget": maker.budget, "protocol": nss.PROTOCOL},
+    }
 
 
-def _means(measured: list[dict[str, str]]) -> list[dict[str, str]]:
+def _means(measured: list[Row]) -> list[dict[str, str]]:
     """Mean divergences, a line for each maker."""
     groups = collections.defaultdict(list)
     for row in measured:
-        groups[row["made"], row["truth"]].append(float(row["jsd"]))
-    makers = dict.fromkeys(row["made"] for row in measured)
+        groups[row["generated"], row["reference"]].append(float(row["jsd"]))
+    makers = dict.fromkeys(row["generated"] for row in measured)
     return [
-        {"made": made, **{t: tables.number(np.mean(groups[made, t]), 4) for t in DISTORTIONS}}
-        for made in makers
+        {"generated": maker}
+        | {name: tables.number(float(np.mean(groups[maker, name])), 4) for name in DISTORTIONS}
+        for maker in makers
     ]
 
 
-def _write_sheets(models: list[Maker], paths: list[str]) -> None:
-    """Crops of original, truth, made and residual, with histograms, by image and model."""
-    require(bool(models), "--sheets needs --models")
-    shares, out = crop_grid.center(FLAGS.at), make_folder(FLAGS.sheets)
-    images = {}
+def _write_crops(options: DistortionsOptions, models: list[Maker], paths: list[str]) -> None:
+    """Crops of reference, true and generated distortion and residual, by image and model."""
+    out = make_folder(options.crops)
+    images: dict[str, list[dict]] = {}
     for path in paths:
         image, stem = read_image(path), pathlib.Path(path).stem
-        window = crop_grid.window(*image.shape[:2], FLAGS.size, shares)
-        truths = {name: distort(image, name, seed=noise_seed(path)) for name in DISTORTIONS}
+        window = crop_grid.window(*image.shape[:2], options.size, options.at)
+        true = {name: distort(image, name, seed=noise_seed(path)) for name in DISTORTIONS}
         for model in models:
             name = model.name.partition("_")[0]
-            require(name in truths, f"--models: {model.name} does not begin with a distortion")
-            made = model.make(path, image)
-            histograms = [nss.histogram(side) for side in (truths[name], made)]
+            require(name in true, f"`models`: {model.name} does not begin with a distortion")
+            generated = model.make(path, image)
+            histograms = [nss.histogram(each) for each in (true[name], generated)]
             jsd = nss.jensen_shannon(*histograms)
             # Twice as strong, around middle gray: faint residuals are seen.
-            residual = np.clip(128 + 2 * (made.astype(int) - image), 0, 255).astype(np.uint8)
-            sides = {
+            residual = np.clip(128 + 2 * (generated.astype(int) - image), 0, 255).astype(np.uint8)
+            shown = {
                 "original": ("original", image),
-                "true": (f"{name}, severity {DISTORTIONS[name].severity:g}", truths[name]),
-                "made": (f"{model.name}\nJSD {jsd:.4f}", made),
+                "true": (f"{name}, severity {DISTORTIONS[name].severity:g}", true[name]),
+                "generated": (f"{model.name}\nJSD {jsd:.4f}", generated),
                 "residual": ("what was added, twice", residual),
             }
             entry = images.setdefault(f"{stem}, {model.name}", [])
-            for side, (label, whole) in sides.items():
-                file = f"{stem}_{model.name}_{side}.png"
+            for word, (label, whole) in shown.items():
+                file = f"{stem}_{model.name}_{word}.png"
                 entry.append(crop_grid.write(out, file, whole[window], label))
             entry[2]["histograms"] = [np.round(each, 6).tolist() for each in histograms]
-    crop_grid.write_index(out, FLAGS.title, images)
+    crop_grid.write_index(out, options.title, images)
 
 
 if __name__ == "__main__":
-    launch(main)
+    command.as_program(DistortionsOptions, measure, "lossylab eval distortions")

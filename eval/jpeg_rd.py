@@ -1,56 +1,30 @@
-"""Rate and quality of learned JPEG encoders beside standard JPEG, from real files.
-
-  lossylab eval jpeg_rd --study=study --data=kodak --lpips=alex.npz --out=results/jpeg_encoder
-  lossylab eval jpeg_rd --models=mine:runs/mine_*/export --data=kodak --out=results/x
-
-Every file is written, decoded by Pillow and measured: rate, MSE, MS-SSIM and LPIPS of RGB as the
-paper defines them (Sec. 6.3), the size with optimized Huffman codes, and how far ffmpeg's decoder
-is apart. Killed and given again, the command computes nothing twice. `lossylab eval jpeg_encoder`
-makes the figures, tables and claims.
-"""
+"""Rate and quality of learned JPEG encoders beside standard JPEG, from real files."""
 
 from __future__ import annotations
 
 import collections
 import contextlib
-import json
 import os
 import pathlib
 
-from absl import flags
-
-from lossylab.core.app import launch, new_flags, parse, require, require_distinct
-from lossylab.core.environment import environment
+from lossylab.core import command
 from lossylab.core.errors import BackboneError, CodecError, UsageError, WorkError
-from lossylab.core.files import make_folder, write_text
+from lossylab.core.files import make_folder
+from lossylab.core.options import require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
+from lossylab.eval.measurements import about, write_about
 from lossylab.eval.measures import Color
+from lossylab.eval.options.rd import JpegRdOptions
 from lossylab.eval.sweep import Sweep
 from lossylab.inference.codecs.classical import Jpeg
 from lossylab.inference.codecs.registry import LearnedJpeg, learned
 from lossylab.inference.export.jpeg import Encoder
-from lossylab.models.backbones.lpips import NETWORKS
 
 # Of standard JPEG: those that the baseline's code plots.
 QUALITIES = (*range(1, 10), *range(10, 91, 5))
 
 _START = "start"  # runs of a study in which the tables that the variants begin with learn alone
-
-FLAGS = new_flags()
-flags.DEFINE_list("models", [], "NAME:EXPORT, one a point, or a pattern.", flag_values=FLAGS)
-flags.DEFINE_string(
-    "study", None, "Folder of a study: all runs in it, by variant.", flag_values=FLAGS
-)
-flags.DEFINE_string("data", "kodak", "Images to measure on.", flag_values=FLAGS)
-flags.DEFINE_string("lpips", None, "LPIPS's weights, or random; none: left out.", flag_values=FLAGS)
-flags.DEFINE_enum(
-    "lpips_network", "alex", NETWORKS, "Whose features LPIPS compares.", flag_values=FLAGS
-)
-flags.DEFINE_string("out", None, "Folder of rows.csv.", flag_values=FLAGS)
-flags.DEFINE_integer(
-    "jobs", None, "Pieces of work at a time; all cores if not given.", 1, flag_values=FLAGS
-)
 
 # What of the training's options tells budgets apart.
 _BUDGET = (
@@ -59,66 +33,60 @@ _BUDGET = (
     *("attention_weight", "attention_gain", "attention_offset", "preprocess", "first_step"),
     *("lstm_input", "lstm_output", "tables_from", "init_from", "train_data", "seed"),
 )
-_PLACES = ("lpips", "tables_from", "init_from", "train_data", "weights")
+_FILES = ("lpips", "tables_from", "init_from", "train_data", "weights")
 # What has no effect without networks, convolutional attention, LSTMs, LPIPS.
 _NETWORKS = ("backbone", "weights", "attention_weight", "preprocess")
 _CONV, _LSTM = ("attention_gain", "attention_offset"), ("lstm_input", "lstm_output")
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command; argv[0] is the program's name."""
-    extra = parse(FLAGS, argv, __doc__)
-    require(not extra, f"unexpected arguments: {' '.join(extra)}")
-    require(bool(FLAGS.out), "--out is needed: the folder to write")
-    paths = find_images(FLAGS.data)
+def measure(options: JpegRdOptions) -> None:
+    """Measures what is missing, and writes rows.csv and about.json.
+
+    Raises:
+      UsageError: if models, images or weights do not fit.
+      WorkError: at the end, if something could not be measured; the rest is.
+    """
+    paths = find_images(options.data)
     check_sizes(paths, Color.smallest, "MS-SSIM")
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
-    encoders = learned([*FLAGS.models, *(_models_of(FLAGS.study) if FLAGS.study else ())])
+    encoders = learned([*options.models, *(_models_of(options.study) if options.study else ())])
     strange = [codec.name for codec in encoders if not isinstance(codec, LearnedJpeg)]
-    require(not strange, f"--models: {', '.join(strange)} are codecs, see `lossylab eval rd`")
+    require(not strange, f"`models`: {', '.join(strange)} are codecs, see `lossylab eval rd`")
     try:
-        measures = Color(FLAGS.lpips, FLAGS.lpips_network)
+        measures = Color(options.lpips, options.lpips_network)
     except BackboneError as error:
-        raise UsageError(f"--lpips: {error}") from error
-    out = make_folder(FLAGS.out)
+        raise UsageError(f"`lpips`: {error}") from error
+    make_folder(options.out)
     codecs = [Jpeg(qualities=QUALITIES), *encoders]
     try:
-        with contextlib.closing(Sweep(FLAGS.out, codecs, measures=measures)) as sweep:
-            sweep.run(paths, FLAGS.jobs or os.cpu_count())
+        with contextlib.closing(Sweep(options.out, codecs, measures=measures)) as sweep:
+            sweep.run(paths, options.jobs or os.cpu_count() or 1)
     except CodecError as error:
         raise WorkError(str(error)) from error
-    write_text(out / "about.json", json.dumps(_about(out, encoders, measures), indent=1) + "\n")
+    facts = {"data": options.data, "protocol": measures.protocol, "lpips": measures.lpips}
+    write_about(options.out, {**facts, "models": _all_models(options.out, encoders)})
 
 
 def _models_of(study: str) -> list[str]:
     """NAME:EXPORT of the variants of a study that have an export, NAME without the lambda."""
     exports = sorted(pathlib.Path(study).glob("runs/*/export"))
-    require(bool(exports), f"--study: no runs/*/export in {study}")
+    require(bool(exports), f"`study`: no runs/*/export in {study}")
     names = [path.parent.name.rpartition("_")[0] for path in exports]
     return [f"{name}:{path}" for name, path in zip(names, exports) if name != _START]
 
 
-def _about(out: pathlib.Path, encoders: list[LearnedJpeg], measures: Color) -> dict:
-    """What a reader needs to know of the rows, JSON values; earlier models are kept."""
-    before = {}
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        before = json.loads((out / "about.json").read_text())["models"]
-    models = collections.defaultdict(dict, before)
+def _all_models(out: str, encoders: list[LearnedJpeg]) -> dict[str, dict]:
+    """The budgets of the models by name and setting; those measured earlier are kept."""
+    models = collections.defaultdict(dict, about(out).get("models", {}))
     for codec in encoders:
         models[codec.name] = {setting: _budget(codec.model(setting)) for setting in codec.settings}
-    return {
-        "data": FLAGS.data,
-        "protocol": measures.protocol,
-        "lpips": measures.lpips,
-        "models": models,
-        **environment(),
-    }
+    return models
 
 
 def _budget(encoder: Encoder) -> dict:
     options = encoder.options
     found = {name: options[name] for name in _BUDGET if options.get(name) not in (None, "")}
-    for name in set(_PLACES) & set(found):  # names say enough, wherever things lay
+    for name in set(_FILES) & set(found):  # names say enough, wherever things lay
         found[name] = pathlib.Path(found[name]).name
     attention = found.get("attention")
     idle = [
@@ -131,4 +99,4 @@ def _budget(encoder: Encoder) -> dict:
 
 
 if __name__ == "__main__":
-    launch(main)
+    command.as_program(JpegRdOptions, measure, "lossylab eval jpeg_rd")

@@ -1,4 +1,4 @@
-"""Trials of latent restoration: searches for images whose truth is known, and their measures."""
+"""Trials of latent restoration: searches for images that are known, and their measures."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.core import rows
-from lossylab.core.app import require
 from lossylab.core.digest import digest
-from lossylab.core.options import naming
+from lossylab.core.options import naming, require
 from lossylab.data import jpeg
 from lossylab.data.scaling import scaled
 from lossylab.eval.latent_rows import COMPRESSED, ORIGINAL, Row
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import SSIM_SMALLEST, ssim
+from lossylab.eval.options.latent import JPEG, LatentStudyOptions
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.export.rankiqa import Scorer
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
-from lossylab.inference.latent.cases import JPEG, Case
+from lossylab.inference.latent.cases import Case
 from lossylab.inference.latent.prior import Prior
 from lossylab.inference.latent.search import Search
+from lossylab.models.layers.stylegan_base import StyleGAN
 
 SCORES = ("mean", "median", "resize_mean", "resize_median")  # of RankIQA, Table 2
 MEASURES = (
-    *("psnr", "ssim", "latent", "mmd", "limit", "pixel", "geocross", "nll", "own_nll", "total"),
+    *("psnr", "ssim", "latent", "mmd", "threshold", "pixel", "geocross", "nll", "own_nll", "total"),
     *("norm", "angle", "best_step", *SCORES, "seconds"),
 )
 PROTOCOL = (
@@ -50,49 +51,27 @@ class Trial:
     image: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How images are made worse and searched for.
-
-    Attributes:
-      quality: of JPEG.
-      factors: by task, how many times smaller images become.
-      fit_samples: of PULSE's Gaussian.
-    """
-
-    quality: int
-    factors: dict[str, int]
-    fit_samples: int
-
-
 class Trials:
     """Networks and what is done with them."""
 
-    def __init__(
-        self,
-        generators: list[str],
-        models: dict[int, str],
-        rankiqa: str | None,
-        options: Options,
-    ):
+    def __init__(self, options: LatentStudyOptions):
         """Loads everything.
 
         Args:
-          generators: files, at most one of each version.
-          models: exports of degradation models by the epochs that Table 2 calls them by.
-          rankiqa: export, or None.
-          options: of the trials.
+          options: networks, tasks and how images are degraded.
 
         Raises:
           UsageError: if two generators have one version, a factor does not fit one, or a
             degradation model has learned something else.
           WorkError: if a file is not what it should be.
         """
-        self.options, self.generators, self._fingerprints = options, {}, {}
-        for path in generators:
+        self.options = options
+        self.generators: dict[int, StyleGAN] = {}
+        self._fingerprints: dict[int, str] = {}
+        for path in options.generators:
             generator = stylegan_files.load(path)
             version, size = generator.version, generator.resolution
-            require(version not in self.generators, f"--generators: two are of version {version}")
+            require(version not in self.generators, f"`generators`: two are of version {version}")
             for task, factor in options.factors.items():
                 require(
                     size % factor == 0 and size > factor,
@@ -102,11 +81,13 @@ class Trials:
             self.generators[version] = generator
             self._fingerprints[version] = stylegan_files.fingerprint(generator)
         with naming("models"):
-            self._models = {epochs: Degradation(path) for epochs, path in models.items()}
+            self._models = {
+                epochs: Degradation(path) for epochs, path in options.degradation_models().items()
+            }
         for epochs, model in self._models.items():
             _check(epochs, model, options)
         with naming("rankiqa"):
-            self._rankiqa = Scorer(rankiqa) if rankiqa else None
+            self._rankiqa = Scorer(options.rankiqa) if options.rankiqa else None
         self._priors: dict[tuple[int, int, int], Prior] = {}
 
     def possible(self, row: Row) -> bool:
@@ -121,13 +102,13 @@ class Trials:
             *(self._fingerprints[row.version], model and model.weights, judge and judge.weights),
             *(self._rankiqa and self._rankiqa.weights, task, self.options.factors[task], PROTOCOL),
             *(self.options.quality if task == JPEG else 0, self.options.fit_samples),
-            *(digest(case.truth), case.styles is not None and case.styles.tobytes()),
+            *(digest(case.clean), case.styles is not None and case.styles.tobytes()),
         )
 
     def degraded(self, case: Case, task: str) -> np.ndarray:
         """The image to restore, uint8."""
         factor = self.options.factors[task]
-        return latent_cases.degrade(case.truth, task, self.options.quality, factor)
+        return latent_cases.degrade(case.clean, task, self.options.quality, factor)
 
     def search(self, row: Row, task: str, cases: list[Case]) -> list[Trial]:
         """Searches for a batch by the settings of a row."""
@@ -140,13 +121,13 @@ class Trials:
         # Without the first step, in which the graph is built.
         step = (ends[-1] - ends[0]) / max(settings.steps - 1, 1)
         seconds = step * settings.steps / len(cases)
-        limit = prior.limit(generator.num_layers, settings.gamma, settings.power)
+        threshold = prior.threshold(generator.num_layers, settings.gamma, settings.power)
         found, trials = result.last, []
         for index, case in enumerate(cases):
             image = np.clip(np.rint(found.images[index]), 0, 255).astype(np.uint8)
             measures = {name: float(values[index]) for name, values in found.losses.items()}
             measures |= {name: float(result.history[name][-1, index]) for name in ("norm", "angle")}
-            measures |= {"limit": limit, "seconds": seconds}
+            measures |= {"threshold": threshold, "seconds": seconds}
             measures["own_nll"] = measures.pop("nll", math.nan)
             measures["best_step"] = int(result.best.steps[index])
             if case.styles is not None:
@@ -160,7 +141,7 @@ class Trials:
         """What no search has touched: original, JPEG's image, the given image scaled up."""
         given = self.degraded(case, task)
         if row.name == ORIGINAL:
-            measures = self._judged(row, task, case, case.truth, given)
+            measures = self._judged(row, task, case, case.clean, given)
             if case.styles is not None:
                 settings = row.settings
                 discrepancy = self._prior(row).discrepancy(
@@ -168,11 +149,11 @@ class Trials:
                 )
                 norm = np.linalg.norm(case.styles, axis=1).mean()
                 measures |= {"mmd": float(discrepancy[0]), "norm": float(norm), "latent": 0.0}
-            return Trial(measures, case.truth)
+            return Trial(measures, case.clean)
         if row.name == COMPRESSED:
-            image = jpeg.degrade(case.truth, self.options.quality)
+            image = jpeg.degrade(case.clean, self.options.quality)
         else:
-            image = scaled(given, len(case.truth))
+            image = scaled(given, len(case.clean))
         return Trial(self._judged(row, task, case, image, given), image)
 
     def _prior(self, row: Row) -> Prior:
@@ -192,11 +173,11 @@ class Trials:
     def _judged(
         self, row: Row, task: str, case: Case, image: np.ndarray, given: np.ndarray
     ) -> dict[str, float]:
-        """Fidelity to the truth, likelihood of the degraded image given this one, scores."""
-        truth, made = (side[None].astype(np.float32) for side in (case.truth, image))
-        measures = {"psnr": psnr(case.truth, image)}
+        """Fidelity to the clean image, likelihood of the degraded image given this one, scores."""
+        reference, restored = (each[None].astype(np.float32) for each in (case.clean, image))
+        measures = {"psnr": psnr(case.clean, image)}
         if len(image) >= SSIM_SMALLEST:
-            measures["ssim"] = float(ssim(truth, made)[0])
+            measures["ssim"] = float(ssim(reference, restored)[0])
         if self._models and task == JPEG:
             small = scaled(image, len(given))
             measures["nll"] = float(self._judge.nll(given[None], small[None])[0])
@@ -208,7 +189,7 @@ class Trials:
         return measures
 
 
-def _check(epochs: int, model: Degradation, options: Options) -> None:
+def _check(epochs: int, model: Degradation, options: LatentStudyOptions) -> None:
     """Refuses a degradation model that has learned something else than the study does."""
     learned = model.options
     mine = {"degradation": "jpeg", "severity": options.quality, "factor": options.factors.get(JPEG)}
@@ -217,4 +198,4 @@ def _check(epochs: int, model: Degradation, options: Options) -> None:
         for name, value in mine.items()
         if value is not None and learned.get(name) != value
     ]
-    require(not other, f"--models: {epochs} has learned {', '.join(other)}")
+    require(not other, f"`models`: {epochs} has learned {', '.join(other)}")

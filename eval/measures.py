@@ -57,7 +57,7 @@ class Libvmaf(Measures):
         self.version = ffmpeg.version(ffmpeg.executable())
         self.protocol = vmaf.PROTOCOL
 
-    def __call__(self, image, decoded, data):
+    def __call__(self, image: np.ndarray, decoded: np.ndarray, data: bytes) -> dict[str, float]:
         """Measures a pair; see `Measures`."""
         asked = [*vmaf.reported_for(*image.shape[:2]), "vif_scale0"]
         scores = vmaf.measure(image[None], decoded[None], asked)
@@ -69,10 +69,10 @@ class Color(Measures):
     """MSE, MS-SSIM and LPIPS of RGB, as the JPEG encoder's paper reports them (Sec. 6.3).
 
     Of JPEG files also their size with optimized Huffman codes, coefficients unchanged, and how far
-    ffmpeg's decoder is apart from Pillow's, in levels of the stored planes.
+    ffmpeg's decoder differs from Pillow's, in sample values of the stored planes.
     """
 
-    names = ("mse", "psnr_rgb", "ms_ssim_rgb", "lpips", "bytes_optimized", "decoders_apart")
+    names = ("mse", "psnr_rgb", "ms_ssim_rgb", "lpips", "bytes_optimized", "decoder_difference")
     tool = "tensorflow"
     version = tf.__version__
     smallest = MS_SSIM_SMALLEST
@@ -94,7 +94,7 @@ class Color(Measures):
             self.lpips = f"LPIPS {network}, weights {weights}"
         self.protocol = f"RGB, 8 bit, tf.image.ssim_multiscale; {self.lpips}"
 
-    def __call__(self, image, decoded, data):
+    def __call__(self, image: np.ndarray, decoded: np.ndarray, data: bytes) -> dict[str, float]:
         """Measures a pair; see `Measures`."""
         values = {
             "mse": float(np.mean(np.square(image.astype(np.float64) - decoded))),
@@ -103,7 +103,7 @@ class Color(Measures):
         }
         if data.startswith(_JPEG):
             values["bytes_optimized"] = len(jpeg_files.optimized(data))
-            values["decoders_apart"] = jpeg_decoders.apart(data)
+            values["decoder_difference"] = jpeg_decoders.apart(data)
         if self._lpips is not None:
             values["lpips"] = self._lpips(image, decoded)
         return values

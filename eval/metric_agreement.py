@@ -1,26 +1,21 @@
-"""How far metrics that TensorFlow and libvmaf both compute agree, on JPEG images.
-
-  lossylab eval metrics --data=kodak --out=results/metrics
-
-The two differ by definition: planes and their rounding, windows, down-sampling. The table says
-by how much, so that nobody compares numbers of one kind with numbers of the other.
-"""
+"""How far metrics that TensorFlow and libvmaf both compute agree, on JPEG images."""
 
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
-from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core import command
 from lossylab.core.files import make_folder, write_text
 from lossylab.data.collections import find_images
 from lossylab.data.color import luma
 from lossylab.data.decode import read_image
 from lossylab.data.patches import check_sizes
 from lossylab.eval.metrics import vmaf
-from lossylab.eval.metrics.psnr import psnr_rgb, psnr_ycbcr
+from lossylab.eval.metrics.api import psnr
+from lossylab.eval.metrics.psnr import psnr_ycbcr
 from lossylab.eval.metrics.ssim import ms_ssim, ssim
+from lossylab.eval.options.crops import MetricAgreementOptions
 from lossylab.eval.report.tables import csv_table, markdown_table, number
 from lossylab.inference.codecs.classical import Jpeg
 
@@ -29,7 +24,7 @@ _QUALITIES = ("10", "30", "60", "90")
 # Ours (a function of two float32 batches) -> libvmaf's name, and why they may differ.
 _PAIRS = {
     "psnr_ycbcr": (psnr_ycbcr, "psnr", "the same definition; rounding of planes in ffmpeg"),
-    "psnr_rgb": (psnr_rgb, "psnr", "RGB against weighted Y, Cb, Cr in limited range"),
+    "psnr_rgb": (psnr, "psnr", "RGB against weighted Y, Cb, Cr in limited range"),
     "SSIM of luma": (
         lambda a, b: ssim(*map(_gray, (a, b))),
         "ssim",
@@ -44,25 +39,18 @@ _PAIRS = {
     "MS-SSIM of RGB": (ms_ssim, "ms_ssim", "and three channels against luma"),
 }
 
-FLAGS = new_flags()
-flags.DEFINE_string("data", "kodak", "Images.", flag_values=FLAGS)
-flags.DEFINE_string("out", None, "Folder for agreement.md and .csv.", flag_values=FLAGS)
 
-
-def main(argv: list[str]) -> None:
-    """Runs the command; argv[0] is the program's name."""
-    extra = parse(FLAGS, argv, __doc__)
-    require(not extra, f"unexpected arguments: {' '.join(extra)}")
-    require(bool(FLAGS.out), "--out is needed: the folder to write")
-    paths = find_images(FLAGS.data)
+def measure(options: MetricAgreementOptions) -> None:
+    """Writes agreement.md and agreement.csv."""
+    paths = find_images(options.data)
     check_sizes(paths, vmaf.MS_SSIM_SMALLEST, "libvmaf's MS-SSIM")
-    out = make_folder(FLAGS.out)
+    out = make_folder(options.out)
     scores = [_scores(path, quality) for path in paths for quality in _QUALITIES]
     lines = [_line(name, scores) for name in _PAIRS]
     text = [
         "# Metrics of TensorFlow against libvmaf's",
         "",
-        f"{FLAGS.data}: {len(paths)} images, each as JPEG of quality {', '.join(_QUALITIES)}. "
+        f"{options.data}: {len(paths)} images, each as JPEG of quality {', '.join(_QUALITIES)}. "
         f"libvmaf: {vmaf.PROTOCOL}.",
         "",
         markdown_table(lines),
@@ -83,7 +71,7 @@ def _scores(path: str, quality: str) -> dict[str, tuple[float, float]]:
     codec = Jpeg()
     decoded = codec.decode(codec.encode(image, quality), quality)
     theirs = vmaf.measure(image[None], decoded[None], ("psnr", "ssim", "ms_ssim"))
-    pair = [tf.cast(side[None], tf.float32) for side in (image, decoded)]
+    pair = [tf.cast(each[None], tf.float32) for each in (image, decoded)]
     return {
         name: (float(function(*pair)[0]), float(theirs[other][0]))
         for name, (function, other, _) in _PAIRS.items()
@@ -104,4 +92,4 @@ def _line(name: str, scores: list[dict]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    launch(main)
+    command.as_program(MetricAgreementOptions, measure, "lossylab eval metrics")

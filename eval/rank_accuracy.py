@@ -1,37 +1,27 @@
-"""How often a RankIQA network ranks a stronger distortion as worse: rows by kind of distortion.
-
-  lossylab eval rank_accuracy --model=runs/rankiqa/export --data=kodak \\
-      --title="small budget: ..." --out=results/mmd_restoration
-
-Each image is distorted in four ways at the levels that RankIQA is trained with, and at levels
-between them, and scored at each as the mean over crops. A row has, for one kind and set of levels,
-the share of pairs of levels, the pristine image among them, that are scored in the right order:
-of all images as in training, and of the same image; and Spearman's correlation of scores with
-levels. Rows go to OUT/rank_accuracy.csv. What is there already is not measured again.
-"""
+"""How often a RankIQA network ranks a stronger distortion as worse: rows by kind of distortion."""
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.stats
 import tqdm
-from absl import flags
 
-from lossylab.core import rows
-from lossylab.core.app import launch, new_flags, parse, require, require_distinct
+from lossylab.core import command, rows
 from lossylab.core.digest import digest
-from lossylab.core.files import make_folder
-from lossylab.core.options import naming
+from lossylab.core.options import naming, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
 from lossylab.data.rankings import LADDERS, versions
+from lossylab.eval.measurements import Measurements, Row
+from lossylab.eval.options.latent import RankAccuracyOptions
 from lossylab.eval.report import tables
 from lossylab.inference.export.rankiqa import Scorer, random_crops
 
@@ -45,14 +35,8 @@ PAPER = "mmd_restoration"
 _LEVELS = tuple((name, kind.trained, kind.held_out) for name, kind in LADDERS.items())
 LEVEL_SETS = {"trained": False, "held out": True}
 
-FLAGS = new_flags()
-flags.DEFINE_string("model", None, "Folder of an exported network.", flag_values=FLAGS)
-flags.DEFINE_string("name", "RankIQA", "Of the model, for the rows.", flag_values=FLAGS)
-flags.DEFINE_string("data", "kodak", "Images to measure on.", flag_values=FLAGS)
-flags.DEFINE_string("title", None, "Budget of the model, for the rows.", flag_values=FLAGS)
-flags.DEFINE_string("out", None, "Folder of rank_accuracy.csv.", flag_values=FLAGS)
-flags.DEFINE_integer("crops", 5, "Of each version of an image.", 1, flag_values=FLAGS)
-flags.DEFINE_integer("seed", 0, "Of their places.", 0, 2**31 - 1, flag_values=FLAGS)
+_KEY = ("model", "distortion", "levels", "data")
+_DECISIVE = ("crops", "seed", "budget", "identity", "content")
 
 
 def ladder_crops(
@@ -77,8 +61,8 @@ def ladder_crops(
     found = []
     for path in paths:
         own = noise_seed(path)
-        made = versions(read_image(path), name, own, held_out)
-        found.append([random_crops(version, patch, crops, (seed, own)) for version in made])
+        distorted = versions(read_image(path), name, own, held_out)
+        found.append([random_crops(version, patch, crops, (seed, own)) for version in distorted])
     return np.array(found)
 
 
@@ -89,7 +73,7 @@ def scores_of(score: Callable[[np.ndarray], np.ndarray], crops: np.ndarray) -> n
 
 
 def accuracy(scores: np.ndarray, same: bool = False) -> float:
-    """Share of pairs of levels in the right order; ties are half right.
+    """Fraction of pairs of levels in the right order; ties are half right.
 
     Args:
       scores: [images, levels], the strongest level first; larger should be worse.
@@ -111,63 +95,61 @@ def srocc(scores: np.ndarray) -> float:
     return float(scipy.stats.spearmanr(levels.ravel(), scores.ravel())[0])
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command; argv[0] is the program's name."""
-    extra = parse(FLAGS, argv, __doc__)
-    require(not extra, f"unexpected arguments: {' '.join(extra)}")
-    for name, what in (("model", "an exported network"), ("out", "the rows")):
-        require(bool(FLAGS[name].value), f"--{name} is needed: the folder of {what}")
-    require(bool(FLAGS.title), "--title is needed: the model's budget")
-    paths = find_images(FLAGS.data)
+def measure(options: RankAccuracyOptions) -> list[Row]:
+    """Measures what is missing and prints the rows.
+
+    Returns:
+      The row of each distortion and set of levels.
+
+    Raises:
+      UsageError: if two images have one name.
+    """
+    paths = find_images(options.data)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
     with naming("model"):
-        model = Scorer(FLAGS.model)
+        model = Scorer(options.model)
     check_sizes(paths, model.patch, "the crops")
-    place = {
-        **{"paper": PAPER, "model": FLAGS.name, "data": FLAGS.data, "images": len(paths)},
-        **{"crops": FLAGS.crops, "seed": FLAGS.seed, "budget": FLAGS.title},
+    decides = {
+        **{"crops": options.crops, "seed": options.seed, "budget": options.title},
+        "identity": rows.identity(model.weights, _LEVELS),
         "content": rows.identity(*(digest(read_image(path)) for path in paths)),
-        **{"identity": rows.identity(model.weights, _LEVELS), "parameters": model.parameters},
     }
-    table_path = make_folder(FLAGS.out) / "rank_accuracy.csv"
-    with contextlib.closing(rows.Rows(table_path, COLUMNS)) as table:
-        decisive = ("identity", "content", "budget", "crops", "seed")
-        changed = {name: str(place[name]) for name in decisive}
-        table.set_aside(
-            lambda row: (
-                (row["model"], row["data"]) == (FLAGS.name, FLAGS.data)
-                and any(row[name] != value for name, value in changed.items())
-            ),
-            "are of other weights, levels, images, crops or budgets",
-        )
-        measured = list(_measure(table, model, paths, place))
-    sys.stdout.write(tables.markdown_table(map(_line, measured)) + "\n")
-
-
-def _measure(table: rows.Rows, model: Scorer, paths: list[str], place: dict):
-    """The row of each distortion and set of levels, measured if it is missing."""
-    known = {_key(row): row for row in table.rows}
-    for name in tqdm.tqdm(LADDERS, unit="distortion", desc="measuring"):
-        for label, held_out in LEVEL_SETS.items():
-            row = {**place, "distortion": name, "levels": label}
-            if _key(row) not in known:
-                scores = np.concatenate(
-                    [
-                        scores_of(
-                            model.score,
-                            ladder_crops([p], name, held_out, model.patch, FLAGS.crops, FLAGS.seed),
-                        )
-                        for p in paths
-                    ]
+    measured = []
+    path = pathlib.Path(options.out) / "rank_accuracy.csv"
+    with Measurements(path, COLUMNS, _KEY, _DECISIVE) as table:
+        for name in tqdm.tqdm(LADDERS, unit="distortion", desc="measuring"):
+            for label, held_out in LEVEL_SETS.items():
+                row = table.get_or_measure(
+                    {
+                        **{"model": options.name, "distortion": name},
+                        **{"levels": label, "data": options.data},
+                    },
+                    decides,
+                    functools.partial(_measure, options, model, paths, name, held_out),
                 )
-                row |= {"accuracy": accuracy(scores), "accuracy_same": accuracy(scores, True)}
-                known[_key(row)] = table.append(row | {"srocc": srocc(scores)})
-            yield known[_key(row)]
+                measured.append(row)
+    sys.stdout.write(tables.markdown_table(map(_line, measured)) + "\n")
+    return measured
 
 
-def _key(row: dict) -> tuple:
-    names = ("model", "distortion", "levels", "data", "crops", "seed", "budget", "identity")
-    return tuple(str(row[name]) for name in (*names, "content"))
+def _measure(
+    options: RankAccuracyOptions, model: Scorer, paths: list[str], name: str, held_out: bool
+) -> dict[str, Any]:
+    """A row but for what names and decides it."""
+    scores = np.concatenate(
+        [
+            scores_of(
+                model.score,
+                ladder_crops([path], name, held_out, model.patch, options.crops, options.seed),
+            )
+            for path in paths
+        ]
+    )
+    return {
+        **{"paper": PAPER, "images": len(paths), "parameters": model.parameters},
+        **{"accuracy": accuracy(scores), "accuracy_same": accuracy(scores, True)},
+        "srocc": srocc(scores),
+    }
 
 
 def _line(row: dict[str, str]) -> dict[str, str]:
@@ -179,4 +161,4 @@ def _line(row: dict[str, str]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    launch(main)
+    command.as_program(RankAccuracyOptions, measure, "lossylab eval rank_accuracy")

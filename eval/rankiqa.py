@@ -1,12 +1,4 @@
-"""Scores images without a reference by a trained RankIQA network: larger is worse.
-
-  lossylab eval rankiqa restored --model=runs/finetuned/export --csv=scores.csv
-
-INPUT is a file, a folder, a glob or a named collection. As in "Perceptual Image Restoration with
-High-Quality Priori and Degradation Learning", Sec. 4.4.3, 100 random crops of each image are
-scored, or of the image resized to 256x256 first; their mean and median per image, averaged over
-images, are the four score columns of its Table 2.
-"""
+"""Scores images without a reference by a trained RankIQA network: larger is worse."""
 
 from __future__ import annotations
 
@@ -16,17 +8,17 @@ import sys
 
 import numpy as np
 import tqdm
-from absl import flags
 
-from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core import command
 from lossylab.core.files import replacing
-from lossylab.core.options import naming
+from lossylab.core.options import naming, require
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
+from lossylab.eval.options.rankiqa import RankiqaOptions
 from lossylab.eval.report import tables
-from lossylab.inference.export.rankiqa import CROPS, RESIZED, STRATEGIES, Scorer
+from lossylab.inference.export.rankiqa import RESIZED, Scorer
 
 _COLUMNS = {
     "mean": "score, mean",
@@ -35,43 +27,39 @@ _COLUMNS = {
     "resize_median": "score (resize), median",
 }
 
-FLAGS = new_flags()
-flags.DEFINE_string("model", None, "Folder of an exported network.", flag_values=FLAGS)
-flags.DEFINE_enum(
-    "strategy", "both", list(STRATEGIES), "Crops of what; the paper has both.", flag_values=FLAGS
-)
-flags.DEFINE_integer("crops", CROPS, "Of each image.", 1, flag_values=FLAGS)
-flags.DEFINE_integer("seed", 0, "Of their places.", 0, 2**31 - 1, flag_values=FLAGS)
-flags.DEFINE_string("csv", None, "File for the scores of each image.", flag_values=FLAGS)
 
+def measure(options: RankiqaOptions) -> list[dict]:
+    """Scores images, prints their means and writes the scores if asked for.
 
-def main(argv: list[str]) -> None:
-    """Runs the command; argv[0] is the program's name."""
-    arguments = parse(FLAGS, argv, __doc__)
-    require(len(arguments) == 1, f"expected one INPUT, got {len(arguments)} arguments")
-    require(bool(FLAGS.model), "--model is needed: the folder of an exported network")
-    paths = find_images(arguments[0])
+    Returns:
+      A line for each image: its path, size and scores.
+
+    Raises:
+      UsageError: if the network's crops do not fit.
+    """
+    paths = find_images(options.input)
     with naming("model"):
-        model = Scorer(FLAGS.model)
-    if FLAGS.strategy != "resize":
+        model = Scorer(options.model)
+    if options.strategy != "resize":
         check_sizes(paths, model.patch, "the crops")
     require(
-        FLAGS.strategy == "crops" or model.patch <= RESIZED,
-        f"--model: its crops of {model.patch} pixels do not fit into {RESIZED}: "
-        "--strategy=crops only",
+        options.strategy == "crops" or model.patch <= RESIZED,
+        f"`model`: its crops of {model.patch} pixels do not fit into {RESIZED}: "
+        "`strategy`=crops only",
     )
     measured = []
     for path in tqdm.tqdm(paths, unit="image", desc="scoring"):
-        image, seed = read_image(path), (FLAGS.seed, noise_seed(path))
-        scores = model.table2(image, seed, FLAGS.crops, FLAGS.strategy)
-        place = {"image": path, "width": image.shape[1], "height": image.shape[0]}
-        measured.append({**place, **scores})
-    if FLAGS.csv:
-        _write(FLAGS.csv, measured)
+        image, seed = read_image(path), (options.seed, noise_seed(path))
+        scores = model.table2(image, seed, options.crops, options.strategy)
+        size = {"width": image.shape[1], "height": image.shape[0]}
+        measured.append({"image": path, **size, **scores})
+    if options.csv:
+        _write(options.csv, measured)
     names = [name for name in _COLUMNS if name in measured[0]]
     means = {_COLUMNS[n]: f"{np.mean([row[n] for row in measured]):.2f}" for n in names}
-    line = {"images": pathlib.Path(arguments[0]).name, "count": str(len(paths)), **means}
+    line = {"images": pathlib.Path(options.input).name, "count": str(len(paths)), **means}
     sys.stdout.write(tables.markdown_table([line]) + "\n")
+    return measured
 
 
 def _write(path: str, measured: list[dict]) -> None:
@@ -82,4 +70,4 @@ def _write(path: str, measured: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    launch(main)
+    command.as_program(RankiqaOptions, measure, "lossylab eval rankiqa")

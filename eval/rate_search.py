@@ -50,8 +50,8 @@ def _nearest(target: float, look: Callable[[int], float], known: dict[int, float
     while above - below > 1:
         # Logarithmic rates are nearly linear in the setting, so guess by that.
         span = known[above] - known[below]
-        share = (target - known[below]) / span if span > 0 else 0.5
-        guess = min(max(below + round(share * (above - below)), below + 1), above - 1)
+        fraction = (target - known[below]) / span if span > 0 else 0.5
+        guess = min(max(below + round(fraction * (above - below)), below + 1), above - 1)
         if look(guess) <= target:
             below = guess
         else:

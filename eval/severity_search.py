@@ -1,9 +1,9 @@
-"""Severities of the distortion GAN's truths, which the paper does not print, from its Table I.
+"""Severities of the true distortions, which the distortion GAN's paper does not print.
 
-The paper's off-diagonal divergences are of generated against true distortions. Those of true
+Its Table I's off-diagonal divergences are of generated against true distortions. Those of true
 against true distortions should be alike: of a grid of severities the one is taken with the least
-mean absolute logarithm of the ratio between both. White noise ends at 60 levels, as
-stronger noise hides the image, and pink noise at 5, as weaker noise does not show in these
+mean absolute logarithm of the ratio between both. White noise ends at a standard deviation of
+60, as stronger noise hides the image, and pink noise at 5, as weaker noise does not show in these
 statistics at all.
 """
 

@@ -1,14 +1,4 @@
-"""Writes a page on which raters choose the better of two images, pair by pair.
-
-  lossylab eval study_page restored/pulse restored/ours study.html --names=PULSE,Ours
-
-For the user study of "Perceptual Image Restoration with High-Quality Priori and Degradation
-Learning", Sec. 4.4.2. FOLDER_A and FOLDER_B have the images of two methods under the same names.
-OUT.html holds everything: it is opened from a disk or any web server, asks for nothing else and
-sends nothing. Each rater sees the pairs in another order, each method on the left in half of them,
-and saves the answers as a CSV file; `lossylab eval study_tally` counts them. With ?seed=N after its
-address, or --seed, order and sides are those of that seed.
-"""
+"""Writes a page on which raters choose the better of two images, pair by pair (Sec. 4.4.2)."""
 
 from __future__ import annotations
 
@@ -24,37 +14,16 @@ import re
 import sys
 from collections.abc import Sequence
 
-from absl import flags
 from PIL import Image
 
-from lossylab.core.app import launch, new_flags, parse, require, require_distinct
+from lossylab.core import command
 from lossylab.core.files import write_text
+from lossylab.core.options import require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
+from lossylab.eval.options.study import QUESTION, StudyPageOptions
 
-QUESTION = "Which image is more natural and of better visual quality?"  # Sec. 4.4.2
 _SHOWN = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}  # by browsers, as it is
-
-FLAGS = new_flags()
-flags.DEFINE_list(
-    "names", [], "Of the methods; raters do not see them, answers name them.", flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "seed",
-    None,
-    "Of order and sides, the same for all raters; drawn by each browser otherwise.",
-    0,
-    2**32 - 1,
-    flag_values=FLAGS,
-)
-flags.DEFINE_string("title", "Image quality study", "Of the page.", flag_values=FLAGS)
-flags.DEFINE_string("question", QUESTION, "What raters are asked.", flag_values=FLAGS)
-flags.DEFINE_string(
-    "reference", None, "Folder of images to show between the two.", flag_values=FLAGS
-)
-flags.DEFINE_integer(
-    "max_mb", 300, "Largest page, MiB: browsers have limits.", 1, flag_values=FLAGS
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,29 +41,21 @@ class Pair:
     reference: str | None = None
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command; argv[0] is the program's name."""
-    arguments = parse(FLAGS, argv, __doc__)
+def write(options: StudyPageOptions) -> None:
+    """Writes the page and says how large it is.
+
+    Raises:
+      UsageError: if the images do not fit each other, or into the page.
+    """
+    pairs = match(options.folder_a, options.folder_b, options.reference)
+    _check_size(pairs, options.max_mb)
+    text = page(pairs, options.methods, options.title, options.question, options.seed)
     require(
-        len(arguments) == 3,
-        f"expected FOLDER_A, FOLDER_B and OUT.html, got {len(arguments)} arguments",
+        len(text) <= options.max_mb * 2**20,
+        f"the page would have {len(text) / 2**20:.0f} MiB, `max_mb`={options.max_mb}: {_CURE}",
     )
-    first, second, out = arguments
-    names = [name.strip() for name in FLAGS.names]
-    require(
-        len(names) == 2 and all(names) and names[0] != names[1],
-        f"--names takes two different names, such as PULSE,Ours, got '{','.join(names)}'",
-    )
-    require(out.endswith((".html", ".htm")), f"OUT must be an .html file, got {out}")
-    pairs = match(first, second, FLAGS.reference)
-    _check_size(pairs)
-    text = page(pairs, names, FLAGS.title, FLAGS.question, FLAGS.seed)
-    require(
-        len(text) <= FLAGS.max_mb * 2**20,
-        f"the page would have {len(text) / 2**20:.0f} MiB, --max_mb={FLAGS.max_mb}: {_CURE}",
-    )
-    write_text(out, text)
-    sys.stdout.write(f"{out}: {len(pairs)} pairs, {len(text) / 2**20:.1f} MiB\n")
+    write_text(options.output, text)
+    sys.stdout.write(f"{options.output}: {len(pairs)} pairs, {len(text) / 2**20:.1f} MiB\n")
 
 
 _CURE = "take fewer or smaller images, or WebP files"
@@ -113,20 +74,20 @@ def match(first: str, second: str, reference: str | None = None) -> list[Pair]:
       UsageError: if names are not unique or not on both sides, or sizes of a pair differ.
       ImageError: if a file is no image.
     """
-    sides = [_by_name(folder) for folder in (first, second)]
-    for mine, other, place in ((*sides, second), (*sides[::-1], first)):
+    files = [_by_name(folder) for folder in (first, second)]
+    for mine, other, folder in ((*files, second), (*files[::-1], first)):
         alone = [name for name in mine if name not in other]
         require(
             not alone,
-            f"{place} lacks {len(alone)} images that the other folder has: "
+            f"{folder} lacks {len(alone)} images that the other folder has: "
             f"{', '.join(alone[:3])}{', ...' if len(alone) > 3 else ''}",
         )
     references = _by_name(reference) if reference else {}
-    lacking = [name for name in sides[0] if reference and name not in references]
-    require(not lacking, f"--reference: {reference} lacks {', '.join(lacking[:3])}")
+    lacking = [name for name in files[0] if reference and name not in references]
+    require(not lacking, f"`reference`: {reference} lacks {', '.join(lacking[:3])}")
     pairs = []
-    for name in sorted(sides[0]):
-        pair = Pair(name, (sides[0][name], sides[1][name]), references.get(name))
+    for name in sorted(files[0]):
+        pair = Pair(name, (files[0][name], files[1][name]), references.get(name))
         sizes = {file: read_image(file).shape[1::-1] for file in _files(pair)}
         require(
             len(set(sizes.values())) == 1,
@@ -170,7 +131,7 @@ def page(
     text = (importlib.resources.files("lossylab.eval") / "study_page.html").read_text("utf-8")
     data = json.dumps({"id": digest, **study}).replace("<", "\\u003c")
     fill = {"TITLE": html.escape(title), "QUESTION": html.escape(question), "STUDY": data}
-    # In one pass: a title may have any text, a place's name too.
+    # In one pass: a title may have any text, a placeholder's name too.
     return re.sub("%%(TITLE|QUESTION|STUDY)%%", lambda found: fill[found[1]], text)
 
 
@@ -185,13 +146,13 @@ def _files(pair: Pair) -> list[str]:
     return [*pair.images, *([pair.reference] if pair.reference else [])]
 
 
-def _check_size(pairs: Sequence[Pair]) -> None:
+def _check_size(pairs: Sequence[Pair], max_mb: int) -> None:
     """Refuses sets that are too large before they are read into memory."""
     total = sum(pathlib.Path(file).stat().st_size for pair in pairs for file in _files(pair))
     require(
-        total * 4 / 3 <= FLAGS.max_mb * 2**20,
+        total * 4 / 3 <= max_mb * 2**20,
         f"{len(pairs)} pairs of {total / 2**20:.0f} MiB make a page of {total * 4 / 3 / 2**20:.0f} "
-        f"MiB, --max_mb={FLAGS.max_mb}: {_CURE}",
+        f"MiB, `max_mb`={max_mb}: {_CURE}",
     )
 
 
@@ -210,4 +171,4 @@ def _uri(path: str) -> str:
 
 
 if __name__ == "__main__":
-    launch(main)
+    command.as_program(StudyPageOptions, write, "lossylab eval study_page")

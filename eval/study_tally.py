@@ -1,13 +1,4 @@
-"""Counts the answers of a user study: which method raters prefer, and how sure that is.
-
-  lossylab eval study_tally answers_*.csv --out=results/mmd_restoration
-
-Files are those that the pages of `lossylab eval study_page` save; all must be of the same two
-methods. Preferences have Wilson's 95 % interval and a two-sided binomial test against 50 %. Both
-take answers as independent, though those of one rater are alike: the table of raters shows how
-much. With --out tables are written there, among them Table 3 of "Perceptual Image Restoration with
-High-Quality Priori and Degradation Learning" as paper | ours.
-"""
+"""Counts the answers of a user study: which method raters prefer, and how sure that is."""
 
 from __future__ import annotations
 
@@ -22,19 +13,17 @@ import sys
 from collections.abc import Iterable, Sequence
 
 import scipy.stats
-from absl import flags
 
-from lossylab.core.app import launch, new_flags, parse, require
+from lossylab.core import command
 from lossylab.core.errors import WorkError
 from lossylab.core.files import make_folder, write_text
+from lossylab.core.options import require
+from lossylab.eval.options.study import StudyTallyOptions
 from lossylab.eval.report import comparison, published, tables
 
 COLUMNS = ("rater", "started", "pair", "left", "right", "choice", "seconds", "order")
 METHODS = ("PULSE", "Ours")  # of Table 3
 _Z = scipy.stats.norm.ppf(0.975)
-
-FLAGS = new_flags()
-flags.DEFINE_string("out", None, "Folder for the tables.", flag_values=FLAGS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +49,18 @@ class Answer:
     where: str
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command; argv[0] is the program's name."""
-    paths = parse(FLAGS, argv, __doc__)
-    require(bool(paths), "expected CSV files of answers")
-    answers = read_answers(paths)
+def tally(options: StudyTallyOptions) -> None:
+    """Prints the preferences, and writes them if asked for.
+
+    Raises:
+      UsageError: if a comparison with Table 3 is asked for of other methods.
+      WorkError: if a file is no file of answers.
+    """
+    answers = read_answers(options.answers)
     methods = _methods(answers)
     require(
-        not FLAGS.out or set(methods) == set(METHODS),
-        f"--out compares {' and '.join(METHODS)} with Table 3, these answers are of "
+        not options.out or set(methods) == set(METHODS),
+        f"`out` compares {' and '.join(METHODS)} with Table 3, these answers are of "
         f"{' and '.join(methods)}",
     )
     found = {
@@ -77,8 +69,8 @@ def main(argv: list[str]) -> None:
         "pairs": _groups(answers, methods, "pair"),
     }
     sys.stdout.write("\n\n".join(tables.markdown_table(lines) for lines in found.values()) + "\n")
-    if FLAGS.out:
-        out = make_folder(FLAGS.out)
+    if options.out:
+        out = make_folder(options.out)
         found["table_3"] = table_3_lines(answers)
         for name, lines in found.items():
             write_text(out / f"study_{name}.csv", tables.csv_table(lines))
@@ -142,7 +134,7 @@ def _read(path: str) -> list[Answer]:
 def _answer(row: list[str], where: str) -> Answer:
     """A line as an answer; raises WorkError if it makes no sense."""
 
-    def need(condition, what):
+    def need(condition: object, what: str) -> None:
         if not condition:
             raise WorkError(f"{where}: {what}; restore the file as the page saved it")
 
@@ -182,15 +174,15 @@ def _is_time(text: str) -> bool:
 
 
 def wilson(chosen: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, as shares.
+    """Wilson's 95 % interval of a fraction, as fractions.
 
     Args:
       chosen: how often.
       count: of how many, at least one.
     """
-    share, squared = chosen / count, _Z**2 / count
-    center = (share + squared / 2) / (1 + squared)
-    half = math.sqrt(share * (1 - share) * squared + squared**2 / 4) / (1 + squared)
+    fraction, squared = chosen / count, _Z**2 / count
+    center = (fraction + squared / 2) / (1 + squared)
+    half = math.sqrt(fraction * (1 - fraction) * squared + squared**2 / 4) / (1 + squared)
     return float(max(center - half, 0.0)), float(min(center + half, 1.0))
 
 
@@ -219,7 +211,9 @@ def preferences(answers: Sequence[Answer], methods: Sequence[str]) -> list[dict[
     return lines
 
 
-def _groups(answers, methods, attribute) -> list[dict[str, str]]:
+def _groups(
+    answers: Sequence[Answer], methods: Sequence[str], attribute: str
+) -> list[dict[str, str]]:
     """How often each method is chosen by rater or pair."""
     groups = collections.defaultdict(list)
     for answer in answers:
@@ -253,7 +247,7 @@ def table_3(answers: Sequence[Answer]) -> list[comparison.Cell]:
 
 
 def mean_over_raters(answers: Sequence[Answer], method: str) -> float:
-    """Mean of the raters' own shares of a method, which count alike however much they answer."""
+    """Mean of the raters' own fractions of a method, which count alike however much they answer."""
     chosen = collections.defaultdict(list)
     for answer in answers:
         chosen[answer.rater].append(answer.choice == method)
@@ -263,7 +257,7 @@ def mean_over_raters(answers: Sequence[Answer], method: str) -> float:
 def table_3_lines(answers: Sequence[Answer]) -> list[dict[str, str]]:
     """Table 3 as paper | ours, with what the shares are of and how sure they are.
 
-    Ours is the share of all answers together (pooled), of which Wilson's interval is.
+    Ours is the fraction of all answers together (pooled), of which Wilson's interval is.
     """
     counts = {
         "answers": str(len(answers)),
@@ -287,4 +281,4 @@ def table_3_lines(answers: Sequence[Answer]) -> list[dict[str, str]]:
 
 
 if __name__ == "__main__":
-    launch(main)
+    command.as_program(StudyTallyOptions, tally, "lossylab eval study_tally")

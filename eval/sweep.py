@@ -2,16 +2,19 @@
 
 Rows are found again by what decides them: the image's content, the codec's weights, options
 and version, and how it is measured. A sweep that was killed goes on where it was; one that
-finds all its rows is done in seconds; rows of other weights or versions are set aside.
+finds all its rows is done in seconds; rows of other weights or versions are superseded.
 """
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
+import functools
 import math
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,12 +22,13 @@ import tqdm
 from PIL import Image
 
 from lossylab.core import ffmpeg, rows
-from lossylab.core.app import timed
 from lossylab.core.digest import digest
+from lossylab.core.environment import timed
 from lossylab.core.errors import BitstreamError, CodecError, ImageError, WorkError
 from lossylab.core.files import replacing, write_bytes
 from lossylab.data.decode import read_image
 from lossylab.eval import rate_search
+from lossylab.eval.measurements import Measurements
 from lossylab.eval.measures import Libvmaf, Measures
 from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
 from lossylab.inference.export.container import SUFFIX
@@ -60,7 +64,7 @@ class Sweep:
         keep_files: bool = False,
         measures: Measures | None = None,
     ):
-        """Opens the folder's rows; those of these codecs' other versions are set aside.
+        """Opens the folder's rows; those of these codecs' other versions are superseded.
 
         Args:
           folder: gets rows.csv and probes.csv, the sizes met while searching for rates.
@@ -79,24 +83,28 @@ class Sweep:
             for codec in codecs
             for setting in codec.settings
         }
-        self._rows = rows.Rows(self._folder / "rows.csv", columns(self._measures))
-        try:
-            self._probes = rows.Rows(self._folder / "probes.csv", _PROBES)
-        except BaseException:
-            self._rows.close()
-            raise
-        try:
-            self._rows.set_aside(self._is_old, "are of other weights or versions")
-        except BaseException:
-            self.close()
-            raise
-        self._known = {_key(row): row for row in self._rows.rows}
-        self._sizes = {(r["identity"], r["content"]): int(r["bytes"]) for r in self._probes.rows}
+        with contextlib.ExitStack() as opened:
+            self._rows = Measurements(
+                self._folder / "rows.csv",
+                columns(self._measures),
+                key=("codec", "setting", "image"),
+                identity=("identity", "content"),
+            )
+            opened.callback(self._rows.close)
+            self._probes = Measurements(
+                self._folder / "probes.csv", _PROBES, key=("identity", "content"), identity=()
+            )
+            opened.callback(self._probes.close)
+            self._rows.supersede(self._is_old, "are of other weights or versions")
+            self._opened = opened.pop_all()
+        # What is known of each curve before anything is measured.
+        self._curves = collections.defaultdict(list)
+        for row in self._rows.rows:
+            self._curves[row["codec"], row["image"], row["content"]].append(row)
 
     def close(self) -> None:
         """Lets other processes write the rows."""
-        self._rows.close()
-        self._probes.close()
+        self._opened.close()
 
     def run(self, paths: Sequence[str], jobs: int) -> pd.DataFrame:
         """Measures what is missing.
@@ -131,14 +139,14 @@ class Sweep:
                 except _FAILURES as error:
                     failed.append(f"{codec.name}, {path}: {error}")
         now = {(row["codec"], row["image"]): row["content"] for row in found}
-        self._rows.set_aside(
+        self._rows.supersede(
             lambda row: now.get((row["codec"], row["image"]), row["content"]) != row["content"],
             "are of images that have changed",
         )
         if failed:
             raise WorkError(
                 f"{len(failed)} of {len(pending)} curves could not be measured; the others are in "
-                f"{self._rows.path}:\n" + "\n".join(sorted(failed))
+                f"{self._folder / 'rows.csv'}:\n" + "\n".join(sorted(failed))
             )
         table = rows.frame(found, text_columns(self._measures))
         order = [codec.name for codec in self._codecs]
@@ -162,66 +170,69 @@ class Sweep:
                 settings = self._search(codec, image, content, coded)
         curve = []
         for point, setting in enumerate(settings):
-            row = self._known.get((self._identities[codec.name, setting], content, name))
-            if row is None:
-                place = {"point": point, "points": len(settings), "setting": setting}
-                row = self._measure(codec, image, {**place, "image": name}, content, coded)
+            facts = {"point": point, "points": len(settings), "setting": setting}
+            row = self._rows.get_or_measure(
+                {"codec": codec.name, "setting": setting},
+                {"identity": self._identities[codec.name, setting], "content": content},
+                functools.partial(self._measure, codec, image, name, facts, coded),
+            )
             curve.append(row)
             bar.update()
         return curve
 
     def _finished(self, codec: ImageCodec, name: str, content: str) -> list[str] | None:
         """The settings of a searched curve all of whose points are known, or None."""
-        if not codec.searched:
-            return None
-        mine = [
-            row
-            for row in list(self._known.values())
-            if (row["codec"], row["content"], row["image"]) == (codec.name, content, name)
-        ]
-        if not mine or len(mine) < int(mine[0]["points"]):
+        mine = self._curves.get((codec.name, name, content), ())
+        if not codec.searched or not mine or len(mine) < int(mine[0]["points"]):
             return None
         return [row["setting"] for row in sorted(mine, key=lambda row: int(row["point"]))]
 
-    def _search(self, codec, image, content, coded) -> list[str]:
+    def _search(
+        self, codec: ImageCodec, image: np.ndarray, content: str, coded: dict[str, tuple]
+    ) -> list[str]:
+        """Settings whose rates are nearest to those wanted; what was coded goes to `coded`."""
         pixels = image.shape[0] * image.shape[1]
+
+        def encoded(setting: str) -> dict[str, int]:
+            coded[setting] = timed(codec.encode, image, setting)
+            return {"bytes": len(coded[setting][0].data)}
 
         def rate_of(index: int) -> float:
             setting = codec.settings[index]
-            key = self._identities[codec.name, setting], content
-            if key not in self._sizes:
-                coded[setting] = timed(codec.encode, image, setting)
-                self._sizes[key] = len(coded[setting][0].data)
-                self._probes.append(dict(zip(_PROBES, (*key, self._sizes[key]))))
-            return 8 * self._sizes[key] / pixels
+            key = {"identity": self._identities[codec.name, setting], "content": content}
+            probe = self._probes.get_or_measure(key, {}, functools.partial(encoded, setting))
+            return 8 * int(probe["bytes"]) / pixels
 
         chosen = rate_search.choose(len(codec.settings), rate_of, LOWEST_BPP, HIGHEST_BPP, POINTS)
         return [codec.settings[index] for index in chosen]
 
-    def _measure(self, codec, image, place, content, coded) -> dict[str, str]:
-        setting, (height, width) = place["setting"], image.shape[:2]
+    def _measure(
+        self,
+        codec: ImageCodec,
+        image: np.ndarray,
+        name: str,
+        facts: dict[str, Any],
+        coded: dict[str, tuple],
+    ) -> dict[str, Any]:
+        """A row but for what decides it."""
+        setting, (height, width) = facts["setting"], image.shape[:2]
         codec.prepare(image, setting)
         file, encode_ms = coded.get(setting) or timed(codec.encode, image, setting)
         decoded, decode_ms = timed(codec.decode, file, setting)
         if decoded.shape != image.shape:
             raise CodecError(f"{codec.name} decoded {decoded.shape} from {image.shape}")
         if self._keep and codec.keeps_files:
-            _write_files(self._folder / "files" / codec.name / setting, place, file.data, decoded)
+            _write_files(self._folder / "files" / codec.name / setting, name, file.data, decoded)
         scores = self._measures(image, decoded, file.data)
-        row = {
-            **place,
-            **{"codec": codec.name, "width": width, "height": height, "bytes": len(file.data)},
+        return {
+            **facts,
+            **{"width": width, "height": height, "bytes": len(file.data)},
             "bpp_file": 8 * len(file.data) / (height * width),
             "bpp_estimated": file.bits / (height * width),
             **{name: scores.get(name, math.nan) for name in self._measures.names},
             **{"encode_ms": encode_ms, "decode_ms": decode_ms},
             **{"version": codec.version(), self._measures.tool: self._measures.version},
-            "content": content,
-            "identity": self._identities[codec.name, setting],
         }
-        kept = self._rows.append(row)
-        self._known[_key(kept)] = kept
-        return kept
 
     def _identity(self, codec: ImageCodec, setting: str) -> str:
         measures = self._measures
@@ -234,11 +245,7 @@ class Sweep:
         return row["codec"] in names and row["identity"] != current
 
 
-def _key(row: dict[str, str]) -> tuple[str, str, str]:
-    return row["identity"], row["content"], row["image"]
-
-
-def _write_files(folder: pathlib.Path, place: dict, data: bytes, decoded: np.ndarray) -> None:
-    write_bytes(folder / (place["image"] + SUFFIX), data)
-    with replacing(folder / (place["image"] + ".png")) as temporary:
+def _write_files(folder: pathlib.Path, name: str, data: bytes, decoded: np.ndarray) -> None:
+    write_bytes(folder / (name + SUFFIX), data)
+    with replacing(folder / (name + ".png")) as temporary:
         Image.fromarray(decoded).save(temporary)

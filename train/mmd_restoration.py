@@ -16,7 +16,7 @@ import tensorflow as tf
 from lossylab.core import command
 from lossylab.core.options import require
 from lossylab.data.patches import check_sizes
-from lossylab.data.scaled_pairs import DegradedOptions, centerd_pairs, degraded_crops
+from lossylab.data.scaled_pairs import DegradedOptions, centered_pairs, degraded_crops
 from lossylab.data.schedule import Schedule
 from lossylab.eval.degradation_nll import paired_and_unpaired
 from lossylab.inference.export.degradation import Degradation
@@ -98,7 +98,7 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
     def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """What is validated on; made when it is first asked for, by who validates only."""
         options = self.options
-        return centerd_pairs(self._validation, crop_options(options), options.validation_crop)
+        return centered_pairs(self._validation, crop_options(options), options.validation_crop)
 
     def validate(self) -> dict[str, float]:
         """Mean bits of degraded images, given their own clean version and another's."""

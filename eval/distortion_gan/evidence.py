@@ -38,12 +38,12 @@ class Evidence:
     @property
     def methods(self) -> list[str]:
         """Names of what generated the distorted images, models first."""
-        names = dict.fromkeys(self.table.made)
+        names = dict.fromkeys(self.table.generated)
         return sorted(names, key=lambda name: (name == PRISTINE, name.startswith(TRUE)))
 
     def images(self, method: str, true: str) -> pd.DataFrame:
         """Rows of a method against a true distortion, by image."""
-        mine = self.table[(self.table.made == method) & (self.table.truth == true)]
+        mine = self.table[(self.table.generated == method) & (self.table.reference == true)]
         return mine.set_index("image").sort_index()
 
     def mean(self, method: str, true: str, measure: str = "jsd") -> float:

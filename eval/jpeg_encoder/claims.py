@@ -115,7 +115,7 @@ def _faster_than_bls(evidence: Evidence) -> Decision:
 
 
 def _decoders_agree(evidence: Evidence) -> Decision:
-    gaps = evidence.table.decoders_apart
+    gaps = evidence.table.decoder_difference
     if gaps.isna().any():
         return UNDECIDED
     text = f"pixel values differ by at most {gaps.max():.0f} over {len(gaps)} files"

@@ -1,1 +1,1 @@
-"""Image quality, each metric in one module, its protocol in the docstring."""
+"""Image quality: one metric or library a module; `api` has all of them by one signature."""

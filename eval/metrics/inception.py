@@ -48,7 +48,7 @@ class Inception:
         pooled, classes = (np.concatenate(part).astype(np.float64) for part in zip(*found))
         return Features(pooled, classes)
 
-    def _one(self, image):
+    def _one(self, image: np.ndarray):
         color = np.broadcast_to(image, (*image.shape[:2], 3)).astype(np.float32)
         scaled = tf.image.resize(color[None], (_SIDE, _SIDE), antialias=True)
         return [part.numpy() for part in self._network(scaled)]

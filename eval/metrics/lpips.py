@@ -31,8 +31,8 @@ class LPIPS:
     def per_layer(self, reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:
         """The layers' parts, float64 [layers]."""
         check_same_shape(reference, distorted)
-        sides = [
-            tf.constant(np.broadcast_to(side, (*side.shape[:2], 3)), tf.float32)[None]
-            for side in (reference, distorted)
+        pair = [
+            tf.constant(np.broadcast_to(image, (*image.shape[:2], 3)), tf.float32)[None]
+            for image in (reference, distorted)
         ]
-        return self._per_layer(*sides)[0].numpy().astype(np.float64)
+        return self._per_layer(*pair)[0].numpy().astype(np.float64)

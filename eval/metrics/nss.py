@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 _RADIUS, _DEVIATION = 3, 7 / 6  # pixels, of the Gaussian window
-_CONSTANT = 1.0  # of Eq. 5, levels
+_CONSTANT = 1.0  # of Eq. 5, pixel values
 BINS, LIMIT = 100, 2.0  # of the histograms: products outside count as the limit
 PROTOCOL = (
     f"BT.601 luma, Gaussian window {2 * _RADIUS + 1}x{2 * _RADIUS + 1} of deviation 7/6, edges "
@@ -22,7 +22,7 @@ _LUMA = np.array((0.299, 0.587, 0.114))
 
 
 def luma(image: np.ndarray) -> np.ndarray:
-    """Full-range luma, unrounded, float64 [H, W], of RGB [H, W, 3] in levels 0..255."""
+    """Full-range luma, unrounded, float64 [H, W], of RGB [H, W, 3] in 0..255."""
     return image.astype(np.float64) @ _LUMA
 
 
@@ -30,7 +30,7 @@ def mscn(plane: np.ndarray) -> np.ndarray:
     """Mean-subtracted, contrast-normalized coefficients (Eq. 5).
 
     Args:
-      plane: float [H, W], levels 0..255; beyond its edges the nearest pixel counts.
+      plane: float [H, W], pixel values 0..255; beyond its edges the nearest pixel counts.
 
     Returns:
       float64 [H, W].
@@ -63,10 +63,10 @@ def diagonal_products(coefficients: np.ndarray) -> np.ndarray:
 
 
 def histogram(image: np.ndarray) -> np.ndarray:
-    """Shares of an image's diagonal products by bin, float64 [100], their sum is 1.
+    """Fractions of an image's diagonal products by bin, float64 [100], their sum is 1.
 
     Args:
-      image: RGB [H, W, 3] in levels, from 2x2 pixels.
+      image: RGB [H, W, 3] in 0..255, from 2x2 pixels.
 
     Raises:
       ValueError: if it is smaller.
@@ -82,13 +82,13 @@ def jensen_shannon(one: np.ndarray, other: np.ndarray) -> float:
     """Divergence of two distributions, in bits: 0 if equal, 1 if they never meet; symmetric.
 
     Args:
-      one: shares whose sum is 1.
+      one: fractions whose sum is 1.
       other: likewise, of the same shape.
     """
-    both = one + other  # halving it could lose the smallest shares
+    both = one + other  # halving it could lose the smallest fractions
 
-    def divergence(shares):
-        there = shares > 0
-        return float(np.sum(shares[there] * np.log2(2 * shares[there] / both[there])))
+    def divergence(fractions: np.ndarray) -> float:
+        there = fractions > 0
+        return float(np.sum(fractions[there] * np.log2(2 * fractions[there] / both[there])))
 
     return (divergence(one) + divergence(other)) / 2

@@ -7,22 +7,7 @@ import tensorflow as tf
 
 from lossylab.data.color import ycbcr
 
-_LEVELS = 255.0
-
-
-def psnr_rgb(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
-    """PSNR in dB from the error over all pixels and channels of 8-bit RGB.
-
-    Args:
-      reference: [B, H, W, 3], levels 0..255.
-      distorted: likewise.
-
-    Returns:
-      float32 [B]; infinity for equal images.
-    """
-    check_same_shape(reference, distorted)
-    error = tf.math.squared_difference(levels(reference), levels(distorted))
-    return _decibel(tf.reduce_mean(error, (1, 2, 3)))
+_PEAK = 255.0
 
 
 def psnr_ycbcr(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
@@ -32,7 +17,7 @@ def psnr_ycbcr(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     as ffmpeg takes it, which reads 1.3 dB higher than full-range luma.
 
     Args:
-      reference: [B, H, W, 3], RGB levels 0..255.
+      reference: [B, H, W, 3], RGB 0..255.
       distorted: likewise.
 
     Returns:
@@ -48,7 +33,7 @@ def psnr(reference: np.ndarray, distorted: np.ndarray) -> float:
     """PSNR in dB of one image or plane, from the error over all its samples.
 
     Args:
-      reference: [H, W, C], levels 0..255.
+      reference: [H, W, C], pixel values 0..255.
       distorted: likewise.
 
     Returns:
@@ -56,7 +41,7 @@ def psnr(reference: np.ndarray, distorted: np.ndarray) -> float:
     """
     check_same_shape(reference, distorted)
     error = np.mean(np.square(reference.astype(np.float64) - distorted))
-    return 10 * math.log10(_LEVELS**2 / error) if error else math.inf
+    return 10 * math.log10(_PEAK**2 / error) if error else math.inf
 
 
 def check_same_shape(reference: tf.Tensor, distorted: tf.Tensor) -> None:
@@ -68,9 +53,9 @@ def check_same_shape(reference: tf.Tensor, distorted: tf.Tensor) -> None:
 
 
 def _decibel(error: tf.Tensor) -> tf.Tensor:
-    return 10.0 * tf.math.log(_LEVELS**2 / error) / tf.math.log(10.0)
+    return 10.0 * tf.math.log(_PEAK**2 / error) / tf.math.log(10.0)
 
 
-def levels(image: tf.Tensor) -> tf.Tensor:
-    """An image of any number type as float32, the same levels."""
+def as_float(image: tf.Tensor) -> tf.Tensor:
+    """An image of any number type as float32, the same pixel values."""
     return tf.cast(image, tf.float32)

@@ -8,15 +8,16 @@ import numpy as np
 
 from lossylab.eval.metrics.psnr import check_same_shape
 
-_LEVELS = 255.0
+_PEAK = 255.0
 _BLOCK = 8
+SMALLEST = 2 * _BLOCK  # pixels: there must be a border
 
 
 def psnr_b(reference: np.ndarray, distorted: np.ndarray) -> float:
     """PSNR-B in dB of one image; of RGB the mean over its channels.
 
     Args:
-      reference: [H, W, C], levels 0..255.
+      reference: [H, W, C], pixel values 0..255.
       distorted: likewise; its own blocking is counted.
 
     Returns:
@@ -27,12 +28,12 @@ def psnr_b(reference: np.ndarray, distorted: np.ndarray) -> float:
     for channel in range(reference.shape[2]):
         plane = distorted[..., channel].astype(np.float64)
         error = np.mean(np.square(plane - reference[..., channel])) + blocking_effect(plane)
-        values.append(10 * math.log10(_LEVELS**2 / error) if error else math.inf)
+        values.append(10 * math.log10(_PEAK**2 / error) if error else math.inf)
     return float(np.mean(values))
 
 
 def blocking_effect(plane: np.ndarray) -> float:
-    """The blocking effect factor of a plane [H, W], at least 16x16, in squared levels."""
+    """The blocking effect factor of a plane [H, W], at least 16x16, in squared pixel values."""
     height, width = plane.shape
     total, at_border = 0.0, 0.0
     for axis in (0, 1):

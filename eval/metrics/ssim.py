@@ -1,4 +1,4 @@
-"""SSIM and MS-SSIM in TensorFlow, mean over RGB channels, 11-tap Gaussian window.
+"""SSIM and MS-SSIM in TensorFlow, mean over RGB channels, Gaussian window of 11 pixels.
 
 libvmaf's values, which ProxIQA reports, are of luma and, for SSIM, of a down-sampled
 image: see `lossylab.eval.metrics.vmaf`.
@@ -6,30 +6,30 @@ image: see `lossylab.eval.metrics.vmaf`.
 
 import tensorflow as tf
 
-from lossylab.eval.metrics.psnr import check_same_shape, levels
+from lossylab.eval.metrics.psnr import as_float, check_same_shape
 
-_LEVELS = 255.0
+_PEAK = 255.0
 MS_SSIM_SMALLEST = 161  # pixels: (11 - 1) * 2^4 + 1, the fifth scale must hold the window
 SSIM_SMALLEST = 11
-_UNIFORM = 8  # pixels
+UNIFORM_SMALLEST = 8  # pixels, the window's
 
 
 def ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
-    """SSIM (Wang et al. 2004) of [B, H, W, 3] in levels 0..255; float32 [B], at most 1.
+    """SSIM (Wang et al. 2004) of [B, H, W, 3], pixel values 0..255; float32 [B], at most 1.
 
     Raises:
       ValueError: if the images are smaller than 11 pixels.
     """
     check_same_shape(reference, distorted)
     _check(reference, SSIM_SMALLEST, "SSIM with an 11-tap window")
-    return tf.image.ssim(levels(reference), levels(distorted), _LEVELS)
+    return tf.image.ssim(as_float(reference), as_float(distorted), _PEAK)
 
 
 def ssim_uniform(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     """SSIM with a uniform 8x8 window, as the ARCNN paper and its followers have it.
 
     Args:
-      reference: [B, H, W, C], levels 0..255.
+      reference: [B, H, W, C], pixel values 0..255.
       distorted: likewise.
 
     Returns:
@@ -39,17 +39,17 @@ def ssim_uniform(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
       ValueError: if the images are smaller than 8 pixels.
     """
     check_same_shape(reference, distorted)
-    _check(reference, _UNIFORM, "SSIM with an 8x8 window")
+    _check(reference, UNIFORM_SMALLEST, "SSIM with an 8x8 window")
     # Variances are differences of large numbers: float32 would lose them.
-    x, y = (tf.cast(side, tf.float64) for side in (reference, distorted))
+    x, y = (tf.cast(image, tf.float64) for image in (reference, distorted))
 
-    def mean(values):
-        return tf.nn.avg_pool2d(values, _UNIFORM, 1, "VALID")
+    def mean(values: tf.Tensor) -> tf.Tensor:
+        return tf.nn.avg_pool2d(values, UNIFORM_SMALLEST, 1, "VALID")
 
     mean_x, mean_y = mean(x), mean(y)
     variances = mean(x * x) - mean_x**2 + mean(y * y) - mean_y**2
     covariance = mean(x * y) - mean_x * mean_y
-    c1, c2 = (0.01 * _LEVELS) ** 2, (0.03 * _LEVELS) ** 2
+    c1, c2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     return tf.reduce_mean(luminance * (2 * covariance + c2) / (variances + c2), (1, 2, 3))
 
@@ -62,7 +62,7 @@ def ms_ssim(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     """
     check_same_shape(reference, distorted)
     _check(reference, MS_SSIM_SMALLEST, "MS-SSIM with five scales and an 11-tap window")
-    return tf.image.ssim_multiscale(levels(reference), levels(distorted), _LEVELS)
+    return tf.image.ssim_multiscale(as_float(reference), as_float(distorted), _PEAK)
 
 
 def _check(image: tf.Tensor, smallest: int, name: str) -> None:

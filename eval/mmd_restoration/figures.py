@@ -74,7 +74,7 @@ def _discrepancies(evidence: Evidence, path: pathlib.Path) -> bool:
                 axis.set_xticks(range(1, len(names) + 1), names)
                 axis.set(xlabel="row of Table 2", ylabel=label, title=task)
                 axis.grid(alpha=0.3, axis="y")
-            thresholds = evidence.study[evidence.study.task == task].limit.dropna()
+            thresholds = evidence.study[evidence.study.task == task].threshold.dropna()
             line[0].axhline(thresholds.median(), color="0.5", linestyle="--", label="constraint")
             line[0].legend()
     return True

@@ -73,7 +73,7 @@ def study(evidence: Evidence, task: str) -> list[Line]:
         line |= {measure: number(mine[measure].mean(), d) for measure, d in shown.items()}
         line |= {"met": "", "s": ""}
         if name in ROWS:
-            line["met"] = f"{100 * (mine.mmd <= mine.limit).mean():.0f} %"
+            line["met"] = f"{100 * (mine.mmd <= mine.threshold).mean():.0f} %"
             line["s"] = number(mine.seconds.mean(), 2)
         found.append(line)
     return found
@@ -92,7 +92,7 @@ def variants(evidence: Evidence) -> list[Line]:
                     continue
                 line = {"task": task, "row": row.label, "change": variant or "none"}
                 line |= {m: number(mine[m].mean(), digits) for m, digits in shown.items()}
-                line["met"] = f"{100 * (mine.mmd <= mine.limit).mean():.0f} %"
+                line["met"] = f"{100 * (mine.mmd <= mine.threshold).mean():.0f} %"
                 found.append(line)
     return found
 

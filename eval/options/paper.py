@@ -106,7 +106,7 @@ class DistortionGanPaperOptions(PaperOptions):
     lossylab eval distortion_gan --results=results/mine
 
     The results folder holds rows.csv (`lossylab eval distortions`), severity.csv (the same with
-    --search) and folders of crops in sheets/ (the same with --sheets) for Fig. 2, 3 and 4. What is
+    --search) and folders of crops in sheets/ (the same with --crops) for Fig. 2, 3 and 4. What is
     missing is said and left out. Nothing is trained or measured: tables.md, tables/ (CSV, LaTeX),
     figures/ and claims.md are written.
     """
@@ -125,7 +125,7 @@ class MmdRestorationPaperOptions(PaperOptions):
     The results folder holds rows.csv (`lossylab eval latent_study`), nll.csv (`lossylab eval
     degradation_nll`), rank_accuracy.csv (`lossylab eval rank_accuracy`), sampling/wavefront.csv
     and naive.csv (what `lossylab sample` printed), curve.csv (validation.csv of a training),
-    votes/ (answers of a user study) and crops/ (`lossylab eval latent_study --sheets`). What is
+    votes/ (answers of a user study) and crops/ (`lossylab eval latent_study --crops`). What is
     missing is said and left out. Nothing is trained or measured: tables.md, tables/ (CSV, LaTeX),
     figures/ and claims.md are written.
     """

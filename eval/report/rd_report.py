@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import pathlib
 import textwrap
@@ -30,20 +29,14 @@ _PLOTTED = ("vmaf", "psnr", "ssim", "ms_ssim")
 ELSEWHERE = "elsewhere.csv"
 
 
-def write(points: pd.DataFrame, about: dict, folder: str) -> None:
-    """Writes about.json, elsewhere.csv, and what `remake` makes of the folder.
+def write(points: pd.DataFrame, folder: str) -> None:
+    """Writes elsewhere.csv, and what `remake` makes of the folder.
 
     Args:
       points: measured elsewhere; they replace those of the same codecs, others stay.
-      about: protocol and software, JSON values; codecs of earlier sweeps are kept.
-      folder: with rows.csv.
+      folder: with rows.csv and about.json.
     """
     root = pathlib.Path(folder)
-    before = {}
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        before = dict(json.loads((root / "about.json").read_text())["codecs"])
-    about = {**about, "codecs": {**before, **about["codecs"]}}
-    write_text(root / "about.json", json.dumps(about, indent=2) + "\n")
     if len(points):
         others = elsewhere(folder)
         others = others[~others.codec.isin(points.codec)]
@@ -118,18 +111,18 @@ def read_elsewhere(path: str | pathlib.Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype={"codec": str, "image": str, "setting": str})
     except (OSError, ValueError) as error:
-        raise UsageError(f"--csv: {path} cannot be read: {error}") from error
+        raise UsageError(f"`csv`: {path} cannot be read: {error}") from error
     lacking = [name for name in ("codec", "image", "bpp_file") if name not in table]
     if lacking:
-        raise UsageError(f"--csv: {path} has no column {', '.join(lacking)}")
+        raise UsageError(f"`csv`: {path} has no column {', '.join(lacking)}")
     metrics = [name for name in MEASURED if name in table]
     if not metrics:
-        raise UsageError(f"--csv: {path} has none of the columns {', '.join(MEASURED)}")
+        raise UsageError(f"`csv`: {path} has none of the columns {', '.join(MEASURED)}")
     numbers = table[["bpp_file", *metrics]].apply(pd.to_numeric, errors="coerce")
     if table[["codec", "image"]].isna().any(axis=None):
-        raise UsageError(f"--csv: {path} has lines without codec or image")
+        raise UsageError(f"`csv`: {path} has lines without codec or image")
     if not ((numbers.bpp_file > 0) & np.isfinite(numbers.bpp_file)).all():
-        raise UsageError(f"--csv: {path} has rates that are not positive numbers")
+        raise UsageError(f"`csv`: {path} has rates that are not positive numbers")
     table = table[["codec", "image"]].join(numbers)
     table["setting"] = ""
     table["point"] = table.groupby(["codec", "image"]).bpp_file.rank(method="first") - 1

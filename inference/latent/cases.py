@@ -1,4 +1,4 @@
-"""What a study of latent restoration restores: images, some of known latents, made worse."""
+"""What a study of latent restoration restores: images, some of known latents, degraded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from lossylab.core.app import require, require_distinct
+from lossylab.core.options import require, require_distinct
 from lossylab.data import jpeg
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image, stored_size
@@ -26,12 +26,12 @@ class Case:
 
     Attributes:
       name: for the rows.
-      truth: uint8 [R, R, 3].
+      clean: uint8 [R, R, 3].
       styles: float32 [L, D] that made it, or None.
     """
 
     name: str
-    truth: np.ndarray
+    clean: np.ndarray
     styles: np.ndarray | None = None
 
 
@@ -54,8 +54,8 @@ def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> Iterato
             for layer, stored in enumerate(generator.noise)
         ]
         image = synthesize(styles, noise)[0].numpy()
-        truth = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-        yield Case(f"{index:03d}", truth, styles[0].numpy())
+        clean = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+        yield Case(f"{index:03d}", clean, styles[0].numpy())
 
 
 def photographed(data: str, resolution: int) -> list[Case]:
@@ -75,11 +75,11 @@ def photographed(data: str, resolution: int) -> list[Case]:
     return [Case(pathlib.Path(path).stem, scaled(read_image(path), resolution)) for path in paths]
 
 
-def degrade(truth: np.ndarray, task: str, quality: int, factor: int) -> np.ndarray:
+def degrade(clean: np.ndarray, task: str, quality: int, factor: int) -> np.ndarray:
     """The image to restore: JPEG with halved chroma at full size (Sec. 4.3), then smaller.
 
     Args:
-      truth: uint8 [R, R, 3].
+      clean: uint8 [R, R, 3].
       task: 'jpeg', or 'downscale' for the second part alone.
       quality: of JPEG.
       factor: R divided by the side of the result.
@@ -88,8 +88,8 @@ def degrade(truth: np.ndarray, task: str, quality: int, factor: int) -> np.ndarr
       uint8 [R / factor, R / factor, 3].
     """
     if task == JPEG:
-        truth = jpeg.degrade(truth, quality)
-    return scaled(truth, truth.shape[0] // factor)
+        clean = jpeg.degrade(clean, quality)
+    return scaled(clean, clean.shape[0] // factor)
 
 
 def enlarged(image: np.ndarray, side: int) -> np.ndarray:

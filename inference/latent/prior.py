@@ -61,7 +61,7 @@ class Prior:
             raise ValueError(f"at least two samples are needed, got {min(samples, fit_samples)}")
         self._generator, self._seed, self._fit_samples = generator, seed, fit_samples
         self._map = tf.function(generator.map, reduce_retracing=True)
-        self._limits: dict[tuple[int, float, int], float] = {}
+        self._thresholds: dict[tuple[int, float, int], float] = {}
         self._terms: dict[tuple[float, int], float] = {}
         self.samples = self._mapped(samples, "samples", seed)
 
@@ -80,7 +80,7 @@ class Prior:
 
     @functools.cached_property
     def gaussian(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation, float32 [D] each, of styles before the mapping's last LeakyReLU."""
+        """Mean and std, float32 [D] each, of styles before the mapping's last LeakyReLU."""
         sums, squares, left, index = 0.0, 0.0, self._fit_samples, 0
         while left:
             count = min(left, _AT_ONCE)
@@ -89,13 +89,13 @@ class Prior:
             sums, squares = sums + linear.sum(0), squares + np.square(linear).sum(0)
             left, index = left - count, index + 1
         mean = np.asarray(sums / self._fit_samples)
-        deviation = np.sqrt(np.maximum(squares / self._fit_samples - np.square(mean), 0))
-        return mean.astype("f"), deviation.astype("f")
+        std = np.sqrt(np.maximum(squares / self._fit_samples - np.square(mean), 0))
+        return mean.astype("f"), std.astype("f")
 
     def styles(self, latents: tf.Tensor) -> tf.Tensor:
         """PULSE's map from standard normal latents [..., D] to styles."""
-        mean, deviation = self.gaussian
-        return tf.nn.leaky_relu(latents * deviation + mean, _SLOPE)
+        mean, std = self.gaussian
+        return tf.nn.leaky_relu(latents * std + mean, _SLOPE)
 
     def draw(self, layers: int, seed: int) -> np.ndarray:
         """Independent samples of W, float32 [layers, D]."""
@@ -105,7 +105,7 @@ class Prior:
         """Mean distance of the samples from a center."""
         return float(np.linalg.norm(self.samples - center, axis=1).mean())
 
-    def limit(self, layers: int, gamma: float = mmd.GAMMA, power: int = 1) -> float:
+    def threshold(self, layers: int, gamma: float = mmd.GAMMA, power: int = 1) -> float:
         """The squared discrepancy that 95 of 100 sets of independent samples stay below.
 
         Eq. 5 leaves its epsilon open. Styles that are no farther from the prior than perfect ones
@@ -116,12 +116,12 @@ class Prior:
           gamma: bandwidth.
           power: of the distance, see `losses/mmd.py`.
         """
-        if (layers, gamma, power) not in self._limits:
+        if (layers, gamma, power) not in self._thresholds:
             sets = self._mapped(_SETS * layers, "sets", self._seed).reshape(_SETS, 1, layers, -1)
             found = [self.discrepancy(tf.constant(each), gamma, power) for each in sets]
-            limit = float(np.quantile(np.concatenate(found), _SHARE))
-            self._limits[layers, gamma, power] = limit
-        return self._limits[layers, gamma, power]
+            threshold = float(np.quantile(np.concatenate(found), _SHARE))
+            self._thresholds[layers, gamma, power] = threshold
+        return self._thresholds[layers, gamma, power]
 
     def discrepancy(self, styles: tf.Tensor, gamma: float, power: int) -> tf.Tensor:
         """The squared discrepancy of styles from the samples (Eq. 7).

@@ -27,7 +27,7 @@ class Iterate:
     """An iterate of a batch.
 
     Attributes:
-      images: float32 [B, R, R, 3] in levels, not clipped.
+      images: float32 [B, R, R, 3] in pixel values, not clipped.
       styles: float32 [B, L, D].
       steps: [B], the steps that were made before it.
       losses: by name, [B], also those of weight 0 but for the likelihood; 'total' is their
@@ -73,7 +73,7 @@ class Search(tf.Module):
           generator: what makes the images.
           prior: its styles.
           settings: of the search.
-          given: [B, S, S, 3] in levels, the degraded images; S divides the resolution.
+          given: [B, S, S, 3] in pixel values, the degraded images; S divides the resolution.
           nll: from (given, found image at their size) to bits/dim [B].
 
         Raises:
@@ -97,12 +97,12 @@ class Search(tf.Module):
         self._noise = self._first_noise(batch)
         trained = [tensor for tensor in self._noise if isinstance(tensor, tf.Variable)]
         self._variables = [self._latents, *trained]
-        centerd = settings.sphere == "mean"
+        centered = settings.sphere == "mean"
         self._descent = spherical.SphericalOptimizer(
             self._variables,
             [None if settings.sphere == "none" else (2,), *((1, 2, 3) for _ in trained)],
-            [self._mean if centerd else 0.0, *(0.0 for _ in trained)],
-            [prior.radius(self._mean) if centerd else None, *(None for _ in trained)],
+            [self._mean if centered else 0.0, *(0.0 for _ in trained)],
+            [prior.radius(self._mean) if centered else None, *(None for _ in trained)],
         )
         self._before = self.styles().numpy()
 
@@ -148,7 +148,7 @@ class Search(tf.Module):
         return found
 
     @tf.function
-    def _step(self, rate):
+    def _step(self, rate: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._variables)
             styles = self.styles()

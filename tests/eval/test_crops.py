@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from lossylab.cli import __main__ as cli
 from lossylab.core.errors import CollectionError, ImageError, UsageError
-from lossylab.eval import crops
 from lossylab.inference.export.codec import Codec
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.proxiqa import ProxIQA
@@ -31,7 +31,7 @@ def folder(tmp_path, images):
 
 def _run(folder, *flags):
     places = [f"--data={folder / 'in'}", f"--out={folder / 'out'}"]
-    crops.main(["crops", *places, "--size=64", *flags])
+    cli.main(["eval", "crops", *places, "--size=64", *flags])
     sheet = json.loads((folder / "out" / "index.json").read_text())
     return sheet["images"]["a"], sheet["title"]
 
@@ -81,12 +81,16 @@ def test_a_proxy_scores_the_crops(folder, exported, tmp_path):
     ("flags", "error", "message"),
     [
         ([], UsageError, "nothing to show: give --codecs or --models"),
-        (["--codecs=bpg"], UsageError, "--codecs knows jpeg, .*, not bpg"),
-        (["--codecs=jpeg", "--at=2,0"], UsageError, "at.? takes two fractions .*, got 2,0"),
-        (["--codecs=jpeg", "--at=0.5"], UsageError, "at.? takes two fractions"),
-        (["--codecs=jpeg", "--rate=0"], UsageError, "--rate must be above 0"),
-        (["--codecs=jpeg", "--metrics=lpips"], UsageError, "--metrics knows .*, not lpips"),
-        (["--codecs=jpeg", "--size=500"], ImageError, "smaller than --size of 500x500 pixels"),
+        (["--codecs=bpg"], UsageError, "--codecs=bpg is none of jpeg, "),
+        (["--codecs=jpeg", "--at=2,0"], UsageError, "--at=2.0 must be at most 1"),
+        (
+            ["--codecs=jpeg", "--at=0.5"],
+            UsageError,
+            "--at takes two fractions",
+        ),
+        (["--codecs=jpeg", "--rate=0"], UsageError, "--rate=0.0 must be above 0"),
+        (["--codecs=jpeg", "--metrics=lpips"], UsageError, "--metrics=lpips is none of vmaf"),
+        (["--codecs=jpeg", "--size=500"], ImageError, "smaller than the crops of 500x500 pixels"),
         (["--codecs=jpeg", "--data=nowhere"], CollectionError, "nowhere"),
         (["--models=mse"], UsageError, "models.* takes NAME:EXPORT, got mse"),
         (["--codecs=jpeg", "--proxy_from=nowhere"], UsageError, "no checkpoint in nowhere"),

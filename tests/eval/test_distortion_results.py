@@ -48,15 +48,15 @@ def folder(tmp_path, images):
 def test_models_and_truths_are_measured_once(exported, folder, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = [
-        *("distortions", f"--models=jpeg:{exported}", "--title=tiny", f"--data={folder}"),
+        *("eval", "distortions", f"--models=jpeg:{exported}", "--title=tiny", f"--data={folder}"),
         f"--out={out}",
     ]
-    distortions.main(arguments)
+    cli.main(arguments)
     before = (out / "rows.csv").read_bytes()
-    distortions.main(arguments)
+    cli.main(arguments)
     assert (out / "rows.csv").read_bytes() == before
     evidence = distortion_gan_evidence.load(str(out))
-    assert evidence.makers[0] == "jpeg"
+    assert evidence.methods[0] == "jpeg"
     assert len(evidence.table) == 2 * 4 * (1 + 4 + 1)
     for truth in ("jpeg", "jpeg2000"):
         assert evidence.mean(f"true {truth}", truth) == 0
@@ -64,15 +64,15 @@ def test_models_and_truths_are_measured_once(exported, folder, tmp_path, capsys)
         others = [evidence.mean(f"true {truth}", t) for t in TRUTHS if t != truth]
         assert 0 < evidence.mean(f"true {truth}", truth) < min(others)
     assert "| jpeg |" in capsys.readouterr().out
-    distortions.main([*arguments[:2], "--title=other", *arguments[3:]])
+    cli.main([*arguments[:3], "--title=other", *arguments[4:]])
     assert set(distortion_gan_evidence.load(str(out)).images("jpeg", "pink").budget) == {"other"}
 
 
 def test_sheets_and_tables_are_made(exported, folder, tmp_path):
     out = tmp_path / "out"
     flags = [f"--models=jpeg:{exported},jpeg_l1:{exported}", "--title=tiny", f"--data={folder}"]
-    distortions.main(["distortions", *flags, f"--out={out}"])
-    distortions.main(["distortions", *flags, f"--sheets={out / 'sheets' / 'fig02'}", "--size=64"])
+    cli.main(["eval", "distortions", *flags, f"--out={out}"])
+    cli.main(["eval", "distortions", *flags, f"--crops={out / 'sheets' / 'fig02'}", "--size=64"])
     cli.main(["eval", "distortion_gan", f"--results={out}"])
     assert "Table I" in (out / "tables.md").read_text()
     assert (out / "figures" / "fig02.png").stat().st_size > 10_000
@@ -84,7 +84,7 @@ def test_sheets_and_tables_are_made(exported, folder, tmp_path):
 def test_the_search_ranks_by_distance(folder, tmp_path, monkeypatch, capsys):
     small = {"jpeg": (30,), "jpeg2000": (10, 30), "white": (5, 40), "pink": (5,)}
     monkeypatch.setattr(severity_search, "GRID", small)
-    distortions.main(["distortions", "--search", f"--data={folder}", f"--out={tmp_path / 'out'}"])
+    cli.main(["eval", "distortions", "--search", f"--data={folder}", f"--out={tmp_path / 'out'}"])
     with open(tmp_path / "out" / "severity.csv") as file:
         found = list(csv.DictReader(file))
     assert len(found) == 4
@@ -102,14 +102,14 @@ def test_the_search_ranks_by_distance(folder, tmp_path, monkeypatch, capsys):
         (["--out={out}", "--title=t", "--models=jpeg"], "--models takes NAME:EXPORT, got jpeg"),
         (["--out={out}", "--title=t", "--models=pristine:{e}"], "'pristine' is the name of"),
         (["--out={out}", "--title=t", "--models=a:{e},a:{e}"], "several are called a"),
-        (["--sheets={out}"], "--sheets needs --models"),
-        (["--sheets={out}", "--title=t", "--models=blur:{e}"], "does not begin with a distortion"),
+        (["--crops={out}"], "--crops needs --models"),
+        (["--crops={out}", "--title=t", "--models=blur:{e}"], "does not begin with a distortion"),
     ],
 )
 def test_bad_usage(flags, message, exported, folder, tmp_path):
     words = [flag.format(out=tmp_path / "out", e=exported) for flag in flags]
     with pytest.raises((UsageError, ValueError), match=message):
-        distortions.main(["distortions", f"--data={folder}", "--size=64", *words])
+        cli.main(["eval", "distortions", f"--data={folder}", "--size=64", *words])
 
 
 # Decisions.
@@ -121,7 +121,12 @@ def _rows(made, values, residual=5.0, wobble=0.0, images=6):
     for image in range(images):
         for truth, value in zip(TRUTHS, values):
             row = dict.fromkeys(distortions.COLUMNS, "x")
-            row |= {"made": made, "truth": truth, "image": f"p{image}", "residual": residual}
+            row |= {
+                "generated": made,
+                "reference": truth,
+                "image": f"p{image}",
+                "residual": residual,
+            }
             row |= {"severity": 1, "width": 9, "height": 9, "seconds": 1, "parameters": 2}
             row["jsd"] = value + wobble * (-1) ** image
             found.append(row)
@@ -239,8 +244,8 @@ def committed():
 
 def test_committed_rows_are_of_whole_kodak(committed):
     table = distortion_gan_evidence.load(committed).table
-    assert set(table.groupby(["made", "truth"]).image.nunique()) == {24}
-    assert {f"true {truth}" for truth in TRUTHS} <= set(table.made)
+    assert set(table.groupby(["generated", "reference"]).image.nunique()) == {24}
+    assert {f"true {truth}" for truth in TRUTHS} <= set(table.generated)
 
 
 def test_severities_are_those_of_the_search(committed):

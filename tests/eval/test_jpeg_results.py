@@ -77,15 +77,15 @@ def test_jpeg_files_tell_their_optimized_size(images):
     smaller = Jpeg(optimized=True).encode(image, "10")
     found = Color()(image, codec.decode(file, "10"), file.data)
     assert found["bytes_optimized"] == len(smaller.data)
-    assert found["decoders_apart"] <= 1
+    assert found["decoder_difference"] <= 1
 
 
 def test_a_study_is_measured_once(exported, folder, tmp_path, capsys):
     out = tmp_path / "out"
-    arguments = ["jpeg_rd", f"--study={exported}", f"--data={folder}", f"--out={out}"]
-    jpeg_rd.main([*arguments, "--lpips=random"])
+    arguments = ["eval", "jpeg_rd", f"--study={exported}", f"--data={folder}", f"--out={out}"]
+    cli.main([*arguments, "--lpips=random"])
     before = (out / "rows.csv").read_bytes()
-    jpeg_rd.main([*arguments, "--lpips=random"])
+    cli.main([*arguments, "--lpips=random"])
     assert (out / "rows.csv").read_bytes() == before
     evidence = jpeg_encoder_evidence.load(str(out))
     assert evidence.models == ["jpeg", "tables"]
@@ -99,7 +99,7 @@ def test_a_study_is_measured_once(exported, folder, tmp_path, capsys):
     assert "BD-rates against standard JPEG" in (out / "tables.md").read_text()
     assert (out / "figures" / "fig05_ms_ssim_in_the_loss.png").stat().st_size > 10_000
     # Another way to measure sets the old rows aside.
-    jpeg_rd.main(arguments)
+    cli.main(arguments)
     assert jpeg_encoder_evidence.load(str(out)).table.lpips.isna().all()
 
 
@@ -117,13 +117,13 @@ def test_a_study_is_measured_once(exported, folder, tmp_path, capsys):
 def test_bad_usage(flags, message, folder, tmp_path):
     words = [flag.format(out=tmp_path / "out") for flag in flags]
     with pytest.raises((UsageError, ValueError), match=message):
-        jpeg_rd.main(["jpeg_rd", f"--data={folder}", *words])
+        cli.main(["eval", "jpeg_rd", f"--data={folder}", *words])
 
 
 def test_small_images_are_refused(tmp_path, images):
     Image.fromarray(images[0]).save(tmp_path / "small.png")
     with pytest.raises(ValueError, match="smaller than MS-SSIM of 161x161 pixels"):
-        jpeg_rd.main(["jpeg_rd", f"--data={tmp_path}/small.png", f"--out={tmp_path / 'out'}"])
+        cli.main(["eval", "jpeg_rd", f"--data={tmp_path}/small.png", f"--out={tmp_path / 'out'}"])
 
 
 def test_kinds_of_exports_are_told_apart(exported, tmp_path):
@@ -137,7 +137,9 @@ def test_kinds_of_exports_are_told_apart(exported, tmp_path):
     with pytest.raises(UsageError, match="has JPEG encoders and codecs: give them two names"):
         learned([ours, theirs.replace("mse:", "ours:")])
     with pytest.raises(UsageError, match="mse are codecs, see `lossylab eval rd`"):
-        jpeg_rd.main(["jpeg_rd", f"--models={theirs}", "--data=sample_test", f"--out={tmp_path}"])
+        cli.main(
+            ["eval", "jpeg_rd", f"--models={theirs}", "--data=sample_test", f"--out={tmp_path}"]
+        )
 
 
 # Decisions.
@@ -158,7 +160,7 @@ def _curve(name, gain=0.0, wobble=0.0, images=6, rates=_RATES):
             mse = 50 / rate * (1 - better)
             row |= {"mse": mse, "psnr_rgb": 10 * math.log10(255**2 / mse)}
             row |= {"ms_ssim_rgb": 0.8 + 0.2 * rate + 0.1 * better, "lpips": 0.1 / rate}
-            row |= {"bytes_optimized": rate * 70_000, "decoders_apart": 1}
+            row |= {"bytes_optimized": rate * 70_000, "decoder_difference": 1}
             row |= {"encode_ms": 1, "decode_ms": 1}
             made.append(row)
     return made
@@ -273,7 +275,7 @@ def test_times_decide(tmp_path):
 def test_decoders_that_differ_are_noticed(tmp_path):
     apart = _curve("jpeg")
     assert _decide("6", _evidence(tmp_path / "a", apart)).holds is True
-    apart[3]["decoders_apart"] = 9
+    apart[3]["decoder_difference"] = 9
     assert _decide("6", _evidence(tmp_path / "b", apart)).holds is False
 
 

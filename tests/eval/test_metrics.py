@@ -25,7 +25,7 @@ from skimage.metrics import structural_similarity
 from lossylab.core import ffmpeg
 from lossylab.core.errors import FFmpegError
 from lossylab.data.color import luma
-from lossylab.eval.metrics import psnr, ssim, vmaf, vmaf_stream
+from lossylab.eval.metrics import api, psnr, ssim, vmaf, vmaf_stream
 from lossylab.eval.metrics.vmaf_stream import VmafStream
 from lossylab.losses.proxiqa import ms_ssim_training_score
 
@@ -70,7 +70,7 @@ def _computed(score, ideal, tolerance, lowest, highest, smallest, name):
 
 
 METRICS = {
-    "psnr_rgb": Metric(psnr.psnr_rgb, np.inf, 0, 0, np.inf),
+    "psnr_rgb": Metric(api.psnr, np.inf, 0, 0, np.inf),
     "psnr_ycbcr": Metric(psnr.psnr_ycbcr, np.inf, 0, 0, np.inf),
     "ssim": _computed(ssim.ssim, 1, 1e-6, -1, 1, 11, "SSIM with an 11-tap window"),
     "ms_ssim": _computed(
@@ -165,7 +165,7 @@ def test_images_of_other_sizes_do_not_go_together(metric, batch):
         metric.score(reference, distorted[:, :-1])
 
 
-NUMPY_METRICS = pytest.mark.parametrize("score", [psnr.psnr_rgb, psnr.psnr_ycbcr, ssim.ssim])
+NUMPY_METRICS = pytest.mark.parametrize("score", [api.psnr, psnr.psnr_ycbcr, ssim.ssim])
 
 
 @NUMPY_METRICS
@@ -176,16 +176,16 @@ def test_batches_of_other_lengths_do_not_go_together(score, batch):
 
 def test_gray_and_color_do_not_go_together(batch):
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
-        psnr.psnr_rgb(batch[0], batch[1][..., :1])
+        psnr.psnr_ycbcr(batch[0], batch[1][..., :1])
 
 
-@pytest.mark.parametrize("score", [psnr.psnr_rgb, psnr.psnr_ycbcr, ssim.ssim, ssim.ms_ssim])
+@pytest.mark.parametrize("score", [api.psnr, psnr.psnr_ycbcr, ssim.ssim, ssim.ms_ssim])
 def test_8_bit_and_float_levels_give_the_same(score, batch):
     levels = [tf.constant(part, tf.float32) for part in batch]
     np.testing.assert_array_equal(score(*batch), score(*levels))
 
 
-@pytest.mark.parametrize("score", [psnr.psnr_rgb, psnr.psnr_ycbcr, ssim.ssim, ssim.ms_ssim])
+@pytest.mark.parametrize("score", [api.psnr, psnr.psnr_ycbcr, ssim.ssim, ssim.ms_ssim])
 def test_exchanging_the_images_changes_nothing(score, batch):
     np.testing.assert_allclose(score(*batch), score(*batch[::-1]), rtol=1e-6)
 
@@ -196,14 +196,14 @@ def test_exchanging_the_images_changes_nothing(score, batch):
 def test_psnr_rgb_equals_its_formula(batch):
     error = (batch[0].astype(np.float64) - batch[1]) ** 2
     expected = 10 * np.log10(255**2 / error.mean((1, 2, 3)))
-    np.testing.assert_allclose(psnr.psnr_rgb(*batch), expected, atol=1e-4)
+    np.testing.assert_allclose(api.psnr(*batch), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("step", [1, 5, 255])
 def test_psnr_rgb_of_a_constant_step(step):
     low = np.zeros((1, 8, 8, 3), np.uint8)
     expected = 20 * np.log10(255 / step)
-    np.testing.assert_allclose(psnr.psnr_rgb(low, low + step), [expected], atol=1e-4)
+    np.testing.assert_allclose(api.psnr(low, low + step), [expected], atol=1e-4)
 
 
 def test_psnr_ycbcr_weighs_the_planes_by_four_one_one(batch):
@@ -303,7 +303,7 @@ def test_scores_of_a_jpeg_equal_golden_ones(row, kodim01):
         assert scores[name][0] == pytest.approx(row[name], abs=1e-5), name
     assert scores["psnr"][0] == pytest.approx(row["psnr_avg"], abs=2e-3)
     assert float(psnr.psnr_ycbcr(*pair)[0]) == pytest.approx(row["psnr_avg"], abs=0.03)
-    assert float(psnr.psnr_rgb(*pair)[0]) == pytest.approx(row["psnr_rgb"], abs=1e-4)
+    assert float(api.psnr(*pair)[0]) == pytest.approx(row["psnr_rgb"], abs=1e-4)
 
 
 # vmaf.measure

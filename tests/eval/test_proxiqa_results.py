@@ -16,7 +16,6 @@ import lossylab
 from lossylab.cli import __main__ as cli
 from lossylab.core import rows
 from lossylab.core.errors import UsageError, WorkError
-from lossylab.eval import metric_agreement
 from lossylab.eval.proxiqa import __main__ as proxiqa
 from lossylab.eval.proxiqa import evidence as proxiqa_evidence
 from lossylab.eval.proxiqa import tables as proxiqa_tables
@@ -309,7 +308,7 @@ def test_metric_agreement_finds_equal_definitions_equal(tmp_path, images):
     for i, image in enumerate(images[:2]):
         tall = np.concatenate([image, image[::-1]])
         Image.fromarray(np.concatenate([tall, tall[:, ::-1]], 1)).save(tmp_path / "in" / f"{i}.png")
-    metric_agreement.main(["m", f"--data={tmp_path / 'in'}", f"--out={tmp_path / 'out'}"])
+    cli.main(["eval", "metrics", f"--data={tmp_path / 'in'}", f"--out={tmp_path / 'out'}"])
     table = pd.read_csv(tmp_path / "out" / "agreement.csv").set_index("TensorFlow")
     assert table.loc["psnr_ycbcr", "largest"] < 0.03
     assert table.loc["psnr_rgb", "largest"] > 0.5  # another definition

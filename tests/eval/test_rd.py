@@ -29,7 +29,6 @@ from lossylab.core.errors import (
     WorkError,
 )
 from lossylab.data.decode import read_image
-from lossylab.eval import rd
 from lossylab.eval.metrics import bd_rate, vmaf
 from lossylab.eval.report import rd_report, rd_tables, tables
 from lossylab.eval.sweep import COLUMNS, MEASURED, TEXT
@@ -107,7 +106,7 @@ def quick(monkeypatch):
 
 
 def _rd(folder, out, *flags):
-    rd.main(["rd", f"--data={folder}", f"--out={out}", *flags])
+    cli.main(["eval", "rd", f"--data={folder}", f"--out={out}", *flags])
     return pathlib.Path(out)
 
 
@@ -349,8 +348,8 @@ def test_images_that_it_cannot_tell_apart_or_measure_are_refused(folder, tmp_pat
     [
         ([], "--out is needed"),
         (["--out=x", "more"], "unexpected arguments: more"),
-        (["--out=x", "--codec=jpeg"], "Unknown command line flag 'codec'"),
-        (["--out=x", "--codecs=jpeg,jpg"], "--codecs knows jpeg, .*hevc420, not jpg"),
+        (["--out=x", "--codec=jpeg"], "unknown flag --codec: did you mean --codecs"),
+        (["--out=x", "--codecs=jpeg,jpg"], "--codecs=jpg is none of jpeg, .*hevc420"),
         (["--out=x", "--codecs=jpeg,jpeg"], "jpeg"),
         (["--out=x", "--codecs="], "nothing to measure: give --codecs, --models or --external"),
         (["--out=x", "--models=nothing"], "models.* takes NAME:EXPORT, got nothing"),
@@ -373,7 +372,7 @@ def test_wrong_flags_of_rd(flags, message, folder, tmp_path, monkeypatch, quick)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     with pytest.raises(UsageError, match=message):
-        rd.main(["rd", f"--data={folder}", *flags])
+        cli.main(["eval", "rd", f"--data={folder}", *flags])
     assert not list((tmp_path / "work").iterdir())
 
 
@@ -502,7 +501,7 @@ def test_points_measured_elsewhere_join_the_comparison(base, folder, tmp_path):
     # They belong to the folder: tables made again have them, too.
     path.unlink()
     (out / "table.md").unlink()
-    rd.main(["rd", f"--out={out}", "--remake"])
+    cli.main(["eval", "rd", f"--out={out}", "--remake"])
     assert (out / "table.md").read_text() == text
 
 
@@ -589,7 +588,7 @@ def test_tables_are_made_again_from_the_rows(base):
     out, _ = base
     text = (out / "table.md").read_text()
     (out / "table.md").unlink()
-    rd.main(["rd", f"--out={out}", "--remake"])
+    cli.main(["eval", "rd", f"--out={out}", "--remake"])
     assert (out / "table.md").read_text() == text
     assert text == rd_tables.markdown(*rd_report.load(str(out)))
 
@@ -601,10 +600,10 @@ def test_plots_are_made_again_from_the_rows(tmp_path):
         file.append({**dict.fromkeys(COLUMNS, 0), **row})
     file.close()
     (made_up / "about.json").write_text(json.dumps(ABOUT))
-    rd.main(["rd", f"--out={made_up}", "--remake"])
+    cli.main(["eval", "rd", f"--out={made_up}", "--remake"])
     first = {path.name: path.read_bytes() for path in made_up.iterdir()}
     assert {"table.md", "rd.png", "rd.svg"} <= first.keys()
-    rd.main(["rd", f"--out={made_up}", "--remake"])
+    cli.main(["eval", "rd", f"--out={made_up}", "--remake"])
     assert (made_up / "rd.png").read_bytes() == first["rd.png"]
 
 
@@ -614,13 +613,13 @@ def test_damaged_rows_are_reported_not_shown(base):
     data = (out / "rows.csv").read_bytes()
     (out / "rows.csv").write_bytes(data.replace(b"x,96", b"x,97", 1))
     with pytest.raises(WorkError, match=r"rows.csv, line \d+ is damaged"):
-        rd.main(["rd", f"--out={out}", "--remake"])
+        cli.main(["eval", "rd", f"--out={out}", "--remake"])
     assert (out / "table.md").read_text() == text
 
 
 def test_remaking_without_rows_says_so(tmp_path):
     with pytest.raises(WorkError, match="rows.csv is not readable"):
-        rd.main(["rd", f"--out={tmp_path}", "--remake"])
+        cli.main(["eval", "rd", f"--out={tmp_path}", "--remake"])
 
 
 def test_remaking_before_the_first_row_says_so(base):
@@ -629,7 +628,7 @@ def test_remaking_before_the_first_row_says_so(base):
     rows.Rows(out / "empty" / "rows.csv", COLUMNS).close()
     shutil.copy(out / "about.json", out / "empty")
     with pytest.raises(WorkError, match="row"):
-        rd.main(["rd", f"--out={out / 'empty'}", "--remake"])
+        cli.main(["eval", "rd", f"--out={out / 'empty'}", "--remake"])
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "{}", '{"title": "x"}', "[]", "null"])
@@ -639,7 +638,7 @@ def test_remaking_without_usable_about_says_so(content, base):
     if content is not None:
         (out / "about.json").write_text(content)
     with pytest.raises(WorkError, match="has no usable about.json"):
-        rd.main(["rd", f"--out={out}", "--remake"])
+        cli.main(["eval", "rd", f"--out={out}", "--remake"])
 
 
 @pytest.mark.parametrize("content", ["", "{", "{}", "[]", "null", '{"codecs": null}'])

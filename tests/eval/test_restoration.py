@@ -10,13 +10,14 @@ from conftest import GOLDEN
 from PIL import Image
 
 import lossylab
+from lossylab.cli import __main__ as cli
 from lossylab.core import rows
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.data.lattice_pairs import read_planes
 from lossylab.eval import restoration
 from lossylab.eval.metrics import inception, lpips
-from lossylab.eval.metrics.psnr import psnr, psnr_rgb
+from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.psnr_b import blocking_effect, psnr_b
 from lossylab.eval.metrics.ssim import ssim, ssim_uniform
 from lossylab.inference.export.restorer import Restorer
@@ -61,7 +62,7 @@ def test_plain_jpeg_is_the_golden_one(name, golden, convention, channels, qualit
 
 def test_psnr_is_that_of_tensorflow(images, random):
     noisy = np.clip(images[0] + random.normal(0, 9, images[0].shape), 0, 255).astype(np.uint8)
-    wanted = float(psnr_rgb(images[0][None], noisy[None])[0])
+    wanted = float(tf.image.psnr(images[0], noisy, 255))
     assert psnr(images[0], noisy) == pytest.approx(wanted, abs=1e-3)
     assert psnr(noisy, noisy) == np.inf
 
@@ -186,8 +187,15 @@ def place(tmp_path_factory, images):
 
 
 def _run(place, out, *extra):
-    restoration.main(
-        ["restoration", f"--data={place / 'photos'}", f"--out={out}", "--qualities=10,20", *extra]
+    cli.main(
+        [
+            "eval",
+            "restoration",
+            f"--data={place / 'photos'}",
+            f"--out={out}",
+            "--qualities=10,20",
+            *extra,
+        ]
     )
     return rows.frame(rows.read(out / "rows.csv", restoration.COLUMNS), restoration.TEXT)
 
@@ -222,7 +230,7 @@ def test_what_is_known_is_not_measured_again(place, tmp_path, monkeypatch):
     assert (tmp_path / "rows.csv").read_bytes() == before
 
 
-def test_rows_of_other_weights_are_set_aside(place, tmp_path):
+def test_rows_of_other_weights_are_superseded(place, tmp_path):
     first = _run(place, tmp_path, "--methods=jpeg", f"--models=m:{place / 'y10'}", "--title=a")
     tf.random.set_seed(9)
     other = restorers.make("dncnn", 1, luminance_table(10), filters=4, layers=3)
@@ -262,16 +270,16 @@ def test_color_protocol_sets_and_crops(place, tmp_path, monkeypatch):
     ("flags", "message"),
     [
         (["--out="], "--out is needed"),
-        (["--methods=magic"], "--methods knows jpeg, sadct, not magic"),
+        (["--methods=magic"], "--methods=magic is none of jpeg, sadct"),
         (["--models=x:EXPORT"], "--title is needed"),
-        (["--models=EXPORT", "--title=t"], "expected NAME:EXPORT"),
+        (["--models=EXPORT", "--title=t"], "--models takes NAME:EXPORT, got"),
         (["--models=jpeg:EXPORT", "--title=t"], "jpeg is the name of a method"),
         (["--models=x:EXPORT", "--title=t", "--channels=rgb"], "needs 3"),
         (["--models=x:EXPORT,x:OFFICIAL", "--title=t"], "for quality 10 are named x"),
-        (["--qualities=ten"], "--qualities takes numbers from 1 to 100, got ten"),
-        (["--qualities=0"], "--qualities takes numbers"),
+        (["--qualities=ten"], "--qualities takes a whole number, got 'ten'"),
+        (["--qualities=0"], "--qualities=0 must be at least 1"),
         (["--lpips=nowhere"], "weights 'nowhere' of LPIPS"),
-        (["--at=0.5"], "at.? takes two fractions"),
+        (["--at=0.5"], "--at takes two fractions from 0 to 1, got 0.5"),
     ],
 )
 def test_wrong_usage_is_refused(flags, message, place, tmp_path):

@@ -107,7 +107,7 @@ def test_other_files_are_embedded_as_png(tmp_path):
         (["x.png"], ["x.png"], ["--names=a,a"], UsageError, "--names takes two different names"),
         (["x.png"], ["x.png"], ["--reference=no"], UsageError, "no is no folder of images"),
         (["x.png"], ["large.png"], [], UsageError, "lacks 1 images"),
-        (["x.png"], ["x.png"], ["stray"], UsageError, "expected FOLDER_A, FOLDER_B and OUT.html"),
+        (["x.png"], ["x.png"], ["stray"], UsageError, "unexpected arguments: stray"),
     ],
 )
 def test_bad_folders(first, second, flags, kind, message, tmp_path):
@@ -128,7 +128,7 @@ def test_pairs_of_other_sizes_and_huge_sets_are_refused(tmp_path, random):
         _make([one, other], tmp_path / "page.html")
     with pytest.raises(UsageError, match="1 pairs of 1 MiB .* --max_mb=1: take fewer"):
         _make([one, one], tmp_path / "page.html", "--max_mb=1")
-    with pytest.raises(UsageError, match="OUT must be an .html file"):
+    with pytest.raises(UsageError, match="OUTPUT must be an .html file"):
         _make([one, one], tmp_path / "page.csv")
     (other / "x.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"x\.png"):
@@ -525,7 +525,7 @@ def test_medians_of_even_counts_are_between_the_middle_ones(tmp_path, capsys):
     times = ("9", "1", "2", "4")
     lines = [line.replace(",1.5,", f",{time},") for line, time in zip(lines, times)]
     path.write_text("\n".join([head, *lines]) + "\n")
-    study_tally.main(["study_tally", str(path)])
+    cli.main(["eval", "study_tally", str(path)])
     assert "| r1 | 1 | 3 | 75.0 | 3.0 |" in capsys.readouterr().out
 
 
@@ -587,11 +587,11 @@ def test_the_same_file_twice_is_refused(tmp_path):
 def test_table_3_needs_its_methods(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(f"{_HEAD}\n{_GOOD.replace('PULSE', 'Theirs')}\n")
-    study_tally.main(["study_tally", str(path)])
+    cli.main(["eval", "study_tally", str(path)])
     with pytest.raises(UsageError, match="these answers are of Ours and Theirs"):
-        study_tally.main(["study_tally", str(path), f"--out={tmp_path}"])
-    with pytest.raises(UsageError, match="expected CSV files of answers"):
-        study_tally.main(["study_tally"])
+        cli.main(["eval", "study_tally", str(path), f"--out={tmp_path}"])
+    with pytest.raises(UsageError, match="ANSWERS is needed: CSV files of answers"):
+        cli.main(["eval", "study_tally"])
 
 
 def test_the_page_is_packaged():

@@ -415,7 +415,7 @@ def test_a_killed_sweep_goes_on_where_it_was(place, killed, never_killed, monkey
     ids=["version", "options", "protocol", "ffmpeg"],
 )
 @pytest.mark.parametrize("searched", [True, False])
-def test_rows_of_something_else_are_set_aside_and_never_shown(
+def test_rows_of_something_else_are_superseded_and_never_shown(
     change, searched, paths, measured, tmp_path, monkeypatch, caplog
 ):
     out = tmp_path / "out"
@@ -442,7 +442,7 @@ def test_rows_of_something_else_are_set_aside_and_never_shown(
     ]
 
 
-def test_nothing_is_set_aside_where_nothing_changed(paths, measured, tmp_path, caplog):
+def test_nothing_is_superseded_where_nothing_changed(paths, measured, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     for _ in range(2):
         _run(tmp_path / "out", [Fake()], paths)
@@ -450,7 +450,7 @@ def test_nothing_is_set_aside_where_nothing_changed(paths, measured, tmp_path, c
     assert not caplog.text
 
 
-def test_rows_set_aside_twice_are_all_kept(paths, measured, tmp_path):
+def test_rows_superseded_twice_are_all_kept(paths, measured, tmp_path):
     out = tmp_path / "out"
     tables = [_run(out, [Fake(release=release)], paths) for release in ("1", "2", "3")]
     assert len(_kept(out, "superseded.csv")) == len(tables[0]) + len(tables[1])

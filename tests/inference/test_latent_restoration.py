@@ -50,7 +50,7 @@ def place(tmp_path_factory):
     Scorer.save(rankiqa_model.RankIQA(2, 8, 32, "random"), str(folder / "rankiqa"), {})
     (folder / "in").mkdir()
     for case in latent_cases.generated(network, 3, 0, 1.0):
-        given = latent_cases.degrade(case.truth, "downscale", 5, 2)
+        given = latent_cases.degrade(case.clean, "downscale", 5, 2)
         Image.fromarray(given).save(folder / "in" / f"{case.name}.png")
     return folder
 
@@ -82,13 +82,13 @@ def test_images_are_restored_with_reports(place, tmp_path, capsys, method, const
         assert report["constraint"]["reached"] == report["losses"][constraint]
 
 
-@pytest.mark.parametrize("limit", [0.0, 1e9])
+@pytest.mark.parametrize("threshold", [0.0, 1e9])
 def test_the_report_says_whether_the_constraint_was_met(
-    place, tmp_path, capsys, limit, monkeypatch
+    place, tmp_path, capsys, threshold, monkeypatch
 ):
-    monkeypatch.setattr(latent_space.Prior, "limit", lambda *_: limit)
+    monkeypatch.setattr(latent_space.Prior, "threshold", lambda *_: threshold)
     lines = _restore(capsys, place, tmp_path / "out")
-    assert {line["met"] for line in lines} == {"yes" if limit else "no"}
+    assert {line["met"] for line in lines} == {"yes" if threshold else "no"}
 
 
 def test_pulse_is_content_with_an_error_below_its_epsilon(place, tmp_path, capsys):
@@ -267,8 +267,8 @@ def test_images_that_are_not_square_are_refused_before_any_search(place, tmp_pat
 
 
 def _study(place, out, *extra):
-    latent_study.main(
-        ["latent_study", f"--generators={place / 'v1.npz'},{place / 'v2.npz'}",
+    cli.main(
+        ["eval", "latent_study", f"--generators={place / 'v1.npz'},{place / 'v2.npz'}",
          f"--models=29:{place / 'd29'},379:{place / 'd379'}", "--images=2", "--seeds=2",
          "--title=tiny", "--jpeg_factor=2", "--factor=2", "--fit_samples=200",
          f"--out={out}", *extra]
@@ -303,7 +303,7 @@ def test_a_study_has_every_row_task_image_and_seed(studied):
         searched.own_nll.notna().tolist()
         == searched.row.isin([name for name, row in ROWS.items() if row.epochs]).tolist()
     )
-    for name in ("psnr", "ssim", "latent", "mmd", "limit", "total", "norm"):
+    for name in ("psnr", "ssim", "latent", "mmd", "threshold", "total", "norm"):
         assert searched[name].notna().all(), name
     assert table[table.task == "jpeg"].nll.notna().all()
     original = table[table.row == "Original"]
@@ -339,10 +339,10 @@ def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
         Image.fromarray(image).save(tmp_path / "faces" / f"{name}.png")
     network = stylegan.random(2, 32, 3, **SIZES)
     stylegan_files.save(network, str(tmp_path / "v2.npz"))
-    latent_study.main(
-        ["latent_study", f"--generators={tmp_path / 'v2.npz'}", f"--data={tmp_path / 'faces'}",
-         "--rows=3", "--tasks=jpeg", "--title=tiny", f"--out={tmp_path / 'out'}",
-         f"--rankiqa={place / 'rankiqa'}", "--fit_samples=200"]
+    cli.main(
+        ["eval", "latent_study", f"--generators={tmp_path / 'v2.npz'}",
+         f"--data={tmp_path / 'faces'}", "--rows=3", "--tasks=jpeg", "--title=tiny",
+         f"--out={tmp_path / 'out'}", f"--rankiqa={place / 'rankiqa'}", "--fit_samples=200"]
     )  # fmt: skip
     found = rows.read(tmp_path / "out" / "rows.csv")
     assert [row["row"] for row in found].count("3") == 2
@@ -351,8 +351,8 @@ def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
         assert float(row["resize_mean"]) == float(row["resize_mean"])
 
 
-def test_sheets_show_what_every_row_makes(place, tmp_path):
-    _study(place, tmp_path / "out", f"--sheets={tmp_path / 'crops'}", "--rows=2,5", "--shown=1")
+def test_grids_show_what_every_row_makes(place, tmp_path):
+    _study(place, tmp_path / "out", f"--crops={tmp_path / 'crops'}", "--rows=2,5", "--shown=1")
     for name in ("fig02_downscale", "fig06_jpeg"):
         page = json.loads((tmp_path / "crops" / name / "index.json").read_text())
         (items,) = page["images"].values()

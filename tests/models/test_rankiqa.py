@@ -21,7 +21,7 @@ from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import CropOptions
 from lossylab.data.rankings import LADDERS, LEVELS, ranked_crops, versions
 from lossylab.data.schedule import Schedule
-from lossylab.eval import rank_accuracy, rankiqa
+from lossylab.eval import rank_accuracy
 from lossylab.inference.export.rankiqa import Scorer, random_crops
 from lossylab.losses import rankiqa as losses
 from lossylab.models.rankiqa import RankIQA
@@ -326,16 +326,16 @@ def test_the_command_writes_scores_and_means(export, folder, tmp_path, capsys):
 def test_bad_scoring(export, folder, tmp_path):
     def refused(kind, message, *arguments):
         with pytest.raises(kind, match=message):
-            rankiqa.main(["rankiqa", *arguments])
+            cli.main(["eval", "rankiqa", *arguments])
 
     Image.fromarray(np.zeros((31, 40, 3), np.uint8)).save(tmp_path / "small.png")
     model = f"--model={export}"
-    refused(UsageError, "expected one INPUT, got 0 arguments", model)
+    refused(UsageError, "INPUT is needed", model)
     refused(UsageError, "--model is needed", str(folder))
     refused(ExportError, "no such folder", str(folder), "--model=nowhere")
     small = str(tmp_path / "small.png")
     refused(ImageError, r"smaller than the crops of 32x32 pixels: .*small.png", small, model)
-    rankiqa.main(["rankiqa", small, model, "--strategy=resize", "--crops=2"])
+    cli.main(["eval", "rankiqa", small, model, "--strategy=resize", "--crops=2"])
 
 
 # Rank accuracy.
@@ -360,22 +360,22 @@ def test_rank_accuracy_writes_rows_once(export, folder, tmp_path, capsys, monkey
     assert {row["paper"] for row in found} == {"mmd_restoration"}
     assert all(0 <= float(row["accuracy"]) <= 1 for row in found)
     monkeypatch.setattr(rank_accuracy, "ladder_crops", None)  # nothing is measured again
-    rank_accuracy.main(["rank_accuracy", *flags, "--crops=2"])
+    cli.main(["eval", "rank_accuracy", *flags, "--crops=2"])
     assert read(tmp_path / "rank_accuracy.csv") == found
     assert not (tmp_path / "rank_accuracy_superseded.csv").exists()
     for lacking in ("--model", "--title", "--out"):
         with pytest.raises(UsageError, match=f"{lacking} is needed"):
-            rank_accuracy.main(["rank_accuracy", *(f for f in flags if lacking not in f)])
+            cli.main(["eval", "rank_accuracy", *(f for f in flags if lacking not in f)])
 
 
 @pytest.mark.parametrize("changed", ["--crops=2", "--seed=1", "--title=other"])
-def test_rows_of_other_options_are_set_aside(changed, export, folder, tmp_path):
+def test_rows_of_other_options_are_superseded(changed, export, folder, tmp_path):
     flags = [f"--model={export}", f"--data={folder}", "--title=tiny", f"--out={tmp_path}"]
-    rank_accuracy.main(["rank_accuracy", *flags, "--crops=1"])
+    cli.main(["eval", "rank_accuracy", *flags, "--crops=1"])
     before = read(tmp_path / "rank_accuracy.csv")
-    rank_accuracy.main(["rank_accuracy", *flags, "--crops=1", "--name=another"])
+    cli.main(["eval", "rank_accuracy", *flags, "--crops=1", "--name=another"])
     assert len(read(tmp_path / "rank_accuracy.csv")) == 2 * len(before)  # another model's stay
-    rank_accuracy.main(["rank_accuracy", *flags, "--crops=1", changed])
+    cli.main(["eval", "rank_accuracy", *flags, "--crops=1", changed])
     assert read(tmp_path / "rank_accuracy_superseded.csv") == before
     name, value = changed[2:].split("=")
     mine = [r for r in read(tmp_path / "rank_accuracy.csv") if r["model"] == "RankIQA"]

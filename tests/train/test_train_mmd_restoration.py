@@ -19,7 +19,12 @@ from lossylab.core import rows
 from lossylab.core.errors import ExportError, ImageError, UsageError, WorkError
 from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade
-from lossylab.data.scaled_pairs import DegradedOptions, centerd_pairs, degraded_crops, degraded_pair
+from lossylab.data.scaled_pairs import (
+    DegradedOptions,
+    centered_pairs,
+    degraded_crops,
+    degraded_pair,
+)
 from lossylab.data.schedule import Schedule
 from lossylab.eval import degradation_nll, rank_accuracy
 from lossylab.inference.export.degradation import Degradation, degraded_options
@@ -123,16 +128,16 @@ def test_images_kept_by_other_pipelines_are_checked_too(files):
 
 def test_windows_are_the_middle_on_the_grid(files, images):
     options = DegradedOptions(factor=1, grid=16)
-    pairs = centerd_pairs(files, options, 40)
+    pairs = centered_pairs(files, options, 40)
     for (good, worse), image in zip(pairs, images):
         np.testing.assert_array_equal(good, image[32:72, 48:88])
         np.testing.assert_array_equal(worse, degrade(image, 5)[32:72, 48:88])
-    assert centerd_pairs(files, options)[0][0].shape == (128, 160, 3)
+    assert centered_pairs(files, options)[0][0].shape == (128, 160, 3)
 
 
 def test_images_that_are_too_small(files):
     with pytest.raises(ImageError, match=r"32x40 pixels after scaling, smaller than windows"):
-        centerd_pairs(files, DegradedOptions(), 64)
+        centered_pairs(files, DegradedOptions(), 64)
     data = degraded_crops(files, DegradedOptions(), Schedule(2, 1))
     with pytest.raises(tf.errors.OpError, match="smaller than the crops of 96x96"):
         next(iter(data))
@@ -204,7 +209,7 @@ def test_what_is_validated_is_what_the_export_says(trained):
     from lossylab.data.collections import find_images
 
     model = Degradation(str(trained / "export"))
-    pairs = centerd_pairs(find_images("sample_test"), DegradedOptions(factor=1), 24)
+    pairs = centered_pairs(find_images("sample_test"), DegradedOptions(factor=1), 24)
     scores = degradation_nll.paired_and_unpaired(model.nll, pairs)
     assert scores.shape == (3, 2)
     row = run_files.rows(trained, "validation.csv")[-1]
@@ -304,9 +309,9 @@ def test_validation_images_are_made_when_they_are_needed(files, monkeypatch):
 
     def count(*arguments):
         made.append(arguments)
-        return centerd_pairs(*arguments)
+        return centered_pairs(*arguments)
 
-    monkeypatch.setattr(mmd_restoration, "centerd_pairs", count)
+    monkeypatch.setattr(mmd_restoration, "centered_pairs", count)
     words = [*_TINY, "--run_dir=r", "--validation_crop=16"]
     options = core_flags.parse(MmdRestorationOptions, words)
     task = mmd_restoration.DegradationTask(options, Files(files, files))
@@ -438,11 +443,11 @@ def test_a_image_without_a_row_is_not_written(exported, tmp_path, capsys, monkey
 
 
 def _score(*arguments):
-    degradation_nll.main(["degradation_nll", *map(str, arguments)])
+    cli.main(["eval", "degradation_nll", *map(str, arguments)])
 
 
 def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
-    flags = [f"--model={exported[1]}", "--data=sample_test", "--crop=16", "--title=tiny"]
+    flags = [f"--model={exported[1]}", "--data=sample_test", "--window=16", "--title=tiny"]
     _score(*flags, f"--out={tmp_path}")
     said = capsys.readouterr().out
     assert "paired" in said
@@ -459,11 +464,11 @@ def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
     assert len(rows.read(tmp_path / "nll.csv")) == 6
 
 
-def test_a_sheet_has_what_was_drawn(exported, tmp_path):
-    words = [f"--model={exported[1]}", "--data=sample_test", "--crop=16"]
-    with pytest.raises(UsageError, match="need --title"):
-        degradation_nll.main(["x", *words, f"--sheets={tmp_path / 'a'}"])
-    degradation_nll.main(["x", *words, f"--sheets={tmp_path / 'a'}", "--title=tiny"])
+def test_a_grid_has_what_was_drawn(exported, tmp_path):
+    words = [f"--model={exported[1]}", "--data=sample_test", "--window=16"]
+    with pytest.raises(UsageError, match="--out and --crops need --title"):
+        cli.main(["eval", "degradation_nll", *words, f"--crops={tmp_path / 'a'}"])
+    cli.main(["eval", "degradation_nll", *words, f"--crops={tmp_path / 'a'}", "--title=tiny"])
     page = json.loads((tmp_path / "a" / "index.json").read_text())
     assert len(page["images"]) == 3
     for items in page["images"].values():
@@ -475,12 +480,12 @@ def test_a_sheet_has_what_was_drawn(exported, tmp_path):
         assert np.abs(sides[2].astype(int) - sides[3]).max() > 0
 
 
-def test_scores_of_other_windows_are_set_aside(exported, tmp_path):
-    flags = [f"--model={exported[1]}", "--data=sample_test", "--crop=16", "--title=tiny"]
+def test_scores_of_other_windows_are_superseded(exported, tmp_path):
+    flags = [f"--model={exported[1]}", "--data=sample_test", "--window=16", "--title=tiny"]
     _score(*flags, f"--out={tmp_path}")
     before = rows.read(tmp_path / "nll.csv")
     _score(*flags, f"--out={tmp_path}", "--name=another")
-    _score(*flags, f"--out={tmp_path}", "--crop=24")
+    _score(*flags, f"--out={tmp_path}", "--window=24")
     after = [row for row in rows.read(tmp_path / "nll.csv") if row["model"] == "pixelcnn"]
     assert len(before) == len(after) == 6
     assert rows.read(tmp_path / "nll_superseded.csv") == before
@@ -488,10 +493,10 @@ def test_scores_of_other_windows_are_set_aside(exported, tmp_path):
     assert {row["width"] for row in after} == {"24"}
 
 
-def test_scores_of_images_that_are_gone_are_set_aside(exported, files, tmp_path):
+def test_scores_of_images_that_are_gone_are_superseded(exported, files, tmp_path):
     """The partner of another image is another one then, too."""
     folder = pathlib.Path(files[0]).parent
-    flags = [f"--model={exported[1]}", f"--data={folder}", "--crop=16", "--title=tiny"]
+    flags = [f"--model={exported[1]}", f"--data={folder}", "--window=16", "--title=tiny"]
     _score(*flags, f"--out={tmp_path / 'out'}")
     pathlib.Path(files[2]).unlink()
     _score(*flags, f"--out={tmp_path / 'out'}")
@@ -502,13 +507,13 @@ def test_scores_of_images_that_are_gone_are_set_aside(exported, files, tmp_path)
     assert len(rows.read(tmp_path / "out" / "nll_superseded.csv")) == 3
 
 
-def test_both_kinds_of_rows_can_be_set_aside_in_one_folder(exported, files, tmp_path):
+def test_both_kinds_of_rows_can_be_superseded_in_one_folder(exported, files, tmp_path):
     Scorer.save(RankIQA(2, 8, 32, "random"), str(tmp_path / "rankiqa"), {})
     shared = [f"--data={pathlib.Path(files[0]).parent}", f"--out={tmp_path / 'out'}"]
     for title in ("--title=one", "--title=two"):
-        _score(f"--model={exported[1]}", "--crop=8", *shared, title)
+        _score(f"--model={exported[1]}", "--window=8", *shared, title)
         ranks = [f"--model={tmp_path / 'rankiqa'}", "--crops=1", *shared, title]
-        rank_accuracy.main(["rank_accuracy", *ranks])
+        cli.main(["eval", "rank_accuracy", *ranks])
     for name, module in (("nll", degradation_nll), ("rank_accuracy", rank_accuracy)):
         for file, budget in ((name, "two"), (f"{name}_superseded", "one")):
             found = rows.read(tmp_path / "out" / f"{file}.csv", module.COLUMNS)
@@ -516,7 +521,7 @@ def test_both_kinds_of_rows_can_be_set_aside_in_one_folder(exported, files, tmp_
 
 
 def test_scores_without_a_folder(exported, capsys):
-    _score(f"--model={exported[1]}", "--data=sample_test", "--crop=8")
+    _score(f"--model={exported[1]}", "--data=sample_test", "--window=8")
     assert "| pixelcnn | 3 |" in capsys.readouterr().out
 
 
@@ -538,7 +543,7 @@ def test_scores_need_two_images_of_some_size(exported, files):
     with pytest.raises(UsageError, match="--data needs at least two images"):
         _score(f"--model={exported[1]}", f"--data={files[0]}")
     with pytest.raises(ImageError, match="smaller than windows of 4000x4000"):
-        _score(f"--model={exported[1]}", "--data=sample_test", "--crop=4000")
+        _score(f"--model={exported[1]}", "--data=sample_test", "--window=4000")
 
 
 def test_an_export_says_what_it_learned(exported, tmp_path):

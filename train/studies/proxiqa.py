@@ -16,6 +16,7 @@ from lossylab.data.decode import read_image
 from lossylab.data.patches import check_sizes
 from lossylab.eval import rd
 from lossylab.eval.metrics import vmaf
+from lossylab.eval.options.rd import RdOptions
 from lossylab.inference.codecs.registry import CLASSICAL
 from lossylab.train.options.loop import TrainingOptions
 from lossylab.train.options.proxiqa import ProxiqaOptions
@@ -172,17 +173,16 @@ def _name(options: ProxiqaStudyOptions, variant: str) -> str:
 def _measure(options: ProxiqaStudyOptions, models: list[str]) -> None:
     """Compares the exports with each other and JPEG, and says where everything is."""
     results = options.results or str(pathlib.Path(options.out, "results"))
-    rd.main(
-        [
-            "rd",
-            f"--models={','.join(models)}",
-            f"--data={options.test_data}",
-            f"--out={results}",
-            f"--title={_title(options)}",
-            f"--codecs={','.join(options.compare_with)}",
-            f"--anchor={_name(options, options.variants[0])}",
-            "--keep_files" if not options.results else "--nokeep_files",
-        ]
+    rd.measure(
+        RdOptions(
+            models=tuple(models),
+            data=options.test_data,
+            out=results,
+            title=_title(options),
+            codecs=tuple(options.compare_with),
+            anchor=_name(options, options.variants[0]),
+            keep_files=not options.results,
+        )
     )
     sys.stdout.write((pathlib.Path(results) / "table.md").read_text())
     _say_where(pathlib.Path(results), options)

@@ -1,0 +1,160 @@
+"""Measurements that are made once: rows found again by their key, and what a folder is about.
+
+  with Measurements(out / "rows.csv", COLUMNS, key=("codec", "image")) as table:
+      row = table.get_or_measure({"codec": "jpeg", "image": "a"}, {"identity": "5f2c"}, measure)
+
+A key names a row; its identity is what decides the row's values: weights, options, contents,
+protocol. A row of the same key but another identity is measured again, and the old one is
+superseded: it moves to a file beside. A process that is killed at any moment leaves all rows that
+were finished; given again, it measures those that are missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from typing_extensions import Self
+
+from lossylab.core import rows
+from lossylab.core.environment import environment
+from lossylab.core.files import write_text
+
+Row = dict[str, str]
+
+
+class Measurements:
+    """The rows of one file, which this process alone writes; usable by several threads."""
+
+    def __init__(
+        self,
+        path: str | pathlib.Path | None,
+        columns: Sequence[str],
+        key: Sequence[str],
+        identity: Sequence[str] = ("identity",),
+    ):
+        """Opens or creates the file; a known row then costs a look-up.
+
+        Args:
+          path: the file; None keeps rows in memory only.
+          columns: of every row.
+          key: those that name a row.
+          identity: those that say what decides its values.
+
+        Raises:
+          WorkError: if the file is damaged or has other columns.
+          UsageError: if another process has it open.
+          OutputError: if it cannot be written.
+        """
+        self._columns, self._key, self._identity = tuple(columns), tuple(key), tuple(identity)
+        self._table = None if path is None else rows.Rows(path, columns)
+        self._guard = threading.Lock()
+        self._find()
+
+    def _find(self) -> None:
+        """Makes the index; of rows of one key the last holds."""
+        self._index: dict[tuple[str, ...], Row] = {}
+        self._outdated: list[Row] = []
+        for row in self._table.rows if self._table else ():
+            self._put(row)
+
+    def _put(self, row: Row) -> None:
+        key = tuple(row[name] for name in self._key)
+        if key in self._index:
+            self._outdated.append(self._index[key])
+        self._index[key] = row
+
+    @property
+    def rows(self) -> list[Row]:
+        """All rows that hold, as text, in the order in which they were measured."""
+        return list(self._index.values())
+
+    def get_or_measure(
+        self,
+        key: Mapping[str, Any],
+        identity: Mapping[str, Any],
+        function: Callable[[], Mapping[str, Any]],
+    ) -> Row:
+        """A row, measured now unless it is known.
+
+        Args:
+          key: values of the columns that name it.
+          identity: values of those that decide it.
+          function: measures the other columns.
+
+        Returns:
+          The row as it is read from the file, as text.
+
+        Raises:
+          UsageError: if a text has line breaks.
+          OutputError: if the file cannot be written.
+        """
+        place = tuple(rows.text(key[name]) for name in self._key)
+        decides = {name: rows.text(identity[name]) for name in self._identity}
+        known = self._index.get(place)
+        if known is not None and decides.items() <= known.items():
+            return known
+        row = {**key, **identity, **function()}
+        with self._guard:
+            known = self._index.get(place)
+            if known is not None and decides.items() <= known.items():
+                return known  # another thread was faster
+            if self._table is not None:
+                row = self._table.append(row)
+            else:
+                row = {name: rows.text(row[name]) for name in self._columns}
+            self._put(row)
+        return row
+
+    def supersede(self, is_old: Callable[[Row], bool], why: str) -> None:
+        """Moves rows to the file of superseded ones; see `Rows.supersede`."""
+        if self._table is not None:
+            self._table.supersede(is_old, why)
+            self._find()
+
+    def close(self) -> None:
+        """Supersedes rows that were measured again, and lets other processes write."""
+        if self._table is None:
+            return
+        try:
+            outdated = set(map(id, self._outdated))
+            self._table.supersede(
+                lambda row: id(row) in outdated, "were measured again, as something has changed"
+            )
+        finally:
+            self._table.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def write_about(
+    folder: str | pathlib.Path, facts: Mapping[str, Any], name: str = "about.json"
+) -> None:
+    """Writes what a reader needs to know of a folder's rows: facts, software, command, commit.
+
+    Args:
+      folder: of the rows.
+      facts: JSON values.
+      name: of the file.
+
+    Raises:
+      OutputError: if it cannot be written.
+    """
+    text = json.dumps({**facts, **environment()}, indent=1)
+    write_text(pathlib.Path(folder) / name, text + "\n")
+
+
+def about(folder: str | pathlib.Path, name: str = "about.json") -> dict[str, Any]:
+    """What `write_about` wrote before; nothing where there is none or it is no JSON object."""
+    with contextlib.suppress(OSError, ValueError):
+        facts = json.loads((pathlib.Path(folder) / name).read_text())
+        return facts if isinstance(facts, dict) else {}
+    return {}

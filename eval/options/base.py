@@ -1,0 +1,65 @@
+"""What the options of several measurements share."""
+
+from __future__ import annotations
+
+from lossylab.core.options import Options, option, option_class, require
+
+
+@option_class
+class MeasurementOptions(Options):
+    """Measures images and writes a folder."""
+
+    data: str = option("kodak", "Images to measure on: a file, folder, glob or named collection.")
+    out: str = option(help="Folder to write to.")
+
+    def check(self) -> None:
+        """See `Options.check`."""
+        super().check()
+        require(bool(self.out), "`out` is needed: the folder to write to")
+
+
+@option_class
+class JobsOptions(Options):
+    """Work that several threads share."""
+
+    jobs: int | None = option(
+        None, "So many pieces of work run at a time. All cores if not given.", minimum=1
+    )
+
+
+@option_class
+class CropOptions(Options):
+    """Where crops of images lie."""
+
+    size: int = option(160, "Height and width of the crops.", minimum=16, unit="pixels")
+    at: tuple[float, ...] = option(
+        (0.5, 0.5),
+        "Where the crops' centers lie: fractions of the images' width and height.",
+        minimum=0,
+        maximum=1,
+    )
+
+    def check(self) -> None:
+        """See `Options.check`."""
+        super().check()
+        shown = ",".join(f"{each:g}" for each in self.at)
+        require(len(self.at) == 2, f"`at` takes two fractions from 0 to 1, got {shown}")
+
+
+def named(option_name: str, texts: tuple[str, ...], what: str = "EXPORT") -> list[tuple[str, str]]:
+    """The pairs of an option whose values are NAME:EXPORT each.
+
+    Args:
+      option_name: of the option, for messages.
+      texts: its values.
+      what: the word for what follows the colon.
+
+    Raises:
+      UsageError: if one is not of that form.
+    """
+    pairs = []
+    for text in texts:
+        name, colon, path = text.partition(":")
+        require(bool(colon and name and path), f"`{option_name}` takes NAME:{what}, got {text}")
+        pairs.append((name, path))
+    return pairs

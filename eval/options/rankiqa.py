@@ -1,0 +1,30 @@
+"""Options of `lossylab eval rankiqa`."""
+
+from __future__ import annotations
+
+from lossylab.core.options import Options, argument, option, option_class
+
+CROPS = 100  # Sec. 4.4.3
+STRATEGIES = ("crops", "resize", "both")
+
+
+@option_class
+class RankiqaOptions(Options):
+    """Scores images without a reference by a trained RankIQA network: larger is worse.
+
+    lossylab eval rankiqa restored --model=runs/finetuned/export --csv=scores.csv
+
+    As in "Perceptual Image Restoration with High-Quality Priori and Degradation Learning", Sec.
+    4.4.3, 100 random crops of each image are scored, or of the image resized to 256x256 first;
+    their mean and median per image, averaged over images, are the four score columns of its
+    Table 2.
+    """
+
+    input: str = argument("Image file, folder, glob or named collection.")
+    model: str = option(help="Folder of an exported network.")
+    strategy: str = option(
+        "both", "What crops are taken of; the paper has both.", choices=STRATEGIES
+    )
+    crops: int = option(CROPS, "So many crops of each image.", minimum=1, source="Sec. 4.4.3")
+    seed: int = option(0, "Decides where the crops lie.", minimum=0, maximum=2**31 - 1)
+    csv: str | None = option(None, "File for the scores of each image.")

@@ -1,0 +1,69 @@
+"""Options of `lossylab eval rd` and `lossylab eval jpeg_rd`."""
+
+from __future__ import annotations
+
+from lossylab.core.options import option, option_class
+from lossylab.eval.options.base import JobsOptions, MeasurementOptions
+
+CODECS = ("jpeg", "jpeg_optimized", "jpeg2000", "hevc444", "hevc420")
+EXTERNAL = ("hm444", "hm420", "kakadu", "jpegxt")
+LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
+_MODELS = (
+    "Exports of learned codecs, NAME:EXPORT each. Those of one name are points of one curve; "
+    "EXPORT may be a pattern of several, such as mse:runs/mse_*/export."
+)
+
+
+@option_class
+class RdOptions(JobsOptions, MeasurementOptions):
+    """Measures rate and quality of codecs over images: rows, tables with BD-rates, and a plot.
+
+    lossylab eval rd --codecs=jpeg,jpeg2000,hevc444,hevc420 --data=kodak --out=results/classical
+    lossylab eval rd --models=mse:runs/mse/export,vmaf:runs/vmaf/export --data=kodak --out=results/x
+
+    Rates are those of the files that were written and decoded again; quality is measured on what
+    the decoder gave. JPEG and HEVC get, per image, the settings whose rates come nearest to eight
+    from 0.05 to 2 bits per pixel. Killed and given again, the command computes nothing twice;
+    --csv adds points that were measured elsewhere.
+    """
+
+    codecs: tuple[str, ...] = option(("jpeg",), "Codecs that need no training.", choices=CODECS)
+    models: tuple[str, ...] = option((), _MODELS)
+    external: tuple[str, ...] = option(
+        (),
+        "A codec you have, NAME:ENCODER:DECODER[:CONFIG] with the paths of its programs; NAME is "
+        f"one of {', '.join(EXTERNAL)}.",
+        repeated=True,
+    )
+    csv: tuple[str, ...] = option(
+        (),
+        "Files of points measured elsewhere: columns codec, image, bpp_file and any of the "
+        "metrics.",
+    )
+    anchor: str = option("jpeg", "The codec that BD-rates compare with.")
+    title: str = option("Rate and quality", "Heading of the report.")
+    remake: bool = option(False, "Only make tables and plot again, from OUT/rows.csv.")
+    keep_files: bool = option(False, "Write learned codecs' files and decoded images too.")
+
+
+@option_class
+class JpegRdOptions(JobsOptions, MeasurementOptions):
+    """Measures learned JPEG encoders beside standard JPEG, from real files.
+
+    lossylab eval jpeg_rd --study=study --data=kodak --lpips=alex.npz --out=results/jpeg_encoder
+    lossylab eval jpeg_rd --models=mine:runs/mine_*/export --data=kodak --out=results/x
+
+    Every file is written, decoded by Pillow and measured: rate, MSE, MS-SSIM and LPIPS of RGB as
+    the paper defines them (Sec. 6.3), the size with optimized Huffman codes, and how far ffmpeg's
+    decoder differs. Killed and given again, the command computes nothing twice. `lossylab eval
+    jpeg_encoder` makes the figures, tables and claims.
+    """
+
+    models: tuple[str, ...] = option((), _MODELS)
+    study: str | None = option(None, "Folder of a study: all runs in it are measured, by variant.")
+    lpips: str | None = option(
+        None, "Weights of LPIPS: a file, or random. LPIPS is left out if not given."
+    )
+    lpips_network: str = option(
+        "alex", "The network whose features LPIPS compares.", choices=LPIPS_NETWORKS
+    )

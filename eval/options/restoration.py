@@ -1,0 +1,61 @@
+"""Options of `lossylab eval restoration`."""
+
+from __future__ import annotations
+
+from lossylab.core.options import option, option_class, require
+from lossylab.eval.options.base import CropOptions, MeasurementOptions, named
+
+JPEG, SADCT = METHODS = ("jpeg", "sadct")
+CHANNELS = ("rgb", "y")
+
+
+@option_class
+class RestorationOptions(CropOptions, MeasurementOptions):
+    """Measures the restoration of JPEG images: methods x qualities x images to rows.
+
+    lossylab eval restoration --data=live1,classic5 --methods=jpeg,sadct --qualities=10 \\
+        --models=wcdgan:runs/wcdgan_q10/export --out=results/mine --title="my budget"
+
+    Every row has PSNR, SSIM with the Gaussian window of 11 pixels and with the uniform one of 8,
+    PSNR-B, and the run time; with --lpips also LPIPS. With --inception the sets get Inception
+    Score and FID (sets.csv). A model is measured at the quality it was trained for, official blind
+    ones at all. What is known already is not measured again.
+    """
+
+    data: tuple[str, ...] = option(("live1", "classic5"), "Collections of images to measure on.")
+    channels: str = option(
+        "y",
+        "The protocol: y takes MATLAB's studio-range luma and codes that plane as a gray file, as "
+        "the ARCNN, DnCNN and MWCNN papers do; rgb codes color files with 4:2:0.",
+        choices=CHANNELS,
+    )
+    qualities: tuple[int, ...] = option(
+        (5, 10, 20), "JPEG qualities to restore from.", minimum=1, maximum=100
+    )
+    methods: tuple[str, ...] = option(
+        METHODS, "Methods that need no training; jpeg restores nothing.", choices=METHODS
+    )
+    models: tuple[str, ...] = option(
+        (), "Exports, NAME:EXPORT each; several of one name for several qualities."
+    )
+    title: str = option("", "Budget of the models, for their rows.")
+    lpips: str | None = option(
+        None, "Weights of LPIPS: a file, or random. LPIPS is left out if not given."
+    )
+    inception: str | None = option(
+        None,
+        "Weights of Inception: imagenet, random, or a Keras file. Sets are left out if not given.",
+    )
+    crops: str | None = option(
+        None,
+        "Folder to write crops of all methods to, at the first quality; `eval wcdgan` draws them.",
+    )
+    size: int = option(128, "Height and width of the crops.", minimum=32, unit="pixels")
+
+    def check(self) -> None:
+        """See `Options.check`."""
+        super().check()
+        require(bool(self.title or not self.models), "`title` is needed: the models' budget")
+        require(bool(self.qualities), "`qualities` is needed: JPEG qualities from 1 to 100")
+        for name, _ in named("models", self.models):
+            require(name not in METHODS, f"`models`: {name} is the name of a method")

@@ -1,0 +1,46 @@
+"""Options of measurements: what they name is what there is, though nothing heavy is imported."""
+
+import subprocess
+import sys
+
+from lossylab.data import lattice_pairs
+from lossylab.eval import latent_rows
+from lossylab.eval.metrics import vmaf
+from lossylab.eval.options import crops, latent, rd, restoration
+from lossylab.eval.options import rankiqa as rankiqa_options
+from lossylab.inference.codecs import external, registry
+from lossylab.inference.export import rankiqa, restoring
+from lossylab.inference.latent import cases
+from lossylab.models.backbones import lpips
+
+
+def test_codecs_and_networks_are_those_that_there_are():
+    assert tuple(registry.CLASSICAL) == rd.CODECS
+    assert tuple(external.KNOWN) == rd.EXTERNAL
+    assert lpips.NETWORKS == rd.LPIPS_NETWORKS
+
+
+def test_methods_and_protocols_are_those_that_there_are():
+    assert tuple(lattice_pairs.CHANNELS) == restoration.CHANNELS
+    assert restoring.SADCT == restoration.SADCT
+    assert tuple(vmaf.METRICS) == crops.SCORES
+    assert tuple(rankiqa.STRATEGIES) == rankiqa_options.STRATEGIES
+    assert rankiqa.CROPS == rankiqa_options.CROPS
+
+
+def test_searches_are_those_of_table_2():
+    assert tuple(latent_rows.ROWS) == latent.ROWS
+    assert cases.TASKS == latent.TASKS
+
+
+def test_options_import_nothing_heavy():
+    modules = ("base", "crops", "distortions", "latent", "rankiqa", "rd", "restoration", "study")
+    code = "\n".join(f"import lossylab.eval.options.{name}" for name in modules)
+    heavy = "{'tensorflow', 'numpy', 'pandas'} & set(sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint({heavy})"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "set()"
