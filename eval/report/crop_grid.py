@@ -13,19 +13,6 @@ from lossylab.core.files import replacing, write_text
 from lossylab.core.options import require
 
 
-def center(at: Sequence[str | float]) -> list[float]:
-    """The option `at`: fractions of width and height at which crops lie; raises UsageError."""
-    try:
-        fractions = [float(each) for each in at]
-    except ValueError:
-        fractions = []
-    require(
-        len(fractions) == 2 and all(0 <= fraction <= 1 for fraction in fractions),
-        f"`at` takes two fractions from 0 to 1, got {','.join(map(str, at))}",
-    )
-    return fractions
-
-
 def window(height: int, width: int, size: int, at: Sequence[float]) -> tuple[slice, slice]:
     """Rows and columns of a crop of `size` in an image of at least that size."""
     right, down = at
