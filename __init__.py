@@ -11,7 +11,7 @@ from lossylab.core.lazy import exports as _exports
 
 if _TYPE_CHECKING:
     from lossylab import data, losses, models, train
-    from lossylab.eval import metrics
+    from lossylab.eval.metrics import api as metrics
     from lossylab.inference.export.base import load
 
 # TensorFlow prints a page of notes at import, even of missing GPUs; failures are raised anyway.
@@ -25,10 +25,10 @@ __getattr__, __dir__ = _exports(
     __name__,
     {
         "data": (),
-        "eval": ("metrics",),
         "inference.export.base": ("load",),
         "losses": (),
         "models": (),
         "train": (),
     },
+    aliases={"metrics": "eval.metrics.api"},
 )

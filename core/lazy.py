@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 
 
 def exports(
-    package: str, modules: Mapping[str, tuple[str, ...]]
+    package: str,
+    modules: Mapping[str, tuple[str, ...]],
+    aliases: Mapping[str, str] | None = None,
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
     """What a package has to define so that `package.name` works and importing it costs nothing.
 
@@ -18,6 +20,7 @@ def exports(
       package: its `__name__`.
       modules: names by the module, relative to the package, that defines them. The modules
         themselves are attributes, too.
+      aliases: modules, relative to the package, by another name that they shall have.
 
     Returns:
       The package's `__getattr__` and `__dir__`.
@@ -26,15 +29,16 @@ def exports(
       ValueError: if a name would hide a module or stands twice.
     """
     homes: dict[str, str] = {}
+    others = dict(aliases or {})
     for module, names in modules.items():
         for name in names:
-            if name in homes or name in modules:
+            if name in homes or name in modules or name in others:
                 raise ValueError(f"{package} exports '{name}' twice")
             homes[name] = module
 
     def get(name: str) -> object:
-        module = homes.get(name, name)
-        if module not in modules:
+        module = others.get(name) or homes.get(name, name)
+        if name not in others and module not in modules:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
         found = importlib.import_module(f"{package}.{module}")
         value = getattr(found, name) if name in homes else found
@@ -42,7 +46,7 @@ def exports(
         return value
 
     def public() -> list[str]:
-        names = {*vars(sys.modules[package]), *modules, *homes}
+        names = {*vars(sys.modules[package]), *modules, *homes, *others}
         return sorted(name for name in names if "." not in name and not name.startswith("_"))
 
     return get, public
