@@ -458,7 +458,7 @@ def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
     assert {row["condition"] for row in found if row["kind"] == "unpaired"} == {
         row["image"] for row in paired
     }
-    monkeypatch.setattr(degradation_nll, "_measure", None)  # nothing is measured again
+    monkeypatch.setattr(degradation_nll, "_measure", pytest.fail)  # nothing is measured again
     _score(*flags, f"--out={tmp_path}")
     assert capsys.readouterr().out == said
     assert len(rows.read(tmp_path / "nll.csv")) == 6
