@@ -172,7 +172,7 @@ class Sweep:
         for point, setting in enumerate(settings):
             facts = {"point": point, "points": len(settings), "setting": setting}
             row = self._rows.get_or_measure(
-                {"codec": codec.name, "setting": setting},
+                {"codec": codec.name, "setting": setting, "image": name},
                 {"identity": self._identities[codec.name, setting], "content": content},
                 functools.partial(self._measure, codec, image, name, facts, coded),
             )
