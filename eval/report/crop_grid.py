@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from lossylab.core.files import replacing, write_text
-from lossylab.core.options import require
 
 
 def window(height: int, width: int, size: int, at: Sequence[float]) -> tuple[slice, slice]:
