@@ -33,7 +33,7 @@ _CHUNK = 4096  # shapes that are transformed at a time
 
 
 def noise_level(table: np.ndarray) -> float:
-    """Standard deviation in levels that stands for a quantization table [8, 8]."""
+    """Standard deviation in pixel values that stands for a quantization table [8, 8]."""
     return LEVELS * (7.65 * np.mean(np.asarray(table)[:3, :3])) ** 0.65 / 1150
 
 
@@ -41,12 +41,12 @@ def restore_luma(plane: np.ndarray, table: np.ndarray, lengths: np.ndarray) -> n
     """Restores a plane.
 
     Args:
-      plane: [H, W], levels 0..255.
+      plane: [H, W], pixel values 0..255.
       table: its quantization table, [8, 8].
       lengths: of its shapes, see `directional_lengths`.
 
     Returns:
-      float64 [H, W], levels, unclipped.
+      float64 [H, W], pixel values, unclipped.
     """
     sigma = noise_level(table)
     first = _average(plane, lengths, _used(_SCALES, sigma), functools.partial(_hard, sigma))
@@ -93,8 +93,8 @@ def directional_lengths(plane: np.ndarray, sigma: float) -> np.ndarray:
     """LPA-ICI: index of the scale for each direction, int8 [8, H, W].
 
     Args:
-      plane: [H, W], levels.
-      sigma: of the noise, levels.
+      plane: [H, W], pixel values.
+      sigma: of the noise, pixel values.
     """
     gamma = max(0.8, 2.4 / math.log(1 + 60 * sigma / LEVELS))
     scales = _used(_SCALES, sigma)

@@ -19,7 +19,7 @@ def downscale(image: tf.Tensor, factor: int) -> tf.Tensor:
     """The image at a fraction of its size.
 
     Args:
-      image: float32 [B, H, W, 3] in levels, or with any channels and range.
+      image: float32 [B, H, W, 3] in pixel values, or with any channels and range.
       factor: H and W are multiples of it; 1 keeps the image.
 
     Returns:
@@ -39,8 +39,8 @@ def downscale(image: tf.Tensor, factor: int) -> tf.Tensor:
 
 def kernel(factor: int) -> np.ndarray:
     """The 4 * factor weights of neighboring pixels, float64; their sum is 1."""
-    taps = 4 * factor
-    x = np.abs((np.arange(taps) - taps // 2 + 0.5) / factor)
+    size = 4 * factor
+    x = np.abs((np.arange(size) - size // 2 + 0.5) / factor)
     near = (_A + 2) * x**3 - (_A + 3) * x**2 + 1
     far = _A * x**3 - 5 * _A * x**2 + 8 * _A * x - 4 * _A
     values = np.where(x <= 1, near, np.where(x < 2, far, 0))

@@ -58,8 +58,8 @@ def coefficients(image: tf.Tensor) -> tf.Tensor:
     """DCT coefficients of an image, not quantized.
 
     Args:
-      image: float32 [B, H, W, 3], RGB in levels 0..255, any size: the last row and column are
-        repeated up to a multiple of 8.
+      image: float32 [B, H, W, 3], RGB in pixel values 0..255, any size: the last row and column
+        are repeated up to a multiple of 8.
 
     Returns:
       float32 [B, 3, ceil(H / 8), ceil(W / 8), 64], each within -1024..1024.
@@ -84,7 +84,7 @@ def image(coefficients: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Te
       width: likewise.
 
     Returns:
-      float32 [B, height, width, 3], RGB, whole levels 0..255.
+      float32 [B, height, width, 3], RGB, whole pixel values 0..255.
     """
     planes = tf.clip_by_value(tf.round(_planes(coefficients, height, width)), 0.0, 255.0)
     return tf.clip_by_value(tf.round(_rgb(planes)), 0.0, 255.0)
@@ -102,7 +102,7 @@ def reconstruction(coefficients: tf.Tensor, height: tf.Tensor, width: tf.Tensor)
       width: likewise.
 
     Returns:
-      float32 [B, height, width, 3], RGB, levels that may lie outside 0..255.
+      float32 [B, height, width, 3], RGB, pixel values that may lie outside 0..255.
     """
     return _rgb(_planes(coefficients, height, width))
 
@@ -135,7 +135,7 @@ def _of_planes(tables: tf.Tensor) -> tf.Tensor:
 
 
 def _planes(coefficients: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Y, Cb, Cr in levels, [B, height, width, 3]."""
+    """Y, Cb, Cr in pixel values, [B, height, width, 3]."""
     batch, _, rows, columns = tf.unstack(tf.shape(coefficients)[:4])
     blocks = tf.tensordot(coefficients, tf.constant(_DCT, tf.float32), 1)
     planes = tf.nn.depth_to_space(tf.reshape(blocks, (-1, rows, columns, BLOCK**2)), BLOCK)

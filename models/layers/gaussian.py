@@ -1,8 +1,8 @@
-"""Rate of a latent under a zero-mean normal density whose deviation is sent beside it.
+"""Rate of a latent under a zero-mean normal density whose std is sent beside it.
 
-For coding, deviations come from a table (Balle et al. 2018; tfc 1.2): encoder and decoder
+For coding, standard deviations come from a table (Balle et al. 2018; tfc 1.2): encoder and decoder
 need equal tables of the range coder, so they exchange an index, that of the next greater
-deviation of the table.
+value of the table.
 """
 
 import math
@@ -17,7 +17,7 @@ _LIKELIHOOD_FLOOR = 1e-9
 
 
 def scale_table() -> np.ndarray:
-    """The deviations that are coded with, ascending, float64 [64], spaced logarithmically."""
+    """The scales that are coded with, ascending, float64 [64], spaced logarithmically."""
     return np.exp(math.log(SMALLEST_SCALE) + _STEP * np.arange(NUM_SCALES))
 
 
@@ -31,15 +31,15 @@ def bits(latent: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
 
     Args:
       latent: float32 [B, h, w, C].
-      scale: deviations, likewise; those below the table's smallest count as that one.
+      scale: standard deviations, likewise; those below the table's smallest count as that one.
 
     Returns:
       float32 [B].
     """
     # Gradients pass the bounds where they lead back inside, as in tfc 1.2.
-    receptive_field_radius = 1.0 / (math.sqrt(2.0) * tfc.lower_bound(scale, SMALLEST_SCALE))
+    inverse = 1.0 / (math.sqrt(2.0) * tfc.lower_bound(scale, SMALLEST_SCALE))
     distance = tf.abs(latent)
-    upper = tf.math.erfc((distance - 0.5) * receptive_field_radius)
-    lower = tf.math.erfc((distance + 0.5) * receptive_field_radius)
+    upper = tf.math.erfc((distance - 0.5) * inverse)
+    lower = tf.math.erfc((distance + 0.5) * inverse)
     likelihood = tfc.lower_bound(0.5 * (upper - lower), _LIKELIHOOD_FLOOR)
     return tf.reduce_sum(tf.math.log(likelihood), (1, 2, 3)) / -math.log(2.0)

@@ -1,7 +1,8 @@
 """Layers of PixelCNN++ (Salimans, Karpathy, Chen, Kingma 2017): weight normalization and gates.
 
 All compute in the type of what they are given: float64 images give float64 results of the same
-float32 weights, which the samplers need.
+float32 weights, which the samplers need. tensorflow-addons' WeightNormalization gives float32 for
+float64 inputs (tried) and has no padding that hides what follows.
 """
 
 from __future__ import annotations

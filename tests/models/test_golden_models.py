@@ -13,6 +13,8 @@ import tensorflow as tf
 from golden_models import GOLDENS, PARTS
 
 import lossylab.models
+from lossylab.models import names, restorers
+from lossylab.models.backbones import block_features, lpips
 
 _MODELS = pytest.mark.parametrize("kind", GOLDENS, ids=lambda kind: kind.__name__)
 
@@ -39,6 +41,23 @@ def test_every_public_model_is_registered():
                 found.add(name)
     assert found - PARTS == {kind.__name__ for kind in GOLDENS}
     assert found >= PARTS
+
+
+def test_registered_networks_are_listed_in_the_package():
+    listed = set(lossylab.models.__all__)
+    assert listed == {kind.__name__ for kind in GOLDENS}
+    assert listed <= set(dir(lossylab.models))
+    assert all(getattr(lossylab.models, kind.__name__) is kind for kind in GOLDENS)
+    with pytest.raises(AttributeError, match="has no attribute 'LeNet'"):
+        _ = lossylab.models.LeNet
+
+
+def test_names_for_options_are_the_networks_own():
+    found = {value.model_id for value in GOLDENS if hasattr(value, "model_id")}
+    assert {*names.CODECS, *names.RESTORERS} <= found
+    assert set(names.RESTORERS) == set(restorers.NETWORKS)
+    assert set(names.BACKBONES) == set(block_features.BACKBONES)
+    assert set(names.LPIPS_NETWORKS) == set(lpips._PLANS)
 
 
 @_MODELS
