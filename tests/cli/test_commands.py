@@ -95,7 +95,7 @@ def test_training_runs_as_a_program(tmp_path):
         (["compress", "sample_test", "out"], 2, "error: --model is needed"),
         (["doctor"], 1, "error: not working: libvmaf"),
         (["--help"], 0, ""),
-        ([*_TRAIN, "--run_dir=run", "--optimizer=sgd"], 2, "error: Unknown command line flag"),
+        ([*_TRAIN, "--run_dir=run", "--optimizer=sgd"], 2, "error: unknown flag --optimizer"),
     ],
 )
 def test_exit_status_tells_wrong_usage_from_failure(arguments, status, message, tmp_path):
