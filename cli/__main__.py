@@ -42,8 +42,6 @@ def main(arguments: list[str]) -> object:
         return _group(arguments)
     known = COMMANDS[words]
     rest = arguments[len(words.split()) :]
-    if not known.options:
-        return command.resolve(known.work)([words.split()[-1], *rest])
     options = command.resolve(known.options)
 
     def work(made: object) -> object:

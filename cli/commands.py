@@ -14,7 +14,7 @@ class Command:
 
     Attributes:
       summary: what it does, in the list of commands.
-      options: `module:class` of its options; empty: the work still parses its own flags.
+      options: `module:class` of its options.
       work: `module:function` that takes them.
     """
 
