@@ -76,7 +76,7 @@ _TRAIN = ["train", "proxiqa", "--train_data=sample_train", "--metric=mse"]
 
 
 def test_training_runs_as_a_program(tmp_path):
-    """Not only in-process: as a program, absl's app begins before the command's module runs."""
+    """Not only in-process: as a program, with its log and exit status."""
     done = subprocess.run(
         [sys.executable, "-m", "lossylab", *_TRAIN, *TINY["train proxiqa"].split(), "--run_dir=r"],
         capture_output=True,
