@@ -59,7 +59,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         self._oracle: Any = None
         if options.uses_proxy and options.metric != "ms_ssim":
             self._oracle = libvmaf_oracle(options.metric)
-        self._previous = None
+        self._previous: Any = None  # of an overlapped oracle
         if self._oracle is not None and options.oracle == "overlapped":
             devices = tf.distribute.get_strategy().num_replicas_in_sync
             self._previous = WaitingPair(_shape(options, devices))
