@@ -16,7 +16,7 @@ __getattr__, __dir__ = exports(
         "lattice_pairs": ("Lattice", "LatticeOptions", "lattice_patches"),
         "patch_pairs": ("DistortedOptions", "distorted_patches"),
         "patches": ("CropOptions", "PatchOptions", "random_patches"),
-        "rankings": ("LADDERS", "ranked_crops"),
+        "rankings": ("DISTORTION_LEVELS", "ranked_crops"),
         "ratings": ("Rated", "rated_crops", "read_ratings"),
         "scaled_pairs": ("DegradedOptions", "degraded_crops", "degraded_pair"),
         "schedule": ("Schedule", "Stream"),

@@ -27,7 +27,7 @@ from lossylab.data.schedule import Schedule, Stream, share_of_device
 
 
 @dataclasses.dataclass(frozen=True)
-class Ladder:
+class DistortionLevels:
     """A kind of distortion at levels of growing strength.
 
     Attributes:
@@ -76,21 +76,21 @@ def _jpeg(image: np.ndarray, quality: float, seed: int) -> np.ndarray:
     return jpeg.degrade(image, max(int(quality), 1))  # libjpeg takes 0 for 1
 
 
-LADDERS = {
-    "blur": Ladder(
+DISTORTION_LEVELS = {
+    "blur": DistortionLevels(
         _blur,
         "kernel size of a Gaussian, six std",
         (7, 15, 39, 91, 199),
         (11, 25, 59, 135),
     ),
-    "noise": Ladder(
+    "noise": DistortionLevels(
         _noise,
         "variance in [0, 1]",
         (2**-10, 2**-7.5, 2**-5.5, 2**-3.5, 1),
         (2**-8.75, 2**-6.5, 2**-4.5, 2**-1.75),
     ),
-    "jpeg": Ladder(_jpeg, "JPEG quality", (43, 12, 7, 4, 0), (27, 9, 5, 3)),
-    "jpeg2000": Ladder(
+    "jpeg": DistortionLevels(_jpeg, "JPEG quality", (43, 12, 7, 4, 0), (27, 9, 5, 3)),
+    "jpeg2000": DistortionLevels(
         DISTORTIONS["jpeg2000"].apply,
         "compression ratio",
         tuple(24 / bpp for bpp in (0.46, 0.16, 0.07, 0.04, 0.02)),
@@ -98,7 +98,7 @@ LADDERS = {
     ),
 }
 LEVELS = 6  # in training: five, and the pristine image
-SMALLEST_BATCH = len(LADDERS) * LEVELS
+SMALLEST_BATCH = len(DISTORTION_LEVELS) * LEVELS
 
 
 def versions(image: np.ndarray, name: str, seed: int, held_out: bool = False) -> np.ndarray:
@@ -106,7 +106,7 @@ def versions(image: np.ndarray, name: str, seed: int, held_out: bool = False) ->
 
     Args:
       image: uint8 [H, W, 3].
-      name: one of `LADDERS`.
+      name: one of `DISTORTION_LEVELS`.
       seed: of the noise, which is another one at each level.
       held_out: the levels between the trained ones instead.
 
@@ -117,19 +117,19 @@ def versions(image: np.ndarray, name: str, seed: int, held_out: bool = False) ->
     Raises:
       ValueError: for an unknown name.
     """
-    if name not in LADDERS:
-        raise ValueError(f"distortion must be one of {', '.join(LADDERS)}, got '{name}'")
-    ladder = LADDERS[name]
-    severities = ladder.held_out if held_out else ladder.trained
+    if name not in DISTORTION_LEVELS:
+        raise ValueError(f"distortion must be one of {', '.join(DISTORTION_LEVELS)}, got '{name}'")
+    kind = DISTORTION_LEVELS[name]
+    severities = kind.held_out if held_out else kind.trained
     distorted = [
-        ladder.apply(image, severity, zlib.crc32(f"{seed} {severity:g}".encode()))
+        kind.apply(image, severity, zlib.crc32(f"{seed} {severity:g}".encode()))
         for severity in reversed(severities)
     ]
     return np.stack([*distorted, image])
 
 
 def ranked_crops(paths: list[str], options: CropOptions, schedule: Schedule) -> tf.data.Dataset:
-    """Endless batches of ladders.
+    """Endless batches of images at all distortion levels.
 
     A device's part is (4 distortions) x (6 levels, strongest first, reference last) x (images),
     the same images for all distortions. Images are distorted whole; each version has a crop
@@ -145,13 +145,13 @@ def ranked_crops(paths: list[str], options: CropOptions, schedule: Schedule) -> 
       Data set of float32 [device_batch, size, size, 3], pixel values 0..255.
 
     Raises:
-      ValueError: if the devices do not get whole ladders.
+      ValueError: if the devices do not get all distortion levels.
     """
     slots = images_of_device(schedule.batch, schedule.shards * schedule.replicas)
     groups = dataclasses.replace(schedule, batch=schedule.batch // LEVELS)
     kept = [
-        Decoded(paths, functools.partial(_load, name=name), options.cache_mb, ("ladder", name))
-        for name in LADDERS
+        Decoded(paths, functools.partial(_load, name=name), options.cache_mb, ("levels", name))
+        for name in DISTORTION_LEVELS
     ]
 
     def cut(index: np.int64, kind: np.int64, draws: np.ndarray) -> np.ndarray:
@@ -165,7 +165,7 @@ def ranked_crops(paths: list[str], options: CropOptions, schedule: Schedule) -> 
         step, group = number // groups.batch, number % groups.batch
         device, group = group // groups.device_batch, group % groups.device_batch
         image = step * (schedule.batch // SMALLEST_BATCH) + device * slots + group % slots
-        key = schedule.key(number, Stream.LADDER_POSITIONS)
+        key = schedule.key(number, Stream.RANKED_POSITION)
         draws = tf.random.stateless_uniform((LEVELS, 2), key)
         index = schedule.image_index(image, len(paths))
         crops = tf.numpy_function(cut, [index, group // slots, draws], tf.uint8)
@@ -189,7 +189,7 @@ def _crop_each(versions: np.ndarray, draws: np.ndarray, size: int) -> np.ndarray
 def _by_level(groups: tf.Tensor) -> tf.Tensor:
     """Crops [distortions x images, levels, ...] as float32 [distortions x levels x images, ...]."""
     shape = groups.shape[2:]
-    crops = tf.reshape(tf.cast(groups, tf.float32), (len(LADDERS), -1, LEVELS, *shape))
+    crops = tf.reshape(tf.cast(groups, tf.float32), (len(DISTORTION_LEVELS), -1, LEVELS, *shape))
     return tf.reshape(tf.transpose(crops, (0, 2, 1, 3, 4, 5)), (-1, *shape))
 
 
@@ -199,7 +199,7 @@ def images_of_device(batch: int, devices: int) -> int:
     if local % SMALLEST_BATCH:
         raise ValueError(
             f"a batch of {local} crops a device is no multiple of {SMALLEST_BATCH}: "
-            f"{len(LADDERS)} distortions at {LEVELS} levels"
+            f"{len(DISTORTION_LEVELS)} distortions at {LEVELS} levels"
         )
     return local // SMALLEST_BATCH
 

@@ -31,7 +31,7 @@ class Stream(enum.IntEnum):
     PROXY_DISTORTION = 3  # kind and level in `proxy_distortions`
     PROXY_NOISE = 4
     LATENT_NOISE = 5  # of a codec in training, by step
-    LADDER_POSITIONS = 5  # of `ranked_crops`
+    RANKED_POSITION = 5  # of `ranked_crops`
     SCALED_POSITION = 5  # of `degraded_crops`
     SCALED_SIZE = 6  # of the crops of a step
     RATED_POSITION = 6  # of `rated_crops`

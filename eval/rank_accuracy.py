@@ -19,7 +19,7 @@ from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
-from lossylab.data.rankings import LADDERS, versions
+from lossylab.data.rankings import DISTORTION_LEVELS, versions
 from lossylab.eval.measurements import Measurements, Row
 from lossylab.eval.options.latent import RankAccuracyOptions
 from lossylab.eval.report import tables
@@ -32,14 +32,14 @@ COLUMNS = (
 TEXT = (*("paper", "model", "distortion", "levels", "data", "budget", "identity", "content"),)
 PAPER = "mmd_restoration"
 # What decides a score beside weights and images.
-_LEVELS = tuple((name, kind.trained, kind.held_out) for name, kind in LADDERS.items())
+_LEVELS = tuple((name, kind.trained, kind.held_out) for name, kind in DISTORTION_LEVELS.items())
 LEVEL_SETS = {"trained": False, "held out": True}
 
 _KEY = ("model", "distortion", "levels", "data")
 _DECISIVE = ("crops", "seed", "budget", "identity", "content")
 
 
-def ladder_crops(
+def level_crops(
     paths: Sequence[str], name: str, held_out: bool, patch: int, crops: int, seed: int
 ) -> np.ndarray:
     """Crops of images at all levels of a distortion.
@@ -117,7 +117,7 @@ def measure(options: RankAccuracyOptions) -> list[Row]:
     measured = []
     path = pathlib.Path(options.out) / "rank_accuracy.csv"
     with Measurements(path, COLUMNS, _KEY, _DECISIVE) as table:
-        for name in tqdm.tqdm(LADDERS, unit="distortion", desc="measuring"):
+        for name in tqdm.tqdm(DISTORTION_LEVELS, unit="distortion", desc="measuring"):
             for label, held_out in LEVEL_SETS.items():
                 row = table.get_or_measure(
                     {
@@ -140,7 +140,7 @@ def _measure(
         [
             scores_of(
                 model.score,
-                ladder_crops([path], name, held_out, model.patch, options.crops, options.seed),
+                level_crops([path], name, held_out, model.patch, options.crops, options.seed),
             )
             for path in paths
         ]

@@ -20,7 +20,7 @@ from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import CropOptions, check_sizes
 from lossylab.data.rankings import (
-    LADDERS,
+    DISTORTION_LEVELS,
     LEVELS,
     SMALLEST_BATCH,
     images_of_device,
@@ -34,7 +34,7 @@ from lossylab.data.ratings import (
     split,
 )
 from lossylab.data.schedule import Schedule, Stream, paths_of_step, stream_key
-from lossylab.eval.rank_accuracy import LEVEL_SETS, accuracy, ladder_crops, scores_of, srocc
+from lossylab.eval.rank_accuracy import LEVEL_SETS, accuracy, level_crops, scores_of, srocc
 from lossylab.inference.export.rankiqa import Scorer, random_crops
 from lossylab.losses import rankiqa as losses
 from lossylab.models.rankiqa import RankIQA
@@ -74,7 +74,7 @@ class RankIQATask(PaperTask[RankiqaOptions]):
         self.metrics = ("loss", "ordered") if options.phase == "rank" else ("loss",)
 
     def dataset(self, schedule: Schedule) -> tf.data.Dataset:
-        """Ladders of versions of an image, or rated crops."""
+        """Distortion levels of an image, or rated crops."""
         options = self.options
         if options.phase == "finetune":
             crops = CropOptions(options.patch, options.cache_mb)
@@ -101,7 +101,7 @@ class RankIQATask(PaperTask[RankiqaOptions]):
         return {**parts, "optimizer": with_slots(self._optimizer, self.network)}
 
     def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step on ladders of versions, or on crops and their images' scores."""
+        """One step on distortion levels, or on crops and their images' scores."""
         context = tf.distribute.get_replica_context()
         scale = 1.0 / context.num_replicas_in_sync
         seed = stream_key(self.options.seed, step, Stream.DROPOUT)
@@ -122,10 +122,10 @@ class RankIQATask(PaperTask[RankiqaOptions]):
             scores = self.network(crops, dropout_seed=seed)
             return {"loss": losses.euclidean(scores, targets)}
         scores = self.network(batch, dropout_seed=seed)
-        loss = losses.ranking_hinge(scores, len(LADDERS), LEVELS, self.options.margin)
+        loss = losses.ranking_hinge(scores, len(DISTORTION_LEVELS), LEVELS, self.options.margin)
         # Without a margin: the fraction of neighboring levels of an image that are in order.
-        ladders = tf.reshape(scores, (len(LADDERS), LEVELS, -1))
-        ordered = tf.reduce_mean(tf.cast(ladders[:, :-1] > ladders[:, 1:], tf.float32))
+        groups = tf.reshape(scores, (len(DISTORTION_LEVELS), LEVELS, -1))
+        ordered = tf.reduce_mean(tf.cast(groups[:, :-1] > groups[:, 1:], tf.float32))
         return {"loss": loss, "ordered": ordered}
 
     def _scaled(self, gradient: tf.Tensor, variable: tf.Variable, scale: float) -> tf.Tensor:
@@ -142,11 +142,11 @@ class RankIQATask(PaperTask[RankiqaOptions]):
             return self._correlations()
         if not self._crops:
             self._crops = [
-                ladder_crops(self._files.validation, name, held_out, *self._validation_crops())
-                for name in LADDERS
+                level_crops(self._files.validation, name, held_out, *self._validation_crops())
+                for name in DISTORTION_LEVELS
                 for held_out in LEVEL_SETS.values()
             ]
-        found, kinds = {}, [(name, label) for name in LADDERS for label in LEVEL_SETS]
+        found, kinds = {}, [(name, label) for name in DISTORTION_LEVELS for label in LEVEL_SETS]
         scores = [scores_of(self._score, crops) for crops in self._crops]
         for (name, label), each in zip(kinds, scores):
             found[f"{name}_{label.replace(' ', '_')}"] = accuracy(each)

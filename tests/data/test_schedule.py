@@ -91,7 +91,7 @@ def test_streams_keep_their_values():
         "PROXY_DISTORTION": 3,
         "PROXY_NOISE": 4,
         "LATENT_NOISE": 5,
-        "LADDER_POSITIONS": 5,
+        "RANKED_POSITION": 5,
         "SCALED_POSITION": 5,
         "SCALED_SIZE": 6,
         "RATED_POSITION": 6,

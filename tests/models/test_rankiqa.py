@@ -19,18 +19,18 @@ from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import CropOptions
-from lossylab.data.rankings import LADDERS, LEVELS, ranked_crops, versions
+from lossylab.data.rankings import DISTORTION_LEVELS, LEVELS, ranked_crops, versions
 from lossylab.data.schedule import Schedule
 from lossylab.eval import rank_accuracy
 from lossylab.inference.export.rankiqa import Scorer, random_crops
 from lossylab.losses import rankiqa as losses
 from lossylab.models.rankiqa import RankIQA
 
-# Ladders.
+# Distortion levels.
 
 
 @pytest.mark.parametrize("held_out", [False, True])
-@pytest.mark.parametrize("name", LADDERS)
+@pytest.mark.parametrize("name", DISTORTION_LEVELS)
 def test_levels_fall_to_the_pristine_image(name, held_out):
     image = read_image(find_images("sample_test")[0])
     made = versions(image, name, 1, held_out)
@@ -44,9 +44,9 @@ def test_levels_fall_to_the_pristine_image(name, held_out):
 
 
 def test_held_out_levels_lie_between_the_trained_ones():
-    for ladder in LADDERS.values():
-        for trained in zip(ladder.trained, ladder.trained[1:]):
-            between = [s for s in ladder.held_out if min(trained) < s < max(trained)]
+    for kind in DISTORTION_LEVELS.values():
+        for trained in zip(kind.trained, kind.trained[1:]):
+            between = [s for s in kind.held_out if min(trained) < s < max(trained)]
             assert len(between) == 1
 
 
@@ -75,7 +75,7 @@ def test_compressed_levels_are_pillows(images):
     file = io.BytesIO()
     Image.fromarray(images[0]).save(file, "JPEG", quality=12)
     np.testing.assert_array_equal(versions(images[0], "jpeg", 0)[3], np.array(Image.open(file)))
-    ratios = LADDERS["jpeg2000"].trained
+    ratios = DISTORTION_LEVELS["jpeg2000"].trained
     np.testing.assert_allclose(ratios, (52.17, 150, 342.86, 600, 1200), atol=0.005)
 
 
@@ -108,16 +108,16 @@ def paths(folder):
 
 def test_batches_are_ordered_by_distortion_level_and_image(paths):
     (batch,) = _take(paths, 48, 1, size=128)  # as high as the images
-    ladders = batch.reshape(len(LADDERS), LEVELS, 2, 128, 128, 3)
+    groups = batch.reshape(len(DISTORTION_LEVELS), LEVELS, 2, 128, 128, 3)
     wholes = {path: read_image(path) for path in paths}
     chosen = []
     for slot in range(2):
-        (path,) = [p for p, whole in wholes.items() if _inside(ladders[0, -1, slot], whole)]
+        (path,) = [p for p, whole in wholes.items() if _inside(groups[0, -1, slot], whole)]
         chosen.append(path)
-        for kind, name in enumerate(LADDERS):
+        for kind, name in enumerate(DISTORTION_LEVELS):
             made = versions(wholes[path], name, noise_seed(path))
             for level in range(LEVELS):
-                assert _inside(ladders[kind, level, slot], made[level]), (name, level)
+                assert _inside(groups[kind, level, slot], made[level]), (name, level)
     assert chosen[0] != chosen[1]
 
 
@@ -132,8 +132,10 @@ def _inside(crop, whole):
 
 def test_crops_have_places_of_their_own(paths):
     (batch,) = _take(paths[:1], 24, 1, size=48)
-    pristine = batch.reshape(len(LADDERS), LEVELS, 48, 48, 3)[:, -1]
-    assert len(np.unique(pristine.reshape(len(LADDERS), -1), axis=0)) == len(LADDERS)
+    pristine = batch.reshape(len(DISTORTION_LEVELS), LEVELS, 48, 48, 3)[:, -1]
+    assert len(np.unique(pristine.reshape(len(DISTORTION_LEVELS), -1), axis=0)) == len(
+        DISTORTION_LEVELS
+    )
 
 
 def test_batches_are_a_function_of_seed_and_step(paths):
@@ -143,25 +145,25 @@ def test_batches_are_a_function_of_seed_and_step(paths):
     assert not np.array_equal(whole[0], whole[1])
 
 
-def test_devices_get_whole_ladders_of_other_images(paths):
+def test_devices_get_all_levels_of_other_images(paths):
     both = _take(paths, 48, 2, size=128, replicas=2)
     workers = [_take(paths, 48, 1, size=128, shard=shard, shards=2)[0] for shard in range(2)]
     np.testing.assert_array_equal(both, workers)
     wholes = {path: read_image(path) for path in paths}
     chosen = []
     for part in both:
-        ladders = part.reshape(len(LADDERS), LEVELS, 128, 128, 3)
-        found = [path for path, whole in wholes.items() if _inside(ladders[0, -1], whole)]
+        groups = part.reshape(len(DISTORTION_LEVELS), LEVELS, 128, 128, 3)
+        found = [path for path, whole in wholes.items() if _inside(groups[0, -1], whole)]
         assert len(found) == 1
-        for kind, name in enumerate(LADDERS):
+        for kind, name in enumerate(DISTORTION_LEVELS):
             made = versions(wholes[found[0]], name, noise_seed(found[0]))
             for level in range(LEVELS):
-                assert _inside(ladders[kind, level], made[level]), (name, level)
+                assert _inside(groups[kind, level], made[level]), (name, level)
         chosen += found
     # Together they have the images that one device would have.
     (whole,) = _take(paths, 48, 1, size=128)
-    ladders = whole.reshape(len(LADDERS), LEVELS, 2, 128, 128, 3)
-    expected = [p for s in (0, 1) for p, w in wholes.items() if _inside(ladders[0, -1, s], w)]
+    groups = whole.reshape(len(DISTORTION_LEVELS), LEVELS, 2, 128, 128, 3)
+    expected = [p for s in (0, 1) for p, w in wholes.items() if _inside(groups[0, -1, s], w)]
     assert chosen == expected
     assert chosen[0] != chosen[1]
     with pytest.raises(ValueError, match="a batch of 36 crops a device is no multiple of 24"):
@@ -356,10 +358,10 @@ def test_rank_accuracy_writes_rows_once(export, folder, tmp_path, capsys, monkey
     cli.main(["eval", "rank_accuracy", *flags, "--crops=2"])
     found = read(tmp_path / "rank_accuracy.csv", rank_accuracy.COLUMNS)
     said = capsys.readouterr().out
-    assert len(found) == 2 * len(LADDERS) == said.count("\n") - 2
+    assert len(found) == 2 * len(DISTORTION_LEVELS) == said.count("\n") - 2
     assert {row["paper"] for row in found} == {"mmd_restoration"}
     assert all(0 <= float(row["accuracy"]) <= 1 for row in found)
-    monkeypatch.setattr(rank_accuracy, "ladder_crops", None)  # nothing is measured again
+    monkeypatch.setattr(rank_accuracy, "level_crops", None)  # nothing is measured again
     cli.main(["eval", "rank_accuracy", *flags, "--crops=2"])
     assert read(tmp_path / "rank_accuracy.csv") == found
     assert not (tmp_path / "rank_accuracy_superseded.csv").exists()

@@ -245,12 +245,12 @@ def test_two_devices_learn_what_one_does_of_the_same_crops(random):
         np.testing.assert_allclose(mine, other, atol=1e-3 * moved)
 
 
-def test_two_devices_average_what_their_ladders_teach(random):
+def test_two_devices_average_what_their_levels_teach(random):
     """Pairs are of one device: the loss is the mean of the parts', and so is the step."""
-    ladders = [tf.constant(random.integers(0, 256, (24, 32, 32, 3)), tf.float32) for _ in range(2)]
+    groups = [tf.constant(random.integers(0, 256, (24, 32, 32, 3)), tf.float32) for _ in range(2)]
     rank = [*_RANK, "--batch=48", "--margin=1000"]
-    loss, weights = _shared_step(rank, ladders, _TWO)
-    parts = [_shared_step([*rank, "--batch=24"], [part], []) for part in ladders]
+    loss, weights = _shared_step(rank, groups, _TWO)
+    parts = [_shared_step([*rank, "--batch=24"], [part], []) for part in groups]
     assert loss == pytest.approx(np.mean([part[0] for part in parts]), rel=1e-5)
     assert parts[0][0] != parts[1][0]
     # Both begin with the same weights, so the mean of both ends is what the mean gradient gives.
