@@ -34,15 +34,40 @@ COMMANDS: dict[str, Command] = {
         "lossylab.train.options.studies:ProxiqaStudyOptions",
         "lossylab.train.studies.proxiqa:train",
     ),
-    "train wcdgan": Command(
-        "Train a network that restores JPEG images.",
-        "lossylab.train.options.wcdgan:WcdganOptions",
-        "lossylab.train.wcdgan:train",
+    "compress": Command(
+        "Compress images.",
+        "lossylab.cli.options.compress:CompressOptions",
+        "lossylab.cli.compress:compress",
     ),
-    "train wcdgan_study": Command(
-        "Train WCDGAN, its ablations and its rivals.",
-        "lossylab.train.options.studies:WcdganStudyOptions",
-        "lossylab.train.studies.wcdgan:train",
+    "decompress": Command(
+        "Decompress files.",
+        "lossylab.cli.options.compress:DecompressOptions",
+        "lossylab.cli.compress:decompress",
+    ),
+    "eval rd": Command(
+        "Measure rate and quality of codecs: rows, BD-rates, plot.",
+        "lossylab.eval.options.rd:RdOptions",
+        "lossylab.eval.rd:measure",
+    ),
+    "eval crops": Command(
+        "Show crops of codecs side by side at equal rate.",
+        "lossylab.eval.options.crops:CropsOptions",
+        "lossylab.eval.crops:write",
+    ),
+    "eval metrics": Command(
+        "Measure how far metrics' definitions agree.",
+        "lossylab.eval.options.crops:MetricAgreementOptions",
+        "lossylab.eval.metric_agreement:measure",
+    ),
+    "eval proxiqa": Command(
+        "Make ProxIQA's tables and figures, and decide its claims.",
+        "lossylab.eval.options.paper:ProxiqaPaperOptions",
+        "lossylab.eval.proxiqa.__main__:publish",
+    ),
+    "import lpips": Command(
+        "Turn LPIPS's official weights into one file.",
+        "lossylab.cli.options.importing:ImportLpipsOptions",
+        "lossylab.cli.import_lpips:import_lpips",
     ),
     "train jpeg_encoder": Command(
         "Train a JPEG encoder.",
@@ -59,10 +84,45 @@ COMMANDS: dict[str, Command] = {
         "lossylab.cli.options.jpeg:JpegOptions",
         "lossylab.cli.jpeg:write_files",
     ),
+    "eval jpeg_rd": Command(
+        "Measure rate and quality of learned JPEG encoders: rows.",
+        "lossylab.eval.options.rd:JpegRdOptions",
+        "lossylab.eval.jpeg_rd:measure",
+    ),
+    "eval jpeg_encoder": Command(
+        "Make the JPEG encoder's figures and tables, and decide its claims.",
+        "lossylab.eval.options.paper:JpegEncoderPaperOptions",
+        "lossylab.eval.jpeg_encoder.__main__:publish",
+    ),
+    "import": Command(
+        "Turn official ARCNN and DnCNN-3 weights into exports.",
+        "lossylab.cli.options.importing:ImportRestorerOptions",
+        "lossylab.cli.import_restorer:import_restorer",
+    ),
+    "train wcdgan": Command(
+        "Train a network that restores JPEG images.",
+        "lossylab.train.options.wcdgan:WcdganOptions",
+        "lossylab.train.wcdgan:train",
+    ),
+    "train wcdgan_study": Command(
+        "Train WCDGAN, its ablations and its rivals.",
+        "lossylab.train.options.studies:WcdganStudyOptions",
+        "lossylab.train.studies.wcdgan:train",
+    ),
     "restore": Command(
         "Restore images by a network, SA-DCT or a latent search.",
         "lossylab.cli.options.restore:RestoreOptions",
         "lossylab.cli.restore:restore",
+    ),
+    "eval restoration": Command(
+        "Measure the quality of restored JPEG images: rows and means.",
+        "lossylab.eval.options.restoration:RestorationOptions",
+        "lossylab.eval.restoration:measure",
+    ),
+    "eval wcdgan": Command(
+        "Make WCDGAN's tables and figures, and decide its claims.",
+        "lossylab.eval.options.paper:WcdganPaperOptions",
+        "lossylab.eval.wcdgan.__main__:publish",
     ),
     "train distortion_gan": Command(
         "Train a generator of distortions.",
@@ -74,140 +134,80 @@ COMMANDS: dict[str, Command] = {
         "lossylab.train.options.studies:DistortionGanStudyOptions",
         "lossylab.train.studies.distortion_gan:train",
     ),
-    "train rankiqa": Command(
-        "Train scores of images without a reference.",
-        "lossylab.train.options.rankiqa:RankiqaOptions",
-        "lossylab.train.rankiqa:train",
-    ),
     "distort": Command(
         "Distort images, by a generator or truly.",
         "lossylab.cli.options.distort:DistortOptions",
         "lossylab.cli.distort:distort",
     ),
-    "train mmd_restoration": Command(
-        "Train a model of a degradation's likelihood.",
-        "lossylab.train.options.mmd_restoration:MmdRestorationOptions",
-        "lossylab.train.mmd_restoration:train",
+    "eval distortions": Command(
+        "Measure how like true distortions generated ones are: rows.",
+        "lossylab.eval.options.distortions:DistortionsOptions",
+        "lossylab.eval.distortions:measure",
     ),
-    "generate": Command(
-        "Make images with a StyleGAN's generator.",
-        "lossylab.cli.options.generate:GenerateOptions",
-        "lossylab.cli.generate:generate",
-    ),
-    "sample": Command(
-        "Draw degraded versions of images from a degradation model.",
-        "lossylab.cli.options.sample:SampleOptions",
-        "lossylab.cli.sample:sample",
-    ),
-    "import lpips": Command(
-        "Turn LPIPS's official weights into one file.",
-        "lossylab.cli.options.importing:ImportLpipsOptions",
-        "lossylab.cli.import_lpips:import_lpips",
+    "eval distortion_gan": Command(
+        "Make the distortion GAN's table and figures, and decide its claims.",
+        "lossylab.eval.options.paper:DistortionGanPaperOptions",
+        "lossylab.eval.distortion_gan.__main__:publish",
     ),
     "import stylegan": Command(
         "Turn an official StyleGAN or StyleGAN2 network into one file.",
         "lossylab.cli.options.importing:ImportStyleganOptions",
         "lossylab.cli.import_stylegan:import_stylegan",
     ),
-    "import": Command(
-        "Turn official ARCNN and DnCNN-3 weights into exports.",
-        "lossylab.cli.options.importing:ImportRestorerOptions",
-        "lossylab.cli.import_restorer:import_restorer",
+    "generate": Command(
+        "Make images with a StyleGAN's generator.",
+        "lossylab.cli.options.generate:GenerateOptions",
+        "lossylab.cli.generate:generate",
     ),
-    "compress": Command(
-        "Compress images.",
-        "lossylab.cli.options.compress:CompressOptions",
-        "lossylab.cli.compress:compress",
+    "train mmd_restoration": Command(
+        "Train a model of a degradation's likelihood.",
+        "lossylab.train.options.mmd_restoration:MmdRestorationOptions",
+        "lossylab.train.mmd_restoration:train",
     ),
-    "decompress": Command(
-        "Decompress files.",
-        "lossylab.cli.options.compress:DecompressOptions",
-        "lossylab.cli.compress:decompress",
-    ),
-    "eval rd": Command(
-        "Rate and quality of codecs: rows, BD-rates, plot.",
-        "lossylab.eval.options.rd:RdOptions",
-        "lossylab.eval.rd:measure",
-    ),
-    "eval proxiqa": Command(
-        "ProxIQA's tables, figures and claims.",
-        "lossylab.eval.options.paper:ProxiqaPaperOptions",
-        "lossylab.eval.proxiqa.__main__:publish",
-    ),
-    "eval restoration": Command(
-        "Quality of restored JPEG images: rows and means.",
-        "lossylab.eval.options.restoration:RestorationOptions",
-        "lossylab.eval.restoration:measure",
-    ),
-    "eval wcdgan": Command(
-        "WCDGAN's tables, figures and claims.",
-        "lossylab.eval.options.paper:WcdganPaperOptions",
-        "lossylab.eval.wcdgan.__main__:publish",
-    ),
-    "eval jpeg_rd": Command(
-        "Rate and quality of learned JPEG encoders: rows.",
-        "lossylab.eval.options.rd:JpegRdOptions",
-        "lossylab.eval.jpeg_rd:measure",
-    ),
-    "eval jpeg_encoder": Command(
-        "The JPEG encoder's figures, tables and claims.",
-        "lossylab.eval.options.paper:JpegEncoderPaperOptions",
-        "lossylab.eval.jpeg_encoder.__main__:publish",
-    ),
-    "eval distortions": Command(
-        "How like true distortions generated ones are: rows.",
-        "lossylab.eval.options.distortions:DistortionsOptions",
-        "lossylab.eval.distortions:measure",
-    ),
-    "eval distortion_gan": Command(
-        "The distortion GAN's table, figures and claims.",
-        "lossylab.eval.options.paper:DistortionGanPaperOptions",
-        "lossylab.eval.distortion_gan.__main__:publish",
-    ),
-    "eval latent_study": Command(
-        "Known images restored by every search of Table 2: rows.",
-        "lossylab.eval.options.latent:LatentStudyOptions",
-        "lossylab.eval.latent_study:measure",
-    ),
-    "eval mmd_restoration": Command(
-        "Latent restoration's tables, figures and claims.",
-        "lossylab.eval.options.paper:MmdRestorationPaperOptions",
-        "lossylab.eval.mmd_restoration.__main__:publish",
+    "sample": Command(
+        "Draw degraded versions of images from a degradation model.",
+        "lossylab.cli.options.sample:SampleOptions",
+        "lossylab.cli.sample:sample",
     ),
     "eval degradation_nll": Command(
-        "Likelihood of degraded images given clean ones: rows.",
+        "Measure the likelihood of degraded images given clean ones: rows.",
         "lossylab.eval.options.latent:DegradationNllOptions",
         "lossylab.eval.degradation_nll:measure",
     ),
-    "eval rankiqa": Command(
-        "Scores of images without a reference.",
-        "lossylab.eval.options.rankiqa:RankiqaOptions",
-        "lossylab.eval.rankiqa:measure",
-    ),
-    "eval rank_accuracy": Command(
-        "How often such scores rank distortions rightly: rows.",
-        "lossylab.eval.options.latent:RankAccuracyOptions",
-        "lossylab.eval.rank_accuracy:measure",
+    "eval latent_study": Command(
+        "Restore known images by every search of Table 2: rows.",
+        "lossylab.eval.options.latent:LatentStudyOptions",
+        "lossylab.eval.latent_study:measure",
     ),
     "eval study_page": Command(
-        "A page on which raters choose the better of two images.",
+        "Write a page on which raters choose the better of two images.",
         "lossylab.eval.options.study:StudyPageOptions",
         "lossylab.eval.study_page:write",
     ),
     "eval study_tally": Command(
-        "The preferences of such raters.",
+        "Count the preferences of such raters.",
         "lossylab.eval.options.study:StudyTallyOptions",
         "lossylab.eval.study_tally:tally",
     ),
-    "eval crops": Command(
-        "Crops of codecs side by side at equal rate.",
-        "lossylab.eval.options.crops:CropsOptions",
-        "lossylab.eval.crops:write",
+    "eval mmd_restoration": Command(
+        "Make latent restoration's tables and figures, and decide its claims.",
+        "lossylab.eval.options.paper:MmdRestorationPaperOptions",
+        "lossylab.eval.mmd_restoration.__main__:publish",
     ),
-    "eval metrics": Command(
-        "How far metrics' definitions agree.",
-        "lossylab.eval.options.crops:MetricAgreementOptions",
-        "lossylab.eval.metric_agreement:measure",
+    "train rankiqa": Command(
+        "Train a network that scores images without a reference.",
+        "lossylab.train.options.rankiqa:RankiqaOptions",
+        "lossylab.train.rankiqa:train",
+    ),
+    "eval rankiqa": Command(
+        "Score images without a reference.",
+        "lossylab.eval.options.rankiqa:RankiqaOptions",
+        "lossylab.eval.rankiqa:measure",
+    ),
+    "eval rank_accuracy": Command(
+        "Measure how often such scores rank distortions rightly: rows.",
+        "lossylab.eval.options.latent:RankAccuracyOptions",
+        "lossylab.eval.rank_accuracy:measure",
     ),
     "doctor": Command(
         "Check this installation.",
