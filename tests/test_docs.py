@@ -1,10 +1,15 @@
 """The examples of the documentation run as they are, outside the checkout."""
 
+import ast
+import importlib
+import json
+import math
 import pathlib
 import re
 import subprocess
 import sys
 
+import matplotlib
 import pytest
 import tensorflow as tf
 
@@ -73,3 +78,74 @@ def test_unknown_names_are_refused():
     with pytest.raises(AttributeError, match="'lossylab' has no attribute 'modles'"):
         _ = lossylab.modles
     assert lossylab.data.read_image.__module__ == "lossylab.data.decode"
+
+
+def _notebook():
+    return json.loads((ROOT / "docs/tour.ipynb").read_text(encoding="utf-8"))
+
+
+def _cells():
+    """Sources of the tour's code cells, by their ids."""
+    cells = [cell for cell in _notebook()["cells"] if cell["cell_type"] == "code"]
+    return {cell["id"]: "".join(cell["source"]) for cell in cells}
+
+
+def test_the_tour_is_a_clean_notebook():
+    notebook = _notebook()
+    cells = notebook["cells"]
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)  # cells have ids since 4.5
+    assert len({cell["id"] for cell in cells}) == len(cells)
+    for cell in cells:
+        assert re.fullmatch(r"[a-z]+", cell["id"])
+        assert cell["cell_type"] in ("code", "markdown")
+        assert cell["metadata"] == {}
+        assert cell.get("outputs", []) == []
+        assert cell.get("execution_count") is None
+
+
+def _dotted(node):
+    """The names of `a.b.c`, or of what is no such chain none."""
+    if isinstance(node, ast.Name):
+        return [node.id]
+    names = _dotted(node.value) if isinstance(node, ast.Attribute) else []
+    return [*names, node.attr] if names else []
+
+
+def test_the_tour_names_only_what_is_there():
+    trees = [compile(source, id_, "exec", ast.PyCF_ONLY_AST) for id_, source in _cells().items()]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imported = {}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                imported[alias.asname or alias.name] = importlib.import_module(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found = hasattr(module, alias.name)
+                thing = getattr(module, alias.name) if found else importlib.import_module(name)
+                imported[alias.asname or alias.name] = thing
+    assert "lossylab" in imported
+    chains = [_dotted(node) for node in nodes if isinstance(node, ast.Attribute)]
+    for chain in chains:
+        if chain and chain[0] in imported:
+            thing = imported[chain[0]]
+            for name in chain[1:]:
+                assert hasattr(thing, name), chain
+                thing = getattr(thing, name)
+
+
+@pytest.mark.long
+def test_the_tour_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("Agg")
+    names = {}
+    for id_, source in _cells().items():
+        exec(compile(source, id_, "exec"), names)
+    names["pyplot"].close("all")
+    psnr = names["table"]["PSNR"]
+    assert math.isfinite(psnr["codec"])
+    assert psnr["codec"] < psnr["JPEG"]  # as the tour says
+    assert names["table"]["bpp"]["codec"] == pytest.approx(names["table"]["bpp"]["JPEG"], rel=0.2)
+    assert names["history"]["step"].iloc[-1] == 1000
