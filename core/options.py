@@ -25,7 +25,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from typing_extensions import Self, dataclass_transform
+from typing_extensions import Self
 
 from lossylab.core.errors import UsageError
 
@@ -92,7 +92,6 @@ def argument(help: str, default: Any = dataclasses.MISSING) -> Any:  # noqa: A00
     return option(default, help, positional=True)
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(option, argument))
 def option_class(definition: type[_Class]) -> type[_Class]:
     """Decorates a subclass of `Options`: a frozen dataclass whose arguments have names."""
     return dataclasses.dataclass(frozen=True, kw_only=True)(definition)
@@ -101,6 +100,10 @@ def option_class(definition: type[_Class]) -> type[_Class]:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
     """Base of all options; checks types, bounds and choices when an object is made."""
+
+    if typing.TYPE_CHECKING:  # checkers do not see defaults that are given by position
+
+        def __init__(self, **values: Any) -> None: ...  # noqa: D107
 
     def __post_init__(self) -> None:
         for name, spec in specs(type(self)).items():

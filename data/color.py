@@ -47,7 +47,7 @@ def studio_luma(image: np.ndarray) -> np.ndarray:
 def jpeg_ycbcr(image: np.ndarray) -> np.ndarray:
     """Planes of JPEG files (JFIF: BT.601, full range), unrounded, of RGB [H, W, 3]; float64."""
     planes = image.astype(np.float64) @ np.array(_JFIF).T
-    return (*planes, 0.0, 128.0, 128.0)
+    return planes + np.array((0.0, 128.0, 128.0))
 
 
 def jpeg_rgb(planes: np.ndarray) -> np.ndarray:

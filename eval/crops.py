@@ -70,7 +70,8 @@ def _crops(
     """Writes the crops of one image; returns their entries of the index."""
     image = read_image(path)
     stem = pathlib.Path(path).stem
-    window = crop_grid.window(*image.shape[:2], options.size, options.at)
+    height, width = image.shape[:2]
+    window = crop_grid.window(height, width, options.size, options.at)
     items = [crop_grid.write(out, f"{stem}_original.png", image[window], "original")]
     for codec in codecs:
         decoded, bpp = _nearest(codec, image, options.rate)

@@ -160,7 +160,7 @@ def _means(model: str, measured: list[Row]) -> list[dict[str, str]]:
         {
             "model": model,
             "images": str(len(bits[PAIRED])),
-            **{kind: tables.number(np.mean(bits[kind]), 3) for kind in KINDS},
+            **{kind: tables.number(float(np.mean(bits[kind])), 3) for kind in KINDS},
             "own likelier": f"{100 * right:.0f} %",
         }
     ]

@@ -111,7 +111,7 @@ def _models(options: DistortionsOptions) -> list[Maker]:
 
 def _check_severity(name: str, options: dict) -> None:
     """Refuses models that were trained for other severities than they are measured against."""
-    kind = DISTORTIONS.get(options.get("distortion"))
+    kind = DISTORTIONS.get(options.get("distortion", ""))
     trained = options.get("severity")
     require(
         kind is None or trained in (None, kind.severity),
@@ -229,7 +229,8 @@ def _write_crops(options: DistortionsOptions, models: list[Maker], paths: list[s
     images: dict[str, list[dict]] = {}
     for path in paths:
         image, stem = read_image(path), pathlib.Path(path).stem
-        window = crop_grid.window(*image.shape[:2], options.size, options.at)
+        height, width = image.shape[:2]
+        window = crop_grid.window(height, width, options.size, options.at)
         true = {name: distort(image, name, seed=noise_seed(path)) for name in DISTORTIONS}
         for model in models:
             name = model.name.partition("_")[0]

@@ -49,8 +49,9 @@ def measure(options: JpegRdOptions) -> None:
     paths = find_images(options.data)
     check_sizes(paths, Color.smallest, "MS-SSIM")
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
-    encoders = learned([*options.models, *(_models_of(options.study) if options.study else ())])
-    strange = [codec.name for codec in encoders if not isinstance(codec, LearnedJpeg)]
+    found = learned([*options.models, *(_models_of(options.study) if options.study else ())])
+    encoders = [codec for codec in found if isinstance(codec, LearnedJpeg)]
+    strange = [codec.name for codec in found if codec not in encoders]
     require(not strange, f"`models`: {', '.join(strange)} are codecs, see `lossylab eval rd`")
     try:
         measures = Color(options.lpips, options.lpips_network)

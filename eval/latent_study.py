@@ -198,7 +198,10 @@ def _means(measured: list[dict[str, str]]) -> list[dict[str, str]]:
     shown = {"psnr": 2, "ssim": 4, "latent": 3, "mmd": 5, "nll": 3, "seconds": 2}
     return [
         {"row": row, "version": version, "task": task}
-        | {n: tables.number(np.mean([float(m[n]) for m in mine]), d) for n, d in shown.items()}
+        | {
+            n: tables.number(float(np.mean([float(m[n]) for m in mine])), d)
+            for n, d in shown.items()
+        }
         for (row, version, task), mine in groups.items()
     ]
 

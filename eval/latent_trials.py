@@ -178,9 +178,10 @@ class Trials:
         measures = {"psnr": psnr(case.clean, image)}
         if len(image) >= SSIM_SMALLEST:
             measures["ssim"] = float(ssim(reference, restored)[0])
-        if self._models and task == JPEG:
+        judge = self._judge
+        if judge is not None and task == JPEG:
             small = scaled(image, len(given))
-            measures["nll"] = float(self._judge.nll(given[None], small[None])[0])
+            measures["nll"] = float(judge.nll(given[None], small[None])[0])
             if row.name == ORIGINAL:
                 shortest = self._models[min(self._models)]
                 measures["own_nll"] = float(shortest.nll(given[None], small[None])[0])

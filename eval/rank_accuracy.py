@@ -92,7 +92,8 @@ def srocc(scores: np.ndarray) -> float:
     levels = np.broadcast_to(np.arange(scores.shape[1])[::-1], scores.shape)
     if np.ptp(scores) == 0:
         return 0.0
-    return float(scipy.stats.spearmanr(levels.ravel(), scores.ravel())[0])
+    correlation, _ = scipy.stats.spearmanr(levels.ravel(), scores.ravel())
+    return float(np.asarray(correlation))
 
 
 def measure(options: RankAccuracyOptions) -> list[Row]:

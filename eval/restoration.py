@@ -290,7 +290,8 @@ def _write_crops(
     for _, path in _each(images):
         clean, stem = read_planes(path, CHANNELS[options.channels]), pathlib.Path(path).stem
         degraded = jpeg.degrade(clean, quality)
-        window = crop_grid.window(*clean.shape[:2], options.size, options.at)
+        height, width = clean.shape[:2]
+        window = crop_grid.window(height, width, options.size, options.at)
         items = [crop_grid.write(out, f"{stem}_original.png", clean[window], "original")]
         for method in methods:
             restored = method.restore(degraded)

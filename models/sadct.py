@@ -34,7 +34,7 @@ _CHUNK = 4096  # shapes that are transformed at a time
 
 def noise_level(table: np.ndarray) -> float:
     """Standard deviation in pixel values that stands for a quantization table [8, 8]."""
-    return LEVELS * (7.65 * np.mean(np.asarray(table)[:3, :3])) ** 0.65 / 1150
+    return LEVELS * (7.65 * float(np.mean(np.asarray(table)[:3, :3]))) ** 0.65 / 1150
 
 
 def restore_luma(plane: np.ndarray, table: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def restore(
     Args:
       image: uint8 [H, W, 1], or [H, W, 3] with planes Y, Cb, Cr.
       luminance: quantization table of the first plane, [8, 8].
-      chrominance: of the others.
+      chrominance: of the others; theirs too if it is None.
       downsampling: of the others in the file, along an axis: 2 for 4:2:0, 1 for 4:4:4, and for
         4:2:2 the root of 2, the geometric mean.
 
@@ -82,7 +82,8 @@ def restore(
     lengths = directional_lengths(plane, noise_level(luminance))
     planes = [restore_luma(plane, luminance, lengths)]
     if image.shape[2] == 3:
-        keep = functools.partial(_hard, noise_level(chrominance) * math.sqrt(downsampling))
+        table = luminance if chrominance is None else chrominance
+        keep = functools.partial(_hard, noise_level(table) * math.sqrt(downsampling))
         scales = _used(_SCALES, noise_level(luminance))  # those of the lengths
         for index in (1, 2):
             planes.append(_average(image[..., index].astype(np.float64), lengths, scales, keep))

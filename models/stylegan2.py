@@ -56,13 +56,13 @@ class StyleGAN2(StyleGAN):
 
     def _steps(self, w: tf.Tensor, noise: Sequence[tf.Tensor]) -> Iterator[tuple[str, tf.Tensor]]:
         x = tf.repeat(self.named_weights["G_synthesis/4x4/Const/const"], tf.shape(w)[0], axis=0)
-        styles, noise, rgb = tf.unstack(w, axis=1), iter(noise), None
+        styles, maps, rgb = tf.unstack(w, axis=1), iter(noise), None
         for i, side in enumerate(self.sizes.sides):
             for layer in ("Conv0_up", "Conv1") if i else ("Conv",):
                 # The image's layer shares its style with the next side's first one.
                 style = styles[2 * i - (layer == "Conv0_up")]
                 name = f"{side}x{side}/{layer}"
-                x = self._convolve(name, x, style, next(noise))
+                x = self._convolve(name, x, style, next(maps))
                 yield name, x
             more = self._to_rgb(f"{side}x{side}/ToRGB", x, styles[2 * i + 1])
             yield f"{side}x{side}/ToRGB", more

@@ -133,7 +133,7 @@ def _libvmaf(name: str, reference: np.ndarray, distorted: np.ndarray) -> np.ndar
     for rounded, image, role in zip(pair, (reference, distorted), ("reference", "distorted")):
         if not np.array_equal(rounded, image):
             raise UsageError(f"libvmaf measures 8-bit images: round the {role} ones first")
-    return libvmaf.measure(*pair, (name,))[name]
+    return libvmaf.measure(pair[0], pair[1], (name,))[name]
 
 
 def _by_libvmaf(name: str, feature: str, definition: str) -> Metric:

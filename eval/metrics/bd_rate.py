@@ -135,7 +135,8 @@ def per_image(
 ) -> dict[str, BDRate]:
     """BD-rate of each image that either codec has rows of; see `over_images`."""
     curves = {
-        name: dict(iter(rows[rows.codec == name].groupby("image"))) for name in (anchor, test)
+        name: {str(image): mine for image, mine in rows[rows.codec == name].groupby("image")}
+        for name in (anchor, test)
     }
     values = {}
     for image in sorted(curves[anchor].keys() | curves[test].keys()):

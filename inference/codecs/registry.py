@@ -78,7 +78,8 @@ class Learned(_Exports):
 
     def encode(self, image: np.ndarray, setting: str) -> EncodedFile:
         data, bits = container.compress(self.model(setting), image)
-        return EncodedFile(data, *image.shape[:2], bits)
+        height, width = image.shape[:2]
+        return EncodedFile(data, height, width, bits)
 
     def decode(self, file: EncodedFile, setting: str) -> np.ndarray:
         return container.decompress(self.model(setting), file.data)

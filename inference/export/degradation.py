@@ -92,7 +92,8 @@ class Degradation(Export):
           uint8 of the same shape.
         """
         mixtures = self.network.options["mixtures"]
-        uniforms = draw_uniforms(seed, *condition.shape[:3], mixtures)
+        batch, height, width = condition.shape[:3]
+        uniforms = draw_uniforms(seed, batch, height, width, mixtures)
         return sample_wavefront(self.network, condition, uniforms)
 
     @functools.cached_property

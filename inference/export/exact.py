@@ -41,6 +41,8 @@ class ExactHyperSynthesis(tf.Module):
                 raise ValueError("convolutions and ReLUs must take turns")
             if isinstance(layer, SignalConv):
                 kernel = _on_grid(layer.kernel().numpy().astype(np.float64), _KERNEL_GRID)
+                if layer.bias is None:
+                    raise ValueError("convolutions must have biases")
                 bias = _on_grid(layer.bias.numpy().astype(np.float64), _KERNEL_GRID)
                 _check_exact(kernel, bias, layer.up)
                 variables = [tf.Variable(value, trainable=False) for value in (kernel, bias)]

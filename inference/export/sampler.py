@@ -28,8 +28,8 @@ def draw_uniforms(seed: int, batch: int, height: int, width: int, mixtures: int)
     """The numbers that decide an image: float64 [B, H, W, mixtures] and [B, H, W, 3]."""
     generator = np.random.default_rng(seed)
     shapes = ((batch, height, width, mixtures), (batch, height, width, 3))
-    drawn = (generator.uniform(size=shape) for shape in shapes)
-    return tuple(np.clip(each, _LOWEST, 1 - _LOWEST) for each in drawn)
+    kinds, values = (generator.uniform(size=shape) for shape in shapes)
+    return np.clip(kinds, _LOWEST, 1 - _LOWEST), np.clip(values, _LOWEST, 1 - _LOWEST)
 
 
 def draw(
@@ -105,9 +105,13 @@ def sample_naive(
     for y, x in progress([(y, x) for y in range(height) for x in range(width)]):
         here = (slice(None), y, x)
         parameters = run(tf.constant(image), condition).numpy()[here]
-        drawn = draw(parameters, tuple(each[here] for each in uniforms), model.options["family"])
+        drawn = draw(parameters, _at(uniforms, here), model.options["family"])
         image[here] = np.rint((drawn + 1) * 127.5)
     return image.astype(np.uint8)
+
+
+def _at(uniforms: Uniforms, here: tuple) -> Uniforms:
+    return uniforms[0][here], uniforms[1][here]
 
 
 def sample_wavefront(
@@ -132,7 +136,7 @@ def sample_wavefront(
         if not len(rows):
             continue
         here = (slice(None), rows, columns)
-        drawn = draw(parameters, tuple(each[here] for each in uniforms), family)
+        drawn = draw(parameters, _at(uniforms, here), family)
         front.put(rows, columns, drawn)
         image[here] = np.rint((drawn + 1) * 127.5).astype(np.uint8)
     return image

@@ -91,7 +91,7 @@ class _Block:
         if features is not None:
             x = np.concatenate([x, features[:, at.rows, at.columns]], -1)
         a, b = np.split(x @ self._second + self._second_bias, 2, -1)
-        return a / (1.0 + np.exp(-b))
+        return a / (1.0 + np.exp(np.negative(b)))
 
 
 class Wavefront:

@@ -121,7 +121,7 @@ class LSTMAttention(Attention):
         return _maps(*maps)
 
     def _blocks(self, image: tf.Tensor, coefficients: tf.Tensor) -> Sequence[tf.Tensor]:
-        if self.backbone is None:
+        if self.backbone is None or self.conv is None:
             luma, chroma = coefficients[:, 0], tf.reduce_mean(coefficients[:, 1:], 1)
             return luma / _DCT_RANGE, chroma / _DCT_RANGE
         return tf.split(self.conv(self.backbone(image)), 2, -1)

@@ -10,12 +10,16 @@ import contextlib
 import dataclasses
 import functools
 import inspect
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
+# To a type checker TensorFlow's classes are of any type, and a mixin needs their attributes.
+_Keras: Any = object if not TYPE_CHECKING else tf.keras.layers.Layer
 
-class _Complete:
+
+class _Complete(_Keras):
     """Config of the constructor's arguments; weights of plain modules; exports without Keras."""
 
     def __new__(cls, *args, **kwargs):
@@ -126,7 +130,7 @@ def _is_layer(module: tf.Module) -> bool:
 def _plain(value):
     if _is_layer(value):
         return tf.keras.saving.serialize_keras_object(value)
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
