@@ -39,6 +39,8 @@ PROTOCOL = (
     "bits per number, mean over images"
 )
 
+_DECIDES = PROTOCOL.replace("image", "picture")  # its words when the first rows were measured
+
 _KEY = ("model", "kind", "data", "image")
 
 Pair = tuple[np.ndarray, np.ndarray]  # clean and degraded, uint8 [H, W, 3]
@@ -114,7 +116,7 @@ def _measure_all(
     pairs: list[Pair],
 ) -> list[Row]:
     """The rows of all images, paired and unpaired; those that are missing are measured."""
-    identity = rows.identity(model.weights, PROTOCOL, options.title)
+    identity = rows.identity(model.weights, _DECIDES, options.title)
 
     def is_old(row: Row) -> bool:
         changed = row["identity"] != identity

@@ -29,6 +29,11 @@ class LPIPS(tf.Module):
         super().__init__(name=name)
         self._network = LPIPSFeatures(network, weights)
 
+    @property
+    def arrays(self) -> dict[str, tf.Variable]:
+        """The weights by their names in the archive."""
+        return self._network.arrays
+
     def __call__(self, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
         """Distances [B] of images, float32 [B, H, W, 3], pixel values 0..255, from 32x32 pixels."""
         return tf.reduce_sum(self.per_layer(reference, distorted), -1)

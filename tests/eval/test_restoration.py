@@ -130,6 +130,7 @@ def test_lpips_of_equal_images_is_zero_and_bad_weights_are_refused(images, tmp_p
     distance = lpips.LPIPS("random")
     assert distance(images[0], images[0]) == 0.0
     assert distance(images[0], images[1]) > 0.0
+    assert distance.fingerprint() == "5e163b18efc26f72"  # as in rows of version 0.1.0
     with pytest.raises(BackboneError, match="expected 'random' or a NumPy archive"):
         lpips.LPIPS("nowhere.npz")
     np.savez(tmp_path / "part.npz", **{"features.0.weight": np.zeros((64, 3, 11, 11))})
