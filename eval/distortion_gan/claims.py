@@ -79,8 +79,10 @@ def _low_at_a_tenth(evidence: Evidence) -> Decision:
         return UNDECIDED
     text = ", ".join(f"{number(j, 4)} at {v:g}" for v, j in sorted(found.items()))
     others = [name for name in LAMBDAS if name != "jpeg"]
-    gaps = [evidence.difference(name, "jpeg", "jpeg") for name in others]
-    return decision_by_gains(text, [(gap.mean, gap.noise) for gap in gaps if gap])
+    gaps = all_known({name: evidence.difference(name, "jpeg", "jpeg") for name in others})
+    if gaps is None:
+        return UNDECIDED
+    return decision_by_gains(text, [(gap.mean, gap.noise) for gap in gaps.values()])
 
 
 def _pixel_losses_are_worse(evidence: Evidence) -> Decision:
