@@ -42,6 +42,10 @@ class CropOptions(Options):
     def check(self) -> None:
         """See `Options.check`."""
         super().check()
+        self.check_at()
+
+    def check_at(self) -> None:
+        """Refuses centers that are not two numbers; for commands whose `out` may be missing."""
         shown = ",".join(f"{each:g}" for each in self.at)
         require(len(self.at) == 2, f"`at` takes two fractions from 0 to 1, got {shown}")
 

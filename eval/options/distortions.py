@@ -39,6 +39,7 @@ class DistortionsOptions(CropOptions, MeasurementOptions):
 
     def check(self) -> None:
         """See `Options.check`."""
+        self.check_at()
         require(bool(self.crops) or bool(self.out), "`out` is needed: the folder of the rows")
         require(bool(self.title or not self.models), "`title` is needed: the models' budget")
         require(bool(self.models or not self.crops), "`crops` needs `models`")
