@@ -108,6 +108,7 @@ def dncnn3(arrays: dict[str, np.ndarray]) -> DnCNN:
 
 def _assign(conv: tf.Module, kernel: np.ndarray, bias: np.ndarray) -> None:
     for variable, values in ((conv.kernel, kernel), (conv.bias, np.ravel(bias))):
-        if not np.all(np.abs(values) < _LARGEST):  # NaN is not less either
+        numbers = values.dtype.kind in "fiu"
+        if not numbers or not np.all(np.abs(values) < _LARGEST):  # NaN is not less either
             raise ValueError("its weights are no numbers that weights have")
         variable.assign(values.astype(np.float32))
