@@ -32,7 +32,7 @@ def distort(options: DistortOptions) -> None:
     """Distorts images; raises as `jobs.plan` and `jobs.run`."""
     sources = find_images(options.input)
     plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
-    work = _truly(options) if options.model is None else _by_network(options.model)
+    work = _by_network(options.model) if options.model else _truly(options)
     jobs.run(plan, functools.partial(_distort_one, work), _COLUMNS)
 
 

@@ -13,7 +13,17 @@ from typing import Any, TypeVar
 from absl import flags
 
 from lossylab.core.errors import UsageError
-from lossylab.core.options import Kind, Options, Spec, default_of, kind_of, needed, require, specs
+from lossylab.core.options import (
+    Kind,
+    Options,
+    Spec,
+    default_of,
+    kind_of,
+    needed,
+    number,
+    require,
+    specs,
+)
 
 _WIDTH = 96
 _Made = TypeVar("_Made", bound=Options)
@@ -210,7 +220,7 @@ def _entry(options: type[Options], name: str) -> str:
         facts.append(f"one of {', '.join(map(str, spec.choices))}")
     bounds = ((spec.minimum, "at least"), (spec.above, "above"), (spec.maximum, "at most"))
     bounds += ((spec.below, "below"),)
-    facts += [f"{words} {limit:g}" for limit, words in bounds if limit is not None]
+    facts += [f"{words} {number(limit)}" for limit, words in bounds if limit is not None]
     facts += [spec.unit] if spec.unit else []
     if default not in (dataclasses.MISSING, None, (), ""):
         facts.append(f"default {_shown(default)}")

@@ -231,6 +231,11 @@ def require_distinct(what: str, names: Iterable[str]) -> None:
     require(not same, f"several {what} are called {', '.join(same[:3])}: rows would be mixed up")
 
 
+def number(limit: float | None) -> str:
+    """A bound as messages and help show it: whole numbers with all their digits."""
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
+
+
 def _checked(name: str, value: Any, kind: Kind, spec: Spec) -> Any:
     """The value in its type; raises UsageError if it is none that the option takes."""
     if value is None:
@@ -256,7 +261,7 @@ def _scalar(name: str, value: Any, kind: type, spec: Spec) -> Any:
         limit = getattr(spec, bound)
         require(
             limit is None or holds(value, limit),
-            f"`{name}`={value} must be {words} {limit if limit is None else f'{limit:g}'}"
+            f"`{name}`={value} must be {words} {number(limit)}"
             + (f" {spec.unit}" if spec.unit else ""),
         )
     return value

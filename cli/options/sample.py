@@ -14,8 +14,8 @@ class SampleOptions(FilesOptions):
     lossylab sample photos drawn --model=runs/jpeg5/export --seed=7
 
     Images are taken as the model knows them: they are not scaled down. Pixels are drawn in their
-    order. A table of what was written goes to standard output, as CSV; its `model` is the hash of
-    the model's weights.
+    order. A table of what was written goes to standard output, as CSV; the column named model
+    has the hash of the model's weights.
     """
 
     model: str = option(help="Folder of an exported degradation model.")

@@ -24,7 +24,7 @@ class _Options(Options):
     steps: int = option(10, "Steps in all.", minimum=1, unit="steps", assumed="not printed")
     name: str | None = option(None, "What to call it.")
     kind: str = option("a", "Which.", choices=("a", "b"))
-    sizes: tuple[int, ...] = option((1, 2), "Some sizes.", minimum=0)
+    sizes: tuple[int, ...] = option((1, 2), "Some sizes.", minimum=0, maximum=2**31 - 1)
     points: tuple[str, ...] = option((), "Points.", repeated=True)
     fast: bool = option(True, "Be quick.")
 
@@ -55,6 +55,7 @@ def test_options_are_frozen_comparable_and_replaceable_in_part():
         ({"steps": 1.0}, "`steps` takes a whole number, got 1.0"),
         ({"kind": "c"}, "`kind`=c is none of a, b"),
         ({"sizes": (1, -1)}, "`sizes`=-1 must be at least 0"),
+        ({"sizes": (2**31,)}, "`sizes`=2147483648 must be at most 2147483647"),
         ({"sizes": 1}, "`sizes` takes several values, got 1 alone"),
         ({"fast": 1}, "`fast` takes true or false, got 1"),
         ({"steps": None}, "`steps` needs a value"),

@@ -3,11 +3,15 @@
 import subprocess
 import sys
 
+import pytest
+
+from lossylab.core.errors import UsageError
 from lossylab.data import lattice_pairs
 from lossylab.eval import latent_rows
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.options import crops, latent, rd, restoration
 from lossylab.eval.options import rankiqa as rankiqa_options
+from lossylab.eval.options.distortions import DistortionsOptions
 from lossylab.inference.codecs import external, registry
 from lossylab.inference.export import rankiqa, restoring
 from lossylab.inference.latent import cases
@@ -31,6 +35,11 @@ def test_methods_and_protocols_are_those_that_there_are():
 def test_searches_are_those_of_table_2():
     assert tuple(latent_rows.ROWS) == latent.ROWS
     assert cases.TASKS == latent.TASKS
+
+
+def test_crops_of_distortions_lie_at_a_pair_of_fractions():
+    with pytest.raises(UsageError, match="`at` takes two fractions from 0 to 1, got 0.5"):
+        DistortionsOptions(crops="crops", models=("jpeg:export",), title="small", at=(0.5,))
 
 
 def test_options_import_nothing_heavy():

@@ -48,6 +48,11 @@ def test_names_and_sizes_are_the_librarys():
     assert set(lattice_pairs.CHANNELS) == {"rgb", "y"}
 
 
+def test_an_unknown_phase_is_said():
+    with pytest.raises(UsageError, match="`phase`=second is none of rank, finetune"):
+        RankiqaOptions(run_dir="r", train_data="x", phase="second")
+
+
 def test_defaults_are_the_librarys():
     options = RankiqaOptions(run_dir="r", train_data="x")
     assert (options.dropout, options.margin) == (rankiqa.DROPOUT, rankiqa_losses.MARGIN)

@@ -112,7 +112,8 @@ class RankiqaOptions(TrainingOptions):
     )
 
     def __post_init__(self) -> None:
-        for name, value in PHASES.get(self.phase, {}).items():
+        # Of an unknown phase the check says what is wrong, not of the options that depend on it.
+        for name, value in PHASES.get(self.phase, PHASES["rank"]).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
         super().__post_init__()
