@@ -69,7 +69,7 @@ def restore(options: RestoreOptions) -> None:
     with naming("degradation_model"):
         degradation = Degradation(options.degradation_model) if options.degradation_model else None
     decides = (
-        *dataclasses.astuple(settings),
+        dataclasses.astuple(settings),  # one part: reports are found again by it
         stylegan_files.fingerprint(generator),
         degradation and degradation.weights,
         options.fit_samples,
