@@ -43,6 +43,7 @@ _KINDS = {
     "score": "lossylab.inference.export.rankiqa:Scorer",
 }
 _OLD_NAMES = {"reach": "receptive_field_radius"}  # in cards of version 0.1.0
+_OLD_INPUTS = {"image": "picture"}  # of signatures, by their names now
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,8 +140,11 @@ class Export:
         _write(served, json.dumps(card, sort_keys=True), pathlib.Path(path))
 
     def _call(self, name: str, **inputs: Any) -> dict[str, tf.Tensor]:
-        """What a signature gives, by name."""
-        return self._functions[name](**{k: tf.convert_to_tensor(v) for k, v in inputs.items()})
+        """What a signature gives, by name; older exports have other names for inputs."""
+        function = self._functions[name]
+        known = function.structured_input_signature[1]
+        given = {k if k in known else _OLD_INPUTS.get(k, k): v for k, v in inputs.items()}
+        return function(**{k: tf.convert_to_tensor(v) for k, v in given.items()})
 
     def _only(self, name: str, **inputs: Any) -> tf.Tensor:
         """What a signature of one output gives; older exports have other names for it."""

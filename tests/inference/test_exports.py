@@ -46,12 +46,12 @@ def _older(path):
     """An export as version 0.1.0 wrote it."""
     module = tf.Module()
     module.scale = tf.Variable(2, dtype=tf.uint8)
-    image = tf.TensorSpec((None, None, 1), tf.uint8, name="image")
+    picture = tf.TensorSpec((None, None, 1), tf.uint8, name="picture")
     card = (
         '{"channels": 1, "model": "arcnn", "multiple": 1, "options": {}, "parameters": 1, '
         '"reach": 9, "weights": "ab"}'
     )
-    module.restore = tf.function(lambda image: {"image": image * module.scale}, [image])
+    module.restore = tf.function(lambda picture: {"picture": picture * module.scale}, [picture])
     module.describe = tf.function(lambda: {"info": tf.constant(card)}, [])
     names = ("restore", "describe")
     functions = {name: getattr(module, name).get_concrete_function() for name in names}
