@@ -245,7 +245,8 @@ def _place(options: type[Options], name: str) -> str:
 def _clause(spec: Spec) -> str:
     """The first sentence of a help text, to go on with in a message."""
     sentence = re.split(r"(?<=[.])\s", spec.help)[0].rstrip(".")
-    return sentence[:1].lower() + sentence[1:]
+    abbreviation = sentence[1:2].isupper()
+    return sentence if abbreviation else sentence[:1].lower() + sentence[1:]
 
 
 def _shown(value: Any) -> str:

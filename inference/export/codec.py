@@ -25,6 +25,7 @@ from lossylab.inference.export.base import Export, Served
 from lossylab.inference.export.entropy import FactorizedCoder, HyperpriorCoder
 from lossylab.models.bls2017 import BLS2017, STRIDE
 from lossylab.models.bmshj2018 import BMSHJ2018
+from lossylab.models.layers.base import Layer
 from lossylab.models.layers.conv import Chain, SignalConv
 from lossylab.models.layers.gdn import GDN
 
@@ -167,11 +168,11 @@ def _frozen(codec: BLS2017 | BMSHJ2018) -> BLS2017 | BMSHJ2018:
     return copy
 
 
-def _freeze(mine: tf.Module, theirs: tf.Module) -> None:
+def _freeze(mine: Layer, theirs: Layer) -> None:
     if isinstance(theirs, GDN):
-        mine.beta = _Fixed(theirs.beta(), "beta")
-        mine.gamma = _Fixed(theirs.gamma(), "gamma")
+        mine.exchange("beta", _Fixed(theirs.beta(), "beta"))
+        mine.exchange("gamma", _Fixed(theirs.gamma(), "gamma"))
     elif isinstance(theirs, SignalConv):
-        mine.kernel = _Fixed(theirs.kernel(), "kernel")
+        mine.exchange("kernel", _Fixed(theirs.kernel(), "kernel"))
         if theirs.bias is not None:
             mine.bias.assign(theirs.bias)

@@ -86,6 +86,13 @@ class Layer(_Complete, tf.keras.layers.Layer):
         super().__init__(name=name, dtype="float32", autocast=autocast)
         self.built = True
 
+    def exchange(self, name: str, module: tf.Module) -> None:
+        """Puts another module in an attribute; Keras alone would keep the former's variables."""
+        former = getattr(self, name)
+        tracked = self._self_tracked_trackables
+        tracked[:] = [each for each in tracked if each is not former]
+        setattr(self, name, module)
+
     def scope(self) -> contextlib.AbstractContextManager:
         """In it, the constructor makes variables and layers: their names begin with its own."""
         return tf.name_scope(self.name)

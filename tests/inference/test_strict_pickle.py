@@ -84,19 +84,20 @@ def _shared_list(depth):
 
 
 _MB = 2**20
+_MANY = 2**17  # deeper than any recursion gets
 _HOSTILE = {
     "nested tuple as a key": (
-        b"\x80\x02}" + b")" + b"\x85" * (2 * _MB) + b"K\x01s.",
+        b"\x80\x02}" + b")" + b"\x85" * _MANY + b"K\x01s.",
         "a key in it",
     ),
     "shared lists as a key": (b"\x80\x02}" + _shared_list(60) + b"\x85K\x01s.", "a key in it"),
     "memo index": (b"\x80\x02Nr\xff\xff\xff\x7f0.", "takes what it has not made"),
-    "long number": (b"\x80\x02\x8b\xff\xff\xff\x7f" + b"\xff" * _MB + b".", "too long"),
+    "long number": (b"\x80\x02\x8b\xff\xff\xff\x7f" + b"\xff" * _MANY + b".", "too long"),
     "long text of a number": (b"I" + b"1" * 5000 + b"\n.", "too long"),
     "length beyond the end": (b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b".", "ends too early"),
     "negative length": (b"T\xff\xff\xff\xffabc.", "ends too early"),
     "frame beyond the end": (b"\x80\x04\x95" + struct.pack("<Q", 2**40) + b"N.", "ends too early"),
-    "no stop": (_nested(b"]", _MB), "ends too early"),
+    "no stop": (_nested(b"]", _MANY), "ends too early"),
     "pop of nothing": (b"0.", "takes what it has not made"),
     "mark missing": (b"t.", "not marked"),
     "unknown name": (b"cos\nsystem\n.", "it names os.system, which tests do not need"),

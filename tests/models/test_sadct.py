@@ -125,9 +125,8 @@ def test_restoring_helps(images):
         assert psnr(true, restored) > psnr(true, damaged) + 0.3
 
 
-@pytest.mark.parametrize(
-    ("quality", "published"), [(10, 28.88), pytest.param(20, 30.92, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("quality", "published"), [(10, 28.88), (20, 30.92)])
 def test_classic5_is_restored_as_published(quality, published, collection):
     """Foi's values in the ARCNN paper; 0.15 dB for details of the MATLAB package."""
     values = []

@@ -105,7 +105,7 @@ def test_the_residual_is_a_linear_change_of_the_input(random):
     # Inside, as the images' -1 at the edge of zeros is another constant.
     pair = [tf.constant(random.uniform(0, 255, (1, 64, 64, 3)), tf.float32) for _ in range(2)]
     np.testing.assert_allclose(
-        plain(*pair)[:, 2:-2, 2:-2], residual(*pair)[:, 2:-2, 2:-2], rtol=1e-2, atol=1e-2
+        plain(pair)[:, 2:-2, 2:-2], residual(pair)[:, 2:-2, 2:-2], rtol=1e-2, atol=1e-2
     )
 
 

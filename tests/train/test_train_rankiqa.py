@@ -296,13 +296,13 @@ def test_weights_are_read_by_runs_that_begin_only(train, monkeypatch):
             kernel.assign(tf.fill(kernel.shape, 0.01))
             bias.assign(tf.ones(bias.shape))
 
-    monkeypatch.setattr(rankiqa_model.backbones, "fill", fill)
+    monkeypatch.setattr(rankiqa_model.applications, "fill", fill)
     flags = ["run", _RANK, "--weights=vgg.h5", "--learning_rate=0"]
     run = train(*flags, "--steps=1")
     found = run_files.weights(run)
     (name,) = [n for n in found if "layers/0/kernel" in n and "OPTIMIZER" not in n]
     np.testing.assert_array_equal(found[name], np.full((3, 3, 3, 2), 0.01, np.float32))
-    monkeypatch.setattr(rankiqa_model.backbones, "fill", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(rankiqa_model.applications, "fill", lambda *_: pytest.fail("read again"))
     train(*flags, "--steps=2")
     np.testing.assert_array_equal(found[name], run_files.weights(run)[name])
 

@@ -30,7 +30,7 @@ def begin_with(parts: dict, run: str, option: str) -> None:
     except (ValueError, AssertionError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(
-            f"`{option}`: {checkpoint} does not fit this model's options: {reason}"
+            f"`{option}`: {checkpoint} does not fit this model's options, or is of another version: {reason}"
         ) from error
 
 

@@ -53,4 +53,6 @@ class WeightMean:
 
 def _averaged(creator: Callable[..., tf.Variable], **options: Any) -> tf.Variable:
     """A variable that several devices may change: what they would write is averaged."""
+    if options.get("dtype") is not None and not tf.as_dtype(options["dtype"]).is_floating:
+        return creator(**options)  # Keras's counters, which nothing here changes
     return creator(**{**options, "aggregation": tf.VariableAggregation.MEAN})
