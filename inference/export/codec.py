@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -168,7 +169,7 @@ def _frozen(codec: BLS2017 | BMSHJ2018) -> BLS2017 | BMSHJ2018:
     return copy
 
 
-def _freeze(mine: Layer, theirs: Layer) -> None:
+def _freeze(mine: Layer, theirs: Any) -> None:
     if isinstance(theirs, GDN):
         mine.exchange("beta", _Fixed(theirs.beta(), "beta"))
         mine.exchange("gamma", _Fixed(theirs.gamma(), "gamma"))

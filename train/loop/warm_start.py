@@ -30,7 +30,8 @@ def begin_with(parts: dict, run: str, option: str) -> None:
     except (ValueError, AssertionError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(
-            f"`{option}`: {checkpoint} does not fit this model's options, or is of another version: {reason}"
+            f"`{option}`: {checkpoint} does not fit this model's options, or is of another version "
+            f"of lossylab: {reason}"
         ) from error
 
 
