@@ -1,6 +1,6 @@
 """Reading foreign files with libraries that may crash or take all memory: in a child with limits.
 
-  python -m lossylab.core.guarded MODULE:FUNCTION FILE ARRAYS.npz
+  python -m lossylab.core.guarded MODULE:FUNCTION FILE ARRAYS.npz SECONDS BYTES
 
 The function gets the file's name and returns NumPy arrays by name, which come back through a file.
 Whatever it does to the process, a damaged pointer or a bomb, ends in one error here.
@@ -45,11 +45,13 @@ def arrays(
     """
     with tempfile.TemporaryDirectory() as folder:
         target = pathlib.Path(folder) / "arrays.npz"
-        words = [sys.executable, "-m", __spec__.name, function, path, str(target)]
-        limits = [f"--{seconds}", f"--{memory}"]
+        words = [__spec__.name, function, path, str(target), str(seconds), str(memory)]
         try:
             done = subprocess.run(
-                [*words, *limits], capture_output=True, timeout=2 * seconds, check=False
+                [sys.executable, "-m", *words],
+                capture_output=True,
+                timeout=2 * seconds,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise GuardedError(f"it could not be read in {2 * seconds} s") from error
@@ -65,9 +67,10 @@ def arrays(
 
 def main(words: list[str]) -> None:
     """The child: limits itself, reads, writes."""
-    function, path, target, seconds, memory = words
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds[2:]), int(seconds[2:])))
-    resource.setrlimit(resource.RLIMIT_AS, (int(memory[2:]), int(memory[2:])))
+    function, path, target = words[:3]
+    seconds, memory = map(int, words[3:])
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     module, name = function.split(":")
     try:
