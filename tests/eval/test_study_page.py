@@ -170,10 +170,17 @@ def browser(tmp_path_factory, downloads):
 def study(browser, page):
     """Opens the page anew, with nothing kept; gives a function that opens it again."""
 
-    def again(query="?seed=5"):
-        browser.get(page.as_uri() + query)
+    def kept():
+        return browser.execute_script("return localStorage.getItem(KEY)")
 
-    again()
+    def again(query="?seed=5"):
+        before = kept()
+        browser.get(page.as_uri() + query)
+        # Another process of the browser may learn late of what this page had kept.
+        _wait(lambda: kept() == before, "what was kept")
+        browser.execute_script("intro()")
+
+    browser.get(page.as_uri() + "?seed=5")
     # In the page that goes on: what another page removes may arrive after what this keeps.
     browser.execute_script("localStorage.removeItem(KEY); intro()")
     return again
