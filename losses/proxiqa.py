@@ -38,9 +38,19 @@ def pixel_loss(image: tf.Tensor, reconstruction: tf.Tensor, norm: str = "l2") ->
     return tf.reduce_mean(pixel_error(image, reconstruction, norm), (1, 2, 3))
 
 
-def proxy_loss(proxy_score: tf.Tensor) -> tf.Tensor:
-    """Eq. 9: how far the proxy's score [B] is below the metric's upper bound."""
-    return UPPER_BOUND - proxy_score
+def proxy_loss(proxy_score: tf.Tensor, mean: tf.Tensor | None = None) -> tf.Tensor:
+    """Eq. 9: how far the proxy's scores are below the metric's upper bound, float32 [B].
+
+    As printed it has no lower end: the codec gains by any score above 100, which no true metric
+    gives. The authors' code minimizes |100 - mean score|, which turns there.
+
+    Args:
+      proxy_score: [B].
+      mean: of the scores of the global batch, for the authors' form: the mean of the result is
+        then |100 - mean|, with its gradient.
+    """
+    distance = UPPER_BOUND - proxy_score
+    return distance if mean is None else distance * tf.sign(UPPER_BOUND - tf.stop_gradient(mean))
 
 
 def metric_loss(proxy_score: tf.Tensor, true_score: tf.Tensor) -> tf.Tensor:
@@ -48,14 +58,18 @@ def metric_loss(proxy_score: tf.Tensor, true_score: tf.Tensor) -> tf.Tensor:
     return tf.math.squared_difference(proxy_score, true_score)
 
 
-def ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
-    """Eq. 14 on luma, times 100 as all scores: 100 - 100 SSIM, float32 [B].
+def ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor, channels: str = "rgb") -> tf.Tensor:
+    """Eq. 14 times 100 as all scores: 100 - 100 SSIM, float32 [B].
 
-    Luma, because the paper finds that optimizing SSIM "loses chromatic fidelity" (Sec. IV-D),
-    which a mean over RGB channels would not.
+    Args:
+      image: float32 [B, H, W, 3].
+      reconstruction: of the same shape.
+      channels: 'rgb' for the mean over the channels, as the authors' code has it (in a comment);
+        'luma' for luma alone, which leaves the colors to themselves.
     """
-    score = tf.image.ssim(luma(image), luma(reconstruction), _RANGE)
-    return UPPER_BOUND * (1.0 - score)
+    if channels == "luma":
+        image, reconstruction = luma(image), luma(reconstruction)
+    return UPPER_BOUND * (1.0 - tf.image.ssim(image, reconstruction, _RANGE))
 
 
 def ms_ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:

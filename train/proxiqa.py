@@ -36,7 +36,6 @@ from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
 
 CODECS = {codec.model_id: codec for codec in (BLS2017, BMSHJ2018)}
-_DIRECT = {"ssim": losses.ssim_loss, "ms_ssim": losses.ms_ssim_loss}
 
 
 class ProxIQATask(PaperTask[ProxiqaOptions]):
@@ -141,15 +140,27 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             if options.metric == "mse":
                 loss = losses.rate_distortion_loss(rate, pixel, options.lmbda)
             else:
+                perceptual = self._perceptual(image, clipped, scale)
                 if options.optimize == "direct":
-                    perceptual = _DIRECT[options.metric](image, clipped)
                     report["perceptual"] = perceptual
-                else:
-                    perceptual = losses.proxy_loss(self.proxy((image, clipped)))
                 loss = losses.total_loss(rate, pixel, perceptual, options.lmbda, options.alpha)
             total = scale * tf.reduce_sum(loss)
         report = {name: scale * tf.reduce_sum(values) for name, values in report.items()}
         return clipped, {"loss": total, **report}, tape.gradient(total, variables)
+
+    def _perceptual(self, image: tf.Tensor, reconstruction: tf.Tensor, scale: float) -> tf.Tensor:
+        """L_p (Eq. 9) or the metric's own loss (Eq. 14), float32 [B]."""
+        options = self.options
+        if options.optimize != "direct":
+            scores = self.proxy((image, reconstruction))
+            mean = None
+            if options.proxy_loss == "abs":
+                replica = tf.distribute.get_replica_context()
+                mean = replica.all_reduce("sum", tf.stop_gradient(scale * tf.reduce_sum(scores)))
+            return losses.proxy_loss(scores, mean)
+        if options.metric == "ssim":
+            return losses.ssim_loss(image, reconstruction, options.ssim_channels)
+        return losses.ms_ssim_loss(image, reconstruction)
 
     def _proxy_update(
         self,

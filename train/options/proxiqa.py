@@ -18,6 +18,30 @@ STRIDE = 16  # pixels of the image per latent sample
 # Smallest patches by metric: MS-SSIM's last scale holds 7 pixels, libvmaf's windows 32.
 METRICS = {"mse": 1, "ssim": 32, "ms_ssim": 97, "vmaf": 32, "vif": 32}
 DIFFERENTIABLE = ("ssim", "ms_ssim")
+PROXY_LOSSES = ("score", "abs")
+SSIM_CHANNELS = ("rgb", "luma")
+
+
+def proxy_loss() -> str:
+    """The form of Eq. 9."""
+    return option(
+        "score",
+        "What the codec minimizes of the proxy's scores. score: 100 - score, as Eq. 9 prints it, "
+        "which goes on falling above 100; abs: |100 - mean score|, as the authors' code.",
+        choices=PROXY_LOSSES,
+        source="Eq. 9",
+    )
+
+
+def ssim_channels() -> str:
+    """What the direct SSIM loss sees."""
+    return option(
+        "rgb",
+        "Channels of SSIM with `optimize`=direct. rgb: the mean over the three; luma: luma alone, "
+        "which leaves the colors to the pixel loss.",
+        choices=SSIM_CHANNELS,
+        assumed="as the authors' code, in a comment; the paper does not say",
+    )
 
 
 @option_class
@@ -77,6 +101,8 @@ class ProxiqaOptions(TrainingOptions):
         assumed="not printed; the authors' code weighs both alike, which is alpha = .5 at twice "
         "its lambda",
     )
+    proxy_loss: str = proxy_loss()
+    ssim_channels: str = ssim_channels()
     pixel_norm: str = option("l2", "The d of Eq. 7.", choices=("l2", "l1"), source="Eq. 7")
     learning_rate: float = positive(1e-4, "Learning rate of the codec.", source="Sec. III-D")
     proxy_learning_rate: float = positive(

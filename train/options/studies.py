@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from lossylab.core.options import Options, option, option_class, require
 from lossylab.train.options.loop import positive
-from lossylab.train.options.proxiqa import CODECS
+from lossylab.train.options.proxiqa import CODECS, proxy_loss, ssim_channels
 
 Variants = Mapping[str, Mapping[str, Any]]
 
@@ -218,6 +218,8 @@ class ProxiqaStudyOptions(StudyOptions):
     alpha: float = positive(
         0.5, "Weight of the perceptual loss, see `lossylab train proxiqa`.", maximum=0.99
     )
+    proxy_loss: str = proxy_loss()
+    ssim_channels: str = ssim_channels()
     learning_rate: float = positive(1e-4, "Learning rate of the codecs.")
     proxy_learning_rate: float = positive(
         1e-3,

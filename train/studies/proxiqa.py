@@ -75,6 +75,8 @@ def _shared(options: ProxiqaStudyOptions, stage: int) -> dict[str, Any]:
     return {
         "codec": options.codec,
         "num_filters": options.num_filters,
+        "proxy_loss": options.proxy_loss,
+        "ssim_channels": options.ssim_channels,
         "learning_rate": options.learning_rate,
         "proxy_learning_rate": options.proxy_learning_rate,
         "seed": options.seed + stage,  # no stage sees the patches of another
