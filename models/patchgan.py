@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import BatchNorm, Network
 
 _KERNEL_SIZE = 4
@@ -79,4 +80,4 @@ class PatchGAN(Network):
 
 def _convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     x = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return tf.nn.conv2d(x, kernel, stride, "VALID")
+    return precision.conv2d(x, kernel, stride, "VALID")

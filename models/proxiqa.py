@@ -6,6 +6,7 @@ import math
 
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import Network
 
 PATCH = 128  # the dense layer fixes the patch size (Fig. 4)
@@ -59,7 +60,7 @@ class ProxIQA(Network):
         x = tf.concat(inputs, -1) / 255.0
         x.shape.assert_is_compatible_with((None, self.patch, self.patch, 6))
         for kernel, bias in zip(self.kernels, self.biases):
-            x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
+            x = tf.nn.relu(tf.nn.bias_add(precision.conv2d(x, kernel, 1, "SAME"), bias))
             x = tf.nn.max_pool2d(x, 2, 2, "VALID")
         x = tf.reshape(x, (-1, self.dense.shape[0]))
         return tf.squeeze(tf.matmul(x, self.dense) + self.dense_bias, -1)

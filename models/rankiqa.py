@@ -10,6 +10,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from lossylab.models.backbones import applications
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer, Network
 
 _BLOCKS = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))  # widths in filters of the first layer
@@ -143,7 +144,7 @@ class _Body(Layer):
         x, layers = image[..., ::-1], iter(self.layers)
         for widths in _BLOCKS:
             for _, layer in zip(widths, layers):
-                x = tf.nn.conv2d(x, layer.kernel, 1, "SAME")
+                x = precision.conv2d(x, layer.kernel, 1, "SAME")
                 x = tf.nn.relu(tf.nn.bias_add(x, layer.bias))
             x = tf.nn.max_pool2d(x, 2, 2, "VALID")
         x = tf.reshape(x, (-1, x.shape[1] * x.shape[2] * x.shape[3]))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer, Network
 from lossylab.models.layers.blocks import pad_to_multiple
 from lossylab.models.layers.dct import dct_matrix
@@ -48,10 +49,10 @@ class _Stage(Layer):
         atoms = tf.reshape(_atoms(KERNEL_SIZE)[1:], (FILTERS, KERNEL_SIZE * KERNEL_SIZE))
         kernel = tf.reshape(tf.transpose(unit @ atoms), (KERNEL_SIZE, KERNEL_SIZE, 1, FILTERS))
         pad = KERNEL_SIZE // 2
-        response = self._influence(tf.nn.conv2d(_mirror(u, pad), kernel, 1, "VALID"))
+        response = self._influence(precision.conv2d(_mirror(u, pad), kernel, 1, "VALID"))
         # The transpose of a correlation is a correlation with the turned kernel.
         turned = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
-        step = tf.nn.conv2d(_mirror(response, pad), turned, 1, "VALID")
+        step = precision.conv2d(_mirror(response, pad), turned, 1, "VALID")
         return u - step if self.strength is None else u - step - self.strength * (u - first)
 
     def _influence(self, x: tf.Tensor) -> tf.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import BatchNorm, Layer, Network
 from lossylab.models.layers.blocks import SMALL, pad_to_multiple
 from lossylab.models.names import UPSAMPLINGS
@@ -35,7 +36,7 @@ class _Down(Layer):
             self.norm = BatchNorm(outputs)
 
     def call(self, x: tf.Tensor, training: bool) -> tf.Tensor:
-        y = tf.nn.conv2d(x, self.kernel, 2, "SAME")  # pads a pixel on each side
+        y = precision.conv2d(x, self.kernel, 2, "SAME")  # pads a pixel on each side
         return tf.nn.leaky_relu(self.norm(y, training=training), _SLOPE)
 
 
@@ -58,12 +59,13 @@ class _Up(Layer):
         if self._transposed:
             batch, height, width, _ = tf.unstack(tf.shape(x))
             shape = (batch, 2 * height, 2 * width, self.kernel.shape[2])
-            y = tf.nn.conv2d_transpose(x, self.kernel, shape, 2, "SAME")
+            operands = precision.narrowed(x, self.kernel)
+            y = tf.cast(tf.nn.conv2d_transpose(*operands, shape, 2, "SAME"), x.dtype)
         elif self._phased:
-            y = tf.nn.depth_to_space(tf.nn.conv2d(x, self._kernel_of_phases(), 1, "SAME"), 2)
+            y = tf.nn.depth_to_space(precision.conv2d(x, self._kernel_of_phases(), 1, "SAME"), 2)
         else:
             twice = tf.repeat(tf.repeat(x, 2, 1), 2, 2)
-            y = tf.nn.conv2d(twice, self.kernel, 1, "SAME")
+            y = precision.conv2d(twice, self.kernel, 1, "SAME")
         if self.norm is None:
             return tf.nn.bias_add(y, self.bias)
         return tf.nn.leaky_relu(self.norm(y, training=training), _SLOPE)

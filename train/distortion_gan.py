@@ -28,7 +28,7 @@ from lossylab.models.patchgan import PatchGAN
 from lossylab.models.unet import ResidualUNet
 from lossylab.train import session
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import adam, with_slots
+from lossylab.train.loop.optimizers import adam, gradients, with_slots
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.distortion_gan import DistortionGanOptions
 from lossylab.train.session import Files
@@ -110,11 +110,11 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             generated = self.generator(reference, training=moments_move)
             report = self._losses(reference, distorted, generated)
             loss = scale * report["loss"]
-        gradients = tape.gradient(loss, variables)
+        changes = gradients(tape, loss, variables, self._adam)
         if self.discriminator is not None:
             report |= self._discriminator_step(reference, distorted, generated, scale)
         if begun >= self.options.discriminator_first:
-            self._adam.apply_gradients(zip(gradients, variables))
+            self._adam.apply_gradients(zip(changes, variables))
             self.mean.update()
         return {name: scale * report[name] for name in self.metrics}
 
@@ -149,8 +149,8 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
                 report["penalty"] = adversarial.gradient_penalty(slope)
                 loss += self.options.gradient_penalty * report["penalty"]
             scaled = scale * loss
-        gradients = tape.gradient(scaled, variables)
-        self._discriminator_adam.apply_gradients(zip(gradients, variables))
+        changes = gradients(tape, scaled, variables, self._discriminator_adam)
+        self._discriminator_adam.apply_gradients(zip(changes, variables))
         return {**report, "score_true": score, "score_generated": tf.reduce_mean(false)}
 
     def _scores(
@@ -203,7 +203,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
 
     def save(self, path: str) -> None:
         """Writes the generator as a SavedModel."""
-        options = {**self.options.to_json(), "severity": self.options.true_severity}
+        options = {**self.recorded, "severity": self.options.true_severity}
         Distorter.save(self.mean.served, path, options)
 
 

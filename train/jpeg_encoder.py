@@ -26,7 +26,7 @@ from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.layers import attention as attentions
 from lossylab.train import session
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import adam, with_slots
+from lossylab.train.loop.optimizers import adam, gradients, with_slots
 from lossylab.train.options.jpeg_encoder import TERMS, JpegEncoderOptions
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
@@ -96,7 +96,8 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
             tape.watch(variables)
             report = self._losses(batch)
             loss = scale * report["loss"]
-        self._adam.apply_gradients(zip(tape.gradient(loss, variables), variables))
+        changes = gradients(tape, loss, variables, self._adam)
+        self._adam.apply_gradients(zip(changes, variables))
         return {name: scale * report[name] for name in self.metrics}
 
     def _losses(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -157,7 +158,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
 
     def save(self, path: str) -> None:
         """Writes the encoder as a SavedModel."""
-        Encoder.save(self.encoder, path, self.options.to_json())
+        Encoder.save(self.encoder, path, self.recorded)
 
 
 def make_encoder(options: JpegEncoderOptions) -> JPEGEncoder:

@@ -24,7 +24,7 @@ from lossylab.losses.pixelcnn import bits_per_dim, discretized_mixture_nll
 from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.train import session
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import AdamInside, Decay, with_slots
+from lossylab.train.loop.optimizers import AdamInside, Decay, gradients, loss_scaled, with_slots
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.mmd_restoration import MmdRestorationOptions
 from lossylab.train.session import Files
@@ -48,7 +48,7 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
         self.network = _network(options, "network")
         self.mean = WeightMean(self.network, lambda: _network(options, "mean"), options.average)
         rate = Decay(options.learning_rate, options.decay)
-        self._adam = AdamInside(rate, options.beta_1, options.beta_2, epsilon=1e-8)
+        self._adam = loss_scaled(AdamInside(rate, options.beta_1, options.beta_2, epsilon=1e-8))
         self.stops = tuple(sorted(options.export_at))
 
     def dataset(self, schedule: Schedule) -> tf.data.Dataset:
@@ -89,7 +89,8 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
             tape.watch(variables)
             parameters = self.network(degraded, clean, training=True, seed=seed)
             nats = tf.reduce_sum(discretized_mixture_nll(degraded, parameters, family))
-        self._adam.apply_gradients(zip(tape.gradient(nats, variables), variables))
+        changes = gradients(tape, nats, variables, self._adam)
+        self._adam.apply_gradients(zip(changes, variables))
         self.mean.update()
         numbers = replica.num_replicas_in_sync * tf.size(degraded)
         return {"loss": nats / (math.log(2) * tf.cast(numbers, tf.float32))}
@@ -124,7 +125,7 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
 
     def save(self, path: str, steps: int | None = None) -> None:
         """Writes the mean network as a SavedModel, after so many steps if not all."""
-        options = {**self.options.to_json(), "severity": self.options.true_severity}
+        options = {**self.recorded, "severity": self.options.true_severity}
         steps = self.options.steps if steps is None else steps
         Degradation.save(self.mean.served, path, options, steps=steps)
 

@@ -27,7 +27,7 @@ from lossylab.models.layers import factorized
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import session
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import adam, with_slots
+from lossylab.train.loop.optimizers import adam, gradients, with_slots
 from lossylab.train.loop.oracle import libvmaf_oracle
 from lossylab.train.loop.waiting_pair import WaitingPair
 from lossylab.train.options.proxiqa import ProxiqaOptions
@@ -113,15 +113,15 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         batch = tf.ensure_shape(batch, _shape(options, devices))
         scale = 1.0 / options.batch  # the sum over devices is the mean of the global batch
         if options.trains_codec:
-            distorted, report, gradients = self._codec_gradients(batch, step, scale)
-            after = gradients
+            distorted, report, changes = self._codec_gradients(batch, step, scale)
+            after = changes
         else:
             distort = self._coded if options.init_from else self._draws.distorted
             distorted, report, after = distort(batch, step), _no_rate(), [batch]
         if options.uses_proxy:
             report |= self._proxy_update(batch, distorted, step, scale, after)
         if options.trains_codec:
-            self._codec_adam.apply_gradients(zip(gradients, self.codec.trainable_variables))
+            self._codec_adam.apply_gradients(zip(changes, self.codec.trainable_variables))
         else:
             report["loss"] = report["metric_loss"]
         return report
@@ -146,7 +146,8 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
                 loss = losses.total_loss(rate, pixel, perceptual, options.lmbda, options.alpha)
             total = scale * tf.reduce_sum(loss)
         report = {name: scale * tf.reduce_sum(values) for name, values in report.items()}
-        return clipped, {"loss": total, **report}, tape.gradient(total, variables)
+        changes = gradients(tape, total, variables, self._codec_adam)
+        return clipped, {"loss": total, **report}, changes
 
     def _perceptual(self, image: tf.Tensor, reconstruction: tf.Tensor, scale: float) -> tf.Tensor:
         """L_p (Eq. 9) or the metric's own loss (Eq. 14), float32 [B]."""
@@ -202,7 +203,8 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             predicted = self.proxy(pair)
             loss = scale * tf.reduce_sum(losses.metric_loss(predicted, scores))
         if self.options.trains_proxy:
-            self._proxy_adam.apply_gradients(zip(tape.gradient(loss, variables), variables))
+            changes = gradients(tape, loss, variables, self._proxy_adam)
+            self._proxy_adam.apply_gradients(zip(changes, variables))
         # Identical pairs are there to be learned, not to be reported.
         identical, count = self._identical(image, pair_step)
         kept = tf.where(identical, 0.0, 1.0 / count)
@@ -277,7 +279,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
 
     def save(self, path: str) -> None:
         """Writes the codec as a SavedModel."""
-        Codec.save(self.codec, path, self.options.to_json())
+        Codec.save(self.codec, path, self.recorded)
 
 
 def _shape(options: ProxiqaOptions, devices: int) -> tuple[int, int, int, int]:

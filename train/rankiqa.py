@@ -40,7 +40,7 @@ from lossylab.losses import rankiqa as losses
 from lossylab.models.rankiqa import RankIQA
 from lossylab.train import session
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import adam, with_slots
+from lossylab.train.loop.optimizers import adam, gradients, loss_scaled, with_slots
 from lossylab.train.options.rankiqa import RankiqaOptions
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
@@ -111,8 +111,8 @@ class RankIQATask(PaperTask[RankiqaOptions]):
             tape.watch(variables)
             report = self._losses(batch, seed)
             loss = scale * report["loss"]
-        gradients = tape.gradient(loss, variables)
-        pairs = [(self._scaled(g, v, scale), v) for g, v in zip(gradients, variables)]
+        changes = gradients(tape, loss, variables, self._optimizer)
+        pairs = [(self._scaled(g, v, scale), v) for g, v in zip(changes, variables)]
         self._optimizer.apply_gradients(pairs)
         return {name: scale * report[name] for name in self.metrics}
 
@@ -191,7 +191,7 @@ class RankIQATask(PaperTask[RankiqaOptions]):
 
     def save(self, path: str) -> None:
         """Writes the network as a SavedModel."""
-        Scorer.save(self.network, path, self.options.to_json())
+        Scorer.save(self.network, path, self.recorded)
 
 
 def _optimizer(options: RankiqaOptions) -> tf.keras.optimizers.Optimizer:
@@ -201,7 +201,7 @@ def _optimizer(options: RankiqaOptions) -> tf.keras.optimizers.Optimizer:
     )
     if options.optimizer == "adam":
         return adam(rate)
-    return tf.keras.optimizers.legacy.SGD(rate, momentum=0.9)
+    return loss_scaled(tf.keras.optimizers.legacy.SGD(rate, momentum=0.9))
 
 
 def train(options: RankiqaOptions) -> pathlib.Path:

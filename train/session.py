@@ -20,6 +20,7 @@ from lossylab.core.options import specs
 from lossylab.data.collections import find_images
 from lossylab.data.patches import HEADERS_CHECKED
 from lossylab.data.schedule import Schedule
+from lossylab.models.layers import precision
 from lossylab.train.loop.fit import fit
 from lossylab.train.loop.run_dir import RunDir
 from lossylab.train.loop.strategy import check_agreement, is_chief, make_strategy
@@ -77,14 +78,16 @@ def run(
         shown = {**options.to_json(), "environment": environment()}
         sys.stdout.write(json.dumps(shown, indent=2, sort_keys=True) + "\n")
         return run_dir.path
+    policy = options.precision if options.precision != "auto" else precision.fastest()
     resolved = {**options.to_json(), "train_images": fingerprint(files.train), **(more or {})}
+    resolved["precision"] = policy  # as it is recorded, and what a resumed run must have
     may_differ = {name for name, spec in specs(type(options)).items() if spec.may_differ}
     tf.random.set_seed(options.seed)
     with contextlib.ExitStack() as stack:
         if is_chief(strategy):
             run_dir.open(resolved, frozenset(may_differ))
             stack.callback(run_dir.close)
-        with strategy.scope():
+        with strategy.scope(), precision.policy(policy):
             task = make_task()
             stack.callback(task.close)
             if not tf.train.latest_checkpoint(str(run_dir.checkpoints)):
@@ -100,7 +103,7 @@ def run(
             )
 
         check_agreement(strategy, json.dumps(resolved, sort_keys=True))
-        fit(task, dataset_of_worker, options, strategy, run_dir)
+        fit(task, dataset_of_worker, options, strategy, run_dir, policy)
     log.info("done: %s", run_dir.path)
     return run_dir.path
 

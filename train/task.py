@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import tensorflow as tf
 
@@ -25,6 +25,12 @@ class PaperTask(Task, Generic[OptionsOfPaper]):
     def __init__(self, options: OptionsOfPaper, paths: list[str]) -> None:
         """Keeps what all tasks need; subclasses build their networks."""
         self.options, self.paths = options, paths
+        self._policy = tf.keras.mixed_precision.global_policy().name
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The options as the export's card has them, with the precision that auto has chosen."""
+        return {**self.options.to_json(), "precision": self._policy}
 
     @abc.abstractmethod
     def dataset(self, schedule: Schedule) -> tf.data.Dataset:

@@ -28,7 +28,7 @@ from lossylab.models.backbones.applications import VGG19Features
 from lossylab.models.wcdgan import Discriminator
 from lossylab.train import session
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import Halving, adam, with_slots
+from lossylab.train.loop.optimizers import Halving, adam, gradients, with_slots
 from lossylab.train.options.wcdgan import TERMS, WcdganOptions
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
@@ -112,10 +112,10 @@ class RestorationTask(PaperTask[WcdganOptions]):
             restored = self.network(degraded, training=True)
             report = self._losses(clean, restored)
             loss = scale * report["loss"]
-        gradients = tape.gradient(loss, variables)
+        changes = gradients(tape, loss, variables, self._adam)
         if self._adversarial:
             report["discriminator"] = self._discriminator_step(clean, restored, scale)
-        self._adam.apply_gradients(zip(gradients, variables))
+        self._adam.apply_gradients(zip(changes, variables))
         return {name: scale * report.get(name, 0.0) for name in self.metrics}
 
     @property
@@ -150,8 +150,8 @@ class RestorationTask(PaperTask[WcdganOptions]):
             ]
             loss = adversarial.least_squares_discriminator(*scores)
             scaled = scale * loss
-        gradients = tape.gradient(scaled, variables)
-        self._discriminator_adam.apply_gradients(zip(gradients, variables))
+        changes = gradients(tape, scaled, variables, self._discriminator_adam)
+        self._discriminator_adam.apply_gradients(zip(changes, variables))
         return loss
 
     def images(self) -> dict[str, tf.Tensor]:
@@ -189,7 +189,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
 
     def save(self, path: str) -> None:
         """Writes the network as a SavedModel."""
-        Restorer.save(self.network, path, self.options.to_json())
+        Restorer.save(self.network, path, self.recorded)
 
 
 def make_network(options: WcdganOptions) -> tf.Module:

@@ -15,6 +15,7 @@ import zlib
 import tensorflow as tf
 
 from lossylab.core.errors import BackboneError
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer
 
 # Random residual networks would double their variance with every block: the last scale of each is
@@ -42,7 +43,15 @@ class VGG19Features(Layer):
 
     def call(self, image: tf.Tensor) -> tf.Tensor:
         """Features [B, H / 16, W / 16, 512] of RGB [B, H, W, 3] in pixel values, at least 32x32."""
-        return self._model(tf.keras.applications.vgg19.preprocess_input(image), training=False)
+        x = tf.keras.applications.vgg19.preprocess_input(image)
+        for layer in self._model.layers[1:]:
+            x = _relu_conv(layer, x) if isinstance(layer, tf.keras.layers.Conv2D) else layer(x)
+        return x
+
+
+def _relu_conv(layer: tf.keras.layers.Conv2D, x: tf.Tensor) -> tf.Tensor:
+    """A layer of VGG in the policy's precision; Keras's would keep that of its construction."""
+    return tf.nn.relu(tf.nn.bias_add(precision.conv2d(x, layer.kernel, 1, "SAME"), layer.bias))
 
 
 def _make(application, weights: str, name: str, **options) -> tf.keras.Model:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from lossylab.models.backbones.applications import fill
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer
 
 _EPSILON = 1.001e-5  # of Keras's ResNet batch normalization
@@ -73,7 +74,7 @@ class VGG19Backbone(Backbone):
         for widths in self._BLOCKS:
             for _ in widths:
                 kernel, bias = next(layers)
-                x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias))
+                x = tf.nn.relu(tf.nn.bias_add(precision.conv2d(x, kernel, 1, "SAME"), bias))
             x = tf.nn.max_pool2d(x, 2, 2, "VALID")
         return x
 
@@ -97,7 +98,7 @@ class _NormConv(Layer):
         if self._size == 7:  # Keras pads the first layer on both sides
             x = tf.pad(x, ((0, 0), (3, 3), (3, 3), (0, 0)))
         padding = "VALID" if self._size == 7 else "SAME"
-        y = tf.nn.conv2d(x, self.kernel * scale, self._stride, padding)
+        y = precision.conv2d(x, self.kernel * scale, self._stride, padding)
         return tf.nn.bias_add(y, self.beta + (self.bias - self.mean) * scale)
 
     def arrays(self, name: str) -> dict[str, tuple[tf.Variable, ...]]:

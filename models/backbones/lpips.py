@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import BackboneError
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer
 from lossylab.models.names import LPIPS_NETWORKS as NETWORKS
 
@@ -171,7 +172,7 @@ class LPIPSFeatures(Layer):
         kernel, bias = (self.arrays[f"{layer.name}.{part}"] for part in ("weight", "bias"))
         if layer.pad:
             x = tf.pad(x, ((0, 0), *[(layer.pad, layer.pad)] * 2, (0, 0)))
-        return tf.nn.relu(tf.nn.conv2d(x, kernel, layer.stride, "VALID") + bias)
+        return tf.nn.relu(precision.conv2d(x, kernel, layer.stride, "VALID") + bias)
 
 
 def array_shapes(network: str) -> dict[str, tuple[int, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import BatchNorm, Layer
 from lossylab.models.layers.conv import downsample
 
@@ -66,11 +67,11 @@ class Conv2D(Layer):
         """Filters x, float32 [B, H, W, inputs]."""
         if self._replicate:
             pad = self.kernel.shape[0] // 2
-            y = tf.nn.conv2d(replicate_pad(x, pad), self.kernel, 1, "VALID")
+            y = precision.conv2d(replicate_pad(x, pad), self.kernel, 1, "VALID")
         elif self._stride > 1:  # TensorFlow's SAME would shift by a pixel
             y = downsample(x, self.kernel, self._stride)
         else:
-            y = tf.nn.conv2d(x, self.kernel, 1, "SAME", dilations=self._dilation)
+            y = precision.conv2d(x, self.kernel, 1, "SAME", dilations=self._dilation)
         return y if self.bias is None else tf.nn.bias_add(y, self.bias)
 
 

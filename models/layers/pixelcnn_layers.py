@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer
 
 _STD = 0.05  # of the initial directions
@@ -98,11 +99,11 @@ class WeightNormConv(Layer):
     def _filter(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         d = self._dilation
         if d == 1:
-            return tf.nn.conv2d(x, kernel, 1, self._pads)
+            return precision.conv2d(x, kernel, 1, self._pads)
         # Without oneDNN, TensorFlow has no gradient of dilated convolutions on a CPU.
         size = tf.shape(x)[1:3]
         crops = tf.stack([tf.zeros_like(size), -size % d], 1)
-        y = tf.nn.conv2d(tf.space_to_batch(x, (d, d), crops), kernel, 1, self._pads)
+        y = precision.conv2d(tf.space_to_batch(x, (d, d), crops), kernel, 1, self._pads)
         return tf.batch_to_space(y, (d, d), crops)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import tensorflow as tf
 
 from lossylab.core.errors import DivergedError, WorkError
+from lossylab.models.layers import precision
 from lossylab.train.loop.outputs import Outputs
 from lossylab.train.loop.run_dir import RunDir
 from lossylab.train.loop.strategy import is_chief
@@ -42,6 +43,7 @@ def fit(
     options: LoopOptions,
     strategy: tf.distribute.Strategy,
     run_dir: RunDir,
+    policy: str = "float32",
 ) -> None:
     """Trains until `options.steps`, beginning at the newest checkpoint of `run_dir`.
 
@@ -52,13 +54,14 @@ def fit(
       options: see `LoopOptions`.
       strategy: where to train.
       run_dir: an open run directory.
+      policy: Keras's policy of the steps; validation and export are always float32.
 
     Raises:
       DivergedError: at the first step whose metrics are not finite.
       Stopped: after SIGTERM or SIGINT, with a checkpoint written.
       WorkError: if reading the images or scoring fails.
     """
-    _Loop(task, make_dataset, options, strategy, run_dir).run()
+    _Loop(task, make_dataset, options, strategy, run_dir, policy).run()
 
 
 class _Loop:
@@ -69,7 +72,9 @@ class _Loop:
         options: LoopOptions,
         strategy: tf.distribute.Strategy,
         run_dir: RunDir,
+        policy: str,
     ):
+        self._policy = policy
         self._task, self._options, self._strategy, self._dir = task, options, strategy, run_dir
         self._chief = is_chief(strategy)
         with strategy.scope():
@@ -155,7 +160,8 @@ class _Loop:
         task, strategy = self._task, self._strategy
 
         def one_step(batch: Any, step: tf.Tensor) -> tf.Tensor:
-            report = task.step(batch, step)
+            with precision.policy(self._policy):
+                report = task.step(batch, step)
             return tf.stack([report[name] for name in task.metrics])  # one reduction for all
 
         @tf.function

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
+
+from lossylab.models.layers import precision
 
 Rate = float | tf.keras.optimizers.schedules.LearningRateSchedule
 
 
 def adam(rate: Rate, beta_1: float = 0.9) -> tf.keras.optimizers.Optimizer:
     """TensorFlow 1's Adam, epsilon (1e-8) included, in one fused operation."""
-    return tf.keras.optimizers.legacy.Adam(rate, beta_1, 0.999, epsilon=1e-8)
+    return loss_scaled(tf.keras.optimizers.legacy.Adam(rate, beta_1, 0.999, epsilon=1e-8))
+
+
+def loss_scaled(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
+    """The optimizer, under a float16 policy with Keras's dynamic loss scale around it."""
+    if precision.compute_dtype() != tf.float16:
+        return optimizer
+    return tf.keras.mixed_precision.LossScaleOptimizer(optimizer)
+
+
+def gradients(
+    tape: tf.GradientTape,
+    loss: tf.Tensor,
+    variables: Sequence[tf.Variable],
+    optimizer: tf.keras.optimizers.Optimizer,
+) -> list[tf.Tensor]:
+    """Gradients of a loss, through the optimizer's loss scale if it has one."""
+    if not isinstance(optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
+        return tape.gradient(loss, variables)
+    scaled = tape.gradient(loss, variables, output_gradients=optimizer.loss_scale)
+    return optimizer.get_unscaled_gradients(scaled)
 
 
 def with_slots(

@@ -7,6 +7,7 @@ from typing import Any
 from lossylab.core.options import Options, default_of, option, option_class, require
 
 STRATEGIES = ("one", "mirrored", "multiworker")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
 
 
 def steps(default: int | None, **details: Any) -> Any:
@@ -78,6 +79,12 @@ class TrainingOptions(LoopOptions):
     strategy: str = option("one", "Where to train.", choices=STRATEGIES)
     devices: tuple[str, ...] = option(
         (), "Devices for `strategy`=mirrored, such as GPU:0,GPU:1; empty is all GPUs."
+    )
+    precision: str = option(
+        "float32",
+        "What convolutions compute in; all else stays float32. mixed_float16 scales the loss; auto "
+        "takes what suits the GPU or the processor, float32 if nothing narrower is faster.",
+        choices=PRECISIONS,
     )
     export: bool = option(True, "Write run_dir/export at the end.", may_differ=True)
     dry_run: bool = option(

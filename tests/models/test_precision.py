@@ -1,0 +1,86 @@
+"""Mixed precision: float32 outside of the convolutions, near to float32 inside."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lossylab.models.arcnn import ARCNN
+from lossylab.models.bls2017 import BLS2017
+from lossylab.models.layers import conv, precision
+from lossylab.models.patchgan import PatchGAN
+from lossylab.models.unet import ResidualUNet
+
+POLICIES = ("mixed_bfloat16", "mixed_float16")
+
+
+def _relative(a, b):
+    return float(tf.norm(a - b) / tf.norm(b))
+
+
+def _conv_types(function, *args):
+    graph = tf.function(function).get_concrete_function(*args).graph
+    return {op.inputs[-1].dtype for op in graph.get_operations() if op.type.startswith("Conv2D")}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    ("make", "inputs"),
+    [
+        (lambda: BLS2017(8), 1),
+        (lambda: ARCNN(3), 1),
+        (lambda: ResidualUNet(2), 1),
+        (lambda: PatchGAN(4), 2),
+    ],
+)
+def test_only_convolutions_are_narrow(policy, make, inputs):
+    network = make()
+    image = tf.random.stateless_uniform((1, 64, 64, 3), (1, 2), 0.0, 255.0)
+    given = image if inputs == 1 else (image, image[:, ::-1])
+    expected = tf.nest.flatten(network(given))
+    with precision.policy(policy):
+        found = tf.nest.flatten(network(given))
+        types = _conv_types(lambda x: network(x if inputs == 1 else (x, x[:, ::-1])), image)
+    assert types == {tf.as_dtype(policy.removeprefix("mixed_"))}
+    for mine, theirs in zip(found, expected):
+        assert mine.dtype == tf.float32
+        assert _relative(mine, theirs) < 0.02
+    assert _relative(found[0], expected[0]) > 0
+    assert {v.dtype for v in network.trainable_variables} == {tf.float32}
+
+
+@pytest.mark.parametrize(("size", "stride"), [(9, 4), (5, 2), (3, 2), (5, 3)])
+@pytest.mark.parametrize("height", [24, 25])
+def test_phases_are_the_same_convolution(size, stride, height):
+    kernel = tf.random.stateless_normal((size, size, 3, 7), (1, 2))
+    image = tf.random.stateless_normal((2, height, 36, 3), (3, 4))
+    latent = tf.random.stateless_normal((2, 5, 6, 7), (5, 6))
+    found, expected = [], []
+    for results, policy in ((found, "mixed_bfloat16"), (expected, "float32")):
+        with precision.policy(policy), tf.GradientTape() as tape:
+            tape.watch(variables := [image, latent, kernel])
+            y = conv.downsample(image, kernel, stride), conv.upsample(latent, kernel, stride)
+            loss = tf.add_n([tf.reduce_sum(tf.sin(each)) for each in y])
+        results += [*y, *tape.gradient(loss, variables)]
+    for mine, theirs in zip(found[:2], expected[:2]):
+        assert mine.shape == theirs.shape
+        assert _relative(mine, theirs) < 0.01
+    for mine, theirs in zip(found[2:], expected[2:]):
+        assert _relative(mine, theirs) < 0.1  # of sines of values that differ
+
+
+def test_the_policy_is_given_back():
+    def fail():
+        assert precision.compute_dtype() == tf.bfloat16
+        raise KeyError
+
+    with pytest.raises(KeyError), precision.policy("mixed_bfloat16"):
+        fail()
+    assert precision.compute_dtype() == tf.float32
+    assert precision.fastest() in ("float32", *POLICIES)
+
+
+def test_float64_stays_float64():
+    x = tf.zeros((1, 8, 8, 2), tf.float64)
+    y = precision.conv2d(x, tf.zeros((3, 3, 2, 2), tf.float64), 1, "SAME")
+    assert y.dtype == tf.float64
+    assert np.all(y == 0)
