@@ -19,7 +19,6 @@ from lossylab.data.collections import find_images
 from lossylab.data.decode import DecodedFile, decode_image
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.export.restoring import by_sadct
-from lossylab.inference.export.restoring import restore as restore_with
 from lossylab.models.tnrd import TNRD
 
 _COLUMNS = ("input", "output", "width", "height", "channels", "quality", "seconds")
@@ -45,16 +44,16 @@ def _restore_one(
     options: RestoreOptions, network: Restorer | None, source: str, target: str
 ) -> dict[str, Any]:
     decoded = decode_image(source)
-    image, tables = decoded.pixels, decoded.tables
-    quality = jpeg.nearest_quality(tables[0]) if tables else None
+    image, coding = decoded.pixels, decoded.coding
+    quality = jpeg.nearest_quality(coding.tables[0]) if coding else None
     if network is None:
-        tables = tables or _tables_of(options.quality, source)
-        restored, milliseconds = timed(by_sadct, image, tables[0], tables[-1])
+        coding = coding or _coding_of(options.quality, source, image.shape[2])
+        restored, milliseconds = timed(by_sadct, image, coding)
     else:
         if quality is not None and not options.any_quality:
             _check_quality(network, source, quality)
         _check_blocks(network, source, decoded)
-        restored, milliseconds = timed(restore_with, network, image)
+        restored, milliseconds = timed(network.restore, image, coding)
     with replacing(target) as temporary:
         Image.fromarray(restored[..., 0] if restored.shape[2] == 1 else restored).save(temporary)
     return {
@@ -68,10 +67,10 @@ def _restore_one(
     }
 
 
-def _tables_of(quality: int | None, source: str) -> list[np.ndarray]:
+def _coding_of(quality: int | None, source: str, channels: int) -> jpeg.Coding:
     if quality is None:
         raise UsageError(f"{source}: no JPEG file: give the `quality` it was coded at")
-    return [jpeg.luminance_table(quality), jpeg.chrominance_table(quality)]
+    return jpeg.Coding.by_quality(quality, channels)
 
 
 def _check_quality(network: Restorer, source: str, quality: int) -> None:
@@ -86,11 +85,12 @@ def _check_quality(network: Restorer, source: str, quality: int) -> None:
 
 def _check_blocks(network: Restorer, source: str, decoded: DecodedFile) -> None:
     """TNRD projects onto the file's coefficients: its table and blocks must be the trained ones."""
-    if network.model != TNRD.model_id or decoded.tables is None:
+    if network.model != TNRD.model_id or decoded.coding is None:
         return
     quality = network.quality
     require(
-        quality is not None and np.array_equal(decoded.tables[0], jpeg.luminance_table(quality)),
+        quality is not None
+        and np.array_equal(decoded.coding.tables[0], jpeg.luminance_table(quality)),
         f"{source}: has another quantization table than quality {quality}, which tnrd "
         "projects onto: choose another `model`",
     )

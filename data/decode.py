@@ -14,8 +14,10 @@ import pathlib
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from lossylab.core.errors import ImageError
+from lossylab.data.jpeg import Coding
 
 PathLike = str | pathlib.Path
 
@@ -28,13 +30,12 @@ class DecodedFile:
 
     Attributes:
       pixels: uint8 [H, W, 3], RGB, or [H, W, 1] of a gray file.
-      tables: quantization tables of a JPEG file, luminance first, int64 [8, 8] each; None for
-        other formats.
+      coding: how a JPEG file's planes are coded; None for other formats.
       upright: whether the image is shown as it is stored: no EXIF orientation turned it.
     """
 
     pixels: np.ndarray
-    tables: list[np.ndarray] | None
+    coding: Coding | None
     upright: bool
 
 
@@ -51,12 +52,12 @@ def decode_image(path: PathLike) -> DecodedFile:
     with _pillow_errors(path), Image.open(path) as image:
         image.load()
         gray = image.mode == "1" or (image.mode[0] in "LI" and "A" not in image.mode)
-        tables = getattr(image, "quantization", None)
+        coding = Coding.of(image) if isinstance(image, JpegImageFile) else None
         upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
         pixels = np.array(_to_rgb(ImageOps.exif_transpose(image), path))
     return DecodedFile(
         pixels[..., :1] if gray else pixels,
-        [np.reshape(table, (8, 8)) for table in tables.values()] if tables else None,
+        coding,
         upright,
     )
 

@@ -24,9 +24,8 @@ from lossylab.core.environment import environment, timed
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.core.files import make_folder
 from lossylab.core.options import naming, repeated, require, require_distinct
-from lossylab.data import jpeg
 from lossylab.data.collections import find_images
-from lossylab.data.lattice_pairs import CHANNELS, read_planes
+from lossylab.data.decode import DecodedFile
 from lossylab.data.patches import check_sizes
 from lossylab.eval.measurements import Measurements, Row, about, write_about
 from lossylab.eval.metrics import inception, lpips
@@ -35,6 +34,7 @@ from lossylab.eval.metrics.psnr_b import psnr_b
 from lossylab.eval.metrics.ssim import ssim, ssim_uniform
 from lossylab.eval.options.restoration import JPEG, SADCT, RestorationOptions, named
 from lossylab.eval.report import crop_grid, tables
+from lossylab.eval.restoration_protocols import PROTOCOLS
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.export.restoring import by_sadct
 from lossylab.models import sadct
@@ -64,14 +64,14 @@ class Method:
 
     Attributes:
       name: for the rows.
-      restore: from a decoded image uint8 [H, W, C] to the restored one.
+      restore: from a decoded file to the restored image, uint8 of the same shape.
       parameters: trainable weights.
       budget: of its training.
       identity: what decides its results.
     """
 
     name: str
-    restore: Callable[[np.ndarray], np.ndarray]
+    restore: Callable[[DecodedFile], np.ndarray]
     parameters: int
     budget: str
     identity: str
@@ -130,11 +130,12 @@ def _images(options: RestorationOptions) -> Images:
 def means(table: pd.DataFrame) -> list[dict[str, str]]:
     """Mean values of each method, set and quality as lines of a table."""
     lines = []
-    groups = table.groupby(["data", "quality", "method"], sort=False)
-    for (data, quality, method), mine in sorted(groups, key=lambda group: group[0][:2]):
+    groups = table.groupby(["data", "channels", "quality", "method"], sort=False)
+    for key, mine in sorted(groups, key=lambda group: group[0][:3]):
+        data, channels, quality, method = key
         lines.append(
             {
-                **{"set": data, "q": str(quality), "method": method},
+                **{"set": data, "channels": channels, "q": str(quality), "method": method},
                 "PSNR, dB": tables.number(mine.psnr.mean(), 2),
                 "SSIM, Gaussian 11": tables.number(mine.ssim.mean(), 4),
                 "SSIM, uniform 8": tables.number(mine.ssim_uniform.mean(), 4),
@@ -154,10 +155,12 @@ def _measure_images(
     perceptual: lpips.LPIPS | None,
 ) -> list[Row]:
     """The rows of all methods and images; those that are missing are measured."""
+    protocol = PROTOCOLS[options.channels]
     current = {
-        (method.name, options.channels, str(quality)): method.identity
+        (method.name, view, str(quality)): method.identity
         for quality, some in methods.items()
         for method in some
+        for view in protocol.views
     }
 
     def is_old(row: Row) -> bool:
@@ -169,18 +172,21 @@ def _measure_images(
     total = sum(map(len, methods.values())) * sum(map(len, images.values()))
     with tqdm.tqdm(total=total, unit="image", desc="measuring") as bar:
         for name, path in _each(images):
-            clean = read_planes(path, CHANNELS[options.channels])
+            clean = protocol.read(path)
             content = digest(clean)[:16]
-            common = {"channels": options.channels, "data": name, "image": pathlib.Path(path).stem}
+            common = {"data": name, "image": pathlib.Path(path).stem}
             for quality, some in methods.items():
-                degraded = functools.cache(functools.partial(jpeg.degrade, clean, quality))
+                degraded = functools.cache(functools.partial(protocol.degrade, clean, quality))
                 for method in some:
-                    row = table.get_or_measure(
-                        {**common, "method": method.name, "quality": quality},
-                        {"identity": method.identity, "content": content},
-                        functools.partial(_measure, method, clean, degraded, perceptual),
-                    )
-                    measured.append(row)
+                    restore = functools.cache(functools.partial(_restore, method, degraded))
+                    for channels, view in protocol.views.items():
+                        row = table.get_or_measure(
+                            {**common, "method": method.name, "quality": quality}
+                            | {"channels": channels},
+                            {"identity": method.identity, "content": content},
+                            functools.partial(_measure, method, clean, restore, view, perceptual),
+                        )
+                        measured.append(row)
                     bar.update()
     return measured
 
@@ -190,16 +196,25 @@ def _each(images: Images) -> Iterator[tuple[str, str]]:
     return ((name, path) for name, paths in images.items() for path in paths)
 
 
+def _restore(method: Method, degraded: Callable[[], DecodedFile]) -> tuple[np.ndarray, float]:
+    """What a method makes of an image, and milliseconds."""
+    decoded = degraded()
+    restored, milliseconds = timed(method.restore, decoded)
+    if restored.shape != decoded.pixels.shape:
+        raise UsageError(f"{method.name} made {restored.shape} of {decoded.pixels.shape}")
+    return restored, milliseconds
+
+
 def _measure(
     method: Method,
     clean: np.ndarray,
-    degraded: Callable[[], np.ndarray],
+    restore: Callable[[], tuple[np.ndarray, float]],
+    view: Callable[[np.ndarray], np.ndarray],
     perceptual: lpips.LPIPS | None,
 ) -> dict[str, Any]:
     """A row but for what names and decides it."""
-    restored, milliseconds = timed(method.restore, degraded())
-    if restored.shape != clean.shape:
-        raise UsageError(f"{method.name} made {restored.shape} of {clean.shape}")
+    image, milliseconds = restore()
+    clean, restored = view(clean), view(image)
     return {
         **{"width": clean.shape[1], "height": clean.shape[0]},
         "psnr": psnr(clean, restored),
@@ -225,11 +240,11 @@ def _methods(
 ) -> list[Method]:
     """All methods that can restore images of a quality."""
     found = []
-    luminance, chrominance = jpeg.luminance_table(quality), jpeg.chrominance_table(quality)
+    protocol = PROTOCOLS[options.channels]
 
     def add(
         name: str,
-        restore: Callable[[np.ndarray], np.ndarray],
+        restore: Callable[[DecodedFile], np.ndarray],
         parameters: int,
         budget: str,
         decides: str,
@@ -238,11 +253,11 @@ def _methods(
         found.append(Method(name, restore, parameters, budget, identity))
 
     if JPEG in options.methods:
-        add(JPEG, lambda image: image, 0, "", JPEG)
+        add(JPEG, lambda decoded: decoded.pixels, 0, "", JPEG)
     if SADCT in options.methods:
         add(
             SADCT,
-            lambda image: by_sadct(image, luminance, chrominance),
+            _by_sadct,
             0,
             UNTRAINED,
             f"{SADCT} {sadct.REVISION}",
@@ -250,20 +265,27 @@ def _methods(
     for name, network in networks:
         if network.quality in (None, quality):
             budget = OFFICIAL if "official" in network.options else options.title
-            add(name, network.restore, network.parameters, budget, network.weights)
+            restore = functools.partial(protocol.restore, network)
+            add(name, restore, network.parameters, budget, network.weights)
     same = repeated(method.name for method in found)
     require(not same, f"several methods for quality {quality} are named {', '.join(same)}")
     return found
 
 
+def _by_sadct(decoded: DecodedFile) -> np.ndarray:
+    if decoded.coding is None:
+        raise ValueError("SA-DCT restores JPEG files only")
+    return by_sadct(decoded.pixels, decoded.coding)
+
+
 def _networks(options: RestorationOptions) -> list[tuple[str, Restorer]]:
     """The exports that are asked for, loaded; raises UsageError."""
-    found, wanted = [], CHANNELS[options.channels]
+    found, wanted = [], PROTOCOLS[options.channels].channels
     for name, path in named("models", options.models):
         with naming("models"):
             network = Restorer(path)
         require(
-            network.channels == wanted,
+            wanted in (None, network.channels),
             f"`models`: {name} is a network for {network.channels} channels, `channels`="
             f"{options.channels} needs {wanted}",
         )
@@ -287,9 +309,10 @@ def _write_crops(
 ) -> None:
     """Crops of all methods at equal places, labeled with PSNR and SSIM of the images."""
     out, found = make_folder(str(options.crops)), {}
+    protocol = PROTOCOLS[options.channels]
     for _, path in _each(images):
-        clean, stem = read_planes(path, CHANNELS[options.channels]), pathlib.Path(path).stem
-        degraded = jpeg.degrade(clean, quality)
+        clean, stem = protocol.read(path), pathlib.Path(path).stem
+        degraded = protocol.degrade(clean, quality)
         height, width = clean.shape[:2]
         window = crop_grid.window(height, width, options.size, options.at)
         items = [crop_grid.write(out, f"{stem}_original.png", clean[window], "original")]
@@ -311,16 +334,17 @@ def _measure_sets(
     images: Images,
 ) -> None:
     """Inception Score and FID of whole sets."""
-    path = pathlib.Path(options.out) / "sets.csv"
+    path, protocol = pathlib.Path(options.out) / "sets.csv", PROTOCOLS[options.channels]
     with Measurements(
         path, SET_COLUMNS, ("method", "channels", "quality", "data"), ("identity", "weights")
     ) as table:
         for name, paths in images.items():
             inception.warn_if_few(len(paths))
-            clean = [read_planes(path, CHANNELS[options.channels]) for path in paths]
+            clean = [protocol.read(path) for path in paths]
             content = rows.identity(*map(digest, clean))
             reference = functools.cache(functools.partial(features, clean))
             for quality, some in methods.items():
+                degrade = functools.partial(protocol.degrade, quality=quality)
                 for method in some:
                     key = {"method": method.name, "channels": options.channels}
                     table.get_or_measure(
@@ -330,19 +354,19 @@ def _measure_sets(
                             "weights": options.inception,
                         },
                         functools.partial(
-                            _measure_set, method, quality, clean, features, reference
+                            _measure_set, method, degrade, clean, features, reference
                         ),
                     )
 
 
 def _measure_set(
     method: Method,
-    quality: int,
+    degrade: Callable[[np.ndarray], DecodedFile],
     clean: list[np.ndarray],
     features: inception.Inception,
     reference: Callable[[], inception.Features],
 ) -> dict[str, Any]:
-    restored = features([method.restore(jpeg.degrade(image, quality)) for image in clean])
+    restored = features([method.restore(degrade(image)) for image in clean])
     return {
         "images": len(clean),
         "inception_score": inception.score(restored),

@@ -12,12 +12,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.fft
 
 LEVELS = 255.0
-REVISION = 2  # raised when the same image would be restored otherwise
+REVISION = 3  # raised when the same image would be restored otherwise
 # How far a pixel's result looks: shapes of both passes, and the lengths of the first's.
 RECEPTIVE_FIELD_RADIUS = 5 * 11
 GRID = 2  # centers of large shapes lie on its multiples
@@ -37,18 +38,17 @@ def noise_level(table: np.ndarray) -> float:
     return LEVELS * (7.65 * float(np.mean(np.asarray(table)[:3, :3]))) ** 0.65 / 1150
 
 
-def restore_luma(plane: np.ndarray, table: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def restore_luma(plane: np.ndarray, sigma: float, lengths: np.ndarray) -> np.ndarray:
     """Restores a plane.
 
     Args:
       plane: [H, W], pixel values 0..255.
-      table: its quantization table, [8, 8].
+      sigma: of its noise, pixel values.
       lengths: of its shapes, see `directional_lengths`.
 
     Returns:
       float64 [H, W], pixel values, unclipped.
     """
-    sigma = noise_level(table)
     first = _average(plane, lengths, _used(_SCALES, sigma), functools.partial(_hard, sigma))
     scales = _used(_WIENER_SCALES, sigma)
     capped = np.minimum(lengths, len(scales) - 1)
@@ -60,34 +60,27 @@ def _used(scales: tuple[int, ...], sigma: float) -> tuple[int, ...]:
     return scales if sigma > _STRONG else scales[:-1]
 
 
-def restore(
-    image: np.ndarray,
-    luminance: np.ndarray,
-    chrominance: np.ndarray | None = None,
-    downsampling: float = 2.0,
-) -> np.ndarray:
+def restore(image: np.ndarray, tables: Sequence[np.ndarray], areas: Sequence[float]) -> np.ndarray:
     """Restores a decoded image.
 
     Args:
-      image: uint8 [H, W, 1], or [H, W, 3] with planes Y, Cb, Cr.
-      luminance: quantization table of the first plane, [8, 8].
-      chrominance: of the others; theirs too if it is None.
-      downsampling: of the others in the file, along an axis: 2 for 4:2:0, 1 for 4:4:4, and for
-        4:2:2 the root of 2, the geometric mean.
+      image: [H, W, 1], or [H, W, 3] with planes Y, Cb, Cr; pixel values 0..255.
+      tables: quantization table of each plane, [8, 8].
+      areas: pixels that a sample of each plane stands for in the file, 4 of the colors' of 4:2:0:
+        their noise is spread over more pixels, and looks stronger by the root of the sampling
+        ratio along an axis.
 
     Returns:
-      uint8, the same shape.
+      float64, the same shape, unclipped.
     """
-    plane = image[..., 0].astype(np.float64)
-    lengths = directional_lengths(plane, noise_level(luminance))
-    planes = [restore_luma(plane, luminance, lengths)]
-    if image.shape[2] == 3:
-        table = luminance if chrominance is None else chrominance
-        keep = functools.partial(_hard, noise_level(table) * math.sqrt(downsampling))
-        scales = _used(_SCALES, noise_level(luminance))  # those of the lengths
-        for index in (1, 2):
-            planes.append(_average(image[..., index].astype(np.float64), lengths, scales, keep))
-    return np.clip(np.rint(np.stack(planes, -1)), 0, LEVELS).astype(np.uint8)
+    planes = np.moveaxis(image.astype(np.float64), 2, 0)
+    sigmas = [noise_level(table) * area**0.25 for table, area in zip(tables, areas)]
+    lengths = directional_lengths(planes[0], sigmas[0])
+    restored = [restore_luma(planes[0], sigmas[0], lengths)]
+    scales = _used(_SCALES, sigmas[0])  # those of the lengths
+    for plane, sigma in zip(planes[1:], sigmas[1:]):
+        restored.append(_average(plane, lengths, scales, functools.partial(_hard, sigma)))
+    return np.stack(restored, -1)
 
 
 def directional_lengths(plane: np.ndarray, sigma: float) -> np.ndarray:

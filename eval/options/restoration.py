@@ -6,7 +6,8 @@ from lossylab.core.options import option, option_class, require
 from lossylab.eval.options.base import CropOptions, MeasurementOptions, named
 
 JPEG, SADCT = METHODS = ("jpeg", "sadct")
-CHANNELS = ("rgb", "y")
+FILE = "file"
+CHANNELS = ("rgb", "y", FILE)
 
 
 @option_class
@@ -26,7 +27,9 @@ class RestorationOptions(CropOptions, MeasurementOptions):
     channels: str = option(
         "y",
         "The protocol: y takes MATLAB's studio-range luma and codes that plane as a gray file, as "
-        "the ARCNN, DnCNN and MWCNN papers do; rgb codes color files with 4:2:0.",
+        "the ARCNN, DnCNN and MWCNN papers do; rgb codes color files with 4:2:0, for networks for "
+        "RGB; file does the same and restores what is read as `lossylab restore` does, by any "
+        "network, and measures RGB (rows of file_rgb) and studio-range luma (file_y).",
         choices=CHANNELS,
     )
     qualities: tuple[int, ...] = option(

@@ -2,6 +2,10 @@
 
   restore(image uint8 [H, W, C])   -> restored uint8 [H, W, C]
 
+The signature works on what the network has learned: of networks for luma mostly studio range, 16
+for black and 235 for white, while files hold 0..255. The card says so (`color_space`, `luma_range`,
+`chroma`), and `Restorer.restore` maps to it and back.
+
 WCDGAN weighs channels by their means over the whole image. To restore an image tile by tile, as
 exactly as at once, it can be run a block at a time, each block over all tiles:
 
@@ -22,10 +26,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from lossylab.core.errors import OutputError
+from lossylab.core.errors import ExportError, OutputError
+from lossylab.data.jpeg import Coding
 from lossylab.inference.export import tiling
 from lossylab.inference.export.base import Export, Served
+from lossylab.inference.export.planes import by_planes
+from lossylab.models.tnrd import TNRD
 from lossylab.models.wcdgan import WCDGAN
+
+STUDIO, FULL = "studio", "full"  # ranges of luma: 16..235 as MATLAB's rgb2ycbcr, and 0..255
+_RANGES = {STUDIO: (16.0, 219 / 255), FULL: (0.0, 1.0)}  # black, and pixel values a full-range one
 
 # Pixels that a network sees at once: WCDGAN takes some 4 KiB a pixel, MemNet 8.
 MAX_PIXELS = 2**19
@@ -37,6 +47,7 @@ class Restorer(Export):
 
     Attributes:
       channels: 1 for luma, 3 for RGB.
+      luma_range: of the luma that it has learned, `STUDIO` or `FULL`; None of RGB.
       quality: of the JPEG files that it was trained for; None if it takes all.
     """
 
@@ -51,11 +62,15 @@ class Restorer(Export):
           max_pixels: pixels that the network sees at once.
 
         Raises:
-          ExportError: if `path` has no SavedModel or it is no restorer.
+          ExportError: if `path` has no SavedModel, it is no restorer, or of an unknown range.
         """
         super().__init__(path)
         self._max_pixels = max_pixels
         self.channels: int = self.card["channels"]
+        ours = _luma_range(self.model, self.channels)  # of cards before 0.2
+        self.luma_range: str | None = self.card.get("luma_range", ours)
+        if self.luma_range not in (None, *_RANGES):
+            raise ExportError(f"{path}: its luma is of an unknown range, {self.luma_range!r:.80}")
         self.quality: int | None = self.options.get("quality")
         self._multiple: int = self.card["multiple"]
         self._radius: Any = self.card["receptive_field_radius"]
@@ -73,6 +88,9 @@ class Restorer(Export):
         functions = {"restore": restore}
         details = {
             "channels": network.channels,
+            "color_space": "y" if network.channels == 1 else "rgb",
+            "luma_range": _luma_range(network.model_id, network.channels),
+            "chroma": "kept" if network.channels == 1 else "restored",
             "multiple": getattr(network, "multiple", 1),
             "receptive_field_radius": network.receptive_field_radius,
         }
@@ -81,11 +99,38 @@ class Restorer(Export):
             details["blocks"] = len(network.blocks)
         return Served(network, functions, details)
 
-    def restore(self, image: np.ndarray) -> np.ndarray:
-        """Restores an image, uint8 [H, W, channels], at once or, if it is large, in tiles.
+    def restore(self, image: np.ndarray, coding: Coding | None = None) -> np.ndarray:
+        """Restores an image as a file is decoded.
 
-        Tiles overlap by all that the network sees, so that they do not show. Images of other
-        channels: `restoring.restore`.
+        Args:
+          image: uint8, gray [H, W, 1] or RGB [H, W, 3], full range.
+          coding: of the JPEG file that it is from, if it is one.
+
+        Returns:
+          uint8, the same shape. A network for luma leaves the colors as they are; of a file whose
+          planes are R, G and B it restores each. One for RGB sees gray three times.
+        """
+        if self.channels == 3 and image.shape[2] == 3:
+            return self.apply(image)
+        if self.channels == 3:
+            thrice = self.apply(np.repeat(image, 3, 2))
+            return np.rint(thrice.mean(2, keepdims=True)).astype(np.uint8)
+        return by_planes(self._restore_luma, image, coding)
+
+    def _restore_luma(self, planes: np.ndarray, which: slice) -> np.ndarray:
+        """Restores the first plane, full range: what the network changes is added to it."""
+        del which
+        black, scale = _RANGES[self.luma_range or FULL]
+        plane = planes[..., :1]
+        seen = np.clip(np.rint(black + scale * plane), 0, 255).astype(np.uint8)
+        change = (self.apply(seen).astype(np.float64) - seen) / scale
+        return np.concatenate([plane + change, planes[..., 1:]], -1)
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """What the network makes of uint8 [H, W, channels] of its own color space and range.
+
+        At once or, if it is large, in tiles, which overlap by all that the network sees, so that
+        they do not show.
         """
         if image.shape[0] * image.shape[1] <= self._max_pixels:
             return self._whole(image)
@@ -162,6 +207,16 @@ class Restorer(Export):
             features[cut.kept] = strip
             total += strip.sum((0, 1), dtype=np.float64)
         return (total / (features.shape[0] * features.shape[1])).astype(np.float32)
+
+
+def _luma_range(model: str, channels: int) -> str | None:
+    """The range of luma that a network learns here, and its authors' weights have learned.
+
+    TNRD projects onto the coefficients of the plane that the file has coded: it must see that one.
+    """
+    if channels == 3:
+        return None
+    return FULL if model == TNRD.model_id else STUDIO
 
 
 def _scratch(shape: tuple[int, ...]) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 from lossylab.core.errors import UsageError
 from lossylab.data import lattice_pairs
-from lossylab.eval import latent_rows
+from lossylab.eval import latent_rows, restoration_protocols
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.options import crops, latent, rd, restoration
 from lossylab.eval.options import rankiqa as rankiqa_options
@@ -25,7 +25,8 @@ def test_codecs_and_networks_are_those_that_there_are():
 
 
 def test_methods_and_protocols_are_those_that_there_are():
-    assert tuple(lattice_pairs.CHANNELS) == restoration.CHANNELS
+    assert (*lattice_pairs.CHANNELS, restoration.FILE) == restoration.CHANNELS
+    assert tuple(restoration_protocols.PROTOCOLS) == restoration.CHANNELS
     assert restoring.SADCT == restoration.SADCT
     assert tuple(vmaf.METRICS) == crops.SCORES
     assert tuple(rankiqa.STRATEGIES) == rankiqa_options.STRATEGIES

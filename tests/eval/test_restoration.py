@@ -13,6 +13,7 @@ import lossylab
 from lossylab.cli import __main__ as cli
 from lossylab.core import rows
 from lossylab.core.errors import BackboneError, UsageError
+from lossylab.data.color import studio_luma
 from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.data.lattice_pairs import read_planes
 from lossylab.eval import restoration
@@ -217,6 +218,30 @@ def test_rows_are_of_real_restorations(place, tmp_path, capsys):
     assert set(table[table.method == "mine"].quality) == {10, 20}
     assert "| PSNR, dB |" in capsys.readouterr().out
     assert len(json.loads((tmp_path / "about.json").read_text())["commands"]) == 1
+
+
+@pytest.mark.parametrize("name", ["y10", "rgb", "sadct"])
+def test_files_are_measured_as_a_user_restores_them(name, place, tmp_path, capsys):
+    """The rows are those of the images that `lossylab restore` writes of the same files."""
+    options = [f"--models=net:{place / name}", "--title=t"] if name != "sadct" else []
+    table = _run(place, tmp_path, "--channels=file", *options, "--qualities=10")
+    assert len(table) == 2 * 2 * (2 + len(options) // 2)
+    mine = table[table.method == (name if name == "sadct" else "net")].set_index(
+        ["image", "channels"]
+    )
+    (tmp_path / "coded").mkdir()
+    for stem in "01":
+        with Image.open(place / "photos" / f"{stem}.png") as image:
+            image.save(tmp_path / "coded" / f"{stem}.jpg", quality=10)
+    model = name if name == "sadct" else place / name
+    cli.main(["restore", str(tmp_path / "coded"), str(tmp_path / "made"), f"--model={model}"])
+    for stem in "01":
+        pair = [
+            read_planes(path / f"{stem}.png", 3) for path in (place / "photos", tmp_path / "made")
+        ]
+        assert mine.loc[(stem, "file_rgb")].psnr == pytest.approx(psnr(*pair), rel=1e-6)
+        luma = [studio_luma(image) for image in pair]
+        assert mine.loc[(stem, "file_y")].psnr == pytest.approx(psnr(*luma), rel=1e-6)
 
 
 def test_what_is_known_is_not_measured_again(place, tmp_path, monkeypatch):

@@ -12,7 +12,9 @@ import tensorflow as tf
 import lossylab
 from lossylab.cli import __main__ as cli
 from lossylab.core.errors import UsageError
-from lossylab.data.jpeg import degrade
+from lossylab.data.color import studio_luma
+from lossylab.data.decode import decode_image, read_image
+from lossylab.data.jpeg import degrade, encode
 from lossylab.data.lattice_pairs import read_planes
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import ssim
@@ -49,6 +51,31 @@ def test_published_quality_on_classic5(file, quality, decibel, similarity, colle
     got = np.mean(values, 0)
     assert got[0] == pytest.approx(decibel, abs=0.01)
     assert got[1] == pytest.approx(similarity, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "decibel"),
+    [
+        ("arcnn_q10.mat", {"quality": 10}, 1.0),
+        ("arcnn_q20.mat", {"quality": 20}, 1.0),
+        ("arcnn_q40.mat", {"quality": 40}, 1.0),
+        ("dncnn3.mat", {}, 1.0),
+    ],
+)
+def test_color_files_gain_what_the_luma_of_the_papers_does(
+    file, options, decibel, collection, tmp_path
+):
+    """Through the files that users restore: 0..255 in, 0..255 out, colors kept."""
+    official.convert(_weights(file), str(tmp_path / "export"), **options)
+    network, gains = Restorer(str(tmp_path / "export")), []
+    for path in collection("kodak")[::8]:
+        clean = read_image(path)[100:356, 100:356]
+        (tmp_path / "a.jpg").write_bytes(encode(clean, options.get("quality", 10)))
+        decoded = decode_image(tmp_path / "a.jpg")
+        restored = network.restore(decoded.pixels, decoded.coding)
+        before, after = (psnr(*map(studio_luma, (clean, x))) for x in (decoded.pixels, restored))
+        gains.append(after - before)
+    assert np.mean(gains) > decibel
 
 
 def _arcnn_file(path, random, **wrong):

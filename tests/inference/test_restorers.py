@@ -1,5 +1,6 @@
 """Exported restorers: in pieces as at once, without lossylab, and the `restore` command."""
 
+import dataclasses
 import pathlib
 import subprocess
 import sys
@@ -10,13 +11,12 @@ import tensorflow as tf
 from PIL import Image
 
 from lossylab.cli import __main__ as cli
-from lossylab.cli import restore
 from lossylab.core.errors import CollectionError, ExportError, OutputError, UsageError, WorkError
-from lossylab.data.decode import read_image
-from lossylab.data.jpeg import degrade, luminance_table
+from lossylab.data.decode import decode_image, read_image
+from lossylab.data.jpeg import Coding, degrade, luminance_table
 from lossylab.inference.export import restoring
 from lossylab.inference.export.restorer import Restorer
-from lossylab.models import restorers
+from lossylab.models import restorers, sadct
 
 _SMALL = {
     "wcdgan": {"filters": 8, "blocks": 3},
@@ -57,8 +57,8 @@ def test_pieces_do_not_show(name, turned, exports, images):
     image = image[:243, :629, : network.channels]
     if turned:
         image = np.ascontiguousarray(image.transpose(1, 0, 2))
-    whole = network.restore(image)
-    in_tiles = Restorer(str(exports / name), max_pixels=2**14).restore(image)
+    whole = network.apply(image)
+    in_tiles = Restorer(str(exports / name), max_pixels=2**14).apply(image)
     difference = np.abs(whole.astype(int) - in_tiles)
     assert whole.std() > 1
     # Sums in another order may fall on the other side of a rounding, here and there.
@@ -71,7 +71,7 @@ def test_pieces_are_really_made(exports, images, monkeypatch):
     network = Restorer(str(exports / "wcdgan"), max_pixels=2**12)
     call = network._only
     monkeypatch.setattr(network, "_only", lambda *a, **k: (calls.append(a[0]), call(*a, **k))[1])
-    network.restore(images[0][..., :1])
+    network.apply(images[0][..., :1])
     assert "restore" not in calls
     assert calls.count("next") == 2 * calls.count("leave")
 
@@ -109,7 +109,7 @@ def test_exports_need_no_lossylab(exports, images, tmp_path):
     subprocess.run(
         [sys.executable, "-c", _ELSEWHERE, *paths], check=True, cwd=tmp_path, capture_output=True
     )
-    here = Restorer(paths[0]).restore(image)
+    here = Restorer(paths[0]).apply(image)
     assert np.abs(np.load(paths[2]).astype(int) - here).max() <= 1
 
 
@@ -170,7 +170,7 @@ def test_bad_files_do_not_stop_the_good_ones(exports, folder, tmp_path, caplog, 
 def test_luma_networks_keep_the_colors(exports, folder):
     image = read_image(folder / "color.jpg")
     network = Restorer(str(exports / "dncnn"))
-    restored = restoring.restore(network, image)
+    restored = network.restore(image)
     luma = restored.astype(float) @ (0.299, 0.587, 0.114)
     before = image.astype(float) @ (0.299, 0.587, 0.114)
     inside = ((restored > 0) & (restored < 255)).all(-1)
@@ -178,6 +178,89 @@ def test_luma_networks_keep_the_colors(exports, folder):
     np.testing.assert_allclose(
         (restored[..., 2] - luma)[inside], (image[..., 2] - before)[inside], atol=1.2
     )
+
+
+def _mapped(plane):
+    return np.floor(16 + 219 / 255 * plane.astype(float) + 0.5).astype(np.uint8)
+
+
+def test_luma_is_seen_in_the_range_that_was_learned(exports, images, monkeypatch):
+    """Black is 16 to a network of studio range and black again in the image."""
+    gray = degrade(images[0][..., :1], 10).copy()
+    gray[:2, :2], gray[-2:, -2:] = 0, 255
+    for name, wanted in (("arcnn", _mapped(gray)), ("tnrd", gray), ("dncnn", _mapped(gray))):
+        seen, network = [], Restorer(str(exports / name))
+        with monkeypatch.context() as patched:
+            patched.setattr(network, "_whole", lambda x, seen=seen: seen.append(x) or x)
+            np.testing.assert_array_equal(network.restore(gray), gray)
+        np.testing.assert_array_equal(seen[0], wanted)
+        assert network.luma_range == ("full" if name == "tnrd" else "studio")
+
+
+def test_what_a_network_changes_is_scaled_back(exports, images, monkeypatch):
+    gray = images[0][..., :1] // 2 + 50
+    network = Restorer(str(exports / "dncnn"))
+    monkeypatch.setattr(network, "_whole", lambda seen: seen + 10)
+    assert set((network.restore(gray) - gray).ravel()) <= {11, 12}  # 10 * 255 / 219
+
+
+def test_cards_say_range_and_colors_and_older_ones_need_not(exports, monkeypatch, tmp_path):
+    fields = ("color_space", "luma_range", "chroma")
+    expected = {
+        **dict.fromkeys(("wcdgan", "arcnn", "blind"), ("y", "studio", "kept")),
+        **{"tnrd": ("y", "full", "kept"), "wcdgan_rgb": ("rgb", None, "restored")},
+    }
+    for name, values in expected.items():
+        assert tuple(Restorer(str(exports / name)).card[field] for field in fields) == values
+    serve = Restorer.serve.__func__
+
+    def older(cls, network):
+        served = serve(cls, network)
+        kept = {k: v for k, v in served.details.items() if k not in fields}
+        return dataclasses.replace(served, details=kept)
+
+    def odd(cls, network):
+        served = serve(cls, network)
+        return dataclasses.replace(served, details={**served.details, "luma_range": "film"})
+
+    monkeypatch.setattr(Restorer, "serve", classmethod(older))
+    for name in ("arcnn", "tnrd"):
+        Restorer.save(_network(name), str(tmp_path / name), {"quality": 10})
+        assert Restorer(str(tmp_path / name)).luma_range == expected[name][1]
+    monkeypatch.setattr(Restorer, "serve", classmethod(odd))
+    Restorer.save(_network("arcnn"), str(tmp_path / "odd"), {})
+    with pytest.raises(ExportError, match="unknown range, 'film'"):
+        Restorer(str(tmp_path / "odd"))
+
+
+def test_planes_that_a_file_has_coded_are_restored(exports, images, tmp_path, monkeypatch):
+    """Of a file of R, G and B each; of one of luma and colors the luma alone."""
+    network, seen = Restorer(str(exports / "dncnn")), []
+    monkeypatch.setattr(network, "_whole", lambda plane: seen.append(plane) or plane)
+    Image.fromarray(images[0]).save(tmp_path / "a.jpg", quality=10, keep_rgb=True)
+    decoded = decode_image(tmp_path / "a.jpg")
+    np.testing.assert_array_equal(network.restore(decoded.pixels, decoded.coding), decoded.pixels)
+    np.testing.assert_array_equal(np.concatenate(seen, -1), _mapped(decoded.pixels))
+    network.restore(decoded.pixels)
+    assert len(seen) == 4
+    each = [restoring.by_sadct(decoded.pixels[..., i : i + 1], Coding.by_quality(10, 1))
+            for i in range(3)]  # fmt: skip
+    restored = restoring.by_sadct(decoded.pixels, decoded.coding)
+    np.testing.assert_array_equal(restored, np.concatenate(each, -1))
+
+
+def test_sadct_takes_tables_and_sampling_from_the_file(images, tmp_path, monkeypatch):
+    seen = []
+
+    def look(planes, tables, areas):
+        seen.append((tuple(int(table[0, 0]) for table in tables), tuple(areas)))
+        return planes
+
+    monkeypatch.setattr(sadct, "restore", look)
+    for subsampling, area in (("4:4:4", 1), ("4:2:2", 2), ("4:2:0", 4)):
+        Image.fromarray(images[0]).save(tmp_path / "a.jpg", quality=37, subsampling=subsampling)
+        _restore(tmp_path / "a.jpg", tmp_path / f"{area}.png", "--model=sadct")
+        assert seen.pop() == ((22, 23, 23), (1, area, area))
 
 
 def test_quality_is_checked_unless_told_not_to(exports, folder, tmp_path, images):
@@ -229,8 +312,8 @@ def test_wrong_usage_is_refused(arguments, error, message, folder, tmp_path, mon
 def test_gray_is_restored_by_rgb_networks_as_the_mean(exports, images):
     network = Restorer(str(exports / "wcdgan_rgb"))
     gray = degrade(images[0][..., :1], 10)
-    wanted = network.restore(np.repeat(gray, 3, 2)).mean(2, keepdims=True)
-    assert np.abs(restoring.restore(network, gray) - wanted).max() <= 0.5
+    wanted = network.apply(np.repeat(gray, 3, 2)).mean(2, keepdims=True)
+    assert np.abs(network.restore(gray) - wanted).max() <= 0.5
 
 
 def test_tnrd_needs_its_table_and_its_blocks(exports, tmp_path, images, caplog):
@@ -261,21 +344,21 @@ def test_exports_replace_exports_only(tmp_path):
 
 def test_sadct_in_pieces_is_sadct(images, monkeypatch):
     image = degrade(np.tile(images[0], (2, 2, 1))[:239, :301], 10)
-    tables = luminance_table(10), luminance_table(10)
-    whole = restoring.by_sadct(image, *tables)
+    coding = Coding.by_quality(10, 3)
+    whole = restoring.by_sadct(image, coding)
     monkeypatch.setattr(restoring, "MAX_PIXELS", 2**15)
-    np.testing.assert_array_equal(restoring.by_sadct(image, *tables), whole)
+    np.testing.assert_array_equal(restoring.by_sadct(image, coding), whole)
 
 
 def test_too_little_memory_is_said(exports, folder, tmp_path, monkeypatch, caplog):
-    real = restoring.restore
+    real = Restorer.restore
 
-    def scarce(network, image):
+    def scarce(network, image, coding):
         if image.shape[2] == 1:
             raise MemoryError
-        return real(network, image)
+        return real(network, image, coding)
 
-    monkeypatch.setattr(restore, "restore_with", scarce)
+    monkeypatch.setattr(Restorer, "restore", scarce)
     with pytest.raises(WorkError, match="1 of 5 files failed"):
         _restore(folder, tmp_path / "out", f"--model={exports / 'arcnn'}")
     assert "not enough memory for an image of this size" in caplog.text

@@ -19,15 +19,52 @@ from lossylab.data.schedule import Schedule
 def test_tables_are_those_in_pillows_files(quality, tmp_path, images):
     path = tmp_path / "a.jpg"
     Image.fromarray(images[0]).save(path, quality=quality)
-    luminance, chrominance = decode_image(path).tables
-    np.testing.assert_array_equal(jpeg.luminance_table(quality), luminance)
-    np.testing.assert_array_equal(jpeg.chrominance_table(quality), chrominance)
-    assert jpeg.nearest_quality(luminance) == quality
+    found, wanted = decode_image(path).coding, jpeg.Coding.by_quality(quality, 3)
+    np.testing.assert_array_equal(found.tables, wanted.tables)
+    assert (found.areas, found.has_luma) == (wanted.areas, True) == ((1, 4, 4), True)
+    assert jpeg.nearest_quality(found.tables[0]) == quality
+
+
+@pytest.mark.parametrize(("subsampling", "area"), [("4:4:4", 1), ("4:2:2", 2), ("4:2:0", 4)])
+def test_a_file_says_how_its_colors_were_sampled(subsampling, area, tmp_path, images):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg.encode(images[0], 10, subsampling))
+    assert decode_image(path).coding.areas == (1, area, area)
+    assert jpeg.Coding.by_quality(10, 3, subsampling).areas == (1, area, area)
+
+
+def _with_tables_exchanged(data):
+    """The same file with the chrominance table before the luminance table."""
+    first = data.index(b"\xff\xdb\x00\x43\x00")
+    second = data.index(b"\xff\xdb\x00\x43\x01")
+    assert second == first + 69
+    return data[:first] + data[second : second + 69] + data[first:second] + data[second + 69 :]
+
+
+def test_the_frame_header_says_which_table_is_whose(tmp_path, images):
+    data = jpeg.encode(images[0], 10)
+    (tmp_path / "a.jpg").write_bytes(data)
+    (tmp_path / "b.jpg").write_bytes(_with_tables_exchanged(data))
+    one, other = (decode_image(tmp_path / name) for name in ("a.jpg", "b.jpg"))
+    np.testing.assert_array_equal(one.pixels, other.pixels)
+    np.testing.assert_array_equal(one.coding.tables, other.coding.tables)
+
+
+@pytest.mark.parametrize(
+    ("mode", "keep_rgb", "has_luma"),
+    [("RGB", True, False), ("RGB", False, True), ("CMYK", False, False), ("L", False, True)],
+)
+def test_a_file_says_whether_it_has_coded_luma(mode, keep_rgb, has_luma, tmp_path, images):
+    image = Image.fromarray(images[0]).convert(mode)
+    image.save(tmp_path / "a.jpg", quality=10, keep_rgb=keep_rgb)
+    coding = decode_image(tmp_path / "a.jpg").coding
+    assert coding.has_luma == has_luma
+    assert len(coding.tables) == len(coding.areas) == len(image.getbands())
 
 
 def test_other_formats_have_no_tables(tmp_path, images):
     Image.fromarray(images[0]).save(tmp_path / "a.png")
-    assert decode_image(tmp_path / "a.png").tables is None
+    assert decode_image(tmp_path / "a.png").coding is None
     (tmp_path / "b.jpg").write_bytes(b"no image")
     with pytest.raises(ImageError, match="not an image"):
         decode_image(tmp_path / "b.jpg")
@@ -198,4 +235,4 @@ def test_a_png_with_a_jpeg_inside_is_read_by_its_content(tmp_path, images):
     file = io.BytesIO()
     Image.fromarray(images[0]).save(file, "JPEG", quality=30)
     (tmp_path / "a.png").write_bytes(file.getvalue())
-    assert jpeg.nearest_quality(decode_image(tmp_path / "a.png").tables[0]) == 30
+    assert jpeg.nearest_quality(decode_image(tmp_path / "a.png").coding.tables[0]) == 30
