@@ -27,6 +27,7 @@ class Target:
       target: the file of the result.
       size: side of the image that is searched for, pixels.
       identity: names image, networks and settings.
+      gray: the given image's file has one channel, and so gets the result's.
       untouched: leave the files alone until the search has ended, as they hold another result.
     """
 
@@ -34,12 +35,28 @@ class Target:
     target: str
     size: int
     identity: str
+    gray: bool = False
     untouched: bool = False
 
     @property
     def report(self) -> pathlib.Path:
         """The report's file."""
         return pathlib.Path(self.target).with_suffix(".json")
+
+
+@dataclasses.dataclass(frozen=True)
+class Constraint:
+    """What the images of a batch must meet.
+
+    Attributes:
+      loss: its name.
+      threshold: the most that it may be.
+      reached: what it is, [B].
+    """
+
+    loss: str
+    threshold: float
+    reached: np.ndarray
 
 
 def waiting(target: Target, overwrite: bool) -> Target | None:
@@ -81,7 +98,7 @@ def write(
     kept: Iterate,
     best: Iterate,
     index: int,
-    constraint: tuple[str, float],
+    constraint: Constraint,
     history: dict[str, np.ndarray] | None = None,
 ) -> dict:
     """Writes an image and its report; the report says 'finished' only once both are there.
@@ -92,7 +109,7 @@ def write(
       kept: the iterate to write.
       best: the best so far.
       index: of the image in these.
-      constraint: name of the loss that it is on, and its threshold.
+      constraint: on the results, and where they are.
       history: of the whole search, when it has ended.
 
     Returns:
@@ -101,8 +118,7 @@ def write(
     Raises:
       OutputError: if they cannot be written.
     """
-    name, threshold = constraint
-    reached = float(kept.losses[name][index])
+    reached = float(constraint.reached[index])
     report = {
         "identity": target.identity,
         "finished": False,
@@ -111,16 +127,16 @@ def write(
         **_iterate(kept, index),
         "best": _iterate(best, index),
         "constraint": {
-            "of": name,
-            "threshold": threshold,
+            "of": constraint.loss,
+            "threshold": constraint.threshold,
             "reached": reached,
-            "met": reached <= threshold,
+            "met": reached <= constraint.threshold,
         },
     }
     _write_report(target, report)
     image = np.clip(np.rint(kept.images[index]), 0, 255).astype(np.uint8)
     with replacing(target.target) as temporary:
-        Image.fromarray(image).save(temporary)
+        Image.fromarray(image[..., 0] if target.gray else image).save(temporary)
     if history is not None:
         report |= {"finished": True, "sha256": _digest(pathlib.Path(target.target))}
         report["history"] = {

@@ -1,7 +1,7 @@
 """`lossylab restore --method=pulse|mmd`: images by a search in a StyleGAN's latent space.
 
 Every image found is a PNG file with a report beside it (JSON): settings, losses over the steps,
-whether the constraint was met. Both are there from the first steps on, with what is best so far.
+whether the constraint was met. Both are there from the first steps on, with what is found so far.
 A killed command, given again, begins anew with the images that are not finished.
 """
 
@@ -20,14 +20,15 @@ import numpy as np
 import tqdm
 
 from lossylab.cli import jobs, latent_report
-from lossylab.cli.latent_report import Target
+from lossylab.cli.latent_report import Constraint, Target
 from lossylab.cli.options.restore import RestoreOptions
 from lossylab.core import rows
 from lossylab.core.digest import digest
 from lossylab.core.errors import WorkError
 from lossylab.core.options import naming, require
 from lossylab.data.collections import find_images
-from lossylab.data.decode import read_image, stored_size
+from lossylab.data.color import is_gray
+from lossylab.data.decode import decode_image, read_image, stored_size
 from lossylab.data.scaling import scaled
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.importers import stylegan_files
@@ -77,11 +78,12 @@ def restore(options: RestoreOptions) -> None:
     )
     targets = []
     for source, target in plan:
-        size = sizes[source]
-        identity = rows.identity(digest(scaled(read_image(source), size)), *decides)
-        targets.append(
-            latent_report.waiting(Target(source, target, size, identity), options.overwrite)
-        )
+        size, pixels = sizes[source], decode_image(source).pixels
+        gray = pixels.shape[2] == 1
+        given = scaled(np.repeat(pixels, 3, 2) if gray else pixels, size)
+        identity = rows.identity(digest(given), *decides, *(["gray"] if is_gray(given) else []))
+        found = Target(source, target, size, identity, gray)
+        targets.append(latent_report.waiting(found, options.overwrite))
     left = [target for target in targets if target is not None]
     if len(left) < len(plan):
         log.info("%d of %d images are finished", len(plan) - len(left), len(plan))
@@ -153,21 +155,25 @@ class _Searches:
         """One search and its files; returns lines of the table."""
         begun = time.perf_counter()
         given = np.stack([scaled(read_image(target.source), target.size) for target in group])
-        degradation, constraint = self.degradation, self._constraint()
+        degradation, least = self.degradation, np.full(len(group), np.inf)
         nll = None if degradation is None else degradation.nll
         search = Search(self.generator, self.prior, self.settings, given, nll)
 
         def on_step(last: Iterate, best: Iterate) -> None:
+            np.minimum(least, last.losses["pixel"], out=least)
             bar.update()
             bar.set_postfix({name: f"{value.mean():.3g}" for name, value in last.losses.items()})
             if int(last.steps[0]) % self.options.save_every == 0:
+                kept = self._kept(last, best)
+                constraint = self._constraint(kept, least)
                 for index, target in enumerate(group):
                     if not target.untouched:
-                        latent_report.write(target, self.settings, best, best, index, constraint)
+                        latent_report.write(target, self.settings, kept, best, index, constraint)
 
         with tqdm.tqdm(total=self.settings.steps, unit="step", desc=group[0].source[-30:]) as bar:
             found = search.run(on_step)
-        kept = found.best if self.options.keep == "best" else found.last
+        kept = self._kept(found.last, found.best)
+        constraint = self._constraint(kept, least)
         seconds = (time.perf_counter() - begun) / len(group)
         lines = []
         for index, target in enumerate(group):
@@ -177,13 +183,17 @@ class _Searches:
             lines.append(_line(report, target, seconds))
         return lines
 
-    def _constraint(self) -> tuple[str, float]:
-        """Name of the loss that must be met, and the most it may be."""
+    def _kept(self, last: Iterate, best: Iterate) -> Iterate:
+        return best if self.options.keep == "best" else last
+
+    def _constraint(self, kept: Iterate, least: np.ndarray) -> Constraint:
+        """The paper's is on what is kept; PULSE's on the least squared error of all iterates."""
         settings = self.settings
         if settings.mmd_weight:
             layers = self.generator.num_layers
-            return "mmd", self.prior.threshold(layers, settings.gamma, settings.power)
-        return "pixel", settings.epsilon or EPSILON
+            threshold = self.prior.threshold(layers, settings.gamma, settings.power)
+            return Constraint("mmd", threshold, kept.losses["mmd"])
+        return Constraint("pixel", settings.epsilon or EPSILON, least)
 
 
 def _groups(targets: list[Target], batch: int) -> list[list[Target]]:

@@ -44,6 +44,11 @@ def studio_luma(image: np.ndarray) -> np.ndarray:
     return np.floor(luma + 0.5).astype(np.uint8)[..., None]
 
 
+def is_gray(image: np.ndarray) -> np.ndarray:
+    """Whether images [..., H, W, 3] have no color at all, R = G = B everywhere: bool [...]."""
+    return np.all(image[..., 1:] == image[..., :1], axis=(-3, -2, -1))
+
+
 def jpeg_ycbcr(image: np.ndarray) -> np.ndarray:
     """Planes of JPEG files (JFIF: BT.601, full range), unrounded, of RGB [H, W, 3]; float64."""
     planes = image.astype(np.float64) @ np.array(_JFIF).T

@@ -70,12 +70,19 @@ def frechet_distance(one: Features, other: Features) -> float:
     if min(len(one.pooled), len(other.pooled)) < 2:
         raise ValueError("FID needs at least two images in each set")
     means = [f.pooled.mean(0) for f in (one, other)]
-    covariances = [np.cov(f.pooled, rowvar=False) for f in (one, other)]
-    # The trace of the root of a product is the sum of the roots of its eigenvalues.
-    eigenvalues = np.real(scipy.linalg.eigvals(covariances[0] @ covariances[1]))
-    root = np.sqrt(np.maximum(eigenvalues, 0)).sum()
-    distance = np.sum((means[0] - means[1]) ** 2)
-    return float(distance + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * root)
+    roots = [_covariance_root(f.pooled) for f in (one, other)]
+    traces = [np.sum(root**2) for root in roots]
+    # With C = R'R, the trace of the root of C1 C2 is the sum of the singular values of R1 R2'.
+    # R has as many rows as images where these are fewer than features: small, and exact.
+    shared = scipy.linalg.svdvals(roots[0] @ roots[1].T).sum()
+    distance = np.sum((means[0] - means[1]) ** 2) + sum(traces) - 2 * shared
+    return max(0.0, float(distance))  # the rest is rounding
+
+
+def _covariance_root(samples: np.ndarray) -> np.ndarray:
+    """A matrix R [min(images, features), features] whose R'R is the samples' covariance."""
+    centered = (samples - samples.mean(0)) / (len(samples) - 1) ** 0.5
+    return centered if len(samples) <= samples.shape[1] else np.linalg.qr(centered, mode="r")
 
 
 def warn_if_few(count: int) -> None:

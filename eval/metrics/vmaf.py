@@ -2,8 +2,9 @@
 
 Protocol for still images: 8-bit RGB is converted to 8-bit YUV 4:4:4 (BT.601, limited range,
 ffmpeg's default), model vmaf_v0.6.1 with motion forced to zero. VMAF of identical images is
-therefore 97.43, not 100. A batch is one call through one pipe, reference below distorted;
-its scores equal those of single calls.
+therefore 97.43, not 100. Of a gray pair, whose Cb and Cr are equal and say nothing, PSNR is that of
+luma. MS-SSIM is 0 where libvmaf has none, as negative factors have no roots. A batch is one call
+through one pipe, reference below distorted; its scores equal those of single calls.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lossylab.core import ffmpeg
+from lossylab.data.color import is_gray
+from lossylab.eval.metrics.psnr import PLANE_WEIGHTS
 
 MODEL = "vmaf_v0.6.1"
 PROTOCOL = f"libvmaf {MODEL}, motion 0, yuv444p BT.601 limited range, 8 bit, one frame"
@@ -27,6 +30,7 @@ _FIELDS = {
     "vif_scale0": (r"name=float_vif\:debug=true", ("vif_scale0",)),
     "psnr": ("name=psnr", ("psnr_y", "psnr_cb", "psnr_cr")),
 }
+_UNDEFINED = {"float_ms_ssim": 0.0}  # of an image and its negative; as TensorFlow has it
 METRICS = tuple(_FIELDS)
 REPORTED = ("psnr", "ssim", "ms_ssim", "vif", "vmaf")  # what validation and tables show
 MS_SSIM_SMALLEST = 176  # pixels; libvmaf refuses less
@@ -42,7 +46,8 @@ def measure(
       reference: uint8 [B, H, W, 3], RGB.
       distorted: likewise.
       metrics: names from `METRICS`: 'vmaf' (0..100), 'ssim', 'ms_ssim', 'vif' (overall ratio of
-        four scales), 'vif_scale0', 'psnr' (Eq. 12 in dB, planes capped at 60 by libvmaf).
+        four scales), 'vif_scale0', 'psnr' (Eq. 12 in dB, planes capped at 60 by libvmaf; of a
+        gray pair luma's).
 
     Returns:
       For each metric float64 [B].
@@ -59,14 +64,28 @@ def measure(
     scores = read_log(log, metrics)
     if len(scores) != count:
         raise ffmpeg.FFmpegError(f"libvmaf scored {len(scores)} images of {count}")
-    return columns(scores)
+    return columns(scores, metrics, reference, distorted)
 
 
-def _value(name: str, frame: dict[str, float]) -> float:
-    fields = _FIELDS[name][1]
-    if name == "psnr":
-        return float(np.dot([frame[field] for field in fields], (4, 1, 1)) / 6)
-    return frame[fields[0]]
+def columns(
+    frames: Sequence[dict[str, float]],
+    metrics: Sequence[str],
+    reference: np.ndarray,
+    distorted: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Scores by metric, float64 [B], from what `read_log` gives of a batch."""
+    gray = is_gray(reference) & is_gray(distorted)
+    return {
+        name: np.array([_value(name, *each) for each in zip(frames, gray)], np.float64)
+        for name in metrics
+    }
+
+
+def _value(name: str, frame: dict[str, float], gray: bool) -> float:
+    values = [frame[field] for field in _FIELDS[name][1]]
+    if len(values) == 1 or gray:
+        return values[0]
+    return float(np.dot(values, PLANE_WEIGHTS))
 
 
 def reported_for(height: int, width: int) -> list[str]:
@@ -76,17 +95,17 @@ def reported_for(height: int, width: int) -> list[str]:
 
 
 def read_log(log: bytes, metrics: Sequence[str]) -> list[dict[str, float]]:
-    """Scores of each frame of a libvmaf log; raises FFmpegError if it is of another form."""
+    """Fields of each frame of a libvmaf log; raises FFmpegError if one has no number."""
+    fields = [field for name in metrics for field in _FIELDS[name][1]]
     try:
-        frames = json.loads(log)["frames"]
-        return [{name: _value(name, frame["metrics"]) for name in metrics} for frame in frames]
+        frames = [frame["metrics"] for frame in json.loads(log)["frames"]]
+        return [{field: _number(field, frame[field]) for field in fields} for frame in frames]
     except (ValueError, KeyError, TypeError) as error:
         raise ffmpeg.FFmpegError(f"libvmaf's log is not readable: {log[:200]!r}") from error
 
 
-def columns(scores: list[dict[str, float]]) -> dict[str, np.ndarray]:
-    """Scores by metric, float64 [B], from scores by image."""
-    return {name: np.array([score[name] for score in scores]) for name in scores[0]}
+def _number(field: str, value: float | None) -> float:
+    return float(_UNDEFINED[field] if value is None else value)
 
 
 def arguments(source: list[str], width: str, height: str, metrics: Sequence[str]) -> list[str]:

@@ -74,7 +74,8 @@ class VmafStream:
         """Scores a batch; arguments, result and errors as `vmaf.measure`."""
         vmaf.check_pair(reference, distorted, self._metrics)
         with self._lock:
-            return vmaf.columns(self._score(np.concatenate([distorted, reference], axis=1)))
+            scores = self._score(np.concatenate([distorted, reference], axis=1))
+        return vmaf.columns(scores, self._metrics, reference, distorted)
 
     def close(self) -> None:
         """Ends ffmpeg."""

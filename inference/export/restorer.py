@@ -1,8 +1,9 @@
 """Exported restoration networks, and images of any size tile by tile.
 
-  restore(image uint8 [H, W, C])   -> restored uint8 [H, W, C]
+  restore(image uint8 [H, W, C])            -> restored uint8 [H, W, C]
+  restore_planes(image float32 [H, W, C])   -> restored_planes float32, not rounded
 
-The signature works on what the network has learned: of networks for luma mostly studio range, 16
+The signatures work on what the network has learned: of networks for luma mostly studio range, 16
 for black and 235 for white, while files hold 0..255. The card says so (`color_space`, `luma_range`,
 `chroma`), and `Restorer.restore` maps to it and back.
 
@@ -39,6 +40,7 @@ _RANGES = {STUDIO: (16.0, 219 / 255), FULL: (0.0, 1.0)}  # black, and pixel valu
 
 # Pixels that a network sees at once: WCDGAN takes some 4 KiB a pixel, MemNet 8.
 MAX_PIXELS = 2**19
+_EXACT = "restore_planes"
 _LEAST_ROWS = 32  # of a strip, however wide
 
 
@@ -75,17 +77,24 @@ class Restorer(Export):
         self._multiple: int = self.card["multiple"]
         self._radius: Any = self.card["receptive_field_radius"]
         self._blocks = self.card.get("blocks", 0)
+        self._exact = _EXACT in self._functions  # all functions of older exports take uint8
 
     @classmethod
     def serve(cls, network: Any) -> Served:
         """The functions of one of `models.restorers.NETWORKS`."""
-        image = tf.TensorSpec((None, None, network.channels), tf.uint8, name="image")
+        shape = (None, None, network.channels)
+        image = tf.TensorSpec(shape, tf.float32, name="image")
 
         @tf.function(input_signature=[image])
-        def restore(image: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"restored": _pixel_values(network(_batch(image)))}
+        def restore_planes(image: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"restored_planes": network(image[None])[0]}
 
-        functions = {"restore": restore}
+        @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, name="image")])
+        def restore(image: tf.Tensor) -> dict[str, tf.Tensor]:
+            (restored,) = restore_planes(tf.cast(image, tf.float32)).values()
+            return {"restored": tf.saturate_cast(tf.round(restored), tf.uint8)}
+
+        functions = {"restore": restore, _EXACT: restore_planes}
         details = {
             "channels": network.channels,
             "color_space": "y" if network.channels == 1 else "rgb",
@@ -122,8 +131,8 @@ class Restorer(Export):
         del which
         black, scale = _RANGES[self.luma_range or FULL]
         plane = planes[..., :1]
-        seen = np.clip(np.rint(black + scale * plane), 0, 255).astype(np.uint8)
-        change = (self.apply(seen).astype(np.float64) - seen) / scale
+        seen = self._as_input(black + scale * plane)
+        change = (self._run(seen).astype(np.float64) - seen) / scale
         return np.concatenate([plane + change, planes[..., 1:]], -1)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
@@ -132,6 +141,12 @@ class Restorer(Export):
         At once or, if it is large, in tiles, which overlap by all that the network sees, so that
         they do not show.
         """
+        return _pixel_values(self._run(self._as_input(image)))
+
+    def _as_input(self, image: np.ndarray) -> np.ndarray:
+        return image.astype(np.float32) if self._exact else _pixel_values(image)
+
+    def _run(self, image: np.ndarray) -> np.ndarray:
         if image.shape[0] * image.shape[1] <= self._max_pixels:
             return self._whole(image)
         if self._blocks:
@@ -139,7 +154,7 @@ class Restorer(Export):
         return tiling.in_tiles(image, self._whole, self._max_pixels, self._radius, self._multiple)
 
     def _whole(self, image: np.ndarray) -> np.ndarray:
-        return self._array("restore", image=image)
+        return self._array(_EXACT if self._exact else "restore", image=image)
 
     def _array(self, name: str, **arrays: Any) -> np.ndarray:
         return self._only(name, **arrays).numpy()
@@ -244,7 +259,7 @@ def _by_blocks(network: WCDGAN, image: tf.TensorSpec) -> dict:
 
     @tf.function(input_signature=[image])
     def enter(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"features": network.blocks[0].dense(network.extract(_batch(image)))[0]}
+        return {"features": network.blocks[0].dense(network.extract(image[None]))[0]}
 
     @tf.function(input_signature=[index, features, mean])
     def next_block(index: tf.Tensor, features: tf.Tensor, mean: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -257,15 +272,11 @@ def _by_blocks(network: WCDGAN, image: tf.TensorSpec) -> dict:
     @tf.function(input_signature=[image, features, mean])
     def leave(image: tf.Tensor, features: tf.Tensor, mean: tf.Tensor) -> dict[str, tf.Tensor]:
         deep = network.blocks[-1].attend(features[None], mean[None, None, None])
-        shallow = network.extract(_batch(image))
-        return {"restored": _pixel_values(network.reconstruct(deep + shallow))}
+        shallow = network.extract(image[None])
+        return {"restored": network.reconstruct(deep + shallow)[0]}
 
     return {"enter": enter, "next": next_block, "leave": leave}
 
 
-def _batch(image: tf.Tensor) -> tf.Tensor:
-    return tf.cast(image[None], tf.float32)
-
-
-def _pixel_values(restored: tf.Tensor) -> tf.Tensor:
-    return tf.saturate_cast(tf.round(restored[0]), tf.uint8)
+def _pixel_values(image: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)

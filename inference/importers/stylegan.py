@@ -121,6 +121,7 @@ def _config(version: int, network: Network, arrays: dict[str, np.ndarray]) -> di
         raise UsageError(f"the network lacks arrays of a StyleGAN: {error}") from error
     psi, cutoff = stylegan.TRUNCATION[version]
     psi = network.settings.get("truncation_psi", psi)
+    cutoff = network.settings.get("truncation_cutoff", cutoff)
     fused = network.components["synthesis"].settings.get("fused_scale", "auto")
     require(
         isinstance(fused, (str, bool)) and fused in _FUSED_FROM,
@@ -136,7 +137,7 @@ def _config(version: int, network: Network, arrays: dict[str, np.ndarray]) -> di
         "width": width,
         "learning_rate": network.components["mapping"].settings.get("mapping_lrmul", 0.01),
         "psi": 1.0 if psi is None else psi,
-        "cutoff": network.settings.get("truncation_cutoff", cutoff),
+        "cutoff": max(cutoff, 0) if isinstance(cutoff, int) else cutoff,  # below 0 as 0: none
         "fused_from": _FUSED_FROM[fused] if version == 1 else None,
     }
 

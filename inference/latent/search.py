@@ -1,7 +1,9 @@
 """Searches a StyleGAN's latent space for images that degrade to given ones.
 
 PULSE (Menon et al. 2020) and the search under an MMD constraint (Han et al., Sec. 3.1, 4.1). Every
-image of a batch is searched for by itself: its result does not depend on the others.
+image of a batch is searched for by itself. Its result depends on the size of the batch all the
+same: sums are taken in another order, and a search makes of that a few pixel values. Gray images
+are searched for among the means of the generator's channels.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from lossylab.data.color import is_gray
 from lossylab.inference.latent import optimizer as spherical
 from lossylab.inference.latent.prior import Prior, normal
 from lossylab.inference.latent.settings import SMALLEST, Settings
@@ -91,6 +94,7 @@ class Search(tf.Module):
             )
         if settings.nll_weight and nll is None:
             raise ValueError("a weight of the likelihood needs a degradation model")
+        self._gray = is_gray(np.asarray(given))[:, None, None, None]
         self._factor = size // height
         self._mean = prior.mean if settings.mean == "sampled" else prior.stored_mean
         self._latents = tf.Variable(tf.repeat(self._first_latents(), batch, 0), name="latents")
@@ -153,6 +157,9 @@ class Search(tf.Module):
             tape.watch(self._variables)
             styles = self.styles()
             images = self._generator.synthesis(styles, self._noise)
+            if self._gray.any():
+                gray = tf.repeat(tf.reduce_mean(images, 3, keepdims=True), 3, 3)
+                images = tf.where(self._gray, gray, images)
             losses = self._losses(styles, images)
             total = tf.reduce_sum(losses["total"])
         self._descent.apply(tape.gradient(total, self._variables), rate)

@@ -130,14 +130,20 @@ class SearchOptions(Options):
         minimum=1,
         unit="pixels",
     )
-    batch: int = option(1, "So many images are searched for at once.", minimum=1)
+    batch: int = option(
+        1,
+        "So many images are searched for at once, each by itself. With another number sums are "
+        "taken in another order, which changes results by a few pixel values.",
+        minimum=1,
+    )
     save_every: int = option(
-        10, "So many steps lie between files of what is best so far.", minimum=1
+        10, "So many steps lie between files of what is found so far.", minimum=1
     )
     keep: str = option(
-        "best",
-        "The iterate that is written in the end; the paper's is the last.",
-        choices=("best", "last"),
+        "last",
+        "The iterate that is written: the last, or that of the smallest total loss.",
+        choices=("last", "best"),
+        source="PULSE; Sec. 4.1",
     )
     fit_samples: int = option(
         FIT_SAMPLES, "So many samples PULSE's Gaussian is fitted to.", minimum=2, source="PULSE"

@@ -179,7 +179,7 @@ class StyleGAN(Network, abc.ABC):
         w = tf.repeat(self.map(z)[:, None], self.num_layers, axis=1)
         psi = self.sizes.psi if psi is None else psi
         return self.synthesis(
-            self.truncate(w, psi, self.sizes.cutoff if cutoff is None else cutoff)
+            self.truncate(w, psi, self.sizes.truncated if cutoff is None else cutoff)
         )
 
     @classmethod

@@ -24,7 +24,7 @@ class Sizes:
       width: width of w.
       learning_rate: factor of the mapping network's weights, which are stored divided by it.
       psi: truncation, unless another is asked for; 1 for none.
-      cutoff: layers that are truncated; None for all.
+      cutoff: layers that are truncated; None: all in version 2, none in version 1, as officially.
       fused_from: version 1: from this side on, up-sampling layers are the official fused ones,
         whose kernel meets the image turned by half a turn; None for nowhere.
     """
@@ -63,6 +63,11 @@ class Sizes:
                 raise ValueError(f"{name} must be a number, got {value!r}")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+
+    @property
+    def truncated(self) -> int | None:
+        """The first so many layers are truncated; None for all."""
+        return 0 if self.version == 1 and self.cutoff is None else self.cutoff
 
     @property
     def sides(self) -> tuple[int, ...]:

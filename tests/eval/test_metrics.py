@@ -222,6 +222,36 @@ def test_psnr_ycbcr_equals_libvmaf(batch):
     np.testing.assert_allclose(psnr.psnr_ycbcr(*batch), expected, atol=0.03)
 
 
+def test_psnr_ycbcr_of_large_images_is_exact():
+    """Millions of squares: a sum in float32 loses some hundredths of a decibel."""
+    reference = np.zeros((1, 2048, 1024, 3), np.uint8)
+    distorted = np.broadcast_to(np.array((30, 10, 50), np.uint8), reference.shape)
+    small = psnr.psnr_ycbcr(reference[:, :8, :8], distorted[:, :8, :8])
+    np.testing.assert_allclose(psnr.psnr_ycbcr(reference, distorted), small, rtol=1e-12)
+
+
+def test_psnr_of_gray_pairs_is_that_of_luma(batch):
+    """Cb and Cr of gray images are equal: as 60 dB each they would hide luma's error."""
+    reference, distorted = (np.repeat(part[..., :1], 3, -1) for part in batch)
+    luma = [
+        np.round(16 + 219 / 255 * part[..., 0].astype(float)) for part in (reference, distorted)
+    ]
+    expected = 10 * np.log10(255**2 / np.mean((luma[0] - luma[1]) ** 2, (1, 2)))
+    np.testing.assert_allclose(psnr.psnr_ycbcr(reference, distorted), expected, atol=1e-9)
+    scores = vmaf.measure(reference, distorted, ("psnr",))["psnr"]
+    np.testing.assert_allclose(scores, expected, atol=0.03)
+    # A color cast on a gray image is an error of its colors, which count.
+    cast = batch[1]
+    assert (
+        vmaf.measure(reference, cast, ("psnr",))["psnr"] > psnr.psnr_ycbcr(reference, cast) - 0.1
+    ).all()
+    mixed = [
+        np.concatenate(pair) for pair in ((reference[:1], batch[0][:1]), (distorted[:1], cast[:1]))
+    ]
+    both = [psnr.psnr_ycbcr(*mixed), vmaf.measure(*mixed, ("psnr",))["psnr"]]
+    np.testing.assert_allclose(both[0], both[1], atol=0.03)
+
+
 @pytest.mark.parametrize("size", [(11, 11), (11, 40), (64, 65), (97, 80)])
 def test_ssim_equals_scikit_image(size, random):
     # Both average where the whole window fits: scikit-image cuts its borders off by itself.
@@ -467,7 +497,22 @@ def test_scores_for_another_number_of_images_are_refused(count, program, pair):
         vmaf.measure(*pair)
 
 
-@pytest.mark.parametrize("log", ["[]", '{"frames": null}', '{"frames": [{"metrics": {}}]}'])
+def test_an_image_and_its_negative_have_a_score(random):
+    """libvmaf writes null for MS-SSIM, whose negative factors have no roots."""
+    reference, _ = _pairs(random, 1, 192, 192)
+    for metric, lowest, highest in (("ms_ssim", 0, 0), ("ssim", -1, 0), ("vmaf", 0, 100)):
+        (score,) = vmaf.measure(reference, 255 - reference, (metric,))[metric]
+        assert lowest <= score <= highest
+    assert float(ssim.ms_ssim(reference, 255 - reference)[0]) == 0
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        *("[]", '{"frames": null}', '{"frames": [{"metrics": {}}]}'),
+        '{"frames": [{"metrics": {"vmaf": null}}]}',
+    ],
+)
 def test_log_of_another_form_is_not_readable(log, program, pair):
     program(f"#!/bin/sh\necho '{log}'\n")
     with pytest.raises(FFmpegError, match="libvmaf"):

@@ -155,6 +155,8 @@ def test_newer_numpys_names_and_other_layouts_of_arrays_are_known(tmp_path, dnnl
         ({"fused_scale": "auto"}, {"fused_from": 128}),
         ({"truncation_psi": 0.25, "truncation_cutoff": 3}, {"psi": 0.25, "cutoff": 3}),
         ({"truncation_psi": None}, {"psi": 1.0}),
+        ({"truncation_psi": 0.25, "truncation_cutoff": None}, {"psi": 0.25, "cutoff": None}),
+        ({"truncation_cutoff": -1}, {"cutoff": 0}),
         ({"mapping_lrmul": 0.5}, {"learning_rate": 0.5}),
         ({"randomize_noise": False, "structure": "fixed", "fmap_base": 8192}, {}),
         ({"resolution": np.int64(8)}, {}),
@@ -164,6 +166,22 @@ def test_settings_that_count_are_kept(settings, expected, tmp_path, dnnlib):
     network = _small(1)
     read = stylegan_files.read_official(_write(tmp_path / "a.pkl", _networks(network, settings)))
     assert read.config == {**network.config, **expected}
+
+
+@both
+@pytest.mark.parametrize("cutoff", [None, 0, -1])
+def test_without_a_cutoff_version_1_is_not_truncated(version, cutoff, tmp_path, dnnlib):
+    """As officially: version 2 is then truncated in all layers. Also of files that are read."""
+    settings = {"truncation_psi": 0.25, "truncation_cutoff": cutoff}
+    network = _small(version)
+    read = stylegan_files.read_official(_write(tmp_path / "a.pkl", _networks(network, settings)))
+    stylegan_files.save(read, str(tmp_path / "a.npz"))
+    read = stylegan_files.load(str(tmp_path / "a.npz"))
+    z = tf.random.stateless_normal((1, 12), (1, 2))
+    w = tf.repeat(read.map(z)[:, None], read.num_layers, 1)
+    if version == 2 and cutoff is None:
+        w = read.truncate(w, 0.25)
+    np.testing.assert_allclose(read(z), read.synthesis(w), atol=1e-4)
 
 
 @pytest.mark.parametrize(
