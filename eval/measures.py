@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.core import ffmpeg
+from lossylab.data.color import is_gray
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.metrics.lpips import LPIPS
 from lossylab.eval.metrics.psnr import psnr
@@ -34,6 +35,11 @@ class Measures(abc.ABC):
     protocol: str
     smallest: int
 
+    def exception(self, image: np.ndarray) -> str:
+        """What is measured otherwise of an image than `protocol` says, in words; '' if nothing."""
+        del image
+        return ""
+
     @abc.abstractmethod
     def __call__(self, image: np.ndarray, decoded: np.ndarray, data: bytes) -> dict[str, float]:
         """Values by name, those that there are.
@@ -56,6 +62,10 @@ class Libvmaf(Measures):
         """Finds the ffmpeg that measures; raises FFmpegError."""
         self.version = ffmpeg.version(ffmpeg.executable())
         self.protocol = vmaf.PROTOCOL
+
+    def exception(self, image: np.ndarray) -> str:
+        """Of gray images."""
+        return vmaf.GRAY if is_gray(image) else ""
 
     def __call__(self, image: np.ndarray, decoded: np.ndarray, data: bytes) -> dict[str, float]:
         """Measures a pair; see `Measures`."""

@@ -110,6 +110,7 @@ def _write_about(options: RdOptions, codecs: list[ImageCodec], jobs: int) -> Non
             "psnr": "(4 Y + Cb + Cr) / 6, ProxIQA Eq. 12, dB; planes capped at 60 by libvmaf",
             "psnr_rgb": "RGB, dB",
             "psnr, ssim, ms_ssim, vif, vif_scale0, vmaf": vmaf.PROTOCOL,
+            "gray": vmaf.GRAY,
             "mean": "arithmetic, over images",
             "times": f"milliseconds with {jobs} pieces of work at a time",
         },

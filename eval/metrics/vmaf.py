@@ -20,6 +20,7 @@ from lossylab.eval.metrics.psnr import PLANE_WEIGHTS
 
 MODEL = "vmaf_v0.6.1"
 PROTOCOL = f"libvmaf {MODEL}, motion 0, yuv444p BT.601 limited range, 8 bit, one frame"
+GRAY = "PSNR of gray images is luma's: their Cb and Cr are equal and say nothing"
 
 # Metric -> (libvmaf feature, field of the log). VMAF's own field needs no extra feature.
 _FIELDS = {

@@ -575,3 +575,15 @@ def test_text_columns_stay_text(folder, measured, tmp_path):
         assert all(isinstance(value, str) for value in table[name]), name
     assert set(TEXT) < set(COLUMNS)
     assert sweep.MEASURED[0] in COLUMNS
+
+
+def test_rows_of_gray_images_are_of_another_protocol(tmp_path, images):
+    """Rows that counted empty Cb and Cr as 60 dB are not found again; those of color are."""
+    gray = np.repeat(images[0][..., :1], 3, -1)
+    for name, image in (("gray", gray), ("color", images[0])):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    with contextlib.closing(Sweep(str(tmp_path / "out"), [Fake(searched=False)])) as swept:
+        table = swept.run([str(tmp_path / f"{name}.png") for name in ("gray", "color")], 1)
+    content = table.groupby("image").content.first()
+    assert content["color"] == digest(images[0])[:16]
+    assert content["gray"] != digest(gray)[:16]
