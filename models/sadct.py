@@ -26,6 +26,7 @@ GRID = 2  # centers of large shapes lie on its multiples
 _SCALES = (1, 2, 3, 5, 7, 9, 12)
 _WIENER_SCALES = (1, 2, 3, 5, 6, 8)
 _MIXTURE = (-0.75, -0.70, -0.85, -0.90, -0.97, -1.0, -1.0)  # of first and zero order, a scale each
+_COLOR_STEPS = 0.14  # of quantization, the colors' noise at most; see `color_noise_level`
 _STRONG = 40.0  # standard deviation, pixel values
 _DIRECTIONS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
 _THRESHOLD = 0.925
@@ -36,6 +37,17 @@ _CHUNK = 4096  # shapes that are transformed at a time
 def noise_level(table: np.ndarray) -> float:
     """Standard deviation in pixel values that stands for a quantization table [8, 8]."""
     return LEVELS * (7.65 * float(np.mean(np.asarray(table)[:3, :3]))) ** 0.65 / 1150
+
+
+def color_noise_level(table: np.ndarray, area: float) -> float:
+    """The same for a plane of colors, of which a sample stands for `area` pixels.
+
+    Spread over pixels, noise looks stronger by the root of the sampling ratio along an axis. The
+    formula is for luma: colors have little but low frequencies, so that fine tables leave less than
+    it says, and 4:4:4 files of quality 63 and more would get colors worse than they have.
+    """
+    most = _COLOR_STEPS * float(np.mean(np.asarray(table)[:3, :3]))
+    return min(noise_level(table), most) * area**0.25
 
 
 def restore_luma(plane: np.ndarray, sigma: float, lengths: np.ndarray) -> np.ndarray:
@@ -66,20 +78,19 @@ def restore(image: np.ndarray, tables: Sequence[np.ndarray], areas: Sequence[flo
     Args:
       image: [H, W, 1], or [H, W, 3] with planes Y, Cb, Cr; pixel values 0..255.
       tables: quantization table of each plane, [8, 8].
-      areas: pixels that a sample of each plane stands for in the file, 4 of the colors' of 4:2:0:
-        their noise is spread over more pixels, and looks stronger by the root of the sampling
-        ratio along an axis.
+      areas: pixels that a sample of each plane stands for in the file, 4 of the colors' of 4:2:0.
 
     Returns:
       float64, the same shape, unclipped.
     """
     planes = np.moveaxis(image.astype(np.float64), 2, 0)
-    sigmas = [noise_level(table) * area**0.25 for table, area in zip(tables, areas)]
-    lengths = directional_lengths(planes[0], sigmas[0])
-    restored = [restore_luma(planes[0], sigmas[0], lengths)]
-    scales = _used(_SCALES, sigmas[0])  # those of the lengths
-    for plane, sigma in zip(planes[1:], sigmas[1:]):
-        restored.append(_average(plane, lengths, scales, functools.partial(_hard, sigma)))
+    sigma = noise_level(tables[0])
+    lengths = directional_lengths(planes[0], sigma)
+    restored = [restore_luma(planes[0], sigma, lengths)]
+    scales = _used(_SCALES, sigma)  # those of the lengths
+    for plane, table, area in zip(planes[1:], tables[1:], areas[1:]):
+        keep = functools.partial(_hard, color_noise_level(table, area))
+        restored.append(_average(plane, lengths, scales, keep))
     return np.stack(restored, -1)
 
 

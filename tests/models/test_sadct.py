@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from lossylab.data.jpeg import degrade, luminance_table
+from lossylab.data.color import jpeg_ycbcr
+from lossylab.data.jpeg import Coding, degrade, luminance_table
 from lossylab.data.lattice_pairs import read_planes
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.models import sadct
@@ -130,6 +131,22 @@ def test_restoring_helps(images):
         damaged = degrade(true, 10)
         restored = _gray(damaged, luminance_table(10))
         assert psnr(true, restored) > psnr(true, damaged) + 0.3
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+@pytest.mark.parametrize("quality", [37, 75, 90])
+def test_no_plane_is_worse_than_before(quality, subsampling, images):
+    """Also of fine tables and of colors that have all their samples."""
+    gains = []
+    for image in images:
+        coding = Coding.by_quality(quality, 3, subsampling)
+        clean, degraded = (jpeg_ycbcr(x) for x in (image, degrade(image, quality, subsampling)))
+        restored = sadct.restore(degraded, coding.tables, coding.areas)
+        gains.append(
+            [psnr(clean[..., i], restored[..., i]) - psnr(clean[..., i], degraded[..., i])
+             for i in range(3)]
+        )  # fmt: skip
+    assert np.min(np.mean(gains, 0)) >= 0
 
 
 @pytest.mark.long
