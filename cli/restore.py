@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ from lossylab.models.tnrd import TNRD
 _COLUMNS = ("input", "output", "width", "height", "channels", "quality", "seconds")
 # Files of this quality and one are close enough: the tables differ by one or two in an entry.
 _NEAR = 0.1
+_FINEST = 90  # quality up to which SA-DCT gains on the mean, see docs/decisions/wcdgan.md
+
+log = logging.getLogger("lossylab")
 
 
 def restore(options: RestoreOptions) -> None:
@@ -48,6 +52,7 @@ def _restore_one(
     quality = jpeg.nearest_quality(coding.tables[0]) if coding else None
     if network is None:
         coding = coding or _coding_of(options.quality, source, image.shape[2])
+        _warn_if_fine(jpeg.nearest_quality(coding.tables[0]), source)
         restored, milliseconds = timed(by_sadct, image, coding)
     else:
         if quality is not None and not options.any_quality:
@@ -71,6 +76,16 @@ def _coding_of(quality: int | None, source: str, channels: int) -> jpeg.Coding:
     if quality is None:
         raise UsageError(f"{source}: no JPEG file: give the `quality` it was coded at")
     return jpeg.Coding.by_quality(quality, channels)
+
+
+def _warn_if_fine(quality: int, source: str) -> None:
+    if quality > _FINEST:
+        log.warning(
+            "%s: was coded at a quality near %d; above %d SA-DCT takes away as much as it restores",
+            source,
+            quality,
+            _FINEST,
+        )
 
 
 def _check_quality(network: Restorer, source: str, quality: int) -> None:

@@ -66,7 +66,12 @@ class LatentStudyOptions(MeasurementOptions):
     fit_samples: int = option(
         FIT_SAMPLES, "So many samples PULSE's Gaussian is fitted to.", minimum=2
     )
-    batch: int = option(16, "So many images are searched for at once.", minimum=1)
+    batch: int = option(
+        16,
+        "So many images are searched for at once, each by itself. With another number sums are "
+        "taken in another order, which changes results by a few pixel values.",
+        minimum=1,
+    )
     rankiqa: str | None = option(None, "Export of `lossylab train rankiqa`, for its scores.")
     crops: str = option(
         "", "Folder to write what the first images become to; nothing is measured then."

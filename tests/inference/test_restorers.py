@@ -280,6 +280,14 @@ def test_sadct_takes_tables_and_sampling_from_the_file(images, tmp_path, monkeyp
         assert seen.pop() == ((22, 23, 23), (1, area, area))
 
 
+def test_sadct_says_where_it_restores_little(images, tmp_path, caplog):
+    small = Image.fromarray(images[0][:24, :24])
+    for quality, warned in ((90, False), (95, True)):
+        small.save(tmp_path / f"{quality}.jpg", quality=quality)
+        _restore(tmp_path / f"{quality}.jpg", tmp_path / f"{quality}.png", "--model=sadct")
+        assert ("above 90 SA-DCT takes away" in caplog.text) == warned
+
+
 def test_quality_is_checked_unless_told_not_to(exports, folder, tmp_path, images):
     Image.fromarray(images[0]).save(tmp_path / "fine.jpg", quality=50)
     model = f"--model={exports / 'arcnn'}"
