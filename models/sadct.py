@@ -31,7 +31,7 @@ _STRONG = 40.0  # standard deviation, pixel values
 _DIRECTIONS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))
 _THRESHOLD = 0.925
 _OVERLAP = 70  # estimates at least that a pixel is averaged from, where shapes are large
-_CHUNK = 4096  # shapes that are transformed at a time
+_CHUNK = 512  # shapes that are transformed at a time: their samples fit into a core's cache
 
 
 def noise_level(table: np.ndarray) -> float:
@@ -186,25 +186,31 @@ class _Shapes:
     def of(cls, masks: np.ndarray, corners: np.ndarray, stride: int) -> _Shapes:
         """From masks [n, side, side] and the flat indexes of the windows' corners [n]."""
         count, side, _ = masks.shape
-        owner, y, x = np.nonzero(masks)
-        pixels = corners[owner] + y * stride + x
-        heights = masks.sum(1)
-        # Columns are pushed up and transformed, then rows of coefficients pushed left.
-        place = (np.cumsum(masks, 1) - 1)[owner, y, x]
-        columns = _Packing((owner * side + x) * side + place, heights.ravel())
-        coefficients = np.arange(side)[:, None] < heights[:, None, :]
-        left = (np.cumsum(coefficients, 2) - 1)[owner, place, x]
-        rows = _Packing((owner * side + place) * side + left, coefficients.sum(2).ravel())
+        heights = np.count_nonzero(masks, 1)
         sizes = heights.sum(1)
+        samples = np.flatnonzero(masks).astype(np.int32)
+        owner = np.repeat(np.arange(count, dtype=np.int32), sizes)
+        inside = samples - owner * side**2  # the window, row by row
+        y, x = np.divmod(np.arange(side**2, dtype=np.int32), side)
+        y, x = y[inside], x[inside]
+        # Columns are pushed up and transformed, then rows of coefficients pushed left.
+        place = np.cumsum(masks, 1, np.uint8).ravel()[samples].astype(np.int32) - 1
+        columns = _Packing.of(owner * side + x, place, heights.ravel())
+        coefficients = np.arange(side)[:, None] < heights[:, None, :]
+        left = np.cumsum(coefficients, 2, np.uint8).ravel()
+        left = left[(owner * side + place) * side + x].astype(np.int32) - 1
+        widths = np.count_nonzero(coefficients, 2)
+        rows = _Packing.of(owner * side + place, left, widths.ravel())
+        pixels = corners[owner] + y * stride + x
         return cls(count, side, pixels, owner, sizes, columns, rows)
 
     def transform(self, samples: np.ndarray) -> np.ndarray:
         """Shape-adaptive DCT of values [samples]."""
-        return self.rows.apply(self.columns.apply(samples, self.side, False), self.side, False)
+        return self.rows.apply(self.columns.apply(samples, False), False)
 
     def inverse(self, coefficients: np.ndarray) -> np.ndarray:
         """Its inverse."""
-        return self.columns.apply(self.rows.apply(coefficients, self.side, True), self.side, True)
+        return self.columns.apply(self.rows.apply(coefficients, True), True)
 
     def per_shape(self, values: np.ndarray) -> np.ndarray:
         """Sums of values [samples] over each shape."""
@@ -213,24 +219,34 @@ class _Shapes:
 
 @dataclasses.dataclass
 class _Packing:
-    """Lines of different lengths in the rows of one array.
+    """Lines of different lengths in the rows of one array, the shorter ones first.
 
     Attributes:
       place: flat index of each sample.
-      lengths: of the lines.
+      ends: by length, how many lines are at most so long.
     """
 
     place: np.ndarray
-    lengths: np.ndarray
+    ends: np.ndarray
 
-    def apply(self, samples: np.ndarray, side: int, inverse: bool) -> np.ndarray:
+    @classmethod
+    def of(cls, line: np.ndarray, index: np.ndarray, lengths: np.ndarray) -> _Packing:
+        """Of samples, by their lines and places in these, and the lines' lengths."""
+        longest = int(lengths.max())
+        rank = np.empty(lengths.size, np.int32)
+        rank[np.argsort(lengths.astype(np.uint8), kind="stable")] = np.arange(lengths.size)
+        ends = np.cumsum(np.bincount(lengths, minlength=longest + 1))
+        return cls(rank[line] * longest + index, ends)
+
+    def apply(self, samples: np.ndarray, inverse: bool) -> np.ndarray:
         """Transforms every line by the orthonormal DCT of its length."""
         transform = scipy.fft.idct if inverse else scipy.fft.dct
-        lines = np.zeros((self.lengths.size, side))
+        longest = self.ends.size - 1
+        lines = np.zeros((self.ends[-1], longest))
         lines.ravel()[self.place] = samples
-        for length in range(2, side + 1):
-            mine = np.flatnonzero(self.lengths == length)
-            if mine.size:
+        for length in range(2, longest + 1):
+            mine = slice(self.ends[length - 1], self.ends[length])
+            if mine.start < mine.stop:
                 lines[mine, :length] = transform(lines[mine, :length], norm="ortho")
         return lines.ravel()[self.place]
 
@@ -257,8 +273,11 @@ def _average(plane, lengths, scales, shrink) -> np.ndarray:
             mean = (shapes.per_shape(samples) / shapes.sizes)[shapes.owner]
             estimate, share = shrink(shapes, samples - mean, mean, receptive_field_radius)
             share = (share / shapes.sizes)[shapes.owner]
-            total += np.bincount(shapes.pixels, share * (estimate + mean), wide.size)
-            weight += np.bincount(shapes.pixels, share, wide.size)
+            first = shapes.pixels.min()  # the shapes of a chunk lie in a few rows
+            here = shapes.pixels - first
+            for sums, values in ((total, share * (estimate + mean)), (weight, share)):
+                found = np.bincount(here, values)
+                sums[first : first + found.size] += found
         covered = (
             weight.reshape(wide.shape)[
                 receptive_field_radius:-receptive_field_radius,
