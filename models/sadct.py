@@ -168,14 +168,12 @@ class _Shapes:
 
     Attributes:
       count: number of shapes.
-      side: of the window that holds any of them.
       pixels: flat index in the padded image of every sample, [samples].
       owner: shape of every sample.
       sizes: samples of each shape.
     """
 
     count: int
-    side: int
     pixels: np.ndarray
     owner: np.ndarray
     sizes: np.ndarray
@@ -202,7 +200,7 @@ class _Shapes:
         widths = np.count_nonzero(coefficients, 2)
         rows = _Packing.of(owner * side + place, left, widths.ravel())
         pixels = corners[owner] + y * stride + x
-        return cls(count, side, pixels, owner, sizes, columns, rows)
+        return cls(count, pixels, owner, sizes, columns, rows)
 
     def transform(self, samples: np.ndarray) -> np.ndarray:
         """Shape-adaptive DCT of values [samples]."""
