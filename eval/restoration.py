@@ -34,7 +34,7 @@ from lossylab.eval.metrics.psnr_b import psnr_b
 from lossylab.eval.metrics.ssim import ssim, ssim_uniform
 from lossylab.eval.options.restoration import JPEG, SADCT, RestorationOptions, named
 from lossylab.eval.report import crop_grid, tables
-from lossylab.eval.restoration_protocols import PROTOCOLS
+from lossylab.eval.restoration_protocols import PROTOCOLS, Protocol
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.export.restoring import by_sadct
 from lossylab.models import sadct
@@ -344,7 +344,6 @@ def _measure_sets(
             content = rows.identity(*map(digest, clean))
             reference = functools.cache(functools.partial(features, clean))
             for quality, some in methods.items():
-                degrade = functools.partial(protocol.degrade, quality=quality)
                 for method in some:
                     key = {"method": method.name, "channels": options.channels}
                     table.get_or_measure(
@@ -354,19 +353,21 @@ def _measure_sets(
                             "weights": options.inception,
                         },
                         functools.partial(
-                            _measure_set, method, degrade, clean, features, reference
+                            _measure_set, method, quality, clean, features, reference, protocol
                         ),
                     )
 
 
 def _measure_set(
     method: Method,
-    degrade: Callable[[np.ndarray], DecodedFile],
+    quality: int,
     clean: list[np.ndarray],
     features: inception.Inception,
     reference: Callable[[], inception.Features],
+    protocol: Protocol,
 ) -> dict[str, Any]:
-    restored = features([method.restore(degrade(image)) for image in clean])
+    degraded = (protocol.degrade(image, quality) for image in clean)
+    restored = features(map(method.restore, degraded))
     return {
         "images": len(clean),
         "inception_score": inception.score(restored),

@@ -252,7 +252,7 @@ class _Packing:
 @functools.lru_cache
 def _basis(length: int) -> np.ndarray:
     """The orthonormal DCT, a matrix of rows; of such short lines it is faster than an FFT."""
-    return scipy.fft.dct(np.eye(length), norm="ortho", axis=0)
+    return np.asarray(scipy.fft.dct(np.eye(length), norm="ortho", axis=0))
 
 
 def _average(plane, lengths, scales, shrink) -> np.ndarray:

@@ -74,7 +74,7 @@ def frechet_distance(one: Features, other: Features) -> float:
     traces = [np.sum(root**2) for root in roots]
     # With C = R'R, the trace of the root of C1 C2 is the sum of the singular values of R1 R2'.
     # R has as many rows as images where these are fewer than features: small, and exact.
-    shared = scipy.linalg.svdvals(roots[0] @ roots[1].T).sum()
+    shared = np.sum(scipy.linalg.svdvals(roots[0] @ roots[1].T))
     distance = np.sum((means[0] - means[1]) ** 2) + sum(traces) - 2 * shared
     return max(0.0, float(distance))  # the rest is rounding
 
@@ -82,7 +82,9 @@ def frechet_distance(one: Features, other: Features) -> float:
 def _covariance_root(samples: np.ndarray) -> np.ndarray:
     """A matrix R [min(images, features), features] whose R'R is the samples' covariance."""
     centered = (samples - samples.mean(0)) / (len(samples) - 1) ** 0.5
-    return centered if len(samples) <= samples.shape[1] else np.linalg.qr(centered, mode="r")
+    if len(samples) <= samples.shape[1]:
+        return centered
+    return np.asarray(np.linalg.qr(centered, mode="r"))
 
 
 def warn_if_few(count: int) -> None:

@@ -242,9 +242,8 @@ def test_psnr_of_gray_pairs_is_that_of_luma(batch):
     np.testing.assert_allclose(scores, expected, atol=0.03)
     # A color cast on a gray image is an error of its colors, which count.
     cast = batch[1]
-    assert (
-        vmaf.measure(reference, cast, ("psnr",))["psnr"] > psnr.psnr_ycbcr(reference, cast) - 0.1
-    ).all()
+    scores = vmaf.measure(reference, cast, ("psnr",))["psnr"]
+    np.testing.assert_allclose(psnr.psnr_ycbcr(reference, cast), scores, atol=0.03)
     mixed = [
         np.concatenate(pair) for pair in ((reference[:1], batch[0][:1]), (distorted[:1], cast[:1]))
     ]
@@ -500,7 +499,7 @@ def test_scores_for_another_number_of_images_are_refused(count, program, pair):
 def test_an_image_and_its_negative_have_a_score(random):
     """libvmaf writes null for MS-SSIM, whose negative factors have no roots."""
     reference, _ = _pairs(random, 1, 192, 192)
-    for metric, lowest, highest in (("ms_ssim", 0, 0), ("ssim", -1, 0), ("vmaf", 0, 100)):
+    for metric, lowest, highest in (("ms_ssim", 0, 0), ("ssim", -1, 0.2), ("vmaf", 0, 100)):
         (score,) = vmaf.measure(reference, 255 - reference, (metric,))[metric]
         assert lowest <= score <= highest
     assert float(ssim.ms_ssim(reference, 255 - reference)[0]) == 0

@@ -62,7 +62,7 @@ def _older(path):
 def test_older_exports_load_as_their_signatures_agree(tmp_path):
     network = lossylab.load(_older(tmp_path / "export"))
     image = np.arange(20, dtype=np.uint8).reshape(4, 5, 1)
-    np.testing.assert_array_equal(network.restore(image), 2 * image)
+    np.testing.assert_array_equal(network.apply(image), 2 * image)
     assert (network.quality, network.card["receptive_field_radius"]) == (None, 9)
 
 
