@@ -7,17 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from lossylab.cli import jobs
 from lossylab.cli.options.distort import DistortOptions
 from lossylab.core.environment import timed
 from lossylab.core.errors import UsageError
-from lossylab.core.files import replacing
 from lossylab.core.options import naming
 from lossylab.data import distortions
 from lossylab.data.collections import find_images
-from lossylab.data.decode import read_image
+from lossylab.data.color import gray_mean
+from lossylab.data.decode import decode_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.eval.metrics import nss
 from lossylab.eval.metrics.psnr import psnr
@@ -33,13 +32,19 @@ def distort(options: DistortOptions) -> None:
     sources = find_images(options.input)
     plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
     work = _by_network(options.model) if options.model else _truly(options)
-    jobs.run(plan, functools.partial(_distort_one, work), _COLUMNS)
+    jobs.run(plan, functools.partial(_distort_one, work, options.keep_profile), _COLUMNS)
 
 
 def _by_network(model: str) -> _Work:
     with naming("model"):
         network = Distorter(model)
-    return lambda _, image: network.distort(image)
+
+    def work(path: str, image: np.ndarray) -> np.ndarray:
+        del path
+        distorted = network.distort(np.broadcast_to(image, (*image.shape[:2], 3)))
+        return distorted if image.shape[2] == 3 else gray_mean(distorted)
+
+    return work
 
 
 def _truly(options: DistortOptions) -> _Work:
@@ -56,15 +61,18 @@ def _truly(options: DistortOptions) -> _Work:
     return work
 
 
-def _distort_one(work: _Work, source: str, target: str) -> dict[str, Any]:
-    image = read_image(source)
+def _distort_one(work: _Work, keep_profile: bool, source: str, target: str) -> dict[str, Any]:
+    decoded = decode_image(source, keep_profile=keep_profile)
+    image = decoded.pixels
     distorted, milliseconds = timed(work, source, image)
-    with replacing(target) as temporary:
-        Image.fromarray(distorted).save(temporary)
+    jobs.write_image(target, distorted, decoded.profile)
     height, width = image.shape[:2]
     jsd = ""
     if min(height, width) > 1:
-        jsd = f"{nss.jensen_shannon(nss.histogram(image), nss.histogram(distorted)):.4f}"
+        one, other = (
+            nss.histogram(np.broadcast_to(a, (height, width, 3))) for a in (image, distorted)
+        )
+        jsd = f"{nss.jensen_shannon(one, other):.4f}"
     return {
         "input": source,
         "output": target,

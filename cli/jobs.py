@@ -9,16 +9,19 @@ import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tqdm
+from PIL import Image
 
 from lossylab.cli.options.files import FilesOptions
 from lossylab.core.errors import ImageError, UsageError, WorkError
-from lossylab.core.files import make_folder
+from lossylab.core.files import make_folder, replacing
 from lossylab.core.options import repeated, require
 
 log = logging.getLogger("lossylab")
 
 LOSSLESS = (".png", ".ppm", ".bmp", ".tif", ".tiff")
+_WITHOUT_PROFILE = (".ppm", ".bmp")
 
 
 def plan(
@@ -51,6 +54,8 @@ def plan(
             f"the output '{output}' must end in one of {', '.join(suffixes or ())}"
             + (", which lose nothing" if suffixes is LOSSLESS else ""),
         )
+    bare = getattr(options, "keep_profile", False) and targets[0].endswith(_WITHOUT_PROFILE)
+    require(not bare, f"`keep_profile`: {targets[0]} has no place for a profile, PNG has")
     clash = repeated(targets)
     require(not clash, f"several inputs would be written to {', '.join(clash[:3])}")
     existing = [target for target in targets if os.path.exists(target)]
@@ -98,6 +103,22 @@ def run(
             failed += 1
     if failed:
         raise WorkError(f"{failed} of {len(pairs)} files failed, see above")
+
+
+def write_image(target: str, image: np.ndarray, profile: bytes | None = None) -> None:
+    """Writes a file beside, then renames it.
+
+    Args:
+      target: the file; its suffix says in which format.
+      image: uint8, gray [H, W, 1] or RGB [H, W, 3].
+      profile: color profile of the pixel values; None for sRGB.
+
+    Raises:
+      OutputError: if the file cannot be written.
+    """
+    shown = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    with replacing(target) as temporary:
+        shown.save(temporary, **({"icc_profile": profile} if profile else {}))
 
 
 def is_out_of_memory(error: Exception) -> bool:

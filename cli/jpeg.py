@@ -15,6 +15,7 @@ from lossylab.core.files import write_bytes
 from lossylab.core.options import naming
 from lossylab.data.collections import find_images
 from lossylab.data.decode import decode_image
+from lossylab.data.formats.containers import jpeg_with_profile
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 from lossylab.inference.export.jpeg import Encoder
@@ -35,14 +36,16 @@ def write_files(options: JpegOptions) -> None:
 
 
 def _write_one(options: JpegOptions, encoder: Encoder, source: str, target: str) -> dict[str, Any]:
-    image = decode_image(source).pixels
+    source_file = decode_image(source, keep_profile=options.keep_profile)
+    image = source_file.pixels
     height, width = image.shape[:2]
     jpeg_files.check_size(height, width)
     (contents, data), milliseconds = timed(encode, encoder, image, options.huffman)
     decoded = jpeg_decoders.by_pillow(data)
     if options.verify:
         verify(encoder, contents, data, decoded)
-    write_bytes(target, data)
+    profile = source_file.profile
+    write_bytes(target, jpeg_with_profile(data, profile) if profile else data)
     return {
         "input": source,
         "output": target,

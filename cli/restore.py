@@ -7,17 +7,17 @@ import logging
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from lossylab.cli import jobs, latent_restore
 from lossylab.cli.options.restore import NETWORK, SADCT, RestoreOptions
 from lossylab.core.environment import timed
 from lossylab.core.errors import UsageError
-from lossylab.core.files import replacing
 from lossylab.core.options import naming, require
 from lossylab.data import jpeg
 from lossylab.data.collections import find_images
-from lossylab.data.decode import DecodedFile, decode_image
+from lossylab.data.decode import DecodedFile, decode_image, say_once
+from lossylab.data.formats import profiles
+from lossylab.data.formats.planes import CONVERTED
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.export.restoring import by_sadct
 from lossylab.models.tnrd import TNRD
@@ -47,7 +47,8 @@ def restore(options: RestoreOptions) -> None:
 def _restore_one(
     options: RestoreOptions, network: Restorer | None, source: str, target: str
 ) -> dict[str, Any]:
-    decoded = decode_image(source)
+    # Restored are the values that the file has coded; they are converted afterwards.
+    decoded = decode_image(source, keep_profile=True)
     image, coding = decoded.pixels, decoded.coding
     quality = jpeg.nearest_quality(coding.tables[0]) if coding else None
     if network is None:
@@ -59,8 +60,11 @@ def _restore_one(
             _check_quality(network, source, quality)
         _check_blocks(network, source, decoded)
         restored, milliseconds = timed(network.restore, image, coding)
-    with replacing(target) as temporary:
-        Image.fromarray(restored[..., 0] if restored.shape[2] == 1 else restored).save(temporary)
+    profile = decoded.profile
+    if profile and not options.keep_profile:
+        restored, profile = profiles.converted(restored, profile), None
+        say_once("converted", source, CONVERTED)
+    jobs.write_image(target, restored, profile)
     return {
         "input": source,
         "output": target,

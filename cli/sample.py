@@ -5,17 +5,16 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
 import tqdm
-from PIL import Image
 
 from lossylab.cli import jobs
 from lossylab.cli.options.sample import SampleOptions
 from lossylab.core.digest import digest
 from lossylab.core.environment import timed
-from lossylab.core.files import replacing
 from lossylab.core.options import naming
 from lossylab.data.collections import find_images
-from lossylab.data.decode import read_image
+from lossylab.data.decode import decode_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.export.degradation import Degradation
@@ -48,7 +47,8 @@ def sample(options: SampleOptions) -> None:
 def _sample_one(
     options: SampleOptions, model: Degradation, source: str, target: str
 ) -> dict[str, Any]:
-    image = read_image(source)
+    decoded = decode_image(source, keep_profile=options.keep_profile)
+    image = np.broadcast_to(decoded.pixels, (*decoded.pixels.shape[:2], 3))
     height, width = image.shape[:2]
     seed = (noise_seed(source) + options.seed) % 2**32
     uniforms = draw_uniforms(seed, 1, height, width, model.network.options["mixtures"])
@@ -68,6 +68,5 @@ def _sample_one(
         "seconds": f"{milliseconds / 1000:.3f}",
     }
     # Last: whatever fails before leaves no image that no row tells of.
-    with replacing(target) as temporary:
-        Image.fromarray(drawn[0]).save(temporary)
+    jobs.write_image(target, drawn[0], decoded.profile)
     return row

@@ -26,6 +26,7 @@ from lossylab.core.options import (
 )
 
 _WIDTH = 96
+_SHOWN = 5  # words of a command line in a message
 _Made = TypeVar("_Made", bound=Options)
 
 
@@ -170,7 +171,11 @@ def _positional(options: type[Options], words: list[str]) -> dict[str, Any]:
             rest = [] if many else rest[1:]
     places = [_place(options, name) for name, spec in specs(options).items() if spec.positional]
     expected = f"expected {' '.join(places)}" if places else "flags only"
-    require(not rest, f"unexpected arguments: {' '.join(rest)} ({expected})")
+    hint = ""
+    if len(words) > len(places) > 0 and sum(map(os.path.isfile, words)) >= len(words) - 1:
+        hint = ": put a pattern of several files into quotes, such as 'folder/*.png'"
+    shown = " ".join(rest[:_SHOWN]) + (" ..." if len(rest) > _SHOWN else "")
+    require(not rest, f"unexpected arguments: {shown} ({expected}){hint}")
     return given
 
 

@@ -6,13 +6,18 @@ and where to put it.
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import glob
+import logging
 import os
 import pathlib
 
 from lossylab.core.errors import CollectionError
+from lossylab.data import known_images
 from lossylab.data.decode import SUFFIXES
+
+log = logging.getLogger("lossylab")
 
 ROOT_VARIABLE = "LOSSYLAB_DATA"
 
@@ -49,6 +54,16 @@ COLLECTIONS = {
     "bsds500_val": Collection("bsds500/val", 100, "BSDS500, validation images"),
 }
 
+# Images of kinds that are not read: folders say how many of them they leave out.
+UNREAD = frozenset(
+    {
+        *(".heic", ".heif", ".jxl", ".jxr", ".bpg", ".svg", ".pdf", ".psd", ".xcf", ".exr", ".hdr"),
+        *(".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".tga", ".pcx", ".ico"),
+        *(".eps", ".fits", ".dcm", ".npy"),
+    }
+)
+_said: set[str] = set()
+
 # Images inside the scikit-image package, split so that no scene is in both.
 PACKAGED = {
     "sample_train": (
@@ -73,10 +88,11 @@ def find_images(spec: str) -> list[str]:
     Args:
       spec: a named collection (see `COLLECTIONS` and `PACKAGED`), an image file, a folder (its
         image files, not those of sub-folders), a glob pattern, or `@FILE` with one path a
-        line.
+        line, UTF-8 or with a mark of another UTF at its beginning.
 
     Returns:
-      Paths, at least one. Lists are not checked for existing files: they may be huge.
+      Paths, at least one. Lists are not checked for existing files: they may be huge. Named
+      collections have the published images (`known_images`).
 
     Raises:
       CollectionError: if nothing is found; the message says what to do.
@@ -103,27 +119,64 @@ def find_images(spec: str) -> list[str]:
 
 def _folder(folder: str) -> list[str]:
     with os.scandir(folder) as entries:
-        found = sorted(
-            entry.path
-            for entry in entries
-            if os.path.splitext(entry.name)[1].lower() in SUFFIXES
-            and not entry.name.startswith(".")  # files half written, and macOS's companions
-            and not entry.is_dir()
+        # Not files half written, and macOS's companions.
+        shown = [entry for entry in entries if not entry.name.startswith(".")]
+    files = [entry.path for entry in shown if not entry.is_dir()]
+    found = sorted(path for path in files if _suffix(path) in SUFFIXES)
+    hints = _left_out([path for path in files if _suffix(path) in UNREAD])
+    below = [entry.path for entry in shown if entry.is_dir() and _has_images(entry.path)]
+    if below:
+        hints.append(
+            f"{len(below)} sub-folders with images are not searched: "
+            f"'{os.path.join(folder, '**', '*' + _suffix_in(below[0]))}' names what is in them"
         )
     if not found:
         raise CollectionError(
             f"folder '{folder}' has no image files ({', '.join(sorted(SUFFIXES))})"
+            + "".join(f"; {hint}" for hint in hints)
         )
+    for hint in hints:
+        if (text := f"folder '{folder}': {hint}") not in _said:
+            _said.add(text)
+            log.warning("%s", text)
     return found
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def _left_out(paths: list[str]) -> list[str]:
+    suffixes = ", ".join(sorted({_suffix(path) for path in paths}))
+    said = f"{len(paths)} files are left out, their kinds are not read ({suffixes})"
+    return [said] if paths else []
+
+
+def _has_images(folder: str) -> bool:
+    return bool(_suffix_in(folder))
+
+
+def _suffix_in(folder: str) -> str:
+    """Suffix of an image in a folder, as it is written; empty if there is none."""
+    try:
+        with os.scandir(folder) as entries:
+            names = (entry.name for entry in entries if not entry.name.startswith("."))
+            return next((pathlib.Path(n).suffix for n in names if _suffix(n) in SUFFIXES), "")
+    except OSError:
+        return ""
 
 
 def _listed(path: str) -> list[str]:
     try:
-        lines = pathlib.Path(path).read_text().splitlines()
+        data = pathlib.Path(path).read_bytes()
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        lines = data.decode("utf-16" if wide else "utf-8-sig").splitlines()
     except OSError as error:
         raise CollectionError(f"cannot read the list '{path}': {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise CollectionError(f"the list '{path}' is not a text file of paths") from error
+    if any("\0" in line for line in lines):
+        raise CollectionError(f"the list '{path}' is not a text file of paths: it has a NUL")
     found = [line.strip() for line in lines if line.strip()]
     if not found:
         raise CollectionError(f"the list '{path}' names no files")
@@ -147,6 +200,12 @@ def _known(name: str, collection: Collection) -> list[str]:
         raise CollectionError(
             f"collection '{name}' must have {collection.count} images, {folder} has "
             f"{len(found)}: {cure}"
+        )
+    wrong = known_images.mistakes(name, found)
+    if wrong:
+        raise CollectionError(
+            f"{folder} is not the collection '{name}': of its images {wrong}; {cure}, or give the "
+            "folder itself, whose images then are not called so"
         )
     return found
 

@@ -59,3 +59,8 @@ def jpeg_rgb(planes: np.ndarray) -> np.ndarray:
     """RGB of JFIF's planes [H, W, 3], rounded and clipped: uint8 [H, W, 3]."""
     rgb = (planes - (0.0, 128.0, 128.0)) @ np.linalg.inv(np.array(_JFIF)).T
     return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+
+
+def gray_mean(image: np.ndarray) -> np.ndarray:
+    """Mean of the channels of uint8 [H, W, 3], rounded: uint8 [H, W, 1]."""
+    return np.rint(image.mean(2, keepdims=True)).astype(np.uint8)

@@ -22,7 +22,7 @@ class Distortion:
     """A kind of distortion.
 
     Attributes:
-      apply: from (uint8 [H, W, 3], severity, seed) to the distorted image, the same shape.
+      apply: from (uint8 [H, W, 3 or 1], severity, seed) to the distorted image, the same shape.
       unit: what a severity is.
       lowest: least severity.
       highest: greatest.
@@ -49,8 +49,11 @@ def _jpeg(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
 def _jpeg2000(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
     del seed
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG2000", **jpeg2000_options(severity))
-    return np.array(Image.open(file).convert("RGB"))
+    gray = image.shape[2] == 1
+    options = jpeg2000_options(severity) | ({"mct": 0} if gray else {})
+    Image.fromarray(image[..., 0] if gray else image).save(file, "JPEG2000", **options)
+    decoded = np.array(Image.open(file).convert("L" if gray else "RGB"))
+    return decoded[..., None] if gray else decoded
 
 
 def jpeg2000_options(ratio: float) -> dict[str, object]:
@@ -116,7 +119,7 @@ def distort(
     """Distorts an image.
 
     Args:
-      image: uint8 [H, W, 3], RGB.
+      image: uint8 [H, W, 3], RGB, or gray [H, W, 1].
       name: one of `DISTORTIONS`.
       severity: in the distortion's unit; its own if None.
       seed: of the noise.
@@ -136,8 +139,8 @@ def distort(
             f"severity of {name} ({kind.unit}) must lie in {kind.lowest:g}..{kind.highest:g}, got "
             f"{severity:g}"
         )
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or image.dtype != np.uint8:
         raise ValueError(
-            f"expected an image uint8 [H, W, 3], got {image.dtype} {list(image.shape)}"
+            f"expected an image uint8 [H, W, 3] or [H, W, 1], got {image.dtype} {list(image.shape)}"
         )
     return kind.apply(image, severity, seed)

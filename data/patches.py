@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import ImageError
+from lossylab.data.checking import leave_out
 from lossylab.data.decode import read_image, smaller_side
 from lossylab.data.decoded import Decoded
 from lossylab.data.schedule import Schedule, Stream
@@ -70,27 +71,32 @@ class PatchOptions:
             raise ValueError(f"noise must lie in 0..255 pixel values, got {self.noise}")
 
 
-def check_sizes(paths: list[str], size: int, needed_by: str = "the patch") -> None:
-    """Refuses images that are smaller than a patch, by their headers.
+def check_sizes(
+    paths: list[str], size: int, needed_by: str = "the patch", skip: bool | None = None
+) -> list[str]:
+    """Refuses images that are smaller than a patch, by their headers, or leaves them out.
 
     Args:
       paths: image files; of more than `HEADERS_CHECKED` a regular sample is checked.
       size: smallest height and width in pixels.
       needed_by: what needs that size, for the message.
+      skip: whether they are left out, and counted, for which all are checked; None if users have
+        no such option.
+
+    Returns:
+      The paths of the others.
 
     Raises:
-      ImageError: naming the first such files, and how many there are.
+      ImageError: naming the first such files, and how many there are; and if none is left.
     """
-    every = max(1, -(-len(paths) // HEADERS_CHECKED))
-    small = [
-        f"{path} ({side} pixels)" for path in paths[::every] if (side := smaller_side(path)) < size
-    ]
-    if small:
-        raise ImageError(
-            f"{len(small)} images are smaller than {needed_by} of {size}x{size} pixels: "
-            f"{', '.join(small[:3])}{', ...' if len(small) > 3 else ''}; remove them or choose "
-            "something smaller"
-        )
+    every = 1 if skip else max(1, -(-len(paths) // HEADERS_CHECKED))
+    small = [(p, side) for p in paths[::every] if (side := smaller_side(p)) < size]
+    leave_out(small, len(paths), size, needed_by, skip)
+    left_out = {path for path, _ in small}
+    left = [path for path in paths if path not in left_out]
+    if paths and not left:
+        raise ImageError(f"all {len(paths)} images are smaller than {needed_by}, {size} pixels")
+    return left
 
 
 def crop_at_random(

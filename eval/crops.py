@@ -37,7 +37,7 @@ def write(options: CropsOptions) -> None:
       UsageError: if codecs or the proxy do not fit.
     """
     paths = find_images(options.data)
-    check_sizes(paths, max(options.size, vmaf.SMALLEST), "the crops")
+    paths = check_sizes(paths, max(options.size, vmaf.SMALLEST), "the crops", options.skip_small)
     codecs = learned(options.models) + [CLASSICAL[name]() for name in options.codecs]
     proxy = _proxy(options.proxy_from, options.size) if options.proxy_from else None
     out = make_folder(options.out)

@@ -70,7 +70,8 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
     """
     paths = find_images(options.data)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
-    check_sizes(paths, max(2, options.size if options.crops else 2))
+    smallest = max(2, options.size if options.crops else 2)
+    paths = check_sizes(paths, smallest, "the crops", options.skip_small)
     if options.search:
         text = severity_search.search(paths)
         write_text(make_folder(options.out) / "severity.csv", text)

@@ -47,7 +47,7 @@ def measure(options: JpegRdOptions) -> None:
       WorkError: at the end, if something could not be measured; the rest is.
     """
     paths = find_images(options.data)
-    check_sizes(paths, Color.smallest, "MS-SSIM")
+    paths = check_sizes(paths, Color.smallest, "MS-SSIM", options.skip_small)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
     found = learned([*options.models, *(_models_of(options.study) if options.study else ())])
     encoders = [codec for codec in found if isinstance(codec, LearnedJpeg)]

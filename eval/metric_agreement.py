@@ -43,7 +43,7 @@ _PAIRS = {
 def measure(options: MetricAgreementOptions) -> None:
     """Writes agreement.md and agreement.csv."""
     paths = find_images(options.data)
-    check_sizes(paths, vmaf.MS_SSIM_SMALLEST, "libvmaf's MS-SSIM")
+    paths = check_sizes(paths, vmaf.MS_SSIM_SMALLEST, "libvmaf's MS-SSIM", options.skip_small)
     out = make_folder(options.out)
     scores = [_scores(path, quality) for path in paths for quality in _QUALITIES]
     lines = [_line(name, scores) for name in _PAIRS]

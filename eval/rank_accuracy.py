@@ -109,7 +109,7 @@ def measure(options: RankAccuracyOptions) -> list[Row]:
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
     with naming("model"):
         model = Scorer(options.model)
-    check_sizes(paths, model.patch, "the crops")
+    paths = check_sizes(paths, model.patch, "the crops", options.skip_small)
     decides = {
         **{"crops": options.crops, "seed": options.seed, "budget": options.title},
         "identity": rows.identity(model.weights, _LEVELS),

@@ -41,7 +41,7 @@ def measure(options: RankiqaOptions) -> list[dict]:
     with naming("model"):
         model = Scorer(options.model)
     if options.strategy != "resize":
-        check_sizes(paths, model.patch, "the crops")
+        paths = check_sizes(paths, model.patch, "the crops", options.skip_small)
     require(
         options.strategy == "crops" or model.patch <= RESIZED,
         f"`model`: its crops of {model.patch} pixels do not fit into {RESIZED}: "

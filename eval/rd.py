@@ -36,7 +36,7 @@ def measure(options: RdOptions) -> None:
         rd_report.remake(options.out)
         return
     paths = find_images(options.data)
-    check_sizes(paths, vmaf.SMALLEST, "libvmaf's windows")
+    paths = check_sizes(paths, vmaf.SMALLEST, "libvmaf's windows", options.skip_small)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
     codecs = _codecs(options)
     elsewhere = _elsewhere(options, {pathlib.Path(path).stem for path in paths}, codecs)

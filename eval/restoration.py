@@ -120,7 +120,7 @@ def _images(options: RestorationOptions) -> Images:
     )
     for name, paths in images.items():
         require_distinct("images", [pathlib.Path(path).stem for path in paths])
-        check_sizes(paths, smallest, "the windows")
+        paths[:] = check_sizes(paths, smallest, "the windows", options.skip_small)
         require(
             not options.inception or len(paths) > 1, f"`inception` needs more images than {name}'s"
         )

@@ -106,6 +106,7 @@ def images():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def environment():
-    """Uses the packaged ffmpeg, whatever the user has set."""
+def environment(tmp_path_factory):
+    """Uses the packaged ffmpeg and remembers nothing, whatever the user has set."""
     os.environ.pop("LOSSYLAB_FFMPEG", None)
+    os.environ["LOSSYLAB_CACHE"] = str(tmp_path_factory.mktemp("cache"))

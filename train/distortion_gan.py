@@ -18,7 +18,6 @@ from lossylab.core.options import require
 from lossylab.data.decode import read_image
 from lossylab.data.distortions import distort
 from lossylab.data.patch_pairs import DistortedOptions, distorted_patches, noise_seed
-from lossylab.data.patches import check_sizes
 from lossylab.data.schedule import Schedule
 from lossylab.eval.metrics import nss
 from lossylab.inference.export.distorter import Distorter
@@ -214,9 +213,7 @@ def _pair(path: str, options: DistortionGanOptions) -> tuple[np.ndarray, np.ndar
 
 def train(options: DistortionGanOptions) -> pathlib.Path:
     """Trains a generator; raises UsageError, WorkError or OutputError, see `session.run`."""
-    files = Files.of(options)
-    check_sizes(files.train, options.patch)
-    check_sizes(files.validation, 2)
+    files = Files.of(options).checked(options, options.patch, 2)
 
     def check(strategy: tf.distribute.Strategy) -> None:
         require(

@@ -14,7 +14,7 @@ import tensorflow as tf
 from lossylab.core import command
 from lossylab.core.options import require
 from lossylab.data.decode import read_image
-from lossylab.data.patches import PatchOptions, check_sizes, random_patches
+from lossylab.data.patches import PatchOptions, random_patches
 from lossylab.data.schedule import Schedule
 from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
@@ -183,9 +183,7 @@ def make_encoder(options: JpegEncoderOptions) -> JPEGEncoder:
 
 def train(options: JpegEncoderOptions) -> pathlib.Path:
     """Trains an encoder; raises UsageError, WorkError or OutputError, see `session.run`."""
-    files = Files.of(options)
-    check_sizes(files.train, options.patch)
-    check_sizes(files.validation, 1)
+    files = Files.of(options).checked(options, options.patch)
     return session.run(options, files, lambda: EncoderTask(options, files))
 
 

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from lossylab.core import command
 from lossylab.core.options import require
-from lossylab.data.patches import check_sizes
 from lossylab.data.scaled_pairs import DegradedOptions, centered_pairs, degraded_crops
 from lossylab.data.schedule import Schedule
 from lossylab.eval.degradation_nll import paired_and_unpaired
@@ -160,8 +159,9 @@ def train(options: MmdRestorationOptions) -> pathlib.Path:
         "`validation_data` needs at least two images: each is compared with another's, too",
     )
     smallest = max(options.validation_crop, 1) * options.factor
-    check_sizes(files.train, options.max_patch * options.factor, "`max_patch` times `factor`")
-    check_sizes(files.validation, smallest, "`validation_crop`")
+    largest = options.max_patch * options.factor
+    needed_by = "`max_patch` times `factor`", "`validation_crop`"
+    files = files.checked(options, largest, smallest, needed_by)
     return session.run(options, files, lambda: DegradationTask(options, files))
 
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 from lossylab.core import command
 from lossylab.core.options import require
 from lossylab.data.decode import read_image
-from lossylab.data.patches import PatchOptions, check_sizes, random_patches
+from lossylab.data.patches import PatchOptions, random_patches
 from lossylab.data.schedule import Schedule
 from lossylab.eval.metrics import vmaf
 from lossylab.inference.export.codec import Codec
@@ -297,11 +297,8 @@ def _dropped(rate: float, drop_step: int) -> tf.keras.optimizers.schedules.Piece
 
 def train(options: ProxiqaOptions) -> pathlib.Path:
     """Trains a codec; raises UsageError, WorkError or OutputError, see `session.run`."""
-    files = Files.of(options)
-    check_sizes(files.train, options.patch)
-    check_sizes(files.validation, vmaf.SMALLEST, "libvmaf's windows")
-    for path in files.validation:
-        read_image(path)  # a damaged one would end the run hours later
+    needed_by = "the patch", "libvmaf's windows"
+    files = Files.of(options).checked(options, options.patch, vmaf.SMALLEST, needed_by)
     return session.run(options, files, lambda: ProxIQATask(options, files))
 
 

@@ -18,7 +18,7 @@ from lossylab.core import command
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
-from lossylab.data.patches import CropOptions, check_sizes
+from lossylab.data.patches import CropOptions
 from lossylab.data.rankings import (
     DISTORTION_LEVELS,
     LEVELS,
@@ -210,10 +210,14 @@ def train(options: RankiqaOptions) -> pathlib.Path:
     if options.scores:
         found = read_ratings(options.scores, files.train)
         ratings = split(found, options.test_share, options.seed)
-        more = {"ratings": fingerprint(*ratings)}
         files = Files([rated.path for rated in ratings[0]], [rated.path for rated in ratings[1]])
-    check_sizes(files.validation, options.patch)
-    check_sizes(files.train, options.patch)
+    files = files.checked(options, options.patch, options.patch)
+    if ratings is not None:
+        train, test = (
+            [rated for rated in part if rated.path in kept]
+            for part, kept in zip(ratings, (set(files.train), set(files.validation)))
+        )
+        ratings, more = (train, test), {"ratings": fingerprint(train, test)}
 
     def check(strategy: tf.distribute.Strategy) -> None:
         if options.phase == "rank":

@@ -17,6 +17,7 @@ import tensorflow as tf
 from lossylab.core.environment import environment
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.core.options import specs
+from lossylab.data.checking import usable
 from lossylab.data.collections import find_images
 from lossylab.data.patches import HEADERS_CHECKED
 from lossylab.data.schedule import Schedule
@@ -47,6 +48,31 @@ class Files:
         """What the options name; raises CollectionError if there is nothing."""
         validation = find_images(options.validation_data) if options.validation_data else []
         return cls(find_images(options.train_data), validation)
+
+    def checked(
+        self,
+        options: TrainingOptions,
+        train: int,
+        validation: int = 1,
+        needed_by: tuple[str, str] = ("the patch", "the patch"),
+    ) -> Files:
+        """Those that can be read and are large enough.
+
+        Args:
+          options: whether others may be left out.
+          train: smallest height and width of images to train on, pixels.
+          validation: of those to validate on.
+          needed_by: what needs these sizes.
+
+        Raises:
+          ImageError: naming the others, if they may not be left out.
+        """
+        pixels = options.check_images and not options.dry_run
+        how = {"skip_bad": options.skip_bad, "skip_small": options.skip_small, "pixels": pixels}
+        return Files(
+            usable(self.train, train, needed_by[0], **how),
+            usable(self.validation, validation, needed_by[1], **how),
+        )
 
 
 def run(

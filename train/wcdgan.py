@@ -17,7 +17,6 @@ from lossylab.core import command
 from lossylab.core.errors import UsageError
 from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.data.lattice_pairs import CHANNELS, Lattice, LatticeOptions, read_planes
-from lossylab.data.patches import check_sizes
 from lossylab.data.schedule import Schedule
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.export.restorer import Restorer
@@ -219,9 +218,7 @@ def _pair(path: str, channels: int, quality: int) -> tuple[np.ndarray, np.ndarra
 def train(options: WcdganOptions) -> pathlib.Path:
     """Trains a network; raises UsageError, WorkError or OutputError, see `session.run`."""
     make_network(options)  # whatever does not fit is said before a run directory is made
-    files = Files.of(options)
-    check_sizes(files.train, options.patch)
-    check_sizes(files.validation, 1)
+    files = Files.of(options).checked(options, options.patch)
     return session.run(options, files, lambda: RestorationTask(options, files))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossylab.cli.options.files import FilesOptions
+from lossylab.cli.options.files import ImageFilesOptions
 from lossylab.core.options import option, option_class, require
 
 # Distortions with the unit of their severity and its default, as `data.distortions` has them.
@@ -15,7 +15,7 @@ SEVERITIES = {
 
 
 @option_class
-class DistortOptions(FilesOptions):
+class DistortOptions(ImageFilesOptions):
     """Distorts images, by a trained generator or truly.
 
     lossylab distort image.png worse.png --model=runs/jpeg/export

@@ -12,3 +12,14 @@ class FilesOptions(Options):
     input: str = argument("Image file, folder, glob or named collection.")
     output: str = argument("File for one input, folder for several.")
     overwrite: bool = option(False, "Replace files that exist.")
+
+
+@option_class
+class ImageFilesOptions(FilesOptions):
+    """Images in, images out."""
+
+    keep_profile: bool = option(
+        False,
+        "Leave pixel values as they are and write the files' color profiles again. Otherwise "
+        "colors are converted to sRGB.",
+    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from lossylab.cli.options.files import FilesOptions
+from lossylab.cli.options.files import ImageFilesOptions
 from lossylab.core.options import option, option_class
 
 
 @option_class
-class JpegOptions(FilesOptions):
+class JpegOptions(ImageFilesOptions):
     """Writes standard .jpg files with a learned encoder.
 
     lossylab jpeg image.png image.jpg --model=runs/vgg_0.01/export

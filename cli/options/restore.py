@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossylab.cli.options.files import FilesOptions
+from lossylab.cli.options.files import ImageFilesOptions
 from lossylab.core.options import (
     default_of,
     option,
@@ -17,7 +17,7 @@ SADCT = "sadct"
 
 
 @option_class
-class NetworkOptions(FilesOptions):
+class NetworkOptions(ImageFilesOptions):
     """Options of a restoration by a network, or by SA-DCT."""
 
     method: str = option(

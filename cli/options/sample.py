@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from lossylab.cli.options.files import FilesOptions
+from lossylab.cli.options.files import ImageFilesOptions
 from lossylab.core.options import option, option_class
 
 
 @option_class
-class SampleOptions(FilesOptions):
+class SampleOptions(ImageFilesOptions):
     """Draws degraded versions of images from a trained degradation model (Fig. 5).
 
     lossylab sample image.png degraded.png --model=runs/jpeg5/export

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lossylab.core.options import Options, option, option_class, require
 
 
@@ -16,6 +18,15 @@ class MeasurementOptions(Options):
         """See `Options.check`."""
         super().check()
         require(bool(self.out), "`out` is needed: the folder to write to")
+
+
+def skip_small(smallest: str) -> Any:
+    """The option `skip_small` of a measurement; see `option`.
+
+    Args:
+      smallest: height and width that images need, for its help.
+    """
+    return option(False, f"Leave out images smaller than {smallest}, and say how many.")
 
 
 @option_class

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
-from lossylab.eval.options.base import CropOptions, MeasurementOptions
+from lossylab.eval.options.base import CropOptions, MeasurementOptions, skip_small
 from lossylab.eval.options.rd import CODECS
 
 SCORES = ("vmaf", "ssim", "ms_ssim", "vif", "vif_scale0", "psnr")
@@ -20,6 +20,7 @@ class CropsOptions(CropOptions, MeasurementOptions):
     and the quality of the whole image. `lossylab eval proxiqa` makes figures of the folders.
     """
 
+    skip_small: bool = skip_small("`size`")
     data: str = option("sample_test", "Images: a file, folder, glob or named collection.")
     out: str = option(help="Folder of crops and index.json.")
     codecs: tuple[str, ...] = option((), "Codecs that need no training.", choices=CODECS)
@@ -51,4 +52,5 @@ class MetricAgreementOptions(MeasurementOptions):
     by how much, so that nobody compares numbers of one kind with numbers of the other.
     """
 
+    skip_small: bool = skip_small("176x176 pixels, which libvmaf's MS-SSIM needs")
     out: str = option(help="Folder for agreement.md and agreement.csv.")

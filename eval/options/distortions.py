@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
-from lossylab.eval.options.base import CropOptions, MeasurementOptions, named
+from lossylab.eval.options.base import CropOptions, MeasurementOptions, named, skip_small
 
 PRISTINE = "pristine"
 TRUE = "true "  # before the name of a true distortion among what is generated
@@ -23,6 +23,7 @@ class DistortionsOptions(CropOptions, MeasurementOptions):
     computes nothing twice. `lossylab eval distortion_gan` makes tables, figures and claims.
     """
 
+    skip_small: bool = skip_small("2x2 pixels (with `crops` `size`)")
     out: str = option("", "Folder of rows.csv, or of severity.csv with --search.")
     models: tuple[str, ...] = option((), "Exports of generators, NAME:EXPORT each.")
     title: str = option("", "Budget of the models, for their rows.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lossylab.core.options import option, option_class, require
-from lossylab.eval.options.base import MeasurementOptions
+from lossylab.eval.options.base import MeasurementOptions, skip_small
 from lossylab.inference.latent.settings import FIT_SAMPLES
 
 GENERATED = "generated"
@@ -167,6 +167,7 @@ class RankAccuracyOptions(MeasurementOptions):
     again.
     """
 
+    skip_small: bool = skip_small("the network's patch")
     model: str = option(help="Folder of an exported network.")
     title: str = option(help="Budget of the model, for the rows.")
     name: str = option("RankIQA", "Name of the model, for the rows.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossylab.core.options import Options, argument, option, option_class
+from lossylab.eval.options.base import skip_small
 
 CROPS = 100  # Sec. 4.4.3
 STRATEGIES = ("crops", "resize", "both")
@@ -26,5 +27,6 @@ class RankiqaOptions(Options):
         "both", "What crops are taken of; the paper has both.", choices=STRATEGIES
     )
     crops: int = option(CROPS, "So many crops of each image.", minimum=1, source="Sec. 4.4.3")
+    skip_small: bool = skip_small("the network's patch, which `strategy`=resize does not need")
     seed: int = option(0, "Decides where the crops lie.", minimum=0, maximum=2**31 - 1)
     csv: str | None = option(None, "File for the scores of each image.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossylab.core.options import option, option_class
-from lossylab.eval.options.base import JobsOptions, MeasurementOptions
+from lossylab.eval.options.base import JobsOptions, MeasurementOptions, skip_small
 
 CODECS = ("jpeg", "jpeg_optimized", "jpeg2000", "hevc444", "hevc420")
 EXTERNAL = ("hm444", "hm420", "kakadu", "jpegxt")
@@ -27,6 +27,7 @@ class RdOptions(JobsOptions, MeasurementOptions):
     --csv adds points that were measured elsewhere.
     """
 
+    skip_small: bool = skip_small("32x32 pixels, which libvmaf's windows need")
     codecs: tuple[str, ...] = option(("jpeg",), "Codecs that need no training.", choices=CODECS)
     models: tuple[str, ...] = option((), _MODELS)
     external: tuple[str, ...] = option(
@@ -59,6 +60,7 @@ class JpegRdOptions(JobsOptions, MeasurementOptions):
     jpeg_encoder` makes the figures, tables and claims.
     """
 
+    skip_small: bool = skip_small("161x161 pixels, which MS-SSIM needs")
     models: tuple[str, ...] = option((), _MODELS)
     study: str | None = option(None, "Folder of a study: all runs in it are measured, by variant.")
     lpips: str | None = option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
-from lossylab.eval.options.base import CropOptions, MeasurementOptions, named
+from lossylab.eval.options.base import CropOptions, MeasurementOptions, named, skip_small
 
 JPEG, SADCT = METHODS = ("jpeg", "sadct")
 FILE = "file"
@@ -23,6 +23,7 @@ class RestorationOptions(CropOptions, MeasurementOptions):
     ones at all. What is known already is not measured again.
     """
 
+    skip_small: bool = skip_small("16x16 pixels (with `lpips` 32x32, with `crops` `size`)")
     data: tuple[str, ...] = option(("live1", "classic5"), "Collections of images to measure on.")
     channels: str = option(
         "y",

@@ -3,13 +3,14 @@
 import os
 import pathlib
 import re
+import shutil
 
 import pytest
 from PIL import Image
 
 from lossylab.core.errors import CollectionError
-from lossylab.data import collections
-from lossylab.data.collections import COLLECTIONS, PACKAGED, find_images
+from lossylab.data import collections, known_images
+from lossylab.data.collections import COLLECTIONS, PACKAGED, Collection, find_images
 from lossylab.data.decode import SUFFIXES, smaller_side
 
 
@@ -19,6 +20,12 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LOSSYLAB_DATA", raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def any_content(monkeypatch):
+    """Lets collections consist of whatever there is."""
+    monkeypatch.setattr(known_images, "mistakes", lambda *_: "")
 
 
 def _touch(folder, *names):
@@ -54,18 +61,18 @@ def test_real_collection_is_complete(name, collection):
 
 
 @pytest.mark.parametrize("name", COLLECTIONS)
-def test_collection_is_found_below_the_root(name, here, monkeypatch):
+def test_collection_is_found_below_the_root(name, here, monkeypatch, any_content):
     placed = _place(monkeypatch, here / "sets", name, COLLECTIONS[name].count)
     assert find_images(name) == placed
 
 
-def test_files_that_are_no_images_do_not_count(here, monkeypatch):
+def test_files_that_are_no_images_do_not_count(here, monkeypatch, any_content):
     placed = _place(monkeypatch, here, "classic5", 5)
     _touch(here / "classic5", "README.txt", "Thumbs.db", "png")
     assert find_images("classic5") == placed
 
 
-def test_collection_goes_before_a_folder_of_its_name(here, monkeypatch):
+def test_collection_goes_before_a_folder_of_its_name(here, monkeypatch, any_content):
     placed = _place(monkeypatch, here / "sets", "classic5", 5)
     _touch(here / "classic5", "other.png")
     assert find_images("classic5") == placed
@@ -113,7 +120,7 @@ def test_a_file_is_itself_whatever_its_name(here):
 
 
 def test_folder_gives_its_image_files_sorted(here):
-    names = [f"{letter}{suffix}" for letter, suffix in zip("jihgfedcba", sorted(SUFFIXES))]
+    names = [f"{len(SUFFIXES) - number:02}{s}" for number, s in enumerate(sorted(SUFFIXES))]
     _touch(here / "some", *names, "UPPER.PNG", "notes.txt", "no_suffix", "a.png.txt")
     _touch(here / "some" / "below", "deeper.png")
     expected = sorted([*names, "UPPER.PNG"])
@@ -135,7 +142,7 @@ def test_folder_named_like_a_image_is_no_image(here):
 @pytest.mark.parametrize("files", [(), ("notes.txt",)])
 def test_folder_without_images_lists_the_suffixes(files, here):
     _touch(here / "empty", *files)
-    text = "folder 'empty' has no image files (.bmp, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff,"
+    text = "folder 'empty' has no image files (.apng, .avif, .bmp, .dib, .gif, .j2k, .jfif, .jp2,"
     with pytest.raises(CollectionError, match=re.escape(text)):
         find_images("empty")
 
@@ -212,3 +219,101 @@ def test_collection_errors_are_value_errors(here):
     with pytest.raises(ValueError, match="no images found"):
         find_images("nothing")
     assert not list(pathlib.Path(here).iterdir())
+
+
+# What is left out is said.
+
+
+@pytest.fixture
+def nothing_said(monkeypatch):
+    monkeypatch.setattr(collections, "_said", set())
+
+
+def test_folder_says_once_what_kinds_it_leaves_out(here, caplog, nothing_said):
+    _touch(here / "some", "a.png", "b.heic", "c.HEIC", "d.jxl", "notes.txt")
+    assert find_images("some") == find_images("some") == ["some/a.png"]
+    text = "folder 'some': 3 files are left out, their kinds are not read (.heic, .jxl)"
+    assert [record.getMessage() for record in caplog.records] == [text]
+
+
+def test_folder_says_that_sub_folders_are_not_searched(here, caplog, nothing_said):
+    _touch(here / "some", "a.png")
+    _touch(here / "some" / "below", "b.JPG")
+    _touch(here / "some" / "texts", "c.txt")
+    _touch(here / "some" / ".hidden", "d.png")
+    assert find_images("some") == ["some/a.png"]
+    text = "folder 'some': 1 sub-folders with images are not searched: 'some/**/*.JPG' names what"
+    assert text in caplog.text
+    assert find_images("some/**/*.JPG") == ["some/below/b.JPG"]
+
+
+def test_folder_that_has_only_other_things_says_what_they_are(here):
+    _touch(here / "some", "b.heic")
+    _touch(here / "some" / "below", "a.png")
+    text = r"no image files .*; 1 files are left out, .*\(\.heic\); 1 sub-folders with images"
+    with pytest.raises(CollectionError, match=text):
+        find_images("some")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_list_may_begin_with_the_mark_of_its_encoding(encoding, here):
+    (here / "list.txt").write_text("a\u00e4.png\r\nb.png\r\n", encoding=encoding)
+    assert find_images("@list.txt") == ["a\u00e4.png", "b.png"]
+
+
+def test_list_with_a_nul_is_refused(here):
+    (here / "list.txt").write_text("a.png\nb\0.png")
+    with pytest.raises(CollectionError, match="it has a NUL"):
+        find_images("@list.txt")
+
+
+# Collections are known by their content.
+
+
+@pytest.fixture
+def classic5(collection):
+    """Its files, found before the folder of data sets is another."""
+    return collection("classic5")
+
+
+@pytest.fixture
+def place(classic5, here, monkeypatch):
+    """An empty folder where classic5 is looked for."""
+    monkeypatch.setenv("LOSSYLAB_DATA", str(here))
+    (here / "classic5").mkdir()
+    return here / "classic5"
+
+
+def test_copies_of_one_image_are_no_collection(classic5, place):
+    for number in range(5):
+        shutil.copy(classic5[0], place / f"{number}.png")
+    text = (
+        f"{place} is not the collection 'classic5': of its images 4 are copies (1.png of "
+        "0.png, 2.png of 0.png, 3.png of 0.png, ...); put its 5 images"
+    )
+    with pytest.raises(CollectionError, match=re.escape(text)):
+        find_images("classic5")
+
+
+def test_other_images_are_no_collection(classic5, place):
+    for number, path in enumerate(classic5[:4]):
+        shutil.copy(path, place / f"{number}.png")
+    (place / "4.png").write_text("no image")
+    with pytest.raises(CollectionError, match=r"of its images 1 are none of it \(4\.png\); put"):
+        find_images("classic5")
+
+
+def test_collection_may_be_stored_otherwise_without_loss(classic5, place):
+    for number, path in enumerate(classic5):
+        with Image.open(path) as image:
+            image.convert("RGB").save(place / f"z{9 - number}.bmp")
+    assert len(find_images("classic5")) == 5
+
+
+def test_copies_are_noticed_where_hashes_are_not_known(here, monkeypatch):
+    monkeypatch.setitem(COLLECTIONS, "few", Collection("few", 3, "somewhere"))
+    paths = _place(monkeypatch, here, "few", 3)
+    for path, text in zip(paths, "aba"):
+        pathlib.Path(path).write_text(text)
+    with pytest.raises(CollectionError, match=r"1 are copies \(0002\.png of 0000\.png\)"):
+        find_images("few")

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from lossylab.core.errors import ImageError
+from lossylab.data import decode
 from lossylab.data.decode import read_image, smaller_side
 
 ORIENTATION = 0x0112  # of EXIF
@@ -324,11 +325,11 @@ def test_file_without_read_permission_is_named(read, tmp_path):
 
 @READERS
 def test_refused_permission_is_named(read, tmp_path, monkeypatch):
-    def refuse(path):
+    def refuse(path, *_):
         raise PermissionError(13, "Permission denied", str(path))
 
     Image.new("RGB", (7, 3)).save(tmp_path / "closed.png")
-    monkeypatch.setattr(Image, "open", refuse)
+    monkeypatch.setattr(decode, "open", refuse, raising=False)
     with pytest.raises(ImageError, match=r"/closed\.png: no permission to read it$"):
         read(tmp_path / "closed.png")
 

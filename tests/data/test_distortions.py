@@ -115,9 +115,19 @@ def test_bad_distortions(arguments, message, gray):
 
 
 def test_other_arrays_are_refused(gray):
-    for bad in (gray[..., 0], gray[..., :1], gray.astype(float)):
-        with pytest.raises(ValueError, match=r"expected an image uint8 \[H, W, 3\], got"):
+    for bad in (gray[..., 0], gray[..., :2], gray.astype(float)):
+        with pytest.raises(ValueError, match=r"expected an image uint8 \[H, W, 3\] or"):
             distort(bad, "jpeg")
+
+
+@pytest.mark.parametrize("kind", DISTORTIONS)
+def test_gray_stays_gray(kind, gray):
+    plane = gray[..., :1]
+    distorted = distort(plane, kind, seed=3)
+    assert distorted.shape == plane.shape
+    assert not np.array_equal(distorted, plane)
+    of_three = distort(np.repeat(plane, 3, 2), kind, seed=3)
+    assert abs(distorted.std() - of_three[..., 0].std()) < 3
 
 
 # Patches.

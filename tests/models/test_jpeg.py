@@ -117,7 +117,7 @@ def test_gray_files_are_one_plane(mode, tmp_path, images):
     else:
         image.convert(mode).save(tmp_path / f"a{suffix}")
     got = decode_image(tmp_path / f"a{suffix}").pixels
-    assert got.shape[2] == (1 if mode in ("L", "1", "I;16") else 3)
+    assert got.shape[2] == (1 if mode in ("L", "1", "I;16", "LA") else 3)
     np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}")[..., :1], got[..., :1])
 
 

@@ -72,6 +72,19 @@ class TrainingOptions(LoopOptions):
     )
     batch: int = batch(8)
     patch: int = patch(128)
+    check_images: bool = option(
+        True,
+        "Decode all images before the training begins; what was found good is remembered.",
+        may_differ=True,
+    )
+    skip_bad: bool = option(
+        False, "Leave out images that cannot be read, and say how many.", may_differ=True
+    )
+    skip_small: bool = option(
+        False,
+        "Leave out images that are smaller than the patch, and say how many.",
+        may_differ=True,
+    )
     seed: int = option(1, "Seed of weights, data and noise.", minimum=0, maximum=2**31 - 1)
     cache_mb: int = option(
         1024, "Decoded images kept in memory.", minimum=0, unit="MiB", may_differ=True

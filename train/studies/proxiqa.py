@@ -11,9 +11,8 @@ from typing import Any
 from lossylab.core import command
 from lossylab.core.files import make_folder
 from lossylab.core.options import require, require_known
+from lossylab.data.checking import usable
 from lossylab.data.collections import find_images
-from lossylab.data.decode import read_image
-from lossylab.data.patches import check_sizes
 from lossylab.eval import rd
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.options.rd import RdOptions
@@ -113,9 +112,7 @@ def train(options: ProxiqaStudyOptions) -> None:
     test = find_images(options.test_data)
     overlap = set(test) & set(find_images(options.train_data))
     require(not overlap, "`test_data` overlaps `train_data`")
-    check_sizes(test, vmaf.SMALLEST, "libvmaf's windows")
-    for path in test:
-        read_image(path)  # a damaged one would be found only after hours of training
+    usable(test, vmaf.SMALLEST, "libvmaf's windows")
     for folder in filter(None, (options.out, options.results)):
         make_folder(folder)
     codecs = {_run(name, lmbda): name for name in options.variants for lmbda in options.lmbdas}

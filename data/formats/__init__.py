@@ -1,0 +1,1 @@
+"""What image files are made of: kinds that are read right, containers, color profiles."""
