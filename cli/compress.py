@@ -7,15 +7,13 @@ import glob
 import os
 import pathlib
 
-from PIL import Image
-
 from lossylab.cli import jobs
 from lossylab.cli.options.compress import CompressOptions, DecompressOptions
 from lossylab.core.errors import CollectionError
-from lossylab.core.files import replacing, write_bytes
+from lossylab.core.files import write_bytes
 from lossylab.core.options import naming
 from lossylab.data.collections import find_images
-from lossylab.data.decode import read_image
+from lossylab.data.decode import decode_image
 from lossylab.inference.export import container
 from lossylab.inference.export.codec import Codec
 
@@ -42,7 +40,7 @@ def decompress(options: DecompressOptions) -> None:
 
 
 def _compress_one(codec: Codec, source: str, target: str) -> dict:
-    image = read_image(source)
+    image = decode_image(source, codec.max_pixels).pixels
     data, bits = container.compress(codec, image)
     write_bytes(target, data)
     return _row(source, target, image, len(data), bits)
@@ -51,8 +49,7 @@ def _compress_one(codec: Codec, source: str, target: str) -> dict:
 def _decompress_one(codec: Codec, source: str, target: str) -> dict:
     data = pathlib.Path(source).read_bytes()
     image = container.decompress(codec, data)
-    with replacing(target) as temporary:
-        Image.fromarray(image).save(temporary)
+    jobs.write_image(target, image)
     return _row(source, target, image, len(data), None)
 
 

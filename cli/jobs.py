@@ -118,7 +118,7 @@ def write_image(target: str, image: np.ndarray, profile: bytes | None = None) ->
     """
     shown = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
     with replacing(target) as temporary:
-        shown.save(temporary, **({"icc_profile": profile} if profile else {}))
+        shown.save(temporary, icc_profile=profile)
 
 
 def is_out_of_memory(error: Exception) -> bool:

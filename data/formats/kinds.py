@@ -108,7 +108,8 @@ def reduced(image: Image.Image) -> bool:
 
 def is_gray_png(image: Image.Image) -> bool:
     """Whether a PNG file, before it is loaded, has gray and transparency."""
-    return image.format == "PNG" and any(tile[3] in ("LA", "LA;16B") for tile in image.tile)
+    tiles = getattr(image, "tile", ())
+    return image.format == "PNG" and any(tile[3] in ("LA", "LA;16B") for tile in tiles)
 
 
 def deflated(image: Image.Image) -> tuple[Sequence[int], Sequence[int]] | None:
@@ -136,7 +137,8 @@ def name_of(head: bytes) -> UnsupportedError | None:
 
 def _right_tiff(image: TiffImagePlugin.TiffImageFile) -> bool:
     tags = image.tag_v2
-    photometric, bits = tags.get(262), tuple(tags.get(258, (1,)))
+    photometric = tags.get(262)
+    bits: tuple[int, ...] = tuple(tags.get(258, (1,)))
     planar = tags.get(284, _CONTIGUOUS) if len(bits) > 1 else _CONTIGUOUS
     formats, extra = set(tags.get(339, (_UNSIGNED,))), tuple(tags.get(338, ()))
     compression = tags.get(259, _RAW)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -70,7 +71,8 @@ def converted(image: np.ndarray, profile: bytes) -> np.ndarray:
 def color_space(profile: bytes) -> str:
     """What a profile is for: RGB, GRAY, CMYK, ...; raises ProfileError."""
     try:
-        return ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
+        opened: Any = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return opened.profile.xcolor_space.strip()
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
         raise ProfileError("it is damaged") from error
 

@@ -46,12 +46,14 @@ class Encoded:
       height: of the image in pixels.
       width: of the image in pixels.
       bits: estimated length of `string` in bits.
+      gray: whether the image was gray: its file says so.
     """
 
     string: bytes
     height: int
     width: int
     bits: float = float("nan")
+    gray: bool = False
 
 
 class Codec(Export):

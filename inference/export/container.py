@@ -1,12 +1,13 @@
 """The compressed file: tfc's PackedTensors with everything needed to refuse a wrong one.
 
 Fields: [the range coder's string, the first 8 bytes of the weights' hash]; [version, height,
-width, CRC-32 of all the rest]. The bytes must be exactly those that packing the fields gives,
+width, CRC-32 of all the rest]. Version 2 is a gray image, coded as RGB of equal channels. The bytes must be exactly those that packing the fields gives,
 so no flipped bit goes unnoticed. The overhead is 60 to 72 bytes, which count as rate.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 
 import numpy as np
@@ -15,12 +16,13 @@ import tensorflow_compression as tfc
 from google.protobuf.message import DecodeError
 
 from lossylab.core.errors import BitstreamError, ImageError, IndexMismatchError, WorkError
+from lossylab.data.color import gray_mean
 from lossylab.inference.export.codec import Codec, Encoded
 from lossylab.inference.export.entropy import INDEX_MISMATCH
 from lossylab.models.bls2017 import STRIDE
 
 SUFFIX = ".lossy"
-VERSION = 1
+VERSION, GRAY = 1, 2
 _HASH_BYTES = 8
 
 
@@ -33,7 +35,7 @@ def pack(encoded: Encoded, model_id: str, weights: str) -> bytes:
       weights: hexadecimal hash of the codec's weights.
     """
     short = bytes.fromhex(weights)[:_HASH_BYTES]
-    size = [VERSION, encoded.height, encoded.width]
+    size = [GRAY if encoded.gray else VERSION, encoded.height, encoded.width]
     return _packed(model_id, encoded.string, size, short)
 
 
@@ -59,7 +61,7 @@ def unpack(data: bytes, model_id: str, weights: str, max_pixels: int) -> Encoded
         version, height, width, _ = map(int, numbers)
     except (DecodeError, IndexError, ValueError, UnicodeDecodeError) as error:
         raise BitstreamError("not a lossylab file, or truncated") from error
-    if version != VERSION:
+    if version not in (VERSION, GRAY):
         raise BitstreamError(f"format version {version}, this program reads version {VERSION}")
     if data != _packed(model, string, [version, height, width], short):
         raise BitstreamError("damaged: the checksum does not fit")
@@ -72,11 +74,11 @@ def unpack(data: bytes, model_id: str, weights: str, max_pixels: int) -> Encoded
         )
     if min(height, width) < 1 or _padded_pixels(height, width) > max_pixels:
         raise BitstreamError(f"declares an image of {width}x{height} pixels")
-    return Encoded(bytes(string), height, width)
+    return Encoded(bytes(string), height, width, gray=version == GRAY)
 
 
 def compress(codec: Codec, image: np.ndarray) -> tuple[bytes, float]:
-    """An image, uint8 [H, W, 3], as contents of a file, and the estimated bits.
+    """An image, uint8 [H, W, 3] or gray [H, W, 1], as contents of a file, and the estimated bits.
 
     Raises:
       ImageError: if the image has more pixels than the codec takes.
@@ -86,12 +88,14 @@ def compress(codec: Codec, image: np.ndarray) -> tuple[bytes, float]:
         raise ImageError(
             f"an image of {width}x{height} pixels is too large, limit {codec.max_pixels}"
         )
-    encoded = codec.compress(image)
+    gray = image.shape[2] == 1
+    encoded = codec.compress(np.repeat(image, 3, 2) if gray else image)
+    encoded = dataclasses.replace(encoded, gray=gray)
     return pack(encoded, codec.model, codec.weights), encoded.bits
 
 
 def decompress(codec: Codec, data: bytes) -> np.ndarray:
-    """The image, uint8 [H, W, 3], of a compressed file's contents.
+    """The image, uint8 [H, W, 3] or gray [H, W, 1], of a compressed file's contents.
 
     Raises:
       BitstreamError: as `unpack`, or if the string does not decode.
@@ -99,7 +103,8 @@ def decompress(codec: Codec, data: bytes) -> np.ndarray:
     """
     encoded = unpack(data, codec.model, codec.weights, codec.max_pixels)
     try:
-        return codec.decompress(encoded)
+        image = codec.decompress(encoded)
+        return gray_mean(image) if encoded.gray else image
     except tf.errors.ResourceExhaustedError as error:
         raise WorkError("not enough memory to decode an image of this size") from error
     except tf.errors.OpError as error:

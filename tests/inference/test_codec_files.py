@@ -72,6 +72,20 @@ def _run(verb, *arguments):
     cli.main([verb, *map(str, arguments)])
 
 
+def test_gray_images_come_back_gray(codec, random, tmp_path, exported):
+    gray = random.integers(0, 256, (40, 50, 1), np.uint8)
+    data = container.compress(codec, gray)[0]
+    decoded = container.decompress(codec, data)
+    color = codec.reconstruct(np.repeat(gray, 3, 2))[0]
+    np.testing.assert_array_equal(decoded, np.rint(color.mean(2, keepdims=True)))
+    Image.fromarray(gray[..., 0].astype(np.uint16) * 257).save(tmp_path / "a.png")
+    _run("compress", tmp_path / "a.png", tmp_path / "a.lossy", f"--model={exported}")
+    _run("decompress", tmp_path / "a.lossy", tmp_path / "b.png", f"--model={exported}")
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.mode == "L"
+        np.testing.assert_array_equal(image, decoded[..., 0])
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_decoding_a_file_gives_what_reconstruct_says(codec, size, random):
     image = random.integers(0, 256, (*size, 3), np.uint8)
