@@ -1,8 +1,9 @@
 """The compressed file: tfc's PackedTensors with everything needed to refuse a wrong one.
 
 Fields: [the range coder's string, the first 8 bytes of the weights' hash]; [version, height,
-width, CRC-32 of all the rest]. Version 2 is a gray image, coded as RGB of equal channels. The bytes must be exactly those that packing the fields gives,
-so no flipped bit goes unnoticed. The overhead is 60 to 72 bytes, which count as rate.
+width, CRC-32 of all the rest]. Version 2 is a gray image, coded as RGB of equal channels. The bytes
+must be exactly those that packing the fields gives, so no flipped bit goes unnoticed. The overhead
+is 60 to 72 bytes, which count as rate.
 """
 
 from __future__ import annotations

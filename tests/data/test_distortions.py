@@ -121,13 +121,14 @@ def test_other_arrays_are_refused(gray):
 
 
 @pytest.mark.parametrize("kind", DISTORTIONS)
-def test_gray_stays_gray(kind, gray):
-    plane = gray[..., :1]
+def test_gray_stays_gray(kind, random):
+    plane = random.integers(100, 156, (64, 64, 1), np.uint8)
     distorted = distort(plane, kind, seed=3)
     assert distorted.shape == plane.shape
     assert not np.array_equal(distorted, plane)
-    of_three = distort(np.repeat(plane, 3, 2), kind, seed=3)
-    assert abs(distorted.std() - of_three[..., 0].std()) < 3
+    if DISTORTIONS[kind].random:
+        of_three = distort(np.repeat(plane, 3, 2), kind, seed=3)
+        assert abs(distorted.std() - of_three.std()) < 3
 
 
 # Patches.
