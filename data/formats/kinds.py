@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 from PIL import Image, TiffImagePlugin
 
@@ -152,7 +153,7 @@ def _right_tiff(image: TiffImagePlugin.TiffImageFile) -> bool:
 
 
 def _described(tags: TiffImagePlugin.ImageFileDirectory_v2) -> str:
-    bits: Sequence[int] = tuple(tags.get(258, (1,)))
+    bits: Any = tags.get(258, (1,))
     kinds = {1: "", 2: " signed", 3: " floating-point"}
     sign = kinds.get(next(iter(tags.get(339, (1,)))), "")
     planes = " in separate planes" if tags.get(284) == _SEPARATE and len(bits) > 1 else ""
