@@ -8,6 +8,7 @@ from PIL import Image
 from lossylab.cli import __main__ as cli
 from lossylab.core.errors import UsageError
 from lossylab.data.distortions import DISTORTIONS
+from lossylab.data.formats import profiles
 
 
 @pytest.fixture
@@ -39,6 +40,21 @@ def test_profiles_are_written_again_if_they_are_kept(keep, pieces, tmp_path):
         assert image.info.get("icc_profile") == (profile if keep else None)
         near = np.abs(np.asarray(image).astype(int) - pieces).mean() < 2
         assert near == keep
+
+
+def test_jpeg_files_are_restored_as_they_are_coded_and_converted_afterwards(pieces, tmp_path):
+    profile = rgb_profile(ADOBE, 563 / 256)
+    Image.fromarray(pieces).save(tmp_path / "a.jpg", quality=20, icc_profile=profile)
+    Image.fromarray(pieces).save(tmp_path / "plain.jpg", quality=20)
+    outs = {}
+    for name, flags in (("a", ["--keep_profile"]), ("a", []), ("plain", [])):
+        target = tmp_path / f"{name}{len(flags)}.png"
+        cli.main(["restore", str(tmp_path / f"{name}.jpg"), str(target), "--model=sadct", *flags])
+        with Image.open(target) as image:
+            outs[name, len(flags)] = np.asarray(image)
+            assert image.info.get("icc_profile") == (profile if flags else None)
+    np.testing.assert_array_equal(outs["a", 1], outs["plain", 0])
+    np.testing.assert_array_equal(outs["a", 0], profiles.converted(outs["a", 1], profile))
 
 
 def test_formats_without_a_place_for_profiles_are_refused(pieces, tmp_path):
