@@ -37,6 +37,7 @@ class Stream(enum.IntEnum):
     RATED_POSITION = 6  # of `rated_crops`
     IDENTICAL_PAIR = 6  # which pair of a step is replaced for the proxy
     HYPER_LATENT_NOISE = 7  # of a codec in training, by step
+    BLEND = 8  # how far the proxy's pairs are from what the codec makes, by step
     DROPOUT = 7  # of RankIQA, by step
 
 
@@ -96,8 +97,9 @@ class Schedule:
         Returns:
           Data set of what `sample` returns, each with a first dimension of `device_batch`.
         """
-        local = self.device_batch
+        local, plain = self.device_batch, tf.autograph.experimental.do_not_convert
 
+        @plain
         def numbers(element: tf.Tensor) -> tf.data.Dataset:
             first = self.first_number(element)
             return tf.data.Dataset.from_tensor_slices(first + tf.range(local, dtype=tf.int64))
@@ -105,7 +107,7 @@ class Schedule:
         return (
             self.elements()
             .flat_map(numbers)
-            .map(sample, num_parallel_calls=os.cpu_count(), deterministic=True)
+            .map(plain(sample), num_parallel_calls=os.cpu_count(), deterministic=True)
             .batch(local, drop_remainder=True)
         )
 

@@ -42,6 +42,15 @@ class ProxIQA(Network):
             self.dense = tf.Variable(_glorot(((patch // 8) ** 2 * widths[-1], 1)), name="dense")
             self.dense_bias = tf.Variable(tf.zeros([1]), name="dense_bias")
 
+    def begin_with_differences(self) -> None:
+        """First kernels of opposite sign for the two images, and no weight for any feature.
+
+        The score then begins as that of equal images, whatever they show.
+        """
+        first = self.kernels[0]
+        first.assign(tf.concat([first[:, :, :3], -first[:, :, :3]], 2))
+        self.dense.assign(tf.zeros_like(self.dense))
+
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Predicts the scores of patches.
 

@@ -181,7 +181,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         jsd, residual = np.mean(rows, 0)
         return {"jsd": jsd, "residual": residual}
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _distort(self, reference: tf.Tensor) -> tf.Tensor:
         generated = self.mean.served(tf.cast(reference[None], tf.float32))
         return tf.saturate_cast(tf.round(generated[0]), tf.uint8)

@@ -152,7 +152,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
         data = jpeg_files.to_bytes(contents)
         return data, jpeg_decoders.by_pillow(data)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _encode(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self.encoder.encode(image)
 

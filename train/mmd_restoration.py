@@ -113,7 +113,7 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
         shown = {"clean": clean, "degraded": degraded}
         return {name: tf.cast(image[None], tf.float32) for name, image in shown.items()}
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _bits(self, degraded: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
         return bits_per_dim(degraded, self.mean.served(degraded, condition), self.options.family)
 

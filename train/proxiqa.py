@@ -7,10 +7,10 @@ Perceptual Optimization of Learned Image Compression", IEEE Trans. Image Process
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from lossylab.core import command
@@ -23,15 +23,17 @@ from lossylab.inference.export.codec import Codec
 from lossylab.losses import proxiqa as losses
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
-from lossylab.models.layers import factorized
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import session
+from lossylab.train.codec_quality import Trained, codec_quality, evaluator
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import adam, gradients, with_slots
+from lossylab.train.loop.optimizers import Rate, adam, gradients, with_slots
 from lossylab.train.loop.oracle import libvmaf_oracle
 from lossylab.train.loop.waiting_pair import WaitingPair
-from lossylab.train.options.proxiqa import ProxiqaOptions
+from lossylab.train.loop.weight_mean import WeightMean
+from lossylab.train.options.proxiqa import DIFFERENTIABLE, ProxiqaOptions
 from lossylab.train.proxiqa_draws import Draws
+from lossylab.train.proxy_quality import proxy_quality
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
 
@@ -53,7 +55,15 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         self._draws = Draws(options.seed, options.batch)
         self.codec = CODECS[options.codec](options.num_filters)
         self.proxy: Any = ProxIQA(options.patch) if options.uses_proxy else None
-        self._codec_adam = adam(_dropped(options.learning_rate, options.drop_step))
+        if options.uses_proxy:
+            self.proxy.dense_bias.assign([options.proxy_bias])
+            if options.proxy_differences:
+                self.proxy.begin_with_differences()
+        self.mean = WeightMean(
+            self.codec, lambda: CODECS[options.codec](options.num_filters, "mean"), options.average
+        )
+        self._versions = self._older_codecs()
+        self._codec_adam = adam(_codec_rate(options))
         self._proxy_adam = adam(_dropped(options.proxy_learning_rate, options.drop_step))
         self._oracle: Any = None
         if options.uses_proxy and options.metric != "ms_ssim":
@@ -70,9 +80,12 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
 
     def dataset(self, schedule: Schedule) -> tf.data.Dataset:
         """Patches."""
+        return random_patches(self.paths, self._patch, schedule)
+
+    @property
+    def _patch(self) -> PatchOptions:
         options = self.options
-        patch = PatchOptions(options.patch, options.min_scale, options.noise, options.cache_mb)
-        return random_patches(self.paths, patch, schedule)
+        return PatchOptions(options.patch, options.min_scale, options.noise, options.cache_mb)
 
     def begin(self) -> None:
         """Loads codec and proxy of other runs."""
@@ -84,6 +97,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             if options.uses_proxy and same_metric and warm_start.has_proxy(checkpoint):
                 parts["proxy"] = self.proxy
             warm_start.begin_with(parts, options.init_from, "init_from")
+            self.mean.begin()
         if options.proxy_from:
             self._begin_with_proxy(options.proxy_from)
 
@@ -100,6 +114,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
     def checkpointed(self) -> dict[str, Any]:
         """Codec, proxy, both optimizers and the pair that waits for its score."""
         state = {"codec": self.codec, "codec_adam": with_slots(self._codec_adam, self.codec)}
+        state |= self.mean.checkpointed
         if self.proxy is not None:
             state["proxy"] = self.proxy
             state["proxy_adam"] = with_slots(self._proxy_adam, self.proxy)
@@ -116,12 +131,12 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             distorted, report, changes = self._codec_gradients(batch, step, scale)
             after = changes
         else:
-            distort = self._coded if options.init_from else self._draws.distorted
-            distorted, report, after = distort(batch, step), _no_rate(), [batch]
+            distorted, report, after = self._distorted(batch, step), _no_rate(), [batch]
         if options.uses_proxy:
             report |= self._proxy_update(batch, distorted, step, scale, after)
         if options.trains_codec:
             self._codec_adam.apply_gradients(zip(changes, self.codec.trainable_variables))
+            self.mean.update()
         else:
             report["loss"] = report["metric_loss"]
         return report
@@ -180,7 +195,11 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
           scale: of the loss.
           after: what is to be computed before the scores are waited for.
         """
-        pair = (image, self._mix_identical(image, tf.stop_gradient(distorted), step))
+        shown = tf.stop_gradient(distorted)
+        if self.options.blend:
+            wide = self.options.blend, self.options.blend_share
+            shown = self._draws.blended(image, shown, step, *wide)
+        pair = (image, self._mix_identical(image, shown, step))
         pair_step = step
         replica = tf.distribute.get_replica_context()
         tickets = step * replica.num_replicas_in_sync + tf.cast(
@@ -193,10 +212,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             )
             pair_step = tickets // replica.num_replicas_in_sync
         with tf.control_dependencies([tensor for tensor in after if tensor is not None]):
-            if self._oracle is None:
-                scores = losses.ms_ssim_training_score(*map(tf.round, pair))
-            else:
-                scores = self._oracle.collect(tickets, *pair)
+            scores = self._score(tickets, *pair)
         variables = self.proxy.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
@@ -214,6 +230,12 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             "metric_loss": loss,
         }
 
+    def _score(self, ticket: tf.Tensor, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+        """True scores [B] of pairs; those submitted under their ticket are waited for."""
+        if self._oracle is None:
+            return losses.ms_ssim_training_score(tf.round(reference), tf.round(distorted))
+        return self._oracle.collect(ticket, reference, distorted)
+
     def _noise(self, image: tf.Tensor, step: tf.Tensor) -> list[tf.Tensor]:
         shapes = self.codec.noise_shapes(self.options.patch, self.options.patch)
         return self._draws.latent_noise(shapes, image, step)
@@ -228,9 +250,30 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             return tf.fill(image.shape[:1], False), tf.constant(float(self.options.batch))
         return self._draws.identical(image, step)
 
+    def _distorted(self, image: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """What a proxy sees beside the patches: the codec's, or synthetic distortions."""
+        made = self.options.trains_codec or self.options.init_from
+        return self._coded(image, step) if made else self._draws.distorted(image, step)
+
     def _coded(self, image: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        reconstruction, _ = self.codec(image, noise=self._noise(image, step))
-        return tf.clip_by_value(reconstruction, 0.0, 255.0)
+        """What the codec makes of the patches, or in turn its older versions and it."""
+        noise = self._noise(image, step)
+
+        def coded(codec: Trained) -> tf.Tensor:
+            return tf.clip_by_value(codec(image, noise=noise)[0], 0.0, 255.0)
+
+        codecs = [functools.partial(coded, each) for each in (self.codec, *self._versions)]
+        return tf.switch_case(tf.cast(step % len(codecs), tf.int32), codecs)
+
+    def _older_codecs(self) -> list[Trained]:
+        """The codec at earlier checkpoints of the run that it begins with."""
+        options, found = self.options, []
+        if options.versions > 1:
+            newest = warm_start.newest_checkpoints(options.init_from, options.versions, "versions")
+            for checkpoint in newest[:-1]:
+                found.append(CODECS[options.codec](options.num_filters, "version"))
+                warm_start.fill({"codec": found[-1]}, checkpoint, "init_from")
+        return found
 
     def close(self) -> None:
         """Ends the oracle's ffmpeg."""
@@ -242,35 +285,32 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         if not self._validation or not self.options.trains_codec:
             return {}
         image = read_image(self._validation[0])[None]
-        return {"original": image, "reconstruction": self._evaluator()(image)[0]}
+        return {"original": image, "reconstruction": evaluator(self.mean.served)(image)[0]}
 
     def validate(self) -> dict[str, float]:
-        """Means over the validation images, quantized as in a file."""
-        evaluate = self._evaluator()
-        rows = []
-        for path in self._validation:
-            image = read_image(path)[None]
-            decoded, bits = evaluate(image)
-            names = vmaf.reported_for(*image.shape[1:3])
-            scores = vmaf.measure(image, tf.saturate_cast(decoded, tf.uint8).numpy(), names)
-            row = {name: float(values[0]) for name, values in scores.items()}
-            rows.append({"bpp_estimated": float(bits[0]) / image[0, ..., 0].size, **row})
-        names = ("bpp_estimated", *vmaf.REPORTED)
-        values = {name: [row[name] for row in rows if name in row] for name in names}
-        return {name: float(np.mean(column)) for name, column in values.items() if column}
+        """Means over the validation images, quantized as in a file, and the proxy's quality."""
+        options = self.options
+        found = codec_quality(self.mean.served, self._validation) if options.trains_codec else {}
+        return found | (self._validate_proxy() if options.uses_proxy else {})
 
-    def _evaluator(self):
-        """Function from uint8 [1, H, W, 3] to the decoded image and bits."""
-        offset = factorized.quantization_offset(self.codec.prior)
-
-        @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8)])
-        def evaluate(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            latent, bits = self.codec.quantized(tf.cast(image, tf.float32), offset)
-            decoded = self.codec.synthesis(latent)
-            decoded = decoded[:, : tf.shape(image)[1], : tf.shape(image)[2]]
-            return tf.round(tf.clip_by_value(decoded, 0.0, 255.0)), bits
-
-        return evaluate
+    def _validate_proxy(self) -> dict[str, float]:
+        """How well the proxy judges what the codec makes of patches that no training sees."""
+        options = self.options
+        size, metric = min(options.batch, options.proxy_patches), options.metric
+        patches = random_patches(self._validation, self._patch, Schedule(size, 0))
+        pairs = (
+            (image, self._distorted(image, tf.constant(number, tf.int64)))
+            for number, image in enumerate(patches.take(options.proxy_patches // size))
+        )
+        slope = losses.ssim_loss if metric == "ssim" else losses.ms_ssim_loss
+        return proxy_quality(
+            tf.function(lambda *pair: self.proxy(pair), autograph=False),
+            tf.function(
+                lambda *pair: self._score(tf.constant(-1, tf.int64), *pair), autograph=False
+            ),
+            pairs,
+            (lambda *pair: -slope(*pair)) if metric in DIFFERENTIABLE else None,
+        )
 
     def export(self, path: str) -> None:
         """Writes the codec, unless only a proxy was trained."""
@@ -279,7 +319,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
 
     def save(self, path: str) -> None:
         """Writes the codec as a SavedModel."""
-        Codec.save(self.codec, path, self.recorded)
+        Codec.save(self.mean.served, path, self.recorded)
 
 
 def _shape(options: ProxiqaOptions, devices: int) -> tuple[int, int, int, int]:
@@ -289,6 +329,13 @@ def _shape(options: ProxiqaOptions, devices: int) -> tuple[int, int, int, int]:
 
 def _no_rate() -> dict[str, tf.Tensor]:
     return dict.fromkeys(("loss", "bpp", "pixel"), tf.constant(0.0))
+
+
+def _codec_rate(options: ProxiqaOptions) -> Rate:
+    if options.final_rate is None:
+        return _dropped(options.learning_rate, options.drop_step)
+    last = options.final_rate / options.learning_rate
+    return tf.keras.optimizers.schedules.CosineDecay(options.learning_rate, options.steps, last)
 
 
 def _dropped(rate: float, drop_step: int) -> tf.keras.optimizers.schedules.PiecewiseConstantDecay:

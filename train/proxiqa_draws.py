@@ -50,6 +50,19 @@ class Draws:
         others = tf.where((chosen < batch) & (batch > 1), batch - 1, batch)
         return self._local(tf.range(batch), image) == chosen, tf.cast(others, tf.float32)
 
+    def blended(
+        self, image: tf.Tensor, distorted: tf.Tensor, step: tf.Tensor, largest: float, share: float
+    ) -> tf.Tensor:
+        """A share of the pairs with w times their distortion, w uniform in 0..largest."""
+        chosen, weight = tf.unstack(
+            tf.random.stateless_uniform(
+                (2, self._batch), stream_key(self._seed, step, Stream.BLEND)
+            )
+        )
+        weight = self._local(tf.where(chosen < share, largest * weight, 1.0), image)
+        blend = image + weight[:, None, None, None] * (distorted - image)
+        return tf.clip_by_value(blend, 0.0, 255.0)
+
     def distorted(self, image: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """The images with synthetic distortions."""
         numbers = step * self._batch + tf.range(self._batch, dtype=tf.int64)

@@ -179,7 +179,7 @@ class RankIQATask(PaperTask[RankiqaOptions]):
         parts = [crops[i : i + _SCORED_AT_ONCE] for i in range(0, len(crops), _SCORED_AT_ONCE)]
         return np.concatenate([self._graph(tf.constant(part)).numpy() for part in parts])
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _graph(self, crops: tf.Tensor) -> tf.Tensor:
         return self.network(tf.cast(crops, tf.float32))
 

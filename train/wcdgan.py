@@ -174,7 +174,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
         restored, degraded = np.mean(rows, 0)
         return {"psnr": restored, "gain": restored - degraded}
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _restore(self, degraded: tf.Tensor) -> tf.Tensor:
         restored = self.network(tf.cast(degraded, tf.float32))
         return tf.saturate_cast(tf.round(restored), tf.uint8)

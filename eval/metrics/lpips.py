@@ -19,7 +19,9 @@ class LPIPS:
     def __init__(self, weights: str, network: str = "alex"):
         """Loads the weights; arguments and errors as for `losses.lpips.LPIPS`."""
         self._distance = lpips.LPIPS(weights, network)
-        self._per_layer = tf.function(self._distance.per_layer, reduce_retracing=True)
+        self._per_layer = tf.function(
+            self._distance.per_layer, autograph=False, reduce_retracing=True
+        )
 
     def fingerprint(self) -> str:
         """Names the weights, wherever they lie: the begin of a SHA-256.

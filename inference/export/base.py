@@ -230,7 +230,7 @@ def _functions(path: str, signatures: Sequence[str], kind: str) -> dict[str, Any
 def _write(served: Served, card: str, target: pathlib.Path) -> None:
     """Writes a SavedModel beside `target`, then renames it; one that is there is replaced."""
 
-    @tf.function(input_signature=[])
+    @tf.function(autograph=False, input_signature=[])
     def describe() -> dict[str, tf.Tensor]:
         return {"card": tf.constant(card)}
 

@@ -129,13 +129,16 @@ class ServedCodec(tf.Module):
         else:
             self._coder = FactorizedCoder(self._codec.prior)
 
-    @tf.function(input_signature=[_IMAGE])
+    @tf.function(autograph=False, input_signature=[_IMAGE])
     def compress(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Image to bit string, and the string's estimated length in bits."""
         string, bits = self._coder.encode(self._latent(image))
         return {"string": string, "bits": bits}
 
-    @tf.function(input_signature=[tf.TensorSpec((), tf.string, name="string"), _NUMBER, _NUMBER])
+    @tf.function(
+        autograph=False,
+        input_signature=[tf.TensorSpec((), tf.string, name="string"), _NUMBER, _NUMBER],
+    )
     def decompress(
         self, string: tf.Tensor, height: tf.Tensor, width: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -144,7 +147,7 @@ class ServedCodec(tf.Module):
         latent = self._coder.decode(string, *size)
         return {"reconstruction": self._image(latent, height, width)}
 
-    @tf.function(input_signature=[_IMAGE])
+    @tf.function(autograph=False, input_signature=[_IMAGE])
     def reconstruct(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """What decompressing the compressed image gives, without the range coder."""
         latent, bits = self._coder.quantize(self._latent(image))

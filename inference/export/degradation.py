@@ -42,11 +42,11 @@ class Degradation(Export):
             for name in ("degraded", "condition")
         ]
 
-        @tf.function(input_signature=spec)
+        @tf.function(autograph=False, input_signature=spec)
         def nll(degraded: tf.Tensor, condition: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"bits": bits_per_dim(degraded, network(degraded, condition), family=family)}
 
-        @tf.function(input_signature=spec)
+        @tf.function(autograph=False, input_signature=spec)
         def parameters(degraded: tf.Tensor, condition: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"parameters": network(degraded, condition)}
 

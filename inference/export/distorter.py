@@ -22,7 +22,10 @@ class Distorter(Export):
     def serve(cls, network: ResidualUNet) -> Served:
         """The function that distorts."""
 
-        @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="image")])
+        @tf.function(
+            autograph=False,
+            input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="image")],
+        )
         def distort(image: tf.Tensor) -> dict[str, tf.Tensor]:
             distorted = network(tf.cast(image[None], tf.float32))
             return {"distorted": tf.saturate_cast(tf.round(distorted[0]), tf.uint8)}

@@ -48,18 +48,22 @@ class Encoder(Export):
         blocks = (3, None, None, dct.BLOCK, dct.BLOCK)
         tables = (2, dct.BLOCK, dct.BLOCK)
 
-        @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="image")])
+        @tf.function(
+            autograph=False,
+            input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="image")],
+        )
         def encode(image: tf.Tensor) -> dict[str, tf.Tensor]:
             coefficients, tables = network.encode(tf.cast(image[None], tf.float32))
             return {"coefficients": coefficients[0], "tables": tables}
 
         @tf.function(
+            autograph=False,
             input_signature=[
                 tf.TensorSpec(blocks, tf.int16, name="coefficients"),
                 tf.TensorSpec(tables, tf.int32, name="tables"),
                 tf.TensorSpec((), tf.int32, name="height"),
                 tf.TensorSpec((), tf.int32, name="width"),
-            ]
+            ],
         )
         def decode(
             coefficients: tf.Tensor, tables: tf.Tensor, height: tf.Tensor, width: tf.Tensor

@@ -44,7 +44,9 @@ class Scorer(Export):
         """The function that scores crops."""
         shape = (None, network.patch, network.patch, 3)
 
-        @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, name="crops")])
+        @tf.function(
+            autograph=False, input_signature=[tf.TensorSpec(shape, tf.uint8, name="crops")]
+        )
         def score(crops: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"scores": network(tf.cast(crops, tf.float32))}
 

@@ -85,11 +85,13 @@ class Restorer(Export):
         shape = (None, None, network.channels)
         image = tf.TensorSpec(shape, tf.float32, name="image")
 
-        @tf.function(input_signature=[image])
+        @tf.function(autograph=False, input_signature=[image])
         def restore_planes(image: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"restored_planes": network(image[None])[0]}
 
-        @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, name="image")])
+        @tf.function(
+            autograph=False, input_signature=[tf.TensorSpec(shape, tf.uint8, name="image")]
+        )
         def restore(image: tf.Tensor) -> dict[str, tf.Tensor]:
             (restored,) = restore_planes(tf.cast(image, tf.float32)).values()
             return {"restored": tf.saturate_cast(tf.round(restored), tf.uint8)}
@@ -257,11 +259,11 @@ def _by_blocks(network: WCDGAN, image: tf.TensorSpec) -> dict:
     mean = tf.TensorSpec((width,), tf.float32, name="mean")
     index = tf.TensorSpec((), tf.int32, name="index")
 
-    @tf.function(input_signature=[image])
+    @tf.function(autograph=False, input_signature=[image])
     def enter(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"features": network.blocks[0].dense(network.extract(image[None]))[0]}
 
-    @tf.function(input_signature=[index, features, mean])
+    @tf.function(autograph=False, input_signature=[index, features, mean])
     def next_block(index: tf.Tensor, features: tf.Tensor, mean: tf.Tensor) -> dict[str, tf.Tensor]:
         def step(one, other):
             return lambda: other.dense(one.attend(features[None], mean[None, None, None]))[0]
@@ -269,7 +271,7 @@ def _by_blocks(network: WCDGAN, image: tf.TensorSpec) -> dict:
         branches = [step(*pair) for pair in zip(network.blocks, network.blocks[1:])]
         return {"next_features": tf.switch_case(index, branches or [lambda: features])}
 
-    @tf.function(input_signature=[image, features, mean])
+    @tf.function(autograph=False, input_signature=[image, features, mean])
     def leave(image: tf.Tensor, features: tf.Tensor, mean: tf.Tensor) -> dict[str, tf.Tensor]:
         deep = network.blocks[-1].attend(features[None], mean[None, None, None])
         shallow = network.extract(image[None])

@@ -101,7 +101,7 @@ def sample_naive(
     condition = _check(model, condition, uniforms)
     batch, height, width, _ = uniforms[1].shape
     image = np.zeros((batch, height, width, 3))
-    run = tf.function(model)
+    run = tf.function(model, autograph=False)
     for y, x in progress([(y, x) for y in range(height) for x in range(width)]):
         here = (slice(None), y, x)
         parameters = run(tf.constant(image), condition).numpy()[here]

@@ -44,7 +44,7 @@ def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> Iterato
       seed: of latents and noise.
       psi: truncation of the styles.
     """
-    synthesize = tf.function(generator.synthesis)
+    synthesize = tf.function(generator.synthesis, autograph=False)
     for index in range(count):
         latent = normal((1, generator.latent), "truth", seed, index)
         styles = tf.repeat(generator.map(latent)[:, None], generator.num_layers, 1)

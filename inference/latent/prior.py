@@ -60,7 +60,7 @@ class Prior:
         if min(samples, fit_samples) < 2:
             raise ValueError(f"at least two samples are needed, got {min(samples, fit_samples)}")
         self._generator, self._seed, self._fit_samples = generator, seed, fit_samples
-        self._map = tf.function(generator.map, reduce_retracing=True)
+        self._map = tf.function(generator.map, autograph=False, reduce_retracing=True)
         self._thresholds: dict[tuple[int, float, int], float] = {}
         self._terms: dict[tuple[float, int], float] = {}
         self.samples = self._mapped(samples, "samples", seed)

@@ -151,7 +151,7 @@ class Search(tf.Module):
         found["total"] = tf.add_n([weights[name] * value for name, value in counted.items()])
         return found
 
-    @tf.function
+    @tf.function(autograph=False)
     def _step(self, rate: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._variables)

@@ -159,6 +159,9 @@ class _Loop:
         """
         task, strategy = self._task, self._strategy
 
+        # Nothing in a step is Python's control flow; conversion would take most of the time of
+        # tracing.
+        @tf.autograph.experimental.do_not_convert
         def one_step(batch: Any, step: tf.Tensor) -> tf.Tensor:
             with precision.policy(self._policy):
                 report = task.step(batch, step)

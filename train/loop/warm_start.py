@@ -23,7 +23,11 @@ def begin_with(parts: dict, run: str, option: str) -> None:
     Raises:
       UsageError: if there is none, or a part does not fit.
     """
-    checkpoint = checkpoint_of(run, option)
+    fill(parts, checkpoint_of(run, option), option)
+
+
+def fill(parts: dict, checkpoint: str, option: str) -> None:
+    """Loads some parts of a checkpoint; arguments and errors as for `begin_with`."""
     try:
         status = tf.train.Checkpoint(**parts).restore(checkpoint)
         status.assert_existing_objects_matched().expect_partial()
@@ -40,6 +44,16 @@ def checkpoint_of(run: str, option: str) -> str:
     newest = tf.train.latest_checkpoint(str(RunDir(run).checkpoints))
     require(newest, f"`{option}`: no checkpoint in {RunDir(run).checkpoints}")
     return newest
+
+
+def newest_checkpoints(run: str, count: int, option: str) -> list[str]:
+    """The newest checkpoints of a run, oldest first; raises UsageError if there are fewer."""
+    steps = sorted(int(p.stem.split("-")[1]) for p in RunDir(run).checkpoints.glob("ckpt-*.index"))
+    require(
+        len(steps) >= count,
+        f"`{option}`={count}: {run} has {len(steps)} checkpoints; train it with a larger `keep`",
+    )
+    return [str(RunDir(run).checkpoints / f"ckpt-{step}") for step in steps[-count:]]
 
 
 def option_of(run: str, name: str) -> Any:

@@ -116,6 +116,52 @@ class ProxiqaOptions(TrainingOptions):
         "Show the proxy, with probability 1/2, one pair of equal patches a step.",
         assumed="as the authors' code",
     )
+    proxy_bias: float = positive(
+        0.0,
+        "Score that the proxy begins with. From 0, Adam's small steps make the offset of what the "
+        "patches show, and brightness decides the score for tens of thousands of steps: the "
+        "metric's mean on what the codec makes, such as 85, spares that.",
+        maximum=100.0,
+        assumed="not printed; the default of the authors' library",
+    )
+    proxy_differences: bool = option(
+        False,
+        "Begin with first kernels of opposite sign for the two images and a dense layer of zeros.",
+        assumed="not printed; the default of the authors' library",
+    )
+    blend: float = positive(
+        0.0,
+        "Largest w of pairs x, x + w (x^ - x) that the proxy learns from beside x, x^; 0 is none. "
+        "With a codec that is trained already they give back the range of severities that one "
+        "trained from noise shows.",
+        maximum=4.0,
+        assumed="the paper has none",
+    )
+    blend_share: float = positive(0.5, "Fraction of the pairs with `blend`.", maximum=1.0)
+    versions: int = option(
+        1,
+        "Newest checkpoints of `init_from` that pretrain_proxy takes in turn.",
+        minimum=1,
+        assumed="the paper's proxy sees the codec's whole training",
+    )
+    average: float = option(
+        0.0,
+        "Weight of the past in the mean of the codec's weights that is exported, such as .9998; 0 "
+        "exports the last weights.",
+        minimum=0.0,
+        below=1.0,
+        assumed="the paper has none",
+    )
+    final_rate: float | None = option(
+        None,
+        "Learning rate of the codec after the last step, reached on a half cosine; without it the "
+        "rate drops at `drop_step`.",
+        minimum=0.0,
+        assumed="the paper has none",
+    )
+    proxy_patches: int = option(
+        256, "Patches of the images of `validation_data` that proxies are judged by.", minimum=2
+    )
     oracle: str = option(
         "overlapped",
         "When pairs are scored. overlapped: the proxy learns from the previous step's pairs, "
@@ -146,6 +192,10 @@ class ProxiqaOptions(TrainingOptions):
         require(
             not self.proxy_from or self.uses_proxy,
             "`proxy_from` makes no sense here: no proxy is used",
+        )
+        require(
+            self.versions == 1 or (mode == "pretrain_proxy" and self.init_from),
+            "`versions` goes with `optimize`=pretrain_proxy and `init_from`",
         )
         require_multiple("patch", self.patch, STRIDE)
         require(

@@ -1,0 +1,130 @@
+"""What makes ProxIQA's proxy learn, and how it is judged."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lossylab.core.errors import UsageError
+from lossylab.models.proxiqa import ProxIQA
+from lossylab.train import proxiqa
+from lossylab.train.proxiqa import ProxiqaOptions
+from lossylab.train.proxiqa_draws import Draws
+from lossylab.train.proxy_quality import proxy_quality
+
+SMALL = {
+    "train_data": "sample_train",
+    "num_filters": 4,
+    "batch": 2,
+    "patch": 32,
+    "steps": 2,
+    "log_every": 1,
+    "summary_every": 0,
+}
+
+
+def _pairs(count=3):
+    for number in range(count):
+        both = tf.random.stateless_uniform((2, 4, 16, 16, 3), (number, 1), 0.0, 255.0)
+        noise = tf.reshape(tf.range(1.0, 5.0) + number, (4, 1, 1, 1))
+        yield both[0], both[0] + noise * (both[1] - both[0]) / 10
+
+
+def _error(reference, distorted):
+    return -tf.reduce_mean(tf.square(reference - distorted), (1, 2, 3))
+
+
+def test_the_metric_itself_is_a_perfect_proxy_and_a_constant_is_none():
+    perfect = proxy_quality(_error, _error, _pairs(), _error)
+    assert perfect["proxy_correlation"] == pytest.approx(1)
+    assert perfect["proxy_rmse"] == 0
+    assert perfect["proxy_cosine"] == pytest.approx(1, abs=1e-6)
+    mean = np.mean(np.concatenate([_error(*pair) for pair in _pairs()]))
+    constant = proxy_quality(lambda a, b: 0 * a[:, 0, 0, 0] + mean, _error, _pairs())
+    assert constant["proxy_correlation"] == 0
+    assert constant["proxy_rmse"] == pytest.approx(constant["score_std"], rel=1e-5)
+    opposite = proxy_quality(lambda a, b: -_error(a, b), _error, _pairs(), _error)
+    assert opposite["proxy_correlation"] == pytest.approx(-1)
+    assert opposite["proxy_cosine"] == pytest.approx(-1, abs=1e-6)
+
+
+def test_beginning_with_differences_no_content_decides_the_score():
+    proxy = ProxIQA(32)
+    proxy.dense_bias.assign([85.0])
+    proxy.begin_with_differences()
+    for reference, distorted in _pairs():
+        reference, distorted = (tf.image.resize(x, (32, 32)) for x in (reference, distorted))
+        assert np.all(proxy((reference, distorted)) == 85)
+    proxy.dense.assign(tf.random.stateless_normal(proxy.dense.shape, (1, 2)))
+    gray = (tf.fill((1, 32, 32, 3), level) for level in (0.0, 99.0))
+    equal = [float(proxy((x, x))[0]) for x in gray]
+    assert equal[0] == pytest.approx(equal[1], abs=1e-3)
+
+
+def test_blends_lie_on_the_line_through_both_images():
+    draws = Draws(seed=1, batch=512)
+    image = tf.fill((512, 2, 2, 3), 100.0)
+    weights = [
+        draws.blended(image, image + 10, tf.constant(7, tf.int64), 1.3, share)[:, 0, 0, 0] / 10 - 10
+        for share in (0.0, 0.5, 1.0)
+    ]
+    np.testing.assert_allclose(weights[0], 1, atol=1e-5)
+    assert np.mean(np.abs(weights[1] - 1) < 1e-5) == pytest.approx(0.5, abs=0.08)
+    assert 0 <= np.min(weights[2]) < 0.05
+    assert 1.25 < np.max(weights[2]) <= 1.3
+
+
+def test_a_proxy_that_learns_by_all_means_and_is_judged(tmp_path):
+    common = {**SMALL, "validation_data": "sample_test"}
+    base = tmp_path / "base"
+    proxiqa.train(ProxiqaOptions(**SMALL, metric="mse", checkpoint_every=1, run_dir=str(base)))
+    proxiqa.train(
+        ProxiqaOptions(
+            **common,
+            metric="ssim",
+            optimize="pretrain_proxy",
+            init_from=str(base),
+            versions=2,
+            blend=1.3,
+            proxy_bias=85.0,
+            proxy_differences=True,
+            validate_every=2,
+            proxy_patches=4,
+            run_dir=str(tmp_path / "proxy"),
+        )
+    )
+    with open(tmp_path / "proxy" / "validation.csv") as file:
+        (row,) = csv.DictReader(file)
+    assert set(row) == {"step", "proxy_correlation", "proxy_rmse", "score_std", "proxy_cosine"}
+    with pytest.raises(UsageError, match="`versions`=9: .* has 2 checkpoints"):
+        proxiqa.train(
+            ProxiqaOptions(
+                **SMALL,
+                metric="ssim",
+                optimize="pretrain_proxy",
+                init_from=str(base),
+                versions=9,
+                run_dir=str(tmp_path / "more"),
+            )
+        )
+
+
+def test_the_mean_of_the_weights_is_exported_and_the_rate_decays(tmp_path, monkeypatch):
+    exported = []
+    monkeypatch.setattr(proxiqa.Codec, "save", lambda codec, path, options: exported.append(codec))
+    options = ProxiqaOptions(
+        **{**SMALL, "metric": "mse", "average": 0.5, "learning_rate": 1e-2, "final_rate": 1e-3},
+        run_dir=str(tmp_path / "run"),
+    )
+    proxiqa.train(options)
+    saved = tf.train.load_checkpoint(str(tmp_path / "run" / "checkpoints"))
+    name = "{}/analysis_transform/layers/0/bias/.ATTRIBUTES/VARIABLE_VALUE"
+    last, mean = (saved.get_tensor(name.format(part)) for part in ("codec", "mean"))
+    assert np.any(last != mean)
+    np.testing.assert_array_equal(exported[0].analysis_transform.layers[0].bias, mean)
+    rate = proxiqa._codec_rate(options)
+    assert float(rate(0)) == pytest.approx(1e-2)
+    assert float(rate(options.steps)) == pytest.approx(1e-3)
+    assert json.loads((tmp_path / "run" / "options.json").read_text())["average"] == 0.5

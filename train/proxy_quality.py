@@ -1,0 +1,60 @@
+"""How well a proxy tells its metric on held-out patches: what a codec may rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import tensorflow as tf
+
+Score = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # of pairs [B, H, W, 3]: float32 [B]
+
+
+def proxy_quality(
+    proxy: Score,
+    metric: Score,
+    pairs: Iterable[tuple[tf.Tensor, tf.Tensor]],
+    differentiable: Score | None = None,
+) -> dict[str, float]:
+    """Compares scores, and what a codec would learn from them.
+
+    Args:
+      proxy: predicts the scores of pairs.
+      metric: gives the true ones.
+      pairs: reference and distorted patches, float32 [B, H, W, 3], pixel values 0..255.
+      differentiable: a form of the metric that gradients can be taken of.
+
+    Returns:
+      proxy_correlation: Pearson's, over the patches; 0 if one of both is constant.
+      proxy_rmse: of the predicted scores.
+      score_std: of the true ones. A constant would have rmse = std.
+      proxy_cosine: mean cosine of the gradients by the distorted pixels of the proxy and of the
+        differentiable form, if there is one.
+    """
+    predicted, true, cosines = [], [], []
+    for reference, distorted in pairs:
+        predicted.append(proxy(reference, distorted))
+        true.append(metric(reference, distorted))
+        if differentiable is not None:
+            slopes = (_slope(score, reference, distorted) for score in (proxy, differentiable))
+            cosines.append(_cosine(*slopes))
+    guesses, scores = np.concatenate(predicted), np.concatenate(true)
+    constant = guesses.std() == 0 or scores.std() == 0
+    found = {
+        "proxy_correlation": 0.0 if constant else float(np.corrcoef(guesses, scores)[0, 1]),
+        "proxy_rmse": float(np.sqrt(np.mean((guesses - scores) ** 2))),
+        "score_std": float(scores.std()),
+    }
+    return found | ({"proxy_cosine": float(np.mean(np.concatenate(cosines)))} if cosines else {})
+
+
+def _slope(score: Score, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+    with tf.GradientTape() as tape:
+        tape.watch(distorted)
+        scores = score(reference, distorted)
+    return tape.gradient(scores, distorted)
+
+
+def _cosine(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    a, b = (tf.math.l2_normalize(tf.reshape(each, (each.shape[0], -1)), 1) for each in (a, b))
+    return tf.reduce_sum(a * b, 1)
