@@ -290,7 +290,9 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
     def validate(self) -> dict[str, float]:
         """Means over the validation images, quantized as in a file, and the proxy's quality."""
         options = self.options
-        found = codec_quality(self.mean.served, self._validation) if options.trains_codec else {}
+        found = {}
+        if options.trains_codec and options.validate_images:
+            found = codec_quality(self.mean.served, self._validation)
         return found | (self._validate_proxy() if options.uses_proxy else {})
 
     def _validate_proxy(self) -> dict[str, float]:

@@ -159,6 +159,9 @@ class ProxiqaOptions(TrainingOptions):
         minimum=0.0,
         assumed="the paper has none",
     )
+    validate_images: bool = option(
+        True, "Also code the images of `validation_data` whole, and measure them by all metrics."
+    )
     proxy_patches: int = option(
         256, "Patches of the images of `validation_data` that proxies are judged by.", minimum=2
     )

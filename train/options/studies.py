@@ -94,10 +94,12 @@ class StudyOptions(Options):
     )
     variant: tuple[str, ...] = option(
         (),
-        "NAME:OPTION=VALUE,... has options for one variant, or for NAME* all that begin so.",
+        "NAME:OPTION=VALUE,... has options for one variant, or for all whose names a pattern such "
+        "as NAME* fits.",
         repeated=True,
     )
     dry_run: bool = option(False, "Print the trainings' commands and stop.")
+    queue: bool = option(False, "Print what is done, running and waiting, and stop.")
 
     def check(self) -> None:
         """Refuses what makes no study."""
@@ -204,6 +206,28 @@ class ProxiqaStudyOptions(StudyOptions):
     base_lmbda: float = positive(0.01, "Lambda of the common start.")
     base_steps: int = option(8000, "Steps of the common start.", minimum=1)
     rate_steps: int = option(0, "Steps for MSE at each lambda after it.", minimum=0)
+    descend: bool = option(
+        False,
+        "Begin each lambda's start with that of the next larger lambda instead of the common one: "
+        "codecs of high rates learn what those of low rates need.",
+    )
+    validation_data: str | None = option(
+        None, "Images that proxies are judged on: a collection, folder, glob or @list."
+    )
+    gate: float = option(
+        0.0,
+        "Stop unless each proxy's correlation with its metric, on patches of `validation_data`, is "
+        "at least this before its codecs are trained, and its error at most half of the scores' "
+        "standard deviation; 0 is off.",
+        minimum=0.0,
+        below=1.0,
+    )
+    last_gate: float = option(
+        0.0,
+        "The same for the mean correlation over the last third of every training by a proxy.",
+        minimum=0.0,
+        below=1.0,
+    )
     proxy_steps: int = option(2000, "Steps of each proxy before its codecs.", minimum=1)
     steps: int = option(2500, "Steps of each variant after that.", minimum=1)
     drop_step: int = option(
@@ -239,6 +263,10 @@ class ProxiqaStudyOptions(StudyOptions):
         super().check()
         late = [steps for steps in self.also_at if steps >= self.steps]
         require(not late, f"`also_at`={late[0] if late else 0} must be below `steps`={self.steps}")
+        require(
+            self.validation_data or not (self.gate or self.last_gate),
+            "`gate` and `last_gate` need `validation_data`",
+        )
 
     @property
     def stops(self) -> list[int]:

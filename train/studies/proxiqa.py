@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import pathlib
+import statistics
 import sys
 from typing import Any
 
 from lossylab.core import command
+from lossylab.core.errors import WorkError
 from lossylab.core.files import make_folder
 from lossylab.core.options import require, require_known
 from lossylab.data.checking import usable
@@ -20,9 +23,12 @@ from lossylab.inference.codecs.registry import CLASSICAL
 from lossylab.train.options.loop import TrainingOptions
 from lossylab.train.options.proxiqa import ProxiqaOptions
 from lossylab.train.options.studies import PROXIQA, ProxiqaStudyOptions, Variants
+from lossylab.train.studies.queue import Queue
 from lossylab.train.studies.study import Study
 
 _BASE = "base"
+_LARGEST_ERROR = 0.5  # of a proxy, in standard deviations of the scores
+_JUDGEMENTS = 12  # of a proxy while its codec is trained
 
 
 def _base(options: ProxiqaStudyOptions) -> Variants:
@@ -35,11 +41,13 @@ def _starts(options: ProxiqaStudyOptions) -> Variants:
     """The start of the codecs of each lambda."""
     if not options.rate_steps:
         return {}
-    start = {"steps": options.rate_steps, "export": False, "init_from": options.run_dir(_BASE)}
-    return {
-        f"start_{lmbda:g}": {**_shared(options, 1), "metric": "mse", "lmbda": lmbda, **start}
-        for lmbda in options.lmbdas
-    }
+    found, before = {}, options.run_dir(_BASE)
+    for lmbda in sorted(options.lmbdas, reverse=True) if options.descend else options.lmbdas:
+        start = {"steps": options.rate_steps, "export": False, "init_from": before}
+        name = f"start_{lmbda:g}"
+        found[name] = {**_shared(options, 1), "metric": "mse", "lmbda": lmbda, **start}
+        before = options.run_dir(name) if options.descend else before
+    return found
 
 
 def _variants(options: ProxiqaStudyOptions) -> Variants:
@@ -56,6 +64,7 @@ def _variants(options: ProxiqaStudyOptions) -> Variants:
                 proxy = f"{values['metric']}_proxy"
                 found[proxy] = _proxy(options, values["metric"])
                 values["proxy_from"] = options.run_dir(proxy)
+                values |= _judged(options, options.steps // _JUDGEMENTS)
         for lmbda in options.lmbdas:
             start = f"start_{lmbda:g}" if options.rate_steps else _BASE
             rate = {"lmbda": float(f"{lmbda / weight:g}"), "init_from": options.run_dir(start)}
@@ -67,7 +76,15 @@ def _proxy(options: ProxiqaStudyOptions, metric: str) -> dict[str, Any]:
     """A metric's proxy, which learns from what the common start makes."""
     alone = {"optimize": "pretrain_proxy", "lmbda": 0.0, "steps": options.proxy_steps}
     start = {"metric": metric, "init_from": options.run_dir(_BASE)}
-    return {**_shared(options, 1), **alone, **start}
+    return {**_shared(options, 1), **alone, **start, **_judged(options, options.proxy_steps)}
+
+
+def _judged(options: ProxiqaStudyOptions, every: int) -> dict[str, Any]:
+    """Options by which a proxy is judged every so many steps."""
+    if not options.validation_data:
+        return {}
+    data = {"validation_data": options.validation_data, "validate_images": False}
+    return {**data, "validate_every": max(every, 1)}
 
 
 def _shared(options: ProxiqaStudyOptions, stage: int) -> dict[str, Any]:
@@ -104,10 +121,14 @@ def train(options: ProxiqaStudyOptions) -> None:
     Raises:
       UsageError, WorkError, OutputError: see the training and `lossylab.eval.rd`.
     """
+    decaying = [name for name, each in STUDY.plan(options).items() if each.final_rate is not None]
+    require(
+        not (options.also_at and decaying),
+        "`also_at`: with `final_rate` a training of fewer steps is another one",
+    )
     require_known("compare_with", options.compare_with, list(CLASSICAL))
     runs = STUDY.plan(options)
-    if options.dry_run:
-        STUDY.run(options)
+    if STUDY.only_tells(options, runs):
         return
     test = find_images(options.test_data)
     overlap = set(test) & set(find_images(options.train_data))
@@ -116,11 +137,15 @@ def train(options: ProxiqaStudyOptions) -> None:
     for folder in filter(None, (options.out, options.results)):
         make_folder(folder)
     codecs = {_run(name, lmbda): name for name in options.variants for lmbda in options.lmbdas}
+    queue = Queue(runs)
     for name, each in runs.items():
         if name in codecs:
-            _train_and_export(name, each, options.stops)
+            _train_and_export(name, each, options.stops, queue)
         else:
-            STUDY.train_one(name, each)
+            STUDY.train_one(name, each, queue)
+        if each.validates:
+            learned = each.optimize == "pretrain_proxy"
+            check_proxy(each.run_dir, options.gate if learned else options.last_gate, learned)
     if options.measure:
         models = [
             _model(options, variant, steps, options.run_dir(name))
@@ -130,7 +155,32 @@ def train(options: ProxiqaStudyOptions) -> None:
         _measure(options, models)
 
 
-def _train_and_export(name: str, options: TrainingOptions, stops: list[int]) -> None:
+def check_proxy(run: str, gate: float, alone: bool) -> None:
+    """Refuses to go on with a proxy that has not learned.
+
+    Args:
+      run: directory of a training that has judged its proxy.
+      gate: smallest correlation with the metric; 0 lets all pass.
+      alone: whether the proxy learned alone: the last judgement counts then, its error too.
+
+    Raises:
+      WorkError: if the proxy is below the gate.
+    """
+    path = pathlib.Path(run) / "validation.csv"
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    last = rows[-1:] if alone else rows[-max(len(rows) // 3, 1) :]
+    correlation = statistics.mean(float(row["proxy_correlation"]) for row in last)
+    error = float(last[-1]["proxy_rmse"]) / (float(last[-1]["score_std"]) or 1.0)
+    if gate and (correlation < gate or (alone and error > _LARGEST_ERROR)):
+        raise WorkError(
+            f"the proxy of {run} has not learned its metric: correlation {correlation:.2f} on held-"
+            f"out patches (`gate`={gate:g}), error {error:.2f} of the scores' standard deviation "
+            f"({_LARGEST_ERROR:g}); see {path}, train it longer or at another rate"
+        )
+
+
+def _train_and_export(name: str, options: TrainingOptions, stops: list[int], queue: Queue) -> None:
     """Trains a variant; exports made on the way are kept as export_STEPS."""
     run, last = pathlib.Path(options.run_dir), stops[-1]
     for steps in stops:
@@ -142,7 +192,7 @@ def _train_and_export(name: str, options: TrainingOptions, stops: list[int]) -> 
             f"`also_at`={steps}: {run} was already exported after other steps; choose another "
             "`out`",
         )
-        STUDY.train_one(name, options.replace(steps=steps))
+        STUDY.train_one(name, options.replace(steps=steps), queue)
         if steps != last:
             os.rename(run / "export", kept)
 

@@ -8,12 +8,13 @@ has all its steps is only exported again.
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import gc
 import logging
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import tensorflow as tf
@@ -23,6 +24,7 @@ from lossylab.core.errors import UsageError
 from lossylab.core.options import require
 from lossylab.train.options.loop import TrainingOptions
 from lossylab.train.options.studies import StudyOptions, Variants
+from lossylab.train.studies.queue import Queue
 
 log = logging.getLogger("lossylab")
 
@@ -79,17 +81,26 @@ class Study(Generic[OptionsOfStudy]):
           UsageError: before anything is trained, if options of a run do not make sense.
         """
         runs = self.plan(options)
-        if options.dry_run:
-            for each in runs.values():
-                sys.stdout.write(f"lossylab {self.training} {shlex.join(flags.arguments(each))}\n")
+        if self.only_tells(options, runs):
             return []
         if self.check:
             for each in runs.values():
                 command.resolve(self.check)(each)
-        return [self.train_one(name, each) for name, each in runs.items()]
+        queue = Queue(runs)
+        return [self.train_one(name, each, queue) for name, each in runs.items()]
 
-    def train_one(self, name: str, options: TrainingOptions) -> pathlib.Path:
-        """Trains one run and forgets its graphs; returns its directory."""
+    def only_tells(self, options: OptionsOfStudy, runs: Mapping[str, TrainingOptions]) -> bool:
+        """Prints the commands of the runs, or what is done, if that is all that is asked for."""
+        if options.dry_run:
+            for each in runs.values():
+                sys.stdout.write(f"lossylab {self.training} {shlex.join(flags.arguments(each))}\n")
+        elif options.queue:
+            sys.stdout.write(Queue(runs).text())
+        return options.dry_run or options.queue
+
+    def train_one(self, name: str, options: TrainingOptions, queue: Queue) -> pathlib.Path:
+        """Trains one run of a queue and forgets its graphs; returns its directory."""
+        log.info("%s", queue.summary())
         log.info("%s: %s", name, shlex.join(flags.arguments(options)))
         path = command.resolve(self.train)(options)
         tf.keras.backend.clear_session()
@@ -115,4 +126,4 @@ class Study(Generic[OptionsOfStudy]):
 
 
 def _means(pattern: str, name: str) -> bool:
-    return name == pattern or (pattern.endswith("*") and name.startswith(pattern[:-1]))
+    return fnmatch.fnmatchcase(name, pattern)

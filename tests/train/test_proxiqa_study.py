@@ -1,0 +1,96 @@
+"""ProxIQA's study: the order of its runs, what its queue says, and its gate for proxies."""
+
+import fcntl
+import pathlib
+
+import pytest
+
+from lossylab.core.errors import UsageError, WorkError
+from lossylab.train.options.studies import ProxiqaStudyOptions
+from lossylab.train.studies.proxiqa import STUDY, check_proxy, train
+from lossylab.train.studies.queue import Queue
+
+
+def _options(out, **more):
+    data = {"train_data": "sample_train", "test_data": "sample_test"}
+    return ProxiqaStudyOptions(out=str(out), **data, **more)
+
+
+def _checkpoint(run_dir, step):
+    folder = pathlib.Path(run_dir, "checkpoints")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"ckpt-{step}.index").touch()
+
+
+def test_rates_descend_from_one_to_the_next(tmp_path):
+    lmbdas = (0.01, 0.1, 0.03)
+    runs = STUDY.plan(_options(tmp_path, lmbdas=lmbdas, rate_steps=5, descend=True))
+    starts = [name for name in runs if name.startswith("start_")]
+    assert starts == ["start_0.1", "start_0.03", "start_0.01"]
+    before = ["base", *starts]
+    assert [runs[name].init_from for name in starts] == [str(tmp_path / b) for b in before[:-1]]
+    straight = STUDY.plan(_options(tmp_path, lmbdas=lmbdas, rate_steps=5))
+    assert {straight[name].init_from for name in starts} == {str(tmp_path / "base")}
+
+
+def test_proxies_are_judged_on_images_of_their_own(tmp_path):
+    judged = STUDY.plan(_options(tmp_path, validation_data="bsds500_val", steps=120))
+    alone, alternating = judged["vmaf_proxy"], judged["vmaf_p_0.01"]
+    assert (alone.validate_every, alternating.validate_every) == (2000, 10)
+    assert not alternating.validate_images
+    assert not judged["mse_0.01"].validates
+    with pytest.raises(UsageError, match="need `validation_data`"):
+        _options(tmp_path, gate=0.8)
+
+
+def test_a_pattern_means_several_runs(tmp_path):
+    runs = STUDY.plan(_options(tmp_path, variant=("*_proxy:versions=4,blend=1.3",)))
+    assert (runs["vmaf_proxy"].versions, runs["vmaf_proxy"].blend) == (4, 1.3)
+    assert runs["vmaf_p_0.01"].blend == 0
+
+
+def test_the_queue_says_what_is_done_and_what_runs(tmp_path, capsys):
+    options = _options(tmp_path, variants=("mse",), lmbdas=(0.01,), base_steps=1000, steps=50)
+    for step in (500, 1000):
+        _checkpoint(tmp_path / "base", step)
+    _checkpoint(tmp_path / "mse_0.01", 20)
+    with open(tmp_path / "mse_0.01" / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        train(options.replace(queue=True))
+    base, mse, summary = capsys.readouterr().out.splitlines()
+    assert base.split() == ["base", "1,000", "of", "1,000", "steps", "done"]
+    assert mse.split() == ["mse_0.01", "20", "of", "50", "steps", "running"]
+    assert summary == "1 of 2 runs, 1,020 of 1,050 steps are done"
+
+
+def test_the_queue_estimates_by_what_was_done_meanwhile(tmp_path, monkeypatch):
+    now = iter([0.0, 3600.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    runs = STUDY.plan(
+        _options(tmp_path, variants=("mse",), lmbdas=(0.01,), base_steps=100, steps=50)
+    )
+    queue = Queue(runs)
+    _checkpoint(tmp_path / "base", 50)
+    assert queue.summary().endswith("about 2.0 h are left at the speed so far")
+
+
+@pytest.mark.parametrize(
+    ("correlations", "rmse", "alone", "passes"),
+    [
+        ([0.1, 0.85], 2.0, True, True),
+        ([0.9, 0.7], 2.0, True, False),
+        ([0.9, 0.9], 3.0, True, False),  # no better than half a constant's error
+        ([0.1, 0.7, 0.7, 0.7, 0.8, 0.9], 9.0, False, True),
+        ([0.9, 0.9, 0.9, 0.9, 0.8, 0.7], 9.0, False, False),
+    ],
+)
+def test_the_gate(correlations, rmse, alone, passes, tmp_path):
+    rows = [f"{i},{c},{rmse},5.0" for i, c in enumerate(correlations, 1)]
+    head = "step,proxy_correlation,proxy_rmse,score_std"
+    (tmp_path / "validation.csv").write_text("\n".join([head, *rows]) + "\n")
+    check_proxy(str(tmp_path), 0.0, alone)
+    if passes:
+        check_proxy(str(tmp_path), 0.8, alone)
+        return
+    with pytest.raises(WorkError, match="has not learned its metric"):
+        check_proxy(str(tmp_path), 0.8, alone)
