@@ -24,7 +24,12 @@ from lossylab.data.schedule import Schedule
 from lossylab.models.layers import precision
 from lossylab.train.loop.fit import fit
 from lossylab.train.loop.run_dir import RunDir
-from lossylab.train.loop.strategy import check_agreement, is_chief, make_strategy
+from lossylab.train.loop.strategy import (
+    check_agreement,
+    is_chief,
+    make_strategy,
+    prepare_gpus,
+)
 from lossylab.train.options.loop import TrainingOptions
 from lossylab.train.task import PaperTask
 
@@ -97,6 +102,7 @@ def run(
     Raises:
       UsageError, WorkError, OutputError: see `RunDir.open` and `loop.fit`.
     """
+    prepare_gpus(options.tf32)
     strategy = make_strategy(options)
     check(strategy)
     run_dir = RunDir(options.run_dir)
@@ -107,6 +113,7 @@ def run(
     policy = options.precision if options.precision != "auto" else precision.fastest()
     resolved = {**options.to_json(), "train_images": fingerprint(files.train), **(more or {})}
     resolved["precision"] = policy  # as it is recorded, and what a resumed run must have
+    options = options.replace(precision=policy)
     may_differ = {name for name, spec in specs(type(options)).items() if spec.may_differ}
     tf.random.set_seed(options.seed)
     with contextlib.ExitStack() as stack:
@@ -129,7 +136,7 @@ def run(
             )
 
         check_agreement(strategy, json.dumps(resolved, sort_keys=True))
-        fit(task, dataset_of_worker, options, strategy, run_dir, policy)
+        fit(task, dataset_of_worker, options, strategy, run_dir)
     log.info("done: %s", run_dir.path)
     return run_dir.path
 

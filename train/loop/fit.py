@@ -43,7 +43,6 @@ def fit(
     options: LoopOptions,
     strategy: tf.distribute.Strategy,
     run_dir: RunDir,
-    policy: str = "float32",
 ) -> None:
     """Trains until `options.steps`, beginning at the newest checkpoint of `run_dir`.
 
@@ -54,14 +53,13 @@ def fit(
       options: see `LoopOptions`.
       strategy: where to train.
       run_dir: an open run directory.
-      policy: Keras's policy of the steps; validation and export are always float32.
 
     Raises:
       DivergedError: at the first step whose metrics are not finite.
       Stopped: after SIGTERM or SIGINT, with a checkpoint written.
       WorkError: if reading the images or scoring fails.
     """
-    _Loop(task, make_dataset, options, strategy, run_dir, policy).run()
+    _Loop(task, make_dataset, options, strategy, run_dir).run()
 
 
 class _Loop:
@@ -72,9 +70,7 @@ class _Loop:
         options: LoopOptions,
         strategy: tf.distribute.Strategy,
         run_dir: RunDir,
-        policy: str,
     ):
-        self._policy = policy
         self._task, self._options, self._strategy, self._dir = task, options, strategy, run_dir
         self._chief = is_chief(strategy)
         with strategy.scope():
@@ -157,14 +153,17 @@ class _Loop:
         over the steps, the first step with a metric that is not finite (or -1), and whether
         any worker wishes to stop, in which case no step is done.
         """
-        task, strategy = self._task, self._strategy
+        task, strategy, options = self._task, self._strategy, self._options
+        step_of = task.step
+        if options.jit:
+            step_of = tf.function(task.step, autograph=False, jit_compile=True)
 
         # Nothing in a step is Python's control flow; conversion would take most of the time of
         # tracing.
         @tf.autograph.experimental.do_not_convert
         def one_step(batch: Any, step: tf.Tensor) -> tf.Tensor:
-            with precision.policy(self._policy):
-                report = task.step(batch, step)
+            with precision.policy(options.precision):
+                report = step_of(batch, step)
             return tf.stack([report[name] for name in task.metrics])  # one reduction for all
 
         @tf.function

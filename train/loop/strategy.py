@@ -12,6 +12,16 @@ from lossylab.core.options import require
 from lossylab.train.options.loop import TrainingOptions
 
 
+def prepare_gpus(tf32: bool) -> None:
+    """Lets GPUs take memory as they need it, and round products to 10 bits if `tf32`."""
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:  # in use already, as the process that called wants it
+            return
+
+
 def make_strategy(options: TrainingOptions) -> tf.distribute.Strategy:
     """The distribution strategy; checks that the devices divide the batch.
 

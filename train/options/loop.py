@@ -43,6 +43,8 @@ class LoopOptions(Options):
       summary_every: steps between images in TensorBoard.
       validate_every: steps between validations.
       keep: newest checkpoints that are kept.
+      precision: Keras's policy of the steps; validation and export are always float32.
+      jit: whether XLA compiles a step.
     """
 
     steps: int = steps(1)
@@ -58,6 +60,16 @@ class LoopOptions(Options):
     )
     keep: int = option(
         3, "How many of the newest checkpoints are kept.", minimum=1, may_differ=True
+    )
+    precision: str = option(
+        "float32",
+        "What convolutions compute in; all else stays float32. mixed_float16 scales the loss; auto "
+        "takes what suits the GPU or the processor, float32 if nothing narrower is faster.",
+        choices=PRECISIONS,
+    )
+    jit: bool = option(
+        False,
+        "Compile each step by XLA: faster on most GPUs, slower on a CPU. Noise is another draw.",
     )
 
 
@@ -90,14 +102,11 @@ class TrainingOptions(LoopOptions):
         1024, "Decoded images kept in memory.", minimum=0, unit="MiB", may_differ=True
     )
     strategy: str = option("one", "Where to train.", choices=STRATEGIES)
+    tf32: bool = option(
+        False, "Let GPUs round the operands of float32 products to 10 bits, which is faster."
+    )
     devices: tuple[str, ...] = option(
         (), "Devices for `strategy`=mirrored, such as GPU:0,GPU:1; empty is all GPUs."
-    )
-    precision: str = option(
-        "float32",
-        "What convolutions compute in; all else stays float32. mixed_float16 scales the loss; auto "
-        "takes what suits the GPU or the processor, float32 if nothing narrower is faster.",
-        choices=PRECISIONS,
     )
     export: bool = option(True, "Write run_dir/export at the end.", may_differ=True)
     dry_run: bool = option(
@@ -118,6 +127,10 @@ class TrainingOptions(LoopOptions):
         require(
             self.strategy == "mirrored" or not self.devices,
             f"`devices` goes with `strategy`=mirrored, not {self.strategy}",
+        )
+        require(
+            self.strategy == "one" or not self.jit,
+            f"`jit` goes with `strategy`=one, not {self.strategy}",
         )
 
     @property

@@ -200,6 +200,10 @@ class ProxiqaOptions(TrainingOptions):
             self.versions == 1 or (mode == "pretrain_proxy" and self.init_from),
             "`versions` goes with `optimize`=pretrain_proxy and `init_from`",
         )
+        require(
+            not self.jit or not self.uses_proxy or metric == "ms_ssim",
+            f"`jit`: a step that waits for ffmpeg's {metric} cannot be compiled",
+        )
         require_multiple("patch", self.patch, STRIDE)
         require(
             self.patch >= METRICS[metric],
