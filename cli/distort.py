@@ -31,13 +31,13 @@ def distort(options: DistortOptions) -> None:
     """Distorts images; raises as `jobs.plan` and `jobs.run`."""
     sources = find_images(options.input)
     plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
-    work = _by_network(options.model) if options.model else _truly(options)
+    work = _by_network(options.model, options.max_pixels) if options.model else _truly(options)
     jobs.run(plan, functools.partial(_distort_one, work, options.keep_profile), _COLUMNS)
 
 
-def _by_network(model: str) -> _Work:
+def _by_network(model: str, max_pixels: int) -> _Work:
     with naming("model"):
-        network = Distorter(model)
+        network = Distorter(model, max_pixels)
 
     def work(path: str, image: np.ndarray) -> np.ndarray:
         del path

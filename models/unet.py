@@ -13,6 +13,9 @@ from lossylab.models.names import UPSAMPLINGS
 KERNEL_SIZE = 4
 _WIDTHS = (1, 2, 4, 8, 8, 8, 8)  # times the filters of the first layer
 MULTIPLE = 2 ** len(_WIDTHS)  # pixels: the sides of what the network sees
+# Pixels on a side that one depends on: 7 strided convolutions see 127 before and 254 behind, and
+# what is two of their samples away, of 128 pixels each, comes up again.
+RECEPTIVE_FIELD_RADIUS = 2 * MULTIPLE + 254
 _SLOPE = 0.2  # of LeakyReLU
 # Pixels that are doubled and convolved with a kernel of 4 are, in even and odd rows, convolved with
 # one of 3 before: some of the 4 weights meet the same pixel.

@@ -43,6 +43,14 @@ class DistortOptions(ImageFilesOptions):
         maximum=2**31 - 1,
     )
 
+    max_pixels: int = option(
+        2**23,
+        "So many pixels a network sees at once; more need memory. Larger images are distorted in "
+        "tiles that do not show.",
+        minimum=2**12,
+        unit="pixels",
+    )
+
     def check(self) -> None:
         """Refuses both kinds of distortion, and neither."""
         super().check()

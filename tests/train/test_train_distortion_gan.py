@@ -69,6 +69,20 @@ def test_up_sampling_by_phases_is_the_same_convolution(random):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
+def test_large_images_are_distorted_in_tiles_that_do_not_show(upsampling, tmp_path, random):
+    network = ResidualUNet(1, upsampling)
+    kernel = network.up[-1].kernel
+    kernel.assign(kernel * 300)  # so that it changes the image
+    Distorter.save(network, tmp_path / "export", {})
+    image = random.integers(0, 256, (200, 1700, 3), np.uint8)
+    whole = Distorter(tmp_path / "export").distort(image)
+    assert np.abs(whole.astype(int) - image).mean() > 5
+    tiles = Distorter(tmp_path / "export", 2**12).distort(image)
+    np.testing.assert_allclose(tiles.astype(int), whole, atol=1)  # sums are rounded otherwise
+    assert (tiles == whole).mean() > 0.999
+
+
 def test_bad_generators():
     with pytest.raises(ValueError, match="filters must be at least 1, got 0"):
         ResidualUNet(0)
