@@ -9,6 +9,7 @@ import pathlib
 
 from lossylab.cli import jobs
 from lossylab.cli.options.compress import CompressOptions, DecompressOptions
+from lossylab.core import memory
 from lossylab.core.errors import CollectionError
 from lossylab.core.files import write_bytes
 from lossylab.core.options import naming
@@ -17,6 +18,7 @@ from lossylab.data.decode import decode_image
 from lossylab.inference.export import container
 from lossylab.inference.export.codec import Codec
 
+_BYTES = 64  # that compressing takes for a pixel of the image, at least
 _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp_file", "bpp_estimated")
 
 
@@ -41,6 +43,7 @@ def decompress(options: DecompressOptions) -> None:
 
 def _compress_one(codec: Codec, source: str, target: str) -> dict:
     image = decode_image(source, codec.max_pixels).pixels
+    memory.demand(_BYTES * image.shape[0] * image.shape[1])
     data, bits = container.compress(codec, image)
     write_bytes(target, data)
     return _row(source, target, image, len(data), bits)

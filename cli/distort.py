@@ -10,6 +10,7 @@ import numpy as np
 
 from lossylab.cli import jobs
 from lossylab.cli.options.distort import DistortOptions
+from lossylab.core import memory
 from lossylab.core.environment import timed
 from lossylab.core.errors import UsageError
 from lossylab.core.options import naming
@@ -22,6 +23,7 @@ from lossylab.eval.metrics import nss
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.export.distorter import Distorter
 
+_BYTES = 64  # that a small generator takes for a pixel that it sees
 _COLUMNS = ("input", "output", "width", "height", "psnr", "jsd", "seconds")
 
 _Work = Callable[[str, np.ndarray], np.ndarray]  # from a path and its image to the distorted image
@@ -41,6 +43,8 @@ def _by_network(model: str, max_pixels: int) -> _Work:
 
     def work(path: str, image: np.ndarray) -> np.ndarray:
         del path
+        at_once = min(max_pixels, image.shape[0] * image.shape[1])
+        memory.demand(_BYTES * at_once, ": lower `max_pixels`")
         distorted = network.distort(np.broadcast_to(image, (*image.shape[:2], 3)))
         return distorted if image.shape[2] == 3 else gray_mean(distorted)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from lossylab.cli import jobs
 from lossylab.cli.options.jpeg import JpegOptions
+from lossylab.core import memory
 from lossylab.core.environment import timed
 from lossylab.core.errors import WorkError
 from lossylab.core.files import write_bytes
@@ -23,6 +24,7 @@ from lossylab.inference.export.jpeg import Encoder
 _SUFFIXES = (".jpg", ".jpeg")
 # Pixel values by which decoders differ that round inside their inverse DCT, as the standard allows.
 _TOLERANCE = 3
+_BYTES = 128  # that coding without attention takes for a pixel that it sees
 _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp", "psnr", "seconds", "verified")
 
 
@@ -40,6 +42,8 @@ def _write_one(options: JpegOptions, encoder: Encoder, source: str, target: str)
     image = source_file.pixels
     height, width = image.shape[:2]
     jpeg_files.check_size(height, width)
+    at_once = min(options.max_pixels, height * width)
+    memory.demand(_BYTES * at_once, ": lower `max_pixels`")
     (contents, data), milliseconds = timed(encode, encoder, image, options.huffman)
     decoded = jpeg_decoders.by_pillow(data)
     if options.verify:

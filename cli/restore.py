@@ -10,6 +10,7 @@ import numpy as np
 
 from lossylab.cli import jobs, latent_restore
 from lossylab.cli.options.restore import NETWORK, SADCT, RestoreOptions
+from lossylab.core import memory
 from lossylab.core.environment import timed
 from lossylab.core.errors import UsageError
 from lossylab.core.options import naming, require
@@ -25,6 +26,7 @@ from lossylab.models.tnrd import TNRD
 _COLUMNS = ("input", "output", "width", "height", "channels", "quality", "seconds")
 # Files of this quality and one are close enough: the tables differ by one or two in an entry.
 _NEAR = 0.1
+_BYTES = 1024  # that the smallest of the networks takes for a pixel that it sees
 _FINEST = 90  # quality up to which SA-DCT gains on the mean, see docs/decisions/wcdgan.md
 
 log = logging.getLogger("lossylab")
@@ -59,6 +61,8 @@ def _restore_one(
         if quality is not None and not options.any_quality:
             _check_quality(network, source, quality)
         _check_blocks(network, source, decoded)
+        at_once = min(options.max_pixels, image.shape[0] * image.shape[1])
+        memory.demand(_BYTES * at_once, ": lower `max_pixels`")
         restored, milliseconds = timed(network.restore, image, coding)
     profile = decoded.profile
     if profile and not options.keep_profile:
