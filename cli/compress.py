@@ -13,7 +13,7 @@ from lossylab.core import memory
 from lossylab.core.errors import CollectionError
 from lossylab.core.files import write_bytes
 from lossylab.core.options import naming
-from lossylab.data.collections import find_images
+from lossylab.data.collections import find_images, matches
 from lossylab.data.decode import decode_image
 from lossylab.inference.export import container
 from lossylab.inference.export.codec import Codec
@@ -28,7 +28,7 @@ def compress(options: CompressOptions) -> None:
     with naming("model"):
         codec = Codec(options.model)
     plan = jobs.plan(options, sources, container.SUFFIX)
-    jobs.run(plan, functools.partial(_compress_one, codec), _COLUMNS)
+    jobs.run(plan, functools.partial(_compress_one, codec), _COLUMNS, (codec.weights,))
 
 
 def decompress(options: DecompressOptions) -> None:
@@ -38,7 +38,7 @@ def decompress(options: DecompressOptions) -> None:
         codec = Codec(options.model)
     plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
     work = functools.partial(_decompress_one, codec)
-    jobs.run(plan, work, _COLUMNS, (container.BitstreamError,))
+    jobs.run(plan, work, _COLUMNS, (codec.weights,), (container.BitstreamError,))
 
 
 def _compress_one(codec: Codec, source: str, target: str) -> dict:
@@ -77,7 +77,7 @@ def _find_files(spec: str) -> list[str]:
     pattern = (
         os.path.join(glob.escape(spec), f"*{container.SUFFIX}") if os.path.isdir(spec) else spec
     )
-    found = sorted(glob.glob(pattern))
+    found = sorted(matches(pattern))
     if not found:
         raise CollectionError(f"no {container.SUFFIX} files found for '{spec}'")
     return found

@@ -33,14 +33,18 @@ def distort(options: DistortOptions) -> None:
     """Distorts images; raises as `jobs.plan` and `jobs.run`."""
     sources = find_images(options.input)
     plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
-    work = _by_network(options.model, options.max_pixels) if options.model else _truly(options)
-    jobs.run(plan, functools.partial(_distort_one, work, options.keep_profile), _COLUMNS)
+    weights = None
+    if options.model:
+        with naming("model"):
+            network = Distorter(options.model, options.max_pixels)
+        work, weights = _by_network(network, options.max_pixels), network.weights
+    else:
+        work = _truly(options)
+    one = functools.partial(_distort_one, work, options.keep_profile)
+    jobs.run(plan, one, _COLUMNS, (weights,))
 
 
-def _by_network(model: str, max_pixels: int) -> _Work:
-    with naming("model"):
-        network = Distorter(model, max_pixels)
-
+def _by_network(network: Distorter, max_pixels: int) -> _Work:
     def work(path: str, image: np.ndarray) -> np.ndarray:
         del path
         at_once = min(max_pixels, image.shape[0] * image.shape[1])

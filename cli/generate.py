@@ -25,7 +25,7 @@ def generate(options: GenerateOptions) -> None:
     digits = max(3, len(str(options.count - 1)))
     out = pathlib.Path(options.output)
     paths = [out / f"{index:0{digits}d}.png" for index in range(options.count)]
-    existing = [path for path in paths if os.path.exists(path)]
+    existing = [path for path in paths if os.path.lexists(path)]
     require(
         options.overwrite or not existing,
         f"{len(existing)} outputs exist, {existing[0] if existing else ''} first: `overwrite`",

@@ -15,7 +15,7 @@ from lossylab.inference.importers.lpips import convert
 def import_lpips(options: ImportLpipsOptions) -> None:
     """Writes the file; raises as `importers.lpips.convert`, or UsageError if it exists."""
     target = options.output
-    require(options.overwrite or not os.path.exists(target), f"{target} exists: `overwrite`")
+    require(options.overwrite or not os.path.lexists(target), f"{target} exists: `overwrite`")
     arrays = convert(options.network, options.backbone, options.linear)
-    with replacing(target) as temporary:
-        np.savez(temporary, **arrays)
+    with replacing(target) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)

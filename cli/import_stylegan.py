@@ -27,7 +27,7 @@ def import_stylegan(options: ImportStyleganOptions) -> None:
       OutputError: if it cannot be written.
     """
     source, target = options.source, options.output
-    require(options.overwrite or not os.path.exists(target), f"{target} exists: `overwrite`")
+    require(options.overwrite or not os.path.lexists(target), f"{target} exists: `overwrite`")
     if source.startswith(_RANDOM):
         generator = _random(source, options.seed)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import logging
 import os
 import pathlib
@@ -13,10 +14,15 @@ import numpy as np
 import tqdm
 from PIL import Image
 
+from lossylab.cli.journal import Journal
 from lossylab.cli.options.files import FilesOptions
+from lossylab.core import command
+from lossylab.core.digest import file_digest
 from lossylab.core.errors import ImageError, UsageError, WorkError
-from lossylab.core.files import make_folder, replacing
-from lossylab.core.options import repeated, require
+from lossylab.core.files import make_folder, remove_rests, replacing
+from lossylab.core.options import repeated, require, specs
+from lossylab.core.rows import identity
+from lossylab.data.decode import require_file
 
 log = logging.getLogger("lossylab")
 
@@ -24,12 +30,27 @@ LOSSLESS = (".png", ".ppm", ".bmp", ".tif", ".tiff")
 _WITHOUT_PROFILE = (".ppm", ".bmp")
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Which files are to be made of which.
+
+    Attributes:
+      pairs: input and output files.
+      options: of the command.
+      journal: of the output's folder, if the output is a folder.
+    """
+
+    pairs: list[tuple[str, str]]
+    options: FilesOptions
+    journal: Journal | None = None
+
+
 def plan(
     options: FilesOptions,
     sources: Sequence[str],
     suffix: str,
     suffixes: Sequence[str] | None = None,
-) -> list[tuple[str, str]]:
+) -> Plan:
     """Pairs of input and output file.
 
     Args:
@@ -39,15 +60,17 @@ def plan(
       suffixes: what the name of an output file may end in; None for anything.
 
     Raises:
-      UsageError: if outputs clash, exist, have a wrong suffix, or would replace an input.
+      UsageError: if outputs clash, have a wrong suffix, would replace an input, or exist and were
+        not made by such a command.
       OutputError: if they cannot be written.
     """
-    output = options.output
-    if options.input != sources[0] or os.path.isdir(output):
+    output, journal = options.output, None
+    if options.input != sources[0] or os.path.isdir(output) or output.endswith(os.sep):
         folder = make_folder(output)
         targets = [str(folder / (pathlib.Path(source).stem + suffix)) for source in sources]
+        journal = Journal(folder)
     else:
-        make_folder(pathlib.Path(output).parent)
+        folder = make_folder(pathlib.Path(output).parent)
         targets = [output]
         require(
             suffixes is None or output.lower().endswith(tuple(suffixes)),
@@ -56,53 +79,131 @@ def plan(
         )
     bare = getattr(options, "keep_profile", False) and targets[0].endswith(_WITHOUT_PROFILE)
     require(not bare, f"`keep_profile`: {targets[0]} has no place for a profile, PNG has")
+    remove_rests(folder)
     clash = repeated(targets)
     require(not clash, f"several inputs would be written to {', '.join(clash[:3])}")
-    existing = [target for target in targets if os.path.exists(target)]
+    existing = [target for target in targets if os.path.lexists(target)]
+    strange = [target for target in existing if journal is None or not journal.knows(target)]
     require(
-        options.overwrite or not existing,
-        f"{len(existing)} outputs exist, {existing[0] if existing else ''} first: `overwrite`",
+        options.overwrite or not strange,
+        f"{len(strange)} outputs exist, {strange[0] if strange else ''} first: `overwrite`",
     )
     inputs = {os.path.realpath(source) for source in sources}
     both = [target for target in existing if os.path.realpath(target) in inputs]
     require(not both, f"{both[0] if both else ''} is an input: choose another output")
-    return list(zip(sources, targets))
+    return Plan(list(zip(sources, targets)), options, journal)
 
 
 def run(
-    pairs: Sequence[tuple[str, str]],
+    plan: Plan,
     work: Callable[[str, str], dict],
     columns: Sequence[str],
+    decides: Sequence[object],
     failures: tuple[type[Exception], ...] = (),
 ) -> None:
     """Does the work file by file, with a table of what was written on standard output, as CSV.
 
+    In a folder, what the same command has finished before is left out.
+
     Args:
-      pairs: input and output files.
+      plan: input and output files.
       work: from such a pair to a row of the table.
       columns: of the table.
+      decides: what the outputs depend on beside input and options, such as the weights' hash.
       failures: exceptions, beside the usual ones, that concern one file only.
 
     Raises:
+      UsageError: before work begins, if outputs exist that are of something else.
       WorkError: at the end, if a file failed; the others are done.
     """
-    usual = (ImageError, UsageError, WorkError, OSError)
+    pairs = _unfinished(plan, decides)
+    skipped = len(plan.pairs) - len(pairs)
+    if skipped:
+        log.info("%d of %d files are finished and left out", skipped, len(plan.pairs))
     writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
     writer.writeheader()
     failed = 0
     for source, target in tqdm.tqdm(pairs, unit="file", disable=len(pairs) < 2):
         try:
-            writer.writerow(work(source, target))
+            row = _noted(plan, source, target, decides, work)
         except Exception as error:
-            if is_out_of_memory(error):
-                log.error("%s: not enough memory for an image of this size", source)
-            elif isinstance(error, (*usual, *failures)):
-                log.error("%s: %s", source, str(error).removeprefix(f"{source}: "))
-            else:
+            if not _is_of_one_file(source, error, failures):
                 raise
             failed += 1
+            continue
+        with command.bars_aside():
+            writer.writerow(row)
+            sys.stdout.flush()
+    place = os.path.dirname(plan.pairs[0][1]) if plan.journal else plan.pairs[0][1]
     if failed:
-        raise WorkError(f"{failed} of {len(pairs)} files failed, see above")
+        raise WorkError(
+            f"{failed} of {len(pairs)} files failed, see above; the same command tries them again"
+        )
+    log.info("%d files written: %s", len(pairs), place)
+
+
+def _unfinished(plan: Plan, decides: Sequence[object]) -> list[tuple[str, str]]:
+    """What is left to do; raises UsageError if there are files of other inputs or options."""
+    if plan.options.overwrite or plan.journal is None:
+        return plan.pairs
+    left, strange = [], []
+    for source, target in tqdm.tqdm(plan.pairs, unit="file", desc="looking", delay=2, leave=False):
+        state = "begun"
+        if os.path.lexists(target):
+            state = plan.journal.state(target, _identity(plan.options, source, decides))
+        if state == "begun":
+            left.append((source, target))
+        elif state == "other":
+            strange.append(target)
+    require(
+        not strange,
+        f"{len(strange)} outputs exist that are of another input, model or options, or were "
+        f"changed, {strange[0] if strange else ''} first: `overwrite`",
+    )
+    return left
+
+
+def _noted(
+    plan: Plan,
+    source: str,
+    target: str,
+    decides: Sequence[object],
+    work: Callable[[str, str], dict],
+) -> dict:
+    """Does the work of one pair, and notes in the folder what it is of."""
+    require_file(source)
+    if plan.journal is None:
+        return work(source, target)
+    identity = _identity(plan.options, source, decides)
+    plan.journal.begin(target, identity)
+    row = work(source, target)
+    plan.journal.end(target, identity)
+    return row
+
+
+def _identity(options: FilesOptions, source: str, decides: Sequence[object]) -> str:
+    """Names what decides an output: the input, the options, and what the command adds."""
+    values = options.to_json()
+    kept = {
+        name: values[name]
+        for name, spec in specs(type(options)).items()
+        if not spec.may_differ and not spec.positional
+    }
+    content = file_digest(source) if os.path.isfile(source) else ""
+    name = os.path.basename(source)
+    return identity(type(options).__name__, sorted(kept.items()), name, content, *decides)
+
+
+def _is_of_one_file(source: str, error: Exception, failures: tuple[type[Exception], ...]) -> bool:
+    """Whether an error concerns one file alone; says so then."""
+    usual = (ImageError, UsageError, WorkError, OSError, UnicodeError)
+    if is_out_of_memory(error):
+        log.error("%s: not enough memory for an image of this size", source)
+    elif isinstance(error, (*usual, *failures)):
+        log.error("%s: %s", source, str(error).removeprefix(f"{source}: "))
+    else:
+        return False
+    return True
 
 
 def write_image(target: str, image: np.ndarray, profile: bytes | None = None) -> None:

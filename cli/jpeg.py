@@ -34,7 +34,8 @@ def write_files(options: JpegOptions) -> None:
     plan = jobs.plan(options, sources, ".jpg", _SUFFIXES)
     with naming("model"):
         encoder = Encoder(options.model, options.max_pixels)
-    jobs.run(plan, functools.partial(_write_one, options, encoder), _COLUMNS)
+    work = functools.partial(_write_one, options, encoder)
+    jobs.run(plan, work, _COLUMNS, (encoder.weights,))
 
 
 def _write_one(options: JpegOptions, encoder: Encoder, source: str, target: str) -> dict[str, Any]:

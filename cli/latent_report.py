@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -66,7 +67,7 @@ def waiting(target: Target, overwrite: bool) -> Target | None:
       UsageError: if there are files of something else, and they may not be overwritten.
     """
     path = pathlib.Path(target.target)
-    if not path.exists() and not target.report.exists():
+    if not os.path.lexists(path) and not os.path.lexists(target.report):
         return target
     report = _read(target.report)
     mine = report.get("identity") == target.identity

@@ -64,7 +64,8 @@ def restore(options: RestoreOptions) -> None:
     settings = settings_of(options, options.method)
     sources = find_images(options.input)
     # Reports tell which outputs are of the same search, so jobs.plan need not refuse them.
-    plan = jobs.plan(options.replace(overwrite=True), sources, ".png", jobs.LOSSLESS)
+    overwriting = options.replace(overwrite=True)
+    plan = jobs.plan(overwriting, sources, ".png", jobs.LOSSLESS).pairs
     generator = stylegan_files.load(str(options.generator))
     sizes = {source: _size(source, options.size, generator.resolution) for source, _ in plan}
     with naming("degradation_model"):

@@ -43,7 +43,8 @@ def restore(options: RestoreOptions) -> None:
     if options.model is not None and options.model != SADCT:
         with naming("model"):
             network = Restorer(options.model, options.max_pixels)
-    jobs.run(plan, functools.partial(_restore_one, options, network), _COLUMNS)
+    work = functools.partial(_restore_one, options, network)
+    jobs.run(plan, work, _COLUMNS, (network.weights if network else options.model,))
 
 
 def _restore_one(

@@ -41,7 +41,8 @@ def sample(options: SampleOptions) -> None:
     with naming("model"):
         model = Degradation(options.model)
     plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
-    jobs.run(plan, functools.partial(_sample_one, options, model), _COLUMNS)
+    work = functools.partial(_sample_one, options, model)
+    jobs.run(plan, work, _COLUMNS, (model.weights,))
 
 
 def _sample_one(

@@ -5,7 +5,9 @@ Exit status: 0 done, 1 failed at work, 2 wrong usage, 128 + n stopped by signal 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import logging
 import os
 import pathlib
@@ -62,6 +64,13 @@ def run(
         log.removeFilter(name_flags)
 
 
+def written(folder: object, what: str, then: str = "") -> None:
+    """Says at a command's end what it has written and, in `then`, what may come next."""
+    log.info("written to %s: %s", folder, what)
+    if then:
+        log.info("next: %s", then)
+
+
 def resolve(path: str) -> Any:
     """The object that `package.module:name` names, imported now."""
     module, name = path.split(":")
@@ -74,12 +83,21 @@ def program(main: Callable[[list[str]], object]) -> None:
     Args:
       main: takes the command line's words without the program's name.
     """
-    talk = logging.StreamHandler(sys.stderr)
+    for name in ("stdout", "stderr"):  # None where the shell has closed it
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - to the process's end
+    talk = _Talk(sys.stderr)
     talk.setFormatter(logging.Formatter("%(message)s"))
     log.addHandler(talk)
     log.setLevel(logging.INFO)
     log.propagate = False
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    for stream in (sys.stdout, sys.stderr):  # names of files that are not UTF-8 pass as they are
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # SIGHUP is ignored under nohup
+            signal.signal(number, _stop)
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
@@ -93,6 +111,30 @@ def program(main: Callable[[list[str]], object]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(128 + signal.SIGINT)
+
+
+class _Talk(logging.StreamHandler):
+    """Writes lines that stand apart from progress bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a line."""
+        with bars_aside():
+            super().emit(record)
+
+
+def bars_aside() -> contextlib.AbstractContextManager[None]:
+    """Clears the progress bars of a terminal, if there are any, while lines are written."""
+    tqdm = sys.modules.get("tqdm")
+    if tqdm is None or not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    return tqdm.tqdm.external_write_mode(sys.stderr)
+
+
+def _stop(number: int, frame: object) -> None:
+    """Ends the process so that files half written are removed; a second signal ends it at once."""
+    del frame
+    signal.signal(number, signal.SIG_DFL)
+    sys.exit(128 + number)
 
 
 def as_program(options: type[Options], work: Callable[[Any], object], command: str) -> None:

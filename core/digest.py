@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import numpy as np
 
@@ -11,4 +12,13 @@ def digest(image: np.ndarray) -> str:
     """SHA-256 of an image's size and pixels, in hexadecimal."""
     sha = hashlib.sha256(repr(image.shape).encode())
     sha.update(np.ascontiguousarray(image).tobytes())
+    return sha.hexdigest()
+
+
+def file_digest(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; raises OSError."""
+    sha = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(2**20):
+            sha.update(chunk)
     return sha.hexdigest()

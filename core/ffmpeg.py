@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
 import os
 import re
 import shutil
@@ -11,6 +13,8 @@ import subprocess
 import imageio_ffmpeg
 
 from lossylab.core.errors import FFmpegError
+
+log = logging.getLogger("lossylab")
 
 VARIABLE = "LOSSYLAB_FFMPEG"
 _SECONDS = 600  # no image takes that long: whoever waits longer waits for nothing
@@ -34,23 +38,40 @@ def executable() -> str:
 def run(arguments: list[str], stdin: bytes = b"", program: str | None = None) -> bytes:
     """Runs ffmpeg without a shell and returns its standard output.
 
+    An ffmpeg that was killed, or gives no answer, is run once more.
+
     Raises:
       FFmpegError: if it cannot be started or exits with an error; the end of its standard
         error is in the message.
     """
     command = [program or executable(), *arguments]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = _run(command, stdin, _SECONDS)
+        if done.returncode >= 0:
+            return _answer(done)
+    log.warning("%s was killed or gave no answer: it is run again", command[0])
     try:
-        # close_fds=False lets Python spawn instead of fork: the parent may be large.
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, close_fds=False, timeout=_SECONDS
-        )
+        return _answer(_run(command, stdin, _SECONDS))
     except subprocess.TimeoutExpired as error:
         raise FFmpegError(f"{command[0]} gave no answer within {_SECONDS} seconds") from error
+
+
+def _run(command: list[str], stdin: bytes, seconds: float) -> subprocess.CompletedProcess:
+    """The finished process; raises FFmpegError if it cannot be started."""
+    try:
+        # close_fds=False lets Python spawn instead of fork: the parent may be large.
+        return subprocess.run(
+            command, input=stdin, capture_output=True, close_fds=False, timeout=seconds
+        )
     except OSError as error:
         raise FFmpegError(f"cannot start {command[0]}: {error.strerror}") from error
+
+
+def _answer(done: subprocess.CompletedProcess) -> bytes:
+    """Its standard output; raises FFmpegError if it failed."""
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()[-500:]
-        raise FFmpegError(f"{command[0]} failed with status {done.returncode}: {said}")
+        raise FFmpegError(f"{done.args[0]} failed with status {done.returncode}: {said}")
     return done.stdout
 
 

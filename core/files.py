@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pathlib
+import tempfile
 import uuid
 from collections.abc import Iterator
 
 from lossylab.core.errors import OutputError
 
 PathLike = str | pathlib.Path
+
+_REST = ".lossylab-"  # begins the names of files that are not finished
 
 
 @contextlib.contextmanager
@@ -22,16 +26,30 @@ def replacing(path: PathLike) -> Iterator[str]:
     """
     path = pathlib.Path(path)
     make_folder(path.parent)
-    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
+    temporary = path.with_name(f"{_REST}{uuid.uuid4().hex[:12]}{path.suffix}")
+    held = None
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        held = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        with contextlib.suppress(OSError):  # some file systems have no locks
+            fcntl.flock(held, fcntl.LOCK_EX)  # in work: see `remove_rests`
         yield str(temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
+        if held is not None:
+            os.close(held)
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def remove_rests(folder: PathLike) -> None:
+    """Removes the temporary files that killed processes have left in a folder."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for name in [entry.path for entry in entries if entry.name.startswith(_REST)]:
+            with contextlib.suppress(OSError), open(name, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while it is in work
+                os.unlink(name)
 
 
 def write_bytes(path: PathLike, data: bytes) -> None:
@@ -43,6 +61,23 @@ def write_bytes(path: PathLike, data: bytes) -> None:
 def write_text(path: PathLike, text: str) -> None:
     """Writes a whole text file at once, UTF-8; raises OutputError."""
     write_bytes(path, text.encode())
+
+
+@contextlib.contextmanager
+def plainly_named(folder: PathLike) -> Iterator[str]:
+    """A folder under a name that TensorFlow can use.
+
+    It takes brackets and backslashes for patterns, and knows no names that are not UTF-8: such a
+    folder gets a link in the temporary folder meanwhile.
+    """
+    name = os.fspath(folder)
+    if not set(name) & set("*?[]{}\\") and name.isprintable():
+        yield name
+        return
+    with tempfile.TemporaryDirectory() as place:
+        link = os.path.join(place, "link")
+        os.symlink(os.path.abspath(name), link)
+        yield link
 
 
 def make_folder(path: PathLike) -> pathlib.Path:

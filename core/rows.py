@@ -87,6 +87,9 @@ class Rows:
     def _remove_torn_line(self) -> None:
         data = self.path.read_bytes()
         whole = data.rfind(b"\n") + 1
+        header = _line([*self.columns, _CHECK], header=True)
+        if data and not (is_table(self.path) if whole else header.startswith(data)):
+            raise WorkError(f"{self.path} is no file of measured rows: choose another folder")
         if whole < len(data):
             log.warning("%s: removing a last line that was not finished", self.path)
             os.ftruncate(self._file.fileno(), whole)
@@ -186,6 +189,15 @@ def read(path: str | pathlib.Path, columns: Sequence[str] | None = None) -> list
             )
         rows.append(dict(zip(names, fields)))
     return rows
+
+
+def is_table(path: str | pathlib.Path) -> bool:
+    """Whether a file begins as those that `Rows` writes."""
+    try:
+        with open(path, "rb") as file:
+            return file.readline().endswith(f",{_CHECK}\n".encode())
+    except OSError:
+        return False
 
 
 def frame(rows: Iterable[dict[str, str]], text: Sequence[str]) -> pd.DataFrame:

@@ -107,7 +107,7 @@ def find_images(spec: str) -> list[str]:
         return _folder(spec)
     if os.path.isfile(spec):
         return [spec]
-    found = sorted(path for path in glob.glob(spec, recursive=True) if os.path.isfile(path))
+    found = sorted(path for path in matches(spec) if os.path.isfile(path))
     if not found:
         names = ", ".join([*COLLECTIONS, *PACKAGED])
         raise CollectionError(
@@ -117,14 +117,20 @@ def find_images(spec: str) -> list[str]:
     return found
 
 
+def matches(pattern: str) -> list[str]:
+    """Paths that a glob matches; where it matches none, its folder counts as it is written."""
+    folder, name = os.path.split(pattern)
+    return glob.glob(pattern, recursive=True) or glob.glob(os.path.join(glob.escape(folder), name))
+
+
 def _folder(folder: str) -> list[str]:
     with os.scandir(folder) as entries:
         # Not files half written, and macOS's companions.
         shown = [entry for entry in entries if not entry.name.startswith(".")]
-    files = [entry.path for entry in shown if not entry.is_dir()]
+    files = [entry.path for entry in shown if not os.path.isdir(entry.path)]
     found = sorted(path for path in files if _suffix(path) in SUFFIXES)
     hints = _left_out([path for path in files if _suffix(path) in UNREAD])
-    below = [entry.path for entry in shown if entry.is_dir() and _has_images(entry.path)]
+    below = [entry.path for entry in shown if os.path.isdir(entry.path) and _has_images(entry.path)]
     if below:
         hints.append(
             f"{len(below)} sub-folders with images are not searched: "

@@ -272,6 +272,27 @@ def say_once(kind: str, path: PathLike, text: str) -> None:
         log.warning("%s: %s (said once)", path, text)
 
 
+def require_file(path: PathLike) -> None:
+    """Refuses what is no file with contents: reading from a pipe would wait for ever.
+
+    Raises:
+      ImageError: that names it and says what it is.
+    """
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ImageError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL
+        said = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path!r}: cannot be opened ({said})") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise ImageError(f"{path}: expected an image file, found a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError(f"{path}: no regular file")
+    if found.st_size == 0:
+        raise ImageError(f"{path}: the file is empty")
+
+
 class _named_errors:  # noqa: N801 - reads as a statement
     """Turns what Pillow raises for a bad file into an ImageError."""
 
@@ -279,20 +300,7 @@ class _named_errors:  # noqa: N801 - reads as a statement
         self._path = path
 
     def __enter__(self) -> None:
-        path = self._path
-        try:
-            found = os.stat(path)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise ImageError(f"{path}: no such file") from error
-        except (OSError, ValueError) as error:  # a name too long, or with a NUL
-            said = getattr(error, "strerror", None) or error
-            raise ImageError(f"{path!r}: cannot be opened ({said})") from error
-        if stat.S_ISDIR(found.st_mode):
-            raise ImageError(f"{path}: expected an image file, found a folder")
-        if not stat.S_ISREG(found.st_mode):
-            raise ImageError(f"{path}: no regular file")
-        if found.st_size == 0:
-            raise ImageError(f"{path}: the file is empty")
+        require_file(self._path)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ImageError) or not isinstance(error, Exception):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from lossylab.core import command
+from lossylab.core import checkpoints, command
 from lossylab.core.errors import CodecError, UsageError
 from lossylab.core.files import make_folder
 from lossylab.core.options import require
@@ -43,16 +43,19 @@ def write(options: CropsOptions) -> None:
     out = make_folder(options.out)
     images = {pathlib.Path(path).stem: _crops(options, codecs, path, proxy, out) for path in paths}
     crop_grid.write_index(out, options.title or f"{options.rate:g} bits per pixel", images)
+    command.written(out, f"crops of {len(images)} images, index.json")
 
 
 def _proxy(run: str, size: int) -> ProxIQA:
     """The proxy network of a training run."""
-    newest = tf.train.latest_checkpoint(str(pathlib.Path(run) / "checkpoints"))
-    require(newest is not None, f"`proxy_from`: no checkpoint in {run}/checkpoints")
+    folder = pathlib.Path(run) / "checkpoints"
+    newest = checkpoints.newest(folder)
+    require(newest is not None, f"`proxy_from`: no checkpoint in {folder}")
     proxy = ProxIQA(size)
     try:
-        status = tf.train.Checkpoint(proxy=proxy).restore(newest)
-        status.assert_existing_objects_matched().expect_partial()
+        with checkpoints.readable_name(str(newest)) as path:
+            status = tf.train.Checkpoint(proxy=proxy).restore(path)
+            status.assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         raise UsageError(
             f"`proxy_from`: {run} has no proxy for patches of {size} pixels"

@@ -6,14 +6,14 @@ import collections
 import contextlib
 import os
 import pathlib
+import shlex
 
 from lossylab.core import command
 from lossylab.core.errors import BackboneError, CodecError, UsageError, WorkError
-from lossylab.core.files import make_folder
 from lossylab.core.options import require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
-from lossylab.eval.measurements import about, write_about
+from lossylab.eval.measurements import about, own_folder, write_about
 from lossylab.eval.measures import Color
 from lossylab.eval.options.rd import JpegRdOptions
 from lossylab.eval.sweep import Sweep
@@ -57,7 +57,7 @@ def measure(options: JpegRdOptions) -> None:
         measures = Color(options.lpips, options.lpips_network)
     except BackboneError as error:
         raise UsageError(f"`lpips`: {error}") from error
-    make_folder(options.out)
+    own_folder(options.out, ("about.json",))
     codecs = [Jpeg(qualities=QUALITIES), *encoders]
     try:
         with contextlib.closing(Sweep(options.out, codecs, measures=measures)) as sweep:
@@ -66,6 +66,11 @@ def measure(options: JpegRdOptions) -> None:
         raise WorkError(str(error)) from error
     facts = {"data": options.data, "protocol": measures.protocol, "lpips": measures.lpips}
     write_about(options.out, {**facts, "models": _all_models(options.out, encoders)})
+    command.written(
+        options.out,
+        "rows.csv, about.json",
+        f"lossylab eval jpeg_encoder --results={shlex.quote(options.out)}",
+    )
 
 
 def _models_of(study: str) -> list[str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pathlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,8 @@ from typing_extensions import Self
 
 from lossylab.core import rows
 from lossylab.core.environment import environment
-from lossylab.core.files import write_text
+from lossylab.core.files import make_folder, write_text
+from lossylab.core.options import require
 
 Row = dict[str, str]
 
@@ -158,3 +160,30 @@ def about(folder: str | pathlib.Path, name: str = "about.json") -> dict[str, Any
         facts = json.loads((pathlib.Path(folder) / name).read_text())
         return facts if isinstance(facts, dict) else {}
     return {}
+
+
+def own_folder(
+    folder: str | pathlib.Path, written: Sequence[str], table: str = "rows.csv"
+) -> pathlib.Path:
+    """Creates a folder for results; looks first whether what would be replaced there is ours.
+
+    Args:
+      folder: of the rows.
+      written: names of the files that are replaced, the first of them `write_about`'s.
+      table: name of the file of rows.
+
+    Returns:
+      The folder.
+
+    Raises:
+      UsageError: if files of these names lie there, but neither rows nor facts of a measurement.
+      OutputError: if it cannot be written.
+    """
+    path = pathlib.Path(folder)
+    foreign = [name for name in written if os.path.lexists(path / name)]
+    ours = "packages" in about(path, written[0]) or rows.is_table(path / table)
+    require(
+        ours or not foreign,
+        f"{path} has {', '.join(foreign)}, which no measurement wrote: choose another `out`",
+    )
+    return make_folder(path)

@@ -58,6 +58,7 @@ def measure(options: MetricAgreementOptions) -> None:
     ]
     write_text(out / "agreement.md", "\n".join(text))
     write_text(out / "agreement.csv", csv_table(lines))
+    command.written(out, "agreement.md, agreement.csv")
 
 
 def _gray(image: tf.Tensor) -> tf.Tensor:

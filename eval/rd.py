@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import shlex
 
 import pandas as pd
 
 from lossylab.core import command
 from lossylab.core.environment import environment
 from lossylab.core.errors import CodecError, UsageError, WorkError
-from lossylab.core.files import make_folder
 from lossylab.core.options import require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
-from lossylab.eval.measurements import about, write_about
+from lossylab.eval.measurements import about, own_folder, write_about
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.options.rd import RdOptions
 from lossylab.eval.report import rd_report
@@ -45,7 +45,7 @@ def measure(options: RdOptions) -> None:
         options.anchor in known,
         f"`anchor`={options.anchor} is none of {', '.join(sorted(known))}",
     )
-    make_folder(options.out)
+    own_folder(options.out, ("about.json", *rd_report.WRITTEN))
     jobs = options.jobs or os.cpu_count() or 1
     try:
         with contextlib.closing(Sweep(options.out, codecs, options.keep_files)) as sweep:
@@ -54,6 +54,11 @@ def measure(options: RdOptions) -> None:
         raise WorkError(str(error)) from error
     _write_about(options, codecs, jobs)
     rd_report.write(elsewhere, options.out)
+    command.written(
+        options.out,
+        f"rows.csv, about.json, {', '.join(rd_report.WRITTEN)}; BD-rates are in table.md",
+        f"lossylab eval rd --remake --out={shlex.quote(options.out)} draws them again",
+    )
 
 
 def _codecs(options: RdOptions) -> list[ImageCodec]:

@@ -43,6 +43,8 @@ _PATIENCE = 500
 class DistortionTask(PaperTask[DistortionGanOptions]):
     """Generator, discriminator and their optimizers."""
 
+    next_command = "lossylab distort IMAGE DISTORTED.png"
+
     def __init__(self, options: DistortionGanOptions, files: Files) -> None:
         """Builds the networks; call inside the strategy's scope.
 

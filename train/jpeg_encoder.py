@@ -35,6 +35,8 @@ from lossylab.train.task import PaperTask
 class EncoderTask(PaperTask[JpegEncoderOptions]):
     """The encoder and its optimizer."""
 
+    next_command = "lossylab jpeg IMAGE IMAGE.jpg"
+
     def __init__(self, options: JpegEncoderOptions, files: Files) -> None:
         """Builds the encoder; call inside the strategy's scope.
 

@@ -33,6 +33,8 @@ from lossylab.train.task import PaperTask
 class DegradationTask(PaperTask[MmdRestorationOptions]):
     """The network, the mean of its weights and the optimizer."""
 
+    next_command = "lossylab sample IMAGE DEGRADED.png"
+
     metrics = ("loss",)
 
     def __init__(self, options: MmdRestorationOptions, files: Files):

@@ -43,6 +43,8 @@ CODECS = {codec.model_id: codec for codec in (BLS2017, BMSHJ2018)}
 class ProxIQATask(PaperTask[ProxiqaOptions]):
     """Codec, proxy, their optimizers and the alternating update of Sec. III."""
 
+    next_command = "lossylab compress IMAGE IMAGE.lossy"
+
     def __init__(self, options: ProxiqaOptions, files: Files) -> None:
         """Builds the networks; call inside the strategy's scope.
 
@@ -53,6 +55,8 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         super().__init__(options, files.train)
         self._validation = files.validation
         self._draws = Draws(options.seed, options.batch)
+        if not options.trains_codec:
+            self.next_command = ""  # the export is of the codec that it began with
         self.codec = CODECS[options.codec](options.num_filters)
         self.proxy: Any = ProxIQA(options.patch) if options.uses_proxy else None
         if options.uses_proxy:

@@ -53,6 +53,8 @@ _SCORED_AT_ONCE = 64
 class RankIQATask(PaperTask[RankiqaOptions]):
     """The network and its optimizer; how it learns is up to the phase."""
 
+    next_command = "lossylab eval rankiqa IMAGES"
+
     def __init__(
         self, options: RankiqaOptions, files: Files, ratings: tuple[list[Rated], list[Rated]] | None
     ) -> None:

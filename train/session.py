@@ -9,11 +9,13 @@ import json
 import logging
 import os
 import pathlib
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
+from lossylab.core import checkpoints, command
 from lossylab.core.environment import environment
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.core.options import specs
@@ -123,7 +125,7 @@ def run(
         with strategy.scope(), precision.policy(policy):
             task = make_task()
             stack.callback(task.close)
-            if not tf.train.latest_checkpoint(str(run_dir.checkpoints)):
+            if checkpoints.newest(run_dir.checkpoints) is None:
                 task.begin()
 
         def dataset_of_worker(
@@ -138,6 +140,9 @@ def run(
         check_agreement(strategy, json.dumps(resolved, sort_keys=True))
         fit(task, dataset_of_worker, options, strategy, run_dir)
     log.info("done: %s", run_dir.path)
+    if options.export and task.next_command and is_chief(strategy):
+        export = shlex.quote(str(run_dir.export))
+        command.written(run_dir.path, "export", f"{task.next_command} --model={export}")
     return run_dir.path
 
 

@@ -20,7 +20,10 @@ class PaperTask(Task, Generic[OptionsOfPaper]):
     Attributes:
       options: of the training.
       paths: images to train on.
+      next_command: what uses the export, a command without its `--model`.
     """
+
+    next_command = ""
 
     def __init__(self, options: OptionsOfPaper, paths: list[str]) -> None:
         """Keeps what all tasks need; subclasses build their networks."""

@@ -40,6 +40,8 @@ _VALIDATED = 768  # pixels: height and width that are looked at in validation
 class RestorationTask(PaperTask[WcdganOptions]):
     """Network, discriminator and their optimizers."""
 
+    next_command = "lossylab restore IMAGE.jpg RESTORED.png"
+
     def __init__(self, options: WcdganOptions, files: Files) -> None:
         """Builds the networks; call inside the strategy's scope.
 

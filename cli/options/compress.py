@@ -15,7 +15,7 @@ class CompressOptions(FilesOptions):
     A table of what was written goes to standard output, as CSV.
     """
 
-    model: str = option(help="Folder of the exported codec.")
+    model: str = option(help="Folder of the exported codec.", may_differ=True)
 
 
 @option_class
@@ -28,4 +28,4 @@ class DecompressOptions(FilesOptions):
     """
 
     input: str = argument("Compressed file, folder of such files, or glob.")
-    model: str = option(help="Folder of the exported codec that compressed them.")
+    model: str = option(help="Folder of the exported codec that compressed them.", may_differ=True)

@@ -24,7 +24,7 @@ class DistortOptions(ImageFilesOptions):
     A table of what was written goes to standard output, as CSV.
     """
 
-    model: str | None = option(None, "Folder of an exported generator.")
+    model: str | None = option(None, "Folder of an exported generator.", may_differ=True)
     truth: str | None = option(
         None,
         "A true distortion instead: the image is coded and decoded, or noise is added.",

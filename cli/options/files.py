@@ -10,8 +10,13 @@ class FilesOptions(Options):
     """Files in, files out."""
 
     input: str = argument("Image file, folder, glob or named collection.")
-    output: str = argument("File for one input, folder for several.")
-    overwrite: bool = option(False, "Replace files that exist.")
+    output: str = argument("File for one input, folder for several; NAME/ is a folder.")
+    overwrite: bool = option(
+        False,
+        "Replace files that exist. Without it, what the same command has finished in a folder is "
+        "left out.",
+        may_differ=True,
+    )
 
 
 @option_class

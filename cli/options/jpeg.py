@@ -18,7 +18,7 @@ class JpegOptions(ImageFilesOptions):
     output, as CSV.
     """
 
-    model: str = option(help="Folder of the exported JPEG encoder.")
+    model: str = option(help="Folder of the exported JPEG encoder.", may_differ=True)
     huffman: str = option(
         "standard",
         "Codes of the standard, or optimized for each image, which makes smaller files.",
@@ -28,6 +28,7 @@ class JpegOptions(ImageFilesOptions):
         False,
         "Read every file back and compare coefficients, tables, and what Pillow decodes with what "
         "the encoder expects.",
+        may_differ=True,
     )
     max_pixels: int = option(
         2**20,
@@ -35,4 +36,5 @@ class JpegOptions(ImageFilesOptions):
         "memory.",
         minimum=2**12,
         unit="pixels",
+        may_differ=True,
     )

@@ -25,8 +25,10 @@ class NetworkOptions(ImageFilesOptions):
         "An exported network, PULSE, or the search under an MMD constraint.",
         choices=(NETWORK, *METHODS),
     )
-    model: str | None = option(None, f"Folder of the exported network, or '{SADCT}'.")
-    any_quality: bool = option(False, "Restore JPEG files of whatever quality.")
+    model: str | None = option(
+        None, f"Folder of the exported network, or '{SADCT}'.", may_differ=True
+    )
+    any_quality: bool = option(False, "Restore JPEG files of whatever quality.", may_differ=True)
     quality: int | None = option(
         None,
         f"With `model`={SADCT}: quality at which images that are no JPEG files were coded before.",
@@ -38,6 +40,7 @@ class NetworkOptions(ImageFilesOptions):
         "So many pixels a network sees at once; more need memory.",
         minimum=2**12,
         unit="pixels",
+        may_differ=True,
     )
 
 

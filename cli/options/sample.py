@@ -18,7 +18,7 @@ class SampleOptions(ImageFilesOptions):
     has the hash of the model's weights.
     """
 
-    model: str = option(help="Folder of an exported degradation model.")
+    model: str = option(help="Folder of an exported degradation model.", may_differ=True)
     seed: int = option(
         0,
         "With the name of the file, it decides what is drawn.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from functools import partial
 
@@ -13,7 +12,7 @@ from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortion_gan.tables import LAMBDAS
 from lossylab.eval.distortions import TRUE
 from lossylab.eval.metrics import nss
-from lossylab.eval.report import plots
+from lossylab.eval.report import crop_grid, plots
 from lossylab.eval.report.paper import Draw
 from lossylab.eval.severity_search import SHORT
 
@@ -72,7 +71,7 @@ def _lambdas(evidence: Evidence, path: pathlib.Path) -> bool:
 
 def _grid(evidence: Evidence, folder: pathlib.Path, path: pathlib.Path) -> bool:
     """Original, true, generated, residual and histograms side by side, a line a model."""
-    images = json.loads((folder / "index.json").read_text())["images"]
+    images = crop_grid.read_index(folder)["images"]
     size = (12.5, 0.7 + 2.6 * len(images))
     edges = np.linspace(-nss.LIMIT, nss.LIMIT, nss.BINS + 1)
     middles = (edges[:-1] + edges[1:]) / 2

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from lossylab.core.errors import WorkError
 from lossylab.core.files import replacing, write_text
 
 
@@ -28,6 +29,20 @@ def write(out: pathlib.Path, file: str, crop: np.ndarray, label: str) -> dict[st
     with replacing(out / file) as temporary:
         Image.fromarray(crop[..., 0] if crop.shape[2] == 1 else crop).save(temporary)
     return {"file": file, "label": label}
+
+
+def read_index(folder: pathlib.Path) -> dict:
+    """What `write_index` wrote; raises WorkError if it is missing or damaged."""
+    path = folder / "index.json"
+    try:
+        page = json.loads(path.read_bytes())
+        for items in page["images"].values():
+            for item in items:
+                item["file"], item["label"]
+        page["title"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise WorkError(f"{path} is damaged: have the crops made again ({error})") from error
+    return page
 
 
 def write_index(out: pathlib.Path, title: str, images: dict[str, list[dict]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import pathlib
 import textwrap
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from lossylab.core.files import replacing
+from lossylab.eval.report import crop_grid
 
 log = logging.getLogger("lossylab")
 
@@ -70,10 +70,9 @@ def grids(crops: pathlib.Path, figures: pathlib.Path) -> list[str]:
 
 def grid(folder: pathlib.Path, path: pathlib.Path) -> bool:
     """Draws crops side by side, as `crop_grid` wrote them; False if there are none."""
-    index = folder / "index.json"
-    if not index.exists():
+    if not (folder / "index.json").exists():
         return False
-    page = json.loads(index.read_text())
+    page = crop_grid.read_index(folder)
     images = page["images"]
     columns = max(len(items) for items in images.values())
     size = (2.5 * columns, 0.7 + 2.9 * len(images))

@@ -27,6 +27,7 @@ LABELS = {
 }
 _PLOTTED = ("vmaf", "psnr", "ssim", "ms_ssim")
 ELSEWHERE = "elsewhere.csv"
+WRITTEN = ("table.md", "rd.png", "rd.svg")
 
 
 def write(points: pd.DataFrame, folder: str) -> None:

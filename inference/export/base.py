@@ -30,7 +30,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from lossylab.core.errors import ExportError, OutputError
-from lossylab.core.files import make_folder
+from lossylab.core.files import make_folder, plainly_named
 from lossylab.inference.export.hashing import weights_hash
 
 # The signature that tells a kind of export, and the class that loads it.
@@ -97,7 +97,9 @@ class Export:
             self.model: str = self.card["model"]
             self.options: dict = self.card["options"]
             self.weights: str = self.card["weights"]
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            if not isinstance(self.options, dict) or not isinstance(self.weights, str):
+                raise TypeError("its card is no card")
+        except (AttributeError, LookupError, TypeError, ValueError, tf.errors.OpError) as error:
             raise ExportError(f"{path}: its description is no lossylab export's") from error
         self.parameters: int = self.card.get("parameters", 0)
 
@@ -214,7 +216,8 @@ def _functions(path: str, signatures: Sequence[str], kind: str) -> dict[str, Any
     """The functions of an export by signature name; errors as `Export`."""
     _check(path)
     try:
-        model = tf.saved_model.load(path)
+        with plainly_named(path) as name:
+            model = tf.saved_model.load(name)
     except (OSError, tf.errors.OpError, ValueError, LookupError) as error:
         raise ExportError(f"{path}: damaged SavedModel: {error}") from error
     lacking = sorted(name for name in signatures if name not in model.signatures)
@@ -247,7 +250,8 @@ def _write(served: Served, card: str, target: pathlib.Path) -> None:
     try:
         shutil.rmtree(new, ignore_errors=True)
         signatures = {name: each.get_concrete_function() for name, each in functions.items()}
-        tf.saved_model.save(module, str(new), signatures=signatures)
+        with plainly_named(make_folder(new)) as name:
+            tf.saved_model.save(module, name, signatures=signatures)
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             os.rename(target, old)

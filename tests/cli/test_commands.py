@@ -86,7 +86,9 @@ def test_training_runs_as_a_program(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "r" / "export" / "saved_model.pb").exists()
     assert "2/2" in done.stderr  # the progress bar
-    assert done.stderr.rstrip().endswith("done: r")
+    said = ["done: r", "written to r: export"]
+    said += ["next: lossylab compress IMAGE IMAGE.lossy --model=r/export"]
+    assert done.stderr.splitlines()[-3:] == said
 
 
 @pytest.mark.parametrize(

@@ -372,3 +372,22 @@ def test_frame_has_numbers_but_for_the_columns_of_text(tmp_path):
 
 def test_frame_of_no_rows_is_empty():
     assert frame([], text=["image"]).empty
+
+
+@pytest.mark.parametrize(
+    "data", [b"subject,score\nann,5\nbob,7", b"one line", b"\n", b"\xff\xfe\0", b"a,b\n1,2\n"]
+)
+def test_a_file_of_somebody_else_is_refused_and_stays_as_it_is(data, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(data)
+    with pytest.raises(WorkError, match="is no file of measured rows"):
+        Rows(path, ("a", "b"))
+    assert path.read_bytes() == data
+
+
+def test_a_header_that_was_cut_is_ours(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"a,b,ch")
+    with contextlib.closing(Rows(path, ("a", "b"))) as table:
+        table.append({"a": 1, "b": 2})
+    assert read(path) == [{"a": "1", "b": "2"}]

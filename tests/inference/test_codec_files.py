@@ -292,12 +292,12 @@ def test_folders_there_and_back(exported, images, tmp_path, capsys):
         Image.fromarray(image).save(tmp_path / "in" / f"{i}.png")
     _run("compress", tmp_path / "in", tmp_path / "coded", f"--model={exported}")
     _run("decompress", tmp_path / "coded", tmp_path / "out", f"--model={exported}")
-    assert sorted(p.name for p in (tmp_path / "coded").iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / "coded").glob("[!.]*")) == [
         "0.lossy",
         "1.lossy",
         "2.lossy",
     ]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["0.png", "1.png", "2.png"]
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == ["0.png", "1.png", "2.png"]
 
 
 def test_one_bad_file_does_not_stop_the_others(exported, images, tmp_path, capsys, caplog):
@@ -307,7 +307,7 @@ def test_one_bad_file_does_not_stop_the_others(exported, images, tmp_path, capsy
     with pytest.raises(WorkError, match="1 of 2 files failed"):
         _run("compress", tmp_path / "in", tmp_path / "out", f"--model={exported}")
     assert "bad.png: not an image in a known format" in caplog.text
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["good.lossy"]
+    assert [p.name for p in (tmp_path / "out").glob("[!.]*")] == ["good.lossy"]
 
 
 def test_a_damaged_file_writes_nothing(exported, coded, tmp_path, caplog):

@@ -160,7 +160,7 @@ def test_bad_files_do_not_stop_the_good_ones(exports, folder, tmp_path, caplog, 
     Image.fromarray(images[0]).save(folder / "fine.jpg", quality=80)
     with pytest.raises(WorkError, match="4 of 9 files failed"):
         _restore(folder, tmp_path / "out", f"--model={exports / 'arcnn'}")
-    assert sorted(p.stem for p in (tmp_path / "out").iterdir()) == [
+    assert sorted(p.stem for p in (tmp_path / "out").glob("[!.]*")) == [
         *("cmyk", "color", "gray", "lossless", "tiny"),
     ]
     for words in ("is it damaged", "is empty", "not an image", "a quality near 80, the network"):
@@ -388,4 +388,4 @@ def test_too_little_memory_is_said(exports, folder, tmp_path, monkeypatch, caplo
     with pytest.raises(WorkError, match="1 of 5 files failed"):
         _restore(folder, tmp_path / "out", f"--model={exports / 'arcnn'}")
     assert "not enough memory for an image of this size" in caplog.text
-    assert len(list((tmp_path / "out").iterdir())) == 4
+    assert len(list((tmp_path / "out").glob("[!.]*"))) == 4

@@ -3,15 +3,18 @@
 import csv
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from lossylab.core import checkpoints
 from lossylab.core.errors import DivergedError, UsageError, WorkError
 from lossylab.train.loop import fit as loop
 from lossylab.train.loop.fit import LoopOptions, Stopped, Task, fit, is_chief
+from lossylab.train.loop.pace import Pace, duration
 from lossylab.train.loop.run_dir import RunDir, Table
 
 
@@ -69,6 +72,10 @@ def _fit(task, folder, steps=20, **options):
         )
     finally:
         run_dir.close()
+
+
+def _text(folder):
+    return (folder / "metrics.csv").read_text()
 
 
 def _rows(path):
@@ -137,11 +144,229 @@ def test_a_signal_saves_and_stops_and_the_run_resumes_exactly(number, tmp_path):
         _fit(kill, tmp_path / "a", log_every=4)
     assert stopped.value.code == 128 + number
     assert not kill.exported
-    assert tf.train.latest_checkpoint(str(tmp_path / "a" / "checkpoints")).endswith("ckpt-8")
+    assert "ckpt-8" in str(tf.train.latest_checkpoint(str(tmp_path / "a" / "checkpoints")))
     resumed, straight = Toy(), Toy()
     _fit(resumed, tmp_path / "a", log_every=4)
     _fit(straight, tmp_path / "b", log_every=4)
     assert float(resumed.weight) == float(straight.weight)
+
+
+def test_a_stop_inside_a_row_loses_nothing_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(Pace, "begin", lambda self: 3)  # as if steps took three seconds
+    kill = Toy(hook=lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 11 else None)
+    with pytest.raises(Stopped):
+        _fit(kill, tmp_path / "a", log_every=10, checkpoint_every=100)
+    assert checkpoints.newest(tmp_path / "a" / "checkpoints").endswith("ckpt-13")
+    monkeypatch.undo()
+    resumed, straight = Toy(), Toy()
+    _fit(resumed, tmp_path / "a", log_every=10, checkpoint_every=100)
+    _fit(straight, tmp_path / "b", log_every=10, checkpoint_every=100)
+    assert float(resumed.weight) == float(straight.weight)
+    assert _text(tmp_path / "a") == _text(tmp_path / "b")
+
+
+def test_calls_are_as_short_as_asked_and_the_rest_is_forecast():
+    now = [0.0]
+    pace = Pace(lambda: now[0])
+
+    def call(seconds_a_step):
+        steps = min(pace.begin(), 100)
+        now[0] += steps * seconds_a_step
+        pace.end(steps)
+        return steps
+
+    assert [call(60.0), pace.forecast(100)] == [1, ""]  # with tracing in it
+    assert [call(0.5), call(0.5), call(4.0), call(30.0), call(0.01)] == [1, 20, 20, 2, 1]
+    text = pace.forecast(86400 * 100)
+    assert text.startswith("8640000 steps are left at 0.01 s each: about 1 d 0 h, until ")
+    assert not pace.forecast(100)
+    pace.retraced()
+    assert call(1) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (61, "1 min 1 s"), (334 * 3600, "13 d 22 h")]
+)
+def test_durations_have_their_two_largest_units(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_hangup_saves_unless_it_is_ignored(tmp_path, monkeypatch):
+    kill = Toy(hook=lambda step: os.kill(os.getpid(), signal.SIGHUP) if step == 7 else None)
+    with pytest.raises(Stopped) as stopped:
+        _fit(kill, tmp_path / "a", log_every=4)
+    assert stopped.value.code == 128 + signal.SIGHUP
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        _fit(kill, tmp_path / "b", log_every=4)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_fails_in_a_step_is_saved_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(Pace, "begin", lambda self: 2)
+    monkeypatch.setattr(loop, "LIMIT", 0)
+
+    def fail(step):
+        if step == 13:
+            raise ValueError("no ffmpeg any more")
+
+    with pytest.raises(WorkError, match="no ffmpeg any more; step 12 is saved: the same command"):
+        _fit(Toy(hook=fail), tmp_path / "a", log_every=10, checkpoint_every=100)
+    resumed, straight = Toy(), Toy()
+    _fit(resumed, tmp_path / "a", log_every=10, checkpoint_every=100)
+    _fit(straight, tmp_path / "b", log_every=10, checkpoint_every=100)
+    assert float(resumed.weight) == float(straight.weight)
+    assert _text(tmp_path / "a") == _text(tmp_path / "b")
+
+
+def test_divergence_at_the_first_step_has_a_cure(tmp_path):
+    with pytest.raises(DivergedError, match="the same command a smaller `learning_rate`"):
+        _fit(Toy(bad_step=0), tmp_path)
+    run = RunDir(str(tmp_path))
+    run.open({"option": 2}, frozenset())  # other options: nothing was learned before
+    run.close()
+    _fit(Toy(), tmp_path, 5)
+    straight = Toy()
+    _fit(straight, tmp_path / "b", 5)
+    assert _text(tmp_path) == _text(tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["a[b]c", "a\\b", "a*b", "a b"])
+def test_names_that_look_like_patterns_resume_and_prune(name, tmp_path):
+    folder = tmp_path / name
+    _fit(Toy(), folder, 10, keep=1)
+    task = Toy()
+    _fit(task, folder, 20, keep=1)
+    straight = Toy()
+    _fit(straight, tmp_path / "straight", 20)
+    assert float(task.weight) == float(straight.weight)
+    files = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert files == ["checkpoint", "ckpt-20.data-00000-of-00001", "ckpt-20.index"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of 20 steps with checkpoints at 10, 15 and 20."""
+    folder = tmp_path_factory.mktemp("finished")
+    _fit(Toy(), folder, 20)
+    return folder
+
+
+@pytest.fixture
+def run_copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def _flip(path):
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 255]) + path.read_bytes()[1:])
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "step"),
+    [
+        ("checkpoint", os.unlink, 20),
+        ("checkpoint", _empty, 20),
+        ("checkpoint", lambda path: path.write_bytes(b"\xff garbage"), 20),
+        ("ckpt-20.index", os.unlink, 15),
+        ("ckpt-20.index", _empty, 15),
+        ("ckpt-20.index", _cut, 15),
+        ("ckpt-20.data-00000-of-00001", os.unlink, 15),
+        ("ckpt-20.data-00000-of-00001", _cut, 15),
+        ("ckpt-20.data-00000-of-00001", _flip, 15),
+    ],
+)
+def test_a_run_goes_on_from_the_newest_checkpoint_that_is_whole(
+    file, damage, step, run_copy, caplog
+):
+    damage(run_copy / "checkpoints" / file)
+    caplog.set_level("INFO", "lossylab")
+    task = Toy()
+    _fit(task, run_copy, 25, keep=1)
+    assert f"resuming at step {step} from" in caplog.text
+    straight = Toy()
+    _fit(straight, run_copy.parent / "straight", 25)
+    assert float(task.weight) == float(straight.weight)
+    assert _text(run_copy) == _text(run_copy.parent / "straight")
+    assert [path.name for path in (run_copy / "checkpoints").glob("*.index")] == ["ckpt-25.index"]
+
+
+@pytest.mark.parametrize("step", ["\u00b2", "9" * 5000, "-5", "", "x"])
+def test_rows_whose_step_is_no_number_are_none(step, tmp_path):
+    (tmp_path / "metrics.csv").write_text(f"step,loss\n5,1\n{step},2\n")
+    assert [row["step"] for row in Table.read(tmp_path / "metrics.csv")] == ["5"]
+
+
+def test_rows_without_a_checkpoint_are_refused(run_copy):
+    shutil.rmtree(run_copy / "checkpoints")
+    before = _text(run_copy)
+    with pytest.raises(UsageError, match="4 rows in metrics.csv, up to step 20, but no complete"):
+        _fit(Toy(), run_copy, 25)
+    assert _text(run_copy) == before
+
+
+def test_checkpoints_that_are_all_damaged_are_refused(run_copy):
+    for path in (run_copy / "checkpoints").glob("*.data*"):
+        _cut(path)
+    with pytest.raises(WorkError, match="no checkpoint in .* can be read"):
+        _fit(Toy(), run_copy, 25)
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "[" * 100_000])
+def test_options_that_are_lost_or_damaged_are_refused(text, run_copy):
+    path = run_copy / "options.json"
+    path.unlink() if text is None else path.write_text(text)
+    words = "is missing" if text is None else "is damaged or not readable"
+    with pytest.raises(UsageError, match=rf"options.json {words}.*ckpt-20 was trained") as error:
+        _fit(Toy(), run_copy, 25)
+    assert "put it back, or choose another `run_dir`" in str(error.value)
+
+
+@pytest.mark.parametrize("text", [b"5", b"[5]", b"{}", b"\xff", b""])
+def test_a_damaged_environment_is_put_aside(text, run_copy):
+    (run_copy / "environment.json").write_bytes(text)
+    _fit(Toy(), run_copy, 20)
+    assert len(json.loads((run_copy / "environment.json").read_text())) == 1
+    assert (run_copy / "environment.json.damaged").read_bytes() == text
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe", b"step,loss\n5,\xff\n", b"a,b\n1,2\n"])
+def test_damaged_rows_are_refused_and_kept(text, run_copy):
+    (run_copy / "metrics.csv").write_bytes(text)
+    with pytest.raises(WorkError, match="metrics.csv is"):
+        _fit(Toy(), run_copy, 25)
+    assert (run_copy / "metrics.csv").read_bytes() == text
+
+
+@pytest.mark.parametrize(
+    "name", ["options.json", "metrics.csv", "validation.csv", "environment.json", "lock"]
+)
+def test_a_folder_of_somebody_else_is_left_alone(name, tmp_path):
+    (tmp_path / name).write_text('{"mine": 1}')
+    with pytest.raises(UsageError, match=f"has {name} but is no training's folder"):
+        _fit(Toy(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == '{"mine": 1}'
+
+
+def test_what_killed_processes_left_is_removed(run_copy):
+    rests = ["checkpoints/ckpt-25_temp/part-0", "checkpoints/ckpt-25.index.tempstate123"]
+    for name in [*rests, ".lossylab-0123456789ab.json", "checkpoints/ckpt-5.data-00000-of-00001"]:
+        (run_copy / name).parent.mkdir(exist_ok=True)
+        (run_copy / name).write_bytes(b"x")
+    _fit(Toy(), run_copy, 25)
+    names = sorted(path.name for path in (run_copy / "checkpoints").iterdir())
+    assert [name for name in names if not name.endswith(("index", "00001"))] == ["checkpoint"]
+    assert not [name for name in names if name.startswith("ckpt-5.")]
+    assert not list(run_copy.glob(".lossylab-*"))
 
 
 def test_signal_handlers_are_given_back(tmp_path):
@@ -218,7 +443,8 @@ def test_a_run_explains_itself(tmp_path):
 
 def _pretend_progress(path):
     (path / "checkpoints").mkdir()
-    (path / "checkpoints" / "ckpt-1.index").touch()
+    for suffix in ("index", "data-00000-of-00001"):
+        (path / "checkpoints" / f"ckpt-1.{suffix}").write_bytes(b"x")
 
 
 def test_a_run_that_never_saved_takes_corrected_options(tmp_path):
@@ -260,7 +486,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path):
     _fit(Toy(), tmp_path, 5)
     other = Toy()
     other.weight = tf.Variable([1.0, 2.0])
-    with pytest.raises(WorkError, match="ckpt-5 cannot be resumed, is it damaged"):
+    with pytest.raises(WorkError, match="ckpt-5 cannot be resumed: was it trained on"):
         _fit(other, tmp_path, 10)
 
 

@@ -578,4 +578,4 @@ def test_bad_files_do_not_stop_the_others(exported, tmp_path, capsys, images):
     (tmp_path / "in" / "b.png").write_bytes(b"no image")
     with pytest.raises(WorkError, match="1 of 2 files failed"):
         _sample(capsys, tmp_path / "in", tmp_path / "out", f"--model={exported[1]}")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png"}
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {"a.png"}

@@ -198,7 +198,7 @@ def test_a_signal_to_the_whole_group_saves_and_exits_with_its_number(metric, num
     _wait_for_progress(tmp_path, child, started)
     os.killpg(child.pid, number)
     assert child.wait(60) == 128 + number
-    assert _saved_step(tmp_path) == _rows(tmp_path)[-1]["step"]
+    assert 0 <= _saved_step(tmp_path) - _rows(tmp_path)[-1]["step"] < 2  # log_every
 
 
 @pytest.mark.parametrize("oracle", ["overlapped", "sequential"])

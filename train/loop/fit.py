@@ -2,7 +2,7 @@
 
 Distribution, several steps per graph call, checkpoints with exact resume, TensorBoard,
 metrics.csv, progress with time left, a guard against NaN, validation, export, and a clean
-stop on SIGTERM and Ctrl-C.
+stop on SIGTERM, SIGHUP and Ctrl-C.
 
   task = MyTask(...)                       # inside strategy.scope()
   fit(task, make_dataset, options, strategy, run_dir)
@@ -12,19 +12,25 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import signal
-import tempfile
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import DivergedError, WorkError
 from lossylab.models.layers import precision
 from lossylab.train.loop.outputs import Outputs
+from lossylab.train.loop.pace import LIMIT, Pace
 from lossylab.train.loop.run_dir import RunDir
+from lossylab.train.loop.saving import Saver
+from lossylab.train.loop.signals import StopSignals
 from lossylab.train.loop.strategy import is_chief
 from lossylab.train.loop.task import Task
+from lossylab.train.loop.workers import is_multiworker, naming_the_lost
 from lossylab.train.options.loop import LoopOptions
 
 log = logging.getLogger("lossylab")
@@ -56,8 +62,8 @@ def fit(
 
     Raises:
       DivergedError: at the first step whose metrics are not finite.
-      Stopped: after SIGTERM or SIGINT, with a checkpoint written.
-      WorkError: if reading the images or scoring fails.
+      Stopped: after SIGTERM, SIGHUP or SIGINT, with a checkpoint written.
+      WorkError: if reading the images or scoring fails; what was learned until then is saved.
     """
     _Loop(task, make_dataset, options, strategy, run_dir).run()
 
@@ -75,55 +81,40 @@ class _Loop:
         self._chief = is_chief(strategy)
         with strategy.scope():
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self._checkpoint = tf.train.Checkpoint(step=self._step, **task.checkpointed())
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, self._checkpoint_folder(), max_to_keep=options.keep
-        )
+            self._row = Row(len(task.metrics))
+        parts = task.checkpointed()
+        self._saver = Saver(run_dir, self._step, self._row, parts, options.keep, self._chief)
         # Only the chief's checkpoints are kept, and every worker reads those.
-        newest = tf.train.latest_checkpoint(str(run_dir.checkpoints))
-        if newest:
-            self._restore(newest)
-            log.info("resuming at step %d from %s", self.step, newest)
+        resumed = self._saver.restore()
+        if resumed:
+            log.info("resuming at step %d from %s", self.step, resumed)
         self._make_dataset = lambda context: make_dataset(self.step, context)
-        self._saved = self.step if newest else -1
-        self._signal = 0
-
-    def _restore(self, checkpoint: str) -> None:
-        try:
-            self._checkpoint.restore(checkpoint).assert_consumed()
-        except (ValueError, AssertionError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0]
-            raise WorkError(
-                f"{checkpoint} cannot be resumed, is it damaged, or was it trained on another "
-                f"number of devices? {reason}"
-            ) from error
+        self._pace = Pace()
+        self._signals = StopSignals(lambda: self._pace.call_seconds)
+        self._copied = -math.inf
 
     @property
     def step(self) -> int:
         """Steps done."""
         return int(self._step.numpy())
 
-    def _checkpoint_folder(self) -> str:
-        if self._chief:
-            return str(self._dir.checkpoints)
-        self._scratch = tempfile.TemporaryDirectory()  # saving is collective, keeping is not
-        return self._scratch.name
-
     def run(self) -> None:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._signals())
-            if not self._chief:
-                stack.callback(self._scratch.cleanup)
+            stack.enter_context(self._signals)
             outputs = stack.enter_context(
                 Outputs(self._dir, self.step, self._options.steps, self._chief)
             )
             try:
-                self._train(outputs)
+                with naming_the_lost(self._strategy, self._saver.last_good):
+                    self._save()
+                    self._train(outputs)
                 if self._chief:
                     self._task.export(str(self._dir.export))
             except tf.errors.OpError as error:
                 # `from None`: frames of the failed call would keep the input pipeline alive.
-                raise WorkError(f"near step {self.step}: {_reason(error)}") from None
+                raise WorkError(
+                    f"near step {self.step}: {_reason(error)}{self._rescue()}"
+                ) from None
 
     def _train(self, outputs: Outputs) -> None:
         batches = iter(self._strategy.distribute_datasets_from_function(self._make_dataset))
@@ -133,28 +124,64 @@ class _Loop:
             if run_steps is None or phase != self._task.phase:
                 self._task.phase = phase
                 run_steps = self._graph()
-            count = self._steps_until_due()
-            sums, bad, stop = run_steps(batches, tf.constant(count, tf.int64), self._stop_wish())
-            if stop > 0:
-                self._save()
-                raise Stopped(128 + (self._signal or signal.SIGTERM))
-            if bad >= 0:
-                raise DivergedError(self._divergence(int(bad)))
-            values = dict(zip(self._task.metrics, (sums / count).numpy()))
-            outputs.metrics(self.step, count, values)
+                self._pace.retraced()
+            values = self._until_due(run_steps, batches, outputs)
+            outputs.metrics(self.step, values)
             self._task.watch(self.step, values)
             self._after(outputs)
         self._save()
 
+    def _until_due(self, run_steps: Callable, batches: Iterator, outputs: Outputs) -> dict:
+        """Steps until something is due; returns the means of their metrics.
+
+        Calls are as short as `Pace` says, so that a stop need not wait long. Sums go from one call
+        to the next, and into the checkpoint of a stop: how steps are shared out changes no number.
+        """
+        end = self.step + self._steps_until_due()
+        while self.step < end:
+            self._keep_copy()
+            before = self.step
+            wish = tf.constant([self._signals.number != 0, self._pace.begin()], tf.float32)
+            bad, stop = run_steps(batches, tf.constant(end - before, tf.int64), wish)
+            if stop > 0:
+                self._save()
+                raise Stopped(128 + (self._signals.number or signal.SIGTERM))
+            if bad >= 0:
+                raise DivergedError(self._divergence(int(bad)))
+            self._pace.end(self.step - before)
+            outputs.progress(self.step - before)
+            forecast = self._pace.forecast(self._options.steps - self.step)
+            if forecast and self._chief:
+                log.info(forecast)
+        return dict(zip(self._task.metrics, self._row.take()))
+
+    def _keep_copy(self) -> None:
+        """Keeps the state in memory now and then, for what `_rescue` saves."""
+        now = time.perf_counter()
+        if now - self._copied >= LIMIT:
+            self._saver.copy()
+            self._copied = now
+
+    def _rescue(self) -> str:
+        """Saves the state as it was before the call that failed; says what was saved."""
+        if is_multiworker(self._strategy):  # saving needs all workers
+            return f"; {self._saver.last_good()}"
+        try:
+            self._saver.fall_back()
+            self._save()
+        except (OSError, DivergedError, tf.errors.OpError) as error:
+            return f"; {self._saver.last_good()} (saving failed: {error})"
+        return f"; step {self.step} is saved: the same command goes on from there"
+
     def _graph(self):
         """The training function.
 
-        From the batches, a number of steps and the wish to stop (0 or 1) to the metrics summed
-        over the steps, the first step with a metric that is not finite (or -1), and whether
-        any worker wishes to stop, in which case no step is done.
+        From the batches, a number of steps and the wishes, whether to stop (0 or 1) and how many
+        steps to do at most, to the first step with a metric that is not finite (or -1), and
+        whether any worker wishes to stop, in which case no step is done.
         """
-        task, strategy, options = self._task, self._strategy, self._options
-        step_of = task.step
+        task, strategy, row = self._task, self._strategy, self._row
+        options, step_of = self._options, task.step
         if options.jit:
             step_of = tf.function(task.step, autograph=False, jit_compile=True)
 
@@ -167,13 +194,15 @@ class _Loop:
             return tf.stack([report[name] for name in task.metrics])  # one reduction for all
 
         @tf.function
-        def run_steps(batches, count, stop_wish):
-            # Workers stop together: one that heard a signal tells the others.
-            stop = strategy.reduce(
-                tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.identity(stop_wish)), axis=None
+        def run_steps(batches, count, wishes):
+            # Workers stop together, and do as many steps as the mean of what they wish.
+            wishes = strategy.reduce(
+                tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.identity(wishes)), axis=None
             )
+            stop, most = wishes[0], wishes[1] // strategy.num_replicas_in_sync
+            count = tf.minimum(count, tf.cast(most, tf.int64))
             count = tf.where(stop > 0, tf.zeros_like(count), count)
-            sums = tf.zeros(len(task.metrics))
+            sums = row.sums.read_value()
             bad = tf.constant(-1, tf.int64)
             for _ in tf.range(count):
                 shares = strategy.run(one_step, args=(next(batches), self._step.read_value()))
@@ -182,7 +211,9 @@ class _Loop:
                 bad = tf.where(finite | (bad >= 0), bad, self._step)
                 sums += total
                 self._step.assign_add(1)
-            return sums, bad, stop
+            row.sums.assign(sums)
+            row.steps.assign_add(count)
+            return bad, stop
 
         return run_steps
 
@@ -215,65 +246,51 @@ class _Loop:
             outputs.validation(self.step, self._task.validate())
 
     def _save(self) -> None:
-        if self.step == self._saved:
-            return
-        for variable in _variables(self._checkpoint):
-            if variable.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(variable)):
-                raise DivergedError(
-                    f"step {self.step}: {variable.name} is not finite any more; {self._last_good()}"
-                )
-        self._manager.save(checkpoint_number=self.step)
-        self._saved = self.step
+        self._saver.save(self.step)
 
     def _divergence(self, step: int) -> str:
-        return (
-            f"step {step}: the loss is not finite. Batch: {self._task.describe_batch(step)}. "
-            f"{self._last_good()}. The same options diverge again: start a new `run_dir` with "
-            f"`init_from`={self._dir.path} and a smaller `learning_rate`"
+        begin = f"step {step}: the loss is not finite. Batch: {self._task.describe_batch(step)}. "
+        if self._saver.last_step <= 0:
+            return begin + (
+                "Nothing was learned before that is saved: give the same command a smaller "
+                "`learning_rate`, and it begins anew"
+            )
+        return begin + (
+            f"{self._saver.last_good()}. The same options diverge again: start a new `run_dir` "
+            f"with `init_from`={self._dir.path} and a smaller `learning_rate`"
         )
 
-    def _last_good(self) -> str:
-        newest = tf.train.latest_checkpoint(str(self._dir.checkpoints))
-        return f"the last good checkpoint is {newest or 'none'}"
 
-    def _stop_wish(self) -> tf.Tensor:
-        return tf.constant(float(self._signal != 0))
+class Row(tf.Module):
+    """What a row of metrics.csv has summed up so far.
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Notes SIGTERM and SIGINT; a second one acts at once."""
+    Attributes:
+      sums: of the metrics, float32 [metrics].
+      steps: how many are in them, int64.
+    """
 
-        def note(number: int, frame: Any) -> None:
-            del frame
-            self._signal = number
-            log.info("stopping after this call (signal %d); again to stop at once", number)
-            for each, old in before.items():
-                signal.signal(each, old)
+    def __init__(self, metrics: int) -> None:
+        """Begins with nothing; call inside the strategy's scope."""
+        super().__init__(name="row")
+        self.sums = tf.Variable(tf.zeros(metrics), trainable=False, name="sums")
+        self.steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="steps")
 
-        before = {}
-        try:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                before[number] = signal.signal(number, note)
-        except ValueError:  # not the main thread: signals are somebody else's
-            before.clear()
-        try:
-            yield
-        finally:
-            for number, old in before.items():
-                signal.signal(number, old)
+    def take(self) -> np.ndarray:
+        """The means, and begins anew."""
+        means = (self.sums / tf.cast(self.steps, tf.float32)).numpy()
+        self.sums.assign(tf.zeros_like(self.sums))
+        self.steps.assign(0)
+        return means
 
 
 def _due(step: int, every: int) -> bool:
     return bool(every) and step % every == 0
 
 
-def _variables(checkpoint: tf.train.Checkpoint) -> list[tf.Variable]:
-    view = tf.train.TrackableView(checkpoint)
-    return [node for node in view.descendants() if isinstance(node, tf.Variable)]
-
-
 def _reason(error: tf.errors.OpError) -> str:
     """The Python exception inside a failed graph, without TensorFlow's wrapping."""
     lines = [line.strip() for line in str(error.message).splitlines() if line.strip()]
     named = [line for line in lines if "Error: " in line and not line.startswith("File")]
-    return named[0].split("Error: ", 1)[1] if named else lines[0]
+    if named:
+        return named[0].split("Error: ", 1)[1]
+    return next((line for line in lines if not line.startswith("Graph exec")), type(error).__name__)

@@ -9,8 +9,8 @@ example right after a restart, so scores never depend on what ran before.
 from __future__ import annotations
 
 import concurrent.futures
-import functools
 import logging
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -26,6 +26,7 @@ Scorer = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _SCALES = {"vmaf": 1.0, "ssim": 100.0, "vif": 100.0}  # every score on 0..100
 METRICS = tuple(_SCALES)
+_STARTS = 3  # of an ffmpeg that stays, for one pair
 
 
 class Oracle:
@@ -90,14 +91,57 @@ def libvmaf_oracle(metric: str) -> Oracle:
         raise ValueError(f"no oracle for '{metric}', expected one of {', '.join(METRICS)}")
     probe = np.zeros((1, vmaf.SMALLEST, vmaf.SMALLEST, 3), np.uint8)
     vmaf.measure(probe, probe, (metric,))  # fails here, before training, rather than in a step
-    try:
-        stream = VmafStream((metric,))
-        measure, close = stream.measure, stream.close
-    except FFmpegError as error:
-        log.warning("scoring with one ffmpeg a step, which is slower: %s", error)
-        measure, close = functools.partial(vmaf.measure, metrics=(metric,)), lambda: None
+    steady = SteadyVmaf(metric)
 
     def score(reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:
-        return (_SCALES[metric] * measure(reference, distorted)[metric]).astype(np.float32)
+        return (_SCALES[metric] * steady.measure(reference, distorted)).astype(np.float32)
 
-    return Oracle(score, close)
+    return Oracle(score, steady.close)
+
+
+class SteadyVmaf:
+    """Scores by an ffmpeg that stays; one that was killed or is frozen is started again.
+
+    What it was given then is scored again, so that scores never depend on it.
+    """
+
+    def __init__(self, metric: str) -> None:
+        """Starts ffmpeg; where it cannot stay, every call starts its own, which is slower."""
+        self._metric, self._guard, self._closed = metric, threading.Lock(), False
+        self._stream: VmafStream | None = self._started()
+
+    def _started(self) -> VmafStream | None:
+        try:
+            return VmafStream((self._metric,))
+        except FFmpegError as error:
+            log.warning("scoring with one ffmpeg a step, which is slower: %s", error)
+            return None
+
+    def measure(self, reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:
+        """Scores float64 [B] of a pair, uint8 [B, H, W, 3]; raises FFmpegError."""
+        for _ in range(_STARTS):
+            stream = self._stream
+            if stream is None:
+                break
+            try:
+                return stream.measure(reference, distorted)[self._metric]
+            except FFmpegError as error:
+                self._replace(stream, error)
+        return vmaf.measure(reference, distorted, (self._metric,))[self._metric]
+
+    def _replace(self, failed: VmafStream, error: FFmpegError) -> None:
+        """Starts another ffmpeg unless another thread has; raises the error after `close`."""
+        with self._guard:
+            if self._closed:
+                raise error
+            if self._stream is failed:
+                log.warning("%s: it is started again", error)
+                failed.close()
+                self._stream = self._started()
+
+    def close(self) -> None:
+        """Ends ffmpeg."""
+        with self._guard:
+            self._closed = True
+            if self._stream is not None:
+                self._stream.close()

@@ -26,8 +26,8 @@ class Outputs:
         self._chief = chief
         if not chief:
             return
-        self._metrics = Table(run_dir.path / "metrics.csv", step)
-        self._validation = Table(run_dir.path / "validation.csv", step)
+        self._metrics = Table(run_dir.metrics, step)
+        self._validation = Table(run_dir.validation, step)
         self._writer = tf.summary.create_file_writer(str(run_dir.summaries))
         terminal = sys.stderr.isatty()
         self._bar = tqdm.tqdm(
@@ -47,14 +47,18 @@ class Outputs:
             self._bar.close()
             self._writer.close()
 
-    def metrics(self, step: int, count: int, values: dict[str, float]) -> None:
-        """Notes scalars of the `count` steps up to `step`."""
+    def progress(self, count: int) -> None:
+        """Notes that so many steps are done."""
+        if self._chief:
+            self._bar.update(count)
+
+    def metrics(self, step: int, values: dict[str, float]) -> None:
+        """Notes scalars of the steps up to `step`."""
         if not self._chief:
             return
         self._metrics.append(step, values)
         self._scalars(step, "train", values)
         self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
-        self._bar.update(count)
 
     def validation(self, step: int, values: dict[str, float]) -> None:
         """Notes scalars of a validation."""

@@ -6,12 +6,18 @@ import csv
 import fcntl
 import io
 import json
+import logging
+import os
 import pathlib
 from typing import IO
 
+from lossylab.core import checkpoints
 from lossylab.core.environment import environment
-from lossylab.core.errors import OutputError, UsageError
-from lossylab.core.files import make_folder, write_text
+from lossylab.core.errors import OutputError, UsageError, WorkError
+from lossylab.core.files import make_folder, remove_rests, write_text
+from lossylab.core.options import require
+
+log = logging.getLogger("lossylab")
 
 
 class RunDir:
@@ -21,6 +27,9 @@ class RunDir:
         """Names the folder; nothing is created yet."""
         self.path = pathlib.Path(path)
         self.options = self.path / "options.json"
+        self.environment = self.path / "environment.json"
+        self.metrics = self.path / "metrics.csv"
+        self.validation = self.path / "validation.csv"
         self.checkpoints = self.path / "checkpoints"
         self.summaries = self.path / "summaries"
         self.export = self.path / "export"
@@ -35,15 +44,18 @@ class RunDir:
 
         Raises:
           OutputError: if the folder cannot be written.
-          UsageError: if another process trains there, or the run there has other options.
+          UsageError: if another process trains there, the run there has other options or has lost
+            its checkpoints or options, or the folder holds something else.
         """
+        self._refuse_foreign_files()
         make_folder(self.path)
         try:
             self._take_lock()
-            if self.options.exists() and any(self.checkpoints.glob("*.index")):
-                self._compare(options, may_differ)
-            write_text(self.options, json.dumps(options, indent=2, sort_keys=True) + "\n")
+            checkpoints.remove_rests(self.checkpoints)
+            remove_rests(self.path)
+            self._check_progress(options, may_differ)
             self._write_environment()
+            write_text(self.options, json.dumps(options, indent=2, sort_keys=True) + "\n")
         except BaseException:
             self.close()
             raise
@@ -54,33 +66,77 @@ class RunDir:
             self._lock.close()
             self._lock = None
 
+    def _refuse_foreign_files(self) -> None:
+        """Looks first: a file of one of a run's names in a folder that is no run's is not ours."""
+        if checkpoints.complete(self.checkpoints) or _sessions(self.environment):
+            return
+        lock = self.path / "lock"
+        names = [self.options, self.environment, self.metrics, self.validation]
+        names += [lock] if lock.is_dir() or (lock.exists() and lock.stat().st_size) else []
+        names += [each for each in (self.checkpoints, self.summaries) if not _is_empty(each)]
+        foreign = [path.name for path in names if path.exists()]
+        require(
+            not foreign,
+            f"{self.path} has {', '.join(foreign)} but is no training's folder: choose another "
+            "`run_dir`",
+        )
+
+    def _check_progress(self, options: dict, may_differ: frozenset[str]) -> None:
+        """Refuses to begin beside what a run has left, and to go on with other options."""
+        newest = checkpoints.newest(self.checkpoints)
+        if newest is None:
+            self._refuse_lost_checkpoints()
+            return
+        try:
+            self._compare(options, may_differ, newest)
+        except UsageError:
+            if checkpoints.step_of(newest):
+                raise
+            log.warning("%s had learned nothing that is saved: it begins anew", self.path)
+            for each in checkpoints.complete(self.checkpoints):
+                checkpoints.remove(each)
+
+    def _refuse_lost_checkpoints(self) -> None:
+        rows = Table.read(self.metrics)
+        last = rows[-1]["step"] if rows else 0
+        require(
+            not rows,
+            f"{self.path} has {len(rows)} rows in metrics.csv, up to step {last}, but no complete "
+            "checkpoint: put checkpoints/ back, with ckpt-N.index and its data, or choose another "
+            "`run_dir` to begin anew",
+        )
+
     def _write_environment(self) -> None:
         """Adds this session to those that made the run."""
-        path = self.path / "environment.json"
-        try:
-            sessions = json.loads(path.read_text()) if path.exists() else []
-        except ValueError:
-            sessions = []
+        path, sessions = self.environment, _sessions(self.environment)
+        if not sessions and path.exists():
+            log.warning("%s is damaged: it goes to %s.damaged", path, path.name)
+            os.replace(path, f"{path}.damaged")
         write_text(path, json.dumps([*sessions, environment()], indent=2) + "\n")
 
     def _take_lock(self) -> None:
         try:
-            self._lock = open(self.path / "lock", "w")  # noqa: SIM115 - held until close()
+            self._lock = open(self.path / "lock", "a")  # noqa: SIM115 - held until close()
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except PermissionError as error:
-            raise OutputError(f"no permission to write {self.path / 'lock'}") from error
+            os.utime(self._lock.name)  # tells since when
         except BlockingIOError as error:
             raise UsageError(
                 f"another process is training in {self.path}: stop it or choose another `run_dir`"
             ) from error
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path / 'lock'}: {error.strerror}") from error
 
-    def _compare(self, options: dict, may_differ: frozenset[str]) -> None:
+    def _compare(self, options: dict, may_differ: frozenset[str], newest: str) -> None:
         try:
-            before = json.loads(self.options.read_text())
-        except (ValueError, OSError) as error:
+            before = json.loads(self.options.read_bytes())
+        except (ValueError, OSError, RecursionError):
+            before = None
+        missing = "damaged or not readable" if self.options.exists() else "missing"
+        if not isinstance(before, dict):
             raise UsageError(
-                f"{self.options} is damaged or not readable; choose another `run_dir`"
-            ) from error
+                f"{self.options} is {missing}, so that nobody knows how {newest} was trained: put "
+                "it back, or choose another `run_dir`"
+            )
         differing = [
             f"`{name}` was {before.get(name)!r}, is {options.get(name)!r}"
             for name in sorted(before.keys() | options.keys())
@@ -93,18 +149,52 @@ class RunDir:
             )
 
 
+def _sessions(path: pathlib.Path) -> list[dict]:
+    """The sessions of an environment.json; none if it is no such file."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return []
+    ours = isinstance(found, list) and all(isinstance(each, dict) for each in found)
+    return found if ours and all("packages" in each for each in found) else []
+
+
+def _is_empty(folder: pathlib.Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
 class Table:
     """A CSV file of rows with a `step`, which forgets rows beyond the step resumed from."""
 
     def __init__(self, path: pathlib.Path, resumed_step: int) -> None:
-        """Opens the table and drops rows after `resumed_step`, also half-written ones."""
+        """Opens the table and drops rows after `resumed_step`, also half-written ones.
+
+        Raises:
+          WorkError: if the file is no such table; it stays as it is.
+        """
         self._path = path
         self._columns: list[str] | None = None
         if path.exists():
-            rows = list(csv.DictReader(io.StringIO(path.read_text())))
-            kept = [r for r in rows if _complete(r) and int(r["step"]) <= resumed_step]
+            kept = [row for row in self.read(path) if int(row["step"]) <= resumed_step]
             self._columns = list(kept[0]) if kept else None
             write_text(path, self._text(kept, header=True) if kept else "")
+
+    @staticmethod
+    def read(path: pathlib.Path) -> list[dict[str, str]]:
+        """The complete rows of a table, none if there is no file; raises WorkError."""
+        try:
+            rows = csv.DictReader(io.StringIO(path.read_bytes().decode()))
+            found = [row for row in rows if _complete(row)]
+            names = rows.fieldnames or ["step"]
+        except FileNotFoundError:
+            return []
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise WorkError(
+                f"{path} is damaged, no text of rows: move it away ({error})"
+            ) from error
+        if names[0] != "step" and not "step".startswith(names[0]):
+            raise WorkError(f"{path} is no table of a training, which begins with 'step'")
+        return found
 
     def append(self, step: int, values: dict[str, float]) -> None:
         """Adds a row."""
@@ -129,4 +219,5 @@ class Table:
 
 
 def _complete(row: dict) -> bool:
-    return None not in row.values() and row.get("step", "").isdigit()
+    step = row.get("step") or ""
+    return None not in row.values() and step.isdecimal() and len(step) < 19  # digits of int64

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from lossylab.core.errors import WorkError
 from lossylab.core.options import require
+from lossylab.train.loop import workers
 from lossylab.train.options.loop import TrainingOptions
 
 
@@ -26,7 +27,8 @@ def make_strategy(options: TrainingOptions) -> tf.distribute.Strategy:
     """The distribution strategy; checks that the devices divide the batch.
 
     Raises:
-      UsageError: if a device does not exist or the batch cannot be shared.
+      UsageError: if a device does not exist, the batch cannot be shared, or TF_CONFIG makes no
+        sense.
     """
     if options.strategy == "mirrored":
         known = {
@@ -39,7 +41,9 @@ def make_strategy(options: TrainingOptions) -> tf.distribute.Strategy:
         )
         strategy = _mirrored(options.devices)
     elif options.strategy == "multiworker":
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        workers.wait_for_others(workers.read_cluster())
+        with workers.deadly_signals():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
     else:
         strategy = tf.distribute.get_strategy()
     replicas = strategy.num_replicas_in_sync
@@ -80,11 +84,12 @@ def check_agreement(strategy: tf.distribute.Strategy, text: str) -> None:
       WorkError: on every worker, if any differs.
     """
     mine = zlib.crc32(text.encode()) % 2**16  # sums of these are exact
-    total = strategy.reduce(
-        tf.distribute.ReduceOp.SUM,
-        strategy.run(lambda: tf.constant([mine, mine**2], tf.float64)),
-        axis=None,
-    )
+    with workers.naming_the_lost(strategy):
+        total = strategy.reduce(
+            tf.distribute.ReduceOp.SUM,
+            strategy.run(lambda: tf.constant([mine, mine**2], tf.float64)),
+            axis=None,
+        )
     count = strategy.num_replicas_in_sync
     if abs(float(total[1]) * count - float(total[0]) ** 2) > 0.5:  # their variance
         raise WorkError(

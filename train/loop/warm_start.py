@@ -7,9 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from lossylab.core import checkpoints
 from lossylab.core.errors import UsageError
 from lossylab.core.options import require
 from lossylab.train.loop.run_dir import RunDir
+from lossylab.train.loop.saving import UNREADABLE, is_readable
 
 
 def begin_with(parts: dict, run: str, option: str) -> None:
@@ -29,9 +31,10 @@ def begin_with(parts: dict, run: str, option: str) -> None:
 def fill(parts: dict, checkpoint: str, option: str) -> None:
     """Loads some parts of a checkpoint; arguments and errors as for `begin_with`."""
     try:
-        status = tf.train.Checkpoint(**parts).restore(checkpoint)
-        status.assert_existing_objects_matched().expect_partial()
-    except (ValueError, AssertionError, tf.errors.OpError) as error:
+        with checkpoints.readable_name(checkpoint) as path:
+            status = tf.train.Checkpoint(**parts).restore(path)
+            status.assert_existing_objects_matched().expect_partial()
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0]
         raise UsageError(
             f"`{option}`: {checkpoint} does not fit this model's options, or is of another version "
@@ -40,10 +43,18 @@ def fill(parts: dict, checkpoint: str, option: str) -> None:
 
 
 def checkpoint_of(run: str, option: str) -> str:
-    """Newest checkpoint of a run; raises UsageError, naming the option, if there is none."""
-    newest = tf.train.latest_checkpoint(str(RunDir(run).checkpoints))
-    require(newest, f"`{option}`: no checkpoint in {RunDir(run).checkpoints}")
-    return newest
+    """Newest checkpoint of a run.
+
+    Raises:
+      UsageError: naming the option, if there is none, or it is damaged; an older one is offered.
+    """
+    folder = RunDir(run).checkpoints
+    found = checkpoints.complete(folder)
+    require(found, f"`{option}`: no checkpoint in {folder}")
+    whole = next(filter(is_readable, found), None)
+    cure = f": remove it to begin with {whole}" if whole else ", as all in that folder are"
+    require(whole == found[0], f"`{option}`: {found[0]} is damaged{cure}")
+    return found[0]
 
 
 def newest_checkpoints(run: str, count: int, option: str) -> list[str]:
@@ -59,11 +70,12 @@ def newest_checkpoints(run: str, count: int, option: str) -> list[str]:
 def option_of(run: str, name: str) -> Any:
     """An option that a run was trained with; None if it has none of the name."""
     try:
-        return json.loads(RunDir(run).options.read_text()).get(name)
-    except (OSError, ValueError):
+        return json.loads(RunDir(run).options.read_bytes()).get(name)
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
 
 
 def has_proxy(checkpoint: str) -> bool:
     """Whether a checkpoint has a proxy network."""
-    return any(name.startswith("proxy/") for name, _ in tf.train.list_variables(checkpoint))
+    with checkpoints.readable_name(checkpoint) as path:
+        return any(name.startswith("proxy/") for name, _ in tf.train.list_variables(path))

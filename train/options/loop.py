@@ -38,7 +38,7 @@ class LoopOptions(Options):
 
     Attributes:
       steps: steps in all, those of earlier sessions included.
-      log_every: steps per graph call and per row of metrics.csv.
+      log_every: steps per row of metrics.csv.
       checkpoint_every: steps between checkpoints.
       summary_every: steps between images in TensorBoard.
       validate_every: steps between validations.
@@ -48,9 +48,7 @@ class LoopOptions(Options):
     """
 
     steps: int = steps(1)
-    log_every: int = option(
-        10, "Steps per graph call and row of metrics.csv.", minimum=1, may_differ=True
-    )
+    log_every: int = option(10, "Steps per row of metrics.csv.", minimum=1, may_differ=True)
     checkpoint_every: int = option(1000, "Steps between checkpoints.", minimum=1, may_differ=True)
     summary_every: int = option(
         1000, "Steps between images for TensorBoard; 0 is never.", minimum=0, may_differ=True
