@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from lossylab.core import checkpoints
+from lossylab.core.checkpoints import step_of
 from lossylab.core.errors import UsageError
 from lossylab.core.options import require
 from lossylab.train.loop.run_dir import RunDir
@@ -59,12 +60,12 @@ def checkpoint_of(run: str, option: str) -> str:
 
 def newest_checkpoints(run: str, count: int, option: str) -> list[str]:
     """The newest checkpoints of a run, oldest first; raises UsageError if there are fewer."""
-    steps = sorted(int(p.stem.split("-")[1]) for p in RunDir(run).checkpoints.glob("ckpt-*.index"))
+    found = [each for each in checkpoints.complete(RunDir(run).checkpoints) if step_of(each)]
     require(
-        len(steps) >= count,
-        f"`{option}`={count}: {run} has {len(steps)} checkpoints; train it with a larger `keep`",
+        len(found) >= count,
+        f"`{option}`={count}: {run} has {len(found)} checkpoints; train it with a larger `keep`",
     )
-    return [str(RunDir(run).checkpoints / f"ckpt-{step}") for step in steps[-count:]]
+    return found[:count][::-1]
 
 
 def option_of(run: str, name: str) -> Any:
