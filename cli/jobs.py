@@ -200,7 +200,8 @@ def _is_of_one_file(source: str, error: Exception, failures: tuple[type[Exceptio
     if is_out_of_memory(error):
         log.error("%s: not enough memory for an image of this size", source)
     elif isinstance(error, (*usual, *failures)):
-        log.error("%s: %s", source, str(error).removeprefix(f"{source}: "))
+        said = str(error).removeprefix(f"{source}: ").removeprefix(f"{source!r}: ")
+        log.error("%s: %s", source, said)
     else:
         return False
     return True

@@ -49,7 +49,7 @@ def copy(folder, capsys):
             if stop_at and source.endswith(stop_at):
                 raise KeyboardInterrupt
             write_bytes(target, pathlib.Path(source).read_bytes().upper())
-            return {"input": source}
+            return {"input": os.fsencode(source).decode(errors="replace")}
 
         plan = jobs.plan(made, find_images(made.input), ".png")
         capsys.readouterr()
@@ -197,8 +197,8 @@ def test_stopped_programs_leave_no_rests(number, tmp_path):
         assert running.wait(30) == (-number if number == signal.SIGKILL else 128 + number)
     assert len(list(tmp_path.iterdir())) == (number == signal.SIGKILL)
     with replacing(tmp_path / "other.png"):  # in work: not a rest
-        (tmp_path / "in.png").write_bytes(b"x")
-        jobs.plan(Options(input=str(tmp_path / "in.png"), output=str(target)), ["x"], ".png")
+        source = str(tmp_path / "in.png")
+        jobs.plan(Options(input=source, output=str(target)), [source], ".png")
         assert len(list(tmp_path.glob(".lossylab-*"))) == 1
 
 
@@ -216,6 +216,7 @@ def work(source, target):
     time.sleep(0.15)
     if source.endswith("b.png"):
         raise ImageError(f"{source}: damaged")
+    open(target, "w").write("x")
     return {"input": "row"}
 def main(arguments):
     from lossylab.data.collections import find_images
