@@ -1,13 +1,16 @@
 """Files in, files out: what is left out, redone, refused; nothing is needed but small files."""
 
 import csv
+import fcntl
 import io
 import os
 import pathlib
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -228,6 +231,7 @@ command.program(main)
     for name in "abcd":
         (tmp_path / "in" / f"{name}.png").write_bytes(b"x")
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # lines, columns
     words = [sys.executable, "-c", program, str(tmp_path / "in"), str(tmp_path / "out")]
     with subprocess.Popen(words, stdout=theirs, stderr=theirs):
         os.close(theirs)
@@ -239,6 +243,7 @@ command.program(main)
                 break
     os.close(ours)
     lines = [line.rpartition(b"\r")[2] for line in data.replace(b"\r\n", b"\n").split(b"\n")]
+    assert b"%" in data  # the bar
     assert lines.count(b"row") == 3, data
     assert any(line.endswith(b"b.png: damaged") and b"%" not in line for line in lines), data
 
