@@ -6,6 +6,7 @@ import fcntl
 import time
 from collections.abc import Mapping
 
+from lossylab.core import checkpoints
 from lossylab.train.loop.run_dir import RunDir
 from lossylab.train.options.loop import TrainingOptions
 
@@ -44,8 +45,8 @@ class Queue:
 
 def steps_done(run_dir: str) -> int:
     """Steps of a run's newest checkpoint; 0 without one."""
-    found = RunDir(run_dir).checkpoints.glob("ckpt-*.index")
-    return max((int(path.stem.partition("-")[2]) for path in found), default=0)
+    newest = checkpoints.newest(RunDir(run_dir).checkpoints)
+    return checkpoints.step_of(newest) if newest else 0
 
 
 def _state(options: TrainingOptions, done: int) -> str:
