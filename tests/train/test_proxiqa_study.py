@@ -19,7 +19,8 @@ def _options(out, **more):
 def _checkpoint(run_dir, step):
     folder = pathlib.Path(run_dir, "checkpoints")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"ckpt-{step}.index").touch()
+    for suffix in ("index", "data-00000-of-00001"):
+        (folder / f"ckpt-{step}.{suffix}").write_bytes(b"x")
 
 
 def test_rates_descend_from_one_to_the_next(tmp_path):
