@@ -49,6 +49,7 @@ class DistortOptions(ImageFilesOptions):
         "tiles that do not show.",
         minimum=2**12,
         unit="pixels",
+        may_differ=True,
     )
 
     def check(self) -> None:
