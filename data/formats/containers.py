@@ -17,6 +17,11 @@ PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"tRNS")
+# Chunks that pixels do not need, of the standard and its extensions.
+_BESIDE = frozenset(
+    b"IEND tEXt zTXt iTXt eXIf pHYs tIME gAMA cHRM sRGB iCCP cICP mDCV cLLI bKGD hIST sBIT sPLT "
+    b"acTL fcTL fdAT oFFs pCAL sCAL sTER gIFg gIFx gIFt dSIG vpAg caNv orNT iDOT".split()
+)
 _COLOR = (b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"eXIf")
 _LONGEST = 2**20  # bytes of a chunk of color or orientation; profiles of printers have half of it
 _SEGMENT = 2**16 - 17  # bytes of a profile in one segment of JPEG
@@ -61,6 +66,8 @@ def checked_png(data: bytes) -> Png:
             tail = body
         elif not fits and kind in _PIXELS:
             raise DamagedError(f"the checksum of its {kind.decode()} chunk does not fit")
+        elif not fits and kind not in _BESIDE:  # one of the others, with another name?
+            raise DamagedError("it has a damaged chunk of no known kind")
         elif not fits:
             faults.append(f"has a damaged {kind.decode(errors='replace')} chunk")
         elif kind[:1].isupper() and kind not in _CRITICAL:

@@ -96,6 +96,14 @@ def test_a_wrong_checksum_of_the_pixels_is_an_error(kind, write, random):
         read_image(path)
 
 
+@pytest.mark.parametrize("kind", [b"PLTE", b"tRNS", b"IDAT"])
+def test_a_damaged_name_of_a_chunk_does_not_take_it_away(kind, write, random):
+    palette = _samples(random, 3, 8).astype(np.uint8).tobytes()[:48]
+    data = png(_samples(random, 1, 4)[..., 0], 4, 3, [(b"PLTE", palette), (b"tRNS", b"\0")])
+    with pytest.raises(ImageError, match="a damaged chunk of no known kind"):
+        read_image(write(data.replace(kind, b"zz" + kind[2:])))
+
+
 @pytest.mark.parametrize("missing", [1, 4, 8, 12, 13, 16])
 def test_a_png_without_its_end_is_read_if_its_pixels_are_whole(missing, write, random, caplog):
     image = _samples(random, 3, 8)
