@@ -16,7 +16,7 @@ from lossylab.models.layers.stylegan_base import StyleGAN
 log = logging.getLogger("lossylab")
 
 _RANDOM = "random:"
-_CHANNELS = 64  # of random networks, and width of their latents
+_CHANNELS = 64  # of random networks, and width of their latents if it is not given
 
 
 def import_stylegan(options: ImportStyleganOptions) -> None:
@@ -30,6 +30,8 @@ def import_stylegan(options: ImportStyleganOptions) -> None:
     require(options.overwrite or not os.path.lexists(target), f"{target} exists: `overwrite`")
     if source.startswith(_RANDOM):
         generator = _random(source, options.seed)
+        if options.calibrate:
+            stylegan_files.calibrate(generator, *stylegan_files.MOMENTS[options.calibrate])
     else:
         generator = stylegan_files.read_official(source)
     if options.contrast is not None:
@@ -40,13 +42,16 @@ def import_stylegan(options: ImportStyleganOptions) -> None:
 
 
 def _random(source: str, seed: int) -> StyleGAN:
-    """The network of 'random:VERSION:RESOLUTION'."""
-    words = re.fullmatch(r"random:([12]):([0-9]{1,4})", source)
+    """The network of 'random:VERSION:RESOLUTION[:WIDTH]'."""
+    words = re.fullmatch(r"random:([12]):([0-9]{1,4})(?::([0-9]{1,4}))?", source)
     if words is None:
-        raise UsageError(f"expected random:VERSION:RESOLUTION, such as random:2:64, got {source}")
-    version, resolution = map(int, words.groups())
-    sizes = dict.fromkeys(("latent", "mapping", "width", "fmap_max"), _CHANNELS)
+        raise UsageError(
+            "expected random:VERSION:RESOLUTION[:WIDTH], such as random:2:64 or random:2:64:512, "
+            f"got {source}"
+        )
+    version, resolution, width = (int(word or _CHANNELS) for word in words.groups())
+    sizes = dict.fromkeys(("latent", "mapping", "width"), width)
     try:
-        return stylegan.random(version, resolution, seed, **sizes)
+        return stylegan.random(version, resolution, seed, fmap_max=_CHANNELS, **sizes)
     except ValueError as error:
         raise UsageError(f"{source}: {error}") from error

@@ -22,3 +22,8 @@ def file_digest(path: str | os.PathLike) -> str:
         while chunk := file.read(2**20):
             sha.update(chunk)
     return sha.hexdigest()
+
+
+def weights_name(weights: str | None) -> str | None:
+    """What names weights wherever they lie: a hash of a file's contents, or the word itself."""
+    return file_digest(weights)[:16] if weights and os.path.isfile(weights) else weights

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import math
 import pathlib
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import PIL
 import tqdm
 
 from lossylab.core import command, rows
@@ -26,17 +28,27 @@ from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
 from lossylab.eval import severity_search
 from lossylab.eval.measurements import Measurements, Row, write_about
-from lossylab.eval.metrics import nss
+from lossylab.eval.metrics import nss, residuals
 from lossylab.eval.options.distortions import PRISTINE, TRUE, DistortionsOptions, named
 from lossylab.eval.report import crop_grid, tables
 from lossylab.inference.export.distorter import Distorter
 
+# What the divergence does not see: of the generated image, beside the same of the true distortion.
+# `untouched` is the divergence of the reference image itself, which a method must stay below;
+# `spectrum_gap` is in dB, from the true residual's spectrum.
+RESIDUALS = (
+    *("untouched", "blockiness", "true_blockiness", "high_frequency", "true_high_frequency"),
+    *("slope", "true_slope", "unevenness", "true_unevenness", "spectrum_gap"),
+)
 COLUMNS = (
     *("generated", "reference", "severity", "data", "image", "width", "height", "jsd"),
-    *("residual", "seconds", "parameters", "budget", "protocol", "identity", "content"),
+    *("residual", *RESIDUALS),
+    *("seconds", "parameters", "budget", "protocol", "identity", "content"),
 )
+ADDED = dict.fromkeys(RESIDUALS, "nan")  # in rows of earlier versions
 TEXT = ("generated", "reference", "data", "image", "budget", "protocol", "identity", "content")
 _KEY = ("generated", "reference", "severity", "data", "image")
+_REVISION = 1  # of how images are measured
 _OTHER_SEED = 1  # true noise is compared with noise of another seed
 
 
@@ -82,7 +94,7 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
         _write_crops(options, models, paths)
         return None
     out = make_folder(options.out)
-    with Measurements(out / "rows.csv", COLUMNS, _KEY, ("identity", "content")) as table:
+    with Measurements(out / "rows.csv", COLUMNS, _KEY, ("identity", "content"), ADDED) as table:
         makers = [*models, *_true_distortions(), _pristine()]
         measured = _measure_all(options.data, table, makers, paths)
     write_about(out, {"data": options.data, "protocol": nss.PROTOCOL})
@@ -102,7 +114,7 @@ def _models(options: DistortionsOptions) -> list[Maker]:
                 lambda path, image, network=network: network.distort(image),
                 network.parameters,
                 options.title,
-                rows.identity(network.weights, nss.PROTOCOL, options.title),
+                _identity(network.weights, options.title),
             )
         )
     same = repeated(maker.name for maker in makers)
@@ -131,14 +143,19 @@ def _true_distortions() -> list[Maker]:
             ),
             0,
             "",
-            rows.identity(name, kind.severity, nss.PROTOCOL),
+            _identity(name, kind.severity),
         )
         for name, kind in DISTORTIONS.items()
     ]
 
 
 def _pristine() -> Maker:
-    return Maker(PRISTINE, lambda path, image: image, 0, "", rows.identity(nss.PROTOCOL))
+    return Maker(PRISTINE, lambda path, image: image, 0, "", _identity())
+
+
+def _identity(*parts: object) -> str:
+    """Names what decides a maker's rows; Pillow makes the true JPEG and JPEG 2000."""
+    return rows.identity(*parts, nss.PROTOCOL, _REVISION, PIL.__version__)
 
 
 def _measure_all(
@@ -147,17 +164,20 @@ def _measure_all(
     """The rows of all makers, true distortions and images; those that are missing are measured."""
     severities = {name: f"{kind.severity:g}" for name, kind in DISTORTIONS.items()}
     current = {maker.name: maker.identity for maker in makers}
+    names = {pathlib.Path(path).stem for path in paths}
 
     def is_old(row: Row) -> bool:
+        gone = row["data"] == data and row["image"] not in names
         changed = row["severity"] != severities.get(row["reference"])
-        return changed or row["identity"] != current.get(row["generated"], row["identity"])
+        other = row["identity"] != current.get(row["generated"], row["identity"])
+        return gone or changed or other
 
-    table.supersede(is_old, "are of other weights, severities or budgets")
+    table.supersede(is_old, "are of other weights, severities, budgets or images")
     measured = []
     for path in tqdm.tqdm(paths, unit="image", desc="measuring"):
         image = read_image(path)
         content = digest(image)[:16]
-        references = functools.cache(functools.partial(_histograms, path, image))
+        references = functools.cache(functools.partial(_references, path, image))
         for maker in makers:
             generated = functools.cache(functools.partial(_generate, maker, path, image))
             for name, severity in severities.items():
@@ -174,41 +194,73 @@ def _measure_all(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Generated:
-    """What a maker made of an image: its histogram, mean change and time."""
+class _Distorted:
+    """What is measured of a distorted image, whatever it is compared with."""
 
     histogram: np.ndarray
     residual: float
-    seconds: float
+    measures: residuals.Residuals
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, image: np.ndarray, distorted: np.ndarray, seconds: float = 0.0) -> _Distorted:
+        change = float(np.abs(distorted.astype(float) - image).mean())
+        return cls(nss.histogram(distorted), change, residuals.measure(image, distorted), seconds)
 
 
-def _generate(maker: Maker, path: str, image: np.ndarray) -> _Generated:
+@dataclasses.dataclass(frozen=True)
+class _References:
+    """What generated images are compared with: the image itself, and the true distortions."""
+
+    untouched: np.ndarray
+    true: dict[str, _Distorted]
+
+
+def _generate(maker: Maker, path: str, image: np.ndarray) -> _Distorted:
     generated, milliseconds = timed(maker.make, path, image)
-    residual = float(np.abs(generated.astype(float) - image).mean())
-    return _Generated(nss.histogram(generated), residual, milliseconds / 1000)
+    return _Distorted.of(image, generated, milliseconds / 1000)
 
 
-def _histograms(path: str, image: np.ndarray) -> dict[str, np.ndarray]:
-    return {
-        name: nss.histogram(distort(image, name, seed=noise_seed(path))) for name in DISTORTIONS
+def _references(path: str, image: np.ndarray) -> _References:
+    true = {
+        name: _Distorted.of(image, distort(image, name, seed=noise_seed(path)))
+        for name in DISTORTIONS
     }
+    return _References(nss.histogram(image), true)
 
 
 def _measure(
     maker: Maker,
     image: np.ndarray,
     name: str,
-    generated: Callable[[], _Generated],
-    references: Callable[[], dict[str, np.ndarray]],
+    generated: Callable[[], _Distorted],
+    references: Callable[[], _References],
 ) -> dict[str, Any]:
     """A row but for what names and decides it."""
-    found = generated()
+    found, true, untouched = generated(), references().true[name], references().untouched
     return {
         **{"width": image.shape[1], "height": image.shape[0]},
-        "jsd": nss.jensen_shannon(found.histogram, references()[name]),
+        "jsd": nss.jensen_shannon(found.histogram, true.histogram),
+        "untouched": nss.jensen_shannon(untouched, true.histogram),
+        **_compared(found.measures, true.measures),
         **{"residual": found.residual, "seconds": found.seconds},
         **{"parameters": maker.parameters, "budget": maker.budget, "protocol": nss.PROTOCOL},
     }
+
+
+def _compared(mine: residuals.Residuals, true: residuals.Residuals) -> dict[str, float]:
+    """The columns `RESIDUALS`, but for the first."""
+    values = {}
+    for prefix, each in (("", mine), ("true_", true)):
+        spectrum = each.spectrum
+        values |= {
+            f"{prefix}blockiness": each.blockiness,
+            f"{prefix}high_frequency": each.high_frequency,
+            f"{prefix}slope": spectrum.slope if spectrum else math.nan,
+            f"{prefix}unevenness": spectrum.unevenness if spectrum else math.nan,
+        }
+    gap = mine.spectrum.gap(true.spectrum) if mine.spectrum and true.spectrum else math.nan
+    return {**values, "spectrum_gap": gap}
 
 
 def _means(measured: list[Row]) -> list[dict[str, str]]:

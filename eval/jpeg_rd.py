@@ -60,7 +60,9 @@ def measure(options: JpegRdOptions) -> None:
     own_folder(options.out, ("about.json",))
     codecs = [Jpeg(qualities=QUALITIES), *encoders]
     try:
-        with contextlib.closing(Sweep(options.out, codecs, measures=measures)) as sweep:
+        with contextlib.closing(
+            Sweep(options.out, codecs, measures=measures, data=options.data)
+        ) as sweep:
             sweep.run(paths, options.jobs or os.cpu_count() or 1)
     except CodecError as error:
         raise WorkError(str(error)) from error

@@ -6,8 +6,11 @@ import dataclasses
 
 from lossylab.inference.latent.settings import PULSE, Settings
 
-# Rows that need no search: two of Table 2, and the given image scaled up again.
-ORIGINAL, COMPRESSED, GIVEN = UNTOUCHED = ("Original", "Compressed", "Given")
+# Rows that need no search: two of Table 2, the given image scaled up again, and what every search
+# must beat: the mean style in all layers, and independent samples of the prior.
+IMAGES = ORIGINAL, COMPRESSED, GIVEN = ("Original", "Compressed", "Given")
+UNSEARCHED = MEAN, SAMPLES = ("Mean, no search", "Independent samples")
+UNTOUCHED = (*IMAGES, *UNSEARCHED)
 
 
 @dataclasses.dataclass(frozen=True)

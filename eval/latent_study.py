@@ -6,7 +6,7 @@ import functools
 import itertools
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from lossylab.core import command, rows
 from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder
 from lossylab.core.options import require
-from lossylab.eval.latent_rows import COMPRESSED, ROWS, UNTOUCHED, Row
+from lossylab.eval.latent_rows import COMPRESSED, ROWS, UNSEARCHED, UNTOUCHED, Row
 from lossylab.eval.latent_trials import MEASURES, PROTOCOL, Trial, Trials
 from lossylab.eval.measurements import Measurements, about, write_about
 from lossylab.eval.options.latent import DOWNSCALE, GENERATED, JPEG, LatentStudyOptions
@@ -27,6 +27,7 @@ from lossylab.inference.latent.settings import Settings
 
 _KEY = ("row", "variant", "version", "task", "data", "image", "seed")
 COLUMNS = (*_KEY, *MEASURES, "quality", "factor", "budget", "protocol", "identity")
+ADDED = {"cosine": "nan"}  # in rows of earlier versions
 TEXT = ("row", "variant", "task", "data", "image", "budget", "protocol", "identity")
 _CHANGEABLE = ("mmd_weight", "geocross_weight", "pixel_weight", "power", "rate", "gamma", "mean")
 # Options that say where something is, or nothing of the rows.
@@ -52,7 +53,7 @@ def measure(options: LatentStudyOptions) -> list[dict[str, str]]:
         _write_crops(options, trials, chosen, cases)
         return []
     out = make_folder(options.out)
-    with Measurements(out / "rows.csv", COLUMNS, _KEY) as table:
+    with Measurements(out / "rows.csv", COLUMNS, _KEY, added=ADDED) as table:
         measured = _measure_all(options, table, trials, chosen, cases)
     _write_about(options)
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
@@ -159,12 +160,18 @@ def _plan(
             batch = mine[first : first + options.batch]
             yield *named(row, task, batch), functools.partial(trials.search, row, task, batch)
     if not options.change:
-        settings = Settings()
-        for version, name, task in itertools.product(cases, UNTOUCHED, options.tasks):
-            row = Row(name, version, settings)
-            for case in cases[version] if name != COMPRESSED or task == JPEG else ():
+        for row, task in _untouched_work(options, cases):
+            for case in cases[row.version]:
                 untouched = functools.partial(_untouched, trials, row, task, case)
                 yield *named(row, task, [case]), untouched
+
+
+def _untouched_work(options: LatentStudyOptions, cases: Iterable[int]) -> Iterator[tuple[Row, str]]:
+    """Rows without a search, with tasks; what is drawn at random is so by every seed."""
+    for version, name, task in itertools.product(cases, UNTOUCHED, options.tasks):
+        for seed in range(options.seeds if name in UNSEARCHED else 1):
+            if name != COMPRESSED or task == JPEG:
+                yield Row(name, version, Settings(seed=seed)), task
 
 
 def _untouched(trials: Trials, row: Row, task: str, case: Case) -> list[Trial]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -14,28 +15,35 @@ from lossylab.core.digest import digest
 from lossylab.core.options import naming, require
 from lossylab.data import jpeg
 from lossylab.data.scaling import scaled
-from lossylab.eval.latent_rows import COMPRESSED, ORIGINAL, Row
+from lossylab.eval.latent_rows import COMPRESSED, MEAN, ORIGINAL, UNSEARCHED, Row
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import SSIM_SMALLEST, ssim
 from lossylab.eval.options.latent import JPEG, LatentStudyOptions
 from lossylab.inference.export.degradation import Degradation
-from lossylab.inference.export.rankiqa import Scorer
+from lossylab.inference.export.rankiqa import RESIZED, Scorer
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent.cases import Case
 from lossylab.inference.latent.prior import Prior
 from lossylab.inference.latent.search import Search
+from lossylab.losses.pulse import squared_error
+from lossylab.models.layers.bicubic import downscale
 from lossylab.models.layers.stylegan_base import StyleGAN
 
 SCORES = ("mean", "median", "resize_mean", "resize_median")  # of RankIQA, Table 2
 MEASURES = (
-    *("psnr", "ssim", "latent", "mmd", "threshold", "pixel", "geocross", "nll", "own_nll", "total"),
-    *("norm", "angle", "best_step", *SCORES, "seconds"),
+    *("psnr", "ssim", "latent", "cosine", "mmd", "threshold", "pixel", "geocross", "nll"),
+    *("own_nll", "total", "norm", "angle", "best_step", *SCORES, "seconds"),
 )
 PROTOCOL = (
     "last iterate; PSNR and SSIM of RGB levels; latent: mean distance of a layer's style from the "
     "true one; nll by the longest trained degradation model"
-)  # own_nll: by the model that was searched with; of the original, by the shortest trained
+)
+_REVISION = 1  # of how searches are measured
+# cosine: of the styles' distances from their mean, found and true, mean of the layers; 1 in the
+# same direction, about 0 for independent samples. nll: bits/dim of the given image, given the
+# restored one (Fig. 4).
+# own_nll: by the model that was searched with; of the original, by the shortest trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +96,9 @@ class Trials:
             _check(epochs, model, options)
         with naming("rankiqa"):
             self._rankiqa = Scorer(options.rankiqa) if options.rankiqa else None
+        if self._rankiqa is not None:
+            for generator in self.generators.values():
+                _require_crops(self._rankiqa.patch, generator.resolution, options.strategy)
         self._priors: dict[tuple[int, int, int], Prior] = {}
 
     def possible(self, row: Row) -> bool:
@@ -100,7 +111,8 @@ class Trials:
         return rows.identity(
             dataclasses.astuple(row.settings),
             *(self._fingerprints[row.version], model and model.weights, judge and judge.weights),
-            *(self._rankiqa and self._rankiqa.weights, task, self.options.factors[task], PROTOCOL),
+            *((self._rankiqa and self._rankiqa.weights, self.options.strategy, task)),
+            *(self.options.factors[task], PROTOCOL, _REVISION),
             *(self.options.quality if task == JPEG else 0, self.options.fit_samples),
             *(digest(case.clean), case.styles is not None and case.styles.tobytes()),
         )
@@ -130,31 +142,64 @@ class Trials:
             measures |= {"threshold": threshold, "seconds": seconds}
             measures["own_nll"] = measures.pop("nll", math.nan)
             measures["best_step"] = int(result.best.steps[index])
-            if case.styles is not None:
-                gaps = np.linalg.norm(found.styles[index] - case.styles, axis=1)
-                measures["latent"] = float(gaps.mean())
+            measures |= self._to_truth(prior, case, found.styles[index])
             measures |= self._judged(row, task, case, image, given[index])
             trials.append(Trial(measures, image))
         return trials
 
     def untouched(self, row: Row, task: str, case: Case) -> Trial:
-        """What no search has touched: original, JPEG's image, the given image scaled up."""
+        """What no search has found: see `latent_rows.UNTOUCHED`."""
         given = self.degraded(case, task)
+        if row.name in UNSEARCHED:
+            return self._unsearched(row, task, case, given)
         if row.name == ORIGINAL:
             measures = self._judged(row, task, case, case.clean, given)
             if case.styles is not None:
-                settings = row.settings
-                discrepancy = self._prior(row).discrepancy(
-                    tf.constant(case.styles[None]), settings.gamma, settings.power
-                )
-                norm = np.linalg.norm(case.styles, axis=1).mean()
-                measures |= {"mmd": float(discrepancy[0]), "norm": float(norm), "latent": 0.0}
+                measures |= self._of_styles(row, case, case.styles)
             return Trial(measures, case.clean)
         if row.name == COMPRESSED:
             image = jpeg.degrade(case.clean, self.options.quality)
         else:
             image = scaled(given, len(case.clean))
         return Trial(self._judged(row, task, case, image, given), image)
+
+    def _unsearched(self, row: Row, task: str, case: Case, given: np.ndarray) -> Trial:
+        """The generator's image of styles that know nothing of the given image."""
+        generator, prior = self.generators[row.version], self._prior(row)
+        layers, seed = generator.num_layers, row.settings.seed
+        if row.name == MEAN:
+            styles = np.repeat(prior.mean[None], layers, 0)
+        else:
+            styles = prior.chance(layers, seed, zlib.crc32(case.name.encode()))
+        made = generator.synthesis(tf.constant(styles[None]))
+        error = squared_error(tf.constant(given[None], tf.float32), _small(made, len(given)))
+        image = np.clip(np.rint(made[0].numpy()), 0, 255).astype(np.uint8)
+        measures = {"pixel": float(error[0]), **self._of_styles(row, case, styles)}
+        return Trial(measures | self._judged(row, task, case, image, given), image)
+
+    def _of_styles(self, row: Row, case: Case, styles: np.ndarray) -> dict[str, float]:
+        """Where styles [L, D] lie: from the prior, and from the true ones."""
+        prior, settings = self._prior(row), row.settings
+        found = prior.discrepancy(tf.constant(styles[None]), settings.gamma, settings.power)
+        norm = np.linalg.norm(styles, axis=1).mean()
+        threshold = prior.threshold(len(styles), settings.gamma, settings.power)
+        measures = {"mmd": float(found[0]), "norm": float(norm), "threshold": threshold}
+        return measures | self._to_truth(prior, case, styles)
+
+    def _to_truth(self, prior: Prior, case: Case, styles: np.ndarray) -> dict[str, float]:
+        """Distance and cosine about the mean of styles from the true ones, where these are known.
+
+        The mean itself has no direction: its cosine is NaN.
+        """
+        if case.styles is None:
+            return {}
+        gaps = np.linalg.norm(styles - case.styles, axis=1)
+        found, true = (each.astype(np.float64) - prior.mean for each in (styles, case.styles))
+        lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(true, axis=1)
+        cosine = np.nan
+        if lengths.min() > 0:
+            cosine = np.mean(np.sum(found * true, 1) / lengths)
+        return {"latent": float(gaps.mean()), "cosine": float(cosine)}
 
     def _prior(self, row: Row) -> Prior:
         settings = row.settings
@@ -186,8 +231,32 @@ class Trials:
                 shortest = self._models[min(self._models)]
                 measures["own_nll"] = float(shortest.nll(given[None], small[None])[0])
         if self._rankiqa is not None:
-            measures |= self._rankiqa.table2(image, row.settings.seed)
+            measures |= self._rankiqa.table2(
+                image, row.settings.seed, strategy=self.options.strategy
+            )
         return measures
+
+
+def _small(images: tf.Tensor, side: int) -> tf.Tensor:
+    """Images scaled down to a side that divides theirs."""
+    factor = images.shape[1] // side
+    return downscale(images, factor) if factor > 1 else images
+
+
+def _require_crops(patch: int, side: int, strategy: str) -> None:
+    """Refuses a scorer whose crops do not fit, before anything is searched for."""
+    if strategy != "resize":
+        require(
+            patch <= side,
+            f"`rankiqa`: its crops of {patch} pixels do not fit into images of {side}: "
+            "`strategy`=resize only",
+        )
+    if strategy != "crops":
+        require(
+            patch <= RESIZED,
+            f"`rankiqa`: its crops of {patch} pixels do not fit into {RESIZED}: "
+            "`strategy`=crops only",
+        )
 
 
 def _check(epochs: int, model: Degradation, options: LatentStudyOptions) -> None:

@@ -16,7 +16,7 @@ import json
 import os
 import pathlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from typing_extensions import Self
@@ -27,6 +27,7 @@ from lossylab.core.files import make_folder, write_text
 from lossylab.core.options import require
 
 Row = dict[str, str]
+_SEPARATOR = "\n"  # of a key's parts: no value has line breaks
 
 
 class Measurements:
@@ -38,6 +39,7 @@ class Measurements:
         columns: Sequence[str],
         key: Sequence[str],
         identity: Sequence[str] = ("identity",),
+        added: Mapping[str, str] | None = None,
     ):
         """Opens or creates the file; a known row then costs a look-up.
 
@@ -46,6 +48,7 @@ class Measurements:
           columns: of every row.
           key: those that name a row.
           identity: those that say what decides its values.
+          added: columns that files of earlier versions lack, and what is taken for them there.
 
         Raises:
           WorkError: if the file is damaged or has other columns.
@@ -53,27 +56,39 @@ class Measurements:
           OutputError: if it cannot be written.
         """
         self._columns, self._key, self._identity = tuple(columns), tuple(key), tuple(identity)
-        self._table = None if path is None else rows.Rows(path, columns)
+        self._table: rows.Rows | list[Row] = []
+        if path is not None:
+            self._table = rows.Rows(path, columns, added)
         self._guard = threading.Lock()
         self._find()
 
     def _find(self) -> None:
-        """Makes the index; of rows of one key the last holds."""
-        self._index: dict[tuple[str, ...], Row] = {}
-        self._outdated: list[Row] = []
-        for row in self._table.rows if self._table else ():
-            self._put(row)
+        """Makes the index, from keys to numbers of rows; of rows of one key the last holds."""
+        self._index: dict[str, int] = {}
+        self._outdated: set[int] = set()
+        if isinstance(self._table, rows.Rows):
+            for number, key in enumerate(self._table.values(self._key)):
+                self._put(_SEPARATOR.join(key), number)
 
-    def _put(self, row: Row) -> None:
-        key = tuple(row[name] for name in self._key)
+    def _put(self, key: str, number: int) -> None:
         if key in self._index:
-            self._outdated.append(self._index[key])
-        self._index[key] = row
+            self._outdated.add(self._index[key])
+        self._index[key] = number
+
+    def __iter__(self) -> Iterator[Row]:
+        """All rows that hold, as text, in the order in which their keys were met first."""
+        return (self._table[number] for number in self._index.values())
 
     @property
     def rows(self) -> list[Row]:
-        """All rows that hold, as text, in the order in which they were measured."""
-        return list(self._index.values())
+        """Those rows as a list."""
+        return list(self)
+
+    def _known(self, key: str, decides: Row) -> Row | None:
+        """The row of a key if what decides it is the same."""
+        number = self._index.get(key)
+        row = None if number is None else self._table[number]
+        return row if row is not None and decides.items() <= row.items() else None
 
     def get_or_measure(
         self,
@@ -95,37 +110,36 @@ class Measurements:
           UsageError: if a text has line breaks.
           OutputError: if the file cannot be written.
         """
-        place = tuple(rows.text(key[name]) for name in self._key)
+        place = _SEPARATOR.join(rows.text(key[name]) for name in self._key)
         decides = {name: rows.text(identity[name]) for name in self._identity}
-        known = self._index.get(place)
-        if known is not None and decides.items() <= known.items():
+        known = self._known(place, decides)
+        if known is not None:
             return known
         row = {**key, **identity, **function()}
         with self._guard:
-            known = self._index.get(place)
-            if known is not None and decides.items() <= known.items():
+            known = self._known(place, decides)
+            if known is not None:
                 return known  # another thread was faster
-            if self._table is not None:
+            if isinstance(self._table, rows.Rows):
                 row = self._table.append(row)
             else:
                 row = {name: rows.text(row[name]) for name in self._columns}
-            self._put(row)
+                self._table.append(row)
+            self._put(place, len(self._table) - 1)
         return row
 
     def supersede(self, is_old: Callable[[Row], bool], why: str) -> None:
         """Moves rows to the file of superseded ones; see `Rows.supersede`."""
-        if self._table is not None:
-            self._table.supersede(is_old, why)
+        if isinstance(self._table, rows.Rows) and self._table.supersede(is_old, why):
             self._find()
 
     def close(self) -> None:
         """Supersedes rows that were measured again, and lets other processes write."""
-        if self._table is None:
+        if not isinstance(self._table, rows.Rows):
             return
         try:
-            outdated = set(map(id, self._outdated))
-            self._table.supersede(
-                lambda row: id(row) in outdated, "were measured again, as something has changed"
+            self._table.supersede_numbers(
+                self._outdated, "were measured again, as something has changed"
             )
         finally:
             self._table.close()

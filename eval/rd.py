@@ -48,12 +48,15 @@ def measure(options: RdOptions) -> None:
     own_folder(options.out, ("about.json", *rd_report.WRITTEN))
     jobs = options.jobs or os.cpu_count() or 1
     try:
-        with contextlib.closing(Sweep(options.out, codecs, options.keep_files)) as sweep:
+        with contextlib.closing(
+            Sweep(options.out, codecs, options.keep_files, data=options.data)
+        ) as sweep:
             sweep.run(paths, jobs)
     except CodecError as error:
         raise WorkError(str(error)) from error
+    rd_report.add(elsewhere, options.out)
     _write_about(options, codecs, jobs)
-    rd_report.write(elsewhere, options.out)
+    rd_report.remake(options.out)
     command.written(
         options.out,
         f"rows.csv, about.json, {', '.join(rd_report.WRITTEN)}; BD-rates are in table.md",
@@ -86,6 +89,7 @@ def _elsewhere(options: RdOptions, images: set[str], codecs: list[ImageCodec]) -
     """Points measured elsewhere; raises UsageError if they do not fit."""
     tables = [rd_report.read_elsewhere(path) for path in options.csv]
     table = pd.concat(tables) if tables else rd_report.no_points()
+    table["data"] = options.data
     strange = sorted(set(table.image) - images)
     require(not strange, f"`csv` has images that `data` has not: {', '.join(strange[:3])}")
     names = {codec.name for codec in codecs}

@@ -19,7 +19,7 @@ import tqdm
 
 import lossylab
 from lossylab.core import command, rows
-from lossylab.core.digest import digest
+from lossylab.core.digest import digest, weights_name
 from lossylab.core.environment import environment, timed
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.core.files import make_folder
@@ -163,11 +163,14 @@ def _measure_images(
         for view in protocol.views
     }
 
+    names = {data: {pathlib.Path(path).stem for path in paths} for data, paths in images.items()}
+
     def is_old(row: Row) -> bool:
         method = row["method"], row["channels"], row["quality"]
-        return current.get(method, row["identity"]) != row["identity"]
+        gone = row["image"] not in names.get(row["data"], {row["image"]})
+        return gone or current.get(method, row["identity"]) != row["identity"]
 
-    table.supersede(is_old, "are of other weights, budgets or versions")
+    table.supersede(is_old, "are of other weights, budgets, versions or images")
     measured = []
     total = sum(map(len, methods.values())) * sum(map(len, images.values()))
     with tqdm.tqdm(total=total, unit="image", desc="measuring") as bar:
@@ -241,6 +244,7 @@ def _methods(
     """All methods that can restore images of a quality."""
     found = []
     protocol = PROTOCOLS[options.channels]
+    judge = weights_name(options.lpips)
 
     def add(
         name: str,
@@ -249,7 +253,7 @@ def _methods(
         budget: str,
         decides: str,
     ) -> None:
-        identity = rows.identity(_REVISION, decides, budget, PIL.__version__, options.lpips)
+        identity = rows.identity(_REVISION, decides, budget, PIL.__version__, judge)
         found.append(Method(name, restore, parameters, budget, identity))
 
     if JPEG in options.methods:
@@ -341,7 +345,7 @@ def _measure_sets(
         for name, paths in images.items():
             inception.warn_if_few(len(paths))
             clean = [protocol.read(path) for path in paths]
-            content = rows.identity(*map(digest, clean))
+            content = rows.identity(weights_name(options.inception), *map(digest, clean))
             reference = functools.cache(functools.partial(features, clean))
             for quality, some in methods.items():
                 for method in some:

@@ -1,7 +1,7 @@
 """Codec x image x rate to rows: every encoding, decoding and measurement is done once.
 
-Rows are found again by what decides them: the image's content, the codec's weights, options
-and version, and how it is measured. A sweep that was killed goes on where it was; one that
+Rows are found again by what decides them: the data set, the image's content, the codec's weights,
+options and version, and how it is measured. A sweep that was killed goes on where it was; one that
 finds all its rows is done in seconds; rows of other weights or versions are superseded.
 """
 
@@ -28,7 +28,7 @@ from lossylab.core.errors import BitstreamError, CodecError, ImageError, WorkErr
 from lossylab.core.files import replacing, write_bytes
 from lossylab.data.decode import read_image
 from lossylab.eval import rate_search
-from lossylab.eval.measurements import Measurements
+from lossylab.eval.measurements import Measurements, about
 from lossylab.eval.measures import Libvmaf, Measures
 from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
 from lossylab.inference.export.container import SUFFIX
@@ -37,7 +37,7 @@ from lossylab.inference.export.container import SUFFIX
 def columns(measures: type[Measures] | Measures) -> tuple[str, ...]:
     """Of the rows of a set of measures."""
     return (
-        *("codec", "point", "points", "setting", "image", "width", "height", "bytes"),
+        *("codec", "point", "points", "setting", "data", "image", "width", "height", "bytes"),
         *("bpp_file", "bpp_estimated", *measures.names, "encode_ms", "decode_ms"),
         *("version", measures.tool, "identity", "content"),
     )
@@ -45,7 +45,12 @@ def columns(measures: type[Measures] | Measures) -> tuple[str, ...]:
 
 def text_columns(measures: type[Measures] | Measures) -> tuple[str, ...]:
     """Those that are no numbers."""
-    return ("codec", "setting", "image", "version", measures.tool, "identity", "content")
+    return ("codec", "setting", "data", "image", "version", measures.tool, "identity", "content")
+
+
+def without_data(folder: str | pathlib.Path) -> dict[str, str]:
+    """The data set of rows that do not say theirs: earlier versions wrote it beside them only."""
+    return {"data": str(about(folder).get("data", ""))}
 
 
 MEASURED, COLUMNS, TEXT = Libvmaf.names, columns(Libvmaf), text_columns(Libvmaf)
@@ -63,6 +68,7 @@ class Sweep:
         codecs: Sequence[ImageCodec],
         keep_files: bool = False,
         measures: Measures | None = None,
+        data: str = "",
     ):
         """Opens the folder's rows; those of these codecs' other versions are superseded.
 
@@ -71,13 +77,14 @@ class Sweep:
           codecs: what to measure.
           keep_files: whether to write learned codecs' files and decoded images too.
           measures: of the decoded images; `Libvmaf` if not given.
+          data: name of the images' set; its rows of images that it has no more are superseded.
 
         Raises:
           CodecError: if a codec's software is missing.
           WorkError: if the rows are damaged.
         """
         self._folder, self._codecs, self._keep = pathlib.Path(folder), list(codecs), keep_files
-        self._measures = measures or Libvmaf()
+        self._measures, self._data = measures or Libvmaf(), data
         self._identities = {
             (codec.name, setting): self._identity(codec, setting)
             for codec in codecs
@@ -87,8 +94,9 @@ class Sweep:
             self._rows = Measurements(
                 self._folder / "rows.csv",
                 columns(self._measures),
-                key=("codec", "setting", "image"),
+                key=("codec", "setting", "data", "image"),
                 identity=("identity", "content"),
+                added=without_data(folder),
             )
             opened.callback(self._rows.close)
             self._probes = Measurements(
@@ -97,10 +105,15 @@ class Sweep:
             opened.callback(self._probes.close)
             self._rows.supersede(self._is_old, "are of other weights or versions")
             self._opened = opened.pop_all()
-        # What is known of each curve before anything is measured.
-        self._curves = collections.defaultdict(list)
-        for row in self._rows.rows:
-            self._curves[row["codec"], row["image"], row["content"]].append(row)
+        # What is known of each searched curve before anything is measured.
+        self._curves: dict[tuple[str, ...], list[tuple[int, int, str]]] = collections.defaultdict(
+            list
+        )
+        searched = {codec.name for codec in codecs if codec.searched}
+        for row in self._rows:
+            if row["codec"] in searched and row["data"] == data:
+                point = int(row["point"]), int(row["points"]), row["setting"]
+                self._curves[row["codec"], row["image"], row["content"]].append(point)
 
     def close(self) -> None:
         """Lets other processes write the rows."""
@@ -139,10 +152,15 @@ class Sweep:
                 except _FAILURES as error:
                     failed.append(f"{codec.name}, {path}: {error}")
         now = {(row["codec"], row["image"]): row["content"] for row in found}
-        self._rows.supersede(
-            lambda row: now.get((row["codec"], row["image"]), row["content"]) != row["content"],
-            "are of images that have changed",
-        )
+        names = {pathlib.Path(path).stem for path in paths}
+
+        def is_old(row: dict[str, str]) -> bool:
+            """Whether a row is of an image that has changed, or is not in its set any more."""
+            content = now.get((row["codec"], row["image"]), row["content"])
+            gone = bool(self._data) and row["image"] not in names
+            return row["data"] == self._data and (content != row["content"] or gone)
+
+        self._rows.supersede(is_old, "are of images that have changed")
         if failed:
             raise WorkError(
                 f"{len(failed)} of {len(pending)} curves could not be measured; the others are in "
@@ -173,7 +191,7 @@ class Sweep:
         for point, setting in enumerate(settings):
             facts = {"point": point, "points": len(settings), "setting": setting}
             row = self._rows.get_or_measure(
-                {"codec": codec.name, "setting": setting, "image": name},
+                {"codec": codec.name, "setting": setting, "data": self._data, "image": name},
                 {"identity": self._identities[codec.name, setting], "content": content},
                 functools.partial(self._measure, codec, image, name, facts, coded),
             )
@@ -184,9 +202,9 @@ class Sweep:
     def _finished(self, codec: ImageCodec, name: str, content: str) -> list[str] | None:
         """The settings of a searched curve all of whose points are known, or None."""
         mine = self._curves.get((codec.name, name, content), ())
-        if not codec.searched or not mine or len(mine) < int(mine[0]["points"]):
+        if not codec.searched or not mine or len(mine) < mine[0][1]:
             return None
-        return [row["setting"] for row in sorted(mine, key=lambda row: int(row["point"]))]
+        return [setting for _, _, setting in sorted(mine)]
 
     def _search(
         self, codec: ImageCodec, image: np.ndarray, content: str, coded: dict[str, tuple]
@@ -240,10 +258,9 @@ class Sweep:
         return rows.identity(codec.identity(setting), measures.protocol, measures.version)
 
     def _is_old(self, row: dict[str, str]) -> bool:
-        """Whether a row is of one of these codecs, but not as it is now."""
-        names = {codec.name for codec in self._codecs}
-        current = self._identities.get((row["codec"], row["setting"]))
-        return row["codec"] in names and row["identity"] != current
+        """Whether a row is of one of these codecs' settings, but not as it is now."""
+        current = self._identities.get((row["codec"], row["setting"]), row["identity"])
+        return row["identity"] != current
 
 
 def _write_files(folder: pathlib.Path, name: str, data: bytes, decoded: np.ndarray) -> None:

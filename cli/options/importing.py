@@ -39,6 +39,7 @@ class ImportStyleganOptions(Options):
 
     lossylab import stylegan stylegan2-ffhq-config-f.pkl ffhq.npz
     lossylab import stylegan random:2:64 small.npz --contrast=50
+    lossylab import stylegan random:2:64:512 wide.npz --contrast=50 --calibrate=ffhq
 
     The official networks are NVIDIA's, under licenses of their own, for use that is not commercial:
     github.com/NVlabs/stylegan2 (nvlabs-fi-cdn.nvidia.com/stylegan2/networks) and
@@ -47,8 +48,8 @@ class ImportStyleganOptions(Options):
     """
 
     source: str = argument(
-        "The official pickle; or 'random:VERSION:RESOLUTION' for a network with random weights, at "
-        "most 64 channels wide, for trying things out."
+        "The official pickle; or 'random:VERSION:RESOLUTION[:WIDTH]' for a network with random "
+        "weights, of at most 64 channels and styles of 64 or WIDTH numbers, for trying things out."
     )
     output: str = argument("File to write, a NumPy archive (.npz).")
     contrast: float | None = option(
@@ -59,13 +60,23 @@ class ImportStyleganOptions(Options):
         maximum=100,
         unit="pixel values",
     )
+    calibrate: str | None = option(
+        None,
+        "A random network's last mapping layer is rescaled so that its styles have the moments of "
+        "a trained one. ffhq: E|w| = 5.62, |E w| = 1.53, as FFHQ's network, which is 512 wide.",
+        choices=("ffhq",),
+    )
     seed: int = option(0, "Random weights are decided by it.", minimum=0, maximum=2**31 - 1)
     overwrite: bool = option(False, "Replace a file that exists.")
 
     def check(self) -> None:
-        """Refuses an output that is no archive."""
+        """Refuses an output that is no archive, and what trained networks have already."""
         super().check()
         _require_npz(self.output)
+        require(
+            self.calibrate is None or self.source.startswith("random:"),
+            f"`calibrate` is for random networks, not {self.source}",
+        )
 
 
 @option_class

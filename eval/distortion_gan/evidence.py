@@ -8,7 +8,7 @@ import pathlib
 
 import pandas as pd
 
-from lossylab.eval.distortions import COLUMNS, PRISTINE, TEXT, TRUE
+from lossylab.eval.distortions import ADDED, COLUMNS, PRISTINE, TEXT, TRUE
 from lossylab.eval.report import folder as results
 from lossylab.eval.report.differences import Difference, mean_difference
 from lossylab.eval.report.tables import Line
@@ -59,7 +59,7 @@ class Evidence:
 def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
     root = pathlib.Path(folder)
-    table = results.table(root / "rows.csv", COLUMNS, TEXT, "lossylab eval distortions")
+    table = results.table(root / "rows.csv", COLUMNS, TEXT, "lossylab eval distortions", ADDED)
     severities: list[Line] = []
     if (root / "severity.csv").exists():
         severities = list(csv.DictReader((root / "severity.csv").read_text().splitlines()))

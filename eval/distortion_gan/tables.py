@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 
 from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortions import PRISTINE, TRUE
@@ -87,3 +88,29 @@ def ablations(evidence: Evidence) -> list[Line]:
             }
         )
     return found
+
+
+def residuals(evidence: Evidence) -> list[Line]:
+    """What the divergence does not see, of every method that imitates a distortion."""
+    found = []
+    for method in evidence.methods:
+        kind = method.removeprefix(TRUE).partition("_")[0]
+        if kind in SHORT and np.isfinite(evidence.mean(method, kind, "blockiness")):
+            found.append({"distorted by": method, **_residuals(evidence.images(method, kind))})
+    return found
+
+
+def _residuals(mine: pd.DataFrame) -> Line:
+    ratio = (mine.high_frequency / mine.true_high_frequency).mean()
+    return {
+        "JSD (untouched image)": f"{number(mine.jsd.mean(), DIGITS)} "
+        f"({number(mine.untouched.mean(), DIGITS)})",
+        "blockiness (true)": f"{number(mine.blockiness.mean(), 2)} "
+        f"({number(mine.true_blockiness.mean(), 2)})",
+        "high-frequency energy, of the true": number(float(ratio), 2),
+        "slope of the residual (true)": f"{number(mine.slope.mean(), 2)} "
+        f"({number(mine.true_slope.mean(), 2)})",
+        "unevenness, dB (true)": f"{number(mine.unevenness.mean(), 1)} "
+        f"({number(mine.true_unevenness.mean(), 1)})",
+        "from the true spectrum, dB": number(mine.spectrum_gap.mean(), 1),
+    }

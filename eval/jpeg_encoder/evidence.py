@@ -13,8 +13,9 @@ from scipy import interpolate
 from lossylab.core.errors import WorkError
 from lossylab.eval.measures import Color
 from lossylab.eval.report import folder as results
+from lossylab.eval.report import rd_report
 from lossylab.eval.report.differences import Difference, mean_difference
-from lossylab.eval.sweep import columns, text_columns
+from lossylab.eval.sweep import columns, text_columns, without_data
 
 JPEG = "jpeg"
 
@@ -90,7 +91,11 @@ def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
     root = pathlib.Path(folder)
     table = results.table(
-        root / "rows.csv", columns(Color), text_columns(Color), "lossylab eval jpeg_rd"
+        root / "rows.csv",
+        columns(Color),
+        text_columns(Color),
+        "lossylab eval jpeg_rd",
+        without_data(root),
     )
     pixels = table.width * table.height
     table["bpp"] = table.bpp_file
@@ -103,6 +108,7 @@ def load(folder: str) -> Evidence:
             about[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WorkError(f"{root} has no usable about.json: {error}") from error
+    table = rd_report.of_newest(table, about)
     timing = {(row["network"], row.get("work", "")): row for row in results.timings(root)}
     training = {
         name: pd.read_csv(path)

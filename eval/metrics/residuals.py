@@ -11,7 +11,9 @@ say in a distortion's own terms how like the true one a generated one is:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 
 import numpy as np
 import scipy.fft
@@ -23,6 +25,9 @@ _BANDS = 12  # of a spectrum, spaced logarithmically
 _LOWEST, _HIGHEST = 1 / 32, 1 / 2  # cycles a pixel
 _SPLIT = 1 / 4  # cycles a pixel: what lies above counts as high
 SMALLEST = 2 * BLOCK
+SPECTRUM_SMALLEST = int(2 / _LOWEST)
+_SLOPES = {"white": 0.0, "pink": -1.0}  # of the amplitude
+_SLOPE_TOLERANCE, _FLAT = 0.15, 3.0  # the latter in dB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +52,18 @@ class Spectrum:
         """Largest distance of a band's power from the mean of all in dB: 0 for a flat spectrum."""
         decibels = 10 * np.log10(self.power)
         return float(np.abs(decibels - decibels.mean()).max())
+
+    @property
+    def color(self) -> str:
+        """'white' for a flat spectrum, 'pink' for a slope of -1 (both within .15), or nothing."""
+        for name, slope in _SLOPES.items():
+            if abs(self.slope - slope) <= _SLOPE_TOLERANCE:
+                return name if name != "white" or self.unevenness <= _FLAT else ""
+        return ""
+
+    def gap(self, other: Spectrum) -> float:
+        """Root of the mean squared distance of two spectra's bands in dB: 0 for equal ones."""
+        return float(np.sqrt(np.mean(np.square(10 * np.log10(self.power / other.power)))))
 
 
 def blockiness(image: np.ndarray) -> float:
@@ -101,7 +118,7 @@ def spectrum(reference: np.ndarray, distorted: np.ndarray) -> Spectrum:
     if reference.shape != distorted.shape:
         raise ValueError(f"expected images of one shape, got {reference.shape}, {distorted.shape}")
     residual = _plane(distorted) - _plane(reference)
-    if min(residual.shape) < 2 / _LOWEST:
+    if min(residual.shape) < SPECTRUM_SMALLEST:
         raise ValueError(f"expected at least 64x64 pixels, got {residual.shape}")
     frequency, power = _power(residual)
     edges = np.geomspace(_LOWEST, _HIGHEST, _BANDS + 1)
@@ -110,6 +127,36 @@ def spectrum(reference: np.ndarray, distorted: np.ndarray) -> Spectrum:
     if not means.min() > 0:
         raise ValueError("expected images that differ at all frequencies, got equal ones")
     return Spectrum(np.sqrt(edges[:-1] * edges[1:]), means)
+
+
+@dataclasses.dataclass(frozen=True)
+class Residuals:
+    """All of these measures of one distorted image.
+
+    Attributes:
+      blockiness: see `blockiness`; NaN for small images and those of one color.
+      high_frequency: see `high_frequency_energy`; NaN for small images.
+      spectrum: of what was added; None for small images, and where nothing was.
+    """
+
+    blockiness: float
+    high_frequency: float
+    spectrum: Spectrum | None
+
+
+def measure(reference: np.ndarray, distorted: np.ndarray) -> Residuals:
+    """All measures of a distorted image, as far as they can be had.
+
+    Args:
+      reference: RGB [H, W, 3], pixel values 0..255.
+      distorted: the same shape.
+    """
+    if min(distorted.shape[:2]) < SMALLEST:
+        return Residuals(math.nan, math.nan, None)
+    found = None
+    with contextlib.suppress(ValueError):  # small, or equal at some frequency
+        found = spectrum(reference, distorted)
+    return Residuals(blockiness(distorted), high_frequency_energy(distorted), found)
 
 
 def _plane(image: np.ndarray) -> np.ndarray:

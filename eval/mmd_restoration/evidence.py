@@ -87,7 +87,7 @@ def load(folder: str) -> Evidence:
 
     def table(name: str, columns: Sequence[str], text: Sequence[str]) -> pd.DataFrame:
         path = root / name
-        found = rows.read(path, columns) if path.exists() else []
+        found = rows.read(path, columns, latent_study.ADDED) if path.exists() else []
         return rows.frame(found, text) if found else pd.DataFrame(columns=list(columns))
 
     evidence = Evidence(

@@ -6,6 +6,7 @@ import re
 
 from lossylab.core.options import option, option_class, require
 from lossylab.eval.options.base import MeasurementOptions, skip_small
+from lossylab.eval.options.rankiqa import STRATEGIES
 from lossylab.inference.latent.settings import FIT_SAMPLES
 
 GENERATED = "generated"
@@ -73,6 +74,12 @@ class LatentStudyOptions(MeasurementOptions):
         minimum=1,
     )
     rankiqa: str | None = option(None, "Export of `lossylab train rankiqa`, for its scores.")
+    strategy: str = option(
+        "both",
+        "What RankIQA scores crops of: the images, or the images resized to 256x256 first, which "
+        "may be smaller than its crops; the paper has both.",
+        choices=STRATEGIES,
+    )
     crops: str = option(
         "", "Folder to write what the first images become to; nothing is measured then."
     )

@@ -15,7 +15,7 @@ from lossylab.core.errors import WorkError
 from lossylab.core.options import require
 from lossylab.eval.metrics import bd_rate
 from lossylab.eval.report import rd_report
-from lossylab.eval.sweep import COLUMNS, TEXT
+from lossylab.eval.sweep import COLUMNS, TEXT, without_data
 
 log = logging.getLogger("lossylab")
 
@@ -76,6 +76,7 @@ def load(folder: str) -> Evidence:
       UsageError: if it has no rows of the codec that BD-rates compare with.
     """
     table, about = rd_report.load(folder)
+    table = rd_report.of_newest(table, about)
     require(
         ANCHOR in set(table.codec),
         f"{folder} has no rows of {ANCHOR}, the baseline of the paper's BD-rates",
@@ -83,7 +84,7 @@ def load(folder: str) -> Evidence:
     timing = table[:0]
     path = pathlib.Path(folder) / "timing" / "rows.csv"
     if path.exists():
-        timing = rows.frame(rows.read(path, COLUMNS), TEXT)
+        timing = rows.frame(rows.read(path, COLUMNS, without_data(path.parent)), TEXT)
         old = ~timing.identity.isin(table.identity)
         if old.any():
             log.warning("%d times are of other weights or versions: left out", old.sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -13,7 +13,11 @@ from lossylab.core.errors import WorkError
 
 
 def table(
-    path: pathlib.Path, columns: Sequence[str], text: Sequence[str], measured_by: str
+    path: pathlib.Path,
+    columns: Sequence[str],
+    text: Sequence[str],
+    measured_by: str,
+    added: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """The rows of a file.
 
@@ -22,11 +26,12 @@ def table(
       columns: that it must have.
       text: those that are no numbers.
       measured_by: the command that makes rows.
+      added: columns that files of earlier versions lack, and what is taken for them there.
 
     Raises:
       WorkError: if the file is missing or damaged, or has no rows.
     """
-    found = rows.read(path, columns)
+    found = rows.read(path, columns, added)
     if not found:
         raise WorkError(f"{path} has no rows: measure with `{measured_by}`")
     return rows.frame(found, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import pathlib
 import textwrap
 
@@ -14,7 +15,7 @@ from lossylab.core import rows
 from lossylab.core.errors import UsageError, WorkError
 from lossylab.core.files import replacing, write_text
 from lossylab.eval.report import rd_tables
-from lossylab.eval.sweep import COLUMNS, MEASURED, TEXT
+from lossylab.eval.sweep import COLUMNS, MEASURED, TEXT, without_data
 
 LABELS = {
     "psnr": "PSNR (Eq. 12), dB",
@@ -28,41 +29,54 @@ LABELS = {
 _PLOTTED = ("vmaf", "psnr", "ssim", "ms_ssim")
 ELSEWHERE = "elsewhere.csv"
 WRITTEN = ("table.md", "rd.png", "rd.svg")
+_WORDS = ("codec", "data", "image", "setting")  # columns of text there
+
+log = logging.getLogger("lossylab")
 
 
-def write(points: pd.DataFrame, folder: str) -> None:
-    """Writes elsewhere.csv, and what `remake` makes of the folder.
+def add(points: pd.DataFrame, folder: str) -> None:
+    """Adds points that were measured elsewhere to elsewhere.csv, before about.json is written.
 
     Args:
-      points: measured elsewhere; they replace those of the same codecs, others stay.
-      folder: with rows.csv and about.json.
+      points: they replace those of the same codecs and data, others stay.
+      folder: with rows.csv.
     """
-    root = pathlib.Path(folder)
     if len(points):
         others = elsewhere(folder)
-        others = others[~others.codec.isin(points.codec)]
-        write_text(root / ELSEWHERE, pd.concat([others, points]).to_csv(index=False))
-    remake(folder)
+        same = others.codec.isin(points.codec) & others.data.isin(points.data)
+        text = pd.concat([others[~same], points]).to_csv(index=False)
+        write_text(pathlib.Path(folder) / ELSEWHERE, text)
 
 
 def remake(folder: str) -> None:
     """Makes table.md, rd.png and rd.svg of a folder's rows.csv and about.json.
+
+    Data sets are never averaged together: each has its tables, the plot is of the newest.
 
     Raises:
       WorkError: if these are missing or damaged.
     """
     root = pathlib.Path(folder)
     table, about = load(folder)
-    write_text(root / "table.md", rd_tables.markdown(table, about))
+    sets = {str(data): mine for data, mine in table.groupby("data", sort=False)}
+    titles = {
+        data: f"{about['title']}: {data}" if len(sets) > 1 else about["title"] for data in sets
+    }
+    texts = [rd_tables.markdown(m, {**about, "title": titles[data]}) for data, m in sets.items()]
+    write_text(root / "table.md", "\n".join(texts))
+    shown = about["data"] if about["data"] in sets else next(iter(sets))
     for suffix in (".png", ".svg"):
         with replacing((root / "rd").with_suffix(suffix)) as temporary:
-            plot(table, about["title"], temporary)
+            plot(sets[shown], titles[shown], temporary)
 
 
 def load(folder: str) -> tuple[pd.DataFrame, dict]:
-    """Rows, with points measured elsewhere, and about.json of a folder; raises WorkError."""
+    """Rows, with points measured elsewhere, and about.json of a folder; raises WorkError.
+
+    Rows of all data sets: their column `data` says which one they are of.
+    """
     root = pathlib.Path(folder)
-    table = rows.frame(rows.read(root / "rows.csv", COLUMNS), TEXT)
+    table = rows.frame(rows.read(root / "rows.csv", COLUMNS, without_data(root)), TEXT)
     try:
         about = json.loads((root / "about.json").read_text())
         for key in ("title", "anchor", "data", "codecs", "packages"):
@@ -75,7 +89,7 @@ def load(folder: str) -> tuple[pd.DataFrame, dict]:
         raise WorkError(f"{root} has no rows yet")
     # Rows are in the order in which several threads finished them.
     codecs = list(dict.fromkeys([*about.get("codecs", ()), *sorted(table.codec.unique())]))
-    table = table.sort_values(
+    table = _numbered(table).sort_values(
         ["codec", "image", "point"],
         key=lambda column: column.map(codecs.index) if column.name == "codec" else column,
         kind="stable",
@@ -83,21 +97,46 @@ def load(folder: str) -> tuple[pd.DataFrame, dict]:
     return table.reset_index(drop=True), about
 
 
+def of_newest(table: pd.DataFrame, about: dict) -> pd.DataFrame:
+    """The rows of the data set measured last: a paper's tables are of one set."""
+    if table.data.nunique() < 2:
+        return table
+    others = sorted(set(table.data) - {about["data"]})
+    log.warning("rows of %s are left out: only %s is shown", ", ".join(others), about["data"])
+    return table[table.data == about["data"]].reset_index(drop=True)
+
+
+def _numbered(table: pd.DataFrame) -> pd.DataFrame:
+    """Counts the points of curves anew whose models were measured in several turns."""
+    place = ["codec", "data", "image", "point"]
+    for codec in table.codec[table.duplicated(place)].unique():
+        mine = table.codec == codec
+        rates = table[mine].groupby("setting").bpp_file.mean().sort_values()
+        order = {setting: point for point, setting in enumerate(rates.index)}
+        table.loc[mine, "point"] = table.setting[mine].map(order)
+    return table
+
+
 def measured(folder: str) -> set[str]:
     """Names of the codecs that a folder has rows of."""
     path = pathlib.Path(folder) / "rows.csv"
-    return {row["codec"] for row in rows.read(path, COLUMNS)} if path.exists() else set()
+    found = rows.read(path, COLUMNS, without_data(folder)) if path.exists() else []
+    return {row["codec"] for row in found}
 
 
 def elsewhere(folder: str) -> pd.DataFrame:
     """The points of a folder that were measured elsewhere, none if there are none."""
     path = pathlib.Path(folder) / ELSEWHERE
-    return read_elsewhere(path) if path.exists() else no_points()
+    if not path.exists():
+        return no_points()
+    table = read_elsewhere(path)
+    return table if "data" in table else table.assign(**without_data(folder))
 
 
 def no_points() -> pd.DataFrame:
     """A table of no points."""
-    return pd.DataFrame({"codec": [], "image": []}, dtype=str).assign(bpp_file=[], point=[])
+    words = {"codec": [], "data": [], "image": []}
+    return pd.DataFrame(words, dtype=str).assign(bpp_file=[], point=[])
 
 
 def read_elsewhere(path: str | pathlib.Path) -> pd.DataFrame:
@@ -110,7 +149,7 @@ def read_elsewhere(path: str | pathlib.Path) -> pd.DataFrame:
       UsageError: if the file is missing, or lacks something.
     """
     try:
-        table = pd.read_csv(path, dtype={"codec": str, "image": str, "setting": str})
+        table = pd.read_csv(path, dtype=dict.fromkeys(_WORDS, str))
     except (OSError, ValueError) as error:
         raise UsageError(f"`csv`: {path} cannot be read: {error}") from error
     lacking = [name for name in ("codec", "image", "bpp_file") if name not in table]
@@ -124,9 +163,10 @@ def read_elsewhere(path: str | pathlib.Path) -> pd.DataFrame:
         raise UsageError(f"`csv`: {path} has lines without codec or image")
     if not ((numbers.bpp_file > 0) & np.isfinite(numbers.bpp_file)).all():
         raise UsageError(f"`csv`: {path} has rates that are not positive numbers")
-    table = table[["codec", "image"]].join(numbers)
+    place = [name for name in ("codec", "data", "image") if name in table]
+    table = table[place].join(numbers)
     table["setting"] = ""
-    table["point"] = table.groupby(["codec", "image"]).bpp_file.rank(method="first") - 1
+    table["point"] = table.groupby(place).bpp_file.rank(method="first") - 1
     return table
 
 

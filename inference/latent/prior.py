@@ -16,7 +16,17 @@ _SETS, _SHARE = 200, 0.95  # sets of perfect samples, and how many of them meet 
 _AT_ONCE = 10_000
 _SLOPE = 0.2  # of the mapping's last LeakyReLU
 # What random numbers are drawn for: no two purposes share theirs.
-_PURPOSES = ("samples", "mean", "fit", "sets", "start", "noise", "truth", "noise of a truth")
+_PURPOSES = (
+    "samples",
+    "mean",
+    "fit",
+    "sets",
+    "start",
+    "noise",
+    "truth",
+    "noise of a truth",
+    "chance",
+)
 
 
 def key(purpose: str, *numbers: int) -> np.ndarray:
@@ -100,6 +110,10 @@ class Prior:
     def draw(self, layers: int, seed: int) -> np.ndarray:
         """Independent samples of W, float32 [layers, D]."""
         return self._mapped(layers, "start", seed)
+
+    def chance(self, layers: int, seed: int, image: int) -> np.ndarray:
+        """Independent samples of W that no search has anything to do with, float32 [layers, D]."""
+        return self._mapped(layers, "chance", seed, image)
 
     def radius(self, center: np.ndarray) -> float:
         """Mean distance of the samples from a center."""

@@ -8,6 +8,8 @@ import math
 import os
 import subprocess
 import sys
+import time
+import tracemalloc
 
 import pandas as pd
 import pytest
@@ -32,7 +34,7 @@ def _written(path, rows=(FIRST, *MORE)):
 
 def _opened(path, columns=COLUMNS):
     with contextlib.closing(Rows(path, columns)) as file:
-        return file.rows
+        return list(file)
 
 
 # What is written is read.
@@ -123,7 +125,7 @@ def test_any_torn_last_line_is_removed_and_the_rest_kept(tmp_path, caplog):
         path.write_bytes(data[:cut])
         caplog.clear()
         with contextlib.closing(Rows(path, COLUMNS)) as file:
-            assert file.rows == rows[:-1]
+            assert list(file) == rows[:-1]
             assert f"{path}: removing a last line that was not finished" in caplog.text
             file.append(MORE[-1])
         assert path.read_bytes() == data
@@ -291,9 +293,9 @@ def test_replaced_rows_are_all_that_is_left(tmp_path):
     path = tmp_path / "rows.csv"
     rows = _written(path)
     with contextlib.closing(Rows(path, COLUMNS)) as file:
-        file.replace(row for row in file.rows if row["image"] != "k1")
+        file.replace(row for row in list(file) if row["image"] != "k1")
         expected = [row for row in rows if row["image"] != "k1"]
-        assert file.rows == read(path, COLUMNS) == expected
+        assert list(file) == read(path, COLUMNS) == expected
         file.append(MORE[1])
         with pytest.raises(UsageError, match="another process"):
             Rows(path, COLUMNS)
@@ -319,8 +321,8 @@ def test_replacing_is_done_wholly_or_not_at_all(step, whole, tmp_path, monkeypat
     with monkeypatch.context() as patched:
         patched.setattr(os, step, full)
         with pytest.raises(OutputError, match="cannot write .*rows.csv: No space left"):
-            file.replace(file.rows[:1])
-    assert file.append({"image": "x", "bytes": 1, "vmaf": 2.0}) in file.rows  # still usable
+            file.replace(list(file)[:1])
+    assert file.append({"image": "x", "bytes": 1, "vmaf": 2.0}) in list(file)  # still usable
     file.close()
     assert path.read_bytes().startswith(whole)
     assert [p.name for p in tmp_path.iterdir()] == ["rows.csv"]
@@ -391,3 +393,38 @@ def test_a_header_that_was_cut_is_ours(tmp_path):
     with contextlib.closing(Rows(path, ("a", "b"))) as table:
         table.append({"a": 1, "b": 2})
     assert read(path) == [{"a": "1", "b": "2"}]
+
+
+# Many rows, and rows of earlier versions.
+
+
+def test_columns_that_a_file_lacks_are_added_with_the_next_row(tmp_path):
+    path, old = tmp_path / "rows.csv", ("image", "vmaf")
+    with contextlib.closing(Rows(path, old)) as file:
+        first = file.append({"image": 'a"b', "vmaf": 1.5})
+    before = path.read_bytes()
+    with pytest.raises(WorkError, match="other columns"):
+        Rows(path, COLUMNS)
+    with contextlib.closing(Rows(path, COLUMNS, {"bytes": "?", "other": ""})) as file:
+        assert list(file) == read(path, COLUMNS, {"bytes": "?"}) == [{**first, "bytes": "?"}]
+        assert path.read_bytes() == before
+        second = file.append({"image": "c", "bytes": 3, "vmaf": 2.0})
+        assert list(file.values(("bytes",))) == [("?",), ("3",)]
+    assert read(path, COLUMNS) == [{**first, "bytes": "?"}, second]
+
+
+def test_many_rows_take_little_time_and_memory(tmp_path):
+    columns, count = [f"column {n}" for n in range(24)], 20_000
+    with contextlib.closing(Rows(tmp_path / "rows.csv", columns)) as file:
+        one = {name: f"{n}.23456789" for n, name in enumerate(columns)}
+        file.replace(one for _ in range(count))
+    size = (tmp_path / "rows.csv").stat().st_size
+    tracemalloc.start()
+    begin = time.process_time()
+    file = Rows(tmp_path / "rows.csv", columns)
+    seconds, used = time.process_time() - begin, tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(file) == count
+    assert used < 2 * size
+    assert seconds < 2  # a tenth of it where nothing traces memory
+    file.close()

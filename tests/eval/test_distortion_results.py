@@ -64,6 +64,17 @@ def test_models_and_truths_are_measured_once(exported, folder, tmp_path, capsys)
         others = [evidence.mean(f"true {truth}", t) for t in TRUTHS if t != truth]
         assert 0 < evidence.mean(f"true {truth}", truth) < min(others)
     assert "| jpeg |" in capsys.readouterr().out
+    for truth in ("jpeg", "jpeg2000"):
+        mine = evidence.images(f"true {truth}", truth)
+        for name in ("blockiness", "high_frequency", "slope"):
+            assert np.array_equal(mine[name], mine[f"true_{name}"]), name
+        assert (mine.spectrum_gap == 0).all()
+    untouched = evidence.images("pristine", "pink")
+    assert np.array_equal(untouched.untouched, untouched.jsd)
+    assert untouched.slope.isna().all()
+    lines = {line["distorted by"]: line for line in distortion_gan_tables.residuals(evidence)}
+    assert set(lines) == {"jpeg", *(f"true {truth}" for truth in TRUTHS)}
+    assert lines["true jpeg"]["high-frequency energy, of the true"] == "1.00"
     cli.main([*arguments[:3], "--title=other", *arguments[4:]])
     assert set(distortion_gan_evidence.load(str(out)).images("jpeg", "pink").budget) == {"other"}
 

@@ -505,6 +505,33 @@ def test_points_measured_elsewhere_join_the_comparison(base, folder, tmp_path):
     assert (out / "table.md").read_text() == text
 
 
+def _images_of(text):
+    """The numbers of images that the means of a report are of."""
+    return {line["images"] for line in _section(text, "# ").values()}
+
+
+def test_two_sets_of_a_folder_are_not_averaged(base, folder, images, tmp_path):
+    out, table = base
+    _rd(folder, out, f"--csv={_elsewhere(table, tmp_path / 'bpg.csv')}", "--anchor=bpg")
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.fromarray(images[0][64:128, 64:160]).save(other / "x.png")
+    _rd(other, out)
+    one, two = (out / "table.md").read_text().split("\n# ")
+    assert one.startswith(f"# Rate and quality: {folder}\n")
+    assert two.startswith(f"Rate and quality: {other}\n")
+    assert _images_of(one) == {"2"}
+    assert _images_of("# " + two) == {"1"}
+    assert "bpg" not in two
+
+
+def test_models_measured_in_turns_are_points_of_one_curve(base):
+    table = base[1].assign(codec="mse")
+    table["setting"] = table.point.map(lambda point: f"mse_{point}")
+    turns = table.assign(point=table.point % 3)  # each turn counted from 0
+    pd.testing.assert_frame_equal(rd_report._numbered(turns), table)
+
+
 def test_points_measured_elsewhere_may_be_the_anchor_and_lack_metrics(base, folder, tmp_path):
     out, table = base
     path = tmp_path / "bpg.csv"

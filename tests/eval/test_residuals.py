@@ -29,6 +29,26 @@ def test_pink_noise_falls_as_one_over_the_frequency(gray):
     assert found.unevenness > 5
 
 
+@pytest.mark.parametrize(("name", "severity"), [("white", 20), ("pink", 10)])
+def test_the_color_of_noise_is_told(name, severity, images):
+    """On an image, whose dark and bright parts clip."""
+    found = residuals.measure(images[0], distort(images[0], name, severity, seed=3)).spectrum
+    assert found.color == name
+    coded = residuals.measure(images[0], distort(images[0], "jpeg", 40)).spectrum
+    assert coded.color == ""
+    assert coded.gap(coded) == 0
+    twice = residuals.Spectrum(coded.frequency, 100 * coded.power)
+    assert twice.gap(coded) == pytest.approx(20)
+
+
+def test_what_cannot_be_measured_is_not_a_number(images):
+    nothing = residuals.measure(images[0], images[0])
+    assert nothing.spectrum is None
+    assert nothing.blockiness == pytest.approx(1, abs=0.2)
+    small = residuals.measure(images[0][:10], images[1][:10])
+    assert np.isnan([small.blockiness, small.high_frequency]).all()
+
+
 def test_a_tint_is_no_noise(gray):
     x = np.linspace(0, np.pi, 256)
     tint = gray + (5 * np.sin(x))[:, None, None] + np.random.default_rng(0).normal(size=gray.shape)

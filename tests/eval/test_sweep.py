@@ -458,6 +458,72 @@ def test_rows_superseded_twice_are_all_kept(paths, measured, tmp_path):
     assert set(tables[2].version) == {"deflate 3"}
 
 
+@pytest.fixture
+def two_sets(folder, images, tmp_path):
+    """Files of two sets, of equal names."""
+    other = tmp_path / "other"
+    other.mkdir()
+    for name, image in zip("ab", images):
+        Image.fromarray(image[64:128, 64:128]).save(other / f"{name}.png")
+    return {
+        "one": [str(folder / f"{n}.png") for n in "ab"],
+        "two": sorted(map(str, other.iterdir())),
+    }
+
+
+def test_sets_of_equal_names_share_a_folder(two_sets, measured, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    first = {name: _run(out, [Fake()], paths, data=name) for name, paths in two_sets.items()}
+    assert not set(first["one"].content) & set(first["two"].content)
+    assert not (out / "superseded.csv").exists()
+    codec = Fake()
+    _forbid(monkeypatch, codec)
+    for name, paths in two_sets.items():
+        pd.testing.assert_frame_equal(_run(out, [codec], paths, data=name), first[name])
+
+
+def test_rows_of_images_that_a_set_has_no_more_are_superseded(two_sets, measured, tmp_path):
+    out = tmp_path / "out"
+    for name, paths in two_sets.items():
+        _run(out, [Fake(), Fake("other")], paths, data=name)
+    _run(out, [Fake()], two_sets["one"][:1], data="one")
+    assert {(row["codec"], row["data"], row["image"]) for row in _kept(out)} == {
+        (codec, *place)
+        for codec in ("fake", "other")
+        for place in (("one", "a"), ("two", "a"), ("two", "b"))
+    }
+
+
+def test_rows_that_do_not_say_their_set_are_of_the_one_beside_them(
+    paths, measured, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    first = _run(out, [Fake()], paths, data="kodak")
+    old = [name for name in COLUMNS if name != "data"]
+    with contextlib.closing(rows.Rows(tmp_path / "old.csv", old)) as file:
+        for row in _kept(out):
+            file.append(row)
+    (tmp_path / "old.csv").rename(out / "rows.csv")
+    (out / "about.json").write_text('{"data": "kodak"}')
+    codec = Fake()
+    with monkeypatch.context() as patched:
+        _forbid(patched, codec)
+        pd.testing.assert_frame_equal(_run(out, [codec], paths, data="kodak"), first)
+    _run(out, [codec], paths[:1], data="another")
+    assert {row["data"] for row in _kept(out)} == {"kodak", "another"}
+
+
+def test_fewer_exports_of_a_name_leave_the_rows_of_the_others(paths, measured, tmp_path):
+    whole, part = Fake(searched=False), Fake(searched=False)
+    part.settings = whole.settings[::2]
+    _run(tmp_path, [whole], paths)
+    before = _kept(tmp_path)
+    table = _run(tmp_path, [part], paths)
+    assert set(table.setting) == set(part.settings)
+    assert not part.encoded
+    assert _kept(tmp_path) == before
+
+
 # What goes wrong.
 
 

@@ -19,7 +19,7 @@ from lossylab.core.errors import ImageError, UsageError, WorkError
 from lossylab.data.color import is_gray
 from lossylab.data.decode import read_image
 from lossylab.eval import latent_study
-from lossylab.eval.latent_rows import EPOCHS, ROWS
+from lossylab.eval.latent_rows import EPOCHS, ROWS, UNSEARCHED, UNTOUCHED
 from lossylab.eval.mmd_restoration import evidence as mmd_restoration_evidence
 from lossylab.eval.mmd_restoration import tables as mmd_restoration_tables
 from lossylab.eval.mmd_restoration.claims import CLAIMS
@@ -320,8 +320,8 @@ def test_a_study_has_every_row_task_image_and_seed(studied):
     assert set(searched[searched.task == "downscale"].row) == set(plain)
     untouched = table[~table.row.isin(list(ROWS))]
     assert untouched.groupby(["row", "task", "version"]).size().to_dict() == {
-        (row, task, version): 2
-        for row in ("Original", "Compressed", "Given")
+        (row, task, version): 4 if row in UNSEARCHED else 2  # images, by two seeds
+        for row in UNTOUCHED
         for task in ("jpeg", "downscale")
         for version in (1, 2)
         if (row, task) != ("Compressed", "downscale")
@@ -336,6 +336,15 @@ def test_a_study_has_every_row_task_image_and_seed(studied):
     original = table[table.row == "Original"]
     assert (original.ssim > 0.999).all()
     assert (original.latent == 0).all()
+    assert np.allclose(original.cosine, 1)
+    mean, samples = (table[table.row == name] for name in UNSEARCHED)
+    assert mean.cosine.isna().all()
+    assert (abs(samples.cosine) < 0.9).all()
+    assert samples.cosine.nunique() == 2 * 2 * 2  # versions, images and seeds
+    for name in ("psnr", "latent", "mmd", "threshold", "pixel"):
+        assert mean[name].notna().all(), name
+        assert samples[name].notna().all(), name
+    assert samples.mmd.mean() < mean.mmd.mean()  # the mean is no sample of the prior
 
 
 def test_a_study_searches_for_nothing_twice(place, studied, tmp_path, monkeypatch):
@@ -355,8 +364,8 @@ def test_a_study_searches_for_nothing_twice(place, studied, tmp_path, monkeypatc
     assert not (out / "superseded.csv").exists()
     _study(place, out, "--rows=5", "--tasks=downscale", "--title=other")
     assert len(rows.read(out / "rows.csv")) == count + 2 * 2
-    # Row 5 by images and seeds, Original and Given by images.
-    assert len(rows.read(out / "superseded.csv")) == 2 * 2 + 2 * 2
+    # Row 5, Mean and Samples by images and seeds, Original and Given by images.
+    assert len(rows.read(out / "superseded.csv")) == 3 * 2 * 2 + 2 * 2
 
 
 def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
@@ -376,6 +385,25 @@ def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
     for row in found:
         assert row["latent"] == "nan"
         assert float(row["resize_mean"]) == float(row["resize_mean"])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "kept"), [("crops", False), ("both", False), ("resize", True)]
+)
+def test_a_scorer_of_larger_crops_is_refused_before_any_search(
+    strategy, kept, place, tmp_path, monkeypatch
+):
+    """The generators' images have 16 pixels, the scorer's crops 32."""
+    monkeypatch.setattr(latent_study, "ROWS", {n: r.changed(steps=2) for n, r in ROWS.items()})
+    words = (f"--rankiqa={place / 'rankiqa'}", f"--strategy={strategy}", "--rows=3")
+    if kept:
+        _study(place, tmp_path / "out", *words, "--tasks=downscale", "--images=1", "--seeds=1")
+        (row,) = [r for r in rows.read(tmp_path / "out" / "rows.csv") if r["row"] == "3"]
+        assert row["mean"] == "nan" != row["resize_mean"]
+    else:
+        monkeypatch.setattr(latent_study.Trials, "search", lambda *_: pytest.fail("searched"))
+        with pytest.raises(UsageError, match="do not fit into images of 16: --strategy=resize"):
+            _study(place, tmp_path / "out", *words)
 
 
 def test_grids_show_what_every_row_makes(place, tmp_path):
@@ -431,7 +459,8 @@ def test_tables_follow_from_the_rows(studied, tmp_path, capsys):
     assert gap.mean == pytest.approx(by_image.mean())
     assert gap.error == pytest.approx(by_image.std() / 2**0.5)
     lines = {line["row"]: line for line in mmd_restoration_tables.study(evidence, "downscale")}
-    assert set(lines) == {"Original", "Given", *"1234567"}
+    assert set(lines) == {"Original", "Given", *UNSEARCHED, *"1234567"}
+    assert float(lines["Original"]["cosine"]) == 1
     assert {line["StyleGAN V"] for line in lines.values()} == {"v1", "v2"}
 
 

@@ -539,3 +539,21 @@ def test_a_file_that_exists_is_kept(tmp_path, dnnlib):
     assert target.read_text() == "kept"
     cli.main(["import", "stylegan", source, str(target), "--overwrite"])
     assert stylegan_files.load(str(target)).resolution == 4
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_random_mapping_gets_the_moments_of_a_trained_one(version, tmp_path):
+    path = tmp_path / "wide.npz"
+    words = [f"random:{version}:8:512", str(path), "--calibrate=ffhq"]
+    cli.main(["import", "stylegan", *words])
+    network = stylegan_files.load(str(path))
+    assert network.width == 512
+    styles = network.map(tf.random.stateless_normal((2000, 512), (1, 2))).numpy()
+    assert np.linalg.norm(styles, axis=1).mean() == pytest.approx(5.62, rel=0.01)
+    assert np.linalg.norm(styles.mean(0)) == pytest.approx(1.53, rel=0.03)
+    np.testing.assert_allclose(network.mean, styles.mean(0), atol=0.03)
+
+
+def test_only_random_mappings_are_calibrated(tmp_path):
+    with pytest.raises(UsageError, match="--calibrate is for random networks"):
+        cli.main(["import", "stylegan", "a.pkl", str(tmp_path / "a.npz"), "--calibrate=ffhq"])
