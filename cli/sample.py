@@ -31,6 +31,7 @@ _COLUMNS = (
     "content",
     "model",
     "seed",
+    "temperature",
     "seconds",
 )
 
@@ -55,7 +56,9 @@ def _sample_one(
     uniforms = draw_uniforms(seed, 1, height, width, model.network.options["mixtures"])
     bar = functools.partial(tqdm.tqdm, desc="drawing", leave=False)
     sampler = SAMPLERS[options.sampler]
-    drawn, milliseconds = timed(sampler, model.network, image[None], uniforms, bar)
+    drawn, milliseconds = timed(
+        sampler, model.network, image[None], uniforms, bar, options.temperature
+    )
     row = {
         "input": source,
         "output": target,
@@ -66,6 +69,7 @@ def _sample_one(
         "content": digest(drawn[0])[:16],
         "model": model.weights[:16],
         "seed": options.seed,
+        "temperature": options.temperature,
         "seconds": f"{milliseconds / 1000:.3f}",
     }
     # Last: whatever fails before leaves no image that no row tells of.

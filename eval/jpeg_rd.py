@@ -9,8 +9,8 @@ import pathlib
 import shlex
 
 from lossylab.core import command
-from lossylab.core.errors import BackboneError, CodecError, UsageError, WorkError
-from lossylab.core.options import require, require_distinct
+from lossylab.core.errors import CodecError, WorkError
+from lossylab.core.options import naming, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
 from lossylab.eval.measurements import about, own_folder, write_about
@@ -53,10 +53,8 @@ def measure(options: JpegRdOptions) -> None:
     encoders = [codec for codec in found if isinstance(codec, LearnedJpeg)]
     strange = [codec.name for codec in found if codec not in encoders]
     require(not strange, f"`models`: {', '.join(strange)} are codecs, see `lossylab eval rd`")
-    try:
+    with naming("lpips"):
         measures = Color(options.lpips, options.lpips_network)
-    except BackboneError as error:
-        raise UsageError(f"`lpips`: {error}") from error
     own_folder(options.out, ("about.json",))
     codecs = [Jpeg(qualities=QUALITIES), *encoders]
     try:

@@ -77,14 +77,15 @@ class Trials:
         self.generators: dict[int, StyleGAN] = {}
         self._fingerprints: dict[int, str] = {}
         for path in options.generators:
-            generator = stylegan_files.load(path)
+            with naming("generators"):
+                generator = stylegan_files.load(path)
             version, size = generator.version, generator.resolution
             require(version not in self.generators, f"`generators`: two are of version {version}")
             for task, factor in options.factors.items():
                 require(
                     size % factor == 0 and size > factor,
-                    f"{path} makes images of {size} pixels: {task} cannot make them {factor} "
-                    "times smaller, change its factor",
+                    f"`generators`: {path} makes images of {size} pixels: {task} cannot make them "
+                    f"{factor} times smaller, change its factor",
                 )
             self.generators[version] = generator
             self._fingerprints[version] = stylegan_files.fingerprint(generator)

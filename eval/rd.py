@@ -12,7 +12,7 @@ import pandas as pd
 from lossylab.core import command
 from lossylab.core.environment import environment
 from lossylab.core.errors import CodecError, UsageError, WorkError
-from lossylab.core.options import require, require_distinct
+from lossylab.core.options import naming, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
 from lossylab.eval.measurements import about, own_folder, write_about
@@ -87,7 +87,8 @@ def _codecs(options: RdOptions) -> list[ImageCodec]:
 
 def _elsewhere(options: RdOptions, images: set[str], codecs: list[ImageCodec]) -> pd.DataFrame:
     """Points measured elsewhere; raises UsageError if they do not fit."""
-    tables = [rd_report.read_elsewhere(path) for path in options.csv]
+    with naming("csv"):
+        tables = [rd_report.read_elsewhere(path) for path in options.csv]
     table = pd.concat(tables) if tables else rd_report.no_points()
     table["data"] = options.data
     strange = sorted(set(table.image) - images)

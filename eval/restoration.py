@@ -21,7 +21,7 @@ import lossylab
 from lossylab.core import command, rows
 from lossylab.core.digest import digest, weights_name
 from lossylab.core.environment import environment, timed
-from lossylab.core.errors import BackboneError, UsageError
+from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder
 from lossylab.core.options import naming, repeated, require, require_distinct
 from lossylab.data.collections import find_images
@@ -93,11 +93,10 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
     networks = _networks(options)
     methods = {quality: _methods(options, quality, networks) for quality in options.qualities}
     _refuse_unused(methods, networks)
-    try:
+    with naming("lpips"):
         perceptual = lpips.LPIPS(options.lpips) if options.lpips else None
+    with naming("inception"):
         features = inception.Inception(options.inception) if options.inception else None
-    except BackboneError as error:
-        raise UsageError(str(error)) from error
     out = pathlib.Path(options.out)
     with Measurements(out / "rows.csv", COLUMNS, _KEY, ("identity", "content")) as table:
         measured = _measure_images(options, table, methods, images, perceptual)

@@ -25,6 +25,14 @@ class SampleOptions(ImageFilesOptions):
         minimum=0,
         maximum=2**31 - 1,
     )
+    temperature: float = option(
+        1.0,
+        "1 draws from the model. Below 1 the mixture's logits are divided by it and its scales "
+        "multiplied: images are likelier than the model's own, and an improbable pixel sets off an "
+        "avalanche of noise less often. The table says it.",
+        above=0.0,
+        maximum=2.0,
+    )
     sampler: str = option(
         "wavefront",
         "A diagonal is drawn at once and what was computed is kept, or (naive) the whole network "

@@ -151,18 +151,18 @@ def read_elsewhere(path: str | pathlib.Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=dict.fromkeys(_WORDS, str))
     except (OSError, ValueError) as error:
-        raise UsageError(f"`csv`: {path} cannot be read: {error}") from error
+        raise UsageError(f"{path} cannot be read: {error}") from error
     lacking = [name for name in ("codec", "image", "bpp_file") if name not in table]
     if lacking:
-        raise UsageError(f"`csv`: {path} has no column {', '.join(lacking)}")
+        raise UsageError(f"{path} has no column {', '.join(lacking)}")
     metrics = [name for name in MEASURED if name in table]
     if not metrics:
-        raise UsageError(f"`csv`: {path} has none of the columns {', '.join(MEASURED)}")
+        raise UsageError(f"{path} has none of the columns {', '.join(MEASURED)}")
     numbers = table[["bpp_file", *metrics]].apply(pd.to_numeric, errors="coerce")
     if table[["codec", "image"]].isna().any(axis=None):
-        raise UsageError(f"`csv`: {path} has lines without codec or image")
+        raise UsageError(f"{path} has lines without codec or image")
     if not ((numbers.bpp_file > 0) & np.isfinite(numbers.bpp_file)).all():
-        raise UsageError(f"`csv`: {path} has rates that are not positive numbers")
+        raise UsageError(f"{path} has rates that are not positive numbers")
     place = [name for name in ("codec", "data", "image") if name in table]
     table = table[place].join(numbers)
     table["setting"] = ""

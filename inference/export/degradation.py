@@ -81,12 +81,13 @@ class Degradation(Export):
         count = tf.cast(tf.reduce_prod(tf.shape(degraded)[1:]), tf.float32)
         return -math.log(2) * count * self.nll(degraded, condition)
 
-    def sample(self, condition: np.ndarray, seed: int = 0) -> np.ndarray:
+    def sample(self, condition: np.ndarray, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
         """Draws degraded images pixel by pixel: seconds for 64x64 pixels.
 
         Args:
           condition: the clean images, [B, H, W, 3] in pixel values.
           seed: of the draw.
+          temperature: below 1 draws likelier images than the model's, see `sampler.draw`.
 
         Returns:
           uint8 of the same shape.
@@ -94,7 +95,7 @@ class Degradation(Export):
         mixtures = self.network.options["mixtures"]
         batch, height, width = condition.shape[:3]
         uniforms = draw_uniforms(seed, batch, height, width, mixtures)
-        return sample_wavefront(self.network, condition, uniforms)
+        return sample_wavefront(self.network, condition, uniforms, temperature=temperature)
 
     @functools.cached_property
     def network(self) -> ConditionalPixelCNN:

@@ -37,6 +37,7 @@ def draw(
     uniforms: Uniforms,
     family: str = "logistic",
     quantize: bool = True,
+    temperature: float = 1.0,
 ) -> np.ndarray:
     """Draws pixels: a component by Gumbel's trick, then red, green and blue in turn.
 
@@ -46,20 +47,22 @@ def draw(
       family: of the components.
       quantize: round to pixel values, each color before the next; the probabilities are then those
         of the likelihood. PixelCNN++'s code does not.
+      temperature: the components' logits are divided by it and their scales multiplied; 1 draws
+        from the model.
 
     Returns:
       float64 [..., 3] in -1..1, the pixel values' x / 127.5 - 1.
     """
     for_component, for_colors = uniforms
     mixtures = for_component.shape[-1]
-    noisy = parameters[..., :mixtures] - np.log(-np.log(for_component))
+    noisy = parameters[..., :mixtures] / temperature - np.log(-np.log(for_component))
     picked = np.argmax(noisy, -1)[..., None, None]
     rest = parameters[..., mixtures:].reshape(*parameters.shape[:-1], 3, 3, mixtures)
     mean, log_scale, coefficient = np.moveaxis(
         np.take_along_axis(rest, picked[..., None], -1)[..., 0], -1, 0
     )  # [..., 3] each
     inverse = special.logit if family == "logistic" else special.ndtri
-    spread = np.exp(np.maximum(log_scale, LOG_SCALE_FLOOR)) * inverse(for_colors)
+    spread = temperature * np.exp(np.maximum(log_scale, LOG_SCALE_FLOOR)) * inverse(for_colors)
     coefficient = np.tanh(coefficient)
     colors = []
     for i in range(3):
@@ -83,6 +86,7 @@ def sample_naive(
     condition: np.ndarray | None,
     uniforms: Uniforms,
     progress: Progress = iter,
+    temperature: float = 1.0,
 ) -> np.ndarray:
     """Draws degraded images by one pass of the whole network for each pixel.
 
@@ -91,6 +95,7 @@ def sample_naive(
       condition: the clean images, [B, H, W, 3] in pixel values; None for a network without.
       uniforms: see `draw_uniforms`, which also give the size.
       progress: what is iterated over passes through it, such as `tqdm.tqdm`.
+      temperature: see `draw`.
 
     Returns:
       uint8 [B, H, W, 3].
@@ -101,11 +106,11 @@ def sample_naive(
     condition = _check(model, condition, uniforms)
     batch, height, width, _ = uniforms[1].shape
     image = np.zeros((batch, height, width, 3))
-    run = tf.function(model, autograph=False)
+    run, family = tf.function(model, autograph=False), model.options["family"]
     for y, x in progress([(y, x) for y in range(height) for x in range(width)]):
         here = (slice(None), y, x)
         parameters = run(tf.constant(image), condition).numpy()[here]
-        drawn = draw(parameters, _at(uniforms, here), model.options["family"])
+        drawn = draw(parameters, _at(uniforms, here), family, temperature=temperature)
         image[here] = np.rint((drawn + 1) * 127.5)
     return image.astype(np.uint8)
 
@@ -119,6 +124,7 @@ def sample_wavefront(
     condition: np.ndarray | None,
     uniforms: Uniforms,
     progress: Progress = iter,
+    temperature: float = 1.0,
 ) -> np.ndarray:
     """Draws the same images in `steps` steps; arguments, result and errors as `sample_naive`."""
     condition = _check(model, condition, uniforms)
@@ -136,7 +142,7 @@ def sample_wavefront(
         if not len(rows):
             continue
         here = (slice(None), rows, columns)
-        drawn = draw(parameters, _at(uniforms, here), family)
+        drawn = draw(parameters, _at(uniforms, here), family, temperature=temperature)
         front.put(rows, columns, drawn)
         image[here] = np.rint((drawn + 1) * 127.5).astype(np.uint8)
     return image

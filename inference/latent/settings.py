@@ -209,6 +209,13 @@ def settings_of(options: SearchOptions, method: str) -> Settings:
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.degradation_model:
         given = {"nll_weight": _NLL_WEIGHT, "pixel_weight": 0.0, **given}
+    if METHODS[method].space == "z" and "space" not in given:
+        centered = given.get("mean_init") or given.get("sphere") == "mean"
+        require(
+            not centered,
+            f"`method`={method} searches in Z, `mean_init` and `sphere`=mean belong to W: give "
+            "`space`=w too, or another `method`",
+        )
     settings = dataclasses.replace(METHODS[method], **given)
     if bool(options.degradation_model) != bool(settings.nll_weight):
         raise UsageError(

@@ -233,5 +233,5 @@ def _read(path: str) -> dict[str, np.ndarray]:
     except Exception as error:
         raise BackboneError(
             f"weights '{path}' of LPIPS cannot be read: expected 'random' or a NumPy archive that "
-            f"`lossylab import` made ({error})"
+            f"`lossylab import lpips` made ({error})"
         ) from error

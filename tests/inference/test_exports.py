@@ -9,8 +9,14 @@ import tensorflow as tf
 import lossylab
 from lossylab.core.errors import ExportError, LossylabError
 from lossylab.inference.export import base
+from lossylab.inference.export.degradation import Degradation
+from lossylab.inference.export.distorter import Distorter
+from lossylab.inference.export.rankiqa import Scorer
 from lossylab.inference.export.restorer import Restorer
 from lossylab.models.arcnn import ARCNN
+from lossylab.models.pixelcnn import ConditionalPixelCNN
+from lossylab.models.rankiqa import RankIQA
+from lossylab.models.unet import ResidualUNet
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +94,22 @@ def test_other_saved_models_are_refused_with_their_signatures(tmp_path):
     tf.saved_model.save(module, path, signatures={"restore": module.run, "describe": module.run})
     with pytest.raises(ExportError, match="its description is no lossylab export's"):
         lossylab.load(path)
+
+
+@pytest.mark.parametrize(
+    ("export", "make"),
+    [
+        (Restorer, lambda: ARCNN(1)),
+        (Distorter, lambda: ResidualUNet(2)),
+        (Degradation, lambda: ConditionalPixelCNN(4, 1, 2, condition_filters=4)),
+        (Scorer, lambda: RankIQA(2, 8, 32, "random")),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_inputs_and_outputs_have_different_names(export, make):
+    """Else a signature cannot be converted to ONNX."""
+    for name, function in export.serve(make()).functions.items():
+        concrete = function.get_concrete_function()
+        inputs = {spec.name for spec in concrete.structured_input_signature[0]}
+        assert inputs
+        assert not inputs & set(concrete.structured_outputs), name

@@ -269,6 +269,10 @@ def test_the_likelihood_takes_the_place_of_the_pixel_loss(place, tmp_path, capsy
             ["--method=mmd", "--generator=V2", "--seed=99999999999"],
             "--seed=9.* must be at most",
         ),
+        (
+            ["--method=pulse", "--generator=V2", "--mean_init"],
+            "--method=pulse searches in Z, --mean_init and --sphere=mean belong to W",
+        ),
         (["--method=mmd", "--generator=V2", "--size=1"], "or are below 2"),
         (["--method=mmd", "--generator=V2", "--size=5"], "5 pixels do not divide"),
         (["--method=mmd", "--generator=V2", "--size=16"], "8 pixels wide, below --size=16"),

@@ -92,6 +92,32 @@ def test_both_ways_draw_the_same_image(options, size, random):
     np.testing.assert_array_equal(sample_wavefront(network, condition, uniforms), naive)
 
 
+@pytest.mark.parametrize("family", ["logistic", "gaussian"])
+def test_a_low_temperature_draws_the_likeliest_component_s_mean(family, random):
+    parameters = random.normal(size=(50, 30))
+    uniforms = tuple(random.uniform(0.01, 0.99, size=(50, 3)) for _ in range(2))
+    cold = draw(parameters, uniforms, family, temperature=1e-9)
+    likeliest = np.argmax(parameters[:, :3], 1)
+    means = parameters[np.arange(50), 3 + likeliest]  # of red
+    np.testing.assert_allclose(cold[:, 0], np.clip(means, -1, 1), atol=1 / 255)
+    as_ever = draw(parameters, uniforms, family)
+    np.testing.assert_array_equal(draw(parameters, uniforms, family, temperature=1.0), as_ever)
+    warm = draw(parameters, uniforms, family, temperature=0.5)
+    assert np.abs(warm - cold).mean() < np.abs(as_ever - cold).mean()
+
+
+def test_both_ways_draw_the_same_image_at_a_temperature(random):
+    network = _network(random)
+    condition = random.integers(0, 256, (1, 5, 7, 3)).astype(np.uint8)
+    uniforms = draw_uniforms(5, 1, 5, 7, 3)
+    naive, fast = (
+        sample(network, condition, uniforms, temperature=0.5)
+        for sample in (sample_naive, sample_wavefront)
+    )
+    np.testing.assert_array_equal(fast, naive)
+    assert (fast != sample_wavefront(network, condition, uniforms)).any()
+
+
 def test_the_default_network_takes_3826_steps(random):
     network = _network(random, blocks=6)
     assert network.slope == 14
