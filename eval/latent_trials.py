@@ -69,8 +69,8 @@ class Trials:
           options: networks, tasks and how images are degraded.
 
         Raises:
-          UsageError: if two generators have one version, a factor does not fit one, or a
-            degradation model has learned something else.
+          UsageError: if two generators have one version, a factor or the scorer's crops do not
+            fit one, or a degradation model has learned something else.
           WorkError: if a file is not what it should be.
         """
         self.options = options
@@ -112,7 +112,7 @@ class Trials:
         return rows.identity(
             dataclasses.astuple(row.settings),
             *(self._fingerprints[row.version], model and model.weights, judge and judge.weights),
-            *((self._rankiqa and self._rankiqa.weights, self.options.strategy, task)),
+            *(self._rankiqa and (self._rankiqa.weights, self.options.strategy), task),
             *(self.options.factors[task], PROTOCOL, _REVISION),
             *(self.options.quality if task == JPEG else 0, self.options.fit_samples),
             *(digest(case.clean), case.styles is not None and case.styles.tobytes()),

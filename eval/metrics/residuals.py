@@ -27,7 +27,7 @@ _SPLIT = 1 / 4  # cycles a pixel: what lies above counts as high
 SMALLEST = 2 * BLOCK
 SPECTRUM_SMALLEST = int(2 / _LOWEST)
 _SLOPES = {"white": 0.0, "pink": -1.0}  # of the amplitude
-_SLOPE_TOLERANCE, _FLAT = 0.15, 3.0  # the latter in dB
+_SLOPE_TOLERANCE, _FLAT = 0.2, 4.0  # the latter in dB; pixel values clip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,10 @@ class Spectrum:
 
     @property
     def color(self) -> str:
-        """'white' for a flat spectrum, 'pink' for a slope of -1 (both within .15), or nothing."""
+        """Of noise: 'white' if flat (within 4 dB), 'pink' if the slope is -1 (within .2), or ''.
+
+        Coding's errors are nearly flat too: a color says what noise is like, not that it is noise.
+        """
         for name, slope in _SLOPES.items():
             if abs(self.slope - slope) <= _SLOPE_TOLERANCE:
                 return name if name != "white" or self.unevenness <= _FLAT else ""

@@ -81,7 +81,7 @@ def calibrate(generator: StyleGAN, norm: float, norm_of_mean: float) -> None:
         return of_mean / lengths - norm_of_mean / norm
 
     try:  # at a shift of -.4 the leaky ReLU's mean is nearly 0, from there the ratio rises
-        shift = scipy.optimize.brentq(excess, -0.4, 3.0, xtol=1e-6)
+        shift = float(scipy.optimize.root_scalar(excess, bracket=(-0.4, 3.0), xtol=1e-6).root)
     except ValueError as error:
         raise UsageError(
             f"no shift gives styles with |E w| / E|w| = {norm_of_mean / norm:.2f}"

@@ -139,6 +139,7 @@ def _rows(made, values, residual=5.0, wobble=0.0, images=6):
                 "residual": residual,
             }
             row |= {"severity": 1, "width": 9, "height": 9, "seconds": 1, "parameters": 2}
+            row |= distortions.ADDED
             row["jsd"] = value + wobble * (-1) ** image
             found.append(row)
     return found
