@@ -21,6 +21,7 @@ from lossylab.core.errors import LossylabError
 from lossylab.core.options import Options
 
 log = logging.getLogger("lossylab")
+_AGAIN = 0.2  # seconds after which a stop that was lost is tried again
 # --flagfile=NAME of any command finds the flag files that come with the package.
 _FLAG_FILES = str(pathlib.Path(__file__).parents[1] / "train" / "flags")
 
@@ -111,6 +112,8 @@ def program(main: Callable[[list[str]], object]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(128 + signal.SIGINT)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 class _Talk(logging.StreamHandler):
@@ -130,11 +133,36 @@ def bars_aside() -> contextlib.AbstractContextManager[None]:
     return tqdm.tqdm.external_write_mode(sys.stderr)
 
 
+class _Stop(SystemExit):
+    """Ends the process by a signal, so that files half written are removed."""
+
+
 def _stop(number: int, frame: object) -> None:
-    """Ends the process so that files half written are removed; a second signal ends it at once."""
+    """Raises `_Stop`; a second signal ends the process at once.
+
+    Raised while Python drops an object it would be lost: it is raised again until it is on its way.
+    """
     del frame
     signal.signal(number, signal.SIG_DFL)
-    sys.exit(128 + number)
+
+    def stop_again(alarm: int, frame: object) -> None:
+        del alarm, frame
+        if not _is_stopping():
+            raise _Stop(128 + number)
+
+    show = sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if lost.exc_type is _Stop else show(lost)
+    signal.signal(signal.SIGALRM, stop_again)
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+    raise _Stop(128 + number)
+
+
+def _is_stopping() -> bool:
+    """Whether `_Stop` is being handled: blocks that clean up are at work."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, _Stop):
+        error = error.__context__
+    return error is not None
 
 
 def as_program(options: type[Options], work: Callable[[Any], object], command: str) -> None:

@@ -205,6 +205,37 @@ def test_stopped_programs_leave_no_rests(number, tmp_path):
         assert len(list(tmp_path.glob(".lossylab-*"))) == 1
 
 
+_DROPPING = """
+import sys, time
+from lossylab.core import command
+class Slow:
+    def __del__(self):  # what is raised in here, Python loses
+        sys.stderr.write("begun\\n")
+        sys.stderr.flush()
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            pass
+def main(arguments):
+    kept = Slow()
+    del kept
+    try:
+        time.sleep(60)
+    finally:
+        time.sleep(1)  # cleaning up is not disturbed
+        sys.stderr.write("clean\\n")
+command.program(main)
+"""
+
+
+def test_a_stop_that_python_loses_comes_again():
+    words = [sys.executable, "-c", _DROPPING]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr.readline() == "begun\n"
+        running.send_signal(signal.SIGTERM)
+        assert running.communicate(timeout=30)[1] == "clean\n"
+    assert running.returncode == 128 + signal.SIGTERM
+
+
 def test_lines_of_a_table_and_of_the_log_stand_alone_on_a_terminal(tmp_path):
     """Rows and messages begin in the first column though a bar is shown."""
     pty = pytest.importorskip("pty")
