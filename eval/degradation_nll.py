@@ -15,11 +15,10 @@ import tqdm
 from lossylab.core import command, rows
 from lossylab.core.digest import digest
 from lossylab.core.environment import timed
-from lossylab.core.files import make_folder
 from lossylab.core.options import naming, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.scaled_pairs import centered_pairs
-from lossylab.eval.measurements import Measurements, Row, write_about
+from lossylab.eval.measurements import Measurements, Row, own_folder, write_about
 from lossylab.eval.options.latent import DegradationNllOptions
 from lossylab.eval.report import degradation_grid, tables
 from lossylab.inference.export.degradation import Degradation, degraded_options
@@ -98,12 +97,15 @@ def measure(options: DegradationNllOptions) -> list[Row]:
     if options.crops:
         degradation_grid.write(options.crops, options.title, model, stems, pairs)
         return []
-    path = make_folder(options.out) / "nll.csv" if options.out else None
+    path = None
+    if options.out:
+        path = own_folder(options.out, ("nll_about.json",), "nll.csv") / "nll.csv"
     with Measurements(path, COLUMNS, _KEY, ("condition", "identity", "content")) as table:
         measured = _measure_all(options, table, model, stems, pairs)
     if options.out:
         facts = {"data": options.data, "protocol": PROTOCOL}
         write_about(options.out, facts, "nll_about.json")
+        command.written(options.out, "nll.csv, nll_about.json")
     sys.stdout.write(tables.markdown_table(_means(options.name, measured)) + "\n")
     return measured
 

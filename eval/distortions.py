@@ -27,7 +27,7 @@ from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
 from lossylab.eval import severity_search
-from lossylab.eval.measurements import Measurements, Row, write_about
+from lossylab.eval.measurements import Measurements, Row, own_folder, write_about
 from lossylab.eval.metrics import nss, residuals
 from lossylab.eval.options.distortions import PRISTINE, TRUE, DistortionsOptions, named
 from lossylab.eval.report import crop_grid, tables
@@ -93,12 +93,13 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
     if options.crops:
         _write_crops(options, models, paths)
         return None
-    out = make_folder(options.out)
+    out = own_folder(options.out, ("about.json",))
     with Measurements(out / "rows.csv", COLUMNS, _KEY, ("identity", "content"), ADDED) as table:
         makers = [*models, *_true_distortions(), _pristine()]
         measured = _measure_all(options.data, table, makers, paths)
     write_about(out, {"data": options.data, "protocol": nss.PROTOCOL})
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
+    command.written(out, "rows.csv, about.json", f"lossylab eval distortion_gan --results={out}")
     return rows.frame(measured, TEXT)
 
 

@@ -18,7 +18,7 @@ from lossylab.core.files import make_folder
 from lossylab.core.options import require
 from lossylab.eval.latent_rows import COMPRESSED, ROWS, UNSEARCHED, UNTOUCHED, Row
 from lossylab.eval.latent_trials import MEASURES, PROTOCOL, Trial, Trials
-from lossylab.eval.measurements import Measurements, about, write_about
+from lossylab.eval.measurements import Measurements, about, own_folder, write_about
 from lossylab.eval.options.latent import DOWNSCALE, GENERATED, JPEG, LatentStudyOptions
 from lossylab.eval.report import crop_grid, tables
 from lossylab.inference.latent import cases as latent_cases
@@ -52,11 +52,12 @@ def measure(options: LatentStudyOptions) -> list[dict[str, str]]:
     if options.crops:
         _write_crops(options, trials, chosen, cases)
         return []
-    out = make_folder(options.out)
+    out = own_folder(options.out, ("about.json",))
     with Measurements(out / "rows.csv", COLUMNS, _KEY, added=ADDED) as table:
         measured = _measure_all(options, table, trials, chosen, cases)
     _write_about(options)
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
+    command.written(out, "rows.csv, about.json", f"lossylab eval mmd_restoration --results={out}")
     return measured
 
 

@@ -130,6 +130,7 @@ def measure(options: RankAccuracyOptions) -> list[Row]:
                 )
                 measured.append(row)
     sys.stdout.write(tables.markdown_table(map(_line, measured)) + "\n")
+    command.written(options.out, path.name)
     return measured
 
 

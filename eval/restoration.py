@@ -27,7 +27,7 @@ from lossylab.core.options import naming, repeated, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.decode import DecodedFile
 from lossylab.data.patches import check_sizes
-from lossylab.eval.measurements import Measurements, Row, about, write_about
+from lossylab.eval.measurements import Measurements, Row, about, own_folder, write_about
 from lossylab.eval.metrics import inception, lpips
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.psnr_b import psnr_b
@@ -97,7 +97,7 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
         perceptual = lpips.LPIPS(options.lpips) if options.lpips else None
     with naming("inception"):
         features = inception.Inception(options.inception) if options.inception else None
-    out = pathlib.Path(options.out)
+    out = own_folder(options.out, ("about.json",))
     with Measurements(out / "rows.csv", COLUMNS, _KEY, ("identity", "content")) as table:
         measured = _measure_images(options, table, methods, images, perceptual)
     _write_about(options.out)
@@ -108,6 +108,7 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
         _measure_sets(options, features, methods, images)
     found = rows.frame(measured, TEXT)
     sys.stdout.write(tables.markdown_table(means(found)) + "\n")
+    command.written(out, "rows.csv, about.json", f"lossylab eval wcdgan --results={out}")
     return found
 
 

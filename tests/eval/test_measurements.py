@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from lossylab.core.errors import UsageError
 from lossylab.core.rows import read
-from lossylab.eval.measurements import Measurements, about, write_about
+from lossylab.eval.measurements import Measurements, about, own_folder, write_about
 
 COLUMNS = ("codec", "image", "value", "identity", "content")
 KEY, IDENTITY = ("codec", "image"), ("identity", "content")
@@ -170,3 +171,24 @@ def test_what_a_folder_is_about_is_kept(tmp_path):
     assert about(tmp_path) == {}
     write_about(tmp_path, {"data": "x"}, "nll_about.json")
     assert json.loads((tmp_path / "nll_about.json").read_text())["data"] == "x"
+
+
+@pytest.mark.parametrize("text", ['{"mine": 1}', "no JSON", "[]"])
+def test_a_folder_of_somebody_else_is_refused_before_work(text, tmp_path):
+    (tmp_path / "about.json").write_text(text)
+    (tmp_path / "table.md").write_text("mine")
+    with pytest.raises(UsageError, match=r"has about.json, table.md, which no measurement wrote"):
+        own_folder(tmp_path, ("about.json", "table.md"))
+    assert (tmp_path / "about.json").read_text() == text
+
+
+def test_a_folder_of_ours_is_taken_by_its_rows_or_its_facts(tmp_path):
+    made = own_folder(tmp_path / "new", ("about.json",))
+    assert made.is_dir()
+    write_about(made, {})
+    (made / "table.md").write_text("ours")
+    assert own_folder(made, ("about.json", "table.md")) == made
+    (made / "about.json").write_text("damaged")
+    with Measurements(made / "rows.csv", ("a", "identity"), ("a",)):
+        pass
+    assert own_folder(made, ("about.json", "table.md")) == made
