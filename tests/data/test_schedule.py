@@ -98,6 +98,7 @@ def test_streams_keep_their_values():
         "IDENTICAL_PAIR": 6,
         "HYPER_LATENT_NOISE": 7,
         "DROPOUT": 7,
+        "BLEND": 8,
     }
 
 
