@@ -38,8 +38,9 @@ def _named(module):
 @pytest.mark.parametrize("words", COMMANDS)
 def test_a_command_names_its_own_options(words):
     known = set(flags.specs(command.resolve(COMMANDS[words].options)))
-    if words.endswith("_study"):  # its trainings' options are set by `common` and `variant`
-        known |= set(flags.specs(command.resolve(COMMANDS[words.removesuffix("_study")].options)))
+    training = COMMANDS.get(words.removesuffix("_study"))
+    if training is not None:  # a study's trainings have options that `common` and `variant` set
+        known |= set(flags.specs(command.resolve(training.options)))
     assert set(_named(COMMANDS[words].work.split(":")[0])) <= known
 
 
