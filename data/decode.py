@@ -39,6 +39,7 @@ SUFFIXES = frozenset(
 # An image of more pixels must have a byte for so many: files that blow up fill the memory.
 _ALWAYS, _PIXELS_OF_A_BYTE = 2**24, 1024
 _HEAD = 2**16  # bytes that tell what a file is
+_ADOBE = "R03"  # of EXIF's interoperability data, as DCF 2.0 names Adobe RGB
 # How a viewer turns the stored image, by EXIF orientation.
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda a: a[:, ::-1],
@@ -182,7 +183,12 @@ class _Reading:
 
     def _orientation(self, image: Image.Image) -> int:
         try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            exif = image.getexif()
+            orientation = exif.get(ExifTags.Base.Orientation, 1)
+            bare = bool(exif) and not image.info.get("icc_profile")
+            if bare and exif.get_ifd(ExifTags.IFD.Interop).get(1) == _ADOBE:
+                text = "it says Adobe RGB and has no profile: taken as sRGB"
+                say_once("adobe", self.path, text)
         except Exception as error:  # noqa: BLE001 - Pillow raises all kinds for damaged EXIF
             say_once(
                 "exif", self.path, f"its EXIF data are damaged ({error}): shown as it is stored"

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from image_bytes import ADOBE, bmp, chunk, gray_profile, png, rgb_profile, tiff
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from lossylab.core.errors import ImageError
 from lossylab.data import decode
@@ -463,6 +463,15 @@ def test_what_is_lost_is_said_once_for_each_kind(write, random, caplog):
         f"{paths[1]}: its transparency is laid over white (said once)",
         f"{paths[2]}: 16 bits a sample are reduced to 8 (said once)",
     ]
+
+
+def test_colors_that_only_exif_data_name_are_said(write, images, caplog):
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[0xA005] = {1: "R03"}
+    plain, named = write(_jpeg(images[0]), "a.jpg"), write(_jpeg(images[0], exif=exif), "b.jpg")
+    np.testing.assert_array_equal(read_image(plain), read_image(named))
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"{named}: it says Adobe RGB and has no profile: taken as sRGB (said once)"]
 
 
 def test_opaque_images_have_nothing_to_say(write, random, caplog):
