@@ -209,6 +209,11 @@ COMMANDS: dict[str, Command] = {
         "lossylab.eval.options.latent:RankAccuracyOptions",
         "lossylab.eval.rank_accuracy:measure",
     ),
+    "describe": Command(
+        "Print what an export says of itself, and its hash.",
+        "lossylab.cli.options.describe:DescribeOptions",
+        "lossylab.cli.describe:describe",
+    ),
     "doctor": Command(
         "Check this installation.",
         "lossylab.cli.options.installation:DoctorOptions",
@@ -272,7 +277,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "eval rankiqa",
         "eval rank_accuracy",
     ),
-    "This installation": (
+    "Exports and this installation": (
+        "describe",
         "doctor",
         "benchmark",
     ),

@@ -88,7 +88,8 @@ def verify(
     same = same and np.array_equal(found.coefficients, contents.coefficients)
     if not same or not np.array_equal(found.tables[:planes], contents.tables[:planes]):
         raise WorkError("the file does not hold the coefficients and tables it was made of")
-    difference = np.abs(decoded.astype(int) - encoder.decode(contents)).max()
+    expected = encoder.decode(contents)
+    difference = (np.maximum(decoded, expected) - np.minimum(decoded, expected)).max()
     if difference > _TOLERANCE:
         raise WorkError(
             f"Pillow decodes up to {difference} pixel values away from what the encoder expects "

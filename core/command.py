@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from lossylab.core import flags
+from lossylab.core import flags, trust
 from lossylab.core.errors import LossylabError
 from lossylab.core.options import Options
 
@@ -56,7 +56,9 @@ def run(
 
     log.addFilter(name_flags)
     try:
-        return work(flags.parse(options, arguments, _FLAG_FILES))
+        made = flags.parse(options, arguments, _FLAG_FILES)
+        with trust.only(getattr(made, "trusted_hash", ())):
+            return work(made)
     except LossylabError as error:
         if error.args and isinstance(error.args[0], str):
             error.args = (flags.with_flags(error.args[0], options), *error.args[1:])

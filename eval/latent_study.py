@@ -31,7 +31,7 @@ ADDED = {"cosine": "nan"}  # in rows of earlier versions
 TEXT = ("row", "variant", "task", "data", "image", "budget", "protocol", "identity")
 _CHANGEABLE = ("mmd_weight", "geocross_weight", "pixel_weight", "power", "rate", "gamma", "mean")
 # Options that say where something is, or nothing of the rows.
-_ELSEWHERE = ("generators", "models", "rankiqa", "out", "crops", "shown", "rows")
+_ELSEWHERE = ("generators", "models", "rankiqa", "out", "crops", "shown", "rows", "trusted_hash")
 _FOLDERS = {DOWNSCALE: "fig02_downscale", JPEG: "fig06_jpeg"}
 
 Key = dict[str, str]

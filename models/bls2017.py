@@ -27,6 +27,7 @@ class BLS2017(Network):
 
     model_id = "bls2017"
     max_pixels = 2**26  # 8192x8192: by estimate, more than 16 GiB beyond it at N = 192
+    tile_pixels = 2**21  # that transforms see at once: some 150 bytes a pixel
 
     def __init__(self, num_filters: int = 192, name: str = "bls2017"):
         """Creates the codec.

@@ -31,6 +31,7 @@ class BMSHJ2018(Network):
 
     model_id = "bmshj2018"
     max_pixels = 2**24  # by estimate, some 16 GiB beyond it at N = 192
+    tile_pixels = 2**19  # that transforms see at once: up to 1 KiB a pixel
 
     def __init__(self, num_filters: int = 192, name: str = "bmshj2018"):
         """Creates the codec.

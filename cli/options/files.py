@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from lossylab.core.options import Options, argument, option, option_class
+from lossylab.core.options import argument, option, option_class
+from lossylab.core.trust import TrustOptions
 
 
 @option_class
-class FilesOptions(Options):
+class FilesOptions(TrustOptions):
     """Files in, files out."""
 
     input: str = argument("Image file, folder, glob or named collection.")

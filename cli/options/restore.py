@@ -67,7 +67,7 @@ class RestoreOptions(SearchOptions, NetworkOptions):
     def check(self) -> None:
         """Refuses options of other methods than the one that is asked for."""
         super().check()
-        common = {"input", "output", "method", "overwrite"}
+        common = {"input", "output", "method", "overwrite", "trusted_hash"}
         by_network = set(specs(NetworkOptions))
         for_others = set(specs(type(self))) - by_network
         if self.method != NETWORK:

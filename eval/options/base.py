@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from lossylab.core.options import Options, option, option_class, require
+from lossylab.core.trust import TrustOptions
 
 
 @option_class
-class MeasurementOptions(Options):
+class MeasurementOptions(TrustOptions):
     """Measures images and writes a folder."""
 
     data: str = option("kodak", "Images to measure on: a file, folder, glob or named collection.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lossylab.core.options import Options, argument, option, option_class
+from lossylab.core.options import argument, option, option_class
+from lossylab.core.trust import TrustOptions
 from lossylab.eval.options.base import skip_small
 
 CROPS = 100  # Sec. 4.4.3
@@ -10,7 +11,7 @@ STRATEGIES = ("crops", "resize", "both")
 
 
 @option_class
-class RankiqaOptions(Options):
+class RankiqaOptions(TrustOptions):
     """Scores images without a reference by a trained RankIQA network: larger is worse.
 
     lossylab eval rankiqa restored --model=runs/finetuned/export --csv=scores.csv

@@ -8,6 +8,9 @@ Exports need TensorFlow, codecs tensorflow-compression too, but no lossylab:
   model = tf.saved_model.load("runs/wcdgan_q10/export").signatures
   restored = model["restore"](image=image)["restored"]
 
+A SavedModel is a program: loading and calling one can read and write files. Load none that you do
+not trust; `content_hash` and `lossylab.core.trust` hold an export to a known hash.
+
 No output is called as an input, so that signatures can be converted to ONNX. Beside those that the
 modules of this folder name, all kinds have describe() -> card, JSON text.
 """
@@ -29,8 +32,10 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from lossylab.core.errors import ExportError, OutputError
+from lossylab.core import trust
+from lossylab.core.errors import ExportError, OutputError, UsageError
 from lossylab.core.files import make_folder, plainly_named
+from lossylab.core.options import require
 from lossylab.inference.export.hashing import weights_hash
 
 # The signature that tells a kind of export, and the class that loads it.
@@ -142,11 +147,25 @@ class Export:
         _write(served, json.dumps(card, sort_keys=True), pathlib.Path(path))
 
     def _call(self, name: str, **inputs: Any) -> dict[str, tf.Tensor]:
-        """What a signature gives, by name; older exports have other names for inputs."""
+        """What a signature gives, by name; older exports have other names for inputs.
+
+        Raises:
+          UsageError: if an input has another shape or type than the signature says, or is empty.
+        """
         function = self._functions[name]
         known = function.structured_input_signature[1]
-        given = {k if k in known else _OLD_INPUTS.get(k, k): v for k, v in inputs.items()}
-        return function(**{k: tf.convert_to_tensor(v) for k, v in given.items()})
+        given = {}
+        for key, value in inputs.items():
+            place = key if key in known else _OLD_INPUTS.get(key, key)
+            given[place] = tensor = tf.convert_to_tensor(value)
+            spec = known[place]
+            if tensor.dtype != spec.dtype or not spec.shape.is_compatible_with(tensor.shape):
+                raise UsageError(
+                    f"{name} expects {key} {spec.dtype.name} {_dimensions(spec.shape)}, got "
+                    f"{tensor.dtype.name} {_dimensions(tensor.shape)}"
+                )
+            require(0 not in tensor.shape, f"{name} got an empty {key} {_dimensions(tensor.shape)}")
+        return function(**given)
 
     def _only(self, name: str, **inputs: Any) -> tf.Tensor:
         """What a signature of one output gives; older exports have other names for it."""
@@ -168,6 +187,23 @@ def load(path: str | os.PathLike) -> Export:
     raise ExportError(
         f"{path}: no lossylab export, its signatures are {', '.join(sorted(names)) or 'none'}"
     )
+
+
+def content_hash(path: str | os.PathLike) -> str:
+    """SHA-256 over all files of an export, its program too, in hexadecimal; nothing is loaded.
+
+    Raises:
+      ExportError: if `path` has no SavedModel, or a file cannot be read.
+    """
+    _find(path)
+    digest = hashlib.sha256()
+    try:
+        for file in sorted(file for file in pathlib.Path(path).rglob("*") if not file.is_dir()):
+            digest.update(f"{file.relative_to(path).as_posix()}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    except (OSError, UnicodeEncodeError) as error:
+        raise ExportError(f"{path}: cannot be read: {error}") from error
+    return digest.hexdigest()
 
 
 def fingerprint(path: str | os.PathLike) -> str:
@@ -204,6 +240,13 @@ def signature_names(path: str | os.PathLike) -> set[str]:
 
 
 def _check(path: str | os.PathLike) -> None:
+    """Raises ExportError if there is no SavedModel, or one that is not trusted here."""
+    _find(path)
+    if trust.hashes():
+        trust.check(os.fspath(path), content_hash(path))
+
+
+def _find(path: str | os.PathLike) -> None:
     if not os.path.isdir(path):
         raise ExportError(f"{path}: no such folder; expected an export, such as RUN_DIR/export")
     if not tf.saved_model.contains_saved_model(path):
@@ -249,7 +292,9 @@ def _write(served: Served, card: str, target: pathlib.Path) -> None:
         os.rename(old, target)  # an earlier call was killed between the two renames below
     try:
         shutil.rmtree(new, ignore_errors=True)
-        signatures = {name: each.get_concrete_function() for name, each in functions.items()}
+        signatures = {
+            name: _checked(each).get_concrete_function() for name, each in functions.items()
+        }
         with plainly_named(make_folder(new)) as name:
             tf.saved_model.save(module, name, signatures=signatures)
         shutil.rmtree(old, ignore_errors=True)
@@ -259,6 +304,31 @@ def _write(served: Served, card: str, target: pathlib.Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:
         raise OutputError(f"cannot write the export {target}: {error}") from error
+
+
+def _checked(
+    function: tf.types.experimental.GenericFunction,
+) -> tf.types.experimental.GenericFunction:
+    """The same function, which refuses inputs that are empty or of other shapes than it says.
+
+    Loaded signatures check types only.
+    """
+    positional, named = function.get_concrete_function().structured_input_signature
+    specs = [*positional, *named.values()]
+
+    @tf.function(input_signature=specs)
+    def checked(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        shaped = [tf.ensure_shape(each, spec.shape) for each, spec in zip(inputs, specs)]
+        some = [tf.debugging.assert_positive(tf.size(each), "an empty input") for each in shaped]
+        with tf.control_dependencies([each for each in some if each is not None]):
+            return function(*map(tf.identity, shaped))
+
+    return checked
+
+
+def _dimensions(shape: tf.TensorShape) -> str:
+    """A shape as messages show it: [?, ?, 3]."""
+    return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
 def _version(package: str) -> str | None:

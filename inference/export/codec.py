@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from typing import Any
 
@@ -24,17 +25,23 @@ import tensorflow_compression  # noqa: F401 - registers the range coder's operat
 
 from lossylab.inference.export.base import Export, Served
 from lossylab.inference.export.entropy import FactorizedCoder, HyperpriorCoder
+from lossylab.inference.export.graph_tiles import Span, in_tiles
+from lossylab.inference.export.range_coding import demanded
 from lossylab.models.bls2017 import BLS2017, STRIDE
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.layers.base import Layer
 from lossylab.models.layers.conv import Chain, SignalConv
 from lossylab.models.layers.gdn import GDN
 
+log = logging.getLogger("lossylab")
+
 # Raised when the same weights would code or decode otherwise than before.
 REVISION = 1
 
 _IMAGE = tf.TensorSpec((None, None, 3), tf.uint8, name="image")
 _NUMBER = tf.TensorSpec((), tf.int32)
+# Samples of the latent that transforms see around each: less than 32 pixels.
+_HALO = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +78,18 @@ class Codec(Export):
         """Loads an export; raises ExportError if `path` is no codec's."""
         super().__init__(path)
         self.max_pixels: int = self.card.get("max_pixels", BLS2017.max_pixels)
+        self._ends: bool = self.card.get("ends", False)
 
     @classmethod
     def serve(cls, network: BLS2017 | BMSHJ2018) -> Served:
         """The functions of a frozen copy; building the tables takes seconds."""
         served = ServedCodec(network)
         functions = {name: getattr(served, name) for name in cls.signatures}
-        details = {"max_pixels": network.max_pixels, "num_filters": network.num_filters}
+        details = {
+            "max_pixels": network.max_pixels,
+            "num_filters": network.num_filters,
+            "ends": True,  # decoding does, whatever the string is: not so before 0.2.0
+        }
         return Served(served, functions, details)
 
     def compress(self, image: np.ndarray) -> Encoded:
@@ -92,6 +104,13 @@ class Codec(Export):
         Raises:
           tf.errors.OpError: if the string does not fit the model.
         """
+        if not self._ends:
+            log.warning(
+                "%s was made by lossylab 0.1, which a forged file can keep decoding for ever: "
+                "export the model again to decode files of people whom you do not trust",
+                self.path,
+            )
+            self._ends = True
         size = {"height": encoded.height, "width": encoded.width}
         return self._only("decompress", string=encoded.string, **size).numpy()
 
@@ -121,6 +140,7 @@ class ServedCodec(tf.Module):
         """Copies a trained codec, which is left as it is; building the tables takes seconds."""
         super().__init__(name="served")
         self._codec = _frozen(codec)
+        self._positions = codec.tile_pixels // STRIDE**2
         if isinstance(codec, BMSHJ2018):
             self._coder = HyperpriorCoder(self._codec)
             self._codec.hyper_synthesis_transform = (
@@ -143,8 +163,9 @@ class ServedCodec(tf.Module):
         self, string: tf.Tensor, height: tf.Tensor, width: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Bit string and true size to image."""
-        size = [(length + STRIDE - 1) // STRIDE for length in (height, width)]
-        latent = self._coder.decode(string, *size)
+        with _within(self._codec, height, width):
+            string = tf.identity(string)
+        latent = self._coder.decode(string, *_latent_size(height, width))
         return {"reconstruction": self._image(latent, height, width)}
 
     @tf.function(autograph=False, input_signature=[_IMAGE])
@@ -155,11 +176,41 @@ class ServedCodec(tf.Module):
         return {"reconstruction": self._image(latent, height, width), "bits": bits}
 
     def _latent(self, image: tf.Tensor) -> tf.Tensor:
-        return self._codec.analysis(tf.cast(image[None], tf.float32))
+        size = tf.unstack(tf.shape(image)[:2])
+        with _within(self._codec, *size):
+            image = tf.identity(image)
+
+        def work(rows: Span, columns: Span) -> tf.Tensor:
+            part = image[rows.wide(STRIDE), columns.wide(STRIDE)]
+            latent = self._codec.analysis(tf.cast(part[None], tf.float32))[0]
+            return latent[rows.inside(), columns.inside()]
+
+        spec = tf.TensorSpec((None, None, self._codec.num_filters), tf.float32)
+        return in_tiles(work, _latent_size(*size), self._positions, _HALO, spec)[None]
 
     def _image(self, latent: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-        image = self._codec.synthesis(latent)[0, :height, :width]
-        return tf.saturate_cast(tf.round(image), tf.uint8)
+        def work(rows: Span, columns: Span) -> tf.Tensor:
+            part = latent[:, rows.wide(), columns.wide()]
+            image = self._codec.synthesis(part)[0, rows.inside(STRIDE), columns.inside(STRIDE)]
+            return tf.saturate_cast(tf.round(image), tf.uint8)
+
+        spec = tf.TensorSpec((None, None, 3), tf.uint8)
+        size = _latent_size(height, width)
+        return in_tiles(work, size, self._positions, _HALO, spec, STRIDE)[:height, :width]
+
+
+def _latent_size(height: tf.Tensor, width: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return -(-height // STRIDE), -(-width // STRIDE)
+
+
+def _within(
+    codec: BLS2017 | BMSHJ2018, height: tf.Tensor, width: tf.Tensor
+) -> tf.control_dependencies:
+    """A context in which the codec takes images of this size."""
+    rows, columns = (STRIDE * tf.cast(n, tf.int64) for n in _latent_size(height, width))
+    some = tf.logical_and(height > 0, width > 0)
+    fits = tf.logical_and(some, rows <= codec.max_pixels // tf.maximum(columns, 1))
+    return demanded(fits, f"expected an image of 1 to {codec.max_pixels} pixels")
 
 
 def _frozen(codec: BLS2017 | BMSHJ2018) -> BLS2017 | BMSHJ2018:

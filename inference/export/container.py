@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from lossylab.core.errors import BitstreamError, ImageError, IndexMismatchError, WorkError
 from lossylab.data.color import gray_mean
+from lossylab.inference.export import range_coding
 from lossylab.inference.export.codec import Codec, Encoded
 from lossylab.inference.export.entropy import INDEX_MISMATCH
 from lossylab.models.bls2017 import STRIDE
@@ -83,6 +84,7 @@ def compress(codec: Codec, image: np.ndarray) -> tuple[bytes, float]:
 
     Raises:
       ImageError: if the image has more pixels than the codec takes.
+      WorkError: if the codec has diverged.
     """
     height, width = image.shape[:2]
     if _padded_pixels(height, width) > codec.max_pixels:
@@ -90,7 +92,15 @@ def compress(codec: Codec, image: np.ndarray) -> tuple[bytes, float]:
             f"an image of {width}x{height} pixels is too large, limit {codec.max_pixels}"
         )
     gray = image.shape[2] == 1
-    encoded = codec.compress(np.repeat(image, 3, 2) if gray else image)
+    try:
+        encoded = codec.compress(np.repeat(image, 3, 2) if gray else image)
+    except tf.errors.InvalidArgumentError as error:
+        if range_coding.NOT_FINITE not in str(error):
+            raise
+        raise WorkError(
+            "the codec makes numbers of this image that are not finite or far too large: its "
+            "training has diverged"
+        ) from error
     encoded = dataclasses.replace(encoded, gray=gray)
     return pack(encoded, codec.model, codec.weights), encoded.bits
 
@@ -113,6 +123,11 @@ def decompress(codec: Codec, data: bytes) -> np.ndarray:
             raise IndexMismatchError(
                 "the scale indexes are not those of the encoder: the file is damaged, or this "
                 "machine computes the hyper-synthesis differently; the rest would decode to noise"
+            ) from error
+        if range_coding.TOO_SHORT in str(error):
+            raise BitstreamError(
+                f"declares an image of {encoded.width}x{encoded.height} pixels, which its "
+                f"{len(encoded.string)} bytes are too few for"
             ) from error
         raise BitstreamError("damaged: the range decoder rejects it") from error
 

@@ -44,10 +44,12 @@ class Degradation(Export):
 
         @tf.function(autograph=False, input_signature=spec)
         def nll(degraded: tf.Tensor, condition: tf.Tensor) -> dict[str, tf.Tensor]:
+            degraded = _pixel_values(degraded, condition)
             return {"bits": bits_per_dim(degraded, network(degraded, condition), family=family)}
 
         @tf.function(autograph=False, input_signature=spec)
         def parameters(degraded: tf.Tensor, condition: tf.Tensor) -> dict[str, tf.Tensor]:
+            degraded = _pixel_values(degraded, condition)
             return {"parameters": network(degraded, condition)}
 
         functions = {"nll": nll, "parameters": parameters}
@@ -109,6 +111,17 @@ class Degradation(Export):
             reason = str(error).splitlines()[0]
             raise ExportError(f"{self.path}: damaged weights: {reason}") from error
         return network
+
+
+def _pixel_values(degraded: tf.Tensor, condition: tf.Tensor) -> tf.Tensor:
+    """The degraded images; an InvalidArgumentError if they are none of the condition's shape."""
+    alike = tf.debugging.assert_equal(
+        tf.shape(degraded), tf.shape(condition), "degraded and condition have other shapes"
+    )
+    whole = tf.reduce_all(tf.logical_and(tf.abs(degraded - 127.5) <= 127.5, degraded % 1 == 0))
+    legal = tf.debugging.Assert(whole, ["degraded: whole pixel values in 0..255 are expected"])
+    with tf.control_dependencies([each for each in (alike, legal) if each is not None]):
+        return tf.identity(degraded)
 
 
 def degraded_options(model: Degradation) -> DegradedOptions:

@@ -9,9 +9,12 @@ Latents are float32 [1, h, w, N], bits the information under the learned density
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 import tensorflow_compression as tfc
 
+from lossylab.inference.export import graph_tiles, range_coding
 from lossylab.inference.export.exact import ExactHyperSynthesis
 from lossylab.models.bmshj2018 import BMSHJ2018, HYPER_STRIDE
 from lossylab.models.layers import factorized, gaussian
@@ -23,6 +26,8 @@ INDEX_MISMATCH = "scale indexes are not those of the encoder"
 # No tensor: one made at import would start TensorFlow before a strategy can configure it.
 _BYTES = tuple(bytes([i]) for i in range(256))
 _WORD = 4  # bytes of a number in the string
+# Positions of a latent whose bits are estimated at once, some 30 KiB a position.
+_POSITIONS = 2**13
 
 
 class FactorizedCoder(tf.Module):
@@ -33,19 +38,28 @@ class FactorizedCoder(tf.Module):
         super().__init__(name=name)
         self._prior = prior
         self._model = tfc.ContinuousBatchedEntropyModel(prior, coding_rank=3, compression=True)
+        costs = range_coding.costs(self._model.cdf.numpy())
+        self._least, self._mean = float(costs.least.sum()), float(costs.mean.sum())
 
     def quantize(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The latent as it will be decoded, and its bits."""
         latent = self._model.quantize(latent)
-        return latent, factorized.bits(self._prior, latent)[0]
+        return latent, _bits(latent, lambda rows: factorized.bits(self._prior, latent[:, rows]))
 
     def encode(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Bit string, and estimated bits."""
+        latent = range_coding.encodable(latent)
         return self._model.compress(latent)[0], self.quantize(latent)[1]
 
     def decode(self, string: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-        """The latent of a bit string."""
-        return self._model.decompress(string[None], (height, width))
+        """The latent of a bit string; an InvalidArgumentError if there is none."""
+        positions = tf.cast(height, tf.float64) * tf.cast(width, tf.float64)
+        string = range_coding.long_enough(string, self._least * positions)
+        shape = tf.stack([height, width, self._model.prior_shape.num_elements()])
+        symbols = range_coding.decode(string, self._model.cdf, shape, self._mean * positions)
+        latent = tf.cast(symbols + self._model.cdf_offset, tf.float32)
+        offset = self._model.quantization_offset
+        return latent if offset is None else latent + offset
 
 
 class HyperpriorCoder(tf.Module):
@@ -68,6 +82,8 @@ class HyperpriorCoder(tf.Module):
             coding_rank=3,
             compression=True,
         )
+        costs = range_coding.costs(self._model.cdf.numpy())
+        self._least, self._mean = float(costs.least.min()), float(costs.mean.max())
 
     def quantize(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The latent as it will be decoded, and its bits."""
@@ -77,6 +93,7 @@ class HyperpriorCoder(tf.Module):
 
     def encode(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Bit string, and estimated bits."""
+        latent = range_coding.encodable(latent)
         hyper = self._codec.hyper_analysis(latent)
         side, bits = self._hyper.encode(hyper)
         index = self._synthesis.indexes(self._hyper.quantize(hyper)[0], *_size(latent))
@@ -85,25 +102,40 @@ class HyperpriorCoder(tf.Module):
         return tf.strings.join([*head, side, main]), self._quantized(latent, index, bits)[1]
 
     def decode(self, string: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-        """The latent of a bit string; an InvalidArgumentError if the indexes differ."""
+        """The latent of a bit string; an InvalidArgumentError if it has none or indexes differ."""
         string = _at_least(string, 2 * _WORD)
         length, checksum = _number(string, 0), _number(string, _WORD)
         string = _at_least(string, 2 * _WORD + length)
         length = tf.cast(length, tf.int32)
         side = tf.strings.substr(string, 2 * _WORD, length)
         main = tf.strings.substr(string, 2 * _WORD + length, tf.strings.length(string))
+        shape = tf.stack([height, width, self._codec.num_filters])
+        count = tf.reduce_prod(tf.cast(shape, tf.float64))
+        main = range_coding.long_enough(main, self._least * count)
         size = [-(-extent // HYPER_STRIDE) for extent in (height, width)]
         index = self._synthesis.indexes(self._hyper.decode(side, *size), height, width)
         agree = tf.debugging.assert_equal(_checksum(index), checksum, INDEX_MISMATCH)
         with tf.control_dependencies([agree] if agree is not None else []):
-            return self._model.decompress(main[None], tf.cast(index, tf.float32))
+            main = tf.identity(main)
+        symbols = range_coding.decode(main, self._model.cdf, shape, self._mean * count, index)
+        return tf.cast(symbols + tf.gather(self._model.cdf_offset, index), tf.float32)
 
     def _quantized(
         self, latent: tf.Tensor, index: tf.Tensor, hyper_bits: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         latent = tf.round(latent)
-        bits = gaussian.bits(latent, gaussian.scale_of_index(index))[0]
-        return latent, bits + hyper_bits
+
+        def of_rows(rows: slice) -> tf.Tensor:
+            return gaussian.bits(latent[:, rows], gaussian.scale_of_index(index[:, rows]))
+
+        return latent, _bits(latent, of_rows) + hyper_bits
+
+
+def _bits(latent: tf.Tensor, of_rows: Callable[[slice], tf.Tensor]) -> tf.Tensor:
+    """Bits of a latent [1, h, w, N], a scalar, of what some rows take [1]; a few rows at a time."""
+    height, width = _size(latent)
+    rows = tf.maximum(_POSITIONS // width, 1)
+    return graph_tiles.total(lambda start, stop: of_rows(slice(start, stop))[0], height, rows)
 
 
 def _size(latent: tf.Tensor) -> list[tf.Tensor]:

@@ -68,6 +68,16 @@ class Encoder(Export):
         def decode(
             coefficients: tf.Tensor, tables: tf.Tensor, height: tf.Tensor, width: tf.Tensor
         ) -> dict[str, tf.Tensor]:
+            expected = tf.stack([-(-height // dct.BLOCK), -(-width // dct.BLOCK)])
+            fits = tf.reduce_all(tf.equal(tf.shape(coefficients)[1:3], expected))
+            legal = tf.reduce_all((tables >= 1) & (tables <= 255))
+            with tf.control_dependencies(
+                [
+                    tf.debugging.Assert(fits, ["coefficients do not fit height and width"]),
+                    tf.debugging.Assert(legal, ["entries of tables lie in 1..255"]),
+                ]
+            ):
+                coefficients = tf.identity(coefficients)
             flat = tf.concat([(1,), tf.shape(coefficients)[:3], (dct.BLOCK**2,)], 0)
             quantized = tf.reshape(tf.cast(coefficients, tf.float32), flat)
             found = dct.dequantize(quantized, tf.cast(tables, tf.float32))
@@ -85,17 +95,32 @@ class Encoder(Export):
         """
         height, width, channels = image.shape
         color = np.broadcast_to(image, (height, width, 3))
-        planes = [self._strip(color[cut.wide], cut) for cut in self._strips(height, width)]
-        coefficients = np.concatenate([coded for coded, _ in planes], 1)
-        return Contents(coefficients[:channels], planes[0][1], height, width)
+        blocks = (channels, *_blocks(height, width), dct.BLOCK, dct.BLOCK)
+        coefficients, tables = np.empty(blocks, np.int16), np.empty(0)
+        for cut in self._strips(height, width):
+            rows = slice(cut.kept.start // dct.BLOCK, -(-cut.kept.stop // dct.BLOCK))
+            coded, tables = self._strip(color[cut.wide], cut)
+            coefficients[:, rows] = coded[:channels]
+        return Contents(coefficients, tables, height, width)
 
     def decode(self, contents: Contents) -> np.ndarray:
         """What decoders show of a file, but for their rounding: uint8 [H, W, 3]."""
-        planes = np.zeros((3, *contents.coefficients.shape[1:]), np.int16)
-        planes[: len(contents.coefficients)] = contents.coefficients
-        tables = contents.tables.astype(np.int32)
-        size = {"height": contents.height, "width": contents.width}
-        return self._only("decode", coefficients=planes, tables=tables, **size).numpy()
+        height, width = contents.height, contents.width
+        image = np.empty((height, width, 3), np.uint8)
+        rows = tiling.up(max(self._max_pixels // width, 1), dct.BLOCK)
+        for cut in tiling.cuts(height, rows, 0):
+            blocks = slice(cut.kept.start // dct.BLOCK, -(-cut.kept.stop // dct.BLOCK))
+            part = contents.coefficients[:, blocks]
+            planes = np.zeros((3, *part.shape[1:]), np.int16)
+            planes[: len(part)] = part
+            image[cut.kept] = self._only(
+                "decode",
+                coefficients=planes,
+                tables=contents.tables.astype(np.int32),
+                height=cut.kept.stop - cut.kept.start,
+                width=width,
+            )
+        return image
 
     def _strips(self, height: int, width: int) -> Iterator[tiling.Cut]:
         rows = height
@@ -108,3 +133,7 @@ class Encoder(Export):
         coded = self._call("encode", image=np.ascontiguousarray(strip))
         first, last = cut.inside.start // dct.BLOCK, -(-cut.inside.stop // dct.BLOCK)
         return coded["coefficients"].numpy()[:, first:last], coded["tables"].numpy()
+
+
+def _blocks(height: int, width: int) -> tuple[int, int]:
+    return -(-height // dct.BLOCK), -(-width // dct.BLOCK)

@@ -268,6 +268,9 @@ def _by_blocks(network: WCDGAN, image: tf.TensorSpec) -> dict:
         def step(one, other):
             return lambda: other.dense(one.attend(features[None], mean[None, None, None]))[0]
 
+        inside = tf.logical_and(index >= 0, index < len(network.blocks) - 1)
+        with tf.control_dependencies([tf.debugging.Assert(inside, ["there is no such block"])]):
+            index = tf.identity(index)
         branches = [step(*pair) for pair in zip(network.blocks, network.blocks[1:])]
         return {"next_features": tf.switch_case(index, branches or [lambda: features])}
 

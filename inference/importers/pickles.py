@@ -20,7 +20,7 @@ import numpy as np
 
 from lossylab.core.errors import UsageError
 from lossylab.inference.importers import strict_pickle
-from lossylab.inference.importers.strict_pickle import Global, Object
+from lossylab.inference.importers.strict_pickle import ForeignNameError, Global, Object
 
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _NETWORK = Global("dnnlib.tflib.network", "Network")
@@ -41,8 +41,14 @@ _ALLOWED = frozenset(
         Global("_codecs", "encode"),
     )
 )
-# What a file of another kind names first, and what to say of it.
-_TORCH = "it is a file of PyTorch's; take the official TensorFlow pickle of the network instead"
+# What to say of files of other kinds, by the module that they name.
+_TAKE = "take the official TensorFlow pickle of StyleGAN or StyleGAN2 instead"
+_TORCH = f"it is a file of PyTorch's; {_TAKE}"
+_OTHERS = {
+    "torch_utils": f"it is a network of StyleGAN2-ADA or StyleGAN3 for PyTorch; {_TAKE}",
+    "torch": _TORCH,
+    "keras": f"it is a model of Keras; {_TAKE}",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +92,14 @@ def read(path: str) -> Network:
 
 def _averaged_generator(file: BinaryIO, size: int) -> Network:
     if zipfile.is_zipfile(file):
-        raise UnpicklingError(_TORCH)
+        with zipfile.ZipFile(file) as archive:
+            torch = any(name.endswith("data.pkl") for name in archive.namelist())
+        raise UnpicklingError(_TORCH if torch else f"it is a zip archive; {_TAKE}")
     file.seek(0)
-    found = strict_pickle.load(file, size, _ALLOWED, "networks")
+    try:
+        found = strict_pickle.load(file, size, _ALLOWED, "networks")
+    except ForeignNameError as error:
+        raise UnpicklingError(_OTHERS.get(error.module.split(".")[0], str(error))) from error
     if not isinstance(found, tuple) or len(found) != 3:
         raise UnpicklingError("it is not (G, D, Gs)")
     return _Reader(4 * size).network(found[2])

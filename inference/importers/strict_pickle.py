@@ -21,6 +21,19 @@ _MARK = object()
 _SCALAR_KEYS = (str, bytes, int, float)
 
 
+class ForeignNameError(UnpicklingError):
+    """A pickle that names what it may not.
+
+    Attributes:
+      module: where that lies.
+    """
+
+    def __init__(self, module: str, name: str, purpose: str) -> None:
+        """The message says what was named."""
+        super().__init__(f"it names {module}.{name}, which {purpose} do not need")
+        self.module = module
+
+
 @dataclasses.dataclass(frozen=True)
 class Global:
     """A class or function that a pickle names."""
@@ -88,7 +101,8 @@ def load(file: BinaryIO, size: int, allowed: Set[tuple[str, str]], purpose: str)
       None, bool, int, float, str, bytes, list, tuple, dict, `Global` and `Object`s of these.
 
     Raises:
-      UnpicklingError: if it is damaged, names anything else, or does what no data does.
+      ForeignNameError: if it names anything else.
+      UnpicklingError: if it is damaged, or does what no data does.
     """
     return _Machine(_Source(file, size), allowed, purpose).run()
 
@@ -192,7 +206,7 @@ class _Machine:
 
     def named(self, module: Any, name: Any) -> None:
         if (module, name) not in self._allowed:
-            raise UnpicklingError(f"it names {module}.{name}, which {self._purpose} do not need")
+            raise ForeignNameError(module, name, self._purpose)
         self.push(Global(module, name))
 
     def global_(self) -> None:

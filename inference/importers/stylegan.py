@@ -62,7 +62,12 @@ def generator_of(network: Network) -> StyleGAN:
         "the file has no StyleGAN: a mapping and a synthesis network are expected, "
         f"got {', '.join(f'{k} ({v.kind})' for k, v in parts.items()) or 'none'}",
     )
-    kind = parts["synthesis"].kind
+    kind, modulated = parts["synthesis"].kind, "4x4/Conv/mod_weight" in parts["synthesis"].arrays
+    require(
+        kind != "G_synthesis" or not modulated,
+        "the file has a network of StyleGAN2-ADA, which clamps its convolutions and computes with "
+        "half precision: take an official StyleGAN2 instead, such as stylegan2-ffhq-config-f.pkl",
+    )
     require(
         kind in _VERSIONS,
         f"the synthesis network must be one of {', '.join(_VERSIONS)}, got '{kind:.80}'",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import zipfile
 from collections.abc import Callable
 from pickle import UnpicklingError
@@ -18,8 +19,15 @@ import numpy as np
 
 from lossylab.core.errors import UsageError
 from lossylab.inference.importers import strict_pickle
-from lossylab.inference.importers.strict_pickle import Global, Object
+from lossylab.inference.importers.strict_pickle import ForeignNameError, Global, Object
 
+# What to say of files of other kinds.
+_SAVE = "save its state_dict() by torch.save instead"
+_NETWORKS = "it is a network of StyleGAN's: `lossylab import stylegan` reads those of TensorFlow"
+_SCRIPT = f"it is a TorchScript archive, which is a program; load it in PyTorch and {_SAVE}"
+_NUMPY = "it is an archive of NumPy's, not of PyTorch's"
+_SAFETENSORS = f"it is a file of safetensors; load it in PyTorch and {_SAVE}"
+_MODULE = f"it has a whole module, whose class is a program; load it in PyTorch and {_SAVE}"
 _MAGIC = 0x1950A86A20F9469CFC6C
 _TYPES = {
     "DoubleStorage": np.float64,
@@ -66,6 +74,10 @@ def read(path: str) -> dict[str, np.ndarray]:
 def _from_zip(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(file) as archive:
         members = {each.filename: each for each in archive.infolist()}
+        if any(name.endswith("/constants.pkl") for name in members):
+            raise UnpicklingError(_SCRIPT)
+        if members and all(name.endswith(".npy") for name in members):
+            raise UnpicklingError(_NUMPY)
         if any(each.compress_type != zipfile.ZIP_STORED for each in members.values()):
             raise UnpicklingError(
                 "something in the archive is compressed, which PyTorch does not do"
@@ -79,15 +91,17 @@ def _from_zip(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
             return np.frombuffer(archive.read(f"{folder}data/{key}"), _dtype(kind))
 
         with archive.open(index) as pickled:
-            found = strict_pickle.load(
-                cast("BinaryIO", pickled), members[index].file_size, _ALLOWED, "weights"
-            )
+            found = _load(cast("BinaryIO", pickled), members[index].file_size)
         return _arrays(found, storage_of, size)
 
 
 def _from_pickles(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
+    if file.read(10)[8:] == b'{"':
+        raise UnpicklingError(_SAFETENSORS)
+    file.seek(0)
+
     def load() -> Any:
-        return strict_pickle.load(file, size - file.tell(), _ALLOWED, "weights")
+        return _load(file, size - file.tell())
 
     if load() != _MAGIC:
         raise UnpicklingError("it does not begin as PyTorch's files do")
@@ -101,6 +115,19 @@ def _from_pickles(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
         dtype = _dtype(kinds[key])
         storages[key] = np.frombuffer(_exactly(file, int(count) * dtype.itemsize, size), dtype)
     return _arrays(found, lambda kind, key: storages[key], size)
+
+
+def _load(file: BinaryIO, size: int) -> Any:
+    try:
+        return strict_pickle.load(file, size, _ALLOWED, "weights")
+    except ForeignNameError as error:
+        package = error.module.split(".")[0]
+        if package in ("dnnlib", "torch_utils"):
+            raise UnpicklingError(_NETWORKS) from error
+        known = package == "torch" or package in sys.stdlib_module_names or package == "posix"
+        if error.module.startswith("torch.nn") or not known:
+            raise UnpicklingError(f"{error}: {_MODULE}") from error
+        raise
 
 
 def _exactly(file: BinaryIO, count: int, size: int) -> bytes:

@@ -1,8 +1,10 @@
 """Exports, the container, and compress / decompress on files: properties and bad input."""
 
+import copy
 import csv
 import io
 import pathlib
+import resource
 import subprocess
 import sys
 
@@ -28,14 +30,15 @@ from lossylab.inference.export import container
 from lossylab.inference.export.codec import Codec, Encoded, ServedCodec
 from lossylab.inference.export.hashing import weights_hash
 from lossylab.models.bls2017 import BLS2017
+from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.layers import factorized
 
 SIZES = [(1, 1), (7, 13), (63, 65), (96, 160)]
 
 
-def _codec_with_some_rate(filters=8):
+def _codec_with_some_rate(filters=8, model=BLS2017):
     """An untrained codec whose latents spread over several integers."""
-    codec = BLS2017(filters)
+    codec = model(filters)
     last = codec.analysis_transform.layers[-1].kernel.coefficients
     last.assign(last * 30)
     return codec
@@ -184,6 +187,54 @@ def test_rubbish_raises_the_typed_error(codec, data):
         container.decompress(codec, data)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (40, 50), (96, 160)])
+def test_a_body_of_ones_is_refused_at_once(codec, size):
+    """tfc's decoder alone never ends with such a file."""
+    for length in (1, 16, 171, 172, 173, 2000):
+        data = container.pack(Encoded(b"\xff" * length, *size), codec.model, codec.weights)
+        with pytest.raises(container.BitstreamError, match="range decoder|too few"):
+            container.decompress(codec, data)
+
+
+def test_sizes_that_a_body_is_too_short_for_are_refused_before_anything_is_allocated(codec):
+    for height, width in ((4096, 4096), (8192, 8192), (16, 2**20)):
+        data = container.pack(Encoded(b"\0" * 40, height, width), codec.model, codec.weights)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(container.BitstreamError, match=f"{width}x{height} pixels, which its"):
+            container.decompress(codec, data)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**15  # KiB
+
+
+@pytest.mark.parametrize("model", [BLS2017, BMSHJ2018])
+def test_images_in_tiles_are_coded_as_at_once(model, images):
+    image = tf.constant(np.concatenate(images, 1)[:, :345])
+    tf.random.set_seed(2)
+    whole = ServedCodec(_codec_with_some_rate(model=model))
+    tiled = copy.copy(whole)
+    tiled._positions = 16
+    expected, found = whole.compress(image), tiled.compress(image)
+    assert found["string"] == expected["string"]
+    size = image.shape[:2]
+    np.testing.assert_array_equal(
+        tiled.decompress(found["string"], *size)["reconstruction"],
+        whole.decompress(found["string"], *size)["reconstruction"],
+    )
+
+
+def test_a_codec_that_diverged_says_so(codec, images, monkeypatch):
+    diverged = BLS2017(2)
+    last = diverged.analysis_transform.layers[-1].kernel.coefficients
+    last.assign(last * np.nan)
+    served = ServedCodec(diverged)
+
+    def call(name, image):
+        return served.compress(tf.constant(image))
+
+    monkeypatch.setattr(codec, "_call", call)
+    with pytest.raises(WorkError, match="its training has diverged"):
+        container.compress(codec, images[0])
+
+
 @settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -194,7 +245,7 @@ def test_a_well_packed_lie_gives_a_image_or_the_typed_error(codec, string, heigh
         shape = container.decompress(codec, data).shape
     except container.BitstreamError as error:
         shape, message = None, str(error)
-    assert shape == (height, width, 3) or "range decoder" in message
+    assert shape == (height, width, 3) or "range decoder" in message or "too few" in message
 
 
 @pytest.mark.parametrize(

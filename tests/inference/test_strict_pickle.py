@@ -203,3 +203,37 @@ def test_a_file_of_pytorch_is_named_where_a_network_is_expected(tmp_path):
     path = _torch([("a", 0, (16,), (1,))], tmp_path / "a.pkl")
     with pytest.raises(UsageError, match="it is a file of PyTorch's"):
         pickles.read(path)
+
+
+def _named(module, name="X"):
+    return f"\x80\x02c{module}\n{name}\n)R.".encode("latin1")
+
+
+def _zip(*names):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"\x80\x02}.")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "as_network", "as_weights"),
+    [
+        (_named("torch_utils.persistence"), "StyleGAN2-ADA or StyleGAN3 for PyTorch", "StyleGAN's"),
+        (_named("dnnlib.tflib.network", "Network"), "not \\(G, D, Gs\\)", "import stylegan"),
+        (_named("torch.nn.modules", "Conv2d"), "a file of PyTorch's", "save its state_dict"),
+        (_named("basicsr.archs", "RRDBNet"), "names basicsr.archs.RRDBNet", "a whole module"),
+        (_named("keras.models"), "a model of Keras", "a whole module"),
+        (_zip("a/data.pkl", "a/constants.pkl"), "a file of PyTorch's", "a TorchScript archive"),
+        (_zip("arr_0.npy"), "a zip archive", "an archive of NumPy's"),
+        (b'\x40\0\0\0\0\0\0\0{"a":', "damaged", "a file of safetensors"),
+    ],
+)
+def test_files_of_other_kinds_are_named(data, as_network, as_weights, tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match=as_network):
+        pickles.read(str(path))
+    with pytest.raises(UsageError, match=as_weights):
+        torch_files.read(str(path))

@@ -200,6 +200,7 @@ def test_without_a_cutoff_version_1_is_not_truncated(version, cutoff, tmp_path, 
         (1, {"settings": {"latent_size": 512}}, "for latent_size=12, its settings say 512"),
         (1, {"lod": 2.0}, "not fully grown, 'lod' is 2.0"),
         (2, {"kind": "G_synthesis_stylegan_revised"}, "got 'G_synthesis_stylegan_revised'"),
+        (2, {"kind": "G_synthesis"}, "StyleGAN2-ADA, .* take an official StyleGAN2 instead"),
         (2, {"change": lambda a: a.pop("G_synthesis/4x4/Conv/weight")}, "Conv/weight' must be"),
         (2, {"change": lambda a: a.pop("G_mapping/Dense0/weight")}, "lacks arrays"),
         (

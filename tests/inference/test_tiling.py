@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import scipy.ndimage
+import tensorflow as tf
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lossylab.core.errors import BitstreamError
-from lossylab.inference.export import container, tiling
+from lossylab.inference.export import container, graph_tiles, tiling
 from lossylab.inference.export.codec import Encoded
 
 
@@ -82,3 +83,31 @@ def test_files_of_other_weights_are_refused(string, weights, other):
     data = container.pack(Encoded(string, 8, 8), "bls2017", weights)
     with pytest.raises(BitstreamError, match="other weights"):
         container.unpack(data, "bls2017", other, 2**26)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    positions=st.integers(1, 500),
+    scale=st.sampled_from([1, 3]),
+    halo=st.integers(0, 4),
+)
+def test_work_in_tiles_of_a_graph_is_work_on_the_whole(height, width, positions, scale, halo):
+    image = np.random.default_rng(height).integers(0, 256, (height, width, 2)).astype(np.float32)
+    sizes = []
+
+    def work(rows, columns):
+        """Looks `halo` around; each position gives `scale` rows and columns."""
+        part = tf.constant(image)[rows.wide(), columns.wide()]
+        sizes.append((rows.stop - rows.start) * (columns.stop - columns.start))
+        part = tf.nn.max_pool2d(part[None], 2 * halo + 1, 1, "SAME")[0]
+        part = tf.repeat(tf.repeat(part, scale, 0), scale, 1)
+        return part[rows.inside(scale), columns.inside(scale)]
+
+    spec = tf.TensorSpec((None, None, 2), tf.float32)
+    size = tf.constant(height), tf.constant(width)
+    found = graph_tiles.in_tiles(work, size, positions, halo, spec, scale)
+    whole = scipy.ndimage.maximum_filter(image, (2 * halo + 1, 2 * halo + 1, 1))
+    np.testing.assert_array_equal(found, whole.repeat(scale, 0).repeat(scale, 1))
+    assert max(sizes) <= positions
