@@ -89,7 +89,8 @@ class Rows:
             except BlockingIOError as error:
                 file.close()
                 raise UsageError(
-                    f"another process writes {self.path}: wait for it or choose another folder"
+                    f"another process writes {self.path}: wait for it or choose another folder; "
+                    "a folder takes one process at a time, and rows of two are not merged"
                 ) from error
             except OSError as error:
                 file.close()

@@ -164,7 +164,8 @@ class Export:
                     f"{name} expects {key} {spec.dtype.name} {_dimensions(spec.shape)}, got "
                     f"{tensor.dtype.name} {_dimensions(tensor.shape)}"
                 )
-            require(0 not in tensor.shape, f"{name} got an empty {key} {_dimensions(tensor.shape)}")
+            empty = tensor.shape.num_elements() == 0
+            require(not empty, f"{name} got an empty {key} {_dimensions(tensor.shape)}")
         return function(**given)
 
     def _only(self, name: str, **inputs: Any) -> tf.Tensor:
