@@ -46,7 +46,7 @@ def limits(capsys):
 
     def run(name, work, errors):
         nonlocal slowest
-        faulthandler.dump_traceback_later(_HANG, exit=True)
+        faulthandler.dump_traceback_later(_HANG, exit=True, file=sys.__stderr__)
         start = time.process_time()
         try:
             ended = work()
