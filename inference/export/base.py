@@ -317,7 +317,7 @@ def _checked(
     positional, named = function.get_concrete_function().structured_input_signature
     specs = [*positional, *named.values()]
 
-    @tf.function(input_signature=specs)
+    @tf.function(autograph=False, input_signature=specs)
     def checked(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         shaped = [tf.ensure_shape(each, spec.shape) for each, spec in zip(inputs, specs)]
         some = [tf.debugging.assert_positive(tf.size(each), "an empty input") for each in shaped]

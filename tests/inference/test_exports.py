@@ -73,7 +73,7 @@ def test_inputs_of_other_shapes_are_refused(image, exported):
     """By what TensorFlow loads, too, which checks types only by itself."""
     network = lossylab.load(exported)
     with pytest.raises(LossylabError, match="^restore (expects image uint8|got an empty image)"):
-        network.restore(image)
+        network._only("restore", image=image)
     function = tf.saved_model.load(str(exported)).signatures["restore"]
     with pytest.raises(tf.errors.InvalidArgumentError):
         function(image=tf.constant(image))
