@@ -130,7 +130,8 @@ def load(path: str) -> StyleGAN:
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("it is no .npz archive")
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy alone leaves damaged files open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return _from_archive(archive)
     # NumPy and zipfile raise all kinds for damaged files.
     except Exception as error:
