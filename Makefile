@@ -13,7 +13,7 @@ demo: $(READY)
 	$(VENV)/bin/python -m lossylab train proxiqa_study --flagfile=proxiqa_demo --out=demo
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile
+	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 test-long: $(READY)
 	$(VENV)/bin/python -m pytest -m long

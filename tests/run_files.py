@@ -2,6 +2,7 @@
 
 import csv
 import pathlib
+import shutil
 
 import numpy as np
 import tensorflow as tf
@@ -20,3 +21,22 @@ def rows(run_dir, name: str = "metrics.csv") -> list[dict[str, float]]:
     """The rows of a CSV file of a run, as numbers."""
     with open(pathlib.Path(run_dir) / name) as file:
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def assert_equal(run_dir, other) -> None:
+    """Holds two runs' newest checkpoints alike in every bit."""
+    one, two = weights(run_dir), weights(other)
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, two[name], err_msg=name)
+
+
+def cut(run_dir, copy, step: int) -> None:
+    """A copy of a run as if it had been killed after saving that step."""
+    shutil.copytree(run_dir, copy)
+    shutil.rmtree(pathlib.Path(copy) / "export", ignore_errors=True)
+    place = pathlib.Path(copy) / "checkpoints"
+    for path in place.glob("ckpt-*"):
+        if int(path.name.split(".")[0].removeprefix("ckpt-")) > step:
+            path.unlink()
+    tf.compat.v1.train.update_checkpoint_state(str(place), str(place / f"ckpt-{step}"))

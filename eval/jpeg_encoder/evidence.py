@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
 
@@ -86,6 +87,19 @@ class Evidence:
         means = mine.groupby("setting").mean(numeric_only=True)
         return means.sort_values("bpp")
 
+    def curves(self, model: str, rate: str) -> dict[str, pd.DataFrame]:
+        """Rows of one encoder by image, empty where it has none, rising rate, each rate once."""
+        if (model, rate) not in self._curves:
+            self._curves[model, rate] = {
+                str(image): group[group.codec == model].sort_values(rate).drop_duplicates(rate)
+                for image, group in self.table.groupby("image")
+            }
+        return self._curves[model, rate]
+
+    @functools.cached_property
+    def _curves(self) -> dict[tuple[str, str], dict[str, pd.DataFrame]]:
+        return {}
+
 
 def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
@@ -158,11 +172,8 @@ def at_equal_rate(
     """
     rate, differences, levels = HUFFMAN[huffman], [], []
     bend, back = _STRAIGHT[measure]
-    for _, group in evidence.table.groupby("image"):
-        curves = [
-            group[group.codec == name].sort_values(rate).drop_duplicates(rate)
-            for name in (model, other)
-        ]
+    both = [evidence.curves(name, rate) for name in (model, other)]
+    for curves in zip(*(each.values() for each in both)):  # the same images in the same order
         if min(map(len, curves)) < 2 or any(curve[measure].isna().any() for curve in curves):
             continue
         least = max(low, *(curve[rate].min() for curve in curves))

@@ -11,6 +11,8 @@ needs two evaluations and has no cancellation in the tails.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 import tensorflow_compression as tfc
 
@@ -18,9 +20,26 @@ import tensorflow_compression as tfc
 _SMALLEST_STEP = 1e-12
 
 
+class _Density(tfc.NoisyDeepFactorized):
+    """tfc's, with its searches for medians and tails as graphs: an eighth of the time."""
+
+    def _quantization_offset(self) -> tf.Tensor:
+        return _in_a_graph(super()._quantization_offset)
+
+    def _lower_tail(self, tail_mass: float) -> tf.Tensor:
+        return _in_a_graph(super()._lower_tail, tail_mass)
+
+    def _upper_tail(self, tail_mass: float) -> tf.Tensor:
+        return _in_a_graph(super()._upper_tail, tail_mass)
+
+
+def _in_a_graph(search: Callable[..., tf.Tensor], *arguments: float) -> tf.Tensor:
+    return tf.function(lambda: search(*arguments), autograph=False)()
+
+
 def make_prior(channels: int) -> tfc.NoisyDeepFactorized:
     """The prior of tfc 1.x: three hidden layers of three units, initial scale 10."""
-    return tfc.NoisyDeepFactorized(batch_shape=(channels,), num_filters=(3, 3, 3), init_scale=10)
+    return _Density(batch_shape=(channels,), num_filters=(3, 3, 3), init_scale=10)
 
 
 def noisy(latent: tf.Tensor, training: bool, noise: tf.Tensor | None = None) -> tf.Tensor:
@@ -77,6 +96,6 @@ def _logits(density: tfc.DeepFactorized, x: tf.Tensor) -> tf.Tensor:
 def quantization_offset(prior: tfc.NoisyDeepFactorized) -> tf.Tensor:
     """Medians of the channels, float32 [C]: latents are rounded relative to these.
 
-    Found by an iterative search of about half a second: once per validation, not per image.
+    Found by an iterative search: once per validation, not per image.
     """
     return tfc.quantization_offset(prior)

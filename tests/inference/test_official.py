@@ -36,9 +36,9 @@ def _weights(name):
     ("file", "quality", "decibel", "similarity"),
     [
         ("arcnn_q10.mat", 10, 29.03, 0.7929),
-        ("arcnn_q20.mat", 20, 31.15, 0.8517),
-        ("dncnn3.mat", 10, 29.40, 0.8026),
-        ("dncnn3.mat", 20, 31.63, 0.8610),
+        pytest.param("arcnn_q20.mat", 20, 31.15, 0.8517, marks=pytest.mark.long),
+        pytest.param("dncnn3.mat", 10, 29.40, 0.8026, marks=pytest.mark.long),
+        pytest.param("dncnn3.mat", 20, 31.63, 0.8610, marks=pytest.mark.long),
     ],
 )
 def test_published_quality_on_classic5(file, quality, decibel, similarity, collection):

@@ -53,12 +53,11 @@ def exports(tmp_path_factory):
 @pytest.mark.parametrize("name", [*_SMALL, "wcdgan_rgb"])
 def test_pieces_do_not_show(name, turned, exports, images):
     network = Restorer(str(exports / name))
-    image = np.concatenate([np.tile(images[0], (2, 3, 1)), np.tile(images[1], (2, 1, 1))], 1)
-    image = image[:243, :629, : network.channels]
+    image = np.concatenate([images[0], images[1], images[2]], 1)[:123, :429, : network.channels]
     if turned:
         image = np.ascontiguousarray(image.transpose(1, 0, 2))
     whole = network.apply(image)
-    in_tiles = Restorer(str(exports / name), max_pixels=2**14).apply(image)
+    in_tiles = Restorer(str(exports / name), max_pixels=2**13).apply(image)
     difference = np.abs(whole.astype(int) - in_tiles)
     assert whole.std() > 1
     # Sums in another order may fall on the other side of a rounding, here and there.
@@ -368,11 +367,14 @@ def test_exports_replace_exports_only(tmp_path):
     assert Restorer(str(tmp_path / "export")).model == "arcnn"
 
 
-def test_sadct_in_pieces_is_sadct(images, monkeypatch):
-    image = degrade(np.tile(images[0], (2, 2, 1))[:239, :301], 10)
+@pytest.mark.parametrize("turned", [False, True])
+def test_sadct_in_pieces_is_sadct(turned, images, monkeypatch):
+    """Long enough for pieces whose surroundings are cut on both ends."""
+    image = images[0][:31, :157]
+    image = degrade(np.ascontiguousarray(image.transpose(1, 0, 2)) if turned else image, 10)
     coding = Coding.by_quality(10, 3)
     whole = restoring.by_sadct(image, coding)
-    monkeypatch.setattr(restoring, "MAX_PIXELS", 2**15)
+    monkeypatch.setattr(restoring, "MAX_PIXELS", 1)  # pieces are as small as can be
     np.testing.assert_array_equal(restoring.by_sadct(image, coding), whole)
 
 

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.applications import resnet
 from PIL import Image
 
 from lossylab.core.errors import BackboneError
@@ -142,14 +143,32 @@ def test_gradients_of_tables_are_those_of_the_error(random):
 # Backbones and attention.
 
 
+def _two_stages(weights, include_top):
+    """Keras's ResNet-152 with the two stages that are used of its four."""
+
+    def stages(x):
+        x = resnet.stack1(x, 64, 3, stride1=1, name="conv2")
+        return resnet.stack1(x, 128, 8, name="conv3")
+
+    return resnet.ResNet(stages, False, True, "resnet152", include_top, weights)
+
+
 @pytest.mark.parametrize(
-    ("backbone", "application", "layer", "channels"),
+    ("backbone", "name", "application", "layer", "channels"),
     [
-        (VGG19Backbone, tf.keras.applications.VGG19, "block3_pool", 256),
-        (ResNet152Backbone, tf.keras.applications.ResNet152, "conv3_block7_out", 512),
+        (VGG19Backbone, "VGG19", tf.keras.applications.VGG19, "block3_pool", 256),
+        (ResNet152Backbone, "ResNet152", _two_stages, "conv3_block7_out", 512),
+        pytest.param(
+            *(ResNet152Backbone, "ResNet152", tf.keras.applications.ResNet152),
+            *("conv3_block7_out", 512),
+            marks=pytest.mark.long,
+        ),
     ],
 )
-def test_backbones_are_keras(backbone, application, layer, channels, tmp_path, random):
+def test_backbones_are_keras(
+    backbone, name, application, layer, channels, tmp_path, random, monkeypatch
+):
+    monkeypatch.setattr(tf.keras.applications, name, application)
     model = application(weights=None, include_top=False)
     for variable in model.variables:  # moments that are not those of a new network
         if "moving" in variable.name or "gamma" in variable.name:

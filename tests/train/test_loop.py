@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -367,6 +369,28 @@ def test_what_killed_processes_left_is_removed(run_copy):
     assert [name for name in names if not name.endswith(("index", "00001"))] == ["checkpoint"]
     assert not [name for name in names if name.startswith("ckpt-5.")]
     assert not list(run_copy.glob(".lossylab-*"))
+
+
+def test_a_killed_process_loses_what_it_had_not_saved_and_nothing_else(tmp_path):
+    """Killed between checkpoints, after rows that are written again."""
+    script = (
+        "import os, pathlib, signal, sys, test_loop\n"
+        "kill = lambda step: os.kill(os.getpid(), signal.SIGKILL) if step == 13 else None\n"
+        "test_loop._fit(test_loop.Toy(hook=kill), pathlib.Path(sys.argv[1]), log_every=2)\n"
+    )
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "a")], env=here, stderr=subprocess.DEVNULL
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert tf.train.latest_checkpoint(str(tmp_path / "a" / "checkpoints")).endswith("ckpt-10")
+    assert _rows(tmp_path / "a" / "metrics.csv")[-1]["step"] == "12"
+    resumed, straight = Toy(), Toy()
+    _fit(resumed, tmp_path / "a", log_every=2)
+    _fit(straight, tmp_path / "b", log_every=2)
+    assert float(resumed.weight) == float(straight.weight)
+    one, other = (tmp_path / name / "metrics.csv" for name in "ab")
+    assert one.read_text() == other.read_text()
 
 
 def test_signal_handlers_are_given_back(tmp_path):

@@ -17,6 +17,7 @@ from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.data.distortions import distort as truly
 from lossylab.data.patch_pairs import noise_seed
+from lossylab.data.schedule import Schedule
 from lossylab.inference.export.distorter import Distorter
 from lossylab.losses import adversarial
 from lossylab.losses import distortion_gan as losses
@@ -157,17 +158,71 @@ def test_sparsity_and_pixel_losses():
 # Training.
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of four steps with everything that one phase can have."""
+    path = tmp_path_factory.mktemp("gan") / "run"
+    _train(
+        path, _GAN, "--average=0.75", "--sparsity_weight=3", "--learning_rate=1e-2", "--export",
+        "--checkpoint_every=1", "--keep=4", "--validation_data=sample_test", "--validate_every=2",
+    )  # fmt: skip
+    return path
+
+
+_PHASES = [_GAN, "--discriminator_first=2", "--moments_steps=3", "--gradient_penalty=0.1"]
+
+
+@pytest.fixture(scope="module")
+def phased(tmp_path_factory):
+    """The discriminator learns alone in the first two steps, moments move in the first three."""
+    path = tmp_path_factory.mktemp("phases") / "run"
+    _train(path, *_PHASES, "--checkpoint_every=1", "--keep=4")
+    return path
+
+
+@pytest.fixture(scope="module")
+def regressed(tmp_path_factory):
+    """A run without a discriminator."""
+    path = tmp_path_factory.mktemp("pixels") / "run"
+    _train(path, "--pixel_loss=l1")
+    return path
+
+
+def _assert_exported(run_dir, name, images):
+    network = Distorter(str(run_dir / "export"))
+    assert network.options["severity"] == DISTORTIONS[name].severity
+    for size in ((1, 1), (40, 57), (128, 160)):
+        image = images[0][: size[0], : size[1]]
+        assert network.distort(image).shape == image.shape
+
+
+def test_a_run_is_exported(trained, images):
+    _assert_exported(trained, "jpeg", images)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("name", DISTORTIONS)
 def test_every_distortion_trains_and_is_exported(name, tmp_path, images):
     _train(tmp_path / "run", _GAN, f"--distortion={name}", "--export", "--steps=2")
     rows = run_files.rows(tmp_path / "run")
     assert len(rows) == 2
     assert all(np.isfinite(list(row.values())).all() for row in rows)
-    network = Distorter(str(tmp_path / "run" / "export"))
-    assert network.options["severity"] == DISTORTIONS[name].severity
-    for size in ((1, 1), (40, 57), (128, 160)):
-        image = images[0][: size[0], : size[1]]
-        assert network.distort(image).shape == image.shape
+    _assert_exported(tmp_path / "run", name, images)
+
+
+@pytest.mark.parametrize("name", DISTORTIONS)
+def test_a_training_sees_the_distortion_that_it_names(name, tmp_path, images):
+    Image.fromarray(images[0][:32, :32]).save(tmp_path / "a.png")
+    words = [*_TINY, f"--run_dir={tmp_path}", f"--distortion={name}"]
+    options = core_flags.parse(DistortionGanOptions, words)
+    task = DistortionTask(options, Files([str(tmp_path / "a.png")], []))
+    reference, distorted = next(iter(task.dataset(Schedule(1, 1))))
+    np.testing.assert_array_equal(reference[0], images[0][:32, :32])
+    wanted = truly(images[0][:32, :32], name, options.true_severity, noise_seed("a.png"))
+    if not DISTORTIONS[name].random:
+        np.testing.assert_array_equal(distorted[0], wanted)
+    error = np.abs(distorted[0] - reference[0]).mean()
+    assert error == pytest.approx(np.abs(wanted.astype(float) - reference[0]).mean(), rel=0.3)
 
 
 def test_defaults_are_the_papers():
@@ -181,9 +236,11 @@ def test_defaults_are_the_papers():
     assert (flags.gradient_penalty, flags.moments_steps, flags.average) == (0, None, 0)
 
 
-def test_losses_weigh_as_told(tmp_path):
-    _train(tmp_path / "run", _GAN, "--sparsity_weight=3")
-    for row in run_files.rows(tmp_path / "run"):
+def test_losses_weigh_as_told(trained):
+    rows = run_files.rows(trained)
+    assert len(rows) == 4
+    for row in rows:
+        assert np.isfinite(list(row.values())).all()
         assert row["loss"] == pytest.approx(row["adversarial"] + 3 * row["residual"], rel=1e-4)
         assert row["adversarial"] == pytest.approx(-row["score_generated"], abs=1e-3)
 
@@ -207,44 +264,38 @@ def test_sparsity_keeps_the_residual_small(tmp_path):
     assert last[10] < last[0]
 
 
-@pytest.mark.parametrize(
-    ("flags", "stop"),
-    [
-        ([], 1),
-        (["--discriminator_first=1", "--moments_steps=2", "--gradient_penalty=0.1"], 3),
-    ],
-)
-def test_resuming_is_exact(flags, stop, tmp_path):
-    _train(tmp_path / "whole", _GAN, *flags)
-    _train(tmp_path / "parts", _GAN, *flags, f"--steps={stop}")
-    _train(tmp_path / "parts", _GAN, *flags)
-    whole, parts = run_files.weights(tmp_path / "whole"), run_files.weights(tmp_path / "parts")
-    assert whole.keys() == parts.keys()
-    for name, value in whole.items():
-        np.testing.assert_array_equal(value, parts[name], err_msg=name)
+def test_resuming_is_exact(phased, tmp_path):
+    """In the last of three phases."""
+    run_files.cut(phased, tmp_path / "parts", 3)
+    _train(tmp_path / "parts", *_PHASES)
+    run_files.assert_equal(phased, tmp_path / "parts")
 
 
-def test_a_run_can_begin_with_another(tmp_path):
-    _train(tmp_path / "one", "--pixel_loss=l1")
-    _train(
-        tmp_path / "two", _GAN, "--learning_rate=0", "--steps=1", f"--init_from={tmp_path / 'one'}"
-    )
-    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
-    kernels = [n for n in one if n.startswith("generator/") and "kernel" in n]
-    for name in (n for n in kernels if "OPTIMIZER" not in n):
-        np.testing.assert_array_equal(one[name], two[name])
+def test_a_run_can_begin_with_another_and_keep_its_moments(regressed, tmp_path):
+    flags = ["--learning_rate=0", "--steps=2", "--moments_steps=0"]
+    _train(tmp_path / "run", _GAN, *flags, f"--init_from={regressed}")
+    one, two = run_files.weights(regressed), run_files.weights(tmp_path / "run")
+    names = [n for n in one if n.startswith("generator/") and "OPTIMIZER" not in n]
+    assert any("kernel" in name for name in names)
+    assert any("moving" in name for name in names)
+    for name in names:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
 
 
-def test_validation_tells_the_divergence(tmp_path):
-    _train(tmp_path / "run", _GAN, "--validation_data=sample_test", "--validate_every=2")
-    rows = run_files.rows(tmp_path / "run", "validation.csv")
+def test_validation_tells_the_divergence(trained):
+    rows = run_files.rows(trained, "validation.csv")
     assert [row["step"] for row in rows] == [2, 4]
     assert all(0 < row["jsd"] < 1 and row["residual"] > 0 for row in rows)
 
 
+def _task(path):
+    return DistortionTask(
+        core_flags.parse(DistortionGanOptions, [*_TINY, _GAN, f"--run_dir={path}"]), Files([], [])
+    )
+
+
 def test_a_discriminator_that_always_wins_is_warned_of_once(tmp_path, caplog):
-    options = core_flags.parse(DistortionGanOptions, [*_TINY, _GAN, f"--run_dir={tmp_path}"])
-    task = DistortionTask(options, Files([], []))
+    task = _task(tmp_path)
     values = {"discriminator": 0.5, "score_true": 3.0, "score_generated": -3.0}
     with caplog.at_level(logging.WARNING, "lossylab"):
         task.watch(10, values)
@@ -256,8 +307,7 @@ def test_a_discriminator_that_always_wins_is_warned_of_once(tmp_path, caplog):
 
 
 def test_a_discriminator_that_tells_nothing_apart_is_warned_of(tmp_path, caplog):
-    options = core_flags.parse(DistortionGanOptions, [*_TINY, _GAN, f"--run_dir={tmp_path}"])
-    task = DistortionTask(options, Files([], []))
+    task = _task(tmp_path)
     values = {"discriminator": 2.0, "score_true": 0.01, "score_generated": 0.01}
     with caplog.at_level(logging.WARNING, "lossylab"):
         task.watch(100, values)
@@ -266,25 +316,23 @@ def test_a_discriminator_that_tells_nothing_apart_is_warned_of(tmp_path, caplog)
     assert "tells nothing apart" in caplog.text
 
 
-def test_the_mean_follows_the_generator(tmp_path):
-    flags = [_GAN, "--average=0.75", "--export", "--learning_rate=1e-2", "--checkpoint_every=1"]
-    _train(tmp_path / "run", *flags, "--steps=2")
-    before = run_files.weights(tmp_path / "run", 1)
-    after = run_files.weights(tmp_path / "run", 2)
+def test_the_mean_follows_the_generator(trained, tmp_path):
+    before, after = run_files.weights(trained, 3), run_files.weights(trained, 4)
     names = [n for n in after if n.startswith("mean/") and "kernel" in n]
     assert names
     for name in names:
         new = after[name.replace("mean/", "generator/")]
         np.testing.assert_allclose(after[name], 0.75 * before[name] + 0.25 * new, atol=1e-6)
-    _train(tmp_path / "parts", *flags, "--steps=1")
-    _train(tmp_path / "parts", *flags, "--steps=2")
-    for name, value in run_files.weights(tmp_path / "parts").items():
-        np.testing.assert_array_equal(value, after[name], err_msg=name)
+    run_files.cut(trained, tmp_path / "parts", 3)
+    _train(
+        tmp_path / "parts", _GAN, "--average=0.75", "--sparsity_weight=3", "--learning_rate=1e-2"
+    )
+    run_files.assert_equal(trained, tmp_path / "parts")
 
 
 def test_two_devices_share_a_batch(tmp_path):
     """Each normalizes by its half, so that they do not give what one gives."""
-    devices = ["--strategy=mirrored", "--devices=CPU:0,CPU:1"]
+    devices = ["--strategy=mirrored", "--devices=CPU:0,CPU:1", "--steps=2"]
     _train(tmp_path / "run", _GAN, "--average=0.5", "--batch=4", *devices)
     rows = run_files.rows(tmp_path / "run")
     assert np.isfinite([list(row.values()) for row in rows]).all()
@@ -293,10 +341,8 @@ def test_two_devices_share_a_batch(tmp_path):
         assert not np.array_equal(numbers[name], numbers[name.replace("mean/", "generator/")])
 
 
-def test_the_discriminator_may_learn_first(tmp_path):
-    _train(tmp_path / "one", _GAN, "--steps=2", "--discriminator_first=2")
-    _train(tmp_path / "two", _GAN, "--steps=1", "--learning_rate=0")
-    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
+def test_the_discriminator_may_learn_first(phased):
+    one, two = run_files.weights(phased, 1), run_files.weights(phased, 2)
     kernels = [n for n in one if "kernel" in n and "OPTIMIZER" not in n]
     for name in kernels:
         assert np.array_equal(one[name], two[name]) == name.startswith("generator"), name
@@ -313,29 +359,14 @@ def test_the_penalty_flattens_the_discriminator(tmp_path):
     assert last[0.1] < 0.5 * last[1e-6]
 
 
-def test_moments_are_kept(tmp_path):
-    """The discriminator learns alone in the first step, moments move in the first two."""
-    flags = [_GAN, "--discriminator_first=1", "--moments_steps=2", "--checkpoint_every=1"]
-    numbers = {}
-    for step in (1, 2, 4):
-        _train(tmp_path / "run", *flags, f"--steps={step}")
-        numbers[step] = run_files.weights(tmp_path / "run")
-    names = [n for n in numbers[1] if n.startswith("generator/") and "OPTIMIZER" not in n]
+def test_moments_are_kept(phased):
+    numbers = {step: run_files.weights(phased, step) for step in (2, 3, 4)}
+    names = [n for n in numbers[2] if n.startswith("generator/") and "OPTIMIZER" not in n]
     moments = [n for n in names if "moving" in n]
     assert moments
     for name in names:
-        assert not np.array_equal(numbers[1][name], numbers[2][name]), name
-        assert np.array_equal(numbers[2][name], numbers[4][name]) == (name in moments), name
-
-
-def test_moments_of_another_run_are_kept(tmp_path):
-    _train(tmp_path / "one", "--pixel_loss=l1")
-    _train(tmp_path / "two", _GAN, "--moments_steps=0", f"--init_from={tmp_path / 'one'}")
-    one, two = run_files.weights(tmp_path / "one"), run_files.weights(tmp_path / "two")
-    moments = [n for n in one if n.startswith("generator/") and "moving" in n]
-    assert moments
-    for name in moments:
-        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+        assert not np.array_equal(numbers[2][name], numbers[3][name]), name
+        assert np.array_equal(numbers[3][name], numbers[4][name]) == (name in moments), name
 
 
 @pytest.mark.parametrize("gain", [0, 16])

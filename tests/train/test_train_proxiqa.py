@@ -1,6 +1,5 @@
 """train.proxiqa end to end on tiny models: every mode, exact resume, several devices, bad flags."""
 
-import csv
 import json
 import os
 import pathlib
@@ -13,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+import run_files
 import tensorflow as tf
 from PIL import Image
 
@@ -33,12 +33,18 @@ def _train(run_dir, *extra):
     cli.main(["train", "proxiqa", *_TINY, f"--run_dir={run_dir}", *extra])
 
 
-def _weights(run_dir):
-    """All numbers of the newest checkpoint by name."""
-    newest = tf.train.latest_checkpoint(str(pathlib.Path(run_dir) / "checkpoints"))
-    reader = tf.train.load_checkpoint(newest)
-    names = [name for name, _ in tf.train.list_variables(newest) if "OBJECT_GRAPH" not in name]
-    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
+@pytest.fixture(scope="module")
+def run_of(tmp_path_factory):
+    """The run of six steps that a training with these flags gives; each is made once."""
+    made = {}
+
+    def find(*flags):
+        if flags not in made:
+            made[flags] = tmp_path_factory.mktemp("run") / "run"
+            _train(made[flags], *flags)
+        return made[flags]
+
+    return find
 
 
 def _networks(weights):
@@ -50,15 +56,7 @@ def _networks(weights):
     }
 
 
-def _rows(run_dir, name="metrics.csv"):
-    with open(pathlib.Path(run_dir) / name) as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
-def _assert_equal(one, other):
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        np.testing.assert_array_equal(value, other[name], err_msg=name)
+_SEQUENTIAL = ["--oracle=sequential", "--noidentical_pairs", "--proxy_loss=abs"]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +65,7 @@ def _assert_equal(one, other):
         ["--metric=mse"],
         ["--metric=mse", "--pixel_norm=l1"],
         ["--metric=vmaf"],
-        ["--metric=vmaf", "--oracle=sequential", "--noidentical_pairs"],
+        ["--metric=vmaf", *_SEQUENTIAL],
         ["--metric=ssim"],
         ["--metric=vif"],
         ["--metric=ms_ssim", "--patch=112", "--batch=2"],
@@ -79,37 +77,33 @@ def _assert_equal(one, other):
     ],
     ids=" ".join,
 )
-def test_every_mode_trains_what_it_should(flags, tmp_path):
-    _train(tmp_path / "start", *flags, "--steps=1")
-    _train(tmp_path / "run", *flags)
-    start, end = _weights(tmp_path / "start"), _weights(tmp_path / "run")
+def test_every_mode_trains_what_it_should(flags, run_of):
+    run = run_of(*flags)
+    start, end = run_files.weights(run, 3), run_files.weights(run, 6)
     changed = {name.split("/")[0] for name in end if not np.array_equal(start[name], end[name])}
     uses_proxy = "--metric=mse" not in flags and "--optimize=direct" not in flags
     assert ("codec" in changed) == ("--optimize=pretrain_proxy" not in flags)
     assert ("proxy" in changed) == uses_proxy
-    rows = _rows(tmp_path / "run")
+    rows = run_files.rows(run)
     assert [row["step"] for row in rows] == [2, 3, 4, 6]
     assert all(np.isfinite(list(row.values())).all() for row in rows)
     assert ("score" in rows[0]) == uses_proxy
 
 
-def test_the_same_command_gives_the_same_numbers(tmp_path):
-    for name in ("a", "b"):
-        _train(tmp_path / name, "--metric=vmaf")
-    _assert_equal(_weights(tmp_path / "a"), _weights(tmp_path / "b"))
-    assert (tmp_path / "a/metrics.csv").read_text() == (tmp_path / "b/metrics.csv").read_text()
+def test_the_same_command_gives_the_same_numbers(run_of, tmp_path):
+    _train(tmp_path / "again", "--metric=vmaf")
+    run = run_of("--metric=vmaf")
+    run_files.assert_equal(run, tmp_path / "again")
+    assert (run / "metrics.csv").read_text() == (tmp_path / "again/metrics.csv").read_text()
 
 
-@pytest.mark.parametrize(
-    ("oracle", "codec"),
-    [("overlapped", "bls2017"), ("sequential", "bls2017"), ("overlapped", "bmshj2018")],
-)
-def test_resumed_equals_straight_bit_for_bit(oracle, codec, tmp_path):
-    flags = ["--metric=vmaf", f"--oracle={oracle}", f"--codec={codec}"]
-    _train(tmp_path / "straight", *flags, "--steps=9")
-    for steps in (3, 5, 9):
-        _train(tmp_path / "resumed", *flags, f"--steps={steps}")
-    _assert_equal(_weights(tmp_path / "straight"), _weights(tmp_path / "resumed"))
+@pytest.mark.parametrize("flags", [[], _SEQUENTIAL, ["--codec=bmshj2018"]], ids=" ".join)
+def test_resumed_equals_straight_bit_for_bit(flags, run_of, tmp_path):
+    run = run_of("--metric=vmaf", *flags)
+    run_files.cut(run, tmp_path / "resumed", 3)
+    _train(tmp_path / "resumed", "--metric=vmaf", *flags)
+    run_files.assert_equal(run, tmp_path / "resumed")
+    assert (run / "metrics.csv").read_text() == (tmp_path / "resumed/metrics.csv").read_text()
 
 
 def test_overlapped_oracle_teaches_the_same_pairs_one_step_later(tmp_path):
@@ -117,8 +111,8 @@ def test_overlapped_oracle_teaches_the_same_pairs_one_step_later(tmp_path):
     flags = ["--metric=vmaf", "--learning_rate=0", "--log_every=1", "--proxy_learning_rate=0"]
     _train(tmp_path / "now", *flags, "--oracle=sequential")
     _train(tmp_path / "late", *flags)
-    now = [row["score"] for row in _rows(tmp_path / "now")]
-    late = [row["score"] for row in _rows(tmp_path / "late")]
+    now = [row["score"] for row in run_files.rows(tmp_path / "now")]
+    late = [row["score"] for row in run_files.rows(tmp_path / "late")]
     assert len(set(now)) > 1
     np.testing.assert_allclose(late, [now[0], *now[:-1]], rtol=1e-5)
 
@@ -167,16 +161,15 @@ def _saved_step(run_dir):
     return int(newest.rsplit("-", 1)[1]) if newest else 0
 
 
-@pytest.mark.parametrize(
-    ("kills", "steps"), [(2, 400), pytest.param(10, 2000, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("kills", "steps"), [(2, 400), (10, 2000)])
 def test_killed_runs_end_with_the_weights_of_one_never_killed(kills, steps, tmp_path):
     straight = subprocess.run(_command(tmp_path / "straight", steps), stderr=subprocess.DEVNULL)
     assert straight.returncode == 0
     done = _kill_at_random_moments(tmp_path / "killed", steps, kills, seed=kills)
     assert done == sorted(done), "no start lost what an earlier one had saved"
     assert 0 < done[-1] < steps
-    _assert_equal(_weights(tmp_path / "straight"), _weights(tmp_path / "killed"))
+    run_files.assert_equal(tmp_path / "straight", tmp_path / "killed")
     one, other = (tmp_path / name / "metrics.csv" for name in ("straight", "killed"))
     assert one.read_text() == other.read_text()
 
@@ -184,8 +177,8 @@ def test_killed_runs_end_with_the_weights_of_one_never_killed(kills, steps, tmp_
 @pytest.mark.parametrize(
     ("metric", "number"),
     [
-        ("mse", signal.SIGTERM),
         ("vmaf", signal.SIGINT),
+        pytest.param("mse", signal.SIGTERM, marks=pytest.mark.long),
         pytest.param("mse", signal.SIGINT, marks=pytest.mark.long),
         pytest.param("vmaf", signal.SIGTERM, marks=pytest.mark.long),
     ],
@@ -198,20 +191,24 @@ def test_a_signal_to_the_whole_group_saves_and_exits_with_its_number(metric, num
     _wait_for_progress(tmp_path, child, started)
     os.killpg(child.pid, number)
     assert child.wait(60) == 128 + number
-    assert 0 <= _saved_step(tmp_path) - _rows(tmp_path)[-1]["step"] < 2  # log_every
+    assert 0 <= _saved_step(tmp_path) - run_files.rows(tmp_path)[-1]["step"] < 2  # log_every
 
 
-@pytest.mark.parametrize("oracle", ["overlapped", "sequential"])
-def test_two_devices_equal_one(oracle, tmp_path):
-    proxy_loss = "abs" if oracle == "sequential" else "score"
-    flags = ["--metric=vmaf", f"--oracle={oracle}", "--steps=3", f"--proxy_loss={proxy_loss}"]
-    _train(tmp_path / "one", *flags)
-    _train(tmp_path / "two", *flags, "--strategy=mirrored", "--devices=CPU:0,CPU:1")
-    one, two = _weights(tmp_path / "one"), _weights(tmp_path / "two")
+@pytest.mark.parametrize("flags", [[], _SEQUENTIAL], ids=["overlapped", "sequential"])
+def test_two_devices_equal_one(flags, run_of, tmp_path):
+    flags = ["--metric=vmaf", *flags]
+    two = tmp_path / "two"
+    _train(two, *flags, "--steps=3", "--strategy=mirrored", "--devices=CPU:0,CPU:1")
+    _assert_near(run_of(*flags), two)
+    for a, b in zip(run_files.rows(run_of(*flags)), run_files.rows(two)):
+        np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-4)
+
+
+def _assert_near(run, other):
+    """Holds a run's networks after three steps near to those of one on two devices."""
+    one, two = run_files.weights(run, 3), run_files.weights(other, 3)
     for name, value in _networks(one).items():
         np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=2e-6, err_msg=name)
-    for a, b in zip(_rows(tmp_path / "one"), _rows(tmp_path / "two")):
-        np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-4)
 
 
 def _free_ports(count):
@@ -224,15 +221,15 @@ def _free_ports(count):
     return ports
 
 
-def test_two_workers_over_loopback_equal_one(tmp_path):
-    flags = ["--metric=vmaf", "--steps=4", "--strategy=multiworker"]
+def test_two_workers_over_loopback_equal_one(run_of, tmp_path):
+    flags = ["--metric=vmaf", "--strategy=multiworker"]
     workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     children = []
     for index in range(2):
         task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
         children.append(
             subprocess.Popen(
-                _command(tmp_path / "two", 4, *flags),
+                _command(tmp_path / "two", 3, *flags),
                 env={**os.environ, "TF_CONFIG": json.dumps(task)},
                 stderr=subprocess.PIPE,
                 text=True,
@@ -240,10 +237,7 @@ def test_two_workers_over_loopback_equal_one(tmp_path):
         )
     said = [child.communicate(timeout=200)[1] for child in children]
     assert [child.returncode for child in children] == [0, 0], "\n".join(said)[-3000:]
-    _train(tmp_path / "one", "--metric=vmaf", "--steps=4")
-    one, two = _weights(tmp_path / "one"), _weights(tmp_path / "two")
-    for name, value in _networks(one).items():
-        np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=2e-6, err_msg=name)
+    _assert_near(run_of("--metric=vmaf"), tmp_path / "two")
 
 
 # The hyperprior's files are coded with deviations of a table, which costs up to a per cent.
@@ -261,7 +255,7 @@ def test_validation_export_and_images(kind, exact, tmp_path):
         "--validate_every=3",
         "--summary_every=3",
     )
-    rows = _rows(tmp_path / "run", "validation.csv")
+    rows = run_files.rows(tmp_path / "run", "validation.csv")
     assert [row["step"] for row in rows] == [3, 6]
     codec = Codec(str(tmp_path / "run" / "export"))
     decoded, bits = codec.reconstruct(image)
@@ -282,53 +276,53 @@ def _sample(name):
     return next(path for path in find_images("sample_test") if name in path)
 
 
-def test_a_run_begins_with_the_codec_and_proxy_of_another(tmp_path):
-    _train(tmp_path / "first", "--metric=vmaf")
-    first = _weights(tmp_path / "first")
+def test_a_run_begins_with_the_codec_and_proxy_of_another(run_of, tmp_path):
+    first = run_of("--metric=vmaf")
     _train(
         tmp_path / "second",
-        *("--metric=vmaf", f"--init_from={tmp_path / 'first'}", "--steps=1"),
+        *("--metric=vmaf", f"--init_from={first}", "--steps=1"),
         *("--learning_rate=0", "--proxy_learning_rate=0"),
     )
-    second = _weights(tmp_path / "second")
+    first, second = run_files.weights(first), run_files.weights(tmp_path / "second")
     for name in _networks(first):
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
     assert second["step/.ATTRIBUTES/VARIABLE_VALUE"] == 1
 
 
-def test_frozen_proxy_stays_as_it_was_pretrained(tmp_path):
-    _train(tmp_path / "proxy", "--metric=vmaf", "--optimize=pretrain_proxy")
+_PRETRAIN = ["--metric=vmaf", "--optimize=pretrain_proxy"]
+
+
+def test_frozen_proxy_stays_as_it_was_pretrained(run_of, tmp_path):
+    proxy = run_of(*_PRETRAIN)
     _train(
         tmp_path / "codec",
-        *("--metric=vmaf", "--optimize=frozen_proxy", f"--proxy_from={tmp_path / 'proxy'}"),
+        *("--metric=vmaf", "--optimize=frozen_proxy", f"--proxy_from={proxy}"),
     )
-    before, after = _weights(tmp_path / "proxy"), _weights(tmp_path / "codec")
+    before, after = run_files.weights(proxy), run_files.weights(tmp_path / "codec")
     for name in _networks(before):
         if name.startswith("proxy/"):
             np.testing.assert_array_equal(before[name], after[name])
-    rows = _rows(tmp_path / "codec")
+    rows = run_files.rows(tmp_path / "codec")
     assert {"proxy", "score"} <= rows[0].keys()
 
 
-def test_proxy_learns_from_a_codec_that_stays_as_it_is(tmp_path):
-    _train(tmp_path / "codec", "--metric=mse", "--steps=1")
-    pretrain = ["--metric=vmaf", "--optimize=pretrain_proxy"]
-    _train(tmp_path / "proxy", *pretrain, f"--init_from={tmp_path / 'codec'}")
-    _train(tmp_path / "synthetic", *pretrain)
-    codec, proxy = _weights(tmp_path / "codec"), _weights(tmp_path / "proxy")
-    for name in _networks(codec):
-        np.testing.assert_array_equal(codec[name], proxy[name])
-    scores = [_rows(tmp_path / name)[0]["score"] for name in ("proxy", "synthetic")]
+def test_proxy_learns_from_a_codec_that_stays_as_it_is(run_of, tmp_path):
+    codec = run_of("--metric=mse")
+    _train(tmp_path / "proxy", *_PRETRAIN, f"--init_from={codec}")
+    before, proxy = run_files.weights(codec), run_files.weights(tmp_path / "proxy")
+    for name in _networks(before):
+        np.testing.assert_array_equal(before[name], proxy[name])
+    scores = [run_files.rows(run)[0]["score"] for run in (tmp_path / "proxy", run_of(*_PRETRAIN))]
     assert scores[0] + 10 < scores[1]  # an untrained codec's images are worse than most
 
 
-def test_a_proxy_of_another_metric_is_not_taken(tmp_path):
-    _train(tmp_path / "ssim", "--metric=ssim", "--steps=1")
+def test_a_proxy_of_another_metric_is_not_taken(run_of, tmp_path):
+    other = run_of("--metric=ssim")
     with pytest.raises(UsageError, match="has a proxy for ssim, not vmaf"):
-        _train(tmp_path / "a", "--metric=vmaf", f"--proxy_from={tmp_path / 'ssim'}")
+        _train(tmp_path / "a", "--metric=vmaf", f"--proxy_from={other}")
     flags = ["--steps=1", "--learning_rate=0", "--proxy_learning_rate=0"]
-    _train(tmp_path / "b", "--metric=vmaf", f"--init_from={tmp_path / 'ssim'}", *flags)
-    ssim, vmaf = _networks(_weights(tmp_path / "ssim")), _networks(_weights(tmp_path / "b"))
+    _train(tmp_path / "b", "--metric=vmaf", f"--init_from={other}", *flags)
+    ssim, vmaf = (_networks(run_files.weights(run)) for run in (other, tmp_path / "b"))
     same = {name.split("/")[0] for name in ssim if np.array_equal(ssim[name], vmaf[name])}
     assert "codec" in same
     assert not np.array_equal(*(w["proxy/dense/.ATTRIBUTES/VARIABLE_VALUE"] for w in (ssim, vmaf)))
@@ -362,13 +356,13 @@ def test_without_ffmpeg_a_training_that_needs_it_does_not_begin(tmp_path, monkey
         _train(tmp_path / "run", "--metric=vmaf")
 
 
-def test_loading_parts_that_do_not_fit_is_refused(tmp_path):
-    _train(tmp_path / "mse", "--metric=mse", "--steps=1")
+def test_loading_parts_that_do_not_fit_is_refused(run_of, tmp_path):
+    mse = run_of("--metric=mse")
     with pytest.raises(UsageError, match="--init_from: .* does not fit this model's options"):
-        _train(tmp_path / "a", "--num_filters=6", f"--init_from={tmp_path / 'mse'}")
+        _train(tmp_path / "a", "--num_filters=6", f"--init_from={mse}")
     with pytest.raises(UsageError, match="--init_from: no checkpoint in"):
         _train(tmp_path / "b", f"--init_from={tmp_path / 'nothing'}")
-    frozen = ["--metric=vmaf", "--optimize=frozen_proxy", f"--proxy_from={tmp_path / 'mse'}"]
+    frozen = ["--metric=vmaf", "--optimize=frozen_proxy", f"--proxy_from={mse}"]
     with pytest.raises(UsageError, match="--proxy_from: the run .* has no proxy"):
         _train(tmp_path / "c", *frozen)
 
@@ -446,10 +440,9 @@ def test_wrong_flags_stop_before_work_and_say_what_to_do(flags, error, message, 
     assert not (tmp_path / "run").exists()
 
 
-def test_resuming_with_other_options_names_them(tmp_path):
-    _train(tmp_path, "--metric=mse", "--steps=1")
+def test_resuming_with_other_options_names_them(run_of):
     with pytest.raises(UsageError, match="--lmbda was 0.01, is 0.5; --metric was 'mse', is 'ssim'"):
-        _train(tmp_path, "--metric=ssim", "--lmbda=0.5")
+        _train(run_of("--metric=mse"), "--metric=ssim", "--lmbda=0.5")
 
 
 def test_a_flag_file_is_read(tmp_path, capsys):

@@ -40,7 +40,14 @@ def _train(run_dir, *extra, model="wcdgan"):
     cli.main(["train", "wcdgan", *words])
 
 
-@pytest.mark.parametrize("model", NETWORKS)
+# A network of luma and the GAN's own; tests/golden_models.py holds what all networks are.
+_TRAINED = ("wcdgan", "tnrd")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [*_TRAINED, *(pytest.param(n, marks=pytest.mark.long) for n in NETWORKS if n not in _TRAINED)],
+)
 def test_every_network_trains_and_is_exported(model, tmp_path, images):
     channels = "y" if model in ("tnrd", "memnet") else "rgb"
     _train(tmp_path / "run", *_CONTENT, f"--channels={channels}", "--export", model=model)
@@ -67,32 +74,32 @@ def _two_steps_alone():
     return [f"--generator_epochs={2 * 2 / total}", "--train_data=sample_test", "--stride=16"]
 
 
-def test_the_generator_learns_alone_at_first(tmp_path):
-    _train(tmp_path / "run", *_two_steps_alone())
-    rows = run_files.rows(tmp_path / "run")
+@pytest.fixture(scope="module")
+def phased(tmp_path_factory):
+    """A run whose generator learns alone in the first two of four steps."""
+    path = tmp_path_factory.mktemp("phases") / "run"
+    _train(path, *_two_steps_alone(), "--checkpoint_every=1", "--keep=4")
+    return path
+
+
+def test_the_generator_learns_alone_at_first(phased):
+    rows = run_files.rows(phased)
     assert [row["discriminator"] > 0 for row in rows] == [False, False, True, True]
     assert [row["adversarial"] > 0 for row in rows] == [False, False, True, True]
     assert all(row["perceptual"] > 0 and row["tv"] > 0 for row in rows)
-    before, after = run_files.weights(tmp_path / "run", 2), run_files.weights(tmp_path / "run", 4)
-    mine = [n for n in after if n.startswith("discriminator/") and "OPTIMIZER" not in n]
-    moved = {name for name in mine if not np.array_equal(before[name], after[name])}
-    _train(tmp_path / "other", *_two_steps_alone(), "--steps=2")
-    untouched = run_files.weights(tmp_path / "other")
-    assert all(np.array_equal(untouched[name], before[name]) for name in mine)
+    one, two, four = (run_files.weights(phased, step) for step in (1, 2, 4))
+    mine = [n for n in four if n.startswith("discriminator/") and "OPTIMIZER" not in n]
+    assert all(np.array_equal(one[name], two[name]) for name in mine)
+    moved = [name for name in mine if not np.array_equal(two[name], four[name])]
     assert len(moved) > len(mine) / 2
 
 
 @pytest.mark.parametrize("stop", [2, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 3))])
-def test_resuming_is_exact_across_the_phases(stop, tmp_path):
-    flags = [*_two_steps_alone(), "--checkpoint_every=1"]
-    _train(tmp_path / "whole", *flags)
-    _train(tmp_path / "parts", *flags, f"--steps={stop}")
-    _train(tmp_path / "parts", *flags)
-    whole, parts = run_files.weights(tmp_path / "whole"), run_files.weights(tmp_path / "parts")
-    assert whole.keys() == parts.keys()
-    for name, value in whole.items():
-        np.testing.assert_array_equal(value, parts[name], err_msg=name)
-    assert run_files.rows(tmp_path / "whole") == run_files.rows(tmp_path / "parts")
+def test_resuming_is_exact_across_the_phases(stop, phased, tmp_path):
+    run_files.cut(phased, tmp_path / "parts", stop)
+    _train(tmp_path / "parts", *_two_steps_alone(), "--checkpoint_every=1")
+    run_files.assert_equal(phased, tmp_path / "parts")
+    assert run_files.rows(phased) == run_files.rows(tmp_path / "parts")
 
 
 def test_losses_weigh_as_told(tmp_path):
@@ -230,7 +237,9 @@ def test_a_study_trains_what_is_missing(tmp_path):
 
 
 def test_a_training_that_ends_before_the_gan_says_so(tmp_path, caplog):
-    _train(tmp_path / "run", "--generator_epochs=99")
+    words = [*_TINY, *_SMALL["wcdgan"], f"--run_dir={tmp_path}", "--generator_epochs=99"]
+    options = core_flags.parse(WcdganOptions, words)
+    RestorationTask(options, Files.of(options))
     assert "with 4 steps in all there is no adversarial training" in caplog.text
 
 
