@@ -167,15 +167,11 @@ class _Shapes:
     """Shapes around some pixels: where their samples lie.
 
     Attributes:
-      count: number of shapes.
       pixels: flat index in the padded image of every sample, [samples].
-      owner: shape of every sample.
       sizes: samples of each shape.
     """
 
-    count: int
     pixels: np.ndarray
-    owner: np.ndarray
     sizes: np.ndarray
     columns: _Packing
     rows: _Packing
@@ -186,21 +182,20 @@ class _Shapes:
         count, side, _ = masks.shape
         heights = np.count_nonzero(masks, 1)
         sizes = heights.sum(1)
-        samples = np.flatnonzero(masks).astype(np.int32)
-        owner = np.repeat(np.arange(count, dtype=np.int32), sizes)
+        samples = np.flatnonzero(masks)
+        owner = np.repeat(np.arange(count), sizes)
         inside = samples - owner * side**2  # the window, row by row
-        y, x = np.divmod(np.arange(side**2, dtype=np.int32), side)
-        y, x = y[inside], x[inside]
+        y, x = (each.take(inside) for each in np.divmod(np.arange(side**2), side))
         # Columns are pushed up and transformed, then rows of coefficients pushed left.
-        place = np.cumsum(masks, 1, np.uint8).ravel()[samples].astype(np.int32) - 1
+        place = np.cumsum(masks, 1, np.uint8).ravel().take(samples).astype(np.intp) - 1
         columns = _Packing.of(owner * side + x, place, heights.ravel())
         coefficients = np.arange(side)[:, None] < heights[:, None, :]
-        left = np.cumsum(coefficients, 2, np.uint8).ravel()
-        left = left[(owner * side + place) * side + x].astype(np.int32) - 1
+        line = owner * side + place
+        left = np.cumsum(coefficients, 2, np.uint8).ravel().take(line * side + x)
         widths = np.count_nonzero(coefficients, 2)
-        rows = _Packing.of(owner * side + place, left, widths.ravel())
-        pixels = corners[owner] + y * stride + x
-        return cls(count, pixels, owner, sizes, columns, rows)
+        rows = _Packing.of(line, left.astype(np.intp) - 1, widths.ravel())
+        pixels = np.repeat(corners, sizes) + y * stride + x
+        return cls(pixels, sizes, columns, rows)
 
     def transform(self, samples: np.ndarray) -> np.ndarray:
         """Shape-adaptive DCT of values [samples]."""
@@ -212,7 +207,11 @@ class _Shapes:
 
     def per_shape(self, values: np.ndarray) -> np.ndarray:
         """Sums of values [samples] over each shape."""
-        return np.bincount(self.owner, values, self.count)
+        return np.add.reduceat(values, np.cumsum(self.sizes) - self.sizes)
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Values [shapes] for each sample of theirs."""
+        return np.repeat(values, self.sizes)
 
 
 @dataclasses.dataclass
@@ -231,10 +230,10 @@ class _Packing:
     def of(cls, line: np.ndarray, index: np.ndarray, lengths: np.ndarray) -> _Packing:
         """Of samples, by their lines and places in these, and the lines' lengths."""
         longest = int(lengths.max())
-        rank = np.empty(lengths.size, np.int32)
+        rank = np.empty(lengths.size, np.intp)
         rank[np.argsort(lengths.astype(np.uint8), kind="stable")] = np.arange(lengths.size)
         ends = np.cumsum(np.bincount(lengths, minlength=longest + 1))
-        return cls(rank[line] * longest + index, ends)
+        return cls(rank.take(line) * longest + index, ends)
 
     def apply(self, samples: np.ndarray, inverse: bool) -> np.ndarray:
         """Transforms every line by the orthonormal DCT of its length."""
@@ -246,7 +245,7 @@ class _Packing:
             if mine.start < mine.stop:
                 basis = _basis(length) if inverse else _basis(length).T
                 lines[mine, :length] = lines[mine, :length] @ basis
-        return lines.ravel()[self.place]
+        return lines.ravel().take(self.place)
 
 
 @functools.lru_cache
@@ -273,10 +272,10 @@ def _average(plane, lengths, scales, shrink) -> np.ndarray:
     while todo.any():
         for masks, corners in _windows(todo, lengths, scales, wide.shape[1]):
             shapes = _Shapes.of(masks, corners, wide.shape[1])
-            samples = wide.ravel()[shapes.pixels]
-            mean = (shapes.per_shape(samples) / shapes.sizes)[shapes.owner]
+            samples = wide.ravel().take(shapes.pixels)
+            mean = shapes.spread(shapes.per_shape(samples) / shapes.sizes)
             estimate, share = shrink(shapes, samples - mean, mean, receptive_field_radius)
-            share = (share / shapes.sizes)[shapes.owner]
+            share = shapes.spread(share / shapes.sizes)
             first = shapes.pixels.min()  # the shapes of a chunk lie in a few rows
             here = shapes.pixels - first
             for sums, values in ((total, share * (estimate + mean)), (weight, share)):
@@ -341,7 +340,7 @@ def _hard(sigma, shapes, samples, mean, receptive_field_radius):
     del mean, receptive_field_radius
     coefficients = shapes.transform(samples)
     threshold = _THRESHOLD * sigma * np.sqrt(2 * np.log(shapes.sizes) + 1)
-    kept = np.abs(coefficients) > threshold[shapes.owner]
+    kept = np.abs(coefficients) > shapes.spread(threshold)
     count = 1 + shapes.per_shape(kept.astype(float))
     return shapes.inverse(coefficients * kept), 1 / (sigma**2 * count)
 
@@ -349,7 +348,7 @@ def _hard(sigma, shapes, samples, mean, receptive_field_radius):
 def _wiener(sigma, first, shapes, samples, mean, receptive_field_radius):
     """Weighs coefficients by those of the first estimate."""
     wide = np.pad(first, receptive_field_radius, mode="symmetric")
-    reference = shapes.transform(wide.ravel()[shapes.pixels] - mean)
+    reference = shapes.transform(wide.ravel().take(shapes.pixels) - mean)
     gain = reference**2 / (reference**2 + sigma**2)
     energy = 1 + shapes.per_shape(gain**2)
     return shapes.inverse(shapes.transform(samples) * gain), 1 / (sigma**2 * energy)
