@@ -105,7 +105,7 @@ COMMANDS: dict[str, Command] = {
         "lossylab.train.wcdgan:train",
     ),
     "train wcdgan_study": Command(
-        "Train WCDGAN, its ablations and its rivals.",
+        "Train WCDGAN, its ablations and its baselines.",
         "lossylab.train.options.studies:WcdganStudyOptions",
         "lossylab.train.studies.wcdgan:train",
     ),

@@ -69,7 +69,7 @@ def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
 
 def _python() -> Iterator[Finding]:
     good = (3, 10) <= sys.version_info[:2] <= (3, 11)
-    cure = "" if good else "use Python 3.10 or 3.11, see WORKSPACE.md"
+    cure = "" if good else "use Python 3.10 or 3.11, see docs/decisions/dependencies.md"
     yield Finding("ok" if good else "bad", "Python", platform.python_version(), cure)
 
 

@@ -198,9 +198,9 @@ def _unknown(flag: str, options: type[Options]) -> str:
 def _groups(options: type[Options]) -> dict[str, list[str]]:
     """Names of options under the titles of --help."""
     groups: dict[str, list[str]] = {
-        "What must be given": [],
-        "What the paper sets": [],
-        "The rest": [],
+        "Required": [],
+        "Set by the paper": [],
+        "Other options": [],
     }
     must, paper, rest = groups.values()
     for name, spec in specs(options).items():

@@ -1,6 +1,7 @@
-"""The losses of WCDGAN (Sec. II-E, Eq. 18-23), means over pixels, channels and batch.
+"""WCDGAN's losses of images (Eq. 18, 19, 22), means over pixels, channels and batch.
 
-Images are float32 [B, H, W, 1 or 3], pixel values 0..255; restored ones are not clipped.
+Images are float32 [B, H, W, 1 or 3], pixel values 0..255; restored ones are not clipped. The
+adversarial losses (Eq. 20, 21) are in `losses.adversarial`, the weighted sum in the training.
 """
 
 from __future__ import annotations

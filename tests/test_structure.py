@@ -186,7 +186,9 @@ def _parse(words, arguments):
 
 def _documented_commands(name):
     """Command lines of lossylab in the code blocks of a document."""
-    blocks = re.findall(r"```(?:sh|bash)?\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
+    text = (ROOT / name).read_text()
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    blocks = [block for language, block in fenced if language in ("", "sh", "bash")]
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split("#")[0].strip() for line in lines if "lossylab" in line.split("#")[0]]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lossylab.core.errors import UsageError
 from lossylab.core.options import require
-from lossylab.inference.importers.pickles import Network
+from lossylab.inference.importers.stylegan_pickles import Network
 from lossylab.models import stylegan
 from lossylab.models.layers.stylegan_base import StyleGAN
 

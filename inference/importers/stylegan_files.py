@@ -15,7 +15,7 @@ from numpy.lib.npyio import NpzFile
 from lossylab.core.errors import UsageError
 from lossylab.core.files import replacing
 from lossylab.core.options import require
-from lossylab.inference.importers import pickles as stylegan_pickles
+from lossylab.inference.importers import stylegan_pickles
 from lossylab.inference.importers.stylegan import generator_of
 from lossylab.models import stylegan
 from lossylab.models.layers.stylegan_base import SLOPE, StyleGAN

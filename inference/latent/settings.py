@@ -43,11 +43,11 @@ class Settings:
       sphere: 'origin': latents keep their norms; 'mean': they lie about the mean at the samples'
         mean distance; 'none'.
       steps: of the search.
-      rate: highest learning rate of Adam.
+      rate: peak learning rate of Adam.
       schedule: see `optimizer.multiplier`.
       pixel_weight: of the squared error of degraded images (pixel values / 255).
       geocross_weight: of PULSE's GEOCROSS.
-      mmd_weight: of Eq. 7; not printed, see WORKSPACE.md.
+      mmd_weight: of Eq. 7; not printed, see docs/decisions/mmd_restoration.md.
       nll_weight: of the degradation model's negative log-likelihood in bits/dim.
       gamma: bandwidth of Eq. 7.
       power: of its distance, as printed or 2.

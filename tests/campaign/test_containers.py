@@ -23,7 +23,7 @@ from lossylab.eval.rd import CLASSICAL
 from lossylab.inference.codecs.base import EncodedFile
 from lossylab.inference.export import container
 from lossylab.inference.export.codec import Codec, Encoded
-from lossylab.inference.importers import pickles, stylegan_files, torch_files
+from lossylab.inference.importers import stylegan_files, stylegan_pickles, torch_files
 from lossylab.models import stylegan
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
@@ -294,7 +294,7 @@ def test_hostile_pickles(limits, tmp_path):
     for name, data in hostile.items():
         for variant in range(4):
             path.write_bytes(data if variant == 0 else _damaged(data, random))
-            for read in (pickles.read, torch_files.read):
+            for read in (stylegan_pickles.read, torch_files.read):
 
                 def attempt(read=read):
                     read(str(path))

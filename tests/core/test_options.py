@@ -133,7 +133,9 @@ def test_help_is_in_groups_with_defaults_bounds_and_sources(capsys):
     said = capsys.readouterr().out
     assert said.startswith("Does nothing.\n\nlossylab nothing IN\n")
     assert "usage: lossylab nothing SOURCE [REST...] [flags]" in said
-    must, paper, rest = (said.index(word) for word in ("must be given", "paper sets", "The rest"))
+    must, paper, rest = (
+        said.index(word) for word in ("Required:", "Set by the paper:", "Other options:")
+    )
     assert must < said.index("  SOURCE") < paper < said.index("--rate=NUMBER") < rest
     assert rest < said.index("--[no]fast")
     assert "Of learning. (above 0; at most 1; default 0.5; Sec. III)" in said

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from lossylab.core.errors import UsageError
-from lossylab.inference.importers import pickles, strict_pickle, torch_files
+from lossylab.inference.importers import strict_pickle, stylegan_pickles, torch_files
 from lossylab.inference.importers.strict_pickle import Global, Object
 
 _ALLOWED = {("collections", "OrderedDict"), ("_codecs", "encode"), ("builtins", "complex")}
@@ -142,7 +142,7 @@ def test_an_array_under_many_names_is_refused(tmp_path):
     path = tmp_path / "a.pkl"
     path.write_bytes(head + b"NN" + network + body + b"ub\x87.")
     with pytest.raises(UsageError, match="arrays are larger than the file can hold"):
-        pickles.read(str(path))
+        stylegan_pickles.read(str(path))
 
 
 def _torch(tensors, path, compression=zipfile.ZIP_STORED, data=bytes(64)):
@@ -202,7 +202,7 @@ def test_one_storage_under_many_names_is_refused(tmp_path):
 def test_a_file_of_pytorch_is_named_where_a_network_is_expected(tmp_path):
     path = _torch([("a", 0, (16,), (1,))], tmp_path / "a.pkl")
     with pytest.raises(UsageError, match="it is a file of PyTorch's"):
-        pickles.read(path)
+        stylegan_pickles.read(path)
 
 
 def _named(module, name="X"):
@@ -234,6 +234,6 @@ def test_files_of_other_kinds_are_named(data, as_network, as_weights, tmp_path):
     path = tmp_path / "a.pkl"
     path.write_bytes(data)
     with pytest.raises(UsageError, match=as_network):
-        pickles.read(str(path))
+        stylegan_pickles.read(str(path))
     with pytest.raises(UsageError, match=as_weights):
         torch_files.read(str(path))

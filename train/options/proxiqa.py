@@ -38,7 +38,7 @@ def ssim_channels() -> str:
     return option(
         "rgb",
         "Channels of SSIM with `optimize`=direct. rgb: the mean over the three; luma: luma alone, "
-        "which leaves the colors to the pixel loss.",
+        "which leaves chroma to the pixel loss.",
         choices=SSIM_CHANNELS,
         assumed="as the authors' code, in a comment; the paper does not say",
     )
