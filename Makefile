@@ -1,13 +1,14 @@
 # make demo   a codec trained for MSE and for VMAF, compared with JPEG, in about five minutes
 # make test   the tests
 # make lint   style and types
+# make check-results   that results/ follows from its rows
 # make wheel  the built wheel, tried in an environment and a folder of its own
 # Each sets up .venv first, if it is not there.
 
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: demo test test-long lint types wheel clean
+.PHONY: demo test test-long lint types check-results wheel clean
 
 demo: $(READY)
 	$(VENV)/bin/python -m lossylab train proxiqa_study --flagfile=proxiqa_demo --out=demo
@@ -26,6 +27,13 @@ lint: $(READY) types
 types: $(READY)
 	@mkdir -p $(VENV)/types && ln -sfn "$(CURDIR)" $(VENV)/types/lossylab
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+# Texts and tables byte for byte; figures too, if the same matplotlib drew them.
+check-results: $(READY)
+	@for stem in proxiqa wcdgan jpeg_encoder distortion_gan mmd_restoration; do \
+	  $(VENV)/bin/python -m lossylab eval $$stem --claims=results/claims.md --check_only || exit 1; \
+	done
+	$(VENV)/bin/python -m lossylab eval mmd_restoration --results=results/mmd_restoration/golden --check_only
 
 wheel: $(READY)
 	.ci/try_wheel $(VENV)/bin/python

@@ -12,6 +12,7 @@ from lossylab.eval.report.paper import Paper, Table
 _SHOWN = 5  # of the severities that fit
 
 PAPER = Paper(
+    stem="distortion_gan",
     name="Distortion GAN",
     evidence=load,
     tables=(
@@ -33,7 +34,7 @@ PAPER = Paper(
             "ablations",
             "Fig. 3 and 4: weight of the sparsity, pixel losses",
             tables.ablations,
-            "JPEG, one training each. Mean ± standard error over images.",
+            "JPEG. Mean over images ± half of its 95 % interval.",
         ),
         Table(
             "residuals",
@@ -52,7 +53,7 @@ PAPER = Paper(
         ),
     ),
     figures=figures.figures,
-    claims=claims.CLAIMS,
+    checks=claims.CHECKS,
 )
 publish = PAPER.publish
 

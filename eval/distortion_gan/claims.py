@@ -1,141 +1,203 @@
-"""The claims of the distortion GAN's paper that rows can decide."""
+"""What decides the claims of the distortion GAN's paper, and their trivial competitors."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortion_gan.tables import LAMBDAS, PIXEL
 from lossylab.eval.distortions import PRISTINE
-from lossylab.eval.report.claims import UNDECIDED, Claim, Decision, all_known, decision_by_gains
-from lossylab.eval.report.tables import number
+from lossylab.eval.report.claims import (
+    UNMEASURED,
+    Check,
+    Decide,
+    Decision,
+    Obstacle,
+    Verdict,
+    all_known,
+    decision_by_gains,
+    published_size,
+    swapped,
+    trainings,
+)
+from lossylab.eval.report.differences import Difference
 from lossylab.eval.severity_search import SHORT
 
 _FAR = 5.0  # times
-_NOISE, _COMPRESSION = ("white", "pink"), ("jpeg", "jpeg2000")
+_HALF = 0.5  # of the untouched image's divergence: what is nearer is near
+_COMPRESSION = ("jpeg", "jpeg2000")
+_TRUE_JPEG = "true jpeg"
+
+Swap = Callable[[Evidence], Evidence]
+Side = tuple[str, str]  # what generated, and the true distortion
 
 
-def _values(evidence: Evidence) -> dict[tuple[str, str], float] | None:
-    """Table I; None unless all of it was measured."""
-    values = {(one, true): evidence.mean(one, true) for one in SHORT for true in SHORT}
-    return None if any(math.isnan(value) for value in values.values()) else values
+def _decided(text: str, found: Mapping[Any, Difference | None]) -> Decision:
+    """A decision that all differences are above zero."""
+    known = all_known(found)
+    if known is None:
+        return UNMEASURED
+    return decision_by_gains(text, ((gap.mean, gap.margin) for gap in known.values()))
 
 
-def _noise_diagonals(evidence: Evidence) -> Decision:
-    values = _values(evidence)
-    if values is None:
-        return UNDECIDED
-    text, holds = [], True
-    for name in _NOISE:
-        others = [values[name, t] for t in SHORT if t != name]
-        others += [values[m, name] for m in SHORT if m != name]
-        text.append(f"{SHORT[name]} {values[name, name]:.4f}, others from {min(others):.4f}")
-        holds = holds and values[name, name] < min(others)
-    return Decision("; ".join(text), holds)
+def _above(evidence: Evidence, high: Side, low: Side, times: float = 1.0) -> Difference | None:
+    """How far one divergence is above so many times another."""
+    return evidence.difference(high, low, times=times)
 
 
-def _compression_diagonals(evidence: Evidence) -> Decision:
-    values = _values(evidence)
-    if values is None:
-        return UNDECIDED
-    ratios = {name: values[name, "white"] / values[name, name] for name in _COMPRESSION}
-    nothing = {name: evidence.mean(PRISTINE, name) for name in _COMPRESSION}
+def _below_half_of_nothing(evidence: Evidence, name: str) -> Difference | None:
+    gap = evidence.difference((name, name), (PRISTINE, name), times=_HALF)
+    return gap and dataclasses.replace(gap, mean=-gap.mean)
+
+
+def _is_nearest(name: str) -> Decide:
+    """Generated noise is nearest to its true noise, that to it, and far nearer than nothing."""
+
+    def decide(evidence: Evidence) -> Decision:
+        mine = (name, name)
+        others = [(name, t) for t in SHORT if t != name] + [(m, name) for m in SHORT if m != name]
+        found = {other: _above(evidence, other, mine) for other in others}
+        text = (
+            f"{evidence.mean(*mine):.4f}, others from "
+            f"{min(evidence.mean(*other) for other in others):.4f}, untouched image "
+            f"{evidence.mean(PRISTINE, name):.4f}"
+        )
+        return _decided(text, {**found, mine: _below_half_of_nothing(evidence, name)})
+
+    return decide
+
+
+def _near(evidence: Evidence) -> Decision:
     text = ", ".join(
-        f"{SHORT[name]} {ratio:.1f} times, {values[name, name]:.4f} (untouched {nothing[name]:.4f})"
-        for name, ratio in ratios.items()
+        f"{SHORT[n]} {evidence.mean(n, n):.4f} (untouched {evidence.mean(PRISTINE, n):.4f})"
+        for n in _COMPRESSION
     )
-    nearer = all(values[name, name] < nothing[name] for name in _COMPRESSION)
-    return Decision(text, min(ratios.values()) >= _FAR and nearer)
+    return _decided(text, {n: _below_half_of_nothing(evidence, n) for n in _COMPRESSION})
+
+
+def _far_from_noise(evidence: Evidence) -> Decision:
+    text = ", ".join(
+        f"{SHORT[n]} {evidence.mean(n, 'white') / evidence.mean(n, n):.1f} times"
+        for n in _COMPRESSION
+    )
+    return _decided(text, {n: _above(evidence, (n, "white"), (n, n), _FAR) for n in _COMPRESSION})
+
+
+def _nearer_to_jpeg2000(evidence: Evidence) -> Decision:
+    sides = ("jpeg", "jpeg"), ("jpeg", "jpeg2000")
+    text = "JPEG {:.4f}, JPEG 2000 {:.4f}".format(*(evidence.mean(*side) for side in sides))
+    return _decided(text, {"": _above(evidence, *sides)})
 
 
 def _alike(evidence: Evidence) -> Decision:
-    values = _values(evidence)
-    if values is None:
-        return UNDECIDED
-    one, other = _COMPRESSION
-    text = (
-        f"{SHORT[one]}-{SHORT[other]} {values[one, other]:.4f}, {SHORT[other]}-{SHORT[one]} "
-        f"{values[other, one]:.4f}, to white noise {values[one, 'white']:.4f} and "
-        f"{values[other, 'white']:.4f}"
+    pairs = list(zip(_COMPRESSION, reversed(_COMPRESSION)))
+    text = "crosswise {:.4f} and {:.4f}, to white noise {:.4f} and {:.4f}".format(
+        *(evidence.mean(*pair) for pair in pairs), *(evidence.mean(n, "white") for n, _ in pairs)
     )
-    far = all(values[a, b] * _FAR <= values[a, "white"] for a, b in ((one, other), (other, one)))
-    return Decision(text, far)
+    found = {pair: _above(evidence, (pair[0], "white"), pair, _FAR) for pair in pairs}
+    return _decided(text, found)
 
 
-def _residual_falls(evidence: Evidence) -> Decision:
-    found = {v: evidence.mean(method, "jpeg", "residual") for method, v in LAMBDAS.items()}
-    if any(math.isnan(value) for value in found.values()):
-        return UNDECIDED
-    ordered = [found[value] for value in sorted(found)]
-    text = ", ".join(f"{number(r, 2)} at {v:g}" for v, r in sorted(found.items()))
-    true = evidence.mean("true jpeg", "jpeg", "residual")
-    falling = all(a > b for a, b in zip(ordered, ordered[1:])) and ordered[0] > true > ordered[-1]
-    return Decision(f"{text}; true JPEG {true:.2f}", falling)
+def _measures(what: str, measure: str, pairs: Iterable[tuple[str, str]], digits: int = 2) -> Decide:
+    """A decision that a measure of the first of each pair is above that of the second."""
+    pairs = list(pairs)
+
+    def decide(evidence: Evidence) -> Decision:
+        names = dict.fromkeys(name for pair in pairs for name in pair)
+        values = ", ".join(
+            f"{name} {evidence.mean(name, 'jpeg', measure):.{digits}f}" for name in names
+        )
+        found = {(a, b): evidence.difference((a, "jpeg"), (b, "jpeg"), measure) for a, b in pairs}
+        return _decided(f"{what} {values}", found)
+
+    return decide
 
 
 def _low_at_a_tenth(evidence: Evidence) -> Decision:
     found = {v: evidence.mean(method, "jpeg") for method, v in LAMBDAS.items()}
-    if any(math.isnan(value) for value in found.values()):
-        return UNDECIDED
-    text = ", ".join(f"{number(j, 4)} at {v:g}" for v, j in sorted(found.items()))
+    text = ", ".join(f"{jsd:.4f} at {v:g}" for v, jsd in sorted(found.items()))
     others = [name for name in LAMBDAS if name != "jpeg"]
-    gaps = all_known({name: evidence.difference(name, "jpeg", "jpeg") for name in others})
-    if gaps is None:
-        return UNDECIDED
-    return decision_by_gains(text, [(gap.mean, gap.noise) for gap in gaps.values()])
+    return _decided(text, {n: _above(evidence, (n, "jpeg"), ("jpeg", "jpeg")) for n in others})
 
 
-def _pixel_losses_are_worse(evidence: Evidence) -> Decision:
-    gaps = {norm: evidence.difference(name, "jpeg", "jpeg") for name, norm in PIXEL.items()}
-    known = all_known(gaps)
-    if known is None:
-        return UNDECIDED
-    text = ", ".join(f"{n} {g.mean:+.4f} ± {g.error:.4f}" for n, g in known.items())
-    return decision_by_gains(text, [(gap.mean, gap.noise) for gap in known.values()])
+# Trivial competitors, and what is needed.
 
 
-CLAIMS = (
-    Claim(
-        "1a",
-        "generated noise is nearest to the true noise that it imitates, and that to it",
-        "Table I: .0008 and .0062",
-        "diagonals of white and pink noise smallest of their row and column",
-        _noise_diagonals,
+def _replaced(rival: str, *models: str) -> Swap:
+    def swap(evidence: Evidence) -> Evidence:
+        table = evidence.table
+        for model in models:
+            table = swapped(table, "generated", model, rival)
+        return dataclasses.replace(evidence, table=table)
+
+    return swap
+
+
+def _untouched(*models: str) -> dict[str, Swap]:
+    return {"the untouched image": _replaced(PRISTINE, *models)}
+
+
+def _spectrum(name: str) -> Callable[[Evidence], Obstacle | None]:
+    """What noise adds must have the true noise's slope of the spectrum, by half of 0 to -1."""
+
+    def need(evidence: Evidence) -> Obstacle | None:
+        slope, true = (evidence.mean(name, name, m) for m in ("slope", "true_slope"))
+        if math.isnan(slope - true):
+            return Obstacle(Verdict.UNDECIDED, "the spectrum of what is added was not measured")
+        if abs(slope - true) > _HALF:
+            words = (
+                f"the spectrum of what is added falls by {slope:.2f}, true noise's by {true:.2f}"
+            )
+            return Obstacle(Verdict.UNDECIDED, words)
+        return None
+
+    return need
+
+
+def _trained(decide: Decide, *names: str, rivals: dict[str, Swap]) -> Check:
+    return Check(decide, rivals, (trainings(*names),), (published_size,))
+
+
+_SMALL = (published_size,)
+
+CHECKS = {
+    "1a": Check(_is_nearest("white"), _untouched("white"), (_spectrum("white"),), _SMALL),
+    "1b": Check(_is_nearest("pink"), _untouched("pink"), (_spectrum("pink"),), _SMALL),
+    "1c": Check(_near, _untouched(*_COMPRESSION), for_failing=_SMALL),
+    "1d": Check(_far_from_noise, _untouched(*_COMPRESSION), for_failing=_SMALL),
+    "1e": Check(_nearer_to_jpeg2000, _untouched("jpeg"), for_failing=_SMALL),
+    "2": Check(_alike, _untouched(*_COMPRESSION), for_failing=_SMALL),
+    "3a": Check(
+        _measures("mean residual", "residual", [("jpeg_lambda_0", _TRUE_JPEG)]),
+        _untouched("jpeg_lambda_0"),
+        for_failing=_SMALL,
     ),
-    Claim(
-        "1b",
-        "generated compression is far from noise",
-        "Table I: 20 and 75 times",
-        f"true white noise at least {_FAR:g} times as far as the true distortion that is imitated, "
-        "and that nearer than to the untouched image",
-        _compression_diagonals,
+    "3b": _trained(
+        _measures(
+            "mean residual",
+            "residual",
+            [("jpeg", "jpeg_lambda_1"), (_TRUE_JPEG, "jpeg_lambda_1")],
+        ),
+        *("jpeg", "jpeg_lambda_1"),
+        rivals={**_untouched("jpeg_lambda_1"), "lambda = .1": _replaced("jpeg", "jpeg_lambda_1")},
     ),
-    Claim(
-        "2",
-        "JPEG and JPEG 2000 are alike in these statistics",
-        "Table I: .0043 and .0116",
-        f"at most 1/{_FAR:g} of the divergence to white noise",
-        _alike,
+    "3c": _trained(_low_at_a_tenth, *LAMBDAS, rivals=_untouched("jpeg")),
+    "4a": _trained(
+        _measures("energy of detail", "high_frequency", (("jpeg", name) for name in PIXEL), 1),
+        *("jpeg", *PIXEL),
+        rivals={"true JPEG in their place": _replaced(_TRUE_JPEG, *PIXEL)},
     ),
-    Claim(
-        "3a",
-        "without sparsity artifacts are excessive, with much of it too subtle",
-        "Fig. 3",
-        "the mean residual falls from lambda to lambda, from above the true one's to below it",
-        _residual_falls,
+    "4b": Check(
+        _measures("blockiness", "blockiness", [("jpeg", PRISTINE)]),
+        _untouched("jpeg"),
+        for_failing=_SMALL,
     ),
-    Claim(
-        "3b",
-        "lambda = 0.1 gives a low divergence",
-        "Fig. 3",
-        "lowest of the lambdas by two standard errors over images; no other lower",
-        _low_at_a_tenth,
+    "4c": _trained(
+        _measures("divergence", "jsd", ((name, "jpeg") for name in PIXEL), 4),
+        *("jpeg", *PIXEL),
+        rivals={"the GAN in their place": _replaced("jpeg", *PIXEL)},
     ),
-    Claim(
-        "4",
-        "pixel losses are farther from true JPEG than the GAN",
-        "Fig. 4: blurred",
-        "JSD of l1 and of l2 minus the GAN's above 0 by two standard errors",
-        _pixel_losses_are_worse,
-    ),
-)
+}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 import pathlib
 
 import pandas as pd
 
 from lossylab.eval.distortions import ADDED, COLUMNS, PRISTINE, TEXT, TRUE
 from lossylab.eval.report import folder as results
-from lossylab.eval.report.differences import Difference, mean_difference
+from lossylab.eval.report.claims import repetitions
+from lossylab.eval.report.differences import Difference, over_trainings
 from lossylab.eval.report.tables import Line
 
 
@@ -46,14 +48,39 @@ class Evidence:
         mine = self.table[(self.table.generated == method) & (self.table.reference == true)]
         return mine.set_index("image").sort_index()
 
-    def mean(self, method: str, true: str, measure: str = "jsd") -> float:
-        """Mean over the images; NaN if it was not measured."""
-        return float(self.images(method, true)[measure].mean())
+    @property
+    def names(self) -> list[str]:
+        """Names of what generated the distorted images."""
+        return list(self.table.generated.unique())
 
-    def difference(self, one: str, other: str, true: str) -> Difference | None:
-        """Divergence of one method minus that of another, by image; None if unknown."""
-        a, b = (self.images(method, true).jsd for method in (one, other))
-        return mean_difference(a - b) if list(a.index) == list(b.index) else None
+    def measure(self, method: str, true: str, measure: str = "jsd") -> pd.Series:
+        """A measure by image; NaN where it was not measured."""
+        return self.images(method, true).reindex(columns=[measure])[measure].astype(float)
+
+    def mean(self, method: str, true: str, measure: str = "jsd") -> float:
+        """Mean over all images; NaN unless all were measured."""
+        values = self.measure(method, true, measure)
+        whole = len(values) == self.table.image.nunique()
+        return float(values.mean(skipna=False)) if whole else math.nan
+
+    def difference(
+        self, one: tuple[str, str], other: tuple[str, str], measure: str = "jsd", times: float = 1.0
+    ) -> Difference | None:
+        """A measure minus so many times another by image, over all pairs of trainings.
+
+        Args:
+          one: method and true distortion.
+          other: the same.
+          measure: of both.
+          times: what the other's is multiplied by.
+        """
+        gaps, count = [], self.table.image.nunique()
+        names = (repetitions(self.names, method) for method, _ in (one, other))
+        for mine, theirs in zip(*names):
+            a, b = self.measure(mine, one[1], measure), self.measure(theirs, other[1], measure)
+            same = list(a.index) == list(b.index) and len(a) == count
+            gaps.append(a - times * b if same else None)
+        return over_trainings(gaps)
 
 
 def load(folder: str) -> Evidence:

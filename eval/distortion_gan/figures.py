@@ -16,6 +16,12 @@ from lossylab.eval.report import crop_grid, plots
 from lossylab.eval.report.paper import Draw
 from lossylab.eval.severity_search import SHORT
 
+_HEADINGS = {
+    "fig02_distortions": "Fig. 2: true and generated distortions",
+    "fig03_sheet": "Fig. 3: JPEG by weight of the sparsity",
+    "fig04_pixel_losses": "Fig. 4: JPEG by pixel losses",
+}
+
 
 def figures(evidence: Evidence) -> dict[str, Draw]:
     """What draws each figure."""
@@ -23,7 +29,7 @@ def figures(evidence: Evidence) -> dict[str, Draw]:
         "table1": partial(_matrix, evidence, ""),
         "truths": partial(_matrix, evidence, TRUE),
         "fig03_lambda": partial(_lambdas, evidence),
-        **{name: partial(_grid, evidence, folder) for name, folder in evidence.grids.items()},
+        **{name: partial(_grid, folder) for name, folder in evidence.grids.items()},
     }
 
 
@@ -32,8 +38,8 @@ def _matrix(evidence: Evidence, prefix: str, path: pathlib.Path) -> bool:
     methods = [name for name in SHORT if prefix + name in evidence.methods]
     if not methods:
         return False
-    what = "true, other noise" if prefix else "generated"
-    title = f"JSD of {what} and true distortions, bit. {evidence.title}"
+    what, heading = ("true, other noise", "Of the truths") if prefix else ("generated", "Table I")
+    title = f"{heading}: JSD of {what} and true distortions, bit"
     with plots.figure(path, title, 1, 1, (5.4, 5.0)) as axes:
         axis = axes[0, 0]
         values = np.array([[evidence.mean(prefix + m, t) for t in SHORT] for m in methods])
@@ -51,7 +57,7 @@ def _lambdas(evidence: Evidence, path: pathlib.Path) -> bool:
     there = {value: name for name, value in LAMBDAS.items() if name in evidence.methods}
     if len(there) < 2:
         return False
-    title = f"Fig. 3: weight of the sparsity. {evidence.title}"
+    title = "Fig. 3: weight of the sparsity"
     with plots.figure(path, title, 1, 2, (9.5, 4.2)) as axes:
         positions = range(len(there))
         for axis, measure, label in (
@@ -69,13 +75,15 @@ def _lambdas(evidence: Evidence, path: pathlib.Path) -> bool:
     return True
 
 
-def _grid(evidence: Evidence, folder: pathlib.Path, path: pathlib.Path) -> bool:
+def _grid(folder: pathlib.Path, path: pathlib.Path) -> bool:
     """Original, true, generated, residual and histograms side by side, a line a model."""
     images = crop_grid.read_index(folder)["images"]
     size = (12.5, 0.7 + 2.6 * len(images))
     edges = np.linspace(-nss.LIMIT, nss.LIMIT, nss.BINS + 1)
     middles = (edges[:-1] + edges[1:]) / 2
-    with plots.figure(path, evidence.title, len(images), 5, size, images=True) as axes:
+    with plots.figure(
+        path, _HEADINGS.get(folder.name, folder.name), len(images), 5, size, images=True
+    ) as axes:
         for line, items in zip(axes, images.values()):
             for axis, item in zip(line, items):
                 with Image.open(folder / item["file"]) as image:

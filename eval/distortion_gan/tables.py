@@ -11,6 +11,7 @@ from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortions import PRISTINE, TRUE
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell, lines
+from lossylab.eval.report.differences import mean_difference
 from lossylab.eval.report.tables import Line, number
 from lossylab.eval.severity_search import SHORT
 
@@ -59,24 +60,23 @@ def ablations(evidence: Evidence) -> list[Line]:
     trained = {name: f"lambda = {value:g}" for name, value in LAMBDAS.items()}
     trained |= {name: f"{norm} alone" for name, norm in PIXEL.items()}
     for method, words in trained.items():
-        jsd = evidence.images(method, "jpeg").jsd
-        if not len(jsd):
+        jsd = mean_difference(evidence.measure(method, "jpeg"))
+        if not jsd or math.isnan(evidence.mean(method, "jpeg")):
             continue
-        error = float(np.std(jsd, ddof=1) / len(jsd) ** 0.5) if len(jsd) > 1 else math.nan
+        shown = f"{number(jsd.mean, DIGITS)} ± {number(jsd.margin, DIGITS)}"
         found.append(
             {
                 "trained by": words,
-                "JSD to true JPEG": f"{number(jsd.mean(), DIGITS)} ± {number(error, DIGITS)}",
+                "JSD to true JPEG": shown,
                 "residual, pixel values": number(evidence.mean(method, "jpeg", "residual"), 2),
             }
         )
     if found:
         true = evidence.mean(TRUE + "jpeg", "jpeg", "residual")
-        none = evidence.images(PRISTINE, "jpeg").jsd
         found.append(
             {
                 "trained by": "nothing: the reference image",
-                "JSD to true JPEG": number(none.mean(), DIGITS),
+                "JSD to true JPEG": number(evidence.mean(PRISTINE, "jpeg"), DIGITS),
                 "residual, pixel values": number(0.0, 2),
             }
         )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from lossylab.core import command
 from lossylab.eval.jpeg_encoder import claims, figures, tables
 from lossylab.eval.jpeg_encoder.evidence import HIGH, LOW, load
+from lossylab.eval.metrics import bd_rate
 from lossylab.eval.options.paper import JpegEncoderPaperOptions
 from lossylab.eval.report.paper import Paper, Table
 
 PAPER = Paper(
+    stem="jpeg_encoder",
     name="Learned JPEG encoder",
     evidence=load,
     tables=(
@@ -17,17 +19,18 @@ PAPER = Paper(
             "BD-rates against standard JPEG",
             tables.bd_rates,
             "Rate needed more than standard JPEG at equal quality, per image by pchip, mean ± "
-            "standard deviation (images compared); negative saves. Both sides have the same "
-            "kind of Huffman codes, 4:4:4. JPEG: qualities 1 to 9 and 10 to 90 by fives. An "
-            "image counts where both curves have some quality in common.",
+            "standard deviation (images); negative saves. Both sides have the same kind of "
+            "Huffman codes, 4:4:4. A column's means are over the same images; an encoder whose "
+            f"curves do not compare on {tables.COMMON:.0%} of them (no quality in common, or not "
+            f"monotone) has none. A star: fewer than {bd_rate.ENOUGH} rates.",
         ),
         Table(
             "equal_rate",
             "At equal rate, minus standard JPEG",
             tables.equal_rate,
-            "Mean over images ± standard error (images), over all rates that both curves of an "
-            f"image reach. {LOW} to {HIGH} bits per pixel is the range of the paper's Fig. 5; "
-            "lines of different encoders are of different rates and images there.",
+            "Mean over all images ± half of its 95 % interval (images), over the rates that both "
+            f"curves of an image reach. {LOW} to {HIGH} bits per pixel is the range of the "
+            "paper's Fig. 5.",
         ),
         Table(
             "points",
@@ -40,8 +43,8 @@ PAPER = Paper(
             "printed",
             "Numbers that the paper prints",
             tables.printed,
-            "Times are of other machines, only ratios can be compared. Ours: VGG-19's attention, "
-            "and the widest BLS codec timed; the paper names neither size nor unit.",
+            "Times are of other machines, only ratios can be compared. Ours: the widest BLS codec "
+            "timed; the paper names neither size nor unit.",
         ),
         Table(
             "timing",
@@ -51,7 +54,7 @@ PAPER = Paper(
         ),
     ),
     figures=figures.figures,
-    claims=claims.CLAIMS,
+    checks=claims.CHECKS,
 )
 publish = PAPER.publish
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 from scipy import interpolate
 
 from lossylab.core.errors import WorkError
 from lossylab.eval.measures import Color
 from lossylab.eval.report import folder as results
 from lossylab.eval.report import rd_report
-from lossylab.eval.report.differences import Difference, mean_difference
+from lossylab.eval.report.claims import repetitions
+from lossylab.eval.report.differences import Difference, over_trainings
 from lossylab.eval.sweep import columns, text_columns, without_data
 
 JPEG = "jpeg"
@@ -77,28 +81,27 @@ class Evidence:
         )
 
     @property
+    def names(self) -> list[str]:
+        """Names of the encoders."""
+        return list(self.table.codec.unique())
+
+    @functools.cached_property
+    def curves(self) -> dict[tuple[str, str], pd.DataFrame]:
+        """Rows by encoder and image."""
+        return {(str(c), str(i)): rows for (c, i), rows in self.table.groupby(["codec", "image"])}
+
+    @property
     def models(self) -> list[str]:
         """Names of the curves, standard JPEG first."""
         return [JPEG, *sorted(set(self.table.codec) - {JPEG})]
 
     def curve(self, model: str) -> pd.DataFrame:
-        """Means over the images by point, rising rate."""
-        mine = self.table[self.table.codec == model]
-        means = mine.groupby("setting").mean(numeric_only=True)
-        return means.sort_values("bpp")
-
-    def curves(self, model: str, rate: str) -> dict[str, pd.DataFrame]:
-        """Rows of one encoder by image, empty where it has none, rising rate, each rate once."""
-        if (model, rate) not in self._curves:
-            self._curves[model, rate] = {
-                str(image): group[group.codec == model].sort_values(rate).drop_duplicates(rate)
-                for image, group in self.table.groupby("image")
-            }
-        return self._curves[model, rate]
-
-    @functools.cached_property
-    def _curves(self) -> dict[tuple[str, str], dict[str, pd.DataFrame]]:
-        return {}
+        """Means over all images by point, rising rate; NaN where some images are missing."""
+        groups = self.table[self.table.codec == model].groupby("setting")
+        means = groups.mean(numeric_only=True)
+        order = means.sort_values("bpp").index
+        means.loc[groups.image.nunique() < self.table.image.nunique()] = math.nan
+        return means.loc[order]
 
 
 def load(folder: str) -> Evidence:
@@ -140,7 +143,7 @@ class AtEqualRate(Difference):
       level: mean of the other encoder's measure at these rates.
     """
 
-    level: float
+    level: float = math.nan
 
 
 def at_equal_rate(
@@ -154,10 +157,6 @@ def at_equal_rate(
 ) -> AtEqualRate | None:
     """A measure of one encoder minus that of another at the same rates.
 
-    Both curves of an image are interpolated in the same way, by pchip over the logarithm of the
-    rate where they are nearly straight (`_STRAIGHT`), at rates that both reach: the other way
-    round gives the opposite.
-
     Args:
       evidence: the rows.
       model: name of the one.
@@ -168,24 +167,91 @@ def at_equal_rate(
       high: most.
 
     Returns:
-      None if there are fewer than two images to compare.
+      Over all images, and pairs of trainings. None unless all images can be compared.
     """
-    rate, differences, levels = HUFFMAN[huffman], [], []
-    bend, back = _STRAIGHT[measure]
-    both = [evidence.curves(name, rate) for name in (model, other)]
-    for curves in zip(*(each.values() for each in both)):  # the same images in the same order
-        if min(map(len, curves)) < 2 or any(curve[measure].isna().any() for curve in curves):
-            continue
-        least = max(low, *(curve[rate].min() for curve in curves))
-        most = min(high, *(curve[rate].max() for curve in curves))
-        if least >= most:
-            continue
-        rates = np.linspace(np.log(least), np.log(most), _RATES)
-        mine, theirs = (
-            back(interpolate.PchipInterpolator(np.log(curve[rate]), bend(curve[measure]))(rates))
-            for curve in curves
+    gaps, levels = [], []
+    for one, two in zip(*(repetitions(evidence.names, name) for name in (model, other))):
+        found = by_image(evidence, one, two, measure, huffman, low, high)
+        gaps.append(found.gap)
+        levels.append(found.level.mean())
+    found = over_trainings(gaps)
+    if found is None:
+        return None
+    return AtEqualRate(**dataclasses.asdict(found), level=float(np.mean(levels)))
+
+
+def by_image(
+    evidence: Evidence, model: str, other: str, measure: str, huffman: str, low: float, high: float
+) -> pd.DataFrame:
+    """By image, gap: a measure of one encoder minus that of another; level: that of the other.
+
+    Both curves of an image are interpolated in the same way, by pchip over the logarithm of the
+    rate where they are nearly straight (`_STRAIGHT`), at rates that both reach: the other way
+    round gives the opposite. NaN for an image whose curves have no rate in common.
+    """
+    found = {
+        image: _gap(
+            [evidence.curves.get((n, image)) for n in (model, other)], measure, huffman, low, high
         )
-        differences.append(float(np.mean(mine - theirs)))
-        levels.append(float(np.mean(theirs)))
-    found = mean_difference(pd.Series(differences, dtype=float))
-    return found and AtEqualRate(found.mean, found.error, found.count, float(np.mean(levels)))
+        for image in sorted(set(evidence.table.image))
+    }
+    return pd.DataFrame(found, index=["gap", "level"]).T
+
+
+def _gap(
+    curves: list[pd.DataFrame | None], measure: str, huffman: str, low: float, high: float
+) -> tuple[float, float]:
+    """The same of two curves."""
+    known = [curve for curve in curves if curve is not None and curve[measure].notna().all()]
+    if len(known) < 2:
+        return math.nan, math.nan
+    pairs = [(curve[HUFFMAN[huffman]].to_numpy(), curve[measure].to_numpy()) for curve in known]
+    return _between(pairs, measure, low, high)
+
+
+def _between(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], measure: str, low: float, high: float
+) -> tuple[float, float]:
+    """Mean difference of two curves of rate and quality, and mean of the second."""
+    least = max(low, *(rate.min() for rate, _ in pairs))
+    most = min(high, *(rate.max() for rate, _ in pairs))
+    if least >= most or min(len(rate) for rate, _ in pairs) < 2:
+        return math.nan, math.nan
+    bend, back = _STRAIGHT[measure]
+    rates = np.linspace(np.log(least), np.log(most), _RATES)
+    values = []
+    for rate, quality in pairs:
+        distinct, first = np.unique(np.log(rate), return_index=True)
+        values.append(back(interpolate.PchipInterpolator(distinct, bend(quality[first]))(rates)))
+    mine, theirs = values
+    return float(np.mean(mine - theirs)), float(np.mean(theirs))
+
+
+def of_mean_curves(
+    evidence: Evidence, model: str, other: str, measure: str, low: float, high: float
+) -> Difference | None:
+    """A measure of one encoder minus that of another at equal mean rate, as the paper's figures.
+
+    Both curves are of means over the images; the margin is of leaving out each image in turn. None
+    unless all points are of all images and both curves reach the range.
+    """
+    tables = []
+    for name in (model, other):
+        mine = evidence.table[evidence.table.codec == name]
+        wide = [mine.pivot(index="setting", columns="image", values=c) for c in ("bpp", measure)]
+        if wide[0].isna().any(axis=None) or wide[0].shape[1] != evidence.table.image.nunique():
+            return None
+        tables.append([each.to_numpy() for each in wide])
+    count = evidence.table.image.nunique()
+
+    def gap(images: np.ndarray) -> float:
+        pairs = [(rate[:, images].mean(1), value[:, images].mean(1)) for rate, value in tables]
+        return _between(pairs, measure, low, high)[0]
+
+    everything = np.arange(count)
+    left = np.array([gap(np.delete(everything, i)) for i in everything])
+    error = float(((left - left.mean()) ** 2).sum() * (count - 1) / count) ** 0.5
+    mean = gap(everything)
+    if not np.isfinite(mean) or count < 2:
+        return None
+    return Difference(mean, float(scipy.stats.t.ppf(0.975, count - 1)) * error, count)

@@ -60,7 +60,7 @@ def figures(evidence: Evidence) -> dict[str, Draw]:
         found[name] = partial(_times, evidence, work, heading)
     for kind, table in evidence.training.items():
         name, heading = _STEPS[kind]
-        found[name] = partial(_steps, table, f"{heading}. {evidence.title}")
+        found[name] = partial(_steps, table, heading)
     return found
 
 
@@ -71,7 +71,7 @@ def _curves(
     rate = HUFFMAN[huffman]
     most = _RANGE * max(evidence.curve(model)[rate].max() for model in models[1:])
     panels = {m: label for m, label in _PANELS.items() if evidence.table[m].notna().any()}
-    title = f"{heading}, {huffman} Huffman codes on both sides. {evidence.title}"
+    title = f"{heading}; {huffman} Huffman codes on both sides"
     with plots.figure(path, title, 1, len(panels), (4.6 * len(panels), 4.4)) as axes:
         for axis, (measure, label) in zip(axes[0], panels.items()):
             for model in models:

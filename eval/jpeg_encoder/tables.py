@@ -6,10 +6,11 @@ import math
 
 import pandas as pd
 
-from lossylab.eval.jpeg_encoder.evidence import HIGH, HUFFMAN, JPEG, LOW, Evidence, at_equal_rate
+from lossylab.eval.jpeg_encoder.evidence import HIGH, HUFFMAN, JPEG, LOW, Evidence, by_image
 from lossylab.eval.metrics import bd_rate
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell
+from lossylab.eval.report.differences import mean_difference
 from lossylab.eval.report.tables import Line, number
 
 # Column -> heading, digits, whether more is better.
@@ -19,6 +20,7 @@ MEASURED = {
     "ms_ssim_rgb": ("MS-SSIM", 4, True),
     "lpips": ("LPIPS", 5, False),
 }
+COMMON = 0.9  # fraction of the images that an encoder must compare on to have a mean
 # What curves are compared by at equal quality: each rises with the rate.
 QUALITIES = {"psnr_rgb": "MSE", "ms_ssim_db": "MS-SSIM", "lpips_quality": "LPIPS"}
 
@@ -32,7 +34,7 @@ def points(evidence: Evidence) -> list[Line]:
                 {
                     "encoder": model,
                     "point": str(setting).removeprefix(f"{model}_"),
-                    "images": str((evidence.table.setting == setting).sum()),
+                    "images": _images(evidence, str(setting)),
                     "bpp": number(means.bpp, 4),
                     "bpp, optimized": number(means.bpp_optimized, 4),
                     **{
@@ -44,6 +46,11 @@ def points(evidence: Evidence) -> list[Line]:
     return lines
 
 
+def _images(evidence: Evidence, setting: str) -> str:
+    count, whole = (evidence.table.setting == setting).sum(), evidence.table.image.nunique()
+    return str(count) if count == whole else f"{count} of {whole}"
+
+
 def compared(evidence: Evidence, huffman: str) -> pd.DataFrame:
     """The rows with the rate of one kind of Huffman codes as `bpp_file`."""
     return evidence.table.assign(bpp_file=evidence.table[HUFFMAN[huffman]])
@@ -51,22 +58,41 @@ def compared(evidence: Evidence, huffman: str) -> pd.DataFrame:
 
 def bd_rates(evidence: Evidence, anchor: str = JPEG) -> list[Line]:
     """BD-rates of every encoder against standard JPEG, both with the same Huffman codes."""
+    models = [name for name in evidence.models if name != anchor]
     lines = []
     for huffman in HUFFMAN:
         table = compared(evidence, huffman)
-        for model in evidence.models:
-            if model == anchor:
-                continue
-            line = {"encoder": model, "Huffman codes": huffman}
-            for quality, name in QUALITIES.items():
-                found = bd_rate.over_images(table, anchor, model, quality, "pchip")
-                line[f"{name}, %"] = (
-                    f"{number(found.mean, 1)} ± {number(found.std, 1)} ({found.compared})"
-                    if found.compared
-                    else "n/a"
-                )
-            lines.append(line)
+        mine = {model: {"encoder": model, "Huffman codes": huffman} for model in models}
+        for quality, name in QUALITIES.items():
+            for method in bd_rate.METHODS:
+                heading = f"{name}, %" if method == "pchip" else f"{name} by {method}, %"
+                found = {m: bd_rate.per_image(table, anchor, m, quality, method) for m in models}
+                for model, text in _over_common_images(found).items():
+                    mine[model][heading] = text
+        lines += mine.values()
     return lines
+
+
+def _over_common_images(found: dict[str, dict[str, bd_rate.BDRate]]) -> dict[str, str]:
+    """Mean BD-rates over the images that all encoders compare on, but those that miss too many."""
+    percents = pd.DataFrame(
+        {model: {i: v.percent for i, v in values.items()} for model, values in found.items()}
+    )
+    enough = [m for m in percents if percents[m].notna().mean() >= COMMON]
+    same = percents[enough].dropna()
+    texts = {}
+    for model, values in found.items():
+        if model not in enough:
+            texts[model] = f"n/a ({percents[model].notna().sum()} of {len(percents)} images)"
+            continue
+        few = (
+            min(values[image].rates for image in same.index) < bd_rate.ENOUGH
+            if len(same)
+            else False
+        )
+        spread = f"{number(same[model].mean(), 1)} ± {number(same[model].std(), 1)}"
+        texts[model] = f"{spread}{'*' if few else ''} ({len(same)})"
+    return texts
 
 
 def equal_rate(evidence: Evidence) -> list[Line]:
@@ -77,12 +103,12 @@ def equal_rate(evidence: Evidence) -> list[Line]:
             for model in evidence.models[1:]:
                 line = {"bits per pixel": name, "Huffman codes": huffman, "encoder": model}
                 for measure, (heading, digits, _) in MEASURED.items():
-                    found = at_equal_rate(evidence, model, JPEG, measure, huffman, low, high)
+                    gap = by_image(evidence, model, JPEG, measure, huffman, low, high).gap
+                    found = mean_difference(gap)
                     line[heading] = (
-                        f"{number(found.mean, digits, '+')} ± {number(found.error, digits)} "
-                        f"({found.count})"
+                        f"{found.said(f'.{digits}f')} ({found.count})"
                         if found
-                        else "n/a"
+                        else f"n/a ({gap.notna().sum()} of {len(gap)} images)"
                     )
                 lines.append(line)
     return lines

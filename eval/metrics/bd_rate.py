@@ -2,7 +2,8 @@
 
 G. Bjontegaard: "Calculation of average PSNR differences between RD-curves", VCEG-M33, 2001,
 as ProxIQA uses it (Sec. IV-A): per image, then mean and standard deviation. Computed by
-the package bjontegaard; curves that cannot be compared say why instead of a number.
+the package bjontegaard, between curves that are monotone: 'pchip' is so between rising points,
+and a 'cubic' that is not is refused. Curves that cannot be compared say why instead of a number.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-METHODS = ("cubic", "pchip")
+METHODS = ("pchip", "cubic")  # the headline, and the classical one
+ENOUGH = 6  # rates of a curve with which it is known well
 _FEWEST = 4  # points of a curve: a cubic has four coefficients
+_GRID = 65  # qualities at which a cubic's slope is looked at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +30,13 @@ class BDRate:
       percent: rate that the test needs more than the anchor; negative saves; NaN if unknown.
       overlap: fraction of the qualities of both curves together that both reach, 0..1.
       reason: why there is no number, else empty.
+      rates: points of the shorter curve.
     """
 
     percent: float
     overlap: float = 0.0
     reason: str = ""
+    rates: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Summary:
       images: how many there are.
       overlap: mean fraction of qualities that the integral covers.
       reasons: why images are missing, by image.
+      rates: of the shorter curve, least over the images that could be compared; 0 if there is none.
     """
 
     mean: float
@@ -53,38 +59,58 @@ class Summary:
     images: int
     overlap: float
     reasons: dict[str, str]
+    rates: int = 0
+
+    @property
+    def mark(self) -> str:
+        """Said beside the number: a star where curves have fewer rates than `ENOUGH`."""
+        return "*" if 0 < self.rates < ENOUGH else ""
 
 
 def bd_rate(
     anchor: tuple[npt.ArrayLike, npt.ArrayLike],
     test: tuple[npt.ArrayLike, npt.ArrayLike],
-    method: str = "cubic",
+    method: str = "pchip",
 ) -> BDRate:
     """Compares two curves.
 
     Args:
       anchor: rates (any unit, above 0) and qualities, in any order.
       test: rates and qualities of the codec in question.
-      method: 'cubic', one polynomial a curve, or 'pchip', piecewise and monotone.
+      method: 'pchip', piecewise and monotone, or 'cubic', one polynomial a curve.
 
     Raises:
       ValueError: for another method.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got '{method}'")
-    curves = []
+    curves: list[tuple[npt.NDArray, npt.NDArray]] = []
     for name, (rates, qualities) in (("anchor", anchor), ("test", test)):
         rates, qualities = np.asarray(rates, float), np.asarray(qualities, float)
         reason = _unusable(rates, qualities, method)
         if reason:
             return BDRate(np.nan, reason=f"the {name} {reason}")
-        order = np.argsort(qualities)
+        order = np.lexsort((rates, qualities))
         curves.append((rates[order], qualities[order]))
     (rate_a, quality_a), (rate_t, quality_t) = curves
     low, high = max(quality_a[0], quality_t[0]), min(quality_a[-1], quality_t[-1])
     if low >= high:
         return BDRate(np.nan, reason="the curves reach no common quality")
     overlap = (high - low) / (max(quality_a[-1], quality_t[-1]) - min(quality_a[0], quality_t[0]))
+    for name, curve in zip(("anchor", "test"), curves):
+        if _falls(*curve, low, high):
+            return BDRate(np.nan, reason=f"the {name} has a lower quality at a higher rate")
+        if method == "cubic" and not _cubic_rises(*curve, low, high):
+            reason = f"the cubic of the {name}'s rates over its qualities is not monotone"
+            return BDRate(np.nan, reason=reason)
+    percent = _integrated(curves, method)
+    if percent is None:
+        return BDRate(np.nan, reason=f"{method} swings without bounds between these qualities")
+    return BDRate(percent, float(overlap), rates=min(len(rate_a), len(rate_t)))
+
+
+def _integrated(curves: list[tuple[npt.NDArray, npt.NDArray]], method: str) -> float | None:
+    """By the package; None where it is not finite."""
     from bjontegaard import bd_rate as package  # its import takes a second
 
     with warnings.catch_warnings():
@@ -92,21 +118,30 @@ def bd_rate(
         warnings.filterwarnings("ignore", "Polyfit may be poorly conditioned")
         with contextlib.suppress(OverflowError), np.errstate(over="ignore", invalid="ignore"):
             percent = package(
-                rate_a,
-                quality_a,
-                rate_t,
-                quality_t,
+                *curves[0],
+                *curves[1],
                 method=method,
                 require_matching_points=False,
                 min_overlap=0,
             )
             if not isinstance(percent, tuple) and np.isfinite(percent):
-                return BDRate(float(percent), float(overlap))
-    return BDRate(np.nan, reason=f"{method} swings without bounds between these qualities")
+                return float(percent)
+    return None
+
+
+def _cubic_rises(
+    rates: npt.NDArray[np.float64], qualities: npt.NDArray[np.float64], low: float, high: float
+) -> bool:
+    """Whether the least-squares cubic of log-rates rises with the quality between two."""
+    position = (qualities - low) / (high - low)  # the overlap is 0..1
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The fit may be poorly conditioned")
+        fit = np.polynomial.Polynomial.fit(position, np.log(rates), 3)
+    return bool((fit.deriv()(np.linspace(0, 1, _GRID)) > 0).all())
 
 
 def over_images(
-    rows: pd.DataFrame, anchor: str, test: str, metric: str, method: str = "cubic"
+    rows: pd.DataFrame, anchor: str, test: str, metric: str, method: str = "pchip"
 ) -> Summary:
     """BD-rates of one codec's rows against another's, image by image.
 
@@ -127,11 +162,12 @@ def over_images(
         images=len(values),
         overlap=float(np.mean([value.overlap for value in known])) if known else 0.0,
         reasons={image: v.reason for image, v in values.items() if v.reason},
+        rates=min((value.rates for value in known), default=0),
     )
 
 
 def per_image(
-    rows: pd.DataFrame, anchor: str, test: str, metric: str, method: str = "cubic"
+    rows: pd.DataFrame, anchor: str, test: str, metric: str, method: str = "pchip"
 ) -> dict[str, BDRate]:
     """BD-rate of each image that either codec has rows of; see `over_images`."""
     curves = {
@@ -158,13 +194,22 @@ def _unusable(
     """Why a curve cannot be compared, or nothing."""
     if len(rates) < _FEWEST:
         return f"has {len(rates)} points, {_FEWEST} are needed"
-    if not (np.isfinite(rates).all() and np.isfinite(qualities).all()):
-        return "has values that are not finite"
-    if np.min(rates) <= 0:
-        return "has rates that are not positive"
     different = len(np.unique(qualities))
-    if method == "pchip" and different < len(qualities):
-        return "has the same quality at several rates"
-    if different < _FEWEST:
-        return f"has {different} different qualities, {_FEWEST} are needed"
-    return ""
+    finite = bool(np.isfinite(rates).all() and np.isfinite(qualities).all())
+    reasons = {
+        "has values that are not finite": not finite,
+        "has rates that are not positive": finite and np.min(rates) <= 0,
+        "has the same quality at several rates": method == "pchip" and different < len(qualities),
+        f"has {different} different qualities, {_FEWEST} are needed": different < _FEWEST,
+    }
+    return next((reason for reason, found in reasons.items() if found), "")
+
+
+def _falls(
+    rates: npt.NDArray[np.float64], qualities: npt.NDArray[np.float64], low: float, high: float
+) -> bool:
+    """Whether a curve has a lower quality at a higher rate between two qualities or just beside."""
+    first = max(np.searchsorted(qualities, low, "right") - 1, 0)
+    last = min(np.searchsorted(qualities, high, "left"), len(qualities) - 1)
+    near = slice(first, last + 1)
+    return bool((np.diff(rates[near])[np.diff(qualities[near]) > 0] < 0).any())

@@ -14,10 +14,12 @@ from lossylab.inference.latent.cases import TASKS
 _KNOWN = (
     "PSNR and SSIM against the known original; latent: mean distance of a layer's style from the "
     "true one; met: MMD at most that of 95 of 100 perfect sets of styles. Each version of StyleGAN "
-    "restores images of its own. Given: the image to restore, scaled up."
+    "restores images of its own. Given: the image to restore, scaled up. Means over the images and "
+    "the seeds that all searches have."
 )
 
 PAPER = Paper(
+    stem="mmd_restoration",
     name="Latent restoration",
     evidence=load,
     tables=(
@@ -47,15 +49,15 @@ PAPER = Paper(
             "effects",
             "Effects of single settings",
             tables.effects,
-            "Differences of rows by image: mean over images ± its standard error.",
+            "Differences by image over the seeds of both rows: mean ± half of its 95 % interval.",
         ),
-        Table("variants", "Other settings", tables.variants, "Of the same images."),
+        Table("variants", "Other settings", tables.variants, "Of the same images and seeds."),
         Table("likelihoods", "Degradation models", tables.likelihoods),
         Table("ranks", "RankIQA: rank accuracy", tables.ranks),
         Table("sampling", "Two samplers", tables.sampling, "The same random numbers drawn."),
     ),
     figures=figures.figures,
-    claims=claims.CLAIMS,
+    checks=claims.CHECKS,
 )
 publish = PAPER.publish
 

@@ -1,21 +1,28 @@
-"""The claims of latent restoration's paper that rows can decide."""
+"""What decides the claims of latent restoration's paper, and their trivial competitors."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from lossylab.eval.degradation_nll import KINDS
-from lossylab.eval.latent_rows import ORIGINAL
-from lossylab.eval.mmd_restoration.evidence import LONGEST, Evidence, likelihood, same, speedup
+import pandas as pd
+
+from lossylab.eval.degradation_nll import PAIRED, UNPAIRED
+from lossylab.eval.latent_rows import MEAN, ORIGINAL
+from lossylab.eval.mmd_restoration.evidence import LONGEST, SHORTEST, Evidence, same, speedup
 from lossylab.eval.report.claims import (
-    UNDECIDED,
-    Claim,
+    UNMEASURED,
+    Check,
     Decide,
     Decision,
-    all_known,
+    Obstacle,
+    Verdict,
     decision_by_gains,
+    published_size,
+    swapped,
 )
+from lossylab.eval.report.differences import Difference, mean_difference
 from lossylab.inference.latent.cases import JPEG, TASKS
 
 _FEWEST = 8  # images that a claim is decided by
@@ -24,120 +31,191 @@ _FASTER = 20.0  # times
 _SMALL = 64  # pixels, of the images that both samplers draw
 
 
-def _paired_is_likelier(evidence: Evidence) -> Decision:
-    """By the model that Table 1 is compared with; the others stand beside it."""
-    text = []
-    for model in dict.fromkeys(evidence.nll.model):
-        paired, unpaired = (likelihood(evidence, model, kind) for kind in KINDS)
-        text.append(f"{model}: {paired:.3f} against {unpaired:.3f}")
-    paired, unpaired = (likelihood(evidence, LONGEST, kind) for kind in KINDS)
-    if math.isnan(paired + unpaired):
-        return UNDECIDED
-    return Decision("; ".join(text), paired <= unpaired / 2)
+Swap = Callable[[Evidence], Evidence]
 
 
-def _lower(measure: str, one: str, other: str, tasks: Sequence[str] = TASKS) -> Decide:
-    """Decides whether a row's measure is lower than another's."""
+def _lower(
+    measure: str, *pairs: tuple[str, str], tasks: Sequence[str] = TASKS, digits: int = 4
+) -> Decide:
+    """Decides whether a row's measure is lower than another's, for each pair and task."""
 
     def decide(evidence: Evidence) -> Decision:
-        gaps = {
-            task: gap
+        found = {
+            (pair, task): evidence.difference(*pair, task, measure)
+            for pair in pairs
             for task in tasks
-            if (gap := evidence.difference(one, other, task, measure)) is not None
         }
-        if not gaps or min(gap.count for gap in gaps.values()) < _FEWEST:
-            return UNDECIDED
-        text = ", ".join(f"{t} {g.mean:+.4g} ± {g.margin:.2g}" for t, g in gaps.items())
-        text += f" ({min(gap.count for gap in gaps.values())} images)"
-        return decision_by_gains(text, ((-gap.mean, gap.margin) for gap in gaps.values()))
+        known = {key: gap for key, gap in found.items() if gap}
+        if {pair for pair, _ in known} != set(pairs) or _few(known):
+            return UNMEASURED
+        text = ", ".join(
+            f"{one} - {other} {task}: {gap.said(f'.{digits}f')}"
+            for ((one, other), task), gap in known.items()
+        )
+        return decision_by_gains(text, ((-gap.mean, gap.margin) for gap in known.values()))
 
     return decide
+
+
+def _few(gaps: Mapping[Any, Difference]) -> bool:
+    return min((gap.count for gap in gaps.values()), default=0) < _FEWEST
+
+
+def _nll(evidence: Evidence, model: str, kind: str) -> pd.Series:
+    """Likelihoods by a degradation model, by image."""
+    table = evidence.nll
+    mine = table[(table.model == model) & (table.kind == kind)]
+    return mine.set_index("image").nll.sort_index().astype(float)
+
+
+def _paired_is_likelier(evidence: Evidence) -> Decision:
+    """Pairs at most half of others, by the model that Table 1 is compared with."""
+    paired, unpaired = (_nll(evidence, LONGEST, kind) for kind in (PAIRED, UNPAIRED))
+    gap = mean_difference(unpaired / 2 - paired) if len(paired) else None
+    if gap is None:
+        return UNMEASURED
+    text = f"{paired.mean():.2f} and {unpaired.mean():.2f} bits/dim"
+    return decision_by_gains(text, [(gap.mean, gap.margin)])
+
+
+def _longer_is_likelier(evidence: Evidence) -> Decision:
+    long, short = (_nll(evidence, model, PAIRED) for model in (LONGEST, SHORTEST))
+    gap = mean_difference(short - long) if len(long) else None
+    if gap is None:
+        return UNMEASURED
+    text = f"{long.mean():.2f} against {short.mean():.2f} bits/dim"
+    return decision_by_gains(text, [(gap.mean, gap.margin)])
+
+
+def _longer_restores_no_better(evidence: Evidence) -> Decision:
+    # The original's likelihood by the two models: the premise is that the longer trained one's is
+    # better.
+    long, short = (evidence.mean(ORIGINAL, JPEG, name) for name in ("nll", "own_nll"))
+    pairs = (("9", "8"), ("12", "11"))
+    gaps = {rows: gap for rows in pairs if (gap := evidence.difference(*rows, JPEG, "psnr"))}
+    if len(gaps) < len(pairs) or not long < short or _few(gaps):
+        return UNMEASURED
+    text = ", ".join(f"{gap.said('.2f')} dB" for gap in gaps.values())
+    return decision_by_gains(text, ((_BETTER - gap.mean, gap.margin) for gap in gaps.values()))
+
+
+def _no_lower_nll(evidence: Evidence) -> Decision:
+    pairs = (("8", "5"), ("9", "5"))
+    gaps = {rows: gap for rows in pairs if (gap := evidence.difference(*rows, JPEG, "nll"))}
+    if len(gaps) < len(pairs) or _few(gaps):
+        return UNMEASURED
+    text = ", ".join(f"{a} - {b}: {gap.said('.3f')} bits/dim" for (a, b), gap in gaps.items())
+    return Decision(text, all(gap.mean >= -gap.margin for gap in gaps.values()))
 
 
 def _sampler_is_exact_and_fast(evidence: Evidence) -> Decision:
     fast, slow = (evidence.drawn[name] for name in ("wavefront", "naive"))
     both = [name for name in fast if name in slow and int(fast[name]["width"]) >= _SMALL]
     if not both:
-        return UNDECIDED
+        return UNMEASURED
     times = [speedup(fast[name], slow[name]) for name in both]
     equal = all(same(fast[name], slow[name]) for name in both)
     text = f"{min(times):.0f} times, images {'equal' if equal else 'differ'}"
     return Decision(text, equal and min(times) >= _FASTER)
 
 
-def _longer_training_restores_no_better(evidence: Evidence) -> Decision:
-    # The original's likelihood by the two models: the premise is that the longer trained one's is
-    # better.
-    long, short = (evidence.mean(ORIGINAL, JPEG, name) for name in ("nll", "own_nll"))
-    pairs = (("9", "8"), ("12", "11"))
-    known = all_known({rows: evidence.difference(*rows, JPEG, "psnr") for rows in pairs})
-    if known is None or not long < short:
-        return UNDECIDED
-    gaps = list(known.values())
-    if min(gap.count for gap in gaps) < _FEWEST:
-        return UNDECIDED
-    text = ", ".join(f"{gap.mean:+.2f} ± {gap.margin:.2f} dB" for gap in gaps)
-    text = f"{long:.2f} against {short:.2f} bits/dim; {text}"
-    if any(gap.mean > gap.margin for gap in gaps):
-        return Decision(text, False)
-    return Decision(text, True if all(g.mean + g.margin < _BETTER for g in gaps) else None)
+# Trivial competitors, and what is needed.
 
 
-CLAIMS = (
-    Claim(
-        "1",
-        "degraded images are far likelier given their own clean version",
-        "Table 1: .39 against 2.26 bits/dim",
-        "paired at most half of unpaired, by the longest trained model",
+def _row(rival: str, *models: str) -> Swap:
+    """Evidence in which one row's trials stand in the place of others'."""
+
+    def swap(evidence: Evidence) -> Evidence:
+        study = evidence.study[evidence.study.variant == ""]
+        for model in models:
+            study = swapped(study, "row", model, rival)
+        return dataclasses.replace(evidence, study=study)
+
+    return swap
+
+
+def _blind(evidence: Evidence) -> Evidence:
+    """Evidence of models that do not look at the clean image: pairs are as likely as others."""
+    nll = evidence.nll.copy()
+    for model in nll.model.unique():
+        mine = nll.model == model
+        nll.loc[mine & (nll.kind == PAIRED), "nll"] = _nll(evidence, model, UNPAIRED).to_numpy()
+    return dataclasses.replace(evidence, nll=nll)
+
+
+def _untrained_longer(evidence: Evidence) -> Evidence:
+    """Evidence in which the longer training is the shorter one."""
+    return dataclasses.replace(evidence, nll=swapped(evidence.nll, "model", LONGEST, SHORTEST))
+
+
+def _naive_twice(evidence: Evidence) -> Evidence:
+    return dataclasses.replace(
+        evidence, drawn={**evidence.drawn, "wavefront": evidence.drawn["naive"]}
+    )
+
+
+def _calibrated(evidence: Evidence) -> Obstacle | None:
+    """Distances from styles need a mapping whose styles are distributed as StyleGAN's."""
+    if "untrained" in evidence.title or "random weights" in evidence.title:
+        words = "the generators' mapping is random, and the sign depends on it"
+        return Obstacle(Verdict.UNTESTABLE, words)
+    return None
+
+
+def _by_score(other: str) -> Check:
+    return Check(
+        _lower("resize_mean", ("5", other), tasks=(JPEG,), digits=2),
+        {f"row {other} in row 5's place": _row(other, "5"), "the mean style": _row(MEAN, "5")},
+        (published_size,),
+    )
+
+
+CHECKS = {
+    "1a": Check(
         _paired_is_likelier,
+        {"a model blind to the clean image": _blind},
+        for_failing=(published_size,),
     ),
-    Claim(
-        "2a",
-        "with the constraint the search ends nearer to the prior",
-        "Sec. 4.2",
-        "MMD of row 5 minus row 3's below 0 by its 95 % interval over images",
-        _lower("mmd", "5", "3"),
+    "2a": Check(
+        _lower("nll", ("4", "2"), ("5", "2"), tasks=(JPEG,)),
+        {
+            "PULSE itself": _row("2", "4", "5"),
+            "the mean style without a search": _row(MEAN, "4", "5"),
+        },
+        for_failing=(published_size,),
     ),
-    Claim(
-        "2b",
-        "and at latents nearer to the true ones",
-        "Fig. 4",
-        "distance from the true styles, row 5 minus row 3, below 0 likewise",
-        _lower("latent", "5", "3"),
+    "2b": Check(
+        _lower("mmd", ("5", "3"), ("5", "2"), digits=5),
+        {"row 4, another search that minimizes it": _row("4", "5")},
     ),
-    Claim(
-        "2c",
-        "nearer to the prior than PULSE",
-        "Fig. 2, 6",
-        "MMD of row 5 minus row 2's below 0 likewise",
-        _lower("mmd", "5", "2"),
+    "2c": Check(
+        _lower("latent", ("5", "3"), digits=2),
+        {"the mean style without a search": _row(MEAN, "5"), "row 3": _row("3", "5")},
+        (_calibrated,),
     ),
-    Claim(
-        "2d",
-        "and nearer to the true latents than PULSE",
-        "Fig. 2, 6",
-        "distance from the true styles, row 5 minus row 2, below 0 likewise",
-        _lower("latent", "5", "2"),
+    "2d": Check(
+        _lower("latent", ("5", "2"), ("5", MEAN), digits=2),
+        {"the mean style without a search": _row(MEAN, "5")},
+        (_calibrated,),
     ),
-    Claim(
-        "2e",
-        "and at better scores without a reference",
-        "Table 2: 9.78 against 21.33",
-        "RankIQA of the resized images, row 5 minus row 3, below 0 likewise",
-        _lower("resize_mean", "5", "3", tasks=(JPEG,)),
+    "2e": _by_score("3"),
+    "2f": _by_score("4"),
+    "2g": _by_score("7"),
+    "2h": _by_score(ORIGINAL),
+    "3d": Check(_sampler_is_exact_and_fast, {"pixel by pixel": _naive_twice}),
+    "4a": Check(
+        _longer_is_likelier,
+        {"the shorter training": _untrained_longer},
+        for_failing=(published_size,),
     ),
-    Claim(
-        "3",
-        "drawing along wavefronts gives the same images, much faster",
-        "Sec. 4.3: hours an image",
-        f"equal images of at least {_SMALL} pixels, at least {_FASTER:g} times faster",
-        _sampler_is_exact_and_fast,
+    "4b": Check(
+        _longer_restores_no_better,
+        {"row 5, without a degradation model": _row("5", "9", "12")},
+        for_failing=(published_size,),
     ),
-    Claim(
-        "4",
-        "a longer trained degradation model restores no better",
-        "Table 2, rows 8, 9, 11, 12",
-        f"PSNR of rows 9 - 8 and 12 - 11 above by less than {_BETTER:g} dB at lower NLL, 95 %",
-        _longer_training_restores_no_better,
+    "4c": Check(
+        _no_lower_nll,
+        {"the clean original": _row(ORIGINAL, "8", "9")},
+        for_failing=(published_size,),
     ),
-)
+}

@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
 from lossylab.core import rows
 from lossylab.core.errors import WorkError
 from lossylab.eval import degradation_nll, latent_study, rank_accuracy, study_tally
-from lossylab.eval.latent_rows import EPOCHS, ROWS
+from lossylab.eval.latent_rows import EPOCHS, ROWS, UNTOUCHED
 from lossylab.eval.report.differences import Difference, mean_difference
 
 SAMPLERS = ("wavefront", "naive")
 
 
 LONGEST = f"epochs_{max(EPOCHS)}"  # degradation models are called so in nll.csv
+SHORTEST = f"epochs_{min(EPOCHS)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,16 +70,38 @@ class Evidence:
         return float(self.trials(row, task)[measure].mean())
 
     @property
+    def names(self) -> list[str]:
+        """Names of the rows of Table 2 that were searched, and of degradation models."""
+        return [*dict.fromkeys(self.study.row), *dict.fromkeys(self.nll.model)]
+
+    @property
     def variants(self) -> list[str]:
         """Changes of settings that were measured too."""
         return [name for name in dict.fromkeys(self.study.variant) if name]
 
+    def by_image(self, row: str, task: str, measure: str, seeds: Collection[int]) -> pd.Series:
+        """A row's measure by image, the mean over some seeds; empty unless all were measured."""
+        trials = self.trials(row, task)
+        found = trials[trials.index.get_level_values("seed").isin(seeds)][measure]
+        images = trials.index.get_level_values("image").nunique()
+        if len(found) < images * len(seeds) or found.isna().any():
+            return found[:0]
+        return found.groupby("image").mean()
+
+    def seeds(self, row: str, task: str) -> set[int]:
+        """The seeds that a row was searched with; of rows without a search, all."""
+        return set(self.trials(row, task).index.get_level_values("seed"))
+
     def difference(self, one: str, other: str, task: str, measure: str) -> Difference | None:
-        """A row's measure minus another's, by image; None if unknown."""
-        a, b = (self.trials(row, task)[measure] for row in (one, other))
-        if list(a.index) != list(b.index):
-            return None
-        return mean_difference((a - b).groupby("image").mean())
+        """A row's measure minus another's by image, over the seeds of both; None if unknown.
+
+        A row that needs no search has one seed, which goes with all.
+        """
+        mine, theirs = (self.seeds(name, task) for name in (one, other))
+        shared = mine & theirs
+        pairs = (mine, theirs) if {one, other} & set(UNTOUCHED) else (shared, shared)
+        a, b = (self.by_image(n, task, measure, s) for n, s in zip((one, other), pairs))
+        return mean_difference(a - b) if len(a) and list(a.index) == list(b.index) else None
 
 
 def load(folder: str) -> Evidence:

@@ -28,7 +28,7 @@ def _curve(evidence: Evidence, path: pathlib.Path) -> bool:
     """Likelihood of held-out images over the steps of the training."""
     if not len(evidence.curve):
         return False
-    with plots.figure(path, f"Fig. 3: {evidence.title}", 1, 1, (6.4, 4.2)) as axes:
+    with plots.figure(path, "Fig. 3: likelihood in training", 1, 1, (6.4, 4.2)) as axes:
         axis = axes[0, 0]
         for kind in KINDS:
             axis.plot(evidence.curve.step, evidence.curve[kind], label=kind)
@@ -44,7 +44,9 @@ def _likelihoods(evidence: Evidence, path: pathlib.Path) -> bool:
         return False
     models = list(dict.fromkeys(evidence.nll.model))
     size = (4.6 * len(models), 4.4)
-    with plots.figure(path, f"Fig. 4: {evidence.title}", 1, len(models), size) as axes:
+    with plots.figure(
+        path, "Fig. 4: likelihood of pairs and of others", 1, len(models), size
+    ) as axes:
         for axis, model in zip(axes[0], models):
             mine = evidence.nll[evidence.nll.model == model]
             values = [mine[mine.kind == k].set_index("image").nll.sort_index() for k in KINDS]
@@ -62,7 +64,7 @@ def _discrepancies(evidence: Evidence, path: pathlib.Path) -> bool:
     tasks = [task for task in TASKS if (evidence.study.task == task).any()]
     if not tasks:
         return False
-    with plots.figure(path, evidence.title, len(tasks), 2, (11, 3.6 * len(tasks))) as axes:
+    with plots.figure(path, "Where searches end", len(tasks), 2, (11, 3.6 * len(tasks))) as axes:
         for line, task in zip(axes, tasks):
             names = [name for name in ROWS if len(evidence.trials(name, task))]
             for axis, measure, label in (

@@ -60,19 +60,28 @@ def table3(evidence: Evidence) -> list[Line]:
 
 
 def study(evidence: Evidence, task: str) -> list[Line]:
-    """What each row of Table 2 gave back of known images, a line a row."""
+    """What each row of Table 2 gave back of known images, a line a row.
+
+    Means are over the images and the seeds that all searches were made with.
+    """
     shown = {"psnr": 2, "ssim": 4, "latent": 3, "cosine": 2}
     shown |= {"mmd": 5, "pixel": 5, "nll": 3, "angle": 1}
     if not evidence.study.cosine.notna().any():
         del shown["cosine"]  # not measured by earlier versions
+    searched = [name for name in ROWS if len(evidence.trials(name, task))]
+    seeds = (
+        set.intersection(*(evidence.seeds(name, task) for name in searched)) if searched else set()
+    )
     found = []
     untouched = [(name, version) for name in UNTOUCHED for version in (1, 2)]
     for name, version in (*untouched, *((name, row.version) for name, row in ROWS.items())):
         mine = evidence.trials(name, task, version=version)
+        if name in ROWS:
+            mine = mine[mine.index.get_level_values("seed").isin(seeds)]
         if not len(mine):
             continue
         words = ROWS[name].words if name in ROWS else dict.fromkeys(ROWS["1"].words, "")
-        line = {"row": name, **words, "StyleGAN V": f"v{version}"}
+        line = {"row": name, **words, "StyleGAN V": f"v{version}", "trials": str(len(mine))}
         line |= {measure: number(mine[measure].mean(), d) for measure, d in shown.items()}
         line |= {"met": "", "s": ""}
         if name in ROWS:
@@ -83,19 +92,22 @@ def study(evidence: Evidence, task: str) -> list[Line]:
 
 
 def variants(evidence: Evidence) -> list[Line]:
-    """Rows with other settings than the paper's or the assumed ones."""
+    """Rows with other settings than the paper's or the assumed ones, over the seeds of all."""
     shown = {"psnr": 2, "latent": 3, "mmd": 5, "pixel": 5, "nll": 3}
     found = []
     for task in TASKS:
-        for variant in ("", *evidence.variants):
-            for name, row in ROWS.items():
-                mine = evidence.trials(name, task, variant)
-                others = [len(evidence.trials(name, task, other)) for other in evidence.variants]
-                if not len(mine) or not any(others):
-                    continue
+        for name, row in ROWS.items():
+            mine = {v: evidence.trials(name, task, v) for v in ("", *evidence.variants)}
+            mine = {variant: trials for variant, trials in mine.items() if len(trials)}
+            if len(mine) < 2:
+                continue
+            same = set.intersection(*(set(trials.index) for trials in mine.values()))
+            for variant, trials in mine.items():
+                trials = trials.loc[sorted(same)]
                 line = {"task": task, "row": row.label, "change": variant or "none"}
-                line |= {m: number(mine[m].mean(), digits) for m, digits in shown.items()}
-                line["met"] = f"{100 * (mine.mmd <= mine.threshold).mean():.0f} %"
+                line["trials"] = str(len(trials))
+                line |= {m: number(trials[m].mean(), digits) for m, digits in shown.items()}
+                line["met"] = f"{100 * (trials.mmd <= trials.threshold).mean():.0f} %"
                 found.append(line)
     return found
 
@@ -120,7 +132,7 @@ def effects(evidence: Evidence) -> list[Line]:
             for measure, digits in (("mmd", 5), ("latent", 3), ("psnr", 2), ("nll", 3)):
                 gap = evidence.difference(one, other, task, measure)
                 known = known or gap is not None
-                line[measure] = f"{gap.mean:+.{digits}f} ± {gap.error:.{digits}f}" if gap else "n/a"
+                line[measure] = gap.said(f".{digits}f") if gap else "n/a"
             if known:
                 found.append(line)
     return found

@@ -14,14 +14,20 @@ _RESULTS = "Folder of measured rows."
 class PaperOptions(Options):
     """Makes a paper's tables, figures and claims from measured rows."""
 
+    stem: ClassVar[str] = "STEM"
     rows_from: ClassVar[str] = "lossylab eval"  # the command that measures rows.csv
 
     results: str = option("results", _RESULTS)
     out: str = option("", "Folder to write to. The results folder itself if not given.")
     claims: str = option(
         "",
-        "Ledger of claims to write. OUT/claims.md if not given. Other papers' sections of an "
-        "existing ledger stay.",
+        "Ledger of several papers to write this one's section of, beside OUT/claims.md. Sections "
+        "of other papers stay.",
+    )
+    check_only: bool = option(
+        False,
+        "Writes nothing, and fails if tables, claims or figures are not as the rows say. Figures "
+        "are compared if the same version of matplotlib drew them.",
     )
 
     def sources(self) -> pathlib.Path:
@@ -39,9 +45,15 @@ class PaperOptions(Options):
         """The folder to write to."""
         return pathlib.Path(self.out or self.results)
 
-    def ledger(self) -> pathlib.Path:
-        """The file of claims to write."""
-        return pathlib.Path(self.claims) if self.claims else self.target() / "claims.md"
+    def ledger(self) -> pathlib.Path | None:
+        """The ledger of several papers, if one is named."""
+        return pathlib.Path(self.claims) if self.claims else None
+
+    def remedy(self) -> str:
+        """The command that makes the files anew."""
+        words = [f"--{name}={value}" for name in ("results", "out", "claims")
+                 if (value := getattr(self, name))]  # fmt: skip
+        return f"lossylab eval {self.stem} {' '.join(words)}"
 
 
 @option_class
@@ -58,6 +70,7 @@ class ProxiqaPaperOptions(PaperOptions):
     tables/ (CSV, LaTeX), figures/ and claims.md are written.
     """
 
+    stem: ClassVar[str] = "proxiqa"
     rows_from: ClassVar[str] = "lossylab eval rd"
 
     results: str = option("results/proxiqa", _RESULTS)
@@ -75,6 +88,7 @@ class WcdganPaperOptions(PaperOptions):
     or measured: tables.md, tables/ (CSV, LaTeX), figures/ and claims.md are written.
     """
 
+    stem: ClassVar[str] = "wcdgan"
     rows_from: ClassVar[str] = "lossylab eval restoration"
 
     results: str = option("results/wcdgan", _RESULTS)
@@ -94,6 +108,7 @@ class JpegEncoderPaperOptions(PaperOptions):
     are written.
     """
 
+    stem: ClassVar[str] = "jpeg_encoder"
     rows_from: ClassVar[str] = "lossylab eval jpeg_rd"
 
     results: str = option("results/jpeg_encoder", _RESULTS)
@@ -111,6 +126,7 @@ class DistortionGanPaperOptions(PaperOptions):
     figures/ and claims.md are written.
     """
 
+    stem: ClassVar[str] = "distortion_gan"
     rows_from: ClassVar[str] = "lossylab eval distortions"
 
     results: str = option("results/distortion_gan", _RESULTS)
@@ -130,6 +146,7 @@ class MmdRestorationPaperOptions(PaperOptions):
     figures/ and claims.md are written.
     """
 
+    stem: ClassVar[str] = "mmd_restoration"
     rows_from: ClassVar[str] = "lossylab eval latent_study"
 
     results: str = option("results/mmd_restoration", _RESULTS)

@@ -1,115 +1,184 @@
-"""The claims of ProxIQA that rows can decide."""
+"""What decides the claims of ProxIQA, and their trivial competitors."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
 from lossylab.eval.proxiqa import decisions
-from lossylab.eval.proxiqa.decisions import COINCIDE, DIFFERENT, NEARLY_SAME, SAME_TIME
-from lossylab.eval.report.claims import Claim
-from lossylab.losses.proxiqa import UPPER_BOUND
-
-_BELOW = "mean below 0, beyond noise"
-
-CLAIMS = (
-    Claim(
-        "1a",
-        "VMAF_p lowers the VMAF BD-rate against MSE",
-        "-23.4 %",
-        _BELOW,
-        decisions.sign_of_bd_rate("bls_vmaf_p", "vmaf", -1),
-    ),
-    Claim(
-        "1b",
-        "VMAF_p raises the PSNR BD-rate",
-        "+5.2 %",
-        "mean above 0, beyond noise",
-        decisions.sign_of_bd_rate("bls_vmaf_p", "psnr", +1),
-    ),
-    Claim(
-        "2a",
-        "SSIM_p lowers the SSIM BD-rate",
-        "-21.3 %",
-        _BELOW,
-        decisions.sign_of_bd_rate("bls_ssim_p", "ssim", -1),
-    ),
-    Claim(
-        "2b",
-        "MSIM_p lowers the MS-SSIM BD-rate",
-        "-21.8 %",
-        _BELOW,
-        decisions.sign_of_bd_rate("bls_ms_ssim_p", "ms_ssim", -1),
-    ),
-    Claim(
-        "3a",
-        "With a frozen proxy its score runs toward 100, VMAF does not follow",
-        "Fig. 7(a)",
-        f"at the end proxy above {UPPER_BOUND - DIFFERENT:g}, {DIFFERENT:g} above VMAF, "
-        "and rose more",
-        decisions.frozen_proxy_runs_away,
-    ),
-    Claim(
-        "3b",
-        "Alternating, proxy and true score coincide",
-        "Fig. 7(b)",
-        f"mean gap below {COINCIDE:g} points at the end",
-        decisions.alternating_proxy_follows,
-    ),
-    Claim(
-        "4",
-        "SSIM_p and SSIM + L_d give nearly the same SSIM BD-rate",
-        "-19.0 %, -22.4 %",
-        f"at most {NEARLY_SAME:g} points of difference",
-        decisions.nearly_the_same,
-    ),
-    Claim(
-        "5a",
-        "BMSHJ beats BLS by every metric, both at MSE",
-        "-10.2 % to -25.8 %",
-        f"all: {_BELOW}",
-        decisions.saves_by_every_metric("bmshj_mse", "bls_mse"),
-    ),
-    Claim(
-        "5b",
-        "VMAF_p helps BMSHJ too",
-        "-25.8 % and -47.1 % against BLS",
-        f"{_BELOW}, against BMSHJ MSE",
-        decisions.sign_of_bd_rate("bmshj_vmaf_p", "vmaf", -1, "bmshj_mse"),
-    ),
-    Claim(
-        "6a",
-        "JPEG is worse than all other classical codecs",
-        "Table II",
-        "by every metric",
-        decisions.jpeg_is_worst,
-        decisions.classical_scale,
-    ),
-    Claim(
-        "6b",
-        "JPEG 2000, HEVC 4:4:4 and 4:2:0 are ordered as Table II implies",
-        "Table II",
-        "all 15 signs",
-        decisions.order_of_classical,
-        decisions.classical_scale,
-    ),
-    Claim(
-        "6c",
-        "Not of the paper: BD-rates against JPEG are those measured independently",
-        "none",
-        "within 1.5 points",
-        decisions.reference_agrees,
-        decisions.classical_scale,
-    ),
-    Claim(
-        "7a",
-        "Encoding time of learned codecs does not depend on the rate, HEVC's does",
-        "Fig. 12",
-        f"slowest over fastest rate below, HEVC above {SAME_TIME:g}",
-        decisions.time_is_independent_of_rate,
-    ),
-    Claim(
-        "7b",
-        "Exports trained for MSE and VMAF_p take the same time",
-        "Table V",
-        f"within a factor of {SAME_TIME:g}",
-        decisions.same_time,
-    ),
+from lossylab.eval.proxiqa.decisions import CLASSICAL, PROXIES, bd_rates, paired
+from lossylab.eval.proxiqa.evidence import ANCHOR, Evidence
+from lossylab.eval.proxiqa.tables import METRICS
+from lossylab.eval.report.claims import (
+    Check,
+    Decide,
+    Need,
+    Obstacle,
+    Verdict,
+    published_size,
+    swapped,
 )
+
+Swap = Callable[[Evidence], Evidence]
+
+_LEARNED = 0.5  # correlation by image with the true score from which a proxy counts as learned
+
+
+def _replaced(models: tuple[str, ...], rival: str) -> Swap:
+    """Evidence in which a rival stands in the place of models."""
+
+    def swap(evidence: Evidence) -> Evidence:
+        table, timing = evidence.table, evidence.timing
+        for model in models:
+            table = swapped(table, "codec", model, rival)
+            timing = swapped(timing, "codec", model, rival)
+        return dataclasses.replace(evidence, table=table, timing=timing, _found={})
+
+    return swap
+
+
+def _mse_at_every_stop(evidence: Evidence) -> Evidence:
+    """Evidence in which VMAF_p after any steps is MSE after as many."""
+    for name in [n for n in evidence.names if n.startswith("bls_vmaf_p")]:
+        evidence = _replaced((name,), name.replace("vmaf_p", "mse"))(evidence)
+    return evidence
+
+
+def _constant(run: str) -> Swap:
+    """Evidence in which the proxy's score is the true one's mean, whatever the image."""
+
+    def swap(evidence: Evidence) -> Evidence:
+        training = dict(evidence.training)
+        if run in training:
+            training[run] = training[run].assign(proxy=training[run].score.mean())
+        return dataclasses.replace(evidence, training=training)
+
+    return swap
+
+
+def _permuted(evidence: Evidence) -> Evidence:
+    """Evidence in which every codec's times are in another order of its rates."""
+    timing = evidence.timing.copy()
+    for _, group in evidence.timing.groupby("codec"):
+        order = np.random.default_rng(0).permutation(len(group))
+        timing.loc[group.index, "encode_ms"] = group.encode_ms.to_numpy()[order]
+    return dataclasses.replace(evidence, timing=timing)
+
+
+def proxy_had_learned(metric: str) -> Need:
+    """A proxy's correlation with its metric on held-out patches, where it was logged."""
+
+    def need(evidence: Evidence) -> Obstacle | None:
+        run = "alternating" if metric == "vmaf" else f"alternating_{metric}"
+        table = evidence.training.get(run)
+        found = None if table is None else table.get("proxy_correlation")
+        if found is None:
+            return Obstacle(Verdict.UNTESTABLE, "whether the proxy had learned was not measured")
+        if not found.iloc[-1] >= _LEARNED:
+            reason = f"the proxy had not learned: correlation {found.iloc[-1]:.2f}"
+            return Obstacle(Verdict.UNTESTABLE, reason)
+        return None
+
+    return need
+
+
+def _trained(
+    decide: Decide, *tests: str, anchor: str = ANCHOR, other: str = "", **more: Sequence[Need]
+) -> Check:
+    """A check of codecs against the one trained for MSE.
+
+    Args:
+      decide: the decision.
+      tests: the codecs.
+      anchor: what they are compared with.
+      other: a further rival: a codec that must not pass in their place.
+      more: of the check.
+    """
+    rivals = {"the anchor itself": _replaced(tests, anchor)}
+    if other:
+        rivals[f"{other} in its place"] = _replaced(tests, other)
+    more.setdefault("for_failing", (published_size,))
+    return Check(decide, rivals, (paired(*((test, anchor) for test in tests)),), **more)
+
+
+_ALL = tuple(METRICS.values())
+
+CHECKS = {
+    "1a": _trained(bd_rates(("bls_vmaf_p", "vmaf", -1)), "bls_vmaf_p", other="bls_ms_ssim_p"),
+    "1b": _trained(decisions.best_image("bls_vmaf_p", "vmaf"), "bls_vmaf_p", other="bls_ms_ssim_p"),
+    "1c": _trained(
+        bd_rates(*((name, "psnr", 1) for name in PROXIES)), *PROXIES, other=f"{ANCHOR}_at_800"
+    ),
+    "1d": _trained(
+        bd_rates(*(("bls_vmaf_p", metric, 1 if metric == "psnr" else -1) for metric in _ALL)),
+        "bls_vmaf_p",
+    ),
+    "2a": _trained(
+        bd_rates(("bls_ssim_p", "ssim", -1)),
+        "bls_ssim_p",
+        for_failing=(proxy_had_learned("ssim"), published_size),
+    ),
+    "2b": _trained(
+        bd_rates(("bls_ms_ssim_p", "ms_ssim", -1)),
+        "bls_ms_ssim_p",
+        for_failing=(proxy_had_learned("ms_ssim"), published_size),
+    ),
+    "3a": Check(
+        decisions.frozen_proxy_runs_away,
+        {"a constant score": _constant("frozen")},
+    ),
+    "3b": Check(
+        decisions.alternating_proxy_follows,
+        {"a constant score": _constant("alternating")},
+        (proxy_had_learned("vmaf"),),
+        for_failing=(published_size,),
+    ),
+    "4a": Check(
+        decisions.gap_to_ssim,
+        {"the anchor in SSIM's place": _replaced(("bls_ssim",), ANCHOR)},
+        (paired(("bls_ssim", "bls_ssim_p")), proxy_had_learned("ssim")),
+        (published_size,),
+    ),
+    "4b": Check(
+        decisions.nearly_the_same,
+        {"the anchor in both places": _replaced(("bls_ssim_p", "bls_ssim_mse"), ANCHOR)},
+        (paired(("bls_ssim_mse", "bls_ssim_p")), proxy_had_learned("ssim")),
+        (published_size,),
+    ),
+    "4c": Check(
+        decisions.costs_most_psnr,
+        {"SSIM + L_d in SSIM's place": _replaced(("bls_ssim",), "bls_ssim_mse")},
+        (paired(("bls_ssim", ANCHOR)),),
+        (published_size,),
+    ),
+    "5a": _trained(bd_rates(*(("bmshj_mse", m, -1) for m in _ALL)), "bmshj_mse"),
+    "5b": _trained(
+        bd_rates(("bmshj_vmaf_p", "vmaf", -1), anchor="bmshj_mse"),
+        "bmshj_vmaf_p",
+        anchor="bmshj_mse",
+    ),
+    "6a": Check(
+        decisions.jpeg_is_worst, {"JPEG in the others' place": _replaced(CLASSICAL, "jpeg")}
+    ),
+    "6b": Check(
+        decisions.order_of_classical,
+        {"JPEG 2000 in the others' place": _replaced(CLASSICAL[1:], CLASSICAL[0])},
+    ),
+    "6d": _trained(
+        decisions.on_one_image("bls_vmaf_p", "kodim19", "vmaf", (ANCHOR, "jpeg2000", "hevc444")),
+        "bls_vmaf_p",
+    ),
+    "7a": Check(
+        decisions.improves_with_steps,
+        {"MSE after as many steps in VMAF_p's place": _mse_at_every_stop},
+        (paired(("bls_vmaf_p", ANCHOR)),),
+        (published_size,),
+    ),
+    "8a": Check(
+        decisions.same_time,
+        {"HEVC in VMAF_p's place": _replaced(("bls_vmaf_p",), "hevc444")},
+    ),
+    "8b": Check(decisions.time_depends_on_rate, {"times in another order": _permuted}),
+}

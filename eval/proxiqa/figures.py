@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from lossylab.eval.proxiqa.evidence import ANCHOR, Evidence
+from lossylab.eval.proxiqa.tables import CODECS
 from lossylab.eval.report import plots
 from lossylab.eval.report.paper import Draw
 from lossylab.eval.report.rd_report import LABELS
 
 _OURS = ("bls_mse", "bls_vmaf_p", "jpeg2000", "hevc444")
 _SSIM_ORIENTED = ("bls_mse", "bls_ssim_p", "bls_ssim", "bls_ssim_mse")
+_PUBLISHED = CODECS | {"BLS MSE": ANCHOR, "BLS SSIM": "bls_ssim", "BLS SSIM + L_d": "bls_ssim_mse"}
 _FIG_8 = ("kodim10", "kodim17", "kodim19")
 _FIG_9 = ("kodim01", "kodim21")
 _STEPS = "_at_"  # in the names of codecs exported on the way
@@ -22,11 +24,16 @@ def figures(evidence: Evidence) -> dict[str, Draw]:
     """What draws each figure; crops give figures 6, 10 and a part of 8."""
     return {
         "fig07_proxy_and_vmaf": partial(_scores, evidence),
-        "fig08_curves": partial(_curves, evidence, _FIG_8, _OURS, "vmaf"),
-        "fig09_ssim_curves": partial(_curves, evidence, _FIG_9, _SSIM_ORIENTED, "ssim"),
+        "fig08_curves": partial(_curves, evidence, "Fig. 8", _FIG_8, _OURS, "vmaf"),
+        "fig09_ssim_curves": partial(_curves, evidence, "Fig. 9", _FIG_9, _SSIM_ORIENTED, "ssim"),
         "fig11_steps": partial(_steps, evidence),
         "fig12_times": partial(_times, evidence),
     }
+
+
+def _name(codec: str) -> str:
+    """As the paper calls a codec."""
+    return next((paper for paper, name in _PUBLISHED.items() if name == codec), codec)
 
 
 def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
@@ -34,7 +41,7 @@ def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
     runs = {"frozen": "(a) frozen proxy", "alternating": "(b) alternating training"}
     if not all(run in evidence.training for run in runs):
         return False
-    title = f"Proxy and true VMAF of reconstructed patches. {evidence.title}"
+    title = "Fig. 7: proxy and true VMAF of reconstructed patches"
     with plots.figure(path, title, 1, 2, (10, 4)) as axes:
         for axis, (run, label) in zip(axes.flat, runs.items()):
             table = evidence.training[run]
@@ -50,6 +57,7 @@ def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
 
 def _curves(
     evidence: Evidence,
+    heading: str,
     images: Sequence[str],
     codecs: Sequence[str],
     metric: str,
@@ -60,13 +68,13 @@ def _curves(
     found = [p for p in images if ((table.image == p) & (table.codec == codecs[0])).any()]
     if not found:
         return False
-    title = f"{LABELS[metric]} over rate. {evidence.title}"
+    title = f"{heading}: {LABELS[metric]} over rate"
     with plots.figure(path, title, 1, len(found), (4.6 * len(found), 4)) as axes:
         for axis, image in zip(axes.flat, found):
             for codec in codecs:
                 curve = table[(table.image == image) & (table.codec == codec)]
                 curve = curve.sort_values("bpp_file")
-                axis.plot(curve.bpp_file, curve[metric], marker="o", ms=3, label=codec)
+                axis.plot(curve.bpp_file, curve[metric], marker="o", ms=3, label=_name(codec))
             axis.set(title=image, xlabel="bits per pixel, of the files", ylabel=LABELS[metric])
             axis.set_xscale("log")
             axis.grid(alpha=0.3)
@@ -84,15 +92,15 @@ def _steps(evidence: Evidence, path: pathlib.Path) -> bool:
     equal = [f"{ANCHOR}{_STEPS}{stop}" for stop in stops] + [ANCHOR]
     labels = [str(stop) for stop in stops] + ["end, learning\nrate lowered"]
     lines = {
-        f"vmaf_p (mse after {stops[0]} steps)": ([equal[0]] * len(tests), "-"),
-        "vmaf_p (mse after as many steps)": (equal, ":"),
+        f"VMAF_p (MSE after {stops[0]} steps)": ([equal[0]] * len(tests), "-"),
+        "VMAF_p (MSE after as many steps)": (equal, ":"),
     }
-    title = f"VMAF BD-rate of vmaf_p by steps of the last stage. {evidence.title}"
+    title = "Fig. 11: VMAF BD-rate of VMAF_p by steps of the last stage"
     with plots.figure(path, title, 1, 1, (7, 4.2)) as axes:
         axis = axes[0, 0]
         for label, (anchors, style) in lines.items():
             found = [evidence.bd(test, "vmaf", anchor) for test, anchor in zip(tests, anchors)]
-            means, stds, _ = zip(*found)
+            means, stds = zip(*found)
             axis.errorbar(labels, means, stds, ls=style, marker="o", capsize=3, label=label)
         axis.set(xlabel="steps", ylabel="VMAF BD-rate, %; bars: std over images")
         axis.grid(alpha=0.3)
@@ -106,14 +114,12 @@ def _times(evidence: Evidence, path: pathlib.Path) -> bool:
     if timing.empty:
         return False
     means = timing.groupby(["codec", "point"], sort=False)[["bpp_file", "encode_ms"]].mean()
-    with plots.figure(
-        path, "Encoding time, highest rate = 1; mean over images", 1, 1, (7, 4)
-    ) as axes:
+    with plots.figure(path, "Fig. 12: encoding time, highest rate = 1", 1, 1, (7, 4)) as axes:
         axis = axes[0, 0]
         for codec, curve in means.groupby("codec", sort=False):
             curve = curve.sort_values("bpp_file")
             ratio = curve.encode_ms / curve.encode_ms.iloc[-1]
-            axis.plot(curve.bpp_file, ratio, marker="o", label=codec)
+            axis.plot(curve.bpp_file, ratio, marker="o", label=_name(str(codec)))
         axis.set(xlabel="bits per pixel, of the files", ylabel="normalized encoding time")
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)

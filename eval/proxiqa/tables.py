@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
+
 from lossylab.eval.metrics import bd_rate
 from lossylab.eval.proxiqa.evidence import ANCHOR, Evidence
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell
-from lossylab.eval.report.tables import Line, number
+from lossylab.eval.report.tables import NOT_MEASURED, Line, number
 
 STEM = "proxiqa"
 
@@ -35,15 +37,45 @@ _TIMED = {
 }
 
 
+_CUBIC = "ours by cubic, %"
+
+
 def table_1(evidence: Evidence) -> list[Cell]:
     """Table I: BD-rate of every Kodak image for three optimizations and four metrics."""
     cells = []
     for (row, column, _), value in published.numbers(STEM, "I").items():
         optimization, metric = column.split("/")
-        found = evidence.per_image(CODECS[f"BLS {optimization}"], METRICS[metric])
-        ours = found.get(row.lower(), bd_rate.BDRate(math.nan)).percent
-        cells.append(Cell(row, f"{optimization} {metric}", value, ours))
+        pchip, cubic = (
+            evidence.per_image(CODECS[f"BLS {optimization}"], METRICS[metric], method=method).get(
+                row.lower(), bd_rate.BDRate(math.nan)
+            )
+            for method in bd_rate.METHODS
+        )
+        beside = _CUBIC, number(cubic.percent, 1)
+        cells.append(Cell(row, f"{optimization} {metric}", value, pchip.percent, beside=beside))
     return cells
+
+
+def mean_cell(
+    evidence: Evidence, row: str, column: str, paper: float, codec: str, metric: str, spread: float
+) -> Cell:
+    """A mean BD-rate over all images, by pchip and by cubic."""
+    mean, std = evidence.bd(codec, metric)
+    found = evidence.per_image(codec, metric)
+    known = [value.rates for value in found.values() if not value.reason]
+    mark = "*" if known and min(known) < bd_rate.ENOUGH else ""
+    if 0 < len(known) < len(found):
+        mark = f" ({len(known)} of {len(found)} images compare)"
+    beside = _CUBIC, _by_cubic(evidence, codec, metric)
+    return Cell(row, column, paper, mean, "%", 2, spread, std, mark, beside)
+
+
+def _by_cubic(evidence: Evidence, codec: str, metric: str) -> str:
+    """The mean by cubics, or on how many images they are refused."""
+    values = evidence.percents(codec, metric, method="cubic")
+    if values.isna().any() or values.empty:
+        return f"n/a ({values.isna().sum()} of {len(values)} refused)" if len(values) else "n/a"
+    return f"{number(values.mean(), 2)} ± {number(values.std(ddof=0), 2)}"
 
 
 def table_1_by_image(evidence: Evidence) -> list[Line]:
@@ -63,20 +95,11 @@ def table_2(evidence: Evidence, data: str = "Kodak") -> list[Cell]:
         collection, metric = column.split("/")
         if statistic != "mean" or collection != data:
             continue
-        ours = (math.nan, math.nan)
         if evidence.about["data"] == collection.lower():
-            ours = evidence.bd(CODECS[row], METRICS[metric])
-        cells.append(
-            Cell(
-                row,
-                metric,
-                value,
-                ours[0],
-                digits=2,
-                spread=values[row, column, "std"],
-                our_spread=ours[1],
+            spread = values[row, column, "std"]
+            cells.append(
+                mean_cell(evidence, row, metric, value, CODECS[row], METRICS[metric], spread)
             )
-        )
     return cells
 
 
@@ -89,7 +112,7 @@ def table_3(evidence: Evidence) -> list[Line]:
     lines = []
     for row, group in values.groupby("row", sort=False):
         paper = " ".join(group.value)
-        mine = ours.get(names.get(str(row)), {}).get("version", "not measured")
+        mine = ours.get(names.get(str(row)), {}).get("version", NOT_MEASURED)
         lines.append(
             {
                 "codec": row,
@@ -104,10 +127,10 @@ def table_3(evidence: Evidence) -> list[Line]:
 def table_4(evidence: Evidence) -> list[Cell]:
     """Table IV: SSIM alone (Eq. 14), through the proxy, and beside the pixel loss (Eq. 13)."""
     return [
-        Cell(f"{row} BD-rate", column, value, mean, digits=2, our_spread=std)
+        mean_cell(evidence, f"{row} BD-rate", column, value, _SSIM_VARIANTS[column], METRICS[row],
+                  math.nan)
         for (row, column, _), value in published.numbers(STEM, "IV").items()
-        for mean, std, _ in [evidence.bd(_SSIM_VARIANTS[column], METRICS[row])]
-    ]
+    ]  # fmt: skip
 
 
 def table_5(evidence: Evidence) -> list[Cell]:
@@ -115,7 +138,8 @@ def table_5(evidence: Evidence) -> list[Cell]:
     cells = []
     for (row, column, _), value in published.numbers(STEM, "V").items():
         mine = evidence.timing[evidence.timing.codec == _TIMED.get(row)]
-        ours = mine[f"{column.lower()}_ms"].mean() if len(mine) else math.nan
+        whole = mine.image.nunique() == evidence.timing.image.nunique()
+        ours = mine[f"{column.lower()}_ms"].mean() if len(mine) and whole else math.nan
         cells.append(Cell(row, column, value, ours, unit="ms", digits=1))
     return cells
 
@@ -123,12 +147,17 @@ def table_5(evidence: Evidence) -> list[Cell]:
 def definitions(evidence: Evidence) -> list[Line]:
     """How far BD-rates move with the method and with VIF's definition, all codecs."""
     lines = []
-    for name in [n for n in evidence.table.codec.unique() if n != ANCHOR]:
+    for name in [n for n in evidence.names if n != ANCHOR]:
         line = {"codec": name}
         for metric in METRICS.values():
-            cubic, pchip = (evidence.bd(name, metric, method=m)[0] for m in bd_rate.METHODS)
-            line[f"{metric}: pchip - cubic"] = number(pchip - cubic, 1, "+")
-        scale0 = evidence.bd(name, "vif_scale0")[0] - evidence.bd(name, "vif")[0]
-        line["vif_scale0 - vif"] = number(scale0, 1, "+")
-        lines.append(line)
+            pchip, cubic = (evidence.percents(name, metric, method=m) for m in bd_rate.METHODS)
+            line[f"{metric}: cubic - pchip"] = _moved(cubic - pchip)
+        moved = evidence.percents(name, "vif_scale0") - evidence.percents(name, "vif")
+        lines.append({**line, "vif_scale0 - vif": _moved(moved)})
     return lines
+
+
+def _moved(gaps: pd.Series) -> str:
+    """The mean over the images that have both, and how many these are."""
+    known = gaps.dropna()
+    return f"{number(known.mean(), 1, '+')} ({len(known)})" if len(known) else "n/a"

@@ -1,54 +1,208 @@
-"""Claims of the papers as data, each with the function that decides it from measured rows."""
+"""Claims of the papers as data, each with what decides it from measured rows, and what may."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
+import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from lossylab.eval.report.tables import markdown_table
+import numpy as np
+import pandas as pd
+
+from lossylab.eval.report import published
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
+ENOUGH_TRAININGS = 3  # of each network where a claim is about the difference of two
+
+
+class Verdict(enum.Enum):
+    """What is known of a claim."""
+
+    HOLDS = "holds"
+    FAILS = "does not hold"
+    UNDECIDED = "undecided"
+    UNTESTABLE = "not testable"
+
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """What the rows say of a claim.
+    """What the rows say of a claim, before it is asked whether they may.
 
     Attributes:
-      measured: the numbers that decide, in words.
-      holds: whether it does; None if what it needs was not measured.
+      measured: the fact that decides, a short sentence.
+      holds: whether it does; None if the noise is larger than the effect.
     """
 
     measured: str
     holds: bool | None
 
 
-UNDECIDED = Decision("not measured", None)
+UNMEASURED = Decision("", None)
 Decide = Callable[[Any], Decision]
 
 
 @dataclasses.dataclass(frozen=True)
+class Obstacle:
+    """What forbids to decide a claim.
+
+    Attributes:
+      verdict: UNDECIDED or UNTESTABLE.
+      reason: why, in words.
+    """
+
+    verdict: Verdict
+    reason: str
+
+
+Need = Callable[[Any], "Obstacle | None"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """How a claim is decided.
+
+    Attributes:
+      decide: from the paper's evidence to a decision.
+      rivals: trivial competitors in words, and what puts one in the place of the model that the
+        claim is about: of the evidence, evidence as it would be. A claim that a rival fulfills
+        as well, or that no rival was measured for, stays undecided.
+      needs: what must be there for any verdict.
+      for_failing: what must be there for the verdict that it does not hold: the absence of an
+        effect at a small budget does not refute it.
+    """
+
+    decide: Decide
+    rivals: Mapping[str, Callable[[Any], Any]]
+    needs: Sequence[Need] = ()
+    for_failing: Sequence[Need] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Claim:
-    """One checkable statement of a paper.
+    """One statement of a paper: a line of published_values/STEM_claims.csv.
 
     Attributes:
       number: to refer to it by, such as '1a'.
-      text: the statement.
+      claim: the statement.
+      source: section, table or figure.
+      says: a few words of the paper; '' if it only shows it.
       published: what the paper reports.
       criterion: when it counts as holding.
-      decide: from the paper's evidence to a decision.
-      scale: from the evidence to what the claim is measured at, if not at the section's scale.
+      ours: 'claim' or 'criterion' where that is not of the paper.
+      untestable: why nothing here can decide it; '' if something may.
     """
 
     number: str
-    text: str
+    claim: str
+    source: str
+    says: str
     published: str
     criterion: str
-    decide: Decide
-    scale: Callable[[Any], str] | None = None
+    ours: str
+    untestable: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """A claim with its verdict.
+
+    Attributes:
+      claim: the statement.
+      verdict: what is known.
+      measured: the fact; '' if nothing was measured.
+      reason: why it is undecided or not testable.
+      rivals: where the trivial competitors stand, a sentence each.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    measured: str = ""
+    reason: str = ""
+    rivals: tuple[str, ...] = ()
+
+
+def claims_of(stem: str) -> list[Claim]:
+    """The claims of a paper, in its order."""
+    return [Claim(**line) for line in published.records(f"{stem}_claims")]
+
+
+def judge(claim: Claim, check: Check | None, evidence: Any) -> Judgement:
+    """Decides a claim, if it may be decided."""
+    if check is None:
+        return Judgement(claim, Verdict.UNTESTABLE, reason=claim.untestable)
+    decision = check.decide(evidence)
+    if decision is UNMEASURED:
+        return Judgement(claim, Verdict.UNTESTABLE, reason="not measured")
+    tried = {words: check.decide(swap(evidence)) for words, swap in check.rivals.items()}
+    obstacle = _obstacle(check, decision, tried, evidence)
+    verdict = Verdict.HOLDS if decision.holds else Verdict.FAILS
+    return Judgement(
+        claim,
+        obstacle.verdict if obstacle else verdict,
+        decision.measured,
+        obstacle.reason if obstacle else "",
+        tuple(_stands(words, rival) for words, rival in tried.items()),
+    )
+
+
+def _obstacle(
+    check: Check, decision: Decision, tried: Mapping[str, Decision], evidence: Any
+) -> Obstacle | None:
+    """The first thing that forbids a verdict."""
+    needs = (*check.needs, *(() if decision.holds else check.for_failing))
+    for need in needs:
+        if obstacle := need(evidence):
+            return obstacle
+    if decision.holds is None:
+        return Obstacle(Verdict.UNDECIDED, "within noise")
+    for words, rival in tried.items():
+        if rival.holds:
+            return Obstacle(Verdict.UNDECIDED, f"{words} fulfills it too")
+    if all(rival is UNMEASURED for rival in tried.values()):
+        return Obstacle(Verdict.UNDECIDED, "no trivial competitor was measured")
+    return None
+
+
+def _stands(words: str, rival: Decision) -> str:
+    if rival is UNMEASURED:
+        return f"{words}: not measured"
+    fulfills = {True: "fulfills it", False: "does not", None: "within noise"}[rival.holds]
+    return f"{words}: {rival.measured} ({fulfills})"
+
+
+# What claims may need.
+
+
+def published_size(evidence: Any) -> Obstacle | None:
+    """The networks, steps and data of the paper, by the title of the evidence."""
+    title = evidence.title.lower()
+    if "small budget" in title or "untrained" in title or "random weights" in title:
+        return Obstacle(Verdict.UNTESTABLE, "smaller networks and fewer steps than the paper's")
+    return None
+
+
+def trainings(*names: str) -> Need:
+    """Enough trainings of each of the networks; further ones are called NAME_seed2 and so on."""
+
+    def need(evidence: Any) -> Obstacle | None:
+        fewest = min(len(repetitions(evidence.names, name)) for name in names)
+        if fewest >= ENOUGH_TRAININGS:
+            return None
+        words = "one training each" if fewest <= 1 else f"{fewest} trainings each"
+        return Obstacle(Verdict.UNDECIDED, f"{words}, {ENOUGH_TRAININGS} are needed")
+
+    return need
+
+
+def repetitions(names: Iterable[str], name: str) -> list[str]:
+    """Names of all trainings of a network: NAME, NAME_seed2, NAME_seed3 and so on, sorted."""
+    return sorted(each for each in set(names) if each == name or each.startswith(f"{name}_seed"))
+
+
+# What decisions have in common.
 
 
 def all_known(found: Mapping[_Key, _Value | None]) -> dict[_Key, _Value] | None:
@@ -62,57 +216,22 @@ def decision_by_gains(text: str, gains: Iterable[tuple[float, float]]) -> Decisi
 
     Args:
       text: the numbers that decide, in words.
-      gains: of each comparison the mean gain, and what it may be by chance.
+      gains: of each comparison the mean gain, and half its 95 % interval.
 
     Returns:
       A decision that fails where a gain is below zero beyond chance, holds where all are above
-      zero beyond chance, and is open ("within noise") otherwise.
+      zero beyond chance, and is open otherwise.
     """
     gains = list(gains)
     if any(gain < -noise for gain, noise in gains):
         return Decision(text, False)
-    if all(gain > noise for gain, noise in gains):
-        return Decision(text, True)
-    return Decision(f"{text}: within noise", None)
+    return Decision(text, True if gains and all(gain > noise for gain, noise in gains) else None)
 
 
-def merged(page: str, section: str) -> str:
-    """A ledger with one paper's section replaced or added; the others stay.
-
-    Args:
-      page: the present contents of results/claims.md, or nothing.
-      section: as `ledger` makes it.
-    """
-    head = "# Claims\n\nEvery checkable claim, decided from the rows beside this file.\n"
-    parts = re.split(r"(?m)^(?=## )", page)[1:]
-    title = section.split("\n", 1)[0]
-    same = [part.split("\n", 1)[0] == title for part in parts]
-    parts = [section if mine else part for part, mine in zip(parts, same)]
-    parts += [] if any(same) else [section]
-    return "\n".join([head, *(part.rstrip() + "\n" for part in parts)])
-
-
-def ledger(paper: str, scale: str, claims: Sequence[Claim], evidence: Any) -> str:
-    """A section of results/claims.md: every claim of a paper, decided.
-
-    Args:
-      paper: its name.
-      scale: what the evidence was measured at.
-      claims: the statements.
-      evidence: what their functions take.
-    """
-    words = {True: "holds", False: "**does not hold**", None: "undecided"}
-    decided = [(claim, claim.decide(evidence)) for claim in claims]
-    table = markdown_table(
-        {
-            "": claim.number,
-            "claim": claim.text,
-            "paper": claim.published,
-            "holds if": claim.criterion,
-            "scale": claim.scale(evidence) if claim.scale else "as above",
-            "measured": decision.measured,
-            "verdict": words[decision.holds],
-        }
-        for claim, decision in decided
-    )
-    return f"## {paper}\n\nScale: {scale}\n\n{table}\n"
+def swapped(table: pd.DataFrame, column: str, model: str, rival: str) -> pd.DataFrame:
+    """Rows in which a rival stands in the place of a model; without the model if there is none."""
+    keep = np.flatnonzero(~table[column].isin(repetitions(table[column], model)))
+    new = np.flatnonzero(table[column] == rival)
+    found = table.iloc[np.concatenate([keep, new])].reset_index(drop=True)
+    found.loc[len(keep) :, column] = model
+    return found

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
-from lossylab.eval.report.tables import number
+from lossylab.eval.report.tables import NOT_MEASURED, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Cell:
       digits: after the point.
       spread: standard deviation that the paper prints for its value; NaN if none.
       our_spread: standard deviation of ours; NaN if none.
+      mark: after ours, for what a note explains.
+      beside: heading and text of a further column, such as ours by another definition.
     """
 
     row: str
@@ -32,12 +34,14 @@ class Cell:
     digits: int = 1
     spread: float = math.nan
     our_spread: float = math.nan
+    mark: str = ""
+    beside: tuple[str, str] | None = None
 
     @property
     def verdict(self) -> str:
         """How the two compare, in words."""
         if not math.isfinite(self.ours):
-            return "not measured"
+            return NOT_MEASURED
         difference = self.ours - self.paper
         if math.isfinite(self.spread) and abs(difference) <= self.spread:
             return "within the paper's spread"
@@ -58,25 +62,32 @@ class Cell:
             "row": self.row,
             "column": self.column,
             f"paper, {self.unit}": shown(self.paper, self.spread),
-            f"ours, {self.unit}": shown(self.ours, self.our_spread),
+            f"ours, {self.unit}": shown(self.ours, self.our_spread) + self.mark,
+            **(dict([self.beside]) if self.beside else {}),
             "difference": number(self.ours - self.paper, self.digits, "+"),
             "verdict": self.verdict,
         }
 
 
 def lines(cells: Iterable[Cell], row: str, column: str) -> list[dict[str, str]]:
-    """Cells as lines of a table, with names for what rows and columns are."""
+    """Cells that were measured as lines of a table, with names for what rows and columns are."""
     names = {"row": row, "column": column}
-    return [{names.get(k, k): v for k, v in cell.line().items()} for cell in cells]
+    return [
+        {names.get(k, k): v for k, v in cell.line().items()}
+        for cell in cells
+        if math.isfinite(cell.ours) or cell.mark
+    ]
 
 
 def summary(cells: Sequence[Cell]) -> str:
-    """How many cells have which verdict, in words."""
-    verdicts = [cell.verdict for cell in cells]
-    measured = [verdict for verdict in verdicts if verdict != "not measured"]
-    same = sum(v in ("same sign", "within the paper's spread") for v in measured)
-    within = sum(v == "within the paper's spread" for v in measured)
+    """How many cells have which verdict, and what was not measured, in words."""
+    measured = [cell for cell in cells if math.isfinite(cell.ours)]
+    same = sum(cell.verdict in ("same sign", "within the paper's spread") for cell in measured)
+    within = sum(cell.verdict == "within the paper's spread" for cell in measured)
+    rows = {cell.row for cell in measured}
+    absent = list(dict.fromkeys(cell.row for cell in cells if cell.row not in rows))
     return (
         f"{len(measured)} of {len(cells)} values measured; {same} have the paper's sign or lie "
         f"within its spread ({within} within)"
+        + (f". Not measured: {', '.join(absent)}" if absent and rows else "")
     )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import pathlib
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from lossylab.core.files import write_text
 from lossylab.eval.options.paper import PaperOptions
-from lossylab.eval.report import claims, plots, tables
-from lossylab.eval.report.claims import Claim
+from lossylab.eval.report import claims, ledger, plots, stale, tables
 from lossylab.eval.report.tables import Line
 
 log = logging.getLogger("lossylab")
@@ -26,6 +27,11 @@ class Evidence(Protocol):
     @property
     def title(self) -> str:
         """What the numbers were measured with: budgets and data."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of all networks and methods measured; see `claims.repetitions`."""
         ...
 
 
@@ -56,39 +62,51 @@ class Paper(Generic[E]):
     """A paper's report.
 
     Attributes:
+      stem: of its files, such as published_values/STEM_claims.csv.
       name: in headings.
       evidence: reads a results folder.
       tables: in the order of tables.md.
       figures: of the evidence: by name, what draws a figure to a path (without suffix) and returns
         False where nothing was measured for it. Folders of crops are drawn beside these.
-      claims: the statements that rows decide.
+      checks: how claims are decided, by number; the others cannot be.
     """
 
+    stem: str
     name: str
     evidence: Callable[[str], E]
     tables: Sequence[Table[E]]
     figures: Callable[[E], Mapping[str, Draw]]
-    claims: Sequence[Claim]
+    checks: Mapping[str, claims.Check]
 
-    def section(self, evidence: E) -> str:
-        """The paper's section of the ledger of claims."""
-        return claims.ledger(self.name, evidence.title, self.claims, evidence)
+    def judgements(self, evidence: E) -> list[claims.Judgement]:
+        """All claims with their verdicts."""
+        return [
+            claims.judge(claim, self.checks.get(claim.number), evidence)
+            for claim in claims.claims_of(self.stem)
+        ]
 
-    def texts(self, evidence: E) -> dict[str, str]:
-        """Contents of tables.md and of every table's CSV and LaTeX, by path."""
-        files: dict[str, str] = {}
-        budget = evidence.title
-        page = [f"# {self.name}: paper and ours", "", f"Ours: {budget}", ""]
+    def section(self, evidence: E, judged: Sequence[claims.Judgement], details: str = "") -> str:
+        """The paper's section of a ledger of claims; `details` is the path of its own page."""
+        return ledger.section(self.name, evidence.title, judged, details)
+
+    def texts(self, evidence: E, judged: Sequence[claims.Judgement]) -> dict[str, str]:
+        """Contents of tables.md, claims.md and of every table's CSV and LaTeX, by path."""
+        files = {"claims.md": ledger.details(self.name, evidence.title, judged)}
+        page = [f"# {self.name}: paper and ours", "", f"Ours: {evidence.title}", ""]
         for table in self.tables:
-            lines = table.lines(evidence)
+            everything = table.lines(evidence)
+            lines = _measured(everything)
             if not lines:
                 continue
             files[f"tables/{table.name}.csv"] = tables.csv_table(lines)
-            caption = f"{table.heading}. {budget}"
+            caption = f"{table.heading}. {evidence.title}"
             files[f"tables/{table.name}.tex"] = tables.latex_table(lines, caption)
             note = table.note if isinstance(table.note, str) else table.note(evidence)
+            if len(lines) < len(everything):
+                absent = f"{len(everything) - len(lines)} of {len(everything)}"
+                note = f"{note} Not measured: {absent}.".strip()
             shown = table.page(evidence) if table.page else lines
-            page += [f"## {table.heading}", "", f"*{budget}*", "", note, ""]
+            page += [f"## {table.heading}", "", *([note, ""] if note else [])]
             page += [tables.markdown_table(shown), ""]
         files["tables.md"] = "\n".join(page).rstrip() + "\n"
         return files
@@ -106,26 +124,45 @@ class Paper(Generic[E]):
             if figure(out / "figures" / name):
                 drawn.append(name)
             else:
-                log.warning("%s: nothing measured for it", name)
+                log.info("%s: nothing measured for it", name)
         return drawn + plots.grids(results / "crops", out / "figures")
 
     def publish(self, options: PaperOptions) -> None:
-        """Writes tables, figures and the ledger of claims, and says where they are.
+        """Writes tables, figures and claims, and says where they are; or looks if they are so.
 
         Raises:
           UsageError: if there is no results folder.
-          WorkError: if its rows are missing or damaged.
+          WorkError: if rows are missing or damaged, or what is checked is not as they say.
           OutputError: if something cannot be written.
         """
-        results, out, ledger = options.sources(), options.target(), options.ledger()
+        results, out = options.sources(), options.target()
         evidence = self.evidence(str(results))
+        judged = self.judgements(evidence)
+        files = {out / name: text for name, text in self.texts(evidence, judged).items()}
+        if shared := options.ledger():
+            details = os.path.relpath(out / "claims.md", shared.parent)
+            page = shared.read_text() if shared.exists() else ""
+            files[shared] = ledger.merged(page, self.section(evidence, judged, details))
+        if options.check_only:
+            drawn = self._stale_figures(evidence, results, out)
+            stale.refuse([*stale.texts(files, out / "tables"), *drawn], options.remedy())
+            sys.stdout.write(f"{len(files)} texts and tables and all figures are as the rows say\n")
+            return
         drawn = self.draw(evidence, results, out)
-        for name, text in self.texts(evidence).items():
-            write_text(out / name, text)
-        page = ledger.read_text() if ledger.exists() else ""
-        write_text(ledger, claims.merged(page, self.section(evidence)))
+        for path, text in files.items():
+            write_text(path, text)
         sys.stdout.write(
             f"tables   {out / 'tables.md'}, {out / 'tables'}\n"
             f"figures  {out / 'figures'}: {', '.join(drawn)}\n"
-            f"claims   {ledger}\n"
+            f"claims   {out / 'claims.md'}{f', {shared}' if shared else ''}\n"
         )
+
+    def _stale_figures(self, evidence: E, results: pathlib.Path, out: pathlib.Path) -> list[str]:
+        with tempfile.TemporaryDirectory() as fresh:
+            self.draw(evidence, results, pathlib.Path(fresh))
+            return stale.figures(pathlib.Path(fresh) / "figures", out / "figures")
+
+
+def _measured(lines: Sequence[Line]) -> list[Line]:
+    """Lines that something was measured for."""
+    return [line for line in lines if tables.NOT_MEASURED not in line.values()]

@@ -11,6 +11,7 @@ import numpy as np
 Line = dict[str, str]  # cells by heading
 Lines = Iterable[Line]
 
+NOT_MEASURED = "not measured"  # said in a cell of a line that a report leaves out
 _MISSING = "n/a"
 _LATEX = {
     "~": r"\textasciitilde{}",

@@ -1,218 +1,322 @@
-"""The claims of WCDGAN that rows can decide."""
+"""What decides the claims of WCDGAN, and their trivial competitors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 from lossylab.eval.metrics import inception
+from lossylab.eval.report import published
 from lossylab.eval.report.claims import (
-    UNDECIDED,
-    Claim,
+    UNMEASURED,
+    Check,
     Decide,
     Decision,
+    Obstacle,
+    Verdict,
     all_known,
     decision_by_gains,
+    published_size,
+    swapped,
+    trainings,
 )
-from lossylab.eval.report.differences import Difference, mean_difference
+from lossylab.eval.report.differences import Difference
 from lossylab.eval.wcdgan.evidence import Evidence, set_measures
-from lossylab.eval.wcdgan.tables import ABLATIONS, CONTENT
+from lossylab.eval.wcdgan.tables import ABLATIONS, CONTENT, SETS
 
 _SETS = ("live1", "classic5")
 _QUALITY = 10
 _SAME_TIME = 0.1  # fraction by which times of one machine differ anyway
+_OTHERS = ("arcnn", "tnrd", "dncnn", "memnet", "mwcnn")
+_WORDS = {"psnr": "", "ssim": "SSIM ", "psnr_b": "PSNR-B ", "lpips": "LPIPS "}
+_UNITS = {"psnr": " dB", "psnr_b": " dB"}
+_NAMES = {"arcnn_official": "ARCNN", "dncnn3_official": "DnCNN", "jpeg": "JPEG"}
+_NAMES |= {"memnet": "MemNet", "mwcnn": "MWCNN", "dncnn": "DnCNN", "wcdgan": "WCDGAN"}
+_NAMES |= {CONTENT: "content loss alone"}
+_NAMES |= {name: words for words, name in ABLATIONS.items() if words != "proposed"}
+
+Swap = Callable[[Evidence], Evidence]
+Wanted = tuple[str, str, str]  # better, worse, measure
 
 
-def _difference(
-    evidence: Evidence, better: str, worse: str, measure: str, data: str, quality: int = _QUALITY
-) -> Difference | None:
-    """Of better - worse over a set's images; None if unknown."""
-    one, other = (evidence.images(m, data, quality)[measure] for m in (better, worse))
-    return mean_difference(one - other) if list(one.index) == list(other.index) else None
+def _said(wanted: Wanted, gaps: Iterable[Difference]) -> str:
+    """A difference on every set, in their order."""
+    better, worse, measure = wanted
+    names = " over ".join(_NAMES.get(name, name) for name in (better, worse))
+    spec = ".2f" if measure in _UNITS else ".4f"
+    text = " and ".join(gap.said(spec) for gap in gaps)
+    return f"{names} {_WORDS[measure]}{text}{_UNITS.get(measure, '')}"
 
 
-def _decision(found: dict[str, Difference | None], sign: int = 1) -> Decision:
-    """Whether differences, by what they are of, all have the wanted sign beyond noise."""
-    known = all_known(found)
-    if known is None:
-        return UNDECIDED
-    text = ", ".join(f"{name} {gap.mean:+.3g} ± {gap.error:.1g}" for name, gap in known.items())
-    return decision_by_gains(text, ((sign * gap.mean, gap.noise) for gap in known.values()))
-
-
-def _order(pairs: Sequence[tuple[str, str]], quality: int = _QUALITY) -> Decide:
-    """A decision that in each pair the second is better in PSNR, on both sets."""
-
-    def decide(evidence: Evidence) -> Decision:
-        return _decision(
-            {
-                f"{better} - {worse} ({data})": _difference(
-                    evidence, better, worse, "psnr", data, quality
-                )
-                for worse, better in pairs
-                for data in _SETS
-            }
-        )
-
-    return decide
-
-
-def _lowers(variant: str, reference: str) -> Decide:
-    """A decision that a variant has lower PSNR and SSIM than its reference, on both sets."""
+def _differ(
+    *wanted: Wanted,
+    sign: int = 1,
+    quality: int = _QUALITY,
+    channels: str = "y",
+    sets: Sequence[str] = _SETS,
+) -> Decide:
+    """A decision that differences of methods have a sign on every set."""
 
     def decide(evidence: Evidence) -> Decision:
         found = {
-            f"{words} ({data})": _difference(evidence, variant, reference, measure, data)
-            for measure, words in (("psnr", "PSNR"), ("ssim", "SSIM"))
-            for data in _SETS
+            (each, data): evidence.difference(*each, data, quality, channels)
+            for each in wanted
+            for data in sets
         }
-        return _decision(found, -1)
+        known = all_known(found)
+        if known is None:
+            return UNMEASURED
+        text = "; ".join(_said(each, [known[each, data] for data in sets]) for each in wanted)
+        text += f" ({', '.join(sets)})"
+        return decision_by_gains(text, ((sign * gap.mean, gap.margin) for gap in known.values()))
 
     return decide
 
 
-def _gan(measure: str, sign: int) -> Decide:
-    """A decision that perceptual and adversarial loss move a measure in a direction."""
+def _above_all(evidence: Evidence) -> Decision:
+    """WCDGAN above every other network that was trained, by the nearest one."""
+    found = {
+        (other, measure, data): evidence.difference("wcdgan", other, measure, data)
+        for other in _OTHERS
+        for measure in ("psnr", "ssim")
+        for data in _SETS
+    }
+    known = all_known(found)
+    if known is None:
+        return UNMEASURED
+    (other, _, data), least = min(
+        ((key, gap) for key, gap in known.items() if key[1] == "psnr"), key=lambda x: x[1].mean
+    )
+    text = f"{_said(('wcdgan', other, 'psnr'), [least])} ({data})"
+    return decision_by_gains(text, ((gap.mean, gap.margin) for gap in known.values()))
+
+
+def _printed(
+    columns: Sequence[tuple[str, str]],
+    table: str,
+    channels: str,
+    tolerance: float,
+    qualities: Sequence[int],
+    sets: Sequence[str] = ("LIVE1", "Classic5"),
+) -> Decide:
+    """A decision that measured means are the printed ones.
+
+    Args:
+      columns: of the paper, and the method that stands for each.
+      table: of the paper.
+      channels: y or rgb.
+      tolerance: dB.
+      qualities: of JPEG.
+      sets: as the paper calls them.
+    """
 
     def decide(evidence: Evidence) -> Decision:
-        decision = _decision(
-            {d: _difference(evidence, "wcdgan", CONTENT, measure, d) for d in _SETS}, sign
-        )
-        if "random" in evidence.budget("wcdgan", _SETS[0], _QUALITY):
-            words = "VGG-19 had random weights, which is not the paper's loss"
-            return Decision(f"{decision.measured}; {words}", None)
-        return decision
+        values = published.numbers("wcdgan", table)
+        gaps = {
+            (column, data, quality): evidence.mean(method, SETS[data], quality, channels).psnr
+            - values[f"{data}/{quality}", f"{column}/PSNR", "value"]
+            for column, method in columns
+            for data in sets
+            for quality in qualities
+        }
+        if any(math.isnan(gap) for gap in gaps.values()):
+            return UNMEASURED
+        near = sum(abs(gap) <= tolerance for gap in gaps.values())
+        worst = max(gaps, key=lambda key: abs(gaps[key]))
+        where = f"{worst[0]}, {worst[1]}, q = {worst[2]}"
+        text = f"{near} of {len(gaps)}, the farthest by {gaps[worst]:+.2f} dB ({where})"
+        return Decision(text, near == len(gaps))
 
     return decide
 
 
-def _fid(evidence: Evidence) -> Decision:
+def _realism(evidence: Evidence) -> Decision:
     methods = ("wcdgan", CONTENT)
-    found = all_known(
-        {name: set_measures(evidence, name, _SETS[0], _QUALITY, "rgb") for name in methods}
-    )
+    found = all_known({n: set_measures(evidence, n, _SETS[0], _QUALITY, "rgb") for n in methods})
     if found is None:
-        return UNDECIDED
+        return UNMEASURED
     ours, without = found.values()
-    text = f"{ours['fid']:.1f} and {without['fid']:.1f}, {ours['images']} images"
-    if ours["images"] < inception.ENOUGH or ours["weights"] == "random":
-        return Decision(f"{text}: too few images or random weights", None)
-    return Decision(text, ours["fid"] < without["fid"])
+    text = (
+        f"FID {ours['fid']:.1f} and {without['fid']:.1f}, Inception Score "
+        f"{ours['inception_score']:.2f} and {without['inception_score']:.2f}"
+    )
+    better = ours["fid"] < without["fid"]
+    return Decision(text, better and ours["inception_score"] > without["inception_score"])
+
+
+def _large_sets(evidence: Evidence) -> Obstacle | None:
+    row = set_measures(evidence, "wcdgan", _SETS[0], _QUALITY, "rgb") or {}
+    if row.get("weights") == "random":
+        return Obstacle(Verdict.UNTESTABLE, "Inception had random weights")
+    if row.get("images", 0) < inception.ENOUGH:
+        words = f"{row.get('images')} images, {inception.ENOUGH} are needed"
+        return Obstacle(Verdict.UNTESTABLE, words)
+    return None
+
+
+def _trained_vgg(evidence: Evidence) -> Obstacle | None:
+    """The perceptual loss had a trained network."""
+    if "random" in evidence.budget("wcdgan", _SETS[0], _QUALITY).lower():
+        return Obstacle(Verdict.UNTESTABLE, "the perceptual loss had random weights")
+    return None
+
+
+def _timed(evidence: Evidence, key: str, names: Iterable[str]) -> dict[str, float] | None:
+    return all_known({n: evidence.timing.get(f"{n}_rgb", {}).get(key) for n in names})
 
 
 def _sizes(evidence: Evidence) -> Decision:
-    printed = {"arcnn": 0.1, "dncnn": 0.6, "memnet": 2.9, "mwcnn": 25.1, "wcdgan": 1.7}
-    if not all(f"{name}_rgb" in evidence.timing for name in printed):
-        return UNDECIDED
-    sizes = {name: evidence.timing[f"{name}_rgb"]["parameters"] / 1e6 for name in printed}
-    wrong = [name for name, size in sizes.items() if round(size, 1) != printed[name]]
-    text = ", ".join(f"{name} {size:.2f} M" for name, size in sizes.items())
-    return Decision(f"{text}{'; differs: ' + ', '.join(wrong) if wrong else ''}", not wrong)
+    printed = {
+        column.lower(): value
+        for (row, column, _), value in published.numbers("wcdgan", "3").items()
+        if row == "model size"
+    }
+    found = _timed(evidence, "parameters", printed)
+    if found is None:
+        return UNMEASURED
+    sizes = {name: round(count / 1e6, 1) for name, count in found.items()}
+    wrong = [name for name, size in sizes.items() if size != printed[name]]
+    text = f"{len(sizes) - len(wrong)} of {len(sizes)} as printed"
+    words = ", ".join(f"{name} {sizes[name]} M" for name in wrong)
+    return Decision(f"{text}; not {words}" if wrong else text, not wrong)
 
 
-def _no_slower(evidence: Evidence) -> Decision:
-    names = ("wcdgan", "memnet", "mwcnn")
-    if not all(f"{name}_rgb" in evidence.timing for name in names):
-        return UNDECIDED
-    times = {name: evidence.timing[f"{name}_rgb"]["seconds"] for name in names}
-    text = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in times.items())
-    image = evidence.timing["wcdgan_rgb"]["image"]
-    fastest = min(times["memnet"], times["mwcnn"])
-    same = abs(times["wcdgan"] / fastest - 1) < _SAME_TIME
-    return Decision(f"{text} for {image}", None if same else times["wcdgan"] < fastest)
+def _smallest(key: str, least: float, unit: str, scale: float) -> Decide:
+    """WCDGAN below MemNet and MWCNN by a fraction."""
+
+    def decide(evidence: Evidence) -> Decision:
+        found = _timed(evidence, key, ("wcdgan", "memnet", "mwcnn"))
+        if found is None:
+            return UNMEASURED
+        text = ", ".join(f"{name} {value / scale:.2f} {unit}" for name, value in found.items())
+        ours, *others = found.values()
+        return decision_by_gains(text, [(min(others) / ours - 1, least)])
+
+    return decide
 
 
-def _official(evidence: Evidence) -> str:
-    del evidence
-    return "official weights of ARCNN and DnCNN-3"
-
-
-def _full_size(evidence: Evidence) -> str:
+def _on_a_gpu(evidence: Evidence) -> Obstacle | None:
     machine = next(iter(evidence.timing.values()), {}).get("machine", "")
-    return f"networks as published, RGB; {machine}"
+    if "no GPU" in machine:
+        return Obstacle(Verdict.UNTESTABLE, f"timed on {machine}; the paper's has one")
+    return None
 
 
-_ABOVE = "each mean difference above 0 by two standard errors over images, one training each"
+# Trivial competitors.
 
-CLAIMS = (
-    Claim(
-        "1a",
-        "JPEG < ARCNN < DnCNN in PSNR at q = 10",
-        "27.77, 28.98, 29.19 dB (LIVE1)",
-        _ABOVE,
-        _order((("jpeg", "arcnn_official"), ("arcnn_official", "dncnn3_official"))),
-        _official,
+
+def _replaced(rival: str, *models: str) -> Swap:
+    def swap(evidence: Evidence) -> Evidence:
+        table = evidence.table
+        for model in models:
+            table = swapped(table, "method", model, rival)
+        return dataclasses.replace(evidence, table=table)
+
+    return swap
+
+
+def _timed_as(rival: str) -> Swap:
+    def swap(evidence: Evidence) -> Evidence:
+        timing = dict(evidence.timing)
+        if f"{rival}_rgb" in timing:
+            timing["wcdgan_rgb"] = timing[f"{rival}_rgb"]
+        return dataclasses.replace(evidence, timing=timing)
+
+    return swap
+
+
+def _sets_alike(evidence: Evidence) -> Evidence:
+    sets = swapped(evidence.sets, "method", "wcdgan", CONTENT)
+    return dataclasses.replace(evidence, sets=sets)
+
+
+def _other_quality(evidence: Evidence) -> Evidence:
+    """JPEG files of each quality in the next one's place."""
+    table = evidence.table.replace({"quality": {5: 10, 10: 20, 20: 5}})
+    return dataclasses.replace(evidence, table=table)
+
+
+def _untouched(*models: str) -> dict[str, Swap]:
+    return {"the JPEG image itself": _replaced("jpeg", *models)}
+
+
+_OFFICIAL = ("arcnn_official", "dncnn3_official")
+_ORDER = (("arcnn_official", "jpeg", "psnr"), ("dncnn3_official", "arcnn_official", "psnr"))
+_TRAINED = tuple((a, "dncnn", "psnr") for a in ("memnet", "mwcnn"))
+
+
+def _without(variant: str) -> Check:
+    """A part that is left out, against the network with all parts and the same losses."""
+    name = ABLATIONS[variant]
+    return Check(
+        _differ((CONTENT, name, "psnr"), (CONTENT, name, "ssim")),
+        {"the network without it in its own place": _replaced(name, CONTENT)},
+        (published_size, trainings(CONTENT, name)),
+    )
+
+
+def _losses(measure: str, sign: int) -> Check:
+    """Perceptual and adversarial loss against content loss alone."""
+    return Check(
+        _differ(("wcdgan", CONTENT, measure), sign=sign),
+        {"content loss alone in its place": _replaced(CONTENT, "wcdgan")},
+        (_trained_vgg, published_size, trainings("wcdgan", CONTENT)),
+    )
+
+
+CHECKS = {
+    "1a": Check(_differ(*_ORDER), _untouched(*_OFFICIAL)),
+    "1b": Check(_differ(*_ORDER, quality=20), _untouched(*_OFFICIAL)),
+    "1c": Check(
+        _differ(*_TRAINED),
+        _untouched("memnet", "mwcnn"),
+        (published_size, trainings("dncnn", "memnet", "mwcnn")),
     ),
-    Claim(
-        "1b",
-        "the same at q = 20",
-        "30.07, 31.29, 31.59 dB (LIVE1)",
-        _ABOVE,
-        _order((("jpeg", "arcnn_official"), ("arcnn_official", "dncnn3_official")), 20),
-        _official,
+    "1d": Check(_above_all, _untouched("wcdgan"), (published_size, trainings("wcdgan", *_OTHERS))),
+    "1e": Check(
+        _printed([("JPEG", "jpeg")], "1", "y", 0.01, (5, 10, 20)),
+        {"JPEG of another quality": _other_quality},
     ),
-    Claim(
-        "1c",
-        "JPEG < ARCNN < DnCNN < MemNet, MWCNN in PSNR at q = 10",
-        "27.77, 28.98, 29.19, 29.45, 29.51 dB (LIVE1)",
-        _ABOVE,
-        _order((("jpeg", "arcnn"), ("arcnn", "dncnn"), ("dncnn", "memnet"), ("dncnn", "mwcnn"))),
+    "1f": Check(
+        _printed(list(zip(("ARCNN", "DnCNN"), _OFFICIAL)), "1", "y", 0.05, (10,)),
+        _untouched(*_OFFICIAL),
     ),
-    Claim(
-        "1d",
-        "WCDGAN above MemNet in PSNR at q = 10",
-        "29.56 and 29.45 dB (LIVE1)",
-        _ABOVE,
-        _order((("memnet", "wcdgan"),)),
+    "1g": Check(
+        _differ(("wcdgan", "jpeg", "psnr"), ("wcdgan", "jpeg", "psnr_b")),
+        _untouched("wcdgan"),
+        for_failing=(published_size,),
     ),
-    Claim(
-        "2a",
-        "without mixed convolution PSNR and SSIM fall",
-        "-0.15 to -0.2 dB, -.016 to -.018",
-        "all means below 0 by two standard errors over images, one training each",
-        _lowers(ABLATIONS["without mixed convolution"], CONTENT),
+    "2a": _without("without mixed convolution"),
+    "2b": _without("without mixed attention"),
+    "3a": _losses("psnr", 1),
+    "3b": _losses("ssim", -1),
+    "3c": Check(
+        _realism,
+        {"content loss alone in its place": _sets_alike},
+        (_large_sets, _trained_vgg, published_size, trainings("wcdgan", CONTENT)),
     ),
-    Claim(
-        "2b",
-        "without mixed attention PSNR and SSIM fall",
-        "-0.08 dB, -.014",
-        "all means below 0 by two standard errors over images, one training each",
-        _lowers(ABLATIONS["without mixed attention"], CONTENT),
+    "3d": _losses("lpips", -1),
+    "4a": Check(_sizes, {"MemNet in WCDGAN's place": _timed_as("memnet")}),
+    "4b": Check(
+        _smallest("parameters", 0.0, "M", 1e6), {"MemNet in WCDGAN's place": _timed_as("memnet")}
     ),
-    Claim(
-        "3a",
-        "perceptual and adversarial loss raise PSNR",
-        "+0.35 to +1.64 dB (LIVE1, RGB)",
-        f"{_ABOVE}; not expected: theory says the contrary",
-        _gan("psnr", 1),
+    "4c": Check(
+        _smallest("seconds", _SAME_TIME, "s", 1.0),
+        {"MemNet in WCDGAN's place": _timed_as("memnet")},
+        (_on_a_gpu,),
     ),
-    Claim(
-        "3b",
-        "they lower FID",
-        "45.9 and 42.5 instead of 56.9 and 53.8 (LIVE1)",
-        f"lower, with {inception.ENOUGH} images and ImageNet weights",
-        _fid,
+    "5a": Check(
+        _differ(
+            *(("wcdgan", other, "psnr") for other in ("arcnn", "dncnn", "memnet", "mwcnn")),
+            channels="rgb",
+            sets=("live1",),
+        ),
+        _untouched("wcdgan"),
+        (published_size, trainings("wcdgan", "memnet", "mwcnn")),
     ),
-    Claim(
-        "3c",
-        "they lower LPIPS",
-        "not measured by the paper",
-        "mean differences below 0 by two standard errors",
-        _gan("lpips", -1),
+    "5b": Check(
+        _printed([("JPEG", "jpeg")], "2", "rgb", 0.01, (5, 10), ("LIVE1",)),
+        {"JPEG of another quality": _other_quality},
     ),
-    Claim(
-        "4a",
-        "model sizes .1, .6, 2.9, 25.1 and 1.7 M",
-        "Table 3",
-        "equal when rounded",
-        _sizes,
-        _full_size,
-    ),
-    Claim(
-        "4b",
-        "WCDGAN runs no slower than MemNet and MWCNN",
-        "1.46, 1.69 and 1.48 s",
-        "shortest of the three times, by a tenth",
-        _no_slower,
-        _full_size,
-    ),
-)
+}

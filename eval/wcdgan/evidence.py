@@ -10,6 +10,8 @@ import pandas as pd
 from lossylab.core import rows
 from lossylab.eval import restoration
 from lossylab.eval.report import folder as results
+from lossylab.eval.report.claims import repetitions
+from lossylab.eval.report.differences import Difference, over_trainings
 
 # What stands for a column of the paper: the first that was measured.
 SOURCES = {
@@ -46,10 +48,34 @@ class Evidence:
         budgets = dict.fromkeys(self.table.budget)
         return "; ".join(b for b in budgets if b not in ("", *_WITHOUT_BUDGET))
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the methods."""
+        return list(self.table.method.unique())
+
     def mean(self, method: str, data: str, quality: int, channels: str = "y") -> pd.Series:
-        """Means of a method over a set; NaN if it was not measured."""
-        mine = self.images(method, data, quality, channels)
-        return mine[list(restoration.MEASURED)].astype(float).mean()
+        """Means of a method over a whole set; NaN unless all of its images were measured."""
+        mine = self.images(method, data, quality, channels)[list(restoration.MEASURED)]
+        if len(mine) < self.whole(data, quality, channels):
+            mine = mine[:0]
+        return mine.astype(float).mean()
+
+    def whole(self, data: str, quality: int, channels: str = "y") -> int:
+        """How many images a set has: as many as were measured of any method."""
+        t = self.table
+        mine = t[(t.data == data) & (t.channels == channels) & (t.quality == quality)]
+        return mine.image.nunique()
+
+    def difference(
+        self, one: str, other: str, measure: str, data: str, quality: int = 10, channels: str = "y"
+    ) -> Difference | None:
+        """One method's measure minus another's over a whole set, and all pairs of trainings."""
+        whole, gaps = self.whole(data, quality, channels), []
+        for pair in zip(repetitions(self.names, one), repetitions(self.names, other)):
+            a, b = (self.images(name, data, quality, channels)[measure] for name in pair)
+            same = list(a.index) == list(b.index) and len(a) == whole
+            gaps.append(a - b if same else None)
+        return over_trainings(gaps)
 
     def images(self, method: str, data: str, quality: int, channels: str = "y") -> pd.DataFrame:
         """Rows of a method and set, by image."""

@@ -9,7 +9,7 @@ from typing import cast
 import pandas as pd
 
 from lossylab.eval.report import published
-from lossylab.eval.report.tables import Line, number
+from lossylab.eval.report.tables import NOT_MEASURED, Line, number
 from lossylab.eval.wcdgan.evidence import Evidence, set_measures
 
 SETS = {"Classic5": "classic5", "LIVE1": "live1", "DIV2K": "div2k_val"}
@@ -89,7 +89,7 @@ def _pair(
 def verdict(mean: pd.Series, decibel: float, similarity: float, budget: str) -> str:
     """How a cell compares, in words."""
     if not math.isfinite(mean.psnr):
-        return "not measured"
+        return NOT_MEASURED
     agrees = abs(mean.psnr - decibel) <= _DECIBEL + _ROUNDING
     windows = [name for key, name in _WINDOWS.items() if abs(mean[key] - similarity) <= _SIMILARITY]
     if agrees and windows:
@@ -133,22 +133,25 @@ def elsewhere(evidence: Evidence) -> list[Line]:
 
 
 def everything(evidence: Evidence) -> list[Line]:
-    """Every method at every set and quality, with its gain over JPEG."""
+    """Every method at every set and quality, with its gain over JPEG; no means of parts of sets."""
     lines = []
     groups = evidence.table.groupby(["channels", "data", "quality"], sort=True)
     for key, mine in groups:
         channels, data, quality = cast("tuple[str, str, int]", key)
-        plain = evidence.mean("jpeg", data, quality, channels)
+        whole = evidence.whole(data, quality, channels)
         for method in dict.fromkeys(mine.method):
             mean = evidence.mean(method, data, quality, channels)
+            count = len(evidence.images(method, data, quality, channels))
+            gain = evidence.difference(method, "jpeg", "psnr", data, quality, channels)
             lines.append(
                 {
                     "set": data,
                     "channels": channels,
                     "q": str(quality),
                     "method": method,
+                    "images": str(count) if count == whole else f"{count} of {whole}",
                     "PSNR, dB": number(mean.psnr, 2),
-                    "gain, dB": number(mean.psnr - plain.psnr, 2, "+"),
+                    "gain, dB": gain.said(".2f") if gain and method != "jpeg" else "",
                     "SSIM, uniform 8": number(mean.ssim_uniform, 4),
                     "SSIM, Gaussian 11": number(mean.ssim, 4),
                     "PSNR-B, dB": number(mean.psnr_b, 2),
@@ -172,7 +175,7 @@ def complexity(evidence: Evidence) -> list[Line]:
                 "method": name,
                 "paper, M": number(published_size, 1),
                 "ours, M": number(size, 2),
-                "size": ("same" if same else "differs") if timing else "not measured",
+                "size": ("same" if same else "differs") if timing else NOT_MEASURED,
                 "paper, s": number(values["runtime", name, "value"], 4),
                 "ours, s": number(timing.get("seconds", math.nan), 2),
                 "ours, WCDGAN = 1": _ratio(evidence, name),
@@ -206,7 +209,7 @@ def ablation(evidence: Evidence, table: str) -> list[Line]:
                 printed = [values[row, f"{c}/{measure}", "value"] for c in (first, column)]
                 line[f"paper, {measure}{unit}"] = number(printed[1] - printed[0], digits, "+")
                 line[f"ours, {measure}{unit}"] = number(mean[key] - base[key], digits, "+")
-            verdict_of_it = (_SMALL if small else "measured") if known else "not measured"
+            verdict_of_it = (_SMALL if small else "measured") if known else NOT_MEASURED
             doubts = _doubts(table, row, first)
             lines.append({**line, "verdict": verdict_of_it, "doubts": doubts})
     return lines
@@ -227,7 +230,7 @@ def realism(evidence: Evidence) -> list[Line]:
                 "variant": variant,
                 "measure": measure,
                 "paper": number(value, 4),
-                "ours": number(ours, 4),
+                "ours": number(ours, 4) if found else NOT_MEASURED,
                 "weights": found["weights"] if found else "",
                 "doubts": doubt("6", row, column),
             }

@@ -1,4 +1,4 @@
-"""Paired differences: means, errors, 95 % intervals."""
+"""Paired differences: means and 95 % intervals."""
 
 import numpy as np
 import pandas as pd
@@ -10,8 +10,9 @@ from lossylab.eval.report.differences import mean_difference
 def test_the_mean_of_differences():
     found = mean_difference(pd.Series([1.0, 2.0, 6.0]))
     assert (found.mean, found.count) == (3.0, 3)
-    assert found.error == pytest.approx((7 / 3) ** 0.5)
-    assert found.margin == pytest.approx(4.302652729911275 * found.error)  # t, 2 degrees of freedom
+    # Student's t for 2 degrees of freedom, times the standard error.
+    assert found.margin == pytest.approx(4.302652729911275 * (7 / 3) ** 0.5)
+    assert found.said(".1f") == "+3.0 ± 6.6"
 
 
 @pytest.mark.parametrize("gaps", [[], [1.0], [1.0, np.nan]])

@@ -113,12 +113,6 @@ def _contains(line, values):
     return any(line[i : i + len(values)] == values for i in range(len(line)))
 
 
-def test_reference_values_are_those_of_the_golden_file():
-    table = published.reference("proxiqa_classical")
-    assert len(table) == 3 * 7
-    assert (table.percent.astype(float) < 0).all()
-
-
 def test_unknown_papers_and_tables():
     with pytest.raises(ValueError, match="no published values of 'nothing'"):
         published.load("nothing", "I")

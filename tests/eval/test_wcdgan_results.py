@@ -16,6 +16,7 @@ from lossylab.core import rows
 from lossylab.core.errors import WorkError
 from lossylab.eval import restoration
 from lossylab.eval.report import crop_grid, published
+from lossylab.eval.report.claims import UNMEASURED, Verdict
 from lossylab.eval.wcdgan import __main__ as wcdgan
 from lossylab.eval.wcdgan import claims as wcdgan_claims
 from lossylab.eval.wcdgan import evidence as wcdgan_evidence
@@ -52,52 +53,89 @@ def _folder(path, *groups):
     return str(path)
 
 
-def _claim(number):
-    return next(claim for claim in wcdgan_claims.CLAIMS if claim.number == number)
-
-
 def _decide(number, path, *groups):
-    return _claim(number).decide(wcdgan_evidence.load(_folder(path, *groups)))
+    return wcdgan_claims.CHECKS[number].decide(wcdgan_evidence.load(_folder(path, *groups)))
+
+
+def _judged(number, path, *groups):
+    found = wcdgan.PAPER.judgements(wcdgan_evidence.load(_folder(path, *groups)))
+    return next(each for each in found if each.claim.number == number)
 
 
 def test_orders_hold_fail_or_are_noise(tmp_path):
     jpeg, official = _sets("jpeg", 27), _sets("arcnn_official", 28)
-    assert _decide("1a", tmp_path / "a", jpeg, official).holds is None
+    assert _decide("1a", tmp_path / "a", jpeg, official) is UNMEASURED
     better = _sets("dncnn3_official", 29)
     assert _decide("1a", tmp_path / "b", jpeg, official, better).holds is True
     worse = _sets("dncnn3_official", 27.5)
     assert _decide("1a", tmp_path / "c", jpeg, official, worse).holds is False
     noisy = _sets("dncnn3_official", 28.1, wobble=1.0)
-    decision = _decide("1a", tmp_path / "d", jpeg, official, noisy)
-    assert decision.holds is None
-    assert "within noise" in decision.measured
+    assert _decide("1a", tmp_path / "d", jpeg, official, noisy).holds is None
 
 
-def test_ablations_compare_with_the_same_losses(tmp_path):
-    content = _sets("wcdgan_content", 28.5)
-    lower = _sets("wcdgan_content_no_mixed_conv", 28.3, wobble=0.01)
-    decision = _decide("2a", tmp_path / "a", content, lower)
-    assert decision.holds is True
-    assert decision.measured.startswith("PSNR (live1) -0.2 ± ")
-    higher = _sets("wcdgan_content_no_mixed_conv", 28.6, wobble=0.01)
-    assert _decide("2a", tmp_path / "b", content, higher).holds is False
+def _seeds(name, decibel, spread=0.0, **more):
+    """Three trainings of a network."""
+    names = (name, f"{name}_seed2", f"{name}_seed3")
+    return [
+        row
+        for seed, each in enumerate(names)
+        for row in _sets(each, decibel + spread * (seed - 1), wobble=0.01, **more)
+    ]
 
 
-def test_the_gan_claim_is_about_raising(tmp_path):
-    content = _sets("wcdgan_content", 28.5)
-    lowered = _sets("wcdgan", 28.2, wobble=0.01)
-    assert _decide("3a", tmp_path / "a", content, lowered).holds is False
-    assert _decide("3b", tmp_path / "b", content, lowered).holds is None
-    random = _sets("wcdgan", 28.2, wobble=0.01, budget="Small budget: random weights of VGG-19")
-    decision = _decide("3a", tmp_path / "c", content, random)
-    assert decision.holds is None
-    assert "not the paper's loss" in decision.measured
+def test_ablations_compare_with_the_same_losses_over_trainings(tmp_path):
+    paper = {"budget": "as published"}
+    jpeg, content = _sets("jpeg", 27, budget=""), _seeds("wcdgan_content", 28.5, **paper)
+    name = "wcdgan_content_no_mixed_conv"
+    lower, higher = _seeds(name, 28.3, **paper), _seeds(name, 28.7, **paper)
+    found = _judged("2a", tmp_path / "a", jpeg, content, lower)
+    assert found.verdict is Verdict.HOLDS
+    assert found.measured.startswith("content loss alone over without mixed convolution +0.20 ± ")
+    assert _judged("2a", tmp_path / "b", jpeg, content, higher).verdict is Verdict.FAILS
+    noisy = _seeds(name, 28.3, spread=0.5, **paper)
+    assert _judged("2a", tmp_path / "c", jpeg, content, noisy).verdict is Verdict.UNDECIDED
+    one = _sets(name, 28.3, wobble=0.01, **paper)
+    found = _judged("2a", tmp_path / "d", jpeg, content, one)
+    assert found.reason == "one training each, 3 are needed"
+    found = _judged("2a", tmp_path / "e", jpeg, _seeds("wcdgan_content", 28.5), _seeds(name, 28.3))
+    assert found.verdict is Verdict.UNTESTABLE  # a small budget
+
+
+def test_random_weights_decide_nothing(tmp_path):
+    jpeg = _sets("jpeg", 27, budget="")
+    paper, random = {"budget": "as published"}, {"budget": "random weights of VGG-19"}
+    content = _seeds("wcdgan_content", 28.5, **paper)
+    lowered = _seeds("wcdgan", 28.2, **paper)
+    assert _judged("3a", tmp_path / "a", jpeg, content, lowered).verdict is Verdict.FAILS
+    lowered = _seeds("wcdgan", 28.2, **random)
+    found = _judged("3a", tmp_path / "b", jpeg, content, lowered)
+    assert found.verdict is Verdict.UNTESTABLE
+    assert found.reason == "the perceptual loss had random weights"
 
 
 def test_sets_that_differ_in_images_are_not_compared(tmp_path):
     jpeg, official = _sets("jpeg", 27), _sets("arcnn_official", 28)[1:]
     best = _sets("dncnn3_official", 29)
-    assert _decide("1a", tmp_path / "a", jpeg, official, best).measured == "not measured"
+    assert _decide("1a", tmp_path / "a", jpeg, official, best) is UNMEASURED
+
+
+def test_an_interrupted_sweep_is_marked_and_has_no_mean(tmp_path):
+    folder = _folder(tmp_path / "a", _sets("jpeg", 27), _sets("sadct", 28)[:1])
+    lines = wcdgan_tables.everything(wcdgan_evidence.load(folder))
+    cut = _line(lines, set="live1", method="sadct")
+    assert (cut["images"], cut["PSNR, dB"], cut["gain, dB"]) == ("1 of 6", "n/a", "")
+    whole = _line(lines, set="live1", method="jpeg")
+    assert (whole["images"], whole["PSNR, dB"]) == ("6", "27.25")
+
+
+def test_committed_sweeps_that_were_interrupted_are_not_averaged():
+    """SA-DCT in RGB has one image of 29."""
+    lines = wcdgan_tables.everything(wcdgan_evidence.load(str(RESULTS / "wcdgan")))
+    cut = [line for line in lines if " of " in line["images"]]
+    assert {(line["method"], line["channels"], line["images"]) for line in cut} <= {
+        ("sadct", "rgb", "1 of 29")
+    }
+    assert all(line["PSNR, dB"] == "n/a" and not line["gain, dB"] for line in cut)
 
 
 def _timing(path, **seconds):
@@ -118,10 +156,11 @@ def test_sizes_and_times(tmp_path):
     folder = _folder(tmp_path / "a", _sets("jpeg", 27))
     _timing(tmp_path / "a", arcnn=1.0, dncnn=2.0, memnet=9.0, mwcnn=3.0, wcdgan=4.0)
     evidence = wcdgan_evidence.load(folder)
-    sizes = _claim("4a").decide(evidence)
+    sizes = wcdgan_claims.CHECKS["4a"].decide(evidence)
     assert sizes.holds is False
-    assert sizes.measured.endswith("differs: mwcnn")
-    assert _claim("4b").decide(evidence).holds is False
+    assert sizes.measured == "4 of 5 as printed; not mwcnn 24.9 M"
+    assert wcdgan_claims.CHECKS["4b"].decide(evidence).holds is True
+    assert wcdgan_claims.CHECKS["4c"].decide(evidence).holds is False
     lines = {line["method"]: line for line in wcdgan_tables.complexity(evidence)}
     assert lines["MWCNN"]["size"] == "differs"
     assert lines["WCDGAN"]["size"] == "same"
@@ -157,10 +196,11 @@ def test_verdicts(tmp_path):
     assert evidence.title == "Small budget: tiny"
 
 
-def test_the_page_says_its_budget_in_every_heading(tmp_path):
+def test_the_page_says_its_budget_once_in_front(tmp_path):
     folder = _folder(tmp_path / "a", _sets("jpeg", 27, budget=""), _sets("wcdgan", 28))
-    page = wcdgan.PAPER.texts(wcdgan_evidence.load(folder))["tables.md"]
-    assert page.count("*Small budget: tiny*") == page.count("\n## ")
+    evidence = wcdgan_evidence.load(folder)
+    page = wcdgan.PAPER.texts(evidence, wcdgan.PAPER.judgements(evidence))["tables.md"]
+    assert page.index("Ours: Small budget: tiny") < page.index("\n## ")
 
 
 def test_the_command_makes_everything(tmp_path, images, capsys):
@@ -171,13 +211,13 @@ def test_the_command_makes_everything(tmp_path, images, capsys):
     item = crop_grid.write(crops, "a.png", images[0][:32, :32, :1], "jpeg")
     crop_grid.write_index(crops, "crops", {"a": [item, item]})
     cli.main(["eval", "wcdgan", f"--results={folder}"])
-    for name in ("tables.md", "tables/table1.csv", "tables/table4.tex", "figures/gains_q10.png"):
+    for name in ("tables.md", "tables/table1.csv", "tables/all.tex", "figures/gains_q10.png"):
         assert (folder / name).stat().st_size > 100
     with Image.open(folder / "figures" / "fig07.png") as figure:
         assert figure.size[0] > 300
         levels = np.asarray(figure.convert("RGB")).astype(int)
     assert np.ptp(levels, -1).max() == 0  # luma is shown in gray
-    assert "## WCDGAN" in (folder / "claims.md").read_text()
+    assert "# WCDGAN: claims" in (folder / "claims.md").read_text()
     assert "gains_q10, fig07" in capsys.readouterr().out
 
 
@@ -200,9 +240,10 @@ def test_sets_fill_table_6(tmp_path):
     lines = wcdgan_tables.realism(evidence)
     mine = _line(lines, set="LIVE1", q="10", variant="proposed", measure="FID")
     assert mine["ours"] == "30.0000"
-    decision = _claim("3b").decide(evidence)
-    assert decision.holds is None
-    assert "30.0 and 40.0, 29 images: too few" in decision.measured
+    found = {each.claim.number: each for each in wcdgan.PAPER.judgements(evidence)}["3c"]
+    assert found.verdict is Verdict.UNTESTABLE
+    assert found.reason == "29 images, 2048 are needed"
+    assert "FID 30.0 and 40.0" in found.measured
 
 
 def test_a_folder_without_rows_is_an_error(tmp_path):
