@@ -272,7 +272,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
     def _older_codecs(self) -> list[Trained]:
         """The codec at earlier checkpoints of the run that it begins with."""
         options, found = self.options, []
-        if options.versions > 1:
+        if options.init_from and options.versions > 1:
             newest = warm_start.newest_checkpoints(options.init_from, options.versions, "versions")
             for checkpoint in newest[:-1]:
                 found.append(CODECS[options.codec](options.num_filters, "version"))

@@ -8,7 +8,7 @@ import os
 import pathlib
 import statistics
 import sys
-from typing import Any
+from typing import Any, cast
 
 from lossylab.core import command
 from lossylab.core.errors import WorkError
@@ -121,13 +121,12 @@ def train(options: ProxiqaStudyOptions) -> None:
     Raises:
       UsageError, WorkError, OutputError: see the training and `lossylab.eval.rd`.
     """
-    decaying = [name for name, each in STUDY.plan(options).items() if each.final_rate is not None]
+    require_known("compare_with", options.compare_with, list(CLASSICAL))
+    runs = cast(dict[str, ProxiqaOptions], STUDY.plan(options))
     require(
-        not (options.also_at and decaying),
+        not options.also_at or all(each.final_rate is None for each in runs.values()),
         "`also_at`: with `final_rate` a training of fewer steps is another one",
     )
-    require_known("compare_with", options.compare_with, list(CLASSICAL))
-    runs = STUDY.plan(options)
     if STUDY.only_tells(options, runs):
         return
     test = find_images(options.test_data)
