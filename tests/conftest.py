@@ -91,9 +91,11 @@ def collection():
 def images():
     """Three small images [128, 160, 3] out of scikit-image's."""
     from lossylab.data.collections import find_images
-    from lossylab.data.decode import read_image
+    from lossylab.data.decode import decode_image
 
-    return [read_image(path)[60:188, 80:240] for path in find_images("sample_test")]
+    # Values as stored: rocket.jpg is Adobe RGB, and what tests were made for is not converted.
+    found = [decode_image(path, keep_profile=True) for path in find_images("sample_test")]
+    return [each.pixels[60:188, 80:240] for each in found]
 
 
 @pytest.fixture(scope="session", autouse=True)
