@@ -15,6 +15,14 @@ def test_the_mean_of_differences():
     assert found.said(".1f") == "+3.0 ± 6.6"
 
 
+def test_roundings_have_no_sign():
+    """Equal curves differ by some 1e-15 on one machine and by its opposite on another."""
+    for sign in (1, -1):
+        found = mean_difference(pd.Series([sign * 1e-15] * 4))
+        assert (found.mean, found.margin) == (0.0, 0.0)
+        assert found.said(".1f") == "+0.0 ± 0.0"
+
+
 @pytest.mark.parametrize("gaps", [[], [1.0], [1.0, np.nan]])
 def test_too_little_is_known(gaps):
     assert mean_difference(pd.Series(gaps, dtype=float)) is None
