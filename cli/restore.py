@@ -21,6 +21,7 @@ from lossylab.data.formats import profiles
 from lossylab.data.formats.planes import CONVERTED
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.export.restoring import by_sadct
+from lossylab.models import sadct
 from lossylab.models.tnrd import TNRD
 
 _COLUMNS = ("input", "output", "width", "height", "channels", "quality", "seconds")
@@ -44,7 +45,7 @@ def restore(options: RestoreOptions) -> None:
         with naming("model"):
             network = Restorer(options.model, options.max_pixels)
     work = functools.partial(_restore_one, options, network)
-    jobs.run(plan, work, _COLUMNS, (network.weights if network else options.model,))
+    jobs.run(plan, work, _COLUMNS, (network.weights if network else f"{SADCT} {sadct.REVISION}",))
 
 
 def _restore_one(

@@ -25,6 +25,7 @@ class TrustOptions(Options):
         (),
         "Exports are programs that can read and write files: only those with one of these hashes, "
         "which `lossylab describe EXPORT` prints, are loaded. All if not given.",
+        may_differ=True,
     )
 
     def check(self) -> None:

@@ -351,7 +351,8 @@ def _dropped(rate: float, drop_step: int) -> tf.keras.optimizers.schedules.Piece
 def train(options: ProxiqaOptions) -> pathlib.Path:
     """Trains a codec; raises UsageError, WorkError or OutputError, see `session.run`."""
     needed_by = "the patch", "libvmaf's windows"
-    files = Files.of(options).checked(options, options.patch, vmaf.SMALLEST, needed_by)
+    smallest = max(vmaf.SMALLEST, options.patch if options.uses_proxy else 0)
+    files = Files.of(options).checked(options, options.patch, smallest, needed_by)
     return session.run(options, files, lambda: ProxIQATask(options, files))
 
 

@@ -167,9 +167,9 @@ CHECKS = {
     "1a": Check(_is_nearest("white"), _untouched("white"), (_spectrum("white"),), _SMALL),
     "1b": Check(_is_nearest("pink"), _untouched("pink"), (_spectrum("pink"),), _SMALL),
     "1c": Check(_near, _untouched(*_COMPRESSION), for_failing=_SMALL),
-    "1d": Check(_far_from_noise, _untouched(*_COMPRESSION), for_failing=_SMALL),
+    "1d": Check(_far_from_noise, _untouched(*_COMPRESSION), for_failing=_SMALL, strict=True),
     "1e": Check(_nearer_to_jpeg2000, _untouched("jpeg"), for_failing=_SMALL),
-    "2": Check(_alike, _untouched(*_COMPRESSION), for_failing=_SMALL),
+    "2": Check(_alike, _untouched(*_COMPRESSION), for_failing=_SMALL, strict=True),
     "3a": Check(
         _measures("mean residual", "residual", [("jpeg_lambda_0", _TRUE_JPEG)]),
         _untouched("jpeg_lambda_0"),

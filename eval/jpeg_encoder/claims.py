@@ -300,6 +300,7 @@ CHECKS = {
     "5a": Check(
         _faster_than_bls,
         {"BLS in VGG-19's place": _timed_as("vgg19", "bls2017, 192 filters")},
+        (_on_a_gpu,),
     ),
     "6": Check(_decoders_agree, {"a file that one decoder turns black": _another_decoder}),
     "7a": Check(

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lossylab.eval.degradation_nll import PAIRED, UNPAIRED
-from lossylab.eval.latent_rows import MEAN, ORIGINAL
+from lossylab.eval.latent_rows import GIVEN, MEAN, ORIGINAL
 from lossylab.eval.mmd_restoration.evidence import LONGEST, SHORTEST, Evidence, same, speedup
 from lossylab.eval.report.claims import (
     UNMEASURED,
@@ -21,6 +21,7 @@ from lossylab.eval.report.claims import (
     decision_by_gains,
     published_size,
     swapped,
+    trainings,
 )
 from lossylab.eval.report.differences import Difference, mean_difference
 from lossylab.inference.latent.cases import JPEG, TASKS
@@ -180,6 +181,8 @@ CHECKS = {
         _lower("nll", ("4", "2"), ("5", "2"), tasks=(JPEG,)),
         {
             "PULSE itself": _row("2", "4", "5"),
+            "the search of row 3, without MMD": _row("3", "4", "5"),
+            "the input itself, scaled up": _row(GIVEN, "4", "5"),
             "the mean style without a search": _row(MEAN, "4", "5"),
         },
         for_failing=(published_size,),
@@ -206,6 +209,7 @@ CHECKS = {
     "4a": Check(
         _longer_is_likelier,
         {"the shorter training": _untrained_longer},
+        (trainings(LONGEST, SHORTEST),),
         for_failing=(published_size,),
     ),
     "4b": Check(

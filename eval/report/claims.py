@@ -68,16 +68,19 @@ class Check:
       decide: from the paper's evidence to a decision.
       rivals: trivial competitors in words, and what puts one in the place of the model that the
         claim is about: of the evidence, evidence as it would be. A claim that a rival fulfills
-        as well, or that no rival was measured for, stays undecided.
+        as well, or whose rivals were not all measured, stays undecided.
       needs: what must be there for any verdict.
       for_failing: what must be there for the verdict that it does not hold: the absence of an
         effect at a small budget does not refute it.
+      strict: whether a rival that fulfills the claim within noise counts as fulfilling it. Not of a
+        baseline in the place of what is compared with it: nothing against nothing.
     """
 
     decide: Decide
     rivals: Mapping[str, Callable[[Any], Any]]
     needs: Sequence[Need] = ()
     for_failing: Sequence[Need] = ()
+    strict: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,10 +162,11 @@ def _obstacle(
     if decision.holds is None:
         return Obstacle(Verdict.UNDECIDED, "within noise")
     for words, rival in tried.items():
-        if rival.holds:
-            return Obstacle(Verdict.UNDECIDED, f"{words} fulfills it too")
-    if all(rival is UNMEASURED for rival in tried.values()):
-        return Obstacle(Verdict.UNDECIDED, "no trivial competitor was measured")
+        if rival is UNMEASURED:
+            return Obstacle(Verdict.UNDECIDED, f"not measured: {words}")
+        if rival.holds or (check.strict and rival.holds is None):
+            within = "" if rival.holds else ", within noise"
+            return Obstacle(Verdict.UNDECIDED, f"{words} fulfills it too{within}")
     return None
 
 

@@ -99,8 +99,8 @@ def decode(
         _, symbols = tfc.entropy_decode_channel(handle, shape, tf.int32)
     else:
         _, symbols = tfc.entropy_decode_index(handle, index, shape, tf.int32)
-    largest = tf.maximum(tf.reduce_max(symbols), -tf.reduce_min(symbols))
-    with demanded(tf.logical_and(largest >= 0, largest < _LARGEST), NO_ENCODING):
+    codable = tf.reduce_all((symbols > -_LARGEST) & (symbols < _LARGEST))
+    with demanded(codable, NO_ENCODING):
         again = encode(symbols, cdf, index)
     with demanded(tf.equal(again, string), NO_ENCODING):
         return tf.identity(symbols)

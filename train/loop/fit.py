@@ -157,6 +157,8 @@ class _Loop:
 
     def _keep_copy(self) -> None:
         """Keeps the state in memory now and then, for what `_rescue` saves."""
+        if is_multiworker(self._strategy):  # reading moments is collective, clocks are not
+            return
         now = time.perf_counter()
         if now - self._copied >= LIMIT:
             self._saver.copy()
@@ -168,6 +170,8 @@ class _Loop:
             return f"; {self._saver.last_good()}"
         try:
             self._saver.fall_back()
+            if self.step <= self._saver.last_step:
+                return f"; {self._saver.last_good()}"
             self._save()
         except (OSError, DivergedError, tf.errors.OpError) as error:
             return f"; {self._saver.last_good()} (saving failed: {error})"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
+import pathlib
+import tempfile
 from typing import Any
 
 import tensorflow as tf
@@ -115,12 +116,12 @@ class Saver:
         self._saved = step
 
     def _write_for_nobody(self) -> None:
-        folder = make_folder(self._dir.path / f".{_task_name()}_temp")
-        try:
-            with plainly_named(folder) as path:
-                self._checkpoint.write(os.path.join(path, "ckpt"))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        # A folder of its own: workers share the run directory.
+        with (
+            tempfile.TemporaryDirectory(prefix=".worker_", dir=self._dir.path) as folder,
+            plainly_named(pathlib.Path(folder)) as path,
+        ):
+            self._checkpoint.write(os.path.join(path, "ckpt"))
 
     def last_good(self) -> str:
         """Names the newest checkpoint, for a message."""
@@ -162,8 +163,3 @@ def _variables(checkpoint: tf.train.Checkpoint) -> tuple[list[tf.Variable], list
     known = set(map(id, shown))
     slots = [v for optimizer in optimizers for v in optimizer.weights if id(v) not in known]
     return shown, slots
-
-
-def _task_name() -> str:
-    resolver = tf.distribute.get_strategy().cluster_resolver
-    return "worker" if resolver is None else f"{resolver.task_type}-{resolver.task_id}"

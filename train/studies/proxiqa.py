@@ -142,7 +142,7 @@ def train(options: ProxiqaStudyOptions) -> None:
             _train_and_export(name, each, options.stops, queue)
         else:
             STUDY.train_one(name, each, queue)
-        if each.validates:
+        if each.validates and each.uses_proxy:
             learned = each.optimize == "pretrain_proxy"
             check_proxy(each.run_dir, options.gate if learned else options.last_gate, learned)
     if options.measure:
@@ -166,8 +166,15 @@ def check_proxy(run: str, gate: float, alone: bool) -> None:
       WorkError: if the proxy is below the gate.
     """
     path = pathlib.Path(run) / "validation.csv"
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = []
+    if path.exists():
+        with open(path, newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("proxy_correlation")]
+    if not rows:
+        raise WorkError(
+            f"{run} was never judged: it was killed in its last validation; delete its newest "
+            "checkpoint, and the same command trains the rest again and judges"
+        )
     last = rows[-1:] if alone else rows[-max(len(rows) // 3, 1) :]
     correlation = statistics.mean(float(row["proxy_correlation"]) for row in last)
     error = float(last[-1]["proxy_rmse"]) / (float(last[-1]["score_std"]) or 1.0)
