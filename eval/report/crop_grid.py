@@ -38,8 +38,8 @@ def read_index(folder: pathlib.Path) -> dict:
         page = json.loads(path.read_bytes())
         for items in page["images"].values():
             for item in items:
-                item["file"], item["label"]
-        page["title"]
+                str(item["file"]) + str(item["label"])
+        str(page["title"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise WorkError(f"{path} is damaged: have the crops made again ({error})") from error
     return page
