@@ -86,7 +86,10 @@ def bd_rate(
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got '{method}'")
     curves: list[tuple[npt.NDArray, npt.NDArray]] = []
     for name, (rates, qualities) in (("anchor", anchor), ("test", test)):
-        rates, qualities = np.asarray(rates, float), np.asarray(qualities, float)
+        points = np.stack([np.asarray(rates, float), np.asarray(qualities, float)], 1)
+        rates, qualities = np.unique(
+            points, axis=0
+        ).T  # settings below a codec's least rate are one
         reason = _unusable(rates, qualities, method)
         if reason:
             return BDRate(np.nan, reason=f"the {name} {reason}")

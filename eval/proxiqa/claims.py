@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def proxy_had_learned(metric: str) -> Need:
 
 
 def _trained(
-    decide: Decide, *tests: str, anchor: str = ANCHOR, other: str = "", **more: Sequence[Need]
+    decide: Decide, *tests: str, anchor: str = ANCHOR, other: str = "", **more: Any
 ) -> Check:
     """A check of codecs against the one trained for MSE.
 

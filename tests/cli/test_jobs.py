@@ -177,9 +177,10 @@ def test_errors_of_one_file_are_told_from_others(copy, folder, monkeypatch):
 
 
 _PROGRAM = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
 from lossylab.core import command
 from lossylab.core.files import replacing
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests
 def main(arguments):
     with replacing(arguments[0]) as temporary:
         pathlib.Path(temporary).write_text("half")

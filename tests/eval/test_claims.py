@@ -65,7 +65,7 @@ def test_a_competitor_must_have_been_measured():
     found = _judge(2.0, rivals={"noise": lambda evidence: {**evidence, "gain": None}})
     assert (found.verdict, found.reason) == (
         Verdict.UNDECIDED,
-        "no trivial competitor was measured",
+        "not measured: noise",
     )
 
 

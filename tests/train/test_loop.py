@@ -193,16 +193,21 @@ def test_durations_have_their_two_largest_units(seconds, text):
     assert duration(seconds) == text
 
 
-def test_a_hangup_saves_unless_it_is_ignored(tmp_path, monkeypatch):
+@pytest.fixture
+def hangups():
+    """Hang-ups end programs, whatever started the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_hangup_saves_unless_it_is_ignored(tmp_path, hangups):
     kill = Toy(hook=lambda step: os.kill(os.getpid(), signal.SIGHUP) if step == 7 else None)
     with pytest.raises(Stopped) as stopped:
         _fit(kill, tmp_path / "a", log_every=4)
     assert stopped.value.code == 128 + signal.SIGHUP
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-    try:
-        _fit(kill, tmp_path / "b", log_every=4)
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    _fit(kill, tmp_path / "b", log_every=4)
 
 
 def test_what_fails_in_a_step_is_saved_first(tmp_path, monkeypatch):
