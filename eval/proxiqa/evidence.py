@@ -18,7 +18,7 @@ from lossylab.core.options import require
 from lossylab.eval.metrics import bd_rate
 from lossylab.eval.report import rd_report
 from lossylab.eval.report.claims import repetitions
-from lossylab.eval.report.differences import Difference, over_trainings
+from lossylab.eval.report.differences import Difference, over_trainings, settled
 from lossylab.eval.sweep import COLUMNS, TEXT, without_data
 
 log = logging.getLogger("lossylab")
@@ -73,7 +73,8 @@ class Evidence:
     ) -> pd.Series:
         """BD-rates by image, NaN where curves cannot be compared."""
         found = self.per_image(test, metric, anchor, method)
-        return pd.Series({image: value.percent for image, value in found.items()}, dtype=float)
+        percents = {image: value.percent for image, value in found.items()}
+        return settled(pd.Series(percents, dtype=float))
 
     def per_image(
         self, test: str, metric: str, anchor: str = ANCHOR, method: str = "pchip"
@@ -119,7 +120,8 @@ def _gaps(test: pd.DataFrame, anchor: pd.DataFrame, metric: str) -> pd.Series:
     anchor = anchor.sort_values("bpp_file")
     # Of degree 1 it is linear, also beyond its ends.
     curve = interpolate.make_interp_spline(np.log(anchor.bpp_file), anchor[metric], k=1)
-    return test.set_index("lmbda")[metric] - curve(np.log(test.set_index("lmbda").bpp_file))
+    points = test.set_index("lmbda")
+    return settled(points[metric] - curve(np.log(points.bpp_file)))
 
 
 def load(folder: str) -> Evidence:

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
+_ROUNDING = 1e-9  # below every measure's differences
+
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
@@ -32,8 +34,14 @@ class Difference:
         return f"{self.mean:+{spec}} ± {self.margin:{spec}}"
 
 
+def settled(values: pd.Series) -> pd.Series:
+    """The same without what rounding leaves of zeros, which would have a sign of its own."""
+    return values.mask(values.abs() < _ROUNDING, 0.0)
+
+
 def mean_difference(gaps: pd.Series) -> Difference | None:
     """The mean of one difference an image; None for fewer than two, or where one is unknown."""
+    gaps = settled(gaps)
     if len(gaps) < 2 or gaps.isna().any():
         return None
     return Difference(float(gaps.mean()), margin(gaps), len(gaps))
