@@ -150,7 +150,12 @@ def _unfinished(plan: Plan, decides: Sequence[object]) -> list[tuple[str, str]]:
     for source, target in tqdm.tqdm(plan.pairs, unit="file", desc="looking", delay=2, leave=False):
         state = "begun"
         if os.path.lexists(target):
-            state = plan.journal.state(target, _identity(plan.options, source, decides))
+            try:
+                found = _identity(plan.options, source, decides)
+            except OSError:  # working on it will say why it cannot be read
+                left.append((source, target))
+                continue
+            state = plan.journal.state(target, found)
         if state == "begun":
             left.append((source, target))
         elif state == "other":

@@ -102,7 +102,7 @@ class Color(Measures):
         if self._lpips is not None:
             weights = lpips if lpips == "random" else self._lpips.fingerprint()
             self.lpips = f"LPIPS {network}, weights {weights}"
-        self.protocol = f"RGB, 8 bit, tf.image.ssim_multiscale; {self.lpips}"
+        self.protocol = f"RGB, 8 bit, MS-SSIM in float64; {self.lpips}"
 
     def __call__(self, image: np.ndarray, decoded: np.ndarray, data: bytes) -> dict[str, float]:
         """Measures a pair; see `Measures`."""

@@ -308,12 +308,11 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             (image, self._distorted(image, tf.constant(number, tf.int64)))
             for number, image in enumerate(patches.take(options.proxy_patches // size))
         )
-        slope = losses.ssim_loss if metric == "ssim" else losses.ms_ssim_loss
+        by_luma = functools.partial(losses.ssim_loss, channels="luma")  # as libvmaf's
+        slope = by_luma if metric == "ssim" else losses.ms_ssim_loss
         return proxy_quality(
-            tf.function(lambda *pair: self.proxy(pair), autograph=False),
-            tf.function(
-                lambda *pair: self._score(tf.constant(-1, tf.int64), *pair), autograph=False
-            ),
+            lambda *pair: self.proxy(pair),
+            functools.partial(self._score, tf.constant(-1, tf.int64)),
             pairs,
             (lambda *pair: -slope(*pair)) if metric in DIFFERENTIABLE else None,
         )

@@ -154,6 +154,23 @@ def test_one_file_does_not_end_the_batch(copy, folder, caplog):
     assert copy() == []
 
 
+def test_a_finished_file_that_cannot_be_read_again_does_not_end_the_batch(
+    copy, folder, monkeypatch, caplog
+):
+    copy()
+    digest = jobs.file_digest
+
+    def failing(path):
+        if path.endswith("b.png"):
+            raise OSError(5, "Input/output error", path)
+        return digest(path)
+
+    monkeypatch.setattr(jobs, "file_digest", failing)
+    with pytest.raises(WorkError, match="^1 of 1 files failed"):
+        copy()
+    assert "Input/output error" in caplog.text
+
+
 def test_lists_with_nul_are_refused(folder):
     (folder / "list").write_bytes(b"a.png\nb\0.png\n")
     with pytest.raises(UsageError, match="NUL"):

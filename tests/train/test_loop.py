@@ -1,12 +1,14 @@
 """The training loop with a toy task: resume, divergence, signals, tables, options."""
 
 import csv
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -412,6 +414,25 @@ def test_validation_happens_when_due(tmp_path):
     np.testing.assert_allclose([float(row["weight"]) for row in rows], task.validated, rtol=1e-5)
 
 
+@pytest.mark.parametrize("step", [10, 20])
+def test_a_validation_that_a_kill_prevented_is_made_up_for(step, tmp_path, monkeypatch):
+    straight, killed, resumed = Toy(), Toy(), Toy()
+    _fit(straight, tmp_path / "a", 20, validate_every=10)
+    monkeypatch.setattr(killed, "validate", lambda: _raise_at(killed, step))
+    with pytest.raises(KeyboardInterrupt):
+        _fit(killed, tmp_path / "b", 20, validate_every=10)
+    _fit(resumed, tmp_path / "b", 20, validate_every=10)
+    assert _rows(tmp_path / "a" / "validation.csv") == _rows(tmp_path / "b" / "validation.csv")
+    _fit(Toy(hook=lambda step: pytest.fail("trained")), tmp_path / "b", 20, validate_every=10)
+    assert len(_rows(tmp_path / "b" / "validation.csv")) == 2
+
+
+def _raise_at(task, step):
+    if task.adam.iterations == step:
+        raise KeyboardInterrupt
+    return Toy.validate(task)
+
+
 @pytest.mark.parametrize("chief", [True, False])
 def test_the_chief_alone_is_called_at_stops(chief, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "is_chief", lambda strategy: chief)
@@ -539,6 +560,15 @@ def test_damaged_options_are_refused(tmp_path):
     _pretend_progress(tmp_path)
     with pytest.raises(UsageError, match="options.json is damaged"):
         RunDir(str(tmp_path)).open({}, frozenset())
+
+
+def test_a_run_waits_for_who_only_looks_whether_it_is_in_use(tmp_path):
+    looking = open(tmp_path / "lock", "a")  # noqa: SIM115 - closed by the timer
+    fcntl.flock(looking, fcntl.LOCK_EX)
+    threading.Timer(0.2, looking.close).start()
+    run = RunDir(str(tmp_path))
+    run.open({}, frozenset())
+    run.close()
 
 
 def test_two_processes_cannot_share_a_run(tmp_path):

@@ -107,6 +107,7 @@ class _Loop:
             try:
                 with naming_the_lost(self._strategy, self._saver.last_good):
                     self._save()
+                    self._validate(outputs)
                     self._train(outputs)
                 if self._chief:
                     self._task.export(str(self._dir.export))
@@ -245,8 +246,14 @@ class _Loop:
             self._save()
         if self._chief and _due(self.step, options.summary_every):
             outputs.images(self.step, self._task.images())
-        if self._chief and _due(self.step, options.validate_every):
-            self._save()  # whatever validation meets, nothing is lost
+        self._validate(outputs)
+
+    def _validate(self, outputs: Outputs) -> None:
+        """Validates if that is due; after a kill in between, at the start of the next session."""
+        if not self.step or not _due(self.step, self._options.validate_every):
+            return
+        self._save()  # by all workers: whatever validation meets, nothing is lost
+        if self._chief and not outputs.is_validated(self.step):
             outputs.validation(self.step, self._task.validate())
 
     def _save(self) -> None:

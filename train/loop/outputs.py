@@ -60,6 +60,10 @@ class Outputs:
         self._scalars(step, "train", values)
         self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
 
+    def is_validated(self, step: int) -> bool:
+        """Whether the validation of a step, or of a later one, is noted."""
+        return self._validation.last_step >= step
+
     def validation(self, step: int, values: dict[str, float]) -> None:
         """Notes scalars of a validation."""
         if values:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import pathlib
+import time
 from typing import IO
 
 from lossylab.core import checkpoints
@@ -18,6 +19,8 @@ from lossylab.core.files import make_folder, remove_rests, write_text
 from lossylab.core.options import require
 
 log = logging.getLogger("lossylab")
+
+_LOCK_SECONDS = 1.0  # that a run waits for its folder
 
 
 class RunDir:
@@ -115,14 +118,18 @@ class RunDir:
         write_text(path, json.dumps([*sessions, environment()], indent=2) + "\n")
 
     def _take_lock(self) -> None:
+        """Waits a second: who looks whether a run is in use holds its lock for a moment."""
         try:
             self._lock = open(self.path / "lock", "a")  # noqa: SIM115 - held until close()
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while not _try_lock(self._lock):
+                require(
+                    time.monotonic() < deadline,
+                    f"another process is training in {self.path}: stop it or choose another "
+                    "`run_dir`",
+                )
+                time.sleep(0.05)
             os.utime(self._lock.name)  # tells since when
-        except BlockingIOError as error:
-            raise UsageError(
-                f"another process is training in {self.path}: stop it or choose another `run_dir`"
-            ) from error
         except OSError as error:
             raise OutputError(f"cannot write {self.path / 'lock'}: {error.strerror}") from error
 
@@ -149,6 +156,14 @@ class RunDir:
             )
 
 
+def _try_lock(file: IO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _sessions(path: pathlib.Path) -> list[dict]:
     """The sessions of an environment.json; none if it is no such file."""
     try:
@@ -164,7 +179,11 @@ def _is_empty(folder: pathlib.Path) -> bool:
 
 
 class Table:
-    """A CSV file of rows with a `step`, which forgets rows beyond the step resumed from."""
+    """A CSV file of rows with a `step`, which forgets rows beyond the step resumed from.
+
+    Attributes:
+      last_step: of the newest row, -1 without one.
+    """
 
     def __init__(self, path: pathlib.Path, resumed_step: int) -> None:
         """Opens the table and drops rows after `resumed_step`, also half-written ones.
@@ -174,9 +193,11 @@ class Table:
         """
         self._path = path
         self._columns: list[str] | None = None
+        self.last_step = -1
         if path.exists():
             kept = [row for row in self.read(path) if int(row["step"]) <= resumed_step]
-            self._columns = list(kept[0]) if kept else None
+            if kept:
+                self._columns, self.last_step = list(kept[0]), int(kept[-1]["step"])
             write_text(path, self._text(kept, header=True) if kept else "")
 
     @staticmethod
@@ -206,6 +227,7 @@ class Table:
                 file.write(self._text([row], header))
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
+        self.last_step = step
 
     def _text(self, rows: list[dict], header: bool) -> str:
         text = io.StringIO()

@@ -172,8 +172,7 @@ def check_proxy(run: str, gate: float, alone: bool) -> None:
             rows = [row for row in csv.DictReader(file) if row.get("proxy_correlation")]
     if not rows:
         raise WorkError(
-            f"{run} was never judged: it was killed in its last validation; delete its newest "
-            "checkpoint, and the same command trains the rest again and judges"
+            f"{run} was never judged: train it with `validation_data` and `validate_every`"
         )
     last = rows[-1:] if alone else rows[-max(len(rows) // 3, 1) :]
     correlation = statistics.mean(float(row["proxy_correlation"]) for row in last)
