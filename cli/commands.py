@@ -94,7 +94,7 @@ COMMANDS: dict[str, Command] = {
         "lossylab.eval.options.paper:JpegEncoderPaperOptions",
         "lossylab.eval.jpeg_encoder.__main__:publish",
     ),
-    "import": Command(
+    "import restorer": Command(
         "Turn official ARCNN and DnCNN-3 weights into exports.",
         "lossylab.cli.options.importing:ImportRestorerOptions",
         "lossylab.cli.import_restorer:import_restorer",
@@ -135,12 +135,12 @@ COMMANDS: dict[str, Command] = {
         "lossylab.train.studies.distortion_gan:train",
     ),
     "distort": Command(
-        "Distort images, by a generator or truly.",
+        "Distort images, by a trained generator or by codecs and noise.",
         "lossylab.cli.options.distort:DistortOptions",
         "lossylab.cli.distort:distort",
     ),
     "eval distortions": Command(
-        "Measure how like true distortions generated ones are: rows.",
+        "Measure how like real distortions generated ones are: rows.",
         "lossylab.eval.options.distortions:DistortionsOptions",
         "lossylab.eval.distortions:measure",
     ),
@@ -247,7 +247,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "eval jpeg_encoder",
     ),
     "Restoration of JPEG images (WCDGAN)": (
-        "import",
+        "import restorer",
         "train wcdgan",
         "train wcdgan_study",
         "restore",

@@ -1,4 +1,4 @@
-"""Distorts images, by a trained generator or truly."""
+"""Distorts images, by a trained generator or by a codec or noise itself."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def distort(options: DistortOptions) -> None:
             network = Distorter(options.model, options.max_pixels)
         work, weights = _by_network(network, options.max_pixels), network.weights
     else:
-        work = _truly(options)
+        work = _by_distortion(options)
     one = functools.partial(_distort_one, work, options.keep_profile)
     jobs.run(plan, one, _COLUMNS, (weights,))
 
@@ -55,8 +55,8 @@ def _by_network(network: Distorter, max_pixels: int) -> _Work:
     return work
 
 
-def _truly(options: DistortOptions) -> _Work:
-    kind, severity = str(options.truth), options.severity
+def _by_distortion(options: DistortOptions) -> _Work:
+    kind, severity = str(options.distortion), options.severity
     try:
         distortions.distort(np.zeros((8, 8, 3), np.uint8), kind, severity)
     except ValueError as error:

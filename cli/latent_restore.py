@@ -75,7 +75,7 @@ def restore(options: RestoreOptions) -> None:
         stylegan_files.fingerprint(generator),
         degradation and degradation.weights,
         options.fit_samples,
-        options.keep,
+        options.iterate,
     )
     targets = []
     for source, target in plan:
@@ -144,7 +144,7 @@ class _Searches:
                 sys.stdout.flush()
             except Exception as error:
                 if isinstance(error, FloatingPointError):
-                    log.error("%s: %s: lower `rate`", group[0].source, error)
+                    log.error("%s: %s: lower `learning_rate`", group[0].source, error)
                 elif jobs.is_out_of_memory(error):
                     log.error("%s: not enough memory: lower `batch`", group[0].source)
                 else:
@@ -185,7 +185,7 @@ class _Searches:
         return lines
 
     def _kept(self, last: Iterate, best: Iterate) -> Iterate:
-        return best if self.options.keep == "best" else last
+        return best if self.options.iterate == "best" else last
 
     def _constraint(self, kept: Iterate, least: np.ndarray) -> Constraint:
         """The paper's is on what is kept; PULSE's on the least squared error of all iterates."""

@@ -97,7 +97,7 @@ DISTORTION_LEVELS = {
         tuple(24 / bpp for bpp in (0.27, 0.11, 0.053, 0.028)),
     ),
 }
-LEVELS = 6  # in training: five, and the pristine image
+LEVELS = 6  # in training: five, and the reference
 SMALLEST_BATCH = len(DISTORTION_LEVELS) * LEVELS
 
 

@@ -42,7 +42,7 @@ def write(options: CropsOptions) -> None:
     proxy = _proxy(options.proxy_from, options.size) if options.proxy_from else None
     out = make_folder(options.out)
     images = {pathlib.Path(path).stem: _crops(options, codecs, path, proxy, out) for path in paths}
-    crop_grid.write_index(out, options.title or f"{options.rate:g} bits per pixel", images)
+    crop_grid.write_index(out, options.title or f"{options.bpp:g} bits per pixel", images)
     command.written(out, f"crops of {len(images)} images, index.json")
 
 
@@ -74,10 +74,10 @@ def _crops(
     image = read_image(path)
     stem = pathlib.Path(path).stem
     height, width = image.shape[:2]
-    window = crop_grid.window(height, width, options.size, options.at)
+    window = crop_grid.window(height, width, options.size, options.center)
     items = [crop_grid.write(out, f"{stem}_original.png", image[window], "original")]
     for codec in codecs:
-        decoded, bpp = _nearest(codec, image, options.rate)
+        decoded, bpp = _nearest(codec, image, options.bpp)
         names = [n for n in options.metrics if n in (*vmaf.reported_for(*image.shape[:2]), "vmaf")]
         scores = vmaf.measure(image[None], decoded[None], names)
         words = [f"{_SHORT[name]} {values[0]:.4g}" for name, values in scores.items()]

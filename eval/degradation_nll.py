@@ -93,9 +93,9 @@ def measure(options: DegradationNllOptions) -> list[Row]:
     require_distinct("images", stems)
     with naming("model"):
         model = Degradation(options.model)
-    pairs = centered_pairs(paths, degraded_options(model), options.window)
-    if options.crops:
-        degradation_grid.write(options.crops, options.title, model, stems, pairs)
+    pairs = centered_pairs(paths, degraded_options(model), options.size)
+    if options.crops_dir:
+        degradation_grid.write(options.crops_dir, options.budget, model, stems, pairs)
         return []
     path = None
     if options.out:
@@ -118,7 +118,7 @@ def _measure_all(
     pairs: list[Pair],
 ) -> list[Row]:
     """The rows of all images, paired and unpaired; those that are missing are measured."""
-    identity = rows.identity(model.weights, _DECIDES, options.title)
+    identity = rows.identity(model.weights, _DECIDES, options.budget)
 
     def is_old(row: Row) -> bool:
         changed = row["identity"] != identity
@@ -135,7 +135,7 @@ def _measure_all(
         row = table.get_or_measure(
             {"model": options.name, "kind": kind, "data": options.data, "image": stems[index]},
             {"condition": stems[partner], "identity": identity, "content": digest(both)[:16]},
-            functools.partial(_measure, options.title, model, pairs, index, kind),
+            functools.partial(_measure, options.budget, model, pairs, index, kind),
         )
         measured.append(row)
     return measured

@@ -1,4 +1,4 @@
-"""How like true distortions generated ones are: divergences of natural scene statistics as rows."""
+"""How like real distortions generated ones are: divergences of natural scene statistics as rows."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from lossylab.data.patches import check_sizes
 from lossylab.eval import severity_search
 from lossylab.eval.measurements import Measurements, Row, own_folder, write_about
 from lossylab.eval.metrics import nss, residuals
-from lossylab.eval.options.distortions import PRISTINE, TRUE, DistortionsOptions, named
+from lossylab.eval.options.distortions import REAL, UNTOUCHED, DistortionsOptions, named
 from lossylab.eval.report import crop_grid, tables
 from lossylab.inference.export.distorter import Distorter
 
-# What the divergence does not see: of the generated image, beside the same of the true distortion.
+# What the divergence does not see: of the generated image, beside the same of the real distortion.
 # `untouched` is the divergence of the reference image itself, which a method must stay below;
-# `spectrum_gap` is in dB, from the true residual's spectrum.
+# `spectrum_gap` is in dB, from the real residual's spectrum.
 RESIDUALS = (
-    *("untouched", "blockiness", "true_blockiness", "high_frequency", "true_high_frequency"),
-    *("slope", "true_slope", "unevenness", "true_unevenness", "spectrum_gap"),
+    *("untouched", "blockiness", "real_blockiness", "high_frequency", "real_high_frequency"),
+    *("slope", "real_slope", "unevenness", "real_unevenness", "spectrum_gap"),
 )
 COLUMNS = (
     *("generated", "reference", "severity", "data", "image", "width", "height", "jsd"),
@@ -49,7 +49,7 @@ ADDED = dict.fromkeys(RESIDUALS, "nan")  # in rows of earlier versions
 TEXT = ("generated", "reference", "data", "image", "budget", "protocol", "identity", "content")
 _KEY = ("generated", "reference", "severity", "data", "image")
 _REVISION = 1  # of how images are measured
-_OTHER_SEED = 1  # true noise is compared with noise of another seed
+_OTHER_SEED = 1  # real noise is compared with noise of another seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
     """
     paths = find_images(options.data)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
-    smallest = max(2, options.size if options.crops else 2)
+    smallest = max(2, options.size if options.crops_dir else 2)
     paths = check_sizes(paths, smallest, "the crops", options.skip_small)
     if options.search:
         text = severity_search.search(paths)
@@ -90,12 +90,12 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
         sys.stdout.write("".join(line + "\n" for line in text.splitlines()[:6]))
         return None
     models = _models(options)
-    if options.crops:
+    if options.crops_dir:
         _write_crops(options, models, paths)
         return None
     out = own_folder(options.out, ("about.json",))
     with Measurements(out / "rows.csv", COLUMNS, _KEY, ("identity", "content"), ADDED) as table:
-        makers = [*models, *_true_distortions(), _pristine()]
+        makers = [*models, *_real_distortions(), _untouched()]
         measured = _measure_all(options.data, table, makers, paths)
     write_about(out, {"data": options.data, "protocol": nss.PROTOCOL})
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
@@ -114,8 +114,8 @@ def _models(options: DistortionsOptions) -> list[Maker]:
                 name,
                 lambda path, image, network=network: network.distort(image),
                 network.parameters,
-                options.title,
-                _identity(network.weights, options.title),
+                options.budget,
+                _identity(network.weights, options.budget),
             )
         )
     same = repeated(maker.name for maker in makers)
@@ -129,16 +129,16 @@ def _check_severity(name: str, options: dict) -> None:
     trained = options.get("severity")
     require(
         kind is None or trained in (None, kind.severity),
-        f"`models`: {name} was trained for severity {trained}, true distortions here have "
+        f"`models`: {name} was trained for severity {trained}, real distortions here have "
         f"{kind.severity if kind else ''}",
     )
 
 
-def _true_distortions() -> list[Maker]:
-    """The true distortions, noise of another seed than what is compared with."""
+def _real_distortions() -> list[Maker]:
+    """The real distortions, noise of another seed than what is compared with."""
     return [
         Maker(
-            TRUE + name,
+            REAL + name,
             lambda path, image, name=name: distort(
                 image, name, seed=noise_seed(path) ^ _OTHER_SEED
             ),
@@ -150,19 +150,19 @@ def _true_distortions() -> list[Maker]:
     ]
 
 
-def _pristine() -> Maker:
-    return Maker(PRISTINE, lambda path, image: image, 0, "", _identity())
+def _untouched() -> Maker:
+    return Maker(UNTOUCHED, lambda path, image: image, 0, "", _identity())
 
 
 def _identity(*parts: object) -> str:
-    """Names what decides a maker's rows; Pillow makes the true JPEG and JPEG 2000."""
+    """Names what decides a maker's rows; Pillow makes the real JPEG and JPEG 2000."""
     return rows.identity(*parts, nss.PROTOCOL, _REVISION, PIL.__version__)
 
 
 def _measure_all(
     data: str, table: Measurements, makers: list[Maker], paths: list[str]
 ) -> list[Row]:
-    """The rows of all makers, true distortions and images; those that are missing are measured."""
+    """The rows of all makers, real distortions and images; those that are missing are measured."""
     severities = {name: f"{kind.severity:g}" for name, kind in DISTORTIONS.items()}
     current = {maker.name: maker.identity for maker in makers}
     names = {pathlib.Path(path).stem for path in paths}
@@ -211,10 +211,10 @@ class _Distorted:
 
 @dataclasses.dataclass(frozen=True)
 class _References:
-    """What generated images are compared with: the image itself, and the true distortions."""
+    """What generated images are compared with: the image itself, and the real distortions."""
 
     untouched: np.ndarray
-    true: dict[str, _Distorted]
+    real: dict[str, _Distorted]
 
 
 def _generate(maker: Maker, path: str, image: np.ndarray) -> _Distorted:
@@ -223,11 +223,11 @@ def _generate(maker: Maker, path: str, image: np.ndarray) -> _Distorted:
 
 
 def _references(path: str, image: np.ndarray) -> _References:
-    true = {
+    real = {
         name: _Distorted.of(image, distort(image, name, seed=noise_seed(path)))
         for name in DISTORTIONS
     }
-    return _References(nss.histogram(image), true)
+    return _References(nss.histogram(image), real)
 
 
 def _measure(
@@ -238,21 +238,21 @@ def _measure(
     references: Callable[[], _References],
 ) -> dict[str, Any]:
     """A row but for what names and decides it."""
-    found, true, untouched = generated(), references().true[name], references().untouched
+    found, real, untouched = generated(), references().real[name], references().untouched
     return {
         **{"width": image.shape[1], "height": image.shape[0]},
-        "jsd": nss.jensen_shannon(found.histogram, true.histogram),
-        "untouched": nss.jensen_shannon(untouched, true.histogram),
-        **_compared(found.measures, true.measures),
+        "jsd": nss.jensen_shannon(found.histogram, real.histogram),
+        "untouched": nss.jensen_shannon(untouched, real.histogram),
+        **_compared(found.measures, real.measures),
         **{"residual": found.residual, "seconds": found.seconds},
         **{"parameters": maker.parameters, "budget": maker.budget, "protocol": nss.PROTOCOL},
     }
 
 
-def _compared(mine: residuals.Residuals, true: residuals.Residuals) -> dict[str, float]:
+def _compared(mine: residuals.Residuals, real: residuals.Residuals) -> dict[str, float]:
     """The columns `RESIDUALS`, but for the first."""
     values = {}
-    for prefix, each in (("", mine), ("true_", true)):
+    for prefix, each in (("", mine), ("real_", real)):
         spectrum = each.spectrum
         values |= {
             f"{prefix}blockiness": each.blockiness,
@@ -260,7 +260,7 @@ def _compared(mine: residuals.Residuals, true: residuals.Residuals) -> dict[str,
             f"{prefix}slope": spectrum.slope if spectrum else math.nan,
             f"{prefix}unevenness": spectrum.unevenness if spectrum else math.nan,
         }
-    gap = mine.spectrum.gap(true.spectrum) if mine.spectrum and true.spectrum else math.nan
+    gap = mine.spectrum.gap(real.spectrum) if mine.spectrum and real.spectrum else math.nan
     return {**values, "spectrum_gap": gap}
 
 
@@ -278,25 +278,25 @@ def _means(measured: list[Row]) -> list[dict[str, str]]:
 
 
 def _write_crops(options: DistortionsOptions, models: list[Maker], paths: list[str]) -> None:
-    """Crops of reference, true and generated distortion and residual, by image and model."""
-    out = make_folder(options.crops)
+    """Crops of reference, real and generated distortion and residual, by image and model."""
+    out = make_folder(options.crops_dir)
     images: dict[str, list[dict]] = {}
     for path in paths:
         image, stem = read_image(path), pathlib.Path(path).stem
         height, width = image.shape[:2]
-        window = crop_grid.window(height, width, options.size, options.at)
-        true = {name: distort(image, name, seed=noise_seed(path)) for name in DISTORTIONS}
+        window = crop_grid.window(height, width, options.size, options.center)
+        real = {name: distort(image, name, seed=noise_seed(path)) for name in DISTORTIONS}
         for model in models:
             name = model.name.partition("_")[0]
-            require(name in true, f"`models`: {model.name} does not begin with a distortion")
+            require(name in real, f"`models`: {model.name} does not begin with a distortion")
             generated = model.make(path, image)
-            histograms = [nss.histogram(each) for each in (true[name], generated)]
+            histograms = [nss.histogram(each) for each in (real[name], generated)]
             jsd = nss.jensen_shannon(*histograms)
             # Twice as strong, around middle gray: faint residuals are seen.
             residual = np.clip(128 + 2 * (generated.astype(int) - image), 0, 255).astype(np.uint8)
             shown = {
                 "original": ("original", image),
-                "true": (f"{name}, severity {DISTORTIONS[name].severity:g}", true[name]),
+                "real": (f"{name}, severity {DISTORTIONS[name].severity:g}", real[name]),
                 "generated": (f"{model.name}\nJSD {jsd:.4f}", generated),
                 "residual": ("what was added, twice", residual),
             }
@@ -305,7 +305,7 @@ def _write_crops(options: DistortionsOptions, models: list[Maker], paths: list[s
                 file = f"{stem}_{model.name}_{word}.png"
                 entry.append(crop_grid.write(out, file, whole[window], label))
             entry[2]["histograms"] = [np.round(each, 6).tolist() for each in histograms]
-    crop_grid.write_index(out, options.title, images)
+    crop_grid.write_index(out, options.budget, images)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ _START = "start"  # runs of a study in which the tables that the variants begin 
 _BUDGET = (
     *("attention", "backbone", "weights", "steps", "batch", "patch", "lmbda", "learning_rate"),
     *("table_scale", "lpips_weight", "lpips", "lpips_network", "ms_ssim_weight", "table_weight"),
-    *("attention_weight", "attention_gain", "attention_offset", "preprocess", "first_step"),
+    *("attention_weight", "attention_gain", "attention_offset", "preprocess", "initial_entry"),
     *("lstm_input", "lstm_output", "tables_from", "init_from", "train_data", "seed"),
 )
 _FILES = ("lpips", "tables_from", "init_from", "train_data", "weights")

@@ -29,9 +29,26 @@ _KEY = ("row", "variant", "version", "task", "data", "image", "seed")
 COLUMNS = (*_KEY, *MEASURES, "quality", "factor", "budget", "protocol", "identity")
 ADDED = {"cosine": "nan"}  # in rows of earlier versions
 TEXT = ("row", "variant", "task", "data", "image", "budget", "protocol", "identity")
-_CHANGEABLE = ("mmd_weight", "geocross_weight", "pixel_weight", "power", "rate", "gamma", "mean")
+_CHANGEABLE = (
+    "mmd_weight",
+    "geocross_weight",
+    "pixel_weight",
+    "power",
+    "learning_rate",
+    "gamma",
+    "mean",
+)
 # Options that say where something is, or nothing of the rows.
-_ELSEWHERE = ("generators", "models", "rankiqa", "out", "crops", "shown", "rows", "trusted_hash")
+_ELSEWHERE = (
+    "generators",
+    "models",
+    "rankiqa",
+    "out",
+    "crops_dir",
+    "shown",
+    "rows",
+    "trusted_hash",
+)
 _FOLDERS = {DOWNSCALE: "fig02_downscale", JPEG: "fig06_jpeg"}
 
 Key = dict[str, str]
@@ -49,7 +66,7 @@ def measure(options: LatentStudyOptions) -> list[dict[str, str]]:
     trials = Trials(options)
     chosen = _rows(options, trials)
     cases = {version: _cases(options, trials, version) for version in {r.version for r in chosen}}
-    if options.crops:
+    if options.crops_dir:
         _write_crops(options, trials, chosen, cases)
         return []
     out = own_folder(options.out, ("about.json",))
@@ -151,7 +168,7 @@ def _plan(
     def named(row: Row, task: str, batch: list[Case]) -> tuple[list[tuple[Key, str]], Key]:
         facts = {
             **{"quality": str(options.quality), "factor": str(options.factors[task])},
-            **{"budget": options.title, "protocol": PROTOCOL},
+            **{"budget": options.budget, "protocol": PROTOCOL},
         }
         return [_key(options, trials, row, task, case) for case in batch], facts
 
@@ -195,7 +212,7 @@ def _key(
         **{"task": task, "data": options.data, "image": case.name},
         "seed": str(row.settings.seed),
     }
-    return key, rows.identity(trials.identity(row, task, case), options.title)
+    return key, rows.identity(trials.identity(row, task, case), options.budget)
 
 
 def _means(measured: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -219,7 +236,7 @@ def _write_crops(
 ) -> None:
     """Original, given image and what every row makes of it, a folder for each task."""
     for task in options.tasks:
-        out = make_folder(f"{options.crops}/{_FOLDERS[task]}")
+        out = make_folder(f"{options.crops_dir}/{_FOLDERS[task]}")
         images: dict[str, list[dict]] = {}
         for row in (row for row in chosen if task == JPEG or not row.epochs):
             mine = cases[row.version][: options.shown]
@@ -234,7 +251,7 @@ def _write_crops(
                 label = f"{row.label}\n{trial.measures['psnr']:.1f} dB"
                 file = f"{name}_row{row.name}.png"
                 images[name].append(crop_grid.write(out, file, trial.image, label))
-        crop_grid.write_index(out, options.title, images)
+        crop_grid.write_index(out, options.budget, images)
 
 
 if __name__ == "__main__":

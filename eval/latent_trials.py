@@ -99,7 +99,7 @@ class Trials:
             self._rankiqa = Scorer(options.rankiqa) if options.rankiqa else None
         if self._rankiqa is not None:
             for generator in self.generators.values():
-                _require_crops(self._rankiqa.patch, generator.resolution, options.strategy)
+                _require_crops(self._rankiqa.patch, generator.resolution, options.scoring)
         self._priors: dict[tuple[int, int, int], Prior] = {}
 
     def possible(self, row: Row) -> bool:
@@ -112,7 +112,7 @@ class Trials:
         return rows.identity(
             dataclasses.astuple(row.settings),
             *(self._fingerprints[row.version], model and model.weights, judge and judge.weights),
-            *(self._rankiqa and (self._rankiqa.weights, self.options.strategy), task),
+            *(self._rankiqa and (self._rankiqa.weights, self.options.scoring), task),
             *(self.options.factors[task], PROTOCOL, _REVISION),
             *(self.options.quality if task == JPEG else 0, self.options.fit_samples),
             *(digest(case.clean), case.styles is not None and case.styles.tobytes()),
@@ -232,9 +232,7 @@ class Trials:
                 shortest = self._models[min(self._models)]
                 measures["own_nll"] = float(shortest.nll(given[None], small[None])[0])
         if self._rankiqa is not None:
-            measures |= self._rankiqa.table2(
-                image, row.settings.seed, strategy=self.options.strategy
-            )
+            measures |= self._rankiqa.table2(image, row.settings.seed, scoring=self.options.scoring)
         return measures
 
 
@@ -244,19 +242,19 @@ def _small(images: tf.Tensor, side: int) -> tf.Tensor:
     return downscale(images, factor) if factor > 1 else images
 
 
-def _require_crops(patch: int, side: int, strategy: str) -> None:
+def _require_crops(patch: int, side: int, scoring: str) -> None:
     """Refuses a scorer whose crops do not fit, before anything is searched for."""
-    if strategy != "resize":
+    if scoring != "resize":
         require(
             patch <= side,
             f"`rankiqa`: its crops of {patch} pixels do not fit into images of {side}: "
-            "`strategy`=resize only",
+            "`scoring`=resize only",
         )
-    if strategy != "crops":
+    if scoring != "crops":
         require(
             patch <= RESIZED,
             f"`rankiqa`: its crops of {patch} pixels do not fit into {RESIZED}: "
-            "`strategy`=crops only",
+            "`scoring`=crops only",
         )
 
 

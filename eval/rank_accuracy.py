@@ -111,7 +111,7 @@ def measure(options: RankAccuracyOptions) -> list[Row]:
         model = Scorer(options.model)
     paths = check_sizes(paths, model.patch, "the crops", options.skip_small)
     decides = {
-        **{"crops": options.crops, "seed": options.seed, "budget": options.title},
+        **{"crops": options.crops, "seed": options.seed, "budget": options.budget},
         "identity": rows.identity(model.weights, _LEVELS),
         "content": rows.identity(*(digest(read_image(path)) for path in paths)),
     }

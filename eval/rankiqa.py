@@ -40,17 +40,17 @@ def measure(options: RankiqaOptions) -> list[dict]:
     paths = find_images(options.input)
     with naming("model"):
         model = Scorer(options.model)
-    if options.strategy != "resize":
+    if options.scoring != "resize":
         paths = check_sizes(paths, model.patch, "the crops", options.skip_small)
     require(
-        options.strategy == "crops" or model.patch <= RESIZED,
+        options.scoring == "crops" or model.patch <= RESIZED,
         f"`model`: its crops of {model.patch} pixels do not fit into {RESIZED}: "
-        "`strategy`=crops only",
+        "`scoring`=crops only",
     )
     measured = []
     for path in tqdm.tqdm(paths, unit="image", desc="scoring"):
         image, seed = read_image(path), (options.seed, noise_seed(path))
-        scores = model.table2(image, seed, options.crops, options.strategy)
+        scores = model.table2(image, seed, options.crops, options.scoring)
         size = {"width": image.shape[1], "height": image.shape[0]}
         measured.append({"image": path, **size, **scores})
     if options.csv:

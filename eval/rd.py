@@ -88,7 +88,7 @@ def _codecs(options: RdOptions) -> list[ImageCodec]:
 def _elsewhere(options: RdOptions, images: set[str], codecs: list[ImageCodec]) -> pd.DataFrame:
     """Points measured elsewhere; raises UsageError if they do not fit."""
     with naming("csv"):
-        tables = [rd_report.read_elsewhere(path) for path in options.csv]
+        tables = [rd_report.read_elsewhere(path) for path in options.points]
     table = pd.concat(tables) if tables else rd_report.no_points()
     table["data"] = options.data
     strange = sorted(set(table.image) - images)

@@ -101,7 +101,7 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
     with Measurements(out / "rows.csv", COLUMNS, _KEY, ("identity", "content")) as table:
         measured = _measure_images(options, table, methods, images, perceptual)
     _write_about(options.out)
-    if options.crops:
+    if options.crops_dir:
         quality = options.qualities[0]
         _write_crops(options, methods[quality], quality, images)
     if features is not None:
@@ -116,7 +116,7 @@ def _images(options: RestorationOptions) -> Images:
     """The files of each set; raises UsageError or ImageError if they cannot be measured."""
     images = {name: find_images(name) for name in options.data}
     smallest = max(
-        _SMALLEST, lpips.SMALLEST if options.lpips else 0, options.size if options.crops else 0
+        _SMALLEST, lpips.SMALLEST if options.lpips else 0, options.size if options.crops_dir else 0
     )
     for name, paths in images.items():
         require_distinct("images", [pathlib.Path(path).stem for path in paths])
@@ -268,7 +268,7 @@ def _methods(
         )
     for name, network in networks:
         if network.quality in (None, quality):
-            budget = OFFICIAL if "official" in network.options else options.title
+            budget = OFFICIAL if "official" in network.options else options.budget
             restore = functools.partial(protocol.restore, network)
             add(name, restore, network.parameters, budget, network.weights)
     same = repeated(method.name for method in found)
@@ -312,13 +312,13 @@ def _write_crops(
     options: RestorationOptions, methods: list[Method], quality: int, images: Images
 ) -> None:
     """Crops of all methods at equal places, labeled with PSNR and SSIM of the images."""
-    out, found = make_folder(str(options.crops)), {}
+    out, found = make_folder(str(options.crops_dir)), {}
     protocol = PROTOCOLS[options.channels]
     for _, path in _each(images):
         clean, stem = protocol.read(path), pathlib.Path(path).stem
         degraded = protocol.degrade(clean, quality)
         height, width = clean.shape[:2]
-        window = crop_grid.window(height, width, options.size, options.at)
+        window = crop_grid.window(height, width, options.size, options.center)
         items = [crop_grid.write(out, f"{stem}_original.png", clean[window], "original")]
         for method in methods:
             restored = method.restore(degraded)
@@ -327,7 +327,7 @@ def _write_crops(
             crop = restored[window]
             items.append(crop_grid.write(out, f"{stem}_{method.name}.png", crop, label))
         found[stem] = items
-    title = f"JPEG q = {quality}, PSNR / SSIM (Gaussian 11). {options.title}"
+    title = f"JPEG q = {quality}, PSNR / SSIM (Gaussian 11). {options.budget}"
     crop_grid.write_index(out, title, found)
 
 

@@ -1,7 +1,7 @@
-"""Severities of the true distortions, which the distortion GAN's paper does not print.
+"""Severities of the real distortions, which the distortion GAN's paper does not print.
 
-Its Table I's off-diagonal divergences are of generated against true distortions. Those of true
-against true distortions should be alike: of a grid of severities the one is taken with the least
+Its Table I's off-diagonal divergences are of generated against real distortions. Those of real
+against real distortions should be alike: of a grid of severities the one is taken with the least
 mean absolute logarithm of the ratio between both. White noise ends at a standard deviation of
 60, as stronger noise hides the image, and pink noise at 5, as weaker noise does not show in these
 statistics at all.
@@ -59,7 +59,7 @@ def search(paths: list[str]) -> str:
 
 
 def divergences(paths: list[str]) -> dict[tuple, float]:
-    """Mean JSD of two true distortions by (name, severity, name, severity)."""
+    """Mean JSD of two real distortions by (name, severity, name, severity)."""
     total: dict[tuple, float] = dict.fromkeys(
         (
             (a, x, b, y)

@@ -16,5 +16,5 @@ def sparsity(reference: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
 
 
 def pixel_loss(distorted: tf.Tensor, generated: tf.Tensor, norm: str) -> tf.Tensor:
-    """Mean error between true and generated distortion, scalar; see `pixels.pixel_error`."""
+    """Mean error between real and generated distortion, scalar; see `pixels.pixel_error`."""
     return tf.reduce_mean(pixel_error(distorted, generated, norm))

@@ -29,21 +29,21 @@ class BLS2017(Network):
     max_pixels = 2**26  # 8192x8192: by estimate, more than 16 GiB beyond it at N = 192
     tile_pixels = 2**21  # that transforms see at once: some 150 bytes a pixel
 
-    def __init__(self, num_filters: int = 192, name: str = "bls2017"):
+    def __init__(self, filters: int = 192, name: str = "bls2017"):
         """Creates the codec.
 
         Args:
-          num_filters: N, channels of every hidden layer and of the latent; 192 in ProxIQA
+          filters: N, channels of every hidden layer and of the latent; 192 in ProxIQA
             (Sec. IV-A).
           name: name of the model.
 
         Raises:
-          ValueError: if `num_filters` is below 1.
+          ValueError: if `filters` is below 1.
         """
         super().__init__(name=name)
-        if num_filters < 1:
-            raise ValueError(f"num_filters must be at least 1, got {num_filters}")
-        n = self.num_filters = num_filters
+        if filters < 1:
+            raise ValueError(f"filters must be at least 1, got {filters}")
+        n = self.filters = filters
         with self.scope("analysis"):
             self.analysis_transform = Chain(
                 [
@@ -71,7 +71,7 @@ class BLS2017(Network):
 
     def noise_shapes(self, height: int, width: int) -> tuple[tuple[int, int, int]]:
         """Shape of one sample's noise for a call, for images of this size."""
-        return ((-(-height // STRIDE), -(-width // STRIDE), self.num_filters),)
+        return ((-(-height // STRIDE), -(-width // STRIDE), self.filters),)
 
     def analysis(self, image: tf.Tensor) -> tf.Tensor:
         """Latent [B, ceil(H/16), ceil(W/16), N] of an image [B, H, W, 3] in pixel values 0..255."""

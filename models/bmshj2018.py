@@ -33,20 +33,20 @@ class BMSHJ2018(Network):
     max_pixels = 2**24  # by estimate, some 16 GiB beyond it at N = 192
     tile_pixels = 2**19  # that transforms see at once: up to 1 KiB a pixel
 
-    def __init__(self, num_filters: int = 192, name: str = "bmshj2018"):
+    def __init__(self, filters: int = 192, name: str = "bmshj2018"):
         """Creates the codec.
 
         Args:
-          num_filters: N = M, channels of every hidden layer and of both latents.
+          filters: N = M, channels of every hidden layer and of both latents.
           name: name of the model.
 
         Raises:
-          ValueError: if `num_filters` is below 1.
+          ValueError: if `filters` is below 1.
         """
         super().__init__(name=name)
-        if num_filters < 1:
-            raise ValueError(f"num_filters must be at least 1, got {num_filters}")
-        n = self.num_filters = num_filters
+        if filters < 1:
+            raise ValueError(f"filters must be at least 1, got {filters}")
+        n = self.filters = filters
         with self.scope("analysis"):
             self.analysis_transform = _transform(n, up=False, name="analysis")
         with self.scope("synthesis"):
@@ -80,7 +80,7 @@ class BMSHJ2018(Network):
         """Shapes of one sample's noise for a call, for images of this size."""
         sides = -(-height // STRIDE), -(-width // STRIDE)
         hyper = -(-sides[0] // HYPER_STRIDE), -(-sides[1] // HYPER_STRIDE)
-        return (*sides, self.num_filters), (*hyper, self.num_filters)
+        return (*sides, self.filters), (*hyper, self.filters)
 
     def analysis(self, image: tf.Tensor) -> tf.Tensor:
         """Latent [B, ceil(H/16), ceil(W/16), N] of an image [B, H, W, 3] in pixel values 0..255."""

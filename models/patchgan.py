@@ -1,4 +1,4 @@
-"""PatchGAN (Isola et al. 2017): tells true from generated images patch by patch."""
+"""PatchGAN (Isola et al. 2017): tells real from generated images patch by patch."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class PatchGAN(Network):
             self.last_bias = tf.Variable(tf.zeros(1), name="last_bias")
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Scores of patches: positive means true.
+        """Scores of patches: positive means real.
 
         Args:
           inputs: reference and distorted images, each float32 [B, H, W, 3] in pixel values,
-            height and width multiples of 8 from 32; the distorted ones are true or generated.
+            height and width multiples of 8 from 32; the distorted ones are real or generated.
           training: whether to normalize by the batch and update the moving moments.
 
         Returns:

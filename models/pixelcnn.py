@@ -68,7 +68,7 @@ class ConditionalPixelCNN(Network):
 
     def __init__(
         self,
-        channels: int = 100,
+        filters: int = 100,
         blocks: int = 6,
         mixtures: int = 10,
         dropout: float = 0.5,
@@ -82,7 +82,7 @@ class ConditionalPixelCNN(Network):
         """Creates the network; defaults are the paper's (Sec. 4.1) or PixelCNN++'s.
 
         Args:
-          channels: of the streams.
+          filters: of the streams.
           blocks: conditional blocks.
           mixtures: components of a pixel's mixture.
           dropout: fraction dropped in training, below 1.
@@ -107,11 +107,11 @@ class ConditionalPixelCNN(Network):
         inputs = _COLORS + 1  # and a channel of ones, which tells where the image ends
         common = {"condition": features, "dropout": dropout}
         with self.scope():
-            self.above = WeightNormConv(inputs, channels, (2, 3), "down", name="above")
-            self.row = WeightNormConv(inputs, channels, (1, 3), "down", name="row")
-            self.column = WeightNormConv(inputs, channels, (2, 1), "down_right", name="column")
-            self.u, self.ul = _streams(channels, blocks, merged, common)
-            self.out = WeightNormConv(channels, 10 * mixtures, name="out")
+            self.above = WeightNormConv(inputs, filters, (2, 3), "down", name="above")
+            self.row = WeightNormConv(inputs, filters, (1, 3), "down", name="row")
+            self.column = WeightNormConv(inputs, filters, (2, 1), "down_right", name="column")
+            self.u, self.ul = _streams(filters, blocks, merged, common)
+            self.out = WeightNormConv(filters, 10 * mixtures, name="out")
 
     def call(
         self,
@@ -201,24 +201,22 @@ class ConditionalPixelCNN(Network):
 
 
 def _streams(
-    channels: int, blocks: int, merged: bool, common: dict
+    filters: int, blocks: int, merged: bool, common: dict
 ) -> tuple[list[GatedBlock], list[GatedBlock]]:
     """Blocks of both streams; none of the first if they are merged."""
     u = [
-        GatedBlock(channels, (2, 3), "down", **common, name=f"u{i}")
+        GatedBlock(filters, (2, 3), "down", **common, name=f"u{i}")
         for i in range(0 if merged else blocks)
     ]
     ul = [
-        GatedBlock(
-            channels, (2, 2), "down_right", 0 if merged else channels, **common, name=f"ul{i}"
-        )
+        GatedBlock(filters, (2, 2), "down_right", 0 if merged else filters, **common, name=f"ul{i}")
         for i in range(blocks)
     ]
     return u, ul
 
 
 def _check(options: dict) -> None:
-    for name in ("channels", "blocks", "mixtures"):
+    for name in ("filters", "blocks", "mixtures"):
         if options[name] < 1:
             raise ValueError(f"{name} must be at least 1, got {options[name]}")
     for name in ("condition_filters", "phase"):

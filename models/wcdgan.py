@@ -219,7 +219,7 @@ class WCDGAN(Network):
 
 @tf.keras.saving.register_keras_serializable("lossylab")
 class Discriminator(Network):
-    """Tells restored patches from true ones (Sec. II-A, Fig. 3)."""
+    """Tells restored patches from real ones (Sec. II-A, Fig. 3)."""
 
     def __init__(
         self,
@@ -259,7 +259,7 @@ class Discriminator(Network):
             self.score_bias = tf.Variable(tf.zeros([1]), name="score_bias")
 
     def call(self, patch: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Scores [B] of patches [B, patch, patch, channels], pixel values; 1 is true (Eq. 20)."""
+        """Scores [B] of patches [B, patch, patch, channels], pixel values; 1 is real (Eq. 20)."""
         x = tf.nn.relu(self.convs[0](patch / 255.0))
         for conv, norm in zip(self.convs[1:], self.norms):
             x = norm(tf.nn.relu(conv(x)), training=training)

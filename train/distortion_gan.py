@@ -77,7 +77,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
     def dataset(self, schedule: Schedule) -> tf.data.Dataset:
         """Pairs of patches."""
         options = self.options
-        kind = (options.distortion, options.true_severity)
+        kind = (options.distortion, options.chosen_severity)
         patch = DistortedOptions(*kind, options.patch, options.grid, options.cache_mb)
         return distorted_patches(self.paths, patch, schedule)
 
@@ -142,9 +142,9 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             tape.watch(variables)
             with tf.GradientTape(watch_accessed_variables=False) as inner:
                 inner.watch(distorted)
-                true, false = self._scores(reference, distorted, tf.stop_gradient(generated))
-                score = tf.reduce_mean(true)
-            report["discriminator"] = loss = adversarial.hinge_discriminator(true, false)
+                real, false = self._scores(reference, distorted, tf.stop_gradient(generated))
+                score = tf.reduce_mean(real)
+            report["discriminator"] = loss = adversarial.hinge_discriminator(real, false)
             if self.options.gradient_penalty:
                 slope = inner.gradient(score, distorted) / self.discriminator.scale
                 report["penalty"] = adversarial.gradient_penalty(slope)
@@ -157,13 +157,13 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
     def _scores(
         self, reference: tf.Tensor, distorted: tf.Tensor, generated: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Scores of true and generated images, normalized together: else their strengths vanish."""
+        """Scores of real and generated images, normalized together: else their strengths vanish."""
         both = tf.concat([distorted, generated], 0)
         scores = self.discriminator((tf.concat([reference, reference], 0), both), training=True)
         return tf.split(scores, 2)
 
     def images(self) -> dict[str, tf.Tensor]:
-        """The first validation image, truly distorted and as the generator does."""
+        """The first validation image, distorted really and by the generator."""
         if not self._validation:
             return {}
         reference, distorted = self._validation[0]
@@ -172,7 +172,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         return {name: tf.cast(image[None], tf.float32) for name, image in shown.items()}
 
     def validate(self) -> dict[str, float]:
-        """JSD of true and generated distortions' statistics, bits; the residual, pixel values."""
+        """JSD of real and generated distortions' statistics, bits; the residual, pixel values."""
         rows = []
         for reference, distorted in self._validation:
             generated = self._distort(reference).numpy()
@@ -204,13 +204,13 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
 
     def save(self, path: str) -> None:
         """Writes the generator as a SavedModel."""
-        options = {**self.recorded, "severity": self.options.true_severity}
+        options = {**self.recorded, "severity": self.options.chosen_severity}
         Distorter.save(self.mean.served, path, options)
 
 
 def _pair(path: str, options: DistortionGanOptions) -> tuple[np.ndarray, np.ndarray]:
     image = read_image(path)
-    return image, distort(image, options.distortion, options.true_severity, noise_seed(path))
+    return image, distort(image, options.distortion, options.chosen_severity, noise_seed(path))
 
 
 def train(options: DistortionGanOptions) -> pathlib.Path:

@@ -178,8 +178,8 @@ def make_encoder(options: JpegEncoderOptions) -> JPEGEncoder:
             both = options.attention == "bilstm"
             attention = attentions.LSTMAttention(backbone, both, options.lstm_output)
     encoder = JPEGEncoder(attention, options.table_scale)
-    if options.first_step:
-        encoder.set_tables(np.full((2, 8, 8), options.first_step))
+    if options.initial_entry:
+        encoder.set_tables(np.full((2, 8, 8), options.initial_entry))
     return encoder
 
 

@@ -100,7 +100,7 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
     def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """What is validated on; made when it is first asked for, by who validates only."""
         options = self.options
-        return centered_pairs(self._validation, crop_options(options), options.validation_crop)
+        return centered_pairs(self._validation, crop_options(options), options.validation_size)
 
     def validate(self) -> dict[str, float]:
         """Mean bits of degraded images, given their own clean version and another's."""
@@ -126,14 +126,14 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
 
     def save(self, path: str, steps: int | None = None) -> None:
         """Writes the mean network as a SavedModel, after so many steps if not all."""
-        options = {**self.recorded, "severity": self.options.true_severity}
+        options = {**self.recorded, "severity": self.options.chosen_severity}
         steps = self.options.steps if steps is None else steps
         Degradation.save(self.mean.served, path, options, steps=steps)
 
 
 def _network(options: MmdRestorationOptions, name: str) -> ConditionalPixelCNN:
     return ConditionalPixelCNN(
-        channels=options.channels,
+        filters=options.filters,
         blocks=options.blocks,
         mixtures=options.mixtures,
         dropout=options.dropout,
@@ -148,7 +148,7 @@ def _network(options: MmdRestorationOptions, name: str) -> ConditionalPixelCNN:
 
 def crop_options(options: MmdRestorationOptions) -> DegradedOptions:
     """What a pair of crops is."""
-    kind = (options.degradation, options.true_severity, options.factor)
+    kind = (options.degradation, options.chosen_severity, options.factor)
     crop = (options.patch, options.max_patch, options.grid)
     return DegradedOptions(*kind, *crop, options.cache_mb)
 
@@ -160,9 +160,9 @@ def train(options: MmdRestorationOptions) -> pathlib.Path:
         not options.validate_every or len(files.validation) > 1,
         "`validation_data` needs at least two images: each is compared with another's, too",
     )
-    smallest = max(options.validation_crop, 1) * options.factor
+    smallest = max(options.validation_size, 1) * options.factor
     largest = options.max_patch * options.factor
-    needed_by = "`max_patch` times `factor`", "`validation_crop`"
+    needed_by = "`max_patch` times `factor`", "`validation_size`"
     files = files.checked(options, largest, smallest, needed_by)
     return session.run(options, files, lambda: DegradationTask(options, files))
 

@@ -57,14 +57,14 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         self._draws = Draws(options.seed, options.batch)
         if not options.trains_codec:
             self.next_command = ""  # the export is of the codec that it began with
-        self.codec = CODECS[options.codec](options.num_filters)
+        self.codec = CODECS[options.codec](options.filters)
         self.proxy: Any = ProxIQA(options.patch) if options.uses_proxy else None
         if options.uses_proxy:
             self.proxy.dense_bias.assign([options.proxy_bias])
             if options.proxy_differences:
                 self.proxy.begin_with_differences()
         self.mean = WeightMean(
-            self.codec, lambda: CODECS[options.codec](options.num_filters, "mean"), options.average
+            self.codec, lambda: CODECS[options.codec](options.filters, "mean"), options.average
         )
         self._versions = self._older_codecs()
         self._codec_adam = adam(_codec_rate(options))
@@ -275,7 +275,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         if options.init_from and options.versions > 1:
             newest = warm_start.newest_checkpoints(options.init_from, options.versions, "versions")
             for checkpoint in newest[:-1]:
-                found.append(CODECS[options.codec](options.num_filters, "version"))
+                found.append(CODECS[options.codec](options.filters, "version"))
                 warm_start.fill({"codec": found[-1]}, checkpoint, "init_from")
         return found
 
@@ -337,9 +337,9 @@ def _no_rate() -> dict[str, tf.Tensor]:
 
 
 def _codec_rate(options: ProxiqaOptions) -> Rate:
-    if options.final_rate is None:
+    if options.final_learning_rate is None:
         return _dropped(options.learning_rate, options.drop_step)
-    last = options.final_rate / options.learning_rate
+    last = options.final_learning_rate / options.learning_rate
     return tf.keras.optimizers.schedules.CosineDecay(options.learning_rate, options.steps, last)
 
 

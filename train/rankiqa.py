@@ -199,7 +199,7 @@ class RankIQATask(PaperTask[RankiqaOptions]):
 def _optimizer(options: RankiqaOptions) -> tf.keras.optimizers.Optimizer:
     """Its own count of steps, which checkpoints keep, decides the rate."""
     rate = tf.keras.optimizers.schedules.ExponentialDecay(
-        options.learning_rate, options.period, options.decay, staircase=True
+        options.learning_rate, options.decay_every, options.decay, staircase=True
     )
     if options.optimizer == "adam":
         return adam(rate)

@@ -128,7 +128,7 @@ class _TfcBLS(tf.Module):
 
     def __init__(self, n: int) -> None:
         super().__init__()
-        self.num_filters = n
+        self.filters = n
 
         def conv(filters, kernel_size, up, stride, activation=None, bias=True):
             return tfc.SignalConv2D(
@@ -174,7 +174,7 @@ def _oracle(filters: Sequence[int], rounds: int):
         actions, tasks = {}, []
         for name in ("free", "overlapped", "sequential"):
             order = "sequential" if name == "free" else name
-            options = ProxiqaOptions(run_dir="none", train_data="none", num_filters=n, oracle=order)
+            options = ProxiqaOptions(run_dir="none", train_data="none", filters=n, oracle=order)
             task = ProxIQATask(options, Files([], []))
             task.checkpointed()
             if name == "free":
@@ -253,9 +253,7 @@ def _concentrated(codec):
     for matrix in codec.prior.base._matrices:
         matrix.assign_add(tf.ones_like(matrix))
     if isinstance(codec, BMSHJ2018):
-        codec.hyper_synthesis_transform.layers[-1].bias.assign_add(
-            tf.fill([codec.num_filters], 0.4)
-        )
+        codec.hyper_synthesis_transform.layers[-1].bias.assign_add(tf.fill([codec.filters], 0.4))
     return codec
 
 

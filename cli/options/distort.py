@@ -16,29 +16,30 @@ SEVERITIES = {
 
 @option_class
 class DistortOptions(ImageFilesOptions):
-    """Distorts images, by a trained generator or truly.
+    """Distorts images, by a trained generator or by a codec or noise itself.
 
     lossylab distort image.png worse.png --model=runs/jpeg/export
-    lossylab distort photos noisy --truth=white --severity=25 --seed=7
+    lossylab distort photos noisy --distortion=white --severity=25 --seed=7
 
     A table of what was written goes to standard output, as CSV.
     """
 
     model: str | None = option(None, "Folder of an exported generator.", may_differ=True)
-    truth: str | None = option(
+    distortion: str | None = option(
         None,
-        "A true distortion instead: the image is coded and decoded, or noise is added.",
+        "The distortion itself instead of a generator: the image is coded and decoded, or noise is "
+        "added.",
         choices=SEVERITIES,
     )
     severity: float | None = option(
         None,
-        "Severity of the true distortion. Units and defaults: "
+        "Severity of `distortion`. Units and defaults: "
         + "; ".join(f"{name}: {unit} ({value})" for name, (unit, value) in SEVERITIES.items())
         + ".",
     )
     seed: int = option(
         0,
-        "With the name of the file, it decides the noise of a true distortion.",
+        "Decides the noise of `distortion`, with the name of the file.",
         minimum=0,
         maximum=2**31 - 1,
     )
@@ -56,10 +57,10 @@ class DistortOptions(ImageFilesOptions):
         """Refuses both kinds of distortion, and neither."""
         super().check()
         require(
-            bool(self.model) != bool(self.truth),
-            "give either `model`, the folder of an exported generator, or `truth`",
+            bool(self.model) != bool(self.distortion),
+            "give either `model`, the folder of an exported generator, or `distortion`",
         )
         require(
-            self.truth or (self.severity is None and not self.seed),
-            "`severity` and `seed` go with `truth`: a generator does what it has learned",
+            self.distortion or (self.severity is None and not self.seed),
+            "`severity` and `seed` go with `distortion`: a generator does what it has learned",
         )

@@ -14,9 +14,9 @@ class GenerateOptions(Options):
     Images are PNG files, 000.png and so on, that a seed decides.
     """
 
-    output: str = argument("Folder of the images.")
+    output: str = argument("Folder to write the images to.")
     generator: str = option(help="File that `lossylab import stylegan` wrote.")
-    count: int = option(10, "So many images are made.", minimum=1)
-    seed: int = option(0, "Latents and noise are decided by it.", minimum=0, maximum=2**30)
+    count: int = option(10, "Number of images to make.", minimum=1)
+    seed: int = option(0, "Decides latents and noise.", minimum=0, maximum=2**30)
     psi: float = option(1.0, "Truncation: 0 gives the mean image, 1 all.", minimum=0, maximum=1)
     overwrite: bool = option(False, "Replace files that exist.")

@@ -66,7 +66,7 @@ class ImportStyleganOptions(Options):
         "a trained one. ffhq: E|w| = 5.62, |E w| = 1.53, as FFHQ's network, which is 512 wide.",
         choices=("ffhq",),
     )
-    seed: int = option(0, "Random weights are decided by it.", minimum=0, maximum=2**31 - 1)
+    seed: int = option(0, "Decides random weights.", minimum=0, maximum=2**31 - 1)
     overwrite: bool = option(False, "Replace a file that exists.")
 
     def check(self) -> None:
@@ -83,16 +83,15 @@ class ImportStyleganOptions(Options):
 class ImportRestorerOptions(Options):
     """Makes an export of official weights of ARCNN or DnCNN-3.
 
-    lossylab import arcnn_q10.mat runs/arcnn_official_q10 --quality=10
-    lossylab import dncnn3.mat runs/dncnn3_official
+    lossylab import restorer arcnn_q10.mat runs/arcnn_official_q10 --quality=10
+    lossylab import restorer dncnn3.mat runs/dncnn3_official
 
     ARCNN: github.com/hkchengrex/PyTorch-ARCNN, weights/q10.mat to q40.mat, one per quality.
     DnCNN-3: github.com/cszn/DnCNN, model/DnCNN3.mat, one for all qualities. Nothing is trained; the
-    exports are measured and used like those of a training. Other networks have commands of their
-    own: lossylab import lpips, lossylab import stylegan.
+    exports are measured and used like those of a training.
     """
 
-    source: str = argument("MATLAB file of the authors.")
+    source: str = argument("MATLAB file of the authors' weights.")
     output: str = argument("Folder of the export.")
     quality: int | None = option(
         None,

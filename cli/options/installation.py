@@ -42,7 +42,7 @@ class BenchmarkOptions(Options):
 
     sections: tuple[str, ...] = option(SECTIONS, "What is measured.")
     filters: tuple[int, ...] = option((128, 192), "Filters of the codecs.", minimum=1)
-    rounds: int = option(30, "Each thing is timed so many times.", minimum=3)
+    rounds: int = option(30, "Number of times that each thing is timed.", minimum=3)
     json: bool = option(False, "Print lines of JSON instead of a table.")
 
     def check(self) -> None:

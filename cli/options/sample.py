@@ -21,7 +21,7 @@ class SampleOptions(ImageFilesOptions):
     model: str = option(help="Folder of an exported degradation model.", may_differ=True)
     seed: int = option(
         0,
-        "With the name of the file, it decides what is drawn.",
+        "Decides what is drawn, with the name of the file.",
         minimum=0,
         maximum=2**31 - 1,
     )

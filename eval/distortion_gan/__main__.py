@@ -18,17 +18,17 @@ PAPER = Paper(
     tables=(
         Table(
             "table1",
-            "Table I: generated against true distortions",
+            "Table I: generated against real distortions",
             tables.table1,
             f"Jensen-Shannon divergence, bit, mean over images; {nss.PROTOCOL}. The paper "
             "prints neither bins nor base nor severities.",
         ),
         Table(
             "matrix",
-            "Everything against the four true distortions",
+            "Everything against the four real distortions",
             tables.matrix,
             "Of the four models the smallest of a row is bold, of a column italic, as in Table I. "
-            "'true white' and 'true pink' are noise of another seed.",
+            "'real white' and 'real pink' are noise of another seed.",
         ),
         Table(
             "ablations",
@@ -48,7 +48,7 @@ PAPER = Paper(
             "severities",
             "Severities that come nearest to Table I",
             lambda evidence: evidence.severities[:_SHOWN],
-            "Divergences of true distortions from each other; the first line is what is trained. "
+            "Divergences of real distortions from each other; the first line is what is trained. "
             "JPEG: quality; JPEG 2000: ratio; noise: standard deviation of pixel values in 0..255.",
         ),
     ),

@@ -9,7 +9,7 @@ from typing import Any
 
 from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortion_gan.tables import LAMBDAS, PIXEL
-from lossylab.eval.distortions import PRISTINE
+from lossylab.eval.distortions import UNTOUCHED
 from lossylab.eval.report.claims import (
     UNMEASURED,
     Check,
@@ -29,10 +29,10 @@ from lossylab.eval.severity_search import SHORT
 _FAR = 5.0  # times
 _HALF = 0.5  # of the untouched image's divergence: what is nearer is near
 _COMPRESSION = ("jpeg", "jpeg2000")
-_TRUE_JPEG = "true jpeg"
+_REAL_JPEG = "real jpeg"
 
 Swap = Callable[[Evidence], Evidence]
-Side = tuple[str, str]  # what generated, and the true distortion
+Side = tuple[str, str]  # what generated, and the real distortion
 
 
 def _decided(text: str, found: Mapping[Any, Difference | None]) -> Decision:
@@ -49,12 +49,12 @@ def _above(evidence: Evidence, high: Side, low: Side, times: float = 1.0) -> Dif
 
 
 def _below_half_of_nothing(evidence: Evidence, name: str) -> Difference | None:
-    gap = evidence.difference((name, name), (PRISTINE, name), times=_HALF)
+    gap = evidence.difference((name, name), (UNTOUCHED, name), times=_HALF)
     return gap and dataclasses.replace(gap, mean=-gap.mean)
 
 
 def _is_nearest(name: str) -> Decide:
-    """Generated noise is nearest to its true noise, that to it, and far nearer than nothing."""
+    """Generated noise is nearest to its real noise, that to it, and far nearer than nothing."""
 
     def decide(evidence: Evidence) -> Decision:
         mine = (name, name)
@@ -63,7 +63,7 @@ def _is_nearest(name: str) -> Decide:
         text = (
             f"{evidence.mean(*mine):.4f}, others from "
             f"{min(evidence.mean(*other) for other in others):.4f}, untouched image "
-            f"{evidence.mean(PRISTINE, name):.4f}"
+            f"{evidence.mean(UNTOUCHED, name):.4f}"
         )
         return _decided(text, {**found, mine: _below_half_of_nothing(evidence, name)})
 
@@ -72,7 +72,7 @@ def _is_nearest(name: str) -> Decide:
 
 def _near(evidence: Evidence) -> Decision:
     text = ", ".join(
-        f"{SHORT[n]} {evidence.mean(n, n):.4f} (untouched {evidence.mean(PRISTINE, n):.4f})"
+        f"{SHORT[n]} {evidence.mean(n, n):.4f} (untouched {evidence.mean(UNTOUCHED, n):.4f})"
         for n in _COMPRESSION
     )
     return _decided(text, {n: _below_half_of_nothing(evidence, n) for n in _COMPRESSION})
@@ -137,19 +137,19 @@ def _replaced(rival: str, *models: str) -> Swap:
 
 
 def _untouched(*models: str) -> dict[str, Swap]:
-    return {"the untouched image": _replaced(PRISTINE, *models)}
+    return {"the untouched image": _replaced(UNTOUCHED, *models)}
 
 
 def _spectrum(name: str) -> Callable[[Evidence], Obstacle | None]:
-    """What noise adds must have the true noise's slope of the spectrum, by half of 0 to -1."""
+    """What noise adds must have the real noise's slope of the spectrum, by half of 0 to -1."""
 
     def need(evidence: Evidence) -> Obstacle | None:
-        slope, true = (evidence.mean(name, name, m) for m in ("slope", "true_slope"))
-        if math.isnan(slope - true):
+        slope, real = (evidence.mean(name, name, m) for m in ("slope", "real_slope"))
+        if math.isnan(slope - real):
             return Obstacle(Verdict.UNDECIDED, "the spectrum of what is added was not measured")
-        if abs(slope - true) > _HALF:
+        if abs(slope - real) > _HALF:
             words = (
-                f"the spectrum of what is added falls by {slope:.2f}, true noise's by {true:.2f}"
+                f"the spectrum of what is added falls by {slope:.2f}, real noise's by {real:.2f}"
             )
             return Obstacle(Verdict.UNDECIDED, words)
         return None
@@ -171,7 +171,7 @@ CHECKS = {
     "1e": Check(_nearer_to_jpeg2000, _untouched("jpeg"), for_failing=_SMALL),
     "2": Check(_alike, _untouched(*_COMPRESSION), for_failing=_SMALL, strict=True),
     "3a": Check(
-        _measures("mean residual", "residual", [("jpeg_lambda_0", _TRUE_JPEG)]),
+        _measures("mean residual", "residual", [("jpeg_lambda_0", _REAL_JPEG)]),
         _untouched("jpeg_lambda_0"),
         for_failing=_SMALL,
     ),
@@ -179,7 +179,7 @@ CHECKS = {
         _measures(
             "mean residual",
             "residual",
-            [("jpeg", "jpeg_lambda_1"), (_TRUE_JPEG, "jpeg_lambda_1")],
+            [("jpeg", "jpeg_lambda_1"), (_REAL_JPEG, "jpeg_lambda_1")],
         ),
         *("jpeg", "jpeg_lambda_1"),
         rivals={**_untouched("jpeg_lambda_1"), "lambda = .1": _replaced("jpeg", "jpeg_lambda_1")},
@@ -188,10 +188,10 @@ CHECKS = {
     "4a": _trained(
         _measures("energy of detail", "high_frequency", (("jpeg", name) for name in PIXEL), 1),
         *("jpeg", *PIXEL),
-        rivals={"true JPEG in their place": _replaced(_TRUE_JPEG, *PIXEL)},
+        rivals={"real JPEG in their place": _replaced(_REAL_JPEG, *PIXEL)},
     ),
     "4b": Check(
-        _measures("blockiness", "blockiness", [("jpeg", PRISTINE)]),
+        _measures("blockiness", "blockiness", [("jpeg", UNTOUCHED)]),
         _untouched("jpeg"),
         for_failing=_SMALL,
     ),

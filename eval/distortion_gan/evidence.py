@@ -9,7 +9,7 @@ import pathlib
 
 import pandas as pd
 
-from lossylab.eval.distortions import ADDED, COLUMNS, PRISTINE, TEXT, TRUE
+from lossylab.eval.distortions import ADDED, COLUMNS, REAL, TEXT, UNTOUCHED
 from lossylab.eval.report import folder as results
 from lossylab.eval.report.claims import repetitions
 from lossylab.eval.report.differences import Difference, over_trainings
@@ -21,7 +21,7 @@ class Evidence:
     """What was measured.
 
     Attributes:
-      table: rows of divergences, one an image, method of distortion and true distortion.
+      table: rows of divergences, one an image, method of distortion and real distortion.
       severities: lines of severity.csv, best first.
       grids: folders of crops for comparison grids, by name.
     """
@@ -41,11 +41,11 @@ class Evidence:
     def methods(self) -> list[str]:
         """Names of what generated the distorted images, models first."""
         names = dict.fromkeys(self.table.generated)
-        return sorted(names, key=lambda name: (name == PRISTINE, name.startswith(TRUE)))
+        return sorted(names, key=lambda name: (name == UNTOUCHED, name.startswith(REAL)))
 
-    def images(self, method: str, true: str) -> pd.DataFrame:
-        """Rows of a method against a true distortion, by image."""
-        mine = self.table[(self.table.generated == method) & (self.table.reference == true)]
+    def images(self, method: str, real: str) -> pd.DataFrame:
+        """Rows of a method against a real distortion, by image."""
+        mine = self.table[(self.table.generated == method) & (self.table.reference == real)]
         return mine.set_index("image").sort_index()
 
     @property
@@ -53,13 +53,13 @@ class Evidence:
         """Names of what generated the distorted images."""
         return list(self.table.generated.unique())
 
-    def measure(self, method: str, true: str, measure: str = "jsd") -> pd.Series:
+    def measure(self, method: str, real: str, measure: str = "jsd") -> pd.Series:
         """A measure by image; NaN where it was not measured."""
-        return self.images(method, true).reindex(columns=[measure])[measure].astype(float)
+        return self.images(method, real).reindex(columns=[measure])[measure].astype(float)
 
-    def mean(self, method: str, true: str, measure: str = "jsd") -> float:
+    def mean(self, method: str, real: str, measure: str = "jsd") -> float:
         """Mean over all images; NaN unless all were measured."""
-        values = self.measure(method, true, measure)
+        values = self.measure(method, real, measure)
         whole = len(values) == self.table.image.nunique()
         return float(values.mean(skipna=False)) if whole else math.nan
 
@@ -69,7 +69,7 @@ class Evidence:
         """A measure minus so many times another by image, over all pairs of trainings.
 
         Args:
-          one: method and true distortion.
+          one: method and real distortion.
           other: the same.
           measure: of both.
           times: what the other's is multiplied by.
@@ -90,5 +90,5 @@ def load(folder: str) -> Evidence:
     severities: list[Line] = []
     if (root / "severity.csv").exists():
         severities = list(csv.DictReader((root / "severity.csv").read_text().splitlines()))
-    grids = {path.parent.name: path.parent for path in root.glob("sheets/*/index.json")}
+    grids = {path.parent.name: path.parent for path in root.glob("grids/*/index.json")}
     return Evidence(table, severities, dict(sorted(grids.items())))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lossylab.eval.distortion_gan.evidence import Evidence
-from lossylab.eval.distortions import PRISTINE, TRUE
+from lossylab.eval.distortions import REAL, UNTOUCHED
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell, lines
 from lossylab.eval.report.differences import mean_difference
@@ -28,11 +28,11 @@ def table1(evidence: Evidence) -> list[Line]:
         Cell(row, column, value, evidence.mean(names[row], names[column]), "bit", DIGITS)
         for (row, column, _), value in published.numbers("distortion_gan", "I").items()
     ]
-    return lines(cells, "generated", "true")
+    return lines(cells, "generated", "real")
 
 
 def matrix(evidence: Evidence) -> list[Line]:
-    """Every method against every true distortion.
+    """Every method against every real distortion.
 
     The models' smallest of a row is bold, of a column italic.
     """
@@ -41,12 +41,12 @@ def matrix(evidence: Evidence) -> list[Line]:
     found = []
     for method in evidence.methods:
         line = {"distorted by": method}
-        for true, short in SHORT.items():
-            text = number(values[method, true], DIGITS)
+        for real, short in SHORT.items():
+            text = number(values[method, real], DIGITS)
             if method in models:
-                if values[method, true] == min(values[method, t] for t in SHORT):
+                if values[method, real] == min(values[method, t] for t in SHORT):
                     text = f"**{text}**"
-                if values[method, true] == min(values[m, true] for m in models):
+                if values[method, real] == min(values[m, real] for m in models):
                     text = f"*{text}*"
             line[short] = text
         line["residual, pixel values"] = number(evidence.mean(method, "jpeg", "residual"), 2)
@@ -55,7 +55,7 @@ def matrix(evidence: Evidence) -> list[Line]:
 
 
 def ablations(evidence: Evidence) -> list[Line]:
-    """JPEG by other weights of the sparsity and by pixel losses, against the true JPEG."""
+    """JPEG by other weights of the sparsity and by pixel losses, against the real JPEG."""
     found = []
     trained = {name: f"lambda = {value:g}" for name, value in LAMBDAS.items()}
     trained |= {name: f"{norm} alone" for name, norm in PIXEL.items()}
@@ -67,24 +67,24 @@ def ablations(evidence: Evidence) -> list[Line]:
         found.append(
             {
                 "trained by": words,
-                "JSD to true JPEG": shown,
+                "JSD to real JPEG": shown,
                 "residual, pixel values": number(evidence.mean(method, "jpeg", "residual"), 2),
             }
         )
     if found:
-        true = evidence.mean(TRUE + "jpeg", "jpeg", "residual")
+        real = evidence.mean(REAL + "jpeg", "jpeg", "residual")
         found.append(
             {
                 "trained by": "nothing: the reference image",
-                "JSD to true JPEG": number(evidence.mean(PRISTINE, "jpeg"), DIGITS),
+                "JSD to real JPEG": number(evidence.mean(UNTOUCHED, "jpeg"), DIGITS),
                 "residual, pixel values": number(0.0, 2),
             }
         )
         found.append(
             {
-                "trained by": "true JPEG itself",
-                "JSD to true JPEG": number(0.0, DIGITS),
-                "residual, pixel values": number(true, 2),
+                "trained by": "real JPEG itself",
+                "JSD to real JPEG": number(0.0, DIGITS),
+                "residual, pixel values": number(real, 2),
             }
         )
     return found
@@ -94,23 +94,23 @@ def residuals(evidence: Evidence) -> list[Line]:
     """What the divergence does not see, of every method that imitates a distortion."""
     found = []
     for method in evidence.methods:
-        kind = method.removeprefix(TRUE).partition("_")[0]
+        kind = method.removeprefix(REAL).partition("_")[0]
         if kind in SHORT and np.isfinite(evidence.mean(method, kind, "blockiness")):
             found.append({"distorted by": method, **_residuals(evidence.images(method, kind))})
     return found
 
 
 def _residuals(mine: pd.DataFrame) -> Line:
-    ratio = (mine.high_frequency / mine.true_high_frequency).mean()
+    ratio = (mine.high_frequency / mine.real_high_frequency).mean()
     return {
         "JSD (untouched image)": f"{number(mine.jsd.mean(), DIGITS)} "
         f"({number(mine.untouched.mean(), DIGITS)})",
-        "blockiness (true)": f"{number(mine.blockiness.mean(), 2)} "
-        f"({number(mine.true_blockiness.mean(), 2)})",
-        "high-frequency energy, of the true": number(float(ratio), 2),
-        "slope of the residual (true)": f"{number(mine.slope.mean(), 2)} "
-        f"({number(mine.true_slope.mean(), 2)})",
-        "unevenness, dB (true)": f"{number(mine.unevenness.mean(), 1)} "
-        f"({number(mine.true_unevenness.mean(), 1)})",
-        "from the true spectrum, dB": number(mine.spectrum_gap.mean(), 1),
+        "blockiness (real)": f"{number(mine.blockiness.mean(), 2)} "
+        f"({number(mine.real_blockiness.mean(), 2)})",
+        "high-frequency energy, of the real": number(float(ratio), 2),
+        "slope of the residual (real)": f"{number(mine.slope.mean(), 2)} "
+        f"({number(mine.real_slope.mean(), 2)})",
+        "unevenness, dB (real)": f"{number(mine.unevenness.mean(), 1)} "
+        f"({number(mine.real_unevenness.mean(), 1)})",
+        "from the real spectrum, dB": number(mine.spectrum_gap.mean(), 1),
     }

@@ -1,7 +1,7 @@
 """What a distortion adds to an image: blocks, lost detail, and the spectrum of the residual.
 
 The divergence of natural scene statistics hardly sees JPEG's blocks nor the color of noise. These
-say in a distortion's own terms how like the true one a generated one is:
+say in a distortion's own terms how like the real one a generated one is:
 
   blockiness             1 where differences over the borders of 8x8 blocks are as elsewhere
   high_frequency_energy  power of the luma above half the highest frequency of an axis
@@ -99,7 +99,7 @@ def high_frequency_energy(image: np.ndarray) -> float:
       image: RGB [H, W, 3], pixel values 0..255.
 
     Returns:
-      Squared pixel values; divided by the true distortion's, how sharp a generated one is.
+      Squared pixel values; divided by the real distortion's, how sharp a generated one is.
 
     Raises:
       ValueError: if it is smaller than 16x16 pixels.

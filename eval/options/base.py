@@ -35,7 +35,7 @@ class JobsOptions(Options):
     """Work that several threads share."""
 
     jobs: int | None = option(
-        None, "So many pieces of work run at a time. All cores if not given.", minimum=1
+        None, "Number of pieces of work that run at a time. All cores if not given.", minimum=1
     )
 
 
@@ -44,7 +44,7 @@ class CropOptions(Options):
     """Where crops of images lie."""
 
     size: int = option(160, "Height and width of the crops.", minimum=16, unit="pixels")
-    at: tuple[float, ...] = option(
+    center: tuple[float, ...] = option(
         (0.5, 0.5),
         "Where the crops' centers lie: fractions of the images' width and height.",
         minimum=0,
@@ -54,12 +54,12 @@ class CropOptions(Options):
     def check(self) -> None:
         """See `Options.check`."""
         super().check()
-        self.check_at()
+        self.check_center()
 
-    def check_at(self) -> None:
+    def check_center(self) -> None:
         """Refuses centers that are not two numbers; for commands whose `out` may be missing."""
-        shown = ",".join(f"{each:g}" for each in self.at)
-        require(len(self.at) == 2, f"`at` takes two fractions from 0 to 1, got {shown}")
+        shown = ",".join(f"{each:g}" for each in self.center)
+        require(len(self.center) == 2, f"`center` takes two fractions from 0 to 1, got {shown}")
 
 
 def named(option_name: str, texts: tuple[str, ...], what: str = "EXPORT") -> list[tuple[str, str]]:

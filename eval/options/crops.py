@@ -13,10 +13,10 @@ SCORES = ("vmaf", "ssim", "ms_ssim", "vif", "vif_scale0", "psnr")
 class CropsOptions(CropOptions, MeasurementOptions):
     """Writes crops of what codecs make of an image at nearly equal rate, beside the original.
 
-    lossylab eval crops --codecs=jpeg2000,hevc444 --models=mse:runs/mse/export --rate=0.3 \\
+    lossylab eval crops --codecs=jpeg2000,hevc444 --models=mse:runs/mse/export --bpp=0.3 \\
         --data=sample_test --out=results/x/crops/fig08
 
-    Of every codec the setting whose rate comes nearest to --rate is shown, with the file's rate
+    Of every codec the setting whose rate comes nearest to --bpp is shown, with the file's rate
     and the quality of the whole image. `lossylab eval proxiqa` makes figures of the folders.
     """
 
@@ -28,7 +28,7 @@ class CropsOptions(CropOptions, MeasurementOptions):
         (), "Exports of learned codecs, NAME:EXPORT each; see `lossylab eval rd`."
     )
     title: str = option("", "Heading of the figure. The rate if not given.")
-    rate: float = option(0.3, "The rate that is wanted.", above=0, unit="bits per pixel")
+    bpp: float = option(0.3, "Rate at which codecs are compared.", above=0, unit="bits per pixel")
     size: int = option(160, "Height and width of the crops.", minimum=32, unit="pixels")
     metrics: tuple[str, ...] = option(("vmaf",), "Scores in the labels.", choices=SCORES)
     proxy_from: str | None = option(

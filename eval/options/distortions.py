@@ -5,34 +5,34 @@ from __future__ import annotations
 from lossylab.core.options import option, option_class, require
 from lossylab.eval.options.base import CropOptions, MeasurementOptions, named, skip_small
 
-PRISTINE = "pristine"
-TRUE = "true "  # before the name of a true distortion among what is generated
+UNTOUCHED = "untouched"
+REAL = "real "  # before the name of a real distortion among what is generated
 
 
 @option_class
 class DistortionsOptions(CropOptions, MeasurementOptions):
-    """Measures how like true distortions generated ones are, by natural scene statistics: rows.
+    """Measures how like real distortions generated ones are, by natural scene statistics: rows.
 
     lossylab eval distortions --models=jpeg:study/runs/jpeg/export,white:study/runs/white/export \\
-        --data=kodak --title="small budget: ..." --out=results/distortion_gan
+        --data=kodak --budget="small budget: ..." --out=results/distortion_gan
     lossylab eval distortions --search --data=kodak --out=results/distortion_gan
 
-    Each model's images, the four true distortions and the reference images are compared with the
-    four true distortions: a row an image has the Jensen-Shannon divergence of the histograms of
+    Each model's images, the four real distortions and the reference images are compared with the
+    four real distortions: a row an image has the Jensen-Shannon divergence of the histograms of
     products of adjacent MSCN coefficients (Sec. III-B). Killed and given again, the command
     computes nothing twice. `lossylab eval distortion_gan` makes tables, figures and claims.
     """
 
-    skip_small: bool = skip_small("2x2 pixels (with `crops` `size`)")
+    skip_small: bool = skip_small("2x2 pixels (with `crops_dir` `size`)")
     out: str = option("", "Folder of rows.csv, or of severity.csv with --search.")
     models: tuple[str, ...] = option((), "Exports of generators, NAME:EXPORT each.")
-    title: str = option("", "Budget of the models, for their rows.")
+    budget: str = option("", "Budget of the models, for their rows.")
     search: bool = option(
         False,
-        "Only search for severities: how far the true distortions differ is measured for a grid "
+        "Only search for severities: how far the real distortions differ is measured for a grid "
         "of them, and severity.csv has the nearest to the paper's Table I first.",
     )
-    crops: str = option(
+    crops_dir: str = option(
         "",
         "Folder to write crops of the models' images and histograms to, of which figures are "
         "made; nothing else is measured then.",
@@ -40,13 +40,13 @@ class DistortionsOptions(CropOptions, MeasurementOptions):
 
     def check(self) -> None:
         """See `Options.check`."""
-        self.check_at()
-        require(bool(self.crops) or bool(self.out), "`out` is needed: the folder of the rows")
-        require(bool(self.title or not self.models), "`title` is needed: the models' budget")
-        require(bool(self.models or not self.crops), "`crops` needs `models`")
+        self.check_center()
+        require(bool(self.crops_dir) or bool(self.out), "`out` is needed: the folder of the rows")
+        require(bool(self.budget or not self.models), "`budget` is needed: the models' budget")
+        require(bool(self.models or not self.crops_dir), "`crops_dir` needs `models`")
         taken = [
             name
             for name, _ in named("models", self.models)
-            if name == PRISTINE or name.startswith(TRUE)
+            if name == UNTOUCHED or name.startswith(REAL)
         ]
         require(not taken, f"`models`: '{', '.join(taken)}' is the name of something else")

@@ -6,7 +6,7 @@ import re
 
 from lossylab.core.options import option, option_class, require
 from lossylab.eval.options.base import MeasurementOptions, skip_small
-from lossylab.eval.options.rankiqa import STRATEGIES
+from lossylab.eval.options.rankiqa import SCORINGS
 from lossylab.inference.latent.settings import FIT_SAMPLES
 
 GENERATED = "generated"
@@ -19,7 +19,7 @@ class LatentStudyOptions(MeasurementOptions):
     """Restores images by every search of Table 2 and measures what comes back: rows.
 
     lossylab eval latent_study --generators=v1.npz,v2.npz --models=29:EXPORT,379:EXPORT \\
-        --title="small budget: ..." --out=results/mmd_restoration
+        --budget="small budget: ..." --out=results/mmd_restoration
 
     Images come from the generators themselves (their latents are known then), or from --data. They
     are coded by JPEG and scaled down, or only scaled down, and searched for by the settings of
@@ -32,63 +32,70 @@ class LatentStudyOptions(MeasurementOptions):
     generators: tuple[str, ...] = option(
         help="Files that `lossylab import stylegan` wrote, one for each version."
     )
-    title: str = option(help="Budget of networks and searches, for the rows.")
+    budget: str = option(help="Budget of networks and searches, for the rows.")
     out: str = option("", "Folder of rows.csv.")
     models: tuple[str, ...] = option(
         (), "Degradation models for rows 8 to 13 of Table 2, EPOCHS:EXPORT each."
     )
     data: str = option(GENERATED, "Images to restore; those that the generators make if not given.")
-    images: int = option(16, "So many images of each generator.", minimum=1)
+    images: int = option(16, "Number of images of each generator.", minimum=1)
     psi: float = option(
         1.0, "Truncation of the styles that make these images.", minimum=0, maximum=1
     )
-    seeds: int = option(1, "So many searches of every image.", minimum=1)
+    seeds: int = option(
+        1, "Number of searches of every image, each with a seed of its own.", minimum=1
+    )
     rows: tuple[str, ...] = option((), "Rows of Table 2. All if not given.", choices=ROWS)
     tasks: tuple[str, ...] = option(TASKS, "What is restored from.", choices=TASKS)
     quality: int = option(
         5,
-        "JPEG quality.",
+        "JPEG quality of the coded images.",
         minimum=1,
         maximum=100,
         assumed="not printed; at 5 likelihoods are near Table 1's",
     )
     jpeg_factor: int = option(
-        4, "Coded images are so many times smaller: 1024 to 256.", minimum=1, source="Sec. 4.3"
+        4,
+        "Factor by which coded images are scaled down: 4 makes 256 pixels of 1024.",
+        minimum=1,
+        source="Sec. 4.3",
     )
-    factor: int = option(
-        32, "Images that are only scaled down are so many times smaller: 1024 to 32.", minimum=1
+    downscale_factor: int = option(
+        32,
+        "Factor by which images that are not coded are scaled down: 32 makes 32 pixels of 1024.",
+        minimum=1,
     )
     change: tuple[str, ...] = option(
         (),
-        "SETTING=VALUE each: other settings of all rows that have them, such as mmd_weight=10, "
-        "power=2, rate=0.1 or pixel_weight=100 (beside the likelihood). They make a variant of "
-        "its own in the rows.",
+        "Other settings of all rows that have them, SETTING=VALUE each, such as mmd_weight=10, "
+        "power=2, learning_rate=0.1 or pixel_weight=100 (beside the likelihood). They make a "
+        "variant of its own in the rows.",
     )
     fit_samples: int = option(
-        FIT_SAMPLES, "So many samples PULSE's Gaussian is fitted to.", minimum=2
+        FIT_SAMPLES, "Number of samples that PULSE's Gaussian is fitted to.", minimum=2
     )
     batch: int = option(
         16,
-        "So many images are searched for at once, each by itself. With another number sums are "
-        "taken in another order, which changes results by a few pixel values.",
+        "Number of images that are searched for at once, each by itself. With another number sums "
+        "are taken in another order, which changes results by a few pixel values.",
         minimum=1,
     )
     rankiqa: str | None = option(None, "Export of `lossylab train rankiqa`, for its scores.")
-    strategy: str = option(
+    scoring: str = option(
         "both",
-        "What RankIQA scores crops of: the images, or the images resized to 256x256 first, which "
-        "may be smaller than its crops; the paper has both.",
-        choices=STRATEGIES,
+        "What RankIQA scores. crops: crops of the images; resize: crops of the images resized to "
+        "256x256, which may be smaller than its crops; both: both, as the paper.",
+        choices=SCORINGS,
     )
-    crops: str = option(
+    crops_dir: str = option(
         "", "Folder to write what the first images become to; nothing is measured then."
     )
-    shown: int = option(3, "So many images are written to the folder of crops.", minimum=1)
+    shown: int = option(3, "Number of images that are written to the folder of crops.", minimum=1)
 
     def check(self) -> None:
         """See `Options.check`."""
-        require(bool(self.out or self.crops), "`out` is needed: the folder of the rows")
-        require(bool(self.title), "`title` is needed: the budget of networks and searches")
+        require(bool(self.out or self.crops_dir), "`out` is needed: the folder of the rows")
+        require(bool(self.budget), "`budget` is needed: the budget of networks and searches")
         require(
             bool(self.generators), "`generators` is needed: files of `lossylab import stylegan`"
         )
@@ -105,7 +112,7 @@ class LatentStudyOptions(MeasurementOptions):
     @property
     def factors(self) -> dict[str, int]:
         """By task, how many times smaller images become."""
-        factors = {JPEG: self.jpeg_factor, DOWNSCALE: self.factor}
+        factors = {JPEG: self.jpeg_factor, DOWNSCALE: self.downscale_factor}
         return {task: factors[task] for task in self.tasks}
 
     def degradation_models(self) -> dict[int, str]:
@@ -125,11 +132,11 @@ class DegradationNllOptions(MeasurementOptions):
     """Measures the likelihood of degraded images given their clean versions, and given others'.
 
     lossylab eval degradation_nll --model=runs/jpeg5/export --data=kodak \\
-        --title="small budget: ..." --out=results/mmd_restoration
+        --budget="small budget: ..." --out=results/mmd_restoration
 
     Each image is degraded as the model has learned, scaled down as in its training, and its middle
     is scored given its own clean version ("paired") and the next image's ("unpaired"), in bits for
-    each number (Table 1). All windows have one size: that of --window, or the largest that all
+    each number (Table 1). All windows have one size: that of --size, or the largest that all
     images have. Rows go to nll.csv in --out; killed and given again, the command computes nothing
     twice. Rows of the same model and data that this command would not give are superseded. The
     means go to standard output.
@@ -138,24 +145,24 @@ class DegradationNllOptions(MeasurementOptions):
     model: str = option(help="Folder of an exported degradation model.")
     name: str = option("pixelcnn", "Name of the model, for the rows.")
     out: str = option("", "Folder of nll.csv. Only the means are printed if not given.")
-    title: str = option("", "Budget of the model, for the rows.")
-    window: int = option(
+    budget: str = option("", "Budget of the model, for the rows.")
+    size: int = option(
         0,
         "Height and width of the windows after scaling; 0: the largest.",
         minimum=0,
         unit="pixels",
     )
-    crops: str = option(
+    crops_dir: str = option(
         "",
-        "Folder to write degraded versions of the windows to, true and drawn (Fig. 5); nothing is "
+        "Folder to write degraded versions of the windows to, real and drawn (Fig. 5); nothing is "
         "measured then.",
     )
 
     def check(self) -> None:
         """See `Options.check`."""
         require(
-            bool(self.title) or not (self.out or self.crops),
-            "`out` and `crops` need `title`: the model's budget",
+            bool(self.budget) or not (self.out or self.crops_dir),
+            "`out` and `crops_dir` need `budget`: the model's budget",
         )
 
 
@@ -164,7 +171,7 @@ class RankAccuracyOptions(MeasurementOptions):
     """Measures how often a RankIQA network ranks a stronger distortion as worse: rows.
 
     lossylab eval rank_accuracy --model=runs/rankiqa/export --data=kodak \\
-        --title="small budget: ..." --out=results/mmd_restoration
+        --budget="small budget: ..." --out=results/mmd_restoration
 
     Each image is distorted in four ways at the levels that RankIQA is trained with, and at levels
     between them, and scored at each as the mean over crops. A row has, for one kind and set of
@@ -176,12 +183,12 @@ class RankAccuracyOptions(MeasurementOptions):
 
     skip_small: bool = skip_small("the network's patch")
     model: str = option(help="Folder of an exported network.")
-    title: str = option(help="Budget of the model, for the rows.")
+    budget: str = option(help="Budget of the model, for the rows.")
     name: str = option("RankIQA", "Name of the model, for the rows.")
-    crops: int = option(5, "So many crops of each version of an image are scored.", minimum=1)
+    crops: int = option(5, "Number of crops of each version of an image.", minimum=1)
     seed: int = option(0, "Decides where the crops lie.", minimum=0, maximum=2**31 - 1)
 
     def check(self) -> None:
         """See `Options.check`."""
         super().check()
-        require(bool(self.title), "`title` is needed: the model's budget")
+        require(bool(self.budget), "`budget` is needed: the model's budget")

@@ -84,8 +84,8 @@ class WcdganPaperOptions(PaperOptions):
 
     The results folder holds rows.csv and sets.csv (`lossylab eval restoration`), timing.jsonl
     (`lossylab benchmark --sections=restoration --json`) for Table 3, and folders of crops
-    (`lossylab eval restoration --crops`). What is missing is said and left out. Nothing is trained
-    or measured: tables.md, tables/ (CSV, LaTeX), figures/ and claims.md are written.
+    (`lossylab eval restoration --crops_dir`). What is missing is said and left out. Nothing is
+    trained or measured: tables.md, tables/ (CSV, LaTeX), figures/ and claims.md are written.
     """
 
     stem: ClassVar[str] = "wcdgan"
@@ -121,9 +121,9 @@ class DistortionGanPaperOptions(PaperOptions):
     lossylab eval distortion_gan --results=results/mine
 
     The results folder holds rows.csv (`lossylab eval distortions`), severity.csv (the same with
-    --search) and folders of crops in sheets/ (the same with --crops) for Fig. 2, 3 and 4. What is
-    missing is said and left out. Nothing is trained or measured: tables.md, tables/ (CSV, LaTeX),
-    figures/ and claims.md are written.
+    --search) and folders of crops in grids/ (the same with --crops_dir) for Fig. 2, 3 and 4. What
+    is missing is said and left out. Nothing is trained or measured: tables.md, tables/ (CSV,
+    LaTeX), figures/ and claims.md are written.
     """
 
     stem: ClassVar[str] = "distortion_gan"
@@ -141,7 +141,7 @@ class MmdRestorationPaperOptions(PaperOptions):
     The results folder holds rows.csv (`lossylab eval latent_study`), nll.csv (`lossylab eval
     degradation_nll`), rank_accuracy.csv (`lossylab eval rank_accuracy`), sampling/wavefront.csv
     and naive.csv (what `lossylab sample` printed), curve.csv (validation.csv of a training),
-    votes/ (answers of a user study) and crops/ (`lossylab eval latent_study --crops`). What is
+    votes/ (answers of a user study) and crops/ (`lossylab eval latent_study --crops_dir`). What is
     missing is said and left out. Nothing is trained or measured: tables.md, tables/ (CSV, LaTeX),
     figures/ and claims.md are written.
     """

@@ -7,7 +7,7 @@ from lossylab.core.trust import TrustOptions
 from lossylab.eval.options.base import skip_small
 
 CROPS = 100  # Sec. 4.4.3
-STRATEGIES = ("crops", "resize", "both")
+SCORINGS = ("crops", "resize", "both")
 
 
 @option_class
@@ -24,10 +24,13 @@ class RankiqaOptions(TrustOptions):
 
     input: str = argument("Image file, folder, glob or named collection.")
     model: str = option(help="Folder of an exported network.")
-    strategy: str = option(
-        "both", "What crops are taken of; the paper has both.", choices=STRATEGIES
+    scoring: str = option(
+        "both",
+        "What is scored. crops: crops of the images; resize: crops of the images resized to "
+        "256x256; both: both, as the paper.",
+        choices=SCORINGS,
     )
-    crops: int = option(CROPS, "So many crops of each image.", minimum=1, source="Sec. 4.4.3")
-    skip_small: bool = skip_small("the network's patch, which `strategy`=resize does not need")
+    crops: int = option(CROPS, "Number of crops of each image.", minimum=1, source="Sec. 4.4.3")
+    skip_small: bool = skip_small("the network's patch, which `scoring`=resize does not need")
     seed: int = option(0, "Decides where the crops lie.", minimum=0, maximum=2**31 - 1)
     csv: str | None = option(None, "File for the scores of each image.")

@@ -24,7 +24,7 @@ class RdOptions(JobsOptions, MeasurementOptions):
     Rates are those of the files that were written and decoded again; quality is measured on what
     the decoder gave. JPEG and HEVC get, per image, the settings whose rates come nearest to eight
     from 0.05 to 2 bits per pixel. Killed and given again, the command computes nothing twice;
-    --csv adds points that were measured elsewhere.
+    --points adds points that were measured elsewhere.
     """
 
     skip_small: bool = skip_small("32x32 pixels, which libvmaf's windows need")
@@ -36,7 +36,7 @@ class RdOptions(JobsOptions, MeasurementOptions):
         f"one of {', '.join(EXTERNAL)}.",
         repeated=True,
     )
-    csv: tuple[str, ...] = option(
+    points: tuple[str, ...] = option(
         (),
         "Files of points measured elsewhere: columns codec, image, bpp_file and any of the "
         "metrics.",

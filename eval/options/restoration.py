@@ -15,7 +15,7 @@ class RestorationOptions(CropOptions, MeasurementOptions):
     """Measures the restoration of JPEG images: methods x qualities x images to rows.
 
     lossylab eval restoration --data=live1,classic5 --methods=jpeg,sadct --qualities=10 \\
-        --models=wcdgan:runs/wcdgan_q10/export --out=results/mine --title="my budget"
+        --models=wcdgan:runs/wcdgan_q10/export --out=results/mine --budget="my budget"
 
     Every row has PSNR, SSIM with the Gaussian window of 11 pixels and with the uniform one of 8,
     PSNR-B, and the run time; with --lpips also LPIPS. With --inception the sets get Inception
@@ -23,7 +23,7 @@ class RestorationOptions(CropOptions, MeasurementOptions):
     ones at all. What is known already is not measured again.
     """
 
-    skip_small: bool = skip_small("16x16 pixels (with `lpips` 32x32, with `crops` `size`)")
+    skip_small: bool = skip_small("16x16 pixels (with `lpips` 32x32, with `crops_dir` `size`)")
     data: tuple[str, ...] = option(("live1", "classic5"), "Collections of images to measure on.")
     channels: str = option(
         "y",
@@ -42,7 +42,7 @@ class RestorationOptions(CropOptions, MeasurementOptions):
     models: tuple[str, ...] = option(
         (), "Exports, NAME:EXPORT each; several of one name for several qualities."
     )
-    title: str = option("", "Budget of the models, for their rows.")
+    budget: str = option("", "Budget of the models, for their rows.")
     lpips: str | None = option(
         None, "Weights of LPIPS: a file, or random. LPIPS is left out if not given."
     )
@@ -50,7 +50,7 @@ class RestorationOptions(CropOptions, MeasurementOptions):
         None,
         "Weights of Inception: imagenet, random, or a Keras file. Sets are left out if not given.",
     )
-    crops: str | None = option(
+    crops_dir: str | None = option(
         None,
         "Folder to write crops of all methods to, at the first quality; `eval wcdgan` draws them.",
     )
@@ -59,7 +59,7 @@ class RestorationOptions(CropOptions, MeasurementOptions):
     def check(self) -> None:
         """See `Options.check`."""
         super().check()
-        require(bool(self.title or not self.models), "`title` is needed: the models' budget")
+        require(bool(self.budget or not self.models), "`budget` is needed: the models' budget")
         require(bool(self.qualities), "`qualities` is needed: JPEG qualities from 1 to 100")
         for name, _ in named("models", self.models):
             require(name not in METHODS, f"`models`: {name} is the name of a method")

@@ -20,7 +20,7 @@ from lossylab.models.rankiqa import RankIQA
 
 CROPS = 100  # Sec. 4.4.3
 RESIZED = 256  # pixels, likewise
-STRATEGIES = {"crops": ("",), "resize": ("resize_",), "both": ("", "resize_")}
+SCORINGS = {"crops": ("",), "resize": ("resize_",), "both": ("", "resize_")}
 _MAX_PIXELS = 2**20  # that the network sees at once
 
 
@@ -63,7 +63,7 @@ class Scorer(Export):
         image: np.ndarray,
         seed: int | tuple[int, ...] = 0,
         crops: int = CROPS,
-        strategy: str = "both",
+        scoring: str = "both",
     ) -> dict[str, float]:
         """Scores of an image as in the paper's Table 2.
 
@@ -71,16 +71,16 @@ class Scorer(Export):
           image: uint8 [H, W, 3], at least as large as the crops.
           seed: decides where the crops lie.
           crops: how many.
-          strategy: 'crops' of the image, 'resize' it first, or 'both'.
+          scoring: 'crops' of the image, 'resize' it first, or 'both'.
 
         Returns:
-          Of 'mean', 'median', 'resize_mean' and 'resize_median' those that the strategy has.
+          Of 'mean', 'median', 'resize_mean' and 'resize_median' those that the scoring has.
 
         Raises:
           ImageError: if the image is smaller than the crops.
         """
         found = {}
-        for prefix in STRATEGIES[strategy]:
+        for prefix in SCORINGS[scoring]:
             # Bicubic: assumed.
             whole = scaled(image, RESIZED) if prefix else image
             scores = self.score(random_crops(whole, self.patch, crops, seed))

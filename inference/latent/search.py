@@ -175,7 +175,9 @@ class Search(tf.Module):
         last: Iterate | None = None
         best: Iterate | None = None
         for step in range(settings.steps):
-            rate = settings.rate * spherical.multiplier(settings.schedule, step, settings.steps)
+            rate = settings.learning_rate * spherical.multiplier(
+                settings.schedule, step, settings.steps
+            )
             images, styles, losses = self._step(tf.constant(rate, tf.float32))
             losses = {name: value.numpy() for name, value in losses.items()}
             if not all(np.isfinite(value).all() for value in losses.values()):

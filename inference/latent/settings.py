@@ -43,7 +43,7 @@ class Settings:
       sphere: 'origin': latents keep their norms; 'mean': they lie about the mean at the samples'
         mean distance; 'none'.
       steps: of the search.
-      rate: peak learning rate of Adam.
+      learning_rate: peak learning rate of Adam.
       schedule: see `optimizer.multiplier`.
       pixel_weight: of the squared error of degraded images (pixel values / 255).
       geocross_weight: of PULSE's GEOCROSS.
@@ -62,7 +62,7 @@ class Settings:
     mean: str = "sampled"
     sphere: str = "origin"
     steps: int = 100
-    rate: float = 0.4
+    learning_rate: float = 0.4
     schedule: str = "linear1cycledrop"
     pixel_weight: float = 100.0
     geocross_weight: float = 0.05
@@ -80,10 +80,10 @@ class Settings:
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             require(value in choices, f"`{name}` is one of {choices}, got {value!r}")
-        numbers = (self.rate, self.gamma, self.epsilon, *self.weights.values())
+        numbers = (self.learning_rate, self.gamma, self.epsilon, *self.weights.values())
         require(
-            all(map(math.isfinite, numbers)) and min(numbers) >= 0 and self.rate and self.gamma,
-            "`rate` and `gamma` must be above 0, weights and `epsilon` at least 0",
+            all(0 <= number < math.inf for number in numbers) and self.learning_rate and self.gamma,
+            "`learning_rate` and `gamma` must be above 0, weights and `epsilon` at least 0",
         )
         require(
             self.space != "z" or not (self.mean_init or self.sphere == "mean"),
@@ -126,27 +126,29 @@ class SearchOptions(Options):
     )
     size: int | None = option(
         None,
-        "Given images are scaled to this side first; the paper has 256 for compression.",
+        "Height and width that given images are scaled to first; the paper has 256 for "
+        "compression.",
         minimum=1,
         unit="pixels",
     )
     batch: int = option(
         1,
-        "So many images are searched for at once, each by itself. With another number sums are "
-        "taken in another order, which changes results by a few pixel values.",
+        "Number of images that are searched for at once, each by itself. With another number sums "
+        "are taken in another order, which changes results by a few pixel values.",
         minimum=1,
     )
-    save_every: int = option(
-        10, "So many steps lie between files of what is found so far.", minimum=1
-    )
-    keep: str = option(
+    save_every: int = option(10, "Steps between files of what is found so far.", minimum=1)
+    iterate: str = option(
         "last",
         "The iterate that is written: the last, or that of the smallest total loss.",
         choices=("last", "best"),
         source="PULSE; Sec. 4.1",
     )
     fit_samples: int = option(
-        FIT_SAMPLES, "So many samples PULSE's Gaussian is fitted to.", minimum=2, source="PULSE"
+        FIT_SAMPLES,
+        "Number of samples that PULSE's Gaussian is fitted to.",
+        minimum=2,
+        source="PULSE",
     )
     space: str | None = _setting(
         "space", "The space that is searched: W, or PULSE's normal latents (z).", choices=SPACES
@@ -158,9 +160,9 @@ class SearchOptions(Options):
     sphere: str | None = _setting(
         "sphere", "Latents keep their distance from this.", choices=SPHERES
     )
-    steps: int | None = _setting("steps", "The search has so many steps.", minimum=1)
-    rate: float | None = _setting(
-        "rate", "Adam's highest learning rate.", above=0, assumed="PULSE's"
+    steps: int | None = _setting("steps", "Number of steps of the search.", minimum=1)
+    learning_rate: float | None = _setting(
+        "learning_rate", "Adam's highest learning rate.", above=0, assumed="PULSE's"
     )
     schedule: str | None = _setting(
         "schedule", "How the learning rate changes over the steps.", choices=SCHEDULES
@@ -190,13 +192,15 @@ class SearchOptions(Options):
         "power", "Power of the distance in Eq. 7; 1 as printed.", choices=POWERS
     )
     samples: int | None = _setting(
-        "samples", "So many samples stand for the prior.", minimum=2, source="Sec. 4.1"
+        "samples", "Number of samples that stand for the prior.", minimum=2, source="Sec. 4.1"
     )
     epsilon: float | None = _setting(
         "epsilon", "The squared error that is small enough.", minimum=0
     )
     noise_layers: int | None = _setting(
-        "noise_layers", "So many noise maps are searched for too, coarsest first.", minimum=0
+        "noise_layers",
+        "Number of noise maps that are searched for too, coarsest first.",
+        minimum=0,
     )
     seed: int | None = _setting(
         "seed", "Latents, noise and samples are decided by it.", minimum=0, maximum=SEEDS - 1

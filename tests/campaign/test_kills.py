@@ -97,7 +97,7 @@ def _files_are_whole(out):
 _TRAIN = "--train_data=IN --run_dir=OUT --log_every=4 --checkpoint_every=6 --seed=3"
 CASES = {
     "train proxiqa": Case(
-        f"train proxiqa {_TRAIN} --metric=vmaf --steps=40 --num_filters=4 --patch=32 --batch=2 "
+        f"train proxiqa {_TRAIN} --metric=vmaf --steps=40 --filters=4 --patch=32 --batch=2 "
         "--min_scale=1",
         4,
         _run_result,
@@ -112,7 +112,7 @@ CASES = {
     ),
     "train mmd_restoration": Case(
         f"train mmd_restoration {_TRAIN} --quality=5 --steps=40 --patch=16 --max_patch=16 "
-        "--batch=1 --channels=4 --blocks=1 --mixtures=2 --condition_filters=4",
+        "--batch=1 --filters=4 --blocks=1 --mixtures=2 --condition_filters=4",
         3,
         _run_result,
         _run_is_whole,

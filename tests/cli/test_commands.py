@@ -23,15 +23,15 @@ from lossylab.core.errors import UsageError
 README = pathlib.Path(lossylab.__file__).parent / "README.md"
 # Appended to the README's commands so that they end in seconds; later flags win.
 TINY = {
-    "train proxiqa": "--steps=2 --num_filters=4 --patch=32 --batch=2 --min_scale=1",
+    "train proxiqa": "--steps=2 --filters=4 --patch=32 --batch=2 --min_scale=1",
     "train wcdgan": "--steps=2 --filters=4 --blocks=1 --patch=32 --stride=32 --batch=2",
     "train jpeg_encoder": "--steps=2 --patch=32 --batch=1 --ms_ssim_weight=0",
     "train distortion_gan": "--steps=2 --patch=32 --batch=1 --filters=2 --discriminator_filters=2",
     "restore made": "--steps=2 --fit_samples=100 --samples=50",
     "eval latent_study": "--rows=5 --tasks=downscale --images=2 --fit_samples=100",
-    "train mmd_restoration": "--steps=2 --patch=16 --max_patch=16 --batch=1 --channels=4 "
+    "train mmd_restoration": "--steps=2 --patch=16 --max_patch=16 --batch=1 --filters=4 "
     "--blocks=1 --mixtures=2 --condition_filters=4",
-    "eval degradation_nll": "--window=16",
+    "eval degradation_nll": "--size=16",
     "train rankiqa": "--steps=1 --filters=2 --units=8 --patch=64",
     "eval rankiqa": "--crops=2",
     "eval restoration": "--data=photos --methods=jpeg",
@@ -136,7 +136,7 @@ def test_benchmark_measures_every_section(monkeypatch, capsys):
     monkeypatch.setattr(benchmark_generators, "_WIDTHS", (2,))
     monkeypatch.setattr(benchmark_generators, "_COMPARED", 1)
     monkeypatch.setattr(benchmark_generators, "_SEARCHES", {"stylegan2, 32": (2, 32)})
-    tiny = {"channels": 2, "blocks": 1, "mixtures": 1}
+    tiny = {"filters": 2, "blocks": 1, "mixtures": 1}
     monkeypatch.setattr(benchmark_generators, "_SAMPLED", {"tiny": (tiny, 8)})
     rows = cli.main(["benchmark", "--filters=2", "--rounds=3", "--json"])
     assert {row["section"] for row in rows} == set(SECTIONS)

@@ -22,7 +22,7 @@ def test_distorted_gray_is_gray(kind, pieces, tmp_path):
     Image.fromarray(pieces).save(tmp_path / "color.png")
     for name in ("gray", "color"):
         words = [str(tmp_path / f"{name}.png"), str(tmp_path / f"{name}_out.png")]
-        cli.main(["distort", *words, f"--truth={kind}"])
+        cli.main(["distort", *words, f"--distortion={kind}"])
     with Image.open(tmp_path / "gray_out.png") as image:
         assert image.mode == "L"
         assert not np.array_equal(image, pieces[..., 0])
@@ -34,7 +34,7 @@ def test_distorted_gray_is_gray(kind, pieces, tmp_path):
 def test_profiles_are_written_again_if_they_are_kept(keep, pieces, tmp_path):
     profile = rgb_profile(ADOBE, 563 / 256)
     Image.fromarray(pieces).save(tmp_path / "a.png", icc_profile=profile)
-    words = ["distort", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--truth=jpeg"]
+    words = ["distort", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--distortion=jpeg"]
     cli.main([*words, "--severity=100", *(["--keep_profile"] if keep else [])])
     with Image.open(tmp_path / "b.png") as image:
         assert image.info.get("icc_profile") == (profile if keep else None)
@@ -59,7 +59,7 @@ def test_jpeg_files_are_restored_as_they_are_coded_and_converted_afterwards(piec
 
 def test_formats_without_a_place_for_profiles_are_refused(pieces, tmp_path):
     Image.fromarray(pieces).save(tmp_path / "a.png")
-    words = ["distort", str(tmp_path / "a.png"), str(tmp_path / "b.bmp"), "--truth=jpeg"]
+    words = ["distort", str(tmp_path / "a.png"), str(tmp_path / "b.bmp"), "--distortion=jpeg"]
     with pytest.raises(UsageError, match=r"--keep_profile: .*b\.bmp has no place for a profile"):
         cli.main([*words, "--keep_profile"])
 
@@ -69,4 +69,4 @@ def test_a_pattern_without_quotes_gets_a_hint(pieces, tmp_path):
     for name in names:
         Image.fromarray(pieces).save(name)
     with pytest.raises(UsageError, match=r"unexpected arguments: .*put a pattern .* into quotes"):
-        cli.main(["distort", *names, str(tmp_path / "out"), "--truth=jpeg"])
+        cli.main(["distort", *names, str(tmp_path / "out"), "--distortion=jpeg"])

@@ -161,8 +161,8 @@ def test_patches_are_cut_from_whole_distorted_images():
     image = read_image(path)
     distorted = distort(image, "white", 10.0, noise_seed(path))
     data = distorted_patches([path], _options(grid=8), Schedule(2, 1))
-    for pristine, worse in data.take(2):
-        for a, b in zip(pristine.numpy(), worse.numpy()):
+    for reference, worse in data.take(2):
+        for a, b in zip(reference.numpy(), worse.numpy()):
             places = [
                 (y, x)
                 for y in range(0, image.shape[0] - 31, 8)

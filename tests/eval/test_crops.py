@@ -32,8 +32,8 @@ def folder(tmp_path, images):
 def _run(folder, *flags):
     places = [f"--data={folder / 'in'}", f"--out={folder / 'out'}"]
     cli.main(["eval", "crops", *places, "--size=64", *flags])
-    sheet = json.loads((folder / "out" / "index.json").read_text())
-    return sheet["images"]["a"], sheet["title"]
+    page = json.loads((folder / "out" / "index.json").read_text())
+    return page["images"]["a"], page["title"]
 
 
 def _pixels(folder, item):
@@ -46,7 +46,7 @@ def test_crops_show_the_same_place_and_the_nearest_rate(folder, images, exported
         folder,
         "--codecs=jpeg,jpeg2000",
         f"--models=mse:{exported}",
-        *("--rate=1.5", "--at=1,0", "--metrics=vmaf,psnr"),
+        *("--bpp=1.5", "--center=1,0", "--metrics=vmaf,psnr"),
     )
     assert title == "1.5 bits per pixel"
     assert [item["label"].split(",")[0] for item in items] == [
@@ -82,13 +82,13 @@ def test_a_proxy_scores_the_crops(folder, exported, tmp_path):
     [
         ([], UsageError, "nothing to show: give --codecs or --models"),
         (["--codecs=bpg"], UsageError, "--codecs=bpg is none of jpeg, "),
-        (["--codecs=jpeg", "--at=2,0"], UsageError, "--at=2.0 must be at most 1"),
+        (["--codecs=jpeg", "--center=2,0"], UsageError, "--center=2.0 must be at most 1"),
         (
-            ["--codecs=jpeg", "--at=0.5"],
+            ["--codecs=jpeg", "--center=0.5"],
             UsageError,
-            "--at takes two fractions",
+            "--center takes two fractions",
         ),
-        (["--codecs=jpeg", "--rate=0"], UsageError, "--rate=0.0 must be above 0"),
+        (["--codecs=jpeg", "--bpp=0"], UsageError, "--bpp=0.0 must be above 0"),
         (["--codecs=jpeg", "--metrics=lpips"], UsageError, "--metrics=lpips is none of vmaf"),
         (["--codecs=jpeg", "--size=500"], ImageError, "smaller than the crops of 500x500 pixels"),
         (["--codecs=jpeg", "--data=nowhere"], CollectionError, "nowhere"),

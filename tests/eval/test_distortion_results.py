@@ -24,7 +24,7 @@ from lossylab.inference.export.distorter import Distorter
 from lossylab.models.unet import ResidualUNet
 
 RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
-TRUTHS = list(DISTORTIONS)
+KINDS = list(DISTORTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,10 @@ def folder(tmp_path, images):
 # Measuring.
 
 
-def test_models_and_truths_are_measured_once(exported, folder, tmp_path, capsys):
+def test_models_and_real_distortions_are_measured_once(exported, folder, tmp_path, capsys):
     out = tmp_path / "out"
     arguments = [
-        *("eval", "distortions", f"--models=jpeg:{exported}", "--title=tiny", f"--data={folder}"),
+        *("eval", "distortions", f"--models=jpeg:{exported}", "--budget=tiny", f"--data={folder}"),
         f"--out={out}",
     ]
     cli.main(arguments)
@@ -61,37 +61,37 @@ def test_models_and_truths_are_measured_once(exported, folder, tmp_path, capsys)
     evidence = distortion_gan_evidence.load(str(out))
     assert evidence.methods[0] == "jpeg"
     assert len(evidence.table) == 2 * 4 * (1 + 4 + 1)
-    for truth in ("jpeg", "jpeg2000"):
-        assert evidence.mean(f"true {truth}", truth) == 0
-    for truth in ("white", "pink"):  # of another seed: alike, but not the same
-        others = [evidence.mean(f"true {truth}", t) for t in TRUTHS if t != truth]
-        assert 0 < evidence.mean(f"true {truth}", truth) < min(others)
+    for kind in ("jpeg", "jpeg2000"):
+        assert evidence.mean(f"real {kind}", kind) == 0
+    for kind in ("white", "pink"):  # of another seed: alike, but not the same
+        others = [evidence.mean(f"real {kind}", t) for t in KINDS if t != kind]
+        assert 0 < evidence.mean(f"real {kind}", kind) < min(others)
     assert "| jpeg |" in capsys.readouterr().out
-    for truth in ("jpeg", "jpeg2000"):
-        mine = evidence.images(f"true {truth}", truth)
+    for kind in ("jpeg", "jpeg2000"):
+        mine = evidence.images(f"real {kind}", kind)
         for name in ("blockiness", "high_frequency", "slope"):
-            assert np.array_equal(mine[name], mine[f"true_{name}"]), name
+            assert np.array_equal(mine[name], mine[f"real_{name}"]), name
         assert (mine.spectrum_gap == 0).all()
-    untouched = evidence.images("pristine", "pink")
+    untouched = evidence.images("untouched", "pink")
     assert np.array_equal(untouched.untouched, untouched.jsd)
     assert untouched.slope.isna().all()
     lines = {line["distorted by"]: line for line in distortion_gan_tables.residuals(evidence)}
-    assert set(lines) == {"jpeg", *(f"true {truth}" for truth in TRUTHS)}
-    assert lines["true jpeg"]["high-frequency energy, of the true"] == "1.00"
-    cli.main([*arguments[:3], "--title=other", *arguments[4:]])
+    assert set(lines) == {"jpeg", *(f"real {kind}" for kind in KINDS)}
+    assert lines["real jpeg"]["high-frequency energy, of the real"] == "1.00"
+    cli.main([*arguments[:3], "--budget=other", *arguments[4:]])
     assert set(distortion_gan_evidence.load(str(out)).images("jpeg", "pink").budget) == {"other"}
 
 
-def test_sheets_and_tables_are_made(exported, folder, tmp_path):
+def test_grids_and_tables_are_made(exported, folder, tmp_path):
     out = tmp_path / "out"
-    flags = [f"--models=jpeg:{exported},jpeg_l1:{exported}", "--title=tiny", f"--data={folder}"]
+    flags = [f"--models=jpeg:{exported},jpeg_l1:{exported}", "--budget=tiny", f"--data={folder}"]
     cli.main(["eval", "distortions", *flags, f"--out={out}"])
-    cli.main(["eval", "distortions", *flags, f"--crops={out / 'sheets' / 'fig02'}", "--size=64"])
+    cli.main(["eval", "distortions", *flags, f"--crops_dir={out / 'grids' / 'fig02'}", "--size=64"])
     cli.main(["eval", "distortion_gan", f"--results={out}"])
     assert "Table I" in (out / "tables.md").read_text()
     assert (out / "figures" / "fig02.png").stat().st_size > 10_000
     assert "Distortion GAN" in (out / "claims.md").read_text()
-    with Image.open(out / "sheets" / "fig02" / "a_jpeg_residual.png") as image:
+    with Image.open(out / "grids" / "fig02" / "a_jpeg_residual.png") as image:
         assert image.size == (64, 64)
 
 
@@ -112,12 +112,15 @@ def test_the_search_ranks_by_distance(folder, tmp_path, monkeypatch, capsys):
     ("flags", "message"),
     [
         ([], "--out is needed"),
-        (["--out={out}", "--models=jpeg:x"], "--title is needed"),
-        (["--out={out}", "--title=t", "--models=jpeg"], "--models takes NAME:EXPORT, got jpeg"),
-        (["--out={out}", "--title=t", "--models=pristine:{e}"], "'pristine' is the name of"),
-        (["--out={out}", "--title=t", "--models=a:{e},a:{e}"], "several are called a"),
-        (["--crops={out}"], "--crops needs --models"),
-        (["--crops={out}", "--title=t", "--models=blur:{e}"], "does not begin with a distortion"),
+        (["--out={out}", "--models=jpeg:x"], "--budget is needed"),
+        (["--out={out}", "--budget=t", "--models=jpeg"], "--models takes NAME:EXPORT, got jpeg"),
+        (["--out={out}", "--budget=t", "--models=untouched:{e}"], "'untouched' is the name of"),
+        (["--out={out}", "--budget=t", "--models=a:{e},a:{e}"], "several are called a"),
+        (["--crops_dir={out}"], "--crops_dir needs --models"),
+        (
+            ["--crops_dir={out}", "--budget=t", "--models=blur:{e}"],
+            "does not begin with a distortion",
+        ),
     ],
 )
 def test_bad_usage(flags, message, exported, folder, tmp_path):
@@ -130,14 +133,14 @@ def test_bad_usage(flags, message, exported, folder, tmp_path):
 
 
 def _rows(made, values, residual=5.0, wobble=0.0, images=6):
-    """Rows of a maker: divergences from the truths in their order."""
+    """Rows of a maker: divergences from the real distortions in their order."""
     found = []
     for image in range(images):
-        for truth, value in zip(TRUTHS, values):
+        for kind, value in zip(KINDS, values):
             row = dict.fromkeys(distortions.COLUMNS, "x")
             row |= {
                 "generated": made,
-                "reference": truth,
+                "reference": kind,
                 "image": f"p{image}",
                 "residual": residual,
             }
@@ -170,11 +173,11 @@ def _judged(number, evidence):
 def _paper():
     cells = published.numbers("distortion_gan", "I")
     short = severity_search.SHORT
-    return {made: [cells[short[made], short[truth], "mean"] for truth in TRUTHS] for made in TRUTHS}
+    return {made: [cells[short[made], short[kind], "mean"] for kind in KINDS] for made in KINDS}
 
 
 def test_the_papers_own_table_fulfills_its_claims_but_one(tmp_path):
-    nothing = _rows("pristine", [0.03, 0.04, 0.1, 0.02])
+    nothing = _rows("untouched", [0.03, 0.04, 0.1, 0.02])
     evidence = _evidence(tmp_path / "a", nothing, *(_rows(m, v) for m, v in _paper().items()))
     for number in ("1a", "1b", "1c", "1d", "1e", "2"):
         assert _decide(number, evidence).holds is True, number
@@ -188,7 +191,7 @@ def test_the_papers_own_table_fulfills_its_claims_but_one(tmp_path):
 
 def test_diagonals_that_are_not_smallest_fail(tmp_path):
     table = _paper()
-    nothing = _rows("pristine", [0.03, 0.04, 0.5, 0.02])
+    nothing = _rows("untouched", [0.03, 0.04, 0.5, 0.02])
     table["white"][2] = 0.3
     evidence = _evidence(tmp_path / "a", nothing, *(_rows(made, v) for made, v in table.items()))
     assert _decide("1a", evidence).holds is False
@@ -202,19 +205,19 @@ def test_diagonals_that_are_not_smallest_fail(tmp_path):
 
 def test_noise_that_is_no_nearer_than_the_untouched_image_is_not_near(tmp_path):
     """The paper's own .0062 of pink noise: the untouched image is at .0026 here."""
-    nothing = _rows("pristine", [0.03, 0.04, 0.1, 0.0026])
+    nothing = _rows("untouched", [0.03, 0.04, 0.1, 0.0026])
     evidence = _evidence(tmp_path / "a", nothing, *(_rows(m, v) for m, v in _paper().items()))
     assert _decide("1b", evidence).holds is False
 
 
 def test_noise_of_another_spectrum_is_not_decided(tmp_path):
-    nothing = _rows("pristine", [0.03, 0.04, 0.1, 0.02])
+    nothing = _rows("untouched", [0.03, 0.04, 0.1, 0.02])
     groups = [_rows(m, v) for m, v in _paper().items()]
     evidence = _evidence(tmp_path / "a", nothing, *groups)
     reason = "the spectrum of what is added was not measured"
     assert _judged("1b", evidence).reason == reason
     for slope, verdict in ((-0.9, Verdict.HOLDS), (-0.1, Verdict.UNDECIDED)):
-        table = evidence.table.assign(slope=slope, true_slope=-1.0)
+        table = evidence.table.assign(slope=slope, real_slope=-1.0)
         mine = dataclasses.replace(evidence, table=table)
         assert _judged("1b", mine).verdict is verdict
 
@@ -232,18 +235,21 @@ def test_pixel_losses_are_compared_by_image(worse, wobble, holds, tmp_path):
 
 
 def test_blur_and_blocks_are_decided_by_their_own_measures(tmp_path):
-    groups = [_rows(name, [0.03, 0, 0, 0]) for name in ("jpeg", "jpeg_l1", "jpeg_l2", "pristine")]
+    groups = [_rows(name, [0.03, 0, 0, 0]) for name in ("jpeg", "jpeg_l1", "jpeg_l2", "untouched")]
     evidence = _evidence(tmp_path / "a", *groups)
     assert _decide("4a", evidence) is _decide("4b", evidence) is UNMEASURED
     sharp = evidence.table.generated.map({"jpeg": 9.0, "jpeg_l1": 5.0, "jpeg_l2": 5.0})
-    blocky = evidence.table.generated.map({"jpeg": 1.5, "pristine": 1.0})
+    blocky = evidence.table.generated.map({"jpeg": 1.5, "untouched": 1.0})
     table = evidence.table.assign(high_frequency=sharp, blockiness=blocky)
     evidence = dataclasses.replace(evidence, table=table)
     assert _decide("4a", evidence).holds is _decide("4b", evidence).holds is True
 
 
 def test_lambdas(tmp_path):
-    groups = [_rows("true jpeg", [0, 0, 0, 0], residual=5.0), _rows("pristine", [0.07, 0, 0, 0], 0)]
+    groups = [
+        _rows("real jpeg", [0, 0, 0, 0], residual=5.0),
+        _rows("untouched", [0.07, 0, 0, 0], 0),
+    ]
     for name, residual, jsd in (
         ("jpeg_lambda_0", 12.0, 0.06),
         ("jpeg_lambda_0.01", 9.0, 0.05),
@@ -298,7 +304,7 @@ def committed():
 def test_committed_rows_are_of_whole_kodak(committed):
     table = distortion_gan_evidence.load(committed).table
     assert set(table.groupby(["generated", "reference"]).image.nunique()) == {24}
-    assert {f"true {truth}" for truth in TRUTHS} <= set(table.generated)
+    assert {f"real {kind}" for kind in KINDS} <= set(table.generated)
 
 
 def test_severities_are_those_of_the_search(committed):
@@ -309,7 +315,7 @@ def test_severities_are_those_of_the_search(committed):
 
 def test_committed_figures_are_there(committed):
     drawn = {path.stem for path in (pathlib.Path(committed) / "figures").glob("*.png")}
-    assert "truths" in drawn
+    assert "real_distortions" in drawn
     if "table1" not in drawn:
         pytest.skip("no generators are measured yet")
     for name in ("fig02", "fig03", "fig04"):

@@ -39,8 +39,10 @@ def test_searches_are_those_of_table_2():
 
 
 def test_crops_of_distortions_lie_at_a_pair_of_fractions():
-    with pytest.raises(UsageError, match="`at` takes two fractions from 0 to 1, got 0.5"):
-        DistortionsOptions(crops="crops", models=("jpeg:export",), title="small", at=(0.5,))
+    with pytest.raises(UsageError, match="`center` takes two fractions from 0 to 1, got 0.5"):
+        DistortionsOptions(
+            crops_dir="crops", models=("jpeg:export",), budget="small", center=(0.5,)
+        )
 
 
 def test_options_import_nothing_heavy():

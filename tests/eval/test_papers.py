@@ -132,7 +132,7 @@ def copied(tmp_path, monkeypatch):
     """The committed distortion GAN's results and ledger, in a present folder of their own."""
     shutil.copytree(RESULTS / "distortion_gan", tmp_path / "results" / "distortion_gan")
     shutil.copy(RESULTS / "claims.md", tmp_path / "results")
-    shutil.rmtree(tmp_path / "results" / "distortion_gan" / "sheets")  # drawing grids takes long
+    shutil.rmtree(tmp_path / "results" / "distortion_gan" / "grids")  # drawing grids takes long
     for grid in (tmp_path / "results" / "distortion_gan" / "figures").glob("*.png"):
         if not grid.with_suffix(".svg").exists():
             grid.unlink()
@@ -170,7 +170,7 @@ def test_check_only_writes_nothing_and_finds_what_is_stale(copied, capsys):
     (mine / "tables" / "table1.csv").write_text("a,b\n")
     (copied / "claims.md").write_text("# Claims\n")
     (mine / "figures" / "table1.png").unlink()
-    figure = mine / "figures" / "truths.svg"
+    figure = mine / "figures" / "real_distortions.svg"
     figure.write_text(figure.read_text().replace("</svg>", "<g/></svg>"))
     with pytest.raises(
         WorkError, match="Make them anew with `lossylab eval distortion_gan"
@@ -189,9 +189,9 @@ def test_results_of_a_user_say_nothing_of_what_was_not_measured(tmp_path, monkey
     """A report on one measured codec has no lines without numbers, and no machine but its own."""
     shutil.copytree(RESULTS / "distortion_gan", tmp_path / "mine")
     lines = (tmp_path / "mine" / "rows.csv").read_text().splitlines()
-    mine = [line for line in lines if line.split(",")[0] in ("generated", "jpeg", "pristine")]
+    mine = [line for line in lines if line.split(",")[0] in ("generated", "jpeg", "untouched")]
     (tmp_path / "mine" / "rows.csv").write_text("\n".join(mine) + "\n")
-    shutil.rmtree(tmp_path / "mine" / "sheets")
+    shutil.rmtree(tmp_path / "mine" / "grids")
     monkeypatch.chdir(tmp_path)
     cli.main(["eval", "distortion_gan", "--results=mine", "--out=report"])
     page = (tmp_path / "report" / "tables.md").read_text()

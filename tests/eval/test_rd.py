@@ -377,7 +377,7 @@ def test_images_that_it_cannot_tell_apart_or_measure_are_refused(folder, tmp_pat
         (["--out=x", "--anchor=bpg"], "--anchor=bpg is none of jpeg"),
         (["--out=x", "--codecs=jpeg2000"], "--anchor=jpeg is none of jpeg2000"),
         (["--out=x", "--jobs=0"], "jobs"),
-        (["--out=x", "--csv=nowhere.csv"], "--csv: nowhere.csv cannot be read"),
+        (["--out=x", "--points=nowhere.csv"], "--points: nowhere.csv cannot be read"),
     ],
 )
 def test_wrong_flags_of_rd(flags, message, folder, tmp_path, monkeypatch, quick):
@@ -500,7 +500,7 @@ def _elsewhere(table, path, **columns):
 def test_points_measured_elsewhere_join_the_comparison(base, folder, tmp_path):
     out, table = base
     path = _elsewhere(table, tmp_path / "bpg.csv", bpp_file=0.8 * table.bpp_file)
-    _rd(folder, out, f"--csv={path}")
+    _rd(folder, out, f"--points={path}")
     text = (out / "table.md").read_text()
     for method in bd_rate.METHODS:
         line = _section(text, f"## BD-rate against jpeg, per cent ({method}")["bpg"]
@@ -524,7 +524,7 @@ def _images_of(text):
 
 def test_two_sets_of_a_folder_are_not_averaged(base, folder, images, tmp_path):
     out, table = base
-    _rd(folder, out, f"--csv={_elsewhere(table, tmp_path / 'bpg.csv')}", "--anchor=bpg")
+    _rd(folder, out, f"--points={_elsewhere(table, tmp_path / 'bpg.csv')}", "--anchor=bpg")
     other = tmp_path / "other"
     other.mkdir()
     Image.fromarray(images[0][64:128, 64:160]).save(other / "x.png")
@@ -550,7 +550,7 @@ def test_points_measured_elsewhere_may_be_the_anchor_and_lack_metrics(base, fold
     table.assign(codec="bpg", bpp_file=2 * table.bpp_file)[
         ["vmaf", "bpp_file", "image", "codec"]
     ].to_csv(path, index=False)
-    _rd(folder, out, f"--csv={path}", "--anchor=bpg")
+    _rd(folder, out, f"--points={path}", "--anchor=bpg")
     line = _section((out / "table.md").read_text(), "## BD-rate against bpg")["jpeg"]
     assert line["vmaf"] == "-50.0 ± 0.0 (2; 100%)"
     assert line["psnr"] == "n/a"
@@ -560,7 +560,7 @@ def test_several_files_of_points_are_put_together(base, folder, tmp_path):
     out, table = base
     one = _elsewhere(table[table.image == "x"], tmp_path / "one.csv")
     two = _elsewhere(table[table.image == "y"], tmp_path / "two.csv")
-    _rd(folder, out, f"--csv={one},{two}")
+    _rd(folder, out, f"--points={one},{two}")
     line = _section((out / "table.md").read_text(), "## BD-rate against jpeg")["bpg"]
     assert line["vmaf"].lstrip("-") == "0.0 ± 0.0 (2; 100%)"
 
@@ -576,8 +576,8 @@ def test_several_files_of_points_are_put_together(base, folder, tmp_path):
         ({"bpp_file": np.nan}, "has rates that are not positive numbers"),
         ({"bpp_file": np.inf}, "has rates that are not positive numbers"),
         ({"bpp_file": "much"}, "has rates that are not positive numbers"),
-        ({"image": "z"}, "--csv has images that --data has not: z"),
-        ({"codec": "jpeg"}, "--csv: 'jpeg' is the name of another codec"),
+        ({"image": "z"}, "--points has images that --data has not: z"),
+        ({"codec": "jpeg"}, "--points: 'jpeg' is the name of another codec"),
         ({"codec": ""}, "codec"),
         ({"image": ""}, "image"),
     ],
@@ -595,7 +595,7 @@ def test_points_that_do_not_fit_are_refused_and_named(change, message, base, fol
             table.loc[table.index[3], name] = value
     table.to_csv(tmp_path / "bpg.csv", index=False)
     with pytest.raises(UsageError, match=message):
-        _rd(folder, out, f"--csv={tmp_path / 'bpg.csv'}")
+        _rd(folder, out, f"--points={tmp_path / 'bpg.csv'}")
     assert (out / "table.md").read_text() == before
     assert not (out / "elsewhere.csv").exists()
 
@@ -603,16 +603,16 @@ def test_points_that_do_not_fit_are_refused_and_named(change, message, base, fol
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\0\1", b'a,b\n"1,2\n'], ids=repr)
 def test_a_file_of_points_that_is_none_is_refused(content, folder, tmp_path, quick):
     (tmp_path / "bpg.csv").write_bytes(content)
-    with pytest.raises(UsageError, match="--csv: .*bpg.csv"):
-        _rd(folder, tmp_path / "out", f"--csv={tmp_path / 'bpg.csv'}")
+    with pytest.raises(UsageError, match="--points: .*bpg.csv"):
+        _rd(folder, tmp_path / "out", f"--points={tmp_path / 'bpg.csv'}")
 
 
 def test_a_codec_measured_here_does_not_mix_with_points_measured_elsewhere(base, folder, tmp_path):
-    """The points are the folder's: a later command without --csv still shows them."""
+    """The points are the folder's: a later command without --points still shows them."""
     out, table = base
     path = tmp_path / "other.csv"
     table.assign(codec="jpeg2000")[["codec", "image", "bpp_file", "vmaf"]].to_csv(path)
-    _rd(folder, out, f"--csv={path}")
+    _rd(folder, out, f"--points={path}")
     with contextlib.suppress(UsageError):
         _rd(folder, out, "--codecs=jpeg,jpeg2000")
     found, _ = rd_report.load(str(out))
@@ -815,9 +815,9 @@ def _study(out, data, *flags):
         (["--lmbdas=0.1,-1"], "--lmbdas=-1.0 must be above 0"),
         (["--lmbdas=inf"], "--lmbdas=inf is not a finite number"),
         (["--test_data=sample_train"], "--test_data overlaps --train_data"),
-        (["--also_at=9", "--steps=9"], "--also_at=9 must be below --steps=9"),
-        (["--also_at=many"], "--also_at takes a whole number, got 'many'"),
-        (["--also_at=0"], "--also_at=0 must be at least 1"),
+        (["--export_at=9", "--steps=9"], "--export_at=9 must be below --steps=9"),
+        (["--export_at=many"], "--export_at takes a whole number, got 'many'"),
+        (["--export_at=0"], "--export_at=0 must be at least 1"),
         (["--compare_with=jpg"], "--.* knows jpeg, .*, not jpg"),
     ],
 )
@@ -838,7 +838,7 @@ def test_study_trains_every_variant_from_its_start(trained, folder, tmp_path):
         tmp_path,
         folder,
         *("--variants=mse,vmaf_p,ssim_mse,ssim,vif_p", "--lmbdas=0.01,0.03", "--alpha=0.75"),
-        *("--base_steps=5", "--rate_steps=4", "--proxy_steps=3", "--steps=2", "--nomeasure"),
+        *("--base_steps=5", "--lmbda_steps=4", "--proxy_steps=3", "--steps=2", "--nomeasure"),
     )
     runs = {pathlib.Path(options.run_dir).name: options for options in trained}
     assert len(runs) == len(trained) == 1 + 2 + 2 + 5 * 2
@@ -875,7 +875,7 @@ def test_study_trains_every_variant_from_its_start(trained, folder, tmp_path):
 
 
 def test_study_compares_and_goes_on_where_it_was(trained, quick, folder, tmp_path, capsys):
-    flags = ["--lmbdas=0.01,0.03", "--base_steps=2", "--steps=2", "--num_filters=4"]
+    flags = ["--lmbdas=0.01,0.03", "--base_steps=2", "--steps=2", "--filters=4"]
     flags += ["--proxy_steps=2", "--alpha=0.75"]
     _study(tmp_path, folder, *flags)
     first = capsys.readouterr().out
@@ -896,7 +896,7 @@ def test_study_compares_and_goes_on_where_it_was(trained, quick, folder, tmp_pat
 
 
 def test_study_exports_on_the_way(trained, quick, folder, tmp_path, capsys):
-    flags = ["--variants=mse", "--lmbdas=0.01", "--base_steps=2", "--also_at=3,1", "--steps=5"]
+    flags = ["--variants=mse", "--lmbdas=0.01", "--base_steps=2", "--export_at=3,1", "--steps=5"]
     _study(tmp_path, folder, *flags)
     run = tmp_path / "mse_0.01"
     made = {path.parent.name: path.read_text() for path in run.glob("export*/made_at")}
@@ -913,17 +913,17 @@ def test_study_exports_on_the_way(trained, quick, folder, tmp_path, capsys):
 def test_study_compares_with_the_first_variant_after_all_its_steps(
     trained, quick, folder, tmp_path, capsys
 ):
-    flags = ["--variants=mse", "--lmbdas=0.01", "--also_at=1", "--steps=5"]
+    flags = ["--variants=mse", "--lmbdas=0.01", "--export_at=1", "--steps=5"]
     _study(tmp_path, folder, *flags)
     assert "against bls_mse, per cent" in capsys.readouterr().out
 
 
 def test_study_never_gives_an_export_the_name_of_other_steps(trained, folder, tmp_path):
-    """--also_at given to a study that is already past it."""
+    """--export_at given to a study that is already past it."""
     flags = ["--variants=mse", "--lmbdas=0.01", "--steps=5", "--nomeasure"]
     _study(tmp_path, folder, *flags)
     with contextlib.suppress(UsageError, WorkError):
-        _study(tmp_path, folder, *flags, "--also_at=3")
+        _study(tmp_path, folder, *flags, "--export_at=3")
     made = {p.parent.name: p.read_text() for p in (tmp_path / "mse_0.01").glob("export*/made_at")}
     assert made.get("export_3") in (None, "3")
     assert made["export"] == "5"
@@ -932,7 +932,7 @@ def test_study_never_gives_an_export_the_name_of_other_steps(trained, folder, tm
 @pytest.mark.long
 def test_study_really_trains_compares_and_goes_on_where_it_was(tmp_path, capsys):
     flags = ["--variants=mse,vmaf_p", "--lmbdas=0.01", "--base_steps=2", "--steps=2"]
-    flags += ["--num_filters=4", "--proxy_steps=2", "--alpha=0.75"]
+    flags += ["--filters=4", "--proxy_steps=2", "--alpha=0.75"]
     _study(tmp_path, "sample_test", *flags)
     first = capsys.readouterr().out
     table, _ = rd_report.load(str(tmp_path / "results"))

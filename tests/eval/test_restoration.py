@@ -226,7 +226,7 @@ def _run(place, out, *extra):
 
 def test_rows_are_of_real_restorations(place, tmp_path, capsys):
     models = f"--models=mine:{place / 'y10'},mine:{place / 'y20'},blind:{place / 'official'}"
-    table = _run(place, tmp_path, models, "--title=tiny")
+    table = _run(place, tmp_path, models, "--budget=tiny")
     assert len(table) == 2 * 2 * 4
     for row in table.itertuples():
         true = read_planes(place / "photos" / f"{row.image}.png", 1)
@@ -245,7 +245,7 @@ def test_rows_are_of_real_restorations(place, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["y10", "rgb", "sadct"])
 def test_files_are_measured_as_a_user_restores_them(name, place, tmp_path, capsys):
     """The rows are those of the images that `lossylab restore` writes of the same files."""
-    options = [f"--models=net:{place / name}", "--title=t"] if name != "sadct" else []
+    options = [f"--models=net:{place / name}", "--budget=t"] if name != "sadct" else []
     table = _run(place, tmp_path, "--channels=file", *options, "--qualities=10")
     assert len(table) == 2 * 2 * (2 + len(options) // 2)
     mine = table[table.method == (name if name == "sadct" else "net")].set_index(
@@ -279,12 +279,12 @@ def test_what_is_known_is_not_measured_again(place, tmp_path, monkeypatch):
 
 
 def test_rows_of_other_weights_are_superseded(place, tmp_path):
-    first = _run(place, tmp_path, "--methods=jpeg", f"--models=m:{place / 'y10'}", "--title=a")
+    first = _run(place, tmp_path, "--methods=jpeg", f"--models=m:{place / 'y10'}", "--budget=a")
     tf.random.set_seed(9)
     other = restorers.make("dncnn", 1, luminance_table(10), filters=4, layers=3)
     Restorer.save(other, str(tmp_path / "other"), {"quality": 10})
     second = _run(
-        place, tmp_path, "--methods=jpeg", f"--models=m:{tmp_path / 'other'}", "--title=b"
+        place, tmp_path, "--methods=jpeg", f"--models=m:{tmp_path / 'other'}", "--budget=b"
     )
     assert len(first) == len(second)
     assert set(second[second.method == "m"].budget) == {"b"}
@@ -300,8 +300,9 @@ def test_color_protocol_sets_and_crops(place, tmp_path, monkeypatch):
 
     monkeypatch.setattr(inception, "InceptionFeatures", lambda weights: Network())
     table = _run(
-        place, tmp_path, "--channels=rgb", f"--models=gan:{place / 'rgb'}", "--title=t",
-        "--lpips=random", "--inception=random", f"--crops={tmp_path / 'crops' / 'a'}", "--size=32",
+        place, tmp_path, "--channels=rgb", f"--models=gan:{place / 'rgb'}", "--budget=t",
+        "--lpips=random", "--inception=random", "--size=32",
+        f"--crops_dir={tmp_path / 'crops' / 'a'}",
     )  # fmt: skip
     assert set(table.channels) == {"rgb"}
     assert np.isfinite(table.lpips).all()
@@ -319,15 +320,15 @@ def test_color_protocol_sets_and_crops(place, tmp_path, monkeypatch):
     [
         (["--out="], "--out is needed"),
         (["--methods=magic"], "--methods=magic is none of jpeg, sadct"),
-        (["--models=x:EXPORT"], "--title is needed"),
-        (["--models=EXPORT", "--title=t"], "--models takes NAME:EXPORT, got"),
-        (["--models=jpeg:EXPORT", "--title=t"], "jpeg is the name of a method"),
-        (["--models=x:EXPORT", "--title=t", "--channels=rgb"], "needs 3"),
-        (["--models=x:EXPORT,x:OFFICIAL", "--title=t"], "for quality 10 are named x"),
+        (["--models=x:EXPORT"], "--budget is needed"),
+        (["--models=EXPORT", "--budget=t"], "--models takes NAME:EXPORT, got"),
+        (["--models=jpeg:EXPORT", "--budget=t"], "jpeg is the name of a method"),
+        (["--models=x:EXPORT", "--budget=t", "--channels=rgb"], "needs 3"),
+        (["--models=x:EXPORT,x:OFFICIAL", "--budget=t"], "for quality 10 are named x"),
         (["--qualities=ten"], "--qualities takes a whole number, got 'ten'"),
         (["--qualities=0"], "--qualities=0 must be at least 1"),
         (["--lpips=nowhere"], "weights 'nowhere' of LPIPS"),
-        (["--at=0.5"], "--at takes two fractions from 0 to 1, got 0.5"),
+        (["--center=0.5"], "--center takes two fractions from 0 to 1, got 0.5"),
     ],
 )
 def test_wrong_usage_is_refused(flags, message, place, tmp_path):

@@ -105,8 +105,8 @@ def test_pulse_is_content_with_an_error_below_its_epsilon(place, tmp_path, capsy
 
 def test_the_last_iterate_is_kept_and_the_best_where_asked_for(place, tmp_path, capsys):
     for keep in ("last", "best"):
-        extra = () if keep == "last" else ("--keep=best",)
-        _restore(capsys, place, tmp_path / keep, "--rate=3", *extra)
+        extra = () if keep == "last" else ("--iterate=best",)
+        _restore(capsys, place, tmp_path / keep, "--learning_rate=3", *extra)
         reports = [json.loads(path.read_text()) for path in (tmp_path / keep).glob("*.json")]
         for report in reports:
             total = report["history"]["total"]
@@ -268,7 +268,10 @@ def test_the_likelihood_takes_the_place_of_the_pixel_loss(place, tmp_path, capsy
         ),
         (["--method=mmd", "--generator=V2", "--samples=1"], "--samples=1 must be at least 2"),
         (["--method=mmd", "--generator=V2", "--gamma=0"], "--gamma=0.0 must be above 0"),
-        (["--method=mmd", "--generator=V2", "--rate=nan"], "--rate=nan is not a finite number"),
+        (
+            ["--method=mmd", "--generator=V2", "--learning_rate=nan"],
+            "--learning_rate=nan is not a finite number",
+        ),
         (
             ["--method=mmd", "--generator=V2", "--seed=99999999999"],
             "--seed=9.* must be at most",
@@ -301,7 +304,7 @@ def _study(place, out, *extra):
     cli.main(
         ["eval", "latent_study", f"--generators={place / 'v1.npz'},{place / 'v2.npz'}",
          f"--models=29:{place / 'd29'},379:{place / 'd379'}", "--images=2", "--seeds=1",
-         "--title=tiny", "--jpeg_factor=2", "--factor=2", "--fit_samples=200",
+         "--budget=tiny", "--jpeg_factor=2", "--downscale_factor=2", "--fit_samples=200",
          f"--out={out}", *extra]
     )  # fmt: skip
 
@@ -366,7 +369,7 @@ def test_a_study_searches_for_nothing_twice(place, studied, tmp_path, monkeypatc
     assert len(found) == count + 2
     assert {row["variant"] for row in found} == {"", "mmd_weight=10 power=2"}
     assert not (out / "superseded.csv").exists()
-    _study(place, out, "--rows=5", "--tasks=downscale", "--title=other")
+    _study(place, out, "--rows=5", "--tasks=downscale", "--budget=other")
     assert len(rows.read(out / "rows.csv")) == count + 2
     # Row 5, Mean and Samples by images, Original and Given too.
     assert len(rows.read(out / "superseded.csv")) == 3 * 2 + 2 * 2
@@ -381,7 +384,7 @@ def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
     stylegan_files.save(network, str(tmp_path / "v2.npz"))
     cli.main(
         ["eval", "latent_study", f"--generators={tmp_path / 'v2.npz'}",
-         f"--data={tmp_path / 'faces'}", "--rows=3", "--tasks=jpeg", "--seeds=2", "--title=tiny",
+         f"--data={tmp_path / 'faces'}", "--rows=3", "--tasks=jpeg", "--seeds=2", "--budget=tiny",
          f"--out={tmp_path / 'out'}", f"--rankiqa={place / 'rankiqa'}", "--fit_samples=200"]
     )  # fmt: skip
     found = rows.read(tmp_path / "out" / "rows.csv")
@@ -391,27 +394,25 @@ def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
         assert float(row["resize_mean"]) == float(row["resize_mean"])
 
 
-@pytest.mark.parametrize(
-    ("strategy", "kept"), [("crops", False), ("both", False), ("resize", True)]
-)
+@pytest.mark.parametrize(("scoring", "kept"), [("crops", False), ("both", False), ("resize", True)])
 def test_a_scorer_of_larger_crops_is_refused_before_any_search(
-    strategy, kept, place, tmp_path, monkeypatch
+    scoring, kept, place, tmp_path, monkeypatch
 ):
     """The generators' images have 16 pixels, the scorer's crops 32."""
     monkeypatch.setattr(latent_study, "ROWS", {n: r.changed(steps=2) for n, r in ROWS.items()})
-    words = (f"--rankiqa={place / 'rankiqa'}", f"--strategy={strategy}", "--rows=3")
+    words = (f"--rankiqa={place / 'rankiqa'}", f"--scoring={scoring}", "--rows=3")
     if kept:
         _study(place, tmp_path / "out", *words, "--tasks=downscale", "--images=1", "--seeds=1")
         (row,) = [r for r in rows.read(tmp_path / "out" / "rows.csv") if r["row"] == "3"]
         assert row["mean"] == "nan" != row["resize_mean"]
     else:
         monkeypatch.setattr(latent_study.Trials, "search", lambda *_: pytest.fail("searched"))
-        with pytest.raises(UsageError, match="do not fit into images of 16: --strategy=resize"):
+        with pytest.raises(UsageError, match="do not fit into images of 16: --scoring=resize"):
             _study(place, tmp_path / "out", *words)
 
 
 def test_grids_show_what_every_row_makes(place, tmp_path):
-    _study(place, tmp_path / "out", f"--crops={tmp_path / 'crops'}", "--rows=2,5", "--shown=1")
+    _study(place, tmp_path / "out", f"--crops_dir={tmp_path / 'crops'}", "--rows=2,5", "--shown=1")
     for name in ("fig02_downscale", "fig06_jpeg"):
         page = json.loads((tmp_path / "crops" / name / "index.json").read_text())
         (items,) = page["images"].values()
@@ -428,15 +429,15 @@ def test_grids_show_what_every_row_makes(place, tmp_path):
         (["--rows=14"], "14"),
         (["--tasks=blur"], "blur"),
         (["--change=steps=3"], "--change takes SETTING=VALUE of mmd_weight"),
-        (["--change=rate=x"], "--change: could not convert"),
+        (["--change=learning_rate=x"], "--change: could not convert"),
         (["--quality=7"], "29 has learned severity 5.0 instead of 7"),
-        (["--factor=3"], "cannot make them 3 times smaller, change its factor"),
+        (["--downscale_factor=3"], "cannot make them 3 times smaller, change its factor"),
         (["--models=x"], "takes EPOCHS:EXPORT"),
         (["--models=29:a,29:b"], "given twice"),
         (["--data=kodak", "--images=3"], "--images makes no sense with --data"),
         (["--generators=V2,V2"], "two are of version 2"),
         (["--generators=V2", "--models=", "--rows=8"], "row 8 needs.*--models=29:EXPORT"),
-        (["--title="], "--title is needed"),
+        (["--budget="], "--budget is needed"),
     ],
 )
 def test_a_study_refuses_what_does_not_fit(place, tmp_path, flags, message):

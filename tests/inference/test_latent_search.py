@@ -108,7 +108,7 @@ def test_nineteen_of_twenty_perfect_sets_meet_the_threshold():
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.epochs])
 def test_every_row_of_table_2_goes_down(name):
     row = ROWS[name]
-    result = search(short(row.settings, steps=15, rate=0.1), row.version, 2).run()
+    result = search(short(row.settings, steps=15, learning_rate=0.1), row.version, 2).run()
     assert all(np.isfinite(values).all() for values in result.history.values())
     assert (result.best.losses["total"] < result.history["total"][0]).all()
     assert result.last.images.shape == (2, 16, 16, 3)
@@ -185,7 +185,9 @@ def test_the_same_seed_finds_the_same_and_another_does_not():
 
 def test_the_best_iterate_is_kept_for_each_image():
     seen = []
-    result = search(short(rate=3.0), count=2).run(lambda last, best: seen.append(best.copy()))
+    result = search(short(learning_rate=3.0), count=2).run(
+        lambda last, best: seen.append(best.copy())
+    )
     totals = result.history["total"]
     np.testing.assert_array_equal(result.best.steps, totals.argmin(0))
     np.testing.assert_allclose(result.best.losses["total"], totals.min(0))
@@ -228,7 +230,7 @@ def test_the_likelihood_steers_the_search_through_its_condition():
         ({"schedule": "x"}, "`schedule` is one of"),
         ({"power": 3}, "`power` is one of"),
         ({"gamma": 0.0}, "`gamma` must be above 0"),
-        ({"rate": float("nan")}, "`rate` and `gamma` must be above 0"),
+        ({"learning_rate": float("nan")}, "`learning_rate` and `gamma` must be above 0"),
         ({"seed": 2**31}, "`seed` must lie in"),
         ({"samples": 1}, "`samples` at least 2"),
         ({"space": "z"}, "mean belongs to W"),

@@ -122,13 +122,13 @@ def test_axes_of_dncnn_are_matlabs_reversed(tmp_path, random):
 def test_importing_writes_an_export(tmp_path, random, images):
     _arcnn_file(tmp_path / "a.mat", random)
     target = tmp_path / "export"
-    cli.main(["import", str(tmp_path / "a.mat"), str(target), "--quality=10"])
+    cli.main(["import", "restorer", str(tmp_path / "a.mat"), str(target), "--quality=10"])
     network = Restorer(str(target))
     assert (network.model, network.quality, network.channels) == ("arcnn", 10, 1)
     assert network.options["official"] == "a.mat"
     assert network.restore(images[0][..., :1]).shape == images[0][..., :1].shape
     with pytest.raises(UsageError, match="exists: --overwrite"):
-        cli.main(["import", str(tmp_path / "a.mat"), str(target), "--quality=10"])
+        cli.main(["import", "restorer", str(tmp_path / "a.mat"), str(target), "--quality=10"])
 
 
 @pytest.mark.parametrize(
@@ -151,13 +151,13 @@ def test_other_files_are_refused(make, arguments, message, tmp_path, random):
     path = tmp_path / "weights.mat"
     make(path, random)
     with pytest.raises(UsageError, match=message):
-        cli.main(["import", str(path), str(tmp_path / "out"), *arguments])
+        cli.main(["import", "restorer", str(path), str(tmp_path / "out"), *arguments])
     assert not (tmp_path / "out").exists()
 
 
 def test_two_arguments_are_needed():
     with pytest.raises(UsageError, match="OUTPUT is needed: folder of the export"):
-        cli.main(["import", "a.mat"])
+        cli.main(["import", "restorer", "a.mat"])
 
 
 def test_flipped_bytes_end_in_weights_or_one_error(tmp_path, random):

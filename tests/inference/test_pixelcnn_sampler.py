@@ -26,7 +26,7 @@ def numbers():
 
 def _network(random, height=16, width=16, **options):
     """A small network, its layers set by data so that images vary."""
-    defaults = {"channels": 4, "blocks": 2, "mixtures": 3, "condition_filters": 3}
+    defaults = {"filters": 4, "blocks": 2, "mixtures": 3, "condition_filters": 3}
     network = ConditionalPixelCNN(**{**defaults, **options})
     pair = [
         tf.constant(random.integers(0, 256, (2, height, width, 3)), tf.float32) for _ in range(2)
@@ -152,7 +152,7 @@ def test_the_seed_decides_the_image(random):
 
 def test_the_wavefront_is_many_times_faster(random):
     """Of a small image and network; the naive way's cost grows with the pixels' square."""
-    network = _network(random, channels=16, blocks=2)
+    network = _network(random, filters=16, blocks=2)
     condition = random.integers(0, 256, (1, 16, 24, 3))
     uniforms = draw_uniforms(1, 1, 16, 24, 3)
     seconds = []
@@ -166,7 +166,7 @@ def test_the_wavefront_is_many_times_faster(random):
 @pytest.mark.long
 def test_the_default_network_draws_twenty_times_faster(random):
     """64x64 pixels, processor time; the naive way's is that of a few of its 4096 passes."""
-    network = _network(random, channels=100, blocks=6, mixtures=10, condition_filters=64)
+    network = _network(random, filters=100, blocks=6, mixtures=10, condition_filters=64)
     condition = random.integers(0, 256, (1, 64, 64, 3))
     run, pair = tf.function(network), [tf.constant(condition, tf.float32)] * 2
     run(*pair)

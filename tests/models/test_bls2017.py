@@ -149,13 +149,13 @@ def test_bits_and_gradients_stay_finite_far_out(random):
 
 
 def test_layers_and_parameters_are_those_of_the_paper():
-    codec = BLS2017(num_filters=12)
+    codec = BLS2017(filters=12)
     latent = codec.analysis(tf.zeros((1, 33, 47, 3)))
     assert latent.shape == (1, 3, 3, 12)
     assert codec.synthesis(latent).shape == (1, 48, 48, 3)
     coefficients = sum(np.prod(v.shape) for v in codec.trainable_variables if "rdft" in v.name)
     assert coefficients == 2 * (9 * 5 * 2 * 3 * 12) + 4 * (5 * 3 * 2 * 12 * 12)
-    assert BLS2017().num_filters == 192
+    assert BLS2017().filters == 192
 
 
 def test_training_pass_adds_the_noise(random):
@@ -169,5 +169,5 @@ def test_training_pass_adds_the_noise(random):
 
 
 def test_number_of_filters_is_checked():
-    with pytest.raises(ValueError, match="num_filters must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="filters must be at least 1, got 0"):
         BLS2017(0)

@@ -219,8 +219,8 @@ def test_noise_has_the_latents_shapes(size):
 
 
 def test_number_of_filters_is_checked():
-    assert BMSHJ2018(1).num_filters == 1
-    with pytest.raises(ValueError, match="num_filters must be at least 1, got 0"):
+    assert BMSHJ2018(1).filters == 1
+    with pytest.raises(ValueError, match="filters must be at least 1, got 0"):
         BMSHJ2018(0)
 
 

@@ -239,7 +239,7 @@ def test_the_trunk_is_the_official_one(trunk_numbers):
 
 
 def _network(**options):
-    defaults = {"channels": 3, "blocks": 6, "mixtures": 1, "condition_filters": 2}
+    defaults = {"filters": 3, "blocks": 6, "mixtures": 1, "condition_filters": 2}
     return ConditionalPixelCNN(**{**defaults, **options})
 
 
@@ -352,7 +352,7 @@ def test_dropout_is_a_function_of_its_seed(random):
 
 
 def test_initializing_makes_every_layer_even(random):
-    network = _network(channels=6, blocks=2, dropout=0.0)
+    network = _network(filters=6, blocks=2, dropout=0.0)
     pair = [tf.cast(side, tf.float32) for side in _pair(random, 16, 16, batch=4)]
     network.initialize(*pair)
     made = network(*pair)
@@ -374,7 +374,7 @@ def test_float64_gives_the_same_to_float32s_precision(random):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": 0}, "channels must be at least 1, got 0"),
+        ({"filters": 0}, "filters must be at least 1, got 0"),
         ({"blocks": 0}, "blocks must be at least 1, got 0"),
         ({"mixtures": 0}, "mixtures must be at least 1, got 0"),
         ({"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1.0"),

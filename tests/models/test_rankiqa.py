@@ -31,7 +31,7 @@ from lossylab.models.rankiqa import RankIQA
 
 @pytest.mark.parametrize("held_out", [False, True])
 @pytest.mark.parametrize("name", DISTORTION_LEVELS)
-def test_levels_fall_to_the_pristine_image(name, held_out):
+def test_levels_fall_to_the_reference_image(name, held_out):
     image = read_image(find_images("sample_test")[0])
     made = versions(image, name, 1, held_out)
     assert made.dtype == np.uint8
@@ -132,8 +132,8 @@ def _inside(crop, whole):
 
 def test_crops_have_places_of_their_own(paths):
     (batch,) = _take(paths[:1], 24, 1, size=48)
-    pristine = batch.reshape(len(DISTORTION_LEVELS), LEVELS, 48, 48, 3)[:, -1]
-    assert len(np.unique(pristine.reshape(len(DISTORTION_LEVELS), -1), axis=0)) == len(
+    reference = batch.reshape(len(DISTORTION_LEVELS), LEVELS, 48, 48, 3)[:, -1]
+    assert len(np.unique(reference.reshape(len(DISTORTION_LEVELS), -1), axis=0)) == len(
         DISTORTION_LEVELS
     )
 
@@ -337,7 +337,7 @@ def test_bad_scoring(export, folder, tmp_path):
     refused(ExportError, "no such folder", str(folder), "--model=nowhere")
     small = str(tmp_path / "small.png")
     refused(ImageError, r"smaller than the crops of 32x32 pixels: .*small.png", small, model)
-    cli.main(["eval", "rankiqa", small, model, "--strategy=resize", "--crops=2"])
+    cli.main(["eval", "rankiqa", small, model, "--scoring=resize", "--crops=2"])
 
 
 # Rank accuracy.
@@ -354,7 +354,7 @@ def test_accuracy_counts_pairs_of_levels():
 
 
 def test_rank_accuracy_writes_rows_once(export, folder, tmp_path, capsys, monkeypatch):
-    flags = [f"--model={export}", f"--data={folder}", "--title=tiny", f"--out={tmp_path}"]
+    flags = [f"--model={export}", f"--data={folder}", "--budget=tiny", f"--out={tmp_path}"]
     cli.main(["eval", "rank_accuracy", *flags, "--crops=2"])
     found = read(tmp_path / "rank_accuracy.csv", rank_accuracy.COLUMNS)
     said = capsys.readouterr().out
@@ -365,14 +365,14 @@ def test_rank_accuracy_writes_rows_once(export, folder, tmp_path, capsys, monkey
     cli.main(["eval", "rank_accuracy", *flags, "--crops=2"])
     assert read(tmp_path / "rank_accuracy.csv") == found
     assert not (tmp_path / "rank_accuracy_superseded.csv").exists()
-    for lacking in ("--model", "--title", "--out"):
+    for lacking in ("--model", "--budget", "--out"):
         with pytest.raises(UsageError, match=f"{lacking} is needed"):
             cli.main(["eval", "rank_accuracy", *(f for f in flags if lacking not in f)])
 
 
-@pytest.mark.parametrize("changed", ["--crops=2", "--seed=1", "--title=other"])
+@pytest.mark.parametrize("changed", ["--crops=2", "--seed=1", "--budget=other"])
 def test_rows_of_other_options_are_superseded(changed, export, folder, tmp_path):
-    flags = [f"--model={export}", f"--data={folder}", "--title=tiny", f"--out={tmp_path}"]
+    flags = [f"--model={export}", f"--data={folder}", "--budget=tiny", f"--out={tmp_path}"]
     cli.main(["eval", "rank_accuracy", *flags, "--crops=1"])
     before = read(tmp_path / "rank_accuracy.csv")
     cli.main(["eval", "rank_accuracy", *flags, "--crops=1", "--name=another"])
@@ -382,4 +382,4 @@ def test_rows_of_other_options_are_superseded(changed, export, folder, tmp_path)
     name, value = changed[2:].split("=")
     mine = [r for r in read(tmp_path / "rank_accuracy.csv") if r["model"] == "RankIQA"]
     assert len(mine) == len(before)
-    assert {row["budget" if name == "title" else name] for row in mine} == {value}
+    assert {row[name] for row in mine} == {value}

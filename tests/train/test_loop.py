@@ -244,9 +244,9 @@ def test_divergence_at_the_first_step_has_a_cure(tmp_path):
 @pytest.mark.parametrize("name", ["a[b]c", "a\\b", "a*b", "a b"])
 def test_names_that_look_like_patterns_resume_and_prune(name, tmp_path):
     folder = tmp_path / name
-    _fit(Toy(), folder, 10, keep=1)
+    _fit(Toy(), folder, 10, keep_checkpoints=1)
     task = Toy()
-    _fit(task, folder, 20, keep=1)
+    _fit(task, folder, 20, keep_checkpoints=1)
     straight = Toy()
     _fit(straight, tmp_path / "straight", 20)
     assert float(task.weight) == float(straight.weight)
@@ -299,7 +299,7 @@ def test_a_run_goes_on_from_the_newest_checkpoint_that_is_whole(
     damage(run_copy / "checkpoints" / file)
     caplog.set_level("INFO", "lossylab")
     task = Toy()
-    _fit(task, run_copy, 25, keep=1)
+    _fit(task, run_copy, 25, keep_checkpoints=1)
     assert f"resuming at step {step} from" in caplog.text
     straight = Toy()
     _fit(straight, run_copy.parent / "straight", 25)
@@ -455,7 +455,7 @@ def test_the_chief_alone_is_called_at_stops(chief, tmp_path, monkeypatch):
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path):
-    _fit(Toy(), tmp_path, 20, keep=2)
+    _fit(Toy(), tmp_path, 20, keep_checkpoints=2)
     names = sorted(p.name for p in (tmp_path / "checkpoints").glob("*.index"))
     assert names == ["ckpt-15.index", "ckpt-20.index"]
 
@@ -542,16 +542,23 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path):
 
 def test_resuming_with_other_options_names_them(tmp_path):
     run = RunDir(str(tmp_path))
-    run.open({"metric": "mse", "lmbda": 0.1, "keep": 3}, frozenset({"keep"}))
+    run.open(
+        {"metric": "mse", "lmbda": 0.1, "keep_checkpoints": 3}, frozenset({"keep_checkpoints"})
+    )
     run.close()
     _pretend_progress(tmp_path)
     with pytest.raises(UsageError) as error:
-        run.open({"metric": "vmaf", "lmbda": 0.1, "keep": 5, "new": 1}, frozenset({"keep"}))
+        run.open(
+            {"metric": "vmaf", "lmbda": 0.1, "keep_checkpoints": 5, "new": 1},
+            frozenset({"keep_checkpoints"}),
+        )
     run.close()
     assert "`metric` was 'mse', is 'vmaf'; `new` was None, is 1." in str(error.value)
     assert "lmbda" not in str(error.value)
     assert json.loads((tmp_path / "options.json").read_text())["metric"] == "mse"
-    run.open({"metric": "mse", "lmbda": 0.1, "keep": 5}, frozenset({"keep"}))
+    run.open(
+        {"metric": "mse", "lmbda": 0.1, "keep_checkpoints": 5}, frozenset({"keep_checkpoints"})
+    )
     run.close()
 
 

@@ -25,12 +25,12 @@ def _checkpoint(run_dir, step):
 
 def test_rates_descend_from_one_to_the_next(tmp_path):
     lmbdas = (0.01, 0.1, 0.03)
-    runs = STUDY.plan(_options(tmp_path, lmbdas=lmbdas, rate_steps=5, descend=True))
+    runs = STUDY.plan(_options(tmp_path, lmbdas=lmbdas, lmbda_steps=5, descend=True))
     starts = [name for name in runs if name.startswith("start_")]
     assert starts == ["start_0.1", "start_0.03", "start_0.01"]
     before = ["base", *starts]
     assert [runs[name].init_from for name in starts] == [str(tmp_path / b) for b in before[:-1]]
-    straight = STUDY.plan(_options(tmp_path, lmbdas=lmbdas, rate_steps=5))
+    straight = STUDY.plan(_options(tmp_path, lmbdas=lmbdas, lmbda_steps=5))
     assert {straight[name].init_from for name in starts} == {str(tmp_path / "base")}
 
 

@@ -16,7 +16,7 @@ from lossylab.train.proxy_quality import proxy_quality
 
 SMALL = {
     "train_data": "sample_train",
-    "num_filters": 4,
+    "filters": 4,
     "batch": 2,
     "patch": 32,
     "steps": 2,
@@ -115,7 +115,13 @@ def test_the_mean_of_the_weights_is_exported_and_the_rate_decays(tmp_path, monke
     exported = []
     monkeypatch.setattr(proxiqa.Codec, "save", lambda codec, path, options: exported.append(codec))
     options = ProxiqaOptions(
-        **{**SMALL, "metric": "mse", "average": 0.5, "learning_rate": 1e-2, "final_rate": 1e-3},
+        **{
+            **SMALL,
+            "metric": "mse",
+            "average": 0.5,
+            "learning_rate": 1e-2,
+            "final_learning_rate": 1e-3,
+        },
         run_dir=str(tmp_path / "run"),
     )
     proxiqa.train(options)

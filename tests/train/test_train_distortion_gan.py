@@ -14,8 +14,7 @@ from lossylab.cli import __main__ as cli
 from lossylab.core import flags as core_flags
 from lossylab.core.errors import ExportError, UsageError, WorkError
 from lossylab.data.decode import read_image
-from lossylab.data.distortions import DISTORTIONS
-from lossylab.data.distortions import distort as truly
+from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.schedule import Schedule
 from lossylab.inference.export.distorter import Distorter
@@ -99,10 +98,10 @@ def test_the_discriminator_scores_thirty_patches(random):
 
 def test_a_score_sees_seventy_pixels(random):
     network = PatchGAN(4)
-    pristine = tf.constant(random.uniform(0, 255, (1, 256, 256, 3)), tf.float32)
-    distorted = tf.Variable(pristine)
+    reference = tf.constant(random.uniform(0, 255, (1, 256, 256, 3)), tf.float32)
+    distorted = tf.Variable(reference)
     with tf.GradientTape() as tape:
-        score = network((pristine, distorted))[0, 15, 15, 0]
+        score = network((reference, distorted))[0, 15, 15, 0]
     seen = np.abs(tape.gradient(score, distorted)[0]).max(-1) > 0
     rows, columns = np.where(seen)
     assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (70, 70)
@@ -114,8 +113,8 @@ def test_the_residual_is_a_linear_change_of_the_input(random):
     for mine, theirs in zip(plain.variables, residual.variables):
         mine.assign(theirs)
     kernel = residual.kernels[0].numpy()
-    on_pristine, on_residual = kernel[:, :, :3], kernel[:, :, 3:]
-    changed = np.concatenate([on_pristine - 8 * on_residual, 8 * on_residual], 2)
+    on_reference, on_residual = kernel[:, :, :3], kernel[:, :, 3:]
+    changed = np.concatenate([on_reference - 8 * on_residual, 8 * on_residual], 2)
     plain.kernels[0].assign(changed)
     # Inside, as the images' -1 at the edge of zeros is another constant.
     pair = [tf.constant(random.uniform(0, 255, (1, 64, 64, 3)), tf.float32) for _ in range(2)]
@@ -164,7 +163,8 @@ def trained(tmp_path_factory):
     path = tmp_path_factory.mktemp("gan") / "run"
     _train(
         path, _GAN, "--average=0.75", "--sparsity_weight=3", "--learning_rate=1e-2", "--export",
-        "--checkpoint_every=1", "--keep=4", "--validation_data=sample_test", "--validate_every=2",
+        "--checkpoint_every=1", "--keep_checkpoints=4",
+        "--validation_data=sample_test", "--validate_every=2",
     )  # fmt: skip
     return path
 
@@ -176,7 +176,7 @@ _PHASES = [_GAN, "--discriminator_first=2", "--moments_steps=3", "--gradient_pen
 def phased(tmp_path_factory):
     """The discriminator learns alone in the first two steps, moments move in the first three."""
     path = tmp_path_factory.mktemp("phases") / "run"
-    _train(path, *_PHASES, "--checkpoint_every=1", "--keep=4")
+    _train(path, *_PHASES, "--checkpoint_every=1", "--keep_checkpoints=4")
     return path
 
 
@@ -218,7 +218,7 @@ def test_a_training_sees_the_distortion_that_it_names(name, tmp_path, images):
     task = DistortionTask(options, Files([str(tmp_path / "a.png")], []))
     reference, distorted = next(iter(task.dataset(Schedule(1, 1))))
     np.testing.assert_array_equal(reference[0], images[0][:32, :32])
-    wanted = truly(images[0][:32, :32], name, options.true_severity, noise_seed("a.png"))
+    wanted = distort(images[0][:32, :32], name, options.chosen_severity, noise_seed("a.png"))
     if not DISTORTIONS[name].random:
         np.testing.assert_array_equal(distorted[0], wanted)
     error = np.abs(distorted[0] - reference[0]).mean()
@@ -452,10 +452,10 @@ def test_true_distortions_of_a_folder(name, tmp_path, capsys, images):
     for i, image in enumerate(images):
         Image.fromarray(image).save(tmp_path / "in" / f"{i}.png")
     severity = 10 if name != "jpeg2000" else 30
-    flags = [f"--truth={name}", f"--severity={severity}"]
+    flags = [f"--distortion={name}", f"--severity={severity}"]
     rows = _distort(capsys, tmp_path / "in", tmp_path / "out", *flags)
     assert len(rows) == 3
-    expected = truly(images[1], name, severity, noise_seed("1.png"))
+    expected = distort(images[1], name, severity, noise_seed("1.png"))
     np.testing.assert_array_equal(read_image(tmp_path / "out" / "1.png"), expected)
     _distort(capsys, tmp_path / "in", tmp_path / "again", *flags, "--seed=5")
     same = np.array_equal(read_image(tmp_path / "again" / "1.png"), expected)
@@ -468,18 +468,18 @@ def test_bad_files_do_not_stop_the_others(tmp_path, capsys, images):
     Image.new("RGB", (1, 1)).save(tmp_path / "in" / "tiny.png")
     (tmp_path / "in" / "broken.png").write_bytes(b"no image")
     with pytest.raises(WorkError, match="1 of 3 files failed"):
-        cli.main(["distort", str(tmp_path / "in"), str(tmp_path / "out"), "--truth=white"])
+        cli.main(["distort", str(tmp_path / "in"), str(tmp_path / "out"), "--distortion=white"])
     assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {"gray.png", "tiny.png"}
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "give either --model, the folder of an exported generator, or --truth"),
-        (["--model={model}", "--truth=jpeg"], "give either --model"),
-        (["--model={model}", "--severity=3"], "--severity and --seed go with --truth"),
-        (["--truth=jpeg", "--severity=500"], "--severity: severity of jpeg"),
-        (["--truth=blur"], "--truth=blur is none of jpeg, jpeg2000, white, pink"),
+        ([], "give either --model, the folder of an exported generator, or --distortion"),
+        (["--model={model}", "--distortion=jpeg"], "give either --model"),
+        (["--model={model}", "--severity=3"], "--severity and --seed go with --distortion"),
+        (["--distortion=jpeg", "--severity=500"], "--severity: severity of jpeg"),
+        (["--distortion=blur"], "--distortion=blur is none of jpeg, jpeg2000, white, pink"),
         (["--model=nowhere"], "nowhere: no such folder"),
     ],
 )

@@ -148,7 +148,7 @@ def test_a_killed_run_goes_on(tmp_path):
 
 
 def test_tables_of_another_run(tmp_path):
-    _train(tmp_path / "one", _TABLES, "--table_scale=1e-3", "--first_step=20")
+    _train(tmp_path / "one", _TABLES, "--table_scale=1e-3", "--initial_entry=20")
     _train(
         tmp_path / "two", "--attention=lstm", "--lstm_input=dct", "--learning_rate=0",
         f"--tables_from={tmp_path / 'one'}",
@@ -190,8 +190,8 @@ def test_attention_begins_where_it_is_told(tmp_path):
         (["--lpips_weight=1", "--lpips=random", "--patch=16"], "LPIPS needs --patch of at least"),
         (["--weights=nowhere.h5"], "weights 'nowhere.h5' of vgg19: no such file"),
         (["--table_scale=0"], "--table_scale=0.0 must be above 0"),
-        (["--first_step=0.5"], "--first_step=0.5: tables begin at 1"),
-        (["--first_step=9", "--tables_from=x"], "--first_step and --tables_from contradict"),
+        (["--initial_entry=0.5"], "--initial_entry=0.5: table entries are at least 1"),
+        (["--initial_entry=9", "--tables_from=x"], "--initial_entry and --tables_from contradict"),
         (["--tables_from=nowhere"], "--tables_from: no checkpoint in nowhere"),
         (["--lstm_output=tanh"], "--lstm_output makes no sense for --attention=conv"),
         ([_TABLES, "--attention_offset=1"], "--attention_offset makes no sense for --attention=no"),
@@ -246,7 +246,7 @@ def test_a_study_trains_tables_first(tmp_path):
     common = ",".join(flag.removeprefix("--") for flag in _TINY[1:])
     arguments = [
         *("--train_data=sample_train", f"--out={tmp_path}", f"--common={common}"),
-        *("--variants=tables,lstm", "--lambdas=0.01", "--table_steps=3"),
+        *("--variants=tables,lstm", "--lmbdas=0.01", "--table_steps=3"),
         *("--variant=lstm*:lstm_input=dct", "--variant=start*:learning_rate=1e-5"),
     ]
     _study(*arguments)

@@ -39,7 +39,7 @@ from lossylab.train.session import Files
 
 _TINY = [
     *("--train_data=sample_train", "--patch=8", "--max_patch=16", "--batch=2", "--factor=1"),
-    *("--channels=3", "--blocks=1", "--mixtures=2", "--condition_filters=2", "--dilations=1"),
+    *("--filters=3", "--blocks=1", "--mixtures=2", "--condition_filters=2", "--dilations=1"),
     *("--log_every=1", "--summary_every=0", "--checkpoint_every=2", "--cache_mb=64"),
     *("--steps=4", "--average=0.75"),
 ]
@@ -53,7 +53,7 @@ def _train(run_dir, *extra):
 def trained(tmp_path_factory):
     """A run of four steps with everything switched on."""
     path = tmp_path_factory.mktemp("degradation") / "run"
-    checks = ["--validation_data=sample_test", "--validate_every=2", "--validation_crop=24"]
+    checks = ["--validation_data=sample_test", "--validate_every=2", "--validation_size=24"]
     _train(path, *checks, "--export_at=2")
     return path
 
@@ -182,7 +182,7 @@ def test_the_rate_is_right_after_many_steps():
 
 def test_defaults_are_the_papers():
     flags = MmdRestorationOptions(run_dir="r", train_data="x")
-    assert (flags.channels, flags.blocks, flags.mixtures, flags.dropout) == (100, 6, 10, 0.5)
+    assert (flags.filters, flags.blocks, flags.mixtures, flags.dropout) == (100, 6, 10, 0.5)
     assert (flags.batch, flags.patch, flags.max_patch, flags.factor) == (16, 64, 96, 4)
     assert (flags.learning_rate, flags.decay, flags.average) == (1e-3, 0.999995, 0.9995)
     assert (flags.beta_1, flags.beta_2) == (0.95, 0.9995)
@@ -219,7 +219,7 @@ def test_what_is_validated_is_what_the_export_says(trained):
 def test_resuming_is_exact(trained, tmp_path):
     """Validations and exports at other steps, which the whole run had, change no weight."""
     run_files.cut(trained, tmp_path / "parts", 2)
-    _train(tmp_path / "parts", "--validation_crop=16", "--export_at=3")
+    _train(tmp_path / "parts", "--validation_size=16", "--export_at=3")
     run_files.assert_equal(trained, tmp_path / "parts")
 
 
@@ -296,7 +296,7 @@ def test_the_small_budget_is_a_reduced_network():
     path = pathlib.Path(mmd_restoration.__file__).parent / "flags" / "mmd_restoration_small.flags"
     words = [f"--flagfile={path}", "--run_dir=r"]
     options = core_flags.parse(MmdRestorationOptions, words)
-    assert options.channels < 100
+    assert options.filters < 100
     assert options.blocks < 6
     assert options.export_at == (2000,)
 
@@ -309,7 +309,7 @@ def test_validation_images_are_made_when_they_are_needed(files, monkeypatch):
         return centered_pairs(*arguments)
 
     monkeypatch.setattr(mmd_restoration, "centered_pairs", count)
-    words = [*_TINY, "--run_dir=r", "--validation_crop=16"]
+    words = [*_TINY, "--run_dir=r", "--validation_size=16"]
     options = core_flags.parse(MmdRestorationOptions, words)
     task = mmd_restoration.DegradationTask(options, Files(files, files))
     assert not made
@@ -444,7 +444,7 @@ def _score(*arguments):
 
 
 def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
-    flags = [f"--model={exported[1]}", "--data=sample_test", "--window=16", "--title=tiny"]
+    flags = [f"--model={exported[1]}", "--data=sample_test", "--size=16", "--budget=tiny"]
     _score(*flags, f"--out={tmp_path}")
     said = capsys.readouterr().out
     assert "paired" in said
@@ -462,10 +462,10 @@ def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
 
 
 def test_a_grid_has_what_was_drawn(exported, tmp_path):
-    words = [f"--model={exported[1]}", "--data=sample_test", "--window=16"]
-    with pytest.raises(UsageError, match="--out and --crops need --title"):
-        cli.main(["eval", "degradation_nll", *words, f"--crops={tmp_path / 'a'}"])
-    cli.main(["eval", "degradation_nll", *words, f"--crops={tmp_path / 'a'}", "--title=tiny"])
+    words = [f"--model={exported[1]}", "--data=sample_test", "--size=16"]
+    with pytest.raises(UsageError, match="--out and --crops_dir need --budget"):
+        cli.main(["eval", "degradation_nll", *words, f"--crops_dir={tmp_path / 'a'}"])
+    cli.main(["eval", "degradation_nll", *words, f"--crops_dir={tmp_path / 'a'}", "--budget=tiny"])
     page = json.loads((tmp_path / "a" / "index.json").read_text())
     assert len(page["images"]) == 3
     for items in page["images"].values():
@@ -478,11 +478,11 @@ def test_a_grid_has_what_was_drawn(exported, tmp_path):
 
 
 def test_scores_of_other_windows_are_superseded(exported, tmp_path):
-    flags = [f"--model={exported[1]}", "--data=sample_test", "--window=16", "--title=tiny"]
+    flags = [f"--model={exported[1]}", "--data=sample_test", "--size=16", "--budget=tiny"]
     _score(*flags, f"--out={tmp_path}")
     before = rows.read(tmp_path / "nll.csv")
     _score(*flags, f"--out={tmp_path}", "--name=another")
-    _score(*flags, f"--out={tmp_path}", "--window=24")
+    _score(*flags, f"--out={tmp_path}", "--size=24")
     after = [row for row in rows.read(tmp_path / "nll.csv") if row["model"] == "pixelcnn"]
     assert len(before) == len(after) == 6
     assert rows.read(tmp_path / "nll_superseded.csv") == before
@@ -493,7 +493,7 @@ def test_scores_of_other_windows_are_superseded(exported, tmp_path):
 def test_scores_of_images_that_are_gone_are_superseded(exported, files, tmp_path):
     """The partner of another image is another one then, too."""
     folder = pathlib.Path(files[0]).parent
-    flags = [f"--model={exported[1]}", f"--data={folder}", "--window=16", "--title=tiny"]
+    flags = [f"--model={exported[1]}", f"--data={folder}", "--size=16", "--budget=tiny"]
     _score(*flags, f"--out={tmp_path / 'out'}")
     pathlib.Path(files[2]).unlink()
     _score(*flags, f"--out={tmp_path / 'out'}")
@@ -507,8 +507,8 @@ def test_scores_of_images_that_are_gone_are_superseded(exported, files, tmp_path
 def test_both_kinds_of_rows_can_be_superseded_in_one_folder(exported, files, tmp_path):
     Scorer.save(RankIQA(2, 8, 32, "random"), str(tmp_path / "rankiqa"), {})
     shared = [f"--data={pathlib.Path(files[0]).parent}", f"--out={tmp_path / 'out'}"]
-    for title in ("--title=one", "--title=two"):
-        _score(f"--model={exported[1]}", "--window=8", *shared, title)
+    for title in ("--budget=one", "--budget=two"):
+        _score(f"--model={exported[1]}", "--size=8", *shared, title)
         ranks = [f"--model={tmp_path / 'rankiqa'}", "--crops=1", *shared, title]
         cli.main(["eval", "rank_accuracy", *ranks])
     for name, module in (("nll", degradation_nll), ("rank_accuracy", rank_accuracy)):
@@ -518,7 +518,7 @@ def test_both_kinds_of_rows_can_be_superseded_in_one_folder(exported, files, tmp
 
 
 def test_scores_without_a_folder(exported, capsys):
-    _score(f"--model={exported[1]}", "--data=sample_test", "--window=8")
+    _score(f"--model={exported[1]}", "--data=sample_test", "--size=8")
     assert "| pixelcnn | 3 |" in capsys.readouterr().out
 
 
@@ -527,7 +527,7 @@ def test_scores_without_a_folder(exported, capsys):
     [
         (["--data=sample_test"], "--model is needed"),
         (["--model=nowhere"], "nowhere: no such folder"),
-        (["--model=nowhere", "--out=x"], "need --title: the model's budget"),
+        (["--model=nowhere", "--out=x"], "need --budget: the model's budget"),
         (["stray"], "unexpected arguments: stray"),
     ],
 )
@@ -540,7 +540,7 @@ def test_scores_need_two_images_of_some_size(exported, files):
     with pytest.raises(UsageError, match="--data needs at least two images"):
         _score(f"--model={exported[1]}", f"--data={files[0]}")
     with pytest.raises(ImageError, match="smaller than windows of 4000x4000"):
-        _score(f"--model={exported[1]}", "--data=sample_test", "--window=4000")
+        _score(f"--model={exported[1]}", "--data=sample_test", "--size=4000")
 
 
 def test_an_export_says_what_it_learned(exported, tmp_path):

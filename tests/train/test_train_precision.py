@@ -17,7 +17,7 @@ def _options(run, steps, precision, **more):
         run_dir=str(run),
         train_data="sample_train",
         metric="mse",
-        num_filters=8,
+        filters=8,
         batch=2,
         patch=32,
         precision=precision,

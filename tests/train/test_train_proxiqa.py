@@ -24,7 +24,7 @@ from lossylab.train import proxiqa
 from lossylab.train.loop.oracle import Oracle, libvmaf_oracle
 
 _TINY = [
-    *("--train_data=sample_train", "--num_filters=4", "--patch=32", "--batch=4", "--steps=6"),
+    *("--train_data=sample_train", "--filters=4", "--patch=32", "--batch=4", "--steps=6"),
     *("--log_every=2", "--summary_every=0", "--checkpoint_every=3", "--noexport", "--cache_mb=64"),
 ]
 
@@ -359,7 +359,7 @@ def test_without_ffmpeg_a_training_that_needs_it_does_not_begin(tmp_path, monkey
 def test_loading_parts_that_do_not_fit_is_refused(run_of, tmp_path):
     mse = run_of("--metric=mse")
     with pytest.raises(UsageError, match="--init_from: .* does not fit this model's options"):
-        _train(tmp_path / "a", "--num_filters=6", f"--init_from={mse}")
+        _train(tmp_path / "a", "--filters=6", f"--init_from={mse}")
     with pytest.raises(UsageError, match="--init_from: no checkpoint in"):
         _train(tmp_path / "b", f"--init_from={tmp_path / 'nothing'}")
     frozen = ["--metric=vmaf", "--optimize=frozen_proxy", f"--proxy_from={mse}"]
@@ -379,7 +379,7 @@ def test_defaults_are_the_papers(capsys):
     cli.main(["train", "proxiqa", "--dry_run", "--run_dir=x", "--train_data=sample_train"])
     options = json.loads(capsys.readouterr().out)
     paper = {
-        "num_filters": 192,
+        "filters": 192,
         "batch": 8,
         "patch": 128,
         "steps": 2_100_000,

@@ -94,13 +94,13 @@ def _task(options):
 
 def test_defaults_are_the_authors():
     flags = _flags()
-    found = (flags.steps, flags.batch, flags.learning_rate, flags.decay, flags.period)
+    found = (flags.steps, flags.batch, flags.learning_rate, flags.decay, flags.decay_every)
     assert found == (50_000, 48, 1e-5, 0.1, 10_000)
     assert (flags.patch, flags.filters, flags.units) == (224, 64, 4096)
     assert (flags.margin, flags.weight_decay, flags.dropout) == (10, 5e-4, 0.5)
     assert (flags.weights, flags.optimizer) == ("imagenet", "sgd")
     flags = _flags("--phase=finetune", "--scores=s.csv")
-    found = (flags.steps, flags.batch, flags.learning_rate, flags.decay, flags.period)
+    found = (flags.steps, flags.batch, flags.learning_rate, flags.decay, flags.decay_every)
     assert found == (20_000, 30, 1e-6, 0.5, 5000)
     assert _flags("--phase=finetune", "--scores=s.csv", "--steps=50000").steps == 50_000
     assert _flags().steps == 50_000
@@ -426,4 +426,4 @@ def test_a_run_that_is_fine_tuned_tells_what_it_was_given(tuned):
     options = json.loads((tuned / "options.json").read_text())
     assert options["validation_data"] is None
     assert options["scores"].endswith("scores.csv")
-    assert (options["period"], options["decay"]) == (5000, 0.5)
+    assert (options["decay_every"], options["decay"]) == (5000, 0.5)

@@ -78,7 +78,7 @@ def _two_steps_alone():
 def phased(tmp_path_factory):
     """A run whose generator learns alone in the first two of four steps."""
     path = tmp_path_factory.mktemp("phases") / "run"
-    _train(path, *_two_steps_alone(), "--checkpoint_every=1", "--keep=4")
+    _train(path, *_two_steps_alone(), "--checkpoint_every=1", "--keep_checkpoints=4")
     return path
 
 

@@ -83,7 +83,9 @@ class _Loop:
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
             self._row = Row(len(task.metrics))
         parts = task.checkpointed()
-        self._saver = Saver(run_dir, self._step, self._row, parts, options.keep, self._chief)
+        self._saver = Saver(
+            run_dir, self._step, self._row, parts, options.keep_checkpoints, self._chief
+        )
         # Only the chief's checkpoints are kept, and every worker reads those.
         resumed = self._saver.restore()
         if resumed:

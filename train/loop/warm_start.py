@@ -63,7 +63,8 @@ def newest_checkpoints(run: str, count: int, option: str) -> list[str]:
     found = [each for each in checkpoints.complete(RunDir(run).checkpoints) if step_of(each)]
     require(
         len(found) >= count,
-        f"`{option}`={count}: {run} has {len(found)} checkpoints; train it with a larger `keep`",
+        f"`{option}`={count}: {run} has {len(found)} checkpoints; train it with a larger "
+        "`keep_checkpoints`",
     )
     return found[:count][::-1]
 

@@ -40,7 +40,7 @@ class DistortionGanOptions(TrainingOptions):
     severity: float | None = option(
         None,
         "Severity of the distortion, in its unit; by default the distortion's own.",
-        assumed="not printed; chosen so that the statistics of the true distortions differ as in "
+        assumed="not printed; chosen so that the statistics of the real distortions differ as in "
         "Table I",
     )
     grid: int = option(
@@ -55,8 +55,8 @@ class DistortionGanOptions(TrainingOptions):
     )
     residual_gain: float = positive(
         0.0,
-        "Show the discriminator so many times the difference instead of the second image; 0 is as "
-        "in the paper.",
+        "Show the discriminator this multiple of the difference instead of the second image; 0 is "
+        "as in the paper.",
     )
     upsampling: str = option(
         "nearest",
@@ -82,7 +82,7 @@ class DistortionGanOptions(TrainingOptions):
     )
     gradient_penalty: float = positive(
         0.0,
-        "Weight of the discriminator's squared slope at true images, see "
+        "Weight of the discriminator's squared slope at real images, see "
         "`lossylab.losses.adversarial.gradient_penalty`; 0 is as in the paper.",
     )
     moments_steps: int | None = option(
@@ -98,14 +98,14 @@ class DistortionGanOptions(TrainingOptions):
     beta_1: float = positive(0.9, "The beta_1 of Adam.", below=1.0, assumed="Adam's default")
     average: float = positive(
         0.0,
-        "Export the generator's exponential mean, in which the past weighs so much, such as 0.995; "
-        "0 exports the last generator, as the paper.",
+        "Weight of the past in the mean of the generator's weights that is exported, such as "
+        "0.995; 0 exports the last weights, as the paper.",
         below=1.0,
     )
     init_from: str | None = option(None, "Run whose generator to begin with.")
 
     @property
-    def true_severity(self) -> float:
+    def chosen_severity(self) -> float:
         """The severity given, or the distortion's own."""
         return DISTORTIONS[self.distortion].severity if self.severity is None else self.severity
 
@@ -118,7 +118,7 @@ class DistortionGanOptions(TrainingOptions):
         """Refuses options that contradict each other."""
         super().check()
         self._check_moments()
-        kind, severity = DISTORTIONS[self.distortion], self.true_severity
+        kind, severity = DISTORTIONS[self.distortion], self.chosen_severity
         require(
             kind.lowest <= severity <= kind.highest,
             f"`severity` of {self.distortion} ({kind.unit}) must lie in {kind.lowest:g}.."

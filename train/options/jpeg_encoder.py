@@ -94,7 +94,7 @@ class JpegEncoderOptions(TrainingOptions):
         "Initial bias of that convolution: attention begins near its sigmoid.",
         assumed="not printed",
     )
-    first_step: float = positive(
+    initial_entry: float = positive(
         0.0,
         "Initial entry of all tables; 0 is the paper's, uniform in 1..2.",
         maximum=255.0,
@@ -105,7 +105,10 @@ class JpegEncoderOptions(TrainingOptions):
     def check(self) -> None:
         """Refuses options that contradict each other."""
         super().check()
-        require(not 0 < self.first_step < 1, f"`first_step`={self.first_step}: tables begin at 1")
+        require(
+            not 0 < self.initial_entry < 1,
+            f"`initial_entry`={self.initial_entry}: tables begin at 1",
+        )
         require(
             not self.lpips_weight or self.lpips,
             "`lpips` is needed, the file of LPIPS's weights (see `lossylab import --help`): or "
@@ -120,7 +123,7 @@ class JpegEncoderOptions(TrainingOptions):
             f"MS-SSIM needs `patch` of at least {MS_SSIM_SMALLEST} pixels, got {self.patch}: or "
             "`ms_ssim_weight`=0",
         )
-        begins = [n for n in ("first_step", "tables_from", "init_from") if getattr(self, n)]
+        begins = [n for n in ("initial_entry", "tables_from", "init_from") if getattr(self, n)]
         require(len(begins) < 2, f"`{'` and `'.join(begins)}` contradict each other")
         fitting = {
             ("lstm", "bilstm"): ("lstm_input", "lstm_output"),

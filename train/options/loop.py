@@ -42,7 +42,7 @@ class LoopOptions(Options):
       checkpoint_every: steps between checkpoints.
       summary_every: steps between images in TensorBoard.
       validate_every: steps between validations.
-      keep: newest checkpoints that are kept.
+      keep_checkpoints: newest checkpoints that are kept.
       precision: Keras's policy of the steps; validation and export are always float32.
       jit: whether XLA compiles a step.
     """
@@ -56,8 +56,8 @@ class LoopOptions(Options):
     validate_every: int = option(
         0, "Steps between validations; 0 is never.", minimum=0, may_differ=True
     )
-    keep: int = option(
-        3, "How many of the newest checkpoints are kept.", minimum=1, may_differ=True
+    keep_checkpoints: int = option(
+        3, "Number of the newest checkpoints that are kept.", minimum=1, may_differ=True
     )
     precision: str = option(
         "float32",

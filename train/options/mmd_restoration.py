@@ -59,7 +59,7 @@ class MmdRestorationOptions(TrainingOptions):
         minimum=1,
     )
     grid: int = option(1, "Crops begin at its multiples, after scaling.", minimum=1, unit="pixels")
-    channels: int = option(100, "Channels of the network.", minimum=1, source="Sec. 4.1")
+    filters: int = option(100, "Filters of the layers.", minimum=1, source="Sec. 4.1")
     blocks: int = option(6, "Conditional blocks.", minimum=1, source="Sec. 4.1")
     mixtures: int = option(10, "Components of a pixel's mixture.", minimum=1, assumed=_PIXELCNN)
     dropout: float = positive(0.5, "Fraction dropped in each block.", below=1.0, assumed=_PIXELCNN)
@@ -85,7 +85,7 @@ class MmdRestorationOptions(TrainingOptions):
     )
     phase: int = option(
         0,
-        "Tell the encoder where each pixel lies modulo so many, as 16 for JPEG's blocks at a "
+        "Tell the encoder the position of each pixel modulo this, as 16 for JPEG's blocks at a "
         "factor of 1; 0 does not.",
         minimum=0,
         assumed="the paper does not say so",
@@ -107,7 +107,8 @@ class MmdRestorationOptions(TrainingOptions):
     )
     average: float = positive(
         0.9995,
-        "Weight of the past in the exported mean of the weights; 0 exports the last weights.",
+        "Weight of the past in the mean of the weights that is exported; 0 exports the last "
+        "weights.",
         below=1.0,
         assumed=_PIXELCNN,
     )
@@ -118,7 +119,7 @@ class MmdRestorationOptions(TrainingOptions):
         maximum=999_999_999,
         may_differ=True,
     )
-    validation_crop: int = option(
+    validation_size: int = option(
         0,
         "Height and width of the windows to validate on; 0 is the largest that all images have.",
         minimum=0,
@@ -133,7 +134,7 @@ class MmdRestorationOptions(TrainingOptions):
         super().__post_init__()
 
     @property
-    def true_severity(self) -> float:
+    def chosen_severity(self) -> float:
         """The severity, JPEG's quality among them, given or the degradation's own."""
         given = self.quality if self.degradation == "jpeg" else self.severity
         return DISTORTIONS[self.degradation].severity if given is None else given
@@ -171,7 +172,7 @@ class MmdRestorationOptions(TrainingOptions):
             jpeg or self.quality is None,
             f"`quality` is not for {name}: give `severity`",
         )
-        kind, value = DISTORTIONS[name], self.true_severity
+        kind, value = DISTORTIONS[name], self.chosen_severity
         require(
             kind.lowest <= value <= kind.highest,
             f"`{'quality' if jpeg else 'severity'}` of {name} ({kind.unit}) must lie in "

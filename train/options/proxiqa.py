@@ -85,7 +85,7 @@ class ProxiqaOptions(TrainingOptions):
         source="Sec. III",
     )
     codec: str = option("bls2017", "Codec to train.", choices=CODECS, source="Sec. IV-A")
-    num_filters: int = option(
+    filters: int = option(
         192, "Filters of every layer.", minimum=1, maximum=1024, source="Sec. IV-A"
     )
     lmbda: float = positive(
@@ -146,13 +146,13 @@ class ProxiqaOptions(TrainingOptions):
     )
     average: float = option(
         0.0,
-        "Weight of the past in the mean of the codec's weights that is exported, such as .9998; 0 "
+        "Weight of the past in the mean of the codec's weights that is exported, such as 0.9998; 0 "
         "exports the last weights.",
         minimum=0.0,
         below=1.0,
         assumed="the paper has none",
     )
-    final_rate: float | None = option(
+    final_learning_rate: float | None = option(
         None,
         "Learning rate of the codec after the last step, reached on a half cosine; without it the "
         "rate drops at `drop_step`.",

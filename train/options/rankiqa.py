@@ -7,8 +7,20 @@ from lossylab.train.options.loop import TrainingOptions, batch, patch, positive,
 
 # Defaults of the phases where they differ.
 PHASES = {
-    "rank": {"steps": 50_000, "batch": 48, "learning_rate": 1e-5, "decay": 0.1, "period": 10_000},
-    "finetune": {"steps": 20_000, "batch": 30, "learning_rate": 1e-6, "decay": 0.5, "period": 5000},
+    "rank": {
+        "steps": 50_000,
+        "batch": 48,
+        "learning_rate": 1e-5,
+        "decay": 0.1,
+        "decay_every": 10_000,
+    },
+    "finetune": {
+        "steps": 20_000,
+        "batch": 30,
+        "learning_rate": 1e-6,
+        "decay": 0.5,
+        "decay_every": 5000,
+    },
 }
 FULL = {"filters": 64, "units": 4096, "patch": 224}  # of VGG-16
 SHRINK = 32  # pixels that become one before the dense layers
@@ -50,7 +62,7 @@ class RankiqaOptions(TrainingOptions):
     patch: int = patch(FULL["patch"], source=_AUTHORS)
     images: int = option(
         0,
-        "How many training images to rank, evenly taken from all; 0 takes all. Each is distorted "
+        "Number of training images to rank, evenly taken from all; 0 takes all. Each is distorted "
         "20 times and kept as far as `cache_mb` allows.",
         minimum=0,
     )
@@ -81,14 +93,14 @@ class RankiqaOptions(TrainingOptions):
     )
     decay: float = option(
         None,
-        _of_phase("Factor of the rate after each `period`.", "decay"),
+        _of_phase("Factor of the learning rate every `decay_every` steps.", "decay"),
         above=0.0,
         maximum=1.0,
         source=_AUTHORS,
     )
-    period: int = option(
+    decay_every: int = option(
         None,
-        _of_phase("Steps after which the rate decays.", "period"),
+        _of_phase("Steps between decays of the learning rate.", "decay_every"),
         minimum=1,
         source=_AUTHORS,
     )

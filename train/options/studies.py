@@ -161,9 +161,9 @@ class JpegEncoderStudyOptions(StudyOptions):
     """
 
     variants: tuple[str, ...] = _which(JPEG_ENCODER)
-    lambdas: tuple[float, ...] = option(
+    lmbdas: tuple[float, ...] = option(
         (0.001, 0.0025, 0.005, 0.01, 0.05, 0.1),
-        "Weights of the distortion.",
+        "Weights of the distortion (Eq. 7).",
         above=0.0,
         assumed="those of the baseline's code",
     )
@@ -205,7 +205,7 @@ class ProxiqaStudyOptions(StudyOptions):
     )
     base_lmbda: float = positive(0.01, "Lambda of the common start.")
     base_steps: int = option(8000, "Steps of the common start.", minimum=1)
-    rate_steps: int = option(0, "Steps for MSE at each lambda after it.", minimum=0)
+    lmbda_steps: int = option(0, "Steps for MSE at each lambda after it.", minimum=0)
     descend: bool = option(
         False,
         "Begin each lambda's start with that of the next larger lambda instead of the common one: "
@@ -235,10 +235,10 @@ class ProxiqaStudyOptions(StudyOptions):
         "Step of each variant from which the learning rates are a tenth.",
         minimum=1,
     )
-    also_at: tuple[int, ...] = option(
-        (), "Fewer steps at which variants are exported too.", minimum=1
+    export_at: tuple[int, ...] = option(
+        (), "Also export variants at these steps, which are below `steps`.", minimum=1
     )
-    num_filters: int = option(128, "Filters of every layer.", minimum=1)
+    filters: int = option(128, "Filters of every layer.", minimum=1)
     alpha: float = positive(
         0.5, "Weight of the perceptual loss, see `lossylab train proxiqa`.", maximum=0.99
     )
@@ -261,8 +261,8 @@ class ProxiqaStudyOptions(StudyOptions):
     def check(self) -> None:
         """Refuses what makes no study."""
         super().check()
-        late = [steps for steps in self.also_at if steps >= self.steps]
-        require(not late, f"`also_at`={late[0] if late else 0} must be below `steps`={self.steps}")
+        late = max(self.export_at, default=0)
+        require(late < self.steps, f"`export_at`={late} must be below `steps`={self.steps}")
         require(
             self.validation_data or not (self.gate or self.last_gate),
             "`gate` and `last_gate` need `validation_data`",
@@ -271,4 +271,4 @@ class ProxiqaStudyOptions(StudyOptions):
     @property
     def stops(self) -> list[int]:
         """Steps at which variants are exported, ascending, the last one included."""
-        return [*sorted(self.also_at), self.steps]
+        return [*sorted(self.export_at), self.steps]

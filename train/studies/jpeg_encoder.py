@@ -16,7 +16,7 @@ _START = "start"  # where tables learn alone
 def _runs(options: JpegEncoderStudyOptions) -> Variants:
     """All of a lambda, the tables that the others begin with first."""
     found = {}
-    for lmbda in options.lambdas:
+    for lmbda in options.lmbdas:
         start = f"{_START}_{lmbda:g}"
         rest: dict[str, Any] = {"lmbda": lmbda}
         if options.table_steps:
@@ -33,7 +33,7 @@ STUDY = Study(
     "lossylab.train.jpeg_encoder:train",
     stages=(_runs,),
     names=lambda options: [
-        f"{name}_{lmbda:g}" for name in (_START, *JPEG_ENCODER) for lmbda in options.lambdas
+        f"{name}_{lmbda:g}" for name in (_START, *JPEG_ENCODER) for lmbda in options.lmbdas
     ],
 )
 

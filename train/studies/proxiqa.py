@@ -39,11 +39,11 @@ def _base(options: ProxiqaStudyOptions) -> Variants:
 
 def _starts(options: ProxiqaStudyOptions) -> Variants:
     """The start of the codecs of each lambda."""
-    if not options.rate_steps:
+    if not options.lmbda_steps:
         return {}
     found, before = {}, options.run_dir(_BASE)
     for lmbda in sorted(options.lmbdas, reverse=True) if options.descend else options.lmbdas:
-        start = {"steps": options.rate_steps, "export": False, "init_from": before}
+        start = {"steps": options.lmbda_steps, "export": False, "init_from": before}
         name = f"start_{lmbda:g}"
         found[name] = {**_shared(options, 1), "metric": "mse", "lmbda": lmbda, **start}
         before = options.run_dir(name) if options.descend else before
@@ -66,7 +66,7 @@ def _variants(options: ProxiqaStudyOptions) -> Variants:
                 values["proxy_from"] = options.run_dir(proxy)
                 values |= _judged(options, options.steps // _JUDGEMENTS)
         for lmbda in options.lmbdas:
-            start = f"start_{lmbda:g}" if options.rate_steps else _BASE
+            start = f"start_{lmbda:g}" if options.lmbda_steps else _BASE
             rate = {"lmbda": float(f"{lmbda / weight:g}"), "init_from": options.run_dir(start)}
             found[_run(name, lmbda)] = {**values, **rate}
     return found
@@ -90,7 +90,7 @@ def _judged(options: ProxiqaStudyOptions, every: int) -> dict[str, Any]:
 def _shared(options: ProxiqaStudyOptions, stage: int) -> dict[str, Any]:
     return {
         "codec": options.codec,
-        "num_filters": options.num_filters,
+        "filters": options.filters,
         "proxy_loss": options.proxy_loss,
         "ssim_channels": options.ssim_channels,
         "learning_rate": options.learning_rate,
@@ -124,8 +124,8 @@ def train(options: ProxiqaStudyOptions) -> None:
     require_known("compare_with", options.compare_with, list(CLASSICAL))
     runs = cast(dict[str, ProxiqaOptions], STUDY.plan(options))
     require(
-        not options.also_at or all(each.final_rate is None for each in runs.values()),
-        "`also_at`: with `final_rate` a training of fewer steps is another one",
+        not options.export_at or all(each.final_learning_rate is None for each in runs.values()),
+        "`export_at`: with `final_learning_rate` a training of fewer steps is another one",
     )
     if STUDY.only_tells(options, runs):
         return
@@ -194,7 +194,7 @@ def _train_and_export(name: str, options: TrainingOptions, stops: list[int], que
             continue
         require(
             steps == last or not _is_past(run, steps),
-            f"`also_at`={steps}: {run} was already exported after other steps; choose another "
+            f"`export_at`={steps}: {run} was already exported after other steps; choose another "
             "`out`",
         )
         STUDY.train_one(name, options.replace(steps=steps), queue)
@@ -243,10 +243,10 @@ def _measure(options: ProxiqaStudyOptions, models: list[str]) -> None:
 
 
 def _title(options: ProxiqaStudyOptions) -> str:
-    stages = [options.base_steps, options.rate_steps, options.steps]
+    stages = [options.base_steps, options.lmbda_steps, options.steps]
     budget = (
         f"{' + '.join(str(steps) for steps in stages if steps)} steps of 8 patches of 128x128, "
-        f"N = {options.num_filters}, alpha = {options.alpha:g}; the paper trains 2,100,000 at "
+        f"N = {options.filters}, alpha = {options.alpha:g}; the paper trains 2,100,000 at "
         "N = 192"
     )
     if any(variant.endswith("_p") for variant in options.variants):
