@@ -29,7 +29,7 @@ def test_methods_and_protocols_are_those_that_there_are():
     assert tuple(restoration_protocols.PROTOCOLS) == restoration.CHANNELS
     assert restoring.SADCT == restoration.SADCT
     assert tuple(vmaf.METRICS) == crops.SCORES
-    assert tuple(rankiqa.STRATEGIES) == rankiqa_options.STRATEGIES
+    assert tuple(rankiqa.SCORINGS) == rankiqa_options.SCORINGS
     assert rankiqa.CROPS == rankiqa_options.CROPS
 
 
