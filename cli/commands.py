@@ -209,6 +209,16 @@ COMMANDS: dict[str, Command] = {
         "lossylab.eval.options.latent:RankAccuracyOptions",
         "lossylab.eval.rank_accuracy:measure",
     ),
+    "models": Command(
+        "List the trained models that come with lossylab.",
+        "lossylab.cli.options.models:ModelsOptions",
+        "lossylab.cli.models:show",
+    ),
+    "models add": Command(
+        "Give a trained model a name.",
+        "lossylab.cli.options.models:AddModelOptions",
+        "lossylab.cli.models:add",
+    ),
     "describe": Command(
         "Print what an export says of itself, and its hash.",
         "lossylab.cli.options.describe:DescribeOptions",
@@ -278,6 +288,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "eval rank_accuracy",
     ),
     "Exports and this installation": (
+        "models",
+        "models add",
         "describe",
         "doctor",
         "benchmark",

@@ -18,7 +18,9 @@ from lossylab.data.decode import decode_image
 from lossylab.inference.export import container
 from lossylab.inference.export.codec import Codec
 
-_BYTES = 64  # that compressing takes for a pixel of the image, at least
+_BYTES = 24  # that image, latent and file take for a pixel
+_TILE_BYTES = 2**10  # that transforms take for a pixel of a tile
+_TILE = 2**19  # pixels
 _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp_file", "bpp_estimated")
 
 
@@ -43,7 +45,8 @@ def decompress(options: DecompressOptions) -> None:
 
 def _compress_one(codec: Codec, source: str, target: str) -> dict:
     image = decode_image(source, codec.max_pixels).pixels
-    memory.demand(_BYTES * image.shape[0] * image.shape[1])
+    pixels = image.shape[0] * image.shape[1]
+    memory.demand(_BYTES * pixels + _TILE_BYTES * min(pixels, _TILE))
     data, bits = container.compress(codec, image)
     write_bytes(target, data)
     return _row(source, target, image, len(data), bits)

@@ -43,6 +43,11 @@ def replacing(path: PathLike) -> Iterator[str]:
             os.unlink(temporary)
 
 
+def cache_folder() -> pathlib.Path:
+    """$LOSSYLAB_CACHE or ~/.cache/lossylab; nothing is created."""
+    return pathlib.Path(os.environ.get("LOSSYLAB_CACHE") or os.path.expanduser("~/.cache/lossylab"))
+
+
 def remove_rests(folder: PathLike) -> None:
     """Removes the temporary files that killed processes have left in a folder."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:

@@ -20,11 +20,11 @@ from importlib import metadata
 import tqdm
 
 from lossylab.core.errors import ImageError
+from lossylab.core.files import cache_folder
 from lossylab.data.decode import decode_image, stored_size
 
 log = logging.getLogger("lossylab")
 
-CACHE_VARIABLE = "LOSSYLAB_CACHE"
 _CHUNK = 512  # files between two writes of what is remembered
 _MOST = 2**26  # bytes of the memory; a larger one begins anew
 _NAMED = 3
@@ -185,8 +185,7 @@ def _key(path: str) -> str:
 
 
 def _memory() -> pathlib.Path:
-    folder = os.environ.get(CACHE_VARIABLE) or os.path.expanduser("~/.cache/lossylab")
-    return pathlib.Path(folder) / "good_images.txt"
+    return cache_folder() / "good_images.txt"
 
 
 def _remembered() -> dict[str, tuple[int, int]]:

@@ -95,10 +95,9 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         """Loads codec and proxy of other runs."""
         options = self.options
         if options.init_from:
-            checkpoint = warm_start.checkpoint_of(options.init_from, "init_from")
             parts = {"codec": self.codec}
             same_metric = warm_start.option_of(options.init_from, "metric") == options.metric
-            if options.uses_proxy and same_metric and warm_start.has_proxy(checkpoint):
+            if options.uses_proxy and same_metric and warm_start.has_proxy(options.init_from):
                 parts["proxy"] = self.proxy
             warm_start.begin_with(parts, options.init_from, "init_from")
             self.mean.begin()
@@ -106,8 +105,8 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             self._begin_with_proxy(options.proxy_from)
 
     def _begin_with_proxy(self, run: str) -> None:
-        checkpoint = warm_start.checkpoint_of(run, "proxy_from")
-        require(warm_start.has_proxy(checkpoint), f"`proxy_from`: the run {run} has no proxy")
+        warm_start.checkpoint_of(run, "proxy_from")
+        require(warm_start.has_proxy(run), f"`proxy_from`: the run {run} has no proxy")
         metric = warm_start.option_of(run, "metric")
         require(
             metric == self.options.metric,

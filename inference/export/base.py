@@ -18,6 +18,7 @@ modules of this folder name, all kinds have describe() -> card, JSON text.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import hashlib
 import importlib
 import json
@@ -36,6 +37,7 @@ from lossylab.core import trust
 from lossylab.core.errors import ExportError, OutputError, UsageError
 from lossylab.core.files import make_folder, plainly_named
 from lossylab.core.options import require
+from lossylab.inference.export import network_file, zoo
 from lossylab.inference.export.hashing import weights_hash
 
 # The signature that tells a kind of export, and the class that loads it.
@@ -47,6 +49,7 @@ _KINDS = {
     "nll": "lossylab.inference.export.degradation:Degradation",
     "score": "lossylab.inference.export.rankiqa:Scorer",
 }
+_NETWORK = "assets.extra/network.npz"  # in an export, beside the program
 _OLD_NAMES = {"reach": "receptive_field_radius"}  # in cards of version 0.1.0
 _OLD_INPUTS = {"image": "picture"}  # of signatures, by their names now
 
@@ -89,12 +92,12 @@ class Export:
         """Loads an export.
 
         Args:
-          path: its folder.
+          path: its folder, or the name of a model that comes with lossylab.
 
         Raises:
           ExportError: if there is no SavedModel, it is damaged, or it is of another kind.
         """
-        self.path = os.fspath(path)
+        self.path = located(path)
         self._functions = _functions(self.path, (*self.signatures, "describe"), self.kind)
         try:
             card = json.loads(self._only("describe").numpy())
@@ -144,7 +147,15 @@ class Export:
             **served.details,
             **known,
         }
-        _write(served, json.dumps(card, sort_keys=True), pathlib.Path(path))
+        _write(served, json.dumps(card, sort_keys=True), network, pathlib.Path(path))
+
+    def network(self) -> Any:
+        """The Keras model that was exported, with its weights, to train on or to build upon.
+
+        Raises:
+          ExportError: if the export is of lossylab 0.1, which kept none, or was damaged.
+        """
+        return network_file.read(os.path.join(self.path, _NETWORK))
 
     def _call(self, name: str, **inputs: Any) -> dict[str, tf.Tensor]:
         """What a signature gives, by name; older exports have other names for inputs.
@@ -175,19 +186,47 @@ class Export:
 
 
 def load(path: str | os.PathLike) -> Export:
-    """The export in a folder, of the class that its signatures tell.
+    """The export in a folder, or the model of a name, of the class that its signatures tell.
 
     Raises:
       ExportError: if there is no SavedModel, it is damaged, or of no kind that is known.
     """
+    path = located(path)
     names = signature_names(path)
-    for mark, place in _KINDS.items():
+    for mark in _KINDS:
         if mark in names:
-            module, kind = place.split(":")
-            return getattr(importlib.import_module(module), kind)(path)
+            return _class_of(mark)(path)
     raise ExportError(
         f"{path}: no lossylab export, its signatures are {', '.join(sorted(names)) or 'none'}"
     )
+
+
+def located(path: str | os.PathLike) -> str:
+    """The folder of an export; that of a model that has a name is made when first asked for.
+
+    Args:
+      path: a folder, or a name of `lossylab models`.
+
+    Raises:
+      ExportError: if the model's file is damaged.
+      OutputError: if the export cannot be written.
+    """
+    name = os.fspath(path)
+    if os.path.lexists(name) or name not in zoo.names():
+        return name
+    card, target = zoo.card(name), zoo.place(name)
+    with open(make_folder(target.parent) / ".lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not tf.saved_model.contains_saved_model(str(target)):
+            known = {key: card[key] for key in ("steps", "data", "license")}
+            kinds = {kind.kind: kind for kind in map(_class_of, _KINDS)}
+            kinds[card["kind"]].save(zoo.network(name), target, card["options"], **known)
+    return str(target)
+
+
+def _class_of(mark: str) -> type[Export]:
+    module, kind = _KINDS[mark].split(":")
+    return getattr(importlib.import_module(module), kind)
 
 
 def content_hash(path: str | os.PathLike) -> str:
@@ -196,6 +235,7 @@ def content_hash(path: str | os.PathLike) -> str:
     Raises:
       ExportError: if `path` has no SavedModel, or a file cannot be read.
     """
+    path = located(path)
     _find(path)
     digest = hashlib.sha256()
     try:
@@ -216,6 +256,7 @@ def fingerprint(path: str | os.PathLike) -> str:
     Raises:
       ExportError: if `path` has no SavedModel.
     """
+    path = located(path)
     _check(path)
     digest = hashlib.sha256()
     for file in sorted((pathlib.Path(path) / "variables").iterdir()):
@@ -230,6 +271,7 @@ def signature_names(path: str | os.PathLike) -> set[str]:
     Raises:
       ExportError: if `path` has no SavedModel, or a damaged one.
     """
+    path = located(path)
     _check(path)
     found = saved_model_pb2.SavedModel()
     try:
@@ -249,7 +291,10 @@ def _check(path: str | os.PathLike) -> None:
 
 def _find(path: str | os.PathLike) -> None:
     if not os.path.isdir(path):
-        raise ExportError(f"{path}: no such folder; expected an export, such as RUN_DIR/export")
+        raise ExportError(
+            f"{path}: no such folder; expected an export, such as RUN_DIR/export, or a name that "
+            "`lossylab models` lists"
+        )
     if not tf.saved_model.contains_saved_model(path):
         hint = os.path.join(path, "export")
         cure = f"; did you mean {hint}?" if tf.saved_model.contains_saved_model(hint) else ""
@@ -274,7 +319,7 @@ def _functions(path: str, signatures: Sequence[str], kind: str) -> dict[str, Any
     return {**model.signatures, "keep_alive": model}
 
 
-def _write(served: Served, card: str, target: pathlib.Path) -> None:
+def _write(served: Served, card: str, network: Any, target: pathlib.Path) -> None:
     """Writes a SavedModel beside `target`, then renames it; one that is there is replaced."""
 
     @tf.function(autograph=False, input_signature=[])
@@ -298,6 +343,7 @@ def _write(served: Served, card: str, target: pathlib.Path) -> None:
         }
         with plainly_named(make_folder(new)) as name:
             tf.saved_model.save(module, name, signatures=signatures)
+        network_file.write(network, new / _NETWORK)
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             os.rename(target, old)

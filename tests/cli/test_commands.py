@@ -18,6 +18,7 @@ from lossylab.cli.benchmark import generators as benchmark_generators
 from lossylab.cli.benchmark import jpeg as benchmark_jpeg
 from lossylab.cli.benchmark import restoration as benchmark_restoration
 from lossylab.cli.options.installation import SECTIONS
+from lossylab.core import command
 from lossylab.core.errors import UsageError
 
 README = pathlib.Path(lossylab.__file__).parent / "README.md"
@@ -45,6 +46,19 @@ def _readme_commands():
     return [line for line in lines if line.startswith("lossylab")]
 
 
+def test_the_readmes_commands_are_understood(monkeypatch):
+    resolve, done = command.resolve, []
+    monkeypatch.setattr(
+        command, "resolve", lambda path: resolve(path) if "options" in path else done.append
+    )
+    commands = _readme_commands()
+    assert len(commands) > 30
+    for line in commands:
+        cli.main(shlex.split(line)[1:])
+    assert len(done) == len(commands)
+
+
+@pytest.mark.long
 def test_the_readmes_commands_run_in_their_order(tmp_path, monkeypatch, images, capsys):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(README.parent / "results", "results")
@@ -113,6 +127,7 @@ def test_exit_status_tells_wrong_usage_from_failure(arguments, status, message, 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_benchmark_measures_a_training_step(capsys):
     rows = cli.main(["benchmark", "--sections=step", "--filters=2", "--rounds=3", "--json"])
     assert {row["section"] for row in rows} == {"step"}

@@ -11,7 +11,7 @@ from lossylab.data.checking import look, usable
 @pytest.fixture(autouse=True)
 def memory(tmp_path, monkeypatch):
     """An empty folder for what is remembered."""
-    monkeypatch.setenv(checking.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv("LOSSYLAB_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "good_images.txt"
 
 
@@ -97,7 +97,7 @@ def test_a_memory_that_grew_too_large_begins_anew(files, memory, monkeypatch):
 
 def test_without_a_place_for_the_memory_all_is_looked_at(files, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
-    monkeypatch.setenv(checking.CACHE_VARIABLE, str(tmp_path / "file"))
+    monkeypatch.setenv("LOSSYLAB_CACHE", str(tmp_path / "file"))
     assert _names(usable(files, 8, skip_bad=True)) == "acdeg"
 
 

@@ -185,7 +185,8 @@ def test_errors_name_no_flags(open_it, exported, tmp_path):
     with pytest.raises(LossylabError) as caught:
         open_it("/nowhere")
     assert str(caught.value) == (
-        "/nowhere: no such folder; expected an export, such as RUN_DIR/export"
+        "/nowhere: no such folder; expected an export, such as RUN_DIR/export, or a name that "
+        "`lossylab models` lists"
     )
     with pytest.raises(ExportError, match=f"has no SavedModel; did you mean {exported}") as caught:
         open_it(str(exported.parent))

@@ -319,6 +319,7 @@ def studied(place, tmp_path_factory):
     return out
 
 
+@pytest.mark.long
 def test_a_study_has_every_row_task_image_and_seed(studied):
     table = rows.frame(rows.read(studied / "rows.csv", latent_study.COLUMNS), latent_study.TEXT)
     searched = table[table.row.isin(list(ROWS))]

@@ -330,6 +330,7 @@ def test_the_mean_follows_the_generator(trained, tmp_path):
     run_files.assert_equal(trained, tmp_path / "parts")
 
 
+@pytest.mark.long
 def test_two_devices_share_a_batch(tmp_path):
     """Each normalizes by its half, so that they do not give what one gives."""
     devices = ["--strategy=mirrored", "--devices=CPU:0,CPU:1", "--steps=2"]

@@ -242,6 +242,7 @@ def test_training_lowers_the_loss(tmp_path):
     assert losses[-1] < losses[0] - 0.5
 
 
+@pytest.mark.long
 def test_two_devices_share_a_batch(tmp_path):
     """Without dropout they do what one does, to float32's noise."""
     flags = ["--dropout=0", "--noexport", "--steps=2", "--max_patch=8", "--degradation=white"]

@@ -241,7 +241,9 @@ def test_two_workers_over_loopback_equal_one(run_of, tmp_path):
 
 
 # The hyperprior's files are coded with deviations of a table, which costs up to a per cent.
-@pytest.mark.parametrize(("kind", "exact"), [("bls2017", 1e-3), ("bmshj2018", 1e-2)])
+@pytest.mark.parametrize(
+    ("kind", "exact"), [("bls2017", 1e-3), pytest.param("bmshj2018", 1e-2, marks=pytest.mark.long)]
+)
 def test_validation_export_and_images(kind, exact, tmp_path):
     image = read_image(_sample("chelsea"))[:100, :120]
     (tmp_path / "images").mkdir()

@@ -209,6 +209,7 @@ def test_the_small_budget_names_every_variant(capsys):
         assert options.run_dir.startswith("s/runs/")
 
 
+@pytest.mark.long
 def test_a_study_trains_what_is_missing(tmp_path):
     common = ",".join(flag.removeprefix("--") for flag in _TINY[1:] if flag != "--noexport")
     arguments = [

@@ -113,16 +113,24 @@ def test_a_worker_whose_partner_never_starts_says_so_and_ends_on_ctrl_c(tmp_path
             each.bind(("127.0.0.1", 0))
         places = [f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two)]
     words = "train proxiqa --train_data=sample_train --strategy=multiworker --batch=2 --patch=32"
+    # Shells start what runs in the background deaf to SIGINT, and its children inherit that.
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from lossylab.cli.__main__ import console; console()"
+    )
     with subprocess.Popen(
-        [sys.executable, "-m", "lossylab", *words.split(), f"--run_dir={tmp_path / 'run'}"],
+        [sys.executable, "-c", start, *words.split(), f"--run_dir={tmp_path / 'run'}"],
         env={**os.environ, "TF_CONFIG": _config({"worker": places})},
         stderr=subprocess.PIPE,
         text=True,
     ) as running:
-        said = ""
-        while "waiting for worker 1" not in said:
-            line = running.stderr.readline()
-            assert line, said
-            said += line
-        running.send_signal(signal.SIGINT)
-        assert running.wait(20) in (-signal.SIGINT, 128 + signal.SIGINT)
+        try:
+            said = ""
+            while "waiting for worker 1" not in said:
+                line = running.stderr.readline()
+                assert line, said
+                said += line
+            running.send_signal(signal.SIGINT)
+            assert running.wait(20) in (-signal.SIGINT, 128 + signal.SIGINT)
+        finally:
+            running.kill()

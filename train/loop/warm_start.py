@@ -11,22 +11,41 @@ from lossylab.core import checkpoints
 from lossylab.core.checkpoints import step_of
 from lossylab.core.errors import UsageError
 from lossylab.core.options import require
+from lossylab.inference.export.base import load, located
 from lossylab.train.loop.run_dir import RunDir
 from lossylab.train.loop.saving import UNREADABLE, is_readable
 
 
 def begin_with(parts: dict, run: str, option: str) -> None:
-    """Loads some parts of a run's newest checkpoint.
+    """Loads some parts of a run's newest checkpoint, or a network of an export.
 
     Args:
       parts: trackable objects by the names they have in the checkpoint.
-      run: its directory.
+      run: its directory; or an export's, or a name of `lossylab models`, which hold one network.
       option: the option that asked for it, for the message.
 
     Raises:
       UsageError: if there is none, or a part does not fit.
     """
-    fill(parts, checkpoint_of(run, option), option)
+    if not is_export(run):
+        fill(parts, checkpoint_of(run, option), option)
+        return
+    require(len(parts) == 1, f"`{option}`: {run} is an export, {' and '.join(parts)} need a run")
+    (network,) = parts.values()
+    known = load(run).network()
+    shapes = [[tuple(v.shape) for v in each.variables] for each in (network, known)]
+    require(
+        shapes[0] == shapes[1],
+        f"`{option}`: the network of {run} is {known.get_config()}, which does not fit this "
+        "model's options",
+    )
+    for variable, value in zip(network.variables, known.variables):
+        variable.assign(value)
+
+
+def is_export(path: str) -> bool:
+    """Whether it is an export or a model that comes with lossylab, not a run."""
+    return bool(tf.saved_model.contains_saved_model(located(path)))
 
 
 def fill(parts: dict, checkpoint: str, option: str) -> None:
@@ -70,14 +89,19 @@ def newest_checkpoints(run: str, count: int, option: str) -> list[str]:
 
 
 def option_of(run: str, name: str) -> Any:
-    """An option that a run was trained with; None if it has none of the name."""
+    """An option that a run or export was trained with; None if it has none of the name."""
+    if is_export(run):
+        return load(run).options.get(name)
     try:
         return json.loads(RunDir(run).options.read_bytes()).get(name)
     except (OSError, ValueError, AttributeError, RecursionError):
         return None
 
 
-def has_proxy(checkpoint: str) -> bool:
-    """Whether a checkpoint has a proxy network."""
-    with checkpoints.readable_name(checkpoint) as path:
+def has_proxy(run: str) -> bool:
+    """Whether the newest checkpoint of a run has a proxy network; exports have none."""
+    newest = checkpoints.newest(RunDir(run).checkpoints)
+    if newest is None:
+        return False
+    with checkpoints.readable_name(newest) as path:
         return any(name.startswith("proxy/") for name, _ in tf.train.list_variables(path))

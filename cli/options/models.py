@@ -1,0 +1,46 @@
+"""Options of `lossylab models` and `lossylab models add`."""
+
+from __future__ import annotations
+
+import re
+
+from lossylab.core.options import Options, argument, option, option_class, require
+from lossylab.core.trust import TrustOptions
+
+
+@option_class
+class ModelsOptions(Options):
+    """Lists the trained models that come with lossylab.
+
+    lossylab models
+    lossylab models bls2017-mse-0.064
+
+    A name stands for an export wherever one is expected: compress image.png image.lossy
+    --model=NAME. Exports are made of them when they are used first, below $LOSSYLAB_CACHE; nothing
+    is downloaded.
+    """
+
+    name: str = argument("Model whose card to print: what it is, how it was trained, how good.", "")
+
+
+@option_class
+class AddModelOptions(TrustOptions):
+    """Adds an export to the models that have names, its weights rounded to float16.
+
+    lossylab models add runs/mse/export bls2017-mse-0.064 --summary="BLS for MSE at .9 bpp"
+    """
+
+    export: str = argument("Folder of an export.")
+    name: str = argument("What it shall be called: small letters, digits, '.', '_' and '-'.")
+    summary: str = option(help="One line that says what it is.")
+    quality: str = option("", "Measured quality in words, with data and protocol.")
+    hours: float | None = option(None, "How long it was trained.", minimum=0, unit="hours")
+    license: str | None = option(None, "What its use is bound to.")
+
+    def check(self) -> None:
+        """Refuses names that are none."""
+        super().check()
+        require(
+            bool(re.fullmatch("[a-z0-9][a-z0-9._-]*", self.name)),
+            f"a model's name has small letters, digits, '.', '_' and '-', got '{self.name}'",
+        )
