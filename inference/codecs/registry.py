@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import collections
+import fnmatch
 import glob
 import pathlib
 import re
@@ -17,7 +18,7 @@ from lossylab.core.options import naming, repeated, require
 from lossylab.inference.codecs import jpeg_files
 from lossylab.inference.codecs.base import EncodedFile, ImageCodec
 from lossylab.inference.codecs.classical import Hevc, Jpeg, Jpeg2000, pillow_decode
-from lossylab.inference.export import container
+from lossylab.inference.export import container, zoo
 from lossylab.inference.export.base import fingerprint, signature_names
 from lossylab.inference.export.codec import REVISION, Codec
 from lossylab.inference.export.jpeg import Encoder
@@ -131,9 +132,9 @@ def learned(models: Sequence[str]) -> list[Learned | LearnedJpeg]:
     """The codecs that an option `models` names, of either kind.
 
     Args:
-      models: NAME:EXPORT each; EXPORT may be a pattern such as runs/mse_*/export, whose matches
-        are taken in the order of the numbers in them. Exports of one name are points of one
-        curve.
+      models: NAME:EXPORT each; EXPORT may be a pattern such as runs/mse_*/export, or of names
+        that `lossylab models` lists, whose matches are taken in the order of the numbers in them.
+        Exports of one name are points of one curve.
 
     Raises:
       UsageError: if one is not of that form, matches nothing, or two have the same name.
@@ -144,7 +145,10 @@ def learned(models: Sequence[str]) -> list[Learned | LearnedJpeg]:
         name, colon, pattern = model.partition(":")
         require(bool(name and colon and pattern), f"`models` takes NAME:EXPORT, got {model}")
         require(name not in CLASSICAL, f"`models`: '{name}' is the name of another codec")
-        found = sorted(glob.glob(pattern), key=_numbers) if glob.has_magic(pattern) else [pattern]
+        found = [pattern]
+        if glob.has_magic(pattern):
+            matches = glob.glob(pattern) or fnmatch.filter(zoo.names(), pattern)
+            found = sorted(matches, key=_numbers)
         require(bool(found), f"`models`: nothing matches {pattern}")
         exports[name] += found
     with naming("models"):
@@ -175,7 +179,12 @@ def _numbers(path: str) -> list[tuple[float, str]]:
 
 
 def _run_name(path: str) -> str:
-    """vmaf_p_0.01 of runs/vmaf_p_0.01/export; with the steps of an export made on the way."""
+    """vmaf_p_0.01 of runs/vmaf_p_0.01/export, with the steps of an export made on the way.
+
+    A model that has a name is called so.
+    """
+    if path in zoo.names():
+        return path
     export = pathlib.Path(path).resolve()
     steps = export.name.removeprefix("export")
     return f"{export.parent.name}{steps}"

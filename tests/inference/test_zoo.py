@@ -9,6 +9,7 @@ import tensorflow as tf
 import lossylab
 from lossylab.cli import __main__ as cli
 from lossylab.core.errors import ExportError, UsageError
+from lossylab.inference.codecs.registry import learned
 from lossylab.inference.export import container, network_file, zoo
 from lossylab.inference.export.base import located
 from lossylab.inference.export.codec import Codec
@@ -73,6 +74,13 @@ def test_a_model_with_a_name_is_an_export_everywhere(export, folder, tmp_path, c
     assert capsys.readouterr().out == "name,kind,summary\ntiny,codec,a tiny codec\n"
     cli.main(["models", "tiny"])
     assert json.loads(capsys.readouterr().out)["quality"] == "30 dB"
+
+
+@pytest.mark.parametrize("pattern", ["tiny", "tin*"])
+def test_models_with_names_are_points_of_curves(pattern, export, folder):
+    _add(export)
+    (codec,) = learned([f"mse:{pattern}"])
+    assert (codec.name, codec.settings) == ("mse", ("tiny",))
 
 
 def test_an_export_is_made_once_and_of_each_weights_anew(export, folder):
