@@ -17,7 +17,7 @@ from lossylab.core.options import naming
 from lossylab.data import distortions
 from lossylab.data.collections import find_images
 from lossylab.data.color import gray_mean
-from lossylab.data.decode import decode_image
+from lossylab.data.decode import as_rgb, decode_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.eval.metrics import nss
 from lossylab.eval.metrics.psnr import psnr
@@ -49,7 +49,7 @@ def _by_network(network: Distorter, max_pixels: int) -> _Work:
         del path
         at_once = min(max_pixels, image.shape[0] * image.shape[1])
         memory.demand(_BYTES * at_once, ": lower `max_pixels`")
-        distorted = network.distort(np.broadcast_to(image, (*image.shape[:2], 3)))
+        distorted = network.distort(as_rgb(image))
         return distorted if image.shape[2] == 3 else gray_mean(distorted)
 
     return work
@@ -77,9 +77,7 @@ def _distort_one(work: _Work, keep_profile: bool, source: str, target: str) -> d
     height, width = image.shape[:2]
     jsd = ""
     if min(height, width) > 1:
-        one, other = (
-            nss.histogram(np.broadcast_to(a, (height, width, 3))) for a in (image, distorted)
-        )
+        one, other = (nss.histogram(as_rgb(each)) for each in (image, distorted))
         jsd = f"{nss.jensen_shannon(one, other):.4f}"
     return {
         "input": source,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 
 import tqdm
 from PIL import Image
 
 from lossylab.cli.options.generate import GenerateOptions
-from lossylab.core.files import make_folder, replacing
-from lossylab.core.options import require
+from lossylab.core.files import make_folder, replacing, require_new
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
 
@@ -25,11 +23,7 @@ def generate(options: GenerateOptions) -> None:
     digits = max(3, len(str(options.count - 1)))
     out = pathlib.Path(options.output)
     paths = [out / f"{index:0{digits}d}.png" for index in range(options.count)]
-    existing = [path for path in paths if os.path.lexists(path)]
-    require(
-        options.overwrite or not existing,
-        f"{len(existing)} outputs exist, {existing[0] if existing else ''} first: `overwrite`",
-    )
+    require_new(paths, options.overwrite)
     generator = stylegan_files.load(options.generator)
     make_folder(out)
     cases = latent_cases.generated(generator, options.count, options.seed, options.psi)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 
 from lossylab.cli.options.importing import ImportStyleganOptions
 from lossylab.core.errors import UsageError
-from lossylab.core.options import require
+from lossylab.core.files import require_new
 from lossylab.inference.importers import stylegan_files
 from lossylab.models import stylegan
 from lossylab.models.layers.stylegan_base import StyleGAN
@@ -27,7 +26,7 @@ def import_stylegan(options: ImportStyleganOptions) -> None:
       OutputError: if it cannot be written.
     """
     source, target = options.source, options.output
-    require(options.overwrite or not os.path.lexists(target), f"{target} exists: `overwrite`")
+    require_new([target], options.overwrite)
     if source.startswith(_RANDOM):
         generator = _random(source, options.seed)
         if options.calibrate:

@@ -19,7 +19,7 @@ from lossylab.cli.options.files import FilesOptions
 from lossylab.core import command
 from lossylab.core.digest import file_digest
 from lossylab.core.errors import ImageError, UsageError, WorkError
-from lossylab.core.files import make_folder, remove_rests, replacing
+from lossylab.core.files import make_folder, remove_rests, replacing, require_new
 from lossylab.core.options import repeated, require, specs
 from lossylab.core.rows import identity
 from lossylab.data.decode import require_file
@@ -82,14 +82,10 @@ def plan(
     remove_rests(folder)
     clash = repeated(targets)
     require(not clash, f"several inputs would be written to {', '.join(clash[:3])}")
-    existing = [target for target in targets if os.path.lexists(target)]
-    strange = [target for target in existing if journal is None or not journal.knows(target)]
-    require(
-        options.overwrite or not strange,
-        f"{len(strange)} outputs exist, {strange[0] if strange else ''} first: `overwrite`",
-    )
+    unknown = [each for each in targets if journal is None or not journal.knows(each)]
+    require_new(unknown, options.overwrite)
     inputs = {os.path.realpath(source) for source in sources}
-    both = [target for target in existing if os.path.realpath(target) in inputs]
+    both = [target for target in targets if os.path.realpath(target) in inputs]
     require(not both, f"{both[0] if both else ''} is an input: choose another output")
     return Plan(list(zip(sources, targets)), options, journal)
 

@@ -28,7 +28,7 @@ from lossylab.core.errors import WorkError
 from lossylab.core.options import naming, require
 from lossylab.data.collections import find_images
 from lossylab.data.color import is_gray
-from lossylab.data.decode import decode_image, read_image, stored_size
+from lossylab.data.decode import as_rgb, decode_image, read_image, stored_size
 from lossylab.data.scaling import scaled
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.importers import stylegan_files
@@ -81,7 +81,7 @@ def restore(options: RestoreOptions) -> None:
     for source, target in plan:
         size, pixels = sizes[source], decode_image(source).pixels
         gray = pixels.shape[2] == 1
-        given = scaled(np.repeat(pixels, 3, 2) if gray else pixels, size)
+        given = scaled(as_rgb(pixels), size)
         identity = rows.identity(digest(given), *decides, *(["gray"] if is_gray(given) else []))
         found = Target(source, target, size, identity, gray)
         targets.append(latent_report.waiting(found, options.overwrite))

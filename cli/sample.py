@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import numpy as np
 import tqdm
 
 from lossylab.cli import jobs
@@ -14,7 +13,7 @@ from lossylab.core.digest import digest
 from lossylab.core.environment import timed
 from lossylab.core.options import naming
 from lossylab.data.collections import find_images
-from lossylab.data.decode import decode_image
+from lossylab.data.decode import as_rgb, decode_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.export.degradation import Degradation
@@ -50,7 +49,7 @@ def _sample_one(
     options: SampleOptions, model: Degradation, source: str, target: str
 ) -> dict[str, Any]:
     decoded = decode_image(source, keep_profile=options.keep_profile)
-    image = np.broadcast_to(decoded.pixels, (*decoded.pixels.shape[:2], 3))
+    image = as_rgb(decoded.pixels)
     height, width = image.shape[:2]
     seed = (noise_seed(source) + options.seed) % 2**32
     uniforms = draw_uniforms(seed, 1, height, width, model.network.options["mixtures"])

@@ -8,9 +8,9 @@ import os
 import pathlib
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from lossylab.core.errors import OutputError
+from lossylab.core.errors import OutputError, UsageError
 
 PathLike = str | pathlib.Path
 
@@ -66,6 +66,13 @@ def write_bytes(path: PathLike, data: bytes) -> None:
 def write_text(path: PathLike, text: str) -> None:
     """Writes a whole text file at once, UTF-8; raises OutputError."""
     write_bytes(path, text.encode())
+
+
+def require_new(paths: Iterable[PathLike], overwrite: bool) -> None:
+    """Raises UsageError if outputs exist that may not be replaced."""
+    existing = [path for path in paths if os.path.lexists(path)]
+    if existing and not overwrite:
+        raise UsageError(f"{len(existing)} outputs exist, {existing[0]} first: `overwrite`")
 
 
 @contextlib.contextmanager

@@ -117,8 +117,12 @@ def decode_image(
 
 def read_image(path: PathLike, max_pixels: int | None = None) -> np.ndarray:
     """Decodes one file as RGB, uint8 [H, W, 3], gray repeated; raises as `decode_image`."""
-    pixels = decode_image(path, max_pixels).pixels
-    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, -1)
+    return as_rgb(decode_image(path, max_pixels).pixels)
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """An image [..., 1 or 3] as [..., 3], gray three times."""
+    return image if image.shape[-1] == 3 else np.repeat(image, 3, -1)
 
 
 def stored_size(path: PathLike) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lossylab.data import jpeg
 from lossylab.data.color import studio_luma
-from lossylab.data.decode import DecodedFile, decode_image
+from lossylab.data.decode import DecodedFile, as_rgb, decode_image
 from lossylab.data.lattice_pairs import CHANNELS, read_planes
 from lossylab.eval.options.restoration import FILE
 from lossylab.inference.export.restorer import Restorer
@@ -66,7 +66,7 @@ def _same(image: Image) -> Image:
 
 
 def _luma(image: Image) -> Image:
-    return studio_luma(np.broadcast_to(image, (*image.shape[:2], 3)))
+    return studio_luma(as_rgb(image))
 
 
 def _papers(name: str) -> Protocol:

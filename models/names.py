@@ -1,7 +1,6 @@
 """Names that options choose networks and their parts by; imports nothing, so that help is quick."""
 
 CODECS = ("bls2017", "bmshj2018")
-RESTORERS = ("wcdgan", "arcnn", "tnrd", "dncnn", "memnet", "mwcnn")
 BACKBONES = ("vgg19", "resnet152", "resnet152_block1")  # of the JPEG encoder's attention
 ATTENTION_RANGES = ("sigmoid", "tanh", "minmax")  # from an LSTM's outputs to attention
 LPIPS_NETWORKS = ("alex", "vgg", "squeeze")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossylab.cli.options.files import ImageFilesOptions
+from lossylab.cli.options.files import ImageFilesOptions, max_pixels
 from lossylab.core.options import option, option_class, require
 
 # Distortions with the unit of their severity and its default, as `data.distortions` has them.
@@ -43,15 +43,7 @@ class DistortOptions(ImageFilesOptions):
         minimum=0,
         maximum=2**31 - 1,
     )
-
-    max_pixels: int = option(
-        2**23,
-        "So many pixels a network sees at once; more need memory. Larger images are distorted in "
-        "tiles that do not show.",
-        minimum=2**12,
-        unit="pixels",
-        may_differ=True,
-    )
+    max_pixels: int = max_pixels(2**23, "tiles that do not show")
 
     def check(self) -> None:
         """Refuses both kinds of distortion, and neither."""

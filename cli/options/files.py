@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lossylab.core.options import argument, option, option_class
 from lossylab.core.trust import TrustOptions
 
@@ -28,4 +30,21 @@ class ImageFilesOptions(FilesOptions):
         False,
         "Leave pixel values as they are and write the files' color profiles again. Otherwise "
         "colors are converted to sRGB.",
+    )
+
+
+def max_pixels(default: int, seen: str) -> Any:
+    """The option `max_pixels` of a network's command; see `option`.
+
+    Args:
+      default: its value.
+      seen: the parts of larger images, for its help.
+    """
+    return option(
+        default,
+        "Largest number of pixels that the network sees at once, by which its memory grows. Larger "
+        f"images are taken in {seen}.",
+        minimum=2**12,
+        unit="pixels",
+        may_differ=True,
     )

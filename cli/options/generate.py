@@ -18,5 +18,7 @@ class GenerateOptions(Options):
     generator: str = option(help="File that `lossylab import stylegan` wrote.")
     count: int = option(10, "Number of images to make.", minimum=1)
     seed: int = option(0, "Decides latents and noise.", minimum=0, maximum=2**30)
-    psi: float = option(1.0, "Truncation: 0 gives the mean image, 1 all.", minimum=0, maximum=1)
+    psi: float = option(
+        1.0, "Truncation: 0 gives the mean image, 1 truncates nothing.", minimum=0, maximum=1
+    )
     overwrite: bool = option(False, "Replace files that exist.")

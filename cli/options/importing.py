@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from lossylab.core.options import Options, argument, option, option_class, require
-
-LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
+from lossylab.models.names import LPIPS_NETWORKS
 
 
 @option_class

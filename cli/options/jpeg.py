@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossylab.cli.options.files import ImageFilesOptions
+from lossylab.cli.options.files import ImageFilesOptions, max_pixels
 from lossylab.core.options import option, option_class
 
 
@@ -21,7 +21,8 @@ class JpegOptions(ImageFilesOptions):
     model: str = option(help="Folder of the exported JPEG encoder.", may_differ=True)
     huffman: str = option(
         "standard",
-        "Codes of the standard, or optimized for each image, which makes smaller files.",
+        "Huffman codes: those of the standard, or optimized for each image, which makes smaller "
+        "files.",
         choices=("standard", "optimized"),
     )
     verify: bool = option(
@@ -30,11 +31,4 @@ class JpegOptions(ImageFilesOptions):
         "the encoder expects.",
         may_differ=True,
     )
-    max_pixels: int = option(
-        2**20,
-        "So many pixels the network sees at once, in strips over the whole width; more need "
-        "memory.",
-        minimum=2**12,
-        unit="pixels",
-        may_differ=True,
-    )
+    max_pixels: int = max_pixels(2**20, "strips over the whole width")

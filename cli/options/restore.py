@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossylab.cli.options.files import ImageFilesOptions
+from lossylab.cli.options.files import ImageFilesOptions, max_pixels
 from lossylab.core.options import (
     default_of,
     option,
@@ -35,13 +35,7 @@ class NetworkOptions(ImageFilesOptions):
         minimum=1,
         maximum=100,
     )
-    max_pixels: int = option(
-        2**19,
-        "So many pixels a network sees at once; more need memory.",
-        minimum=2**12,
-        unit="pixels",
-        may_differ=True,
-    )
+    max_pixels: int = max_pixels(2**19, "tiles that do not show")
 
 
 @option_class

@@ -27,15 +27,15 @@ class SampleOptions(ImageFilesOptions):
     )
     temperature: float = option(
         1.0,
-        "1 draws from the model. Below 1 the mixture's logits are divided by it and its scales "
-        "multiplied: images are likelier than the model's own. Draws of models that were trained "
-        "for short turn into noise; 0.8 bounds that. The table says it.",
+        "Temperature: 1 draws from the model. Below 1 the mixture's logits are divided by it and "
+        "its scales multiplied: images are likelier than the model's own. Draws of models that were "
+        "trained for short turn into noise; 0.8 bounds that. The table says it.",
         above=0.0,
         maximum=2.0,
     )
     sampler: str = option(
         "wavefront",
-        "A diagonal is drawn at once and what was computed is kept, or (naive) the whole network "
-        "runs for each pixel; both draw the same image.",
+        "How pixels are drawn; both draw the same image. wavefront: a diagonal at once, keeping "
+        "what was computed; naive: by the whole network for each pixel.",
         choices=("wavefront", "naive"),
     )

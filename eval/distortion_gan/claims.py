@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -16,11 +17,12 @@ from lossylab.eval.report.claims import (
     Decide,
     Decision,
     Obstacle,
+    Swap,
     Verdict,
     all_known,
     decision_by_gains,
     published_size,
-    swapped,
+    replaced,
     trainings,
 )
 from lossylab.eval.report.differences import Difference
@@ -31,7 +33,7 @@ _HALF = 0.5  # of the untouched image's divergence: what is nearer is near
 _COMPRESSION = ("jpeg", "jpeg2000")
 _REAL_JPEG = "real jpeg"
 
-Swap = Callable[[Evidence], Evidence]
+_replaced = functools.partial(replaced, table="generated")
 Side = tuple[str, str]  # what generated, and the real distortion
 
 
@@ -124,16 +126,6 @@ def _low_at_a_tenth(evidence: Evidence) -> Decision:
 
 
 # Trivial competitors, and what is needed.
-
-
-def _replaced(rival: str, *models: str) -> Swap:
-    def swap(evidence: Evidence) -> Evidence:
-        table = evidence.table
-        for model in models:
-            table = swapped(table, "generated", model, rival)
-        return dataclasses.replace(evidence, table=table)
-
-    return swap
 
 
 def _untouched(*models: str) -> dict[str, Swap]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.stats
@@ -23,11 +24,13 @@ from lossylab.eval.report.claims import (
     Decide,
     Decision,
     Obstacle,
+    Swap,
     Verdict,
     all_known,
     decision_by_gains,
     published_size,
-    swapped,
+    replaced,
+    timed_on_a_gpu,
     trainings,
 )
 
@@ -38,7 +41,7 @@ _PIXEL_VALUES = 2  # that decoders may differ by
 _FAR_LESS = 0.1  # of the time
 _CERTAIN = 0.05
 
-Swap = Callable[[Evidence], Evidence]
+_replaced = functools.partial(replaced, table="codec")
 Wanted = tuple[str, str, str]  # better, worse, measure
 
 
@@ -149,16 +152,6 @@ def _moves_with_steps(kind: str) -> Decide:
 # Trivial competitors, and what is needed.
 
 
-def _replaced(rival: str, *models: str) -> Swap:
-    def swap(evidence: Evidence) -> Evidence:
-        table = evidence.table
-        for model in models:
-            table = swapped(table, "codec", model, rival)
-        return dataclasses.replace(evidence, table=table)
-
-    return swap
-
-
 def _timed_as(name: str, rival: str) -> Swap:
     def swap(evidence: Evidence) -> Evidence:
         timing = dict(evidence.timing)
@@ -194,13 +187,6 @@ def _trained_backbone(evidence: Evidence) -> Obstacle | None:
     models = [each for model in evidence.about["models"].values() for each in model.values()]
     if any(each.get("weights") == "random" for each in models):
         return Obstacle(Verdict.UNTESTABLE, "the backbones had random weights")
-    return None
-
-
-def _on_a_gpu(evidence: Evidence) -> Obstacle | None:
-    machine = next(iter(evidence.timing.values()), {}).get("machine", "")
-    if "no GPU" in machine:
-        return Obstacle(Verdict.UNTESTABLE, f"timed on {machine}")
     return None
 
 
@@ -258,7 +244,7 @@ CHECKS = {
     "3a": Check(
         _trains_faster,
         {"VGG-19 in ResNet's place": _timed_as("resnet152", "vgg19")},
-        (_on_a_gpu,),
+        (timed_on_a_gpu,),
     ),
     "3b": _trained(_nearly_equal, "resnet", "vgg", rival=JPEG, models=("resnet",)),
     "3c": _trained(
@@ -300,7 +286,7 @@ CHECKS = {
     "5a": Check(
         _faster_than_bls,
         {"BLS in VGG-19's place": _timed_as("vgg19", "bls2017, 192 filters")},
-        (_on_a_gpu,),
+        (timed_on_a_gpu,),
     ),
     "6": Check(_decoders_agree, {"a file that one decoder turns black": _another_decoder}),
     "7a": Check(

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
+from lossylab.data.decode import as_rgb
 from lossylab.models.backbones.applications import InceptionFeatures
 
 log = logging.getLogger("lossylab")
@@ -49,7 +50,7 @@ class Inception:
         return Features(pooled, classes)
 
     def _one(self, image: np.ndarray):
-        color = np.broadcast_to(image, (*image.shape[:2], 3)).astype(np.float32)
+        color = as_rgb(image).astype(np.float32)
         scaled = tf.image.resize(color[None], (_SIDE, _SIDE), antialias=True)
         return [part.numpy() for part in self._network(scaled)]
 

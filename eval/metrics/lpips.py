@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
+from lossylab.data.decode import as_rgb
 from lossylab.eval.metrics.psnr import check_same_shape
 from lossylab.losses import lpips
 
@@ -42,8 +43,5 @@ class LPIPS:
     def per_layer(self, reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:
         """The layers' parts, float64 [layers]."""
         check_same_shape(reference, distorted)
-        pair = [
-            tf.constant(np.broadcast_to(image, (*image.shape[:2], 3)), tf.float32)[None]
-            for image in (reference, distorted)
-        ]
+        pair = [tf.constant(as_rgb(x), tf.float32)[None] for x in (reference, distorted)]
         return self._per_layer(*pair)[0].numpy().astype(np.float64)

@@ -71,8 +71,3 @@ def check_same_shape(reference: tf.Tensor, distorted: tf.Tensor) -> None:
 
 def _decibel(error: tf.Tensor) -> tf.Tensor:
     return 10.0 / math.log(10.0) * tf.math.log(_PEAK**2 / error)
-
-
-def as_float(image: tf.Tensor) -> tf.Tensor:
-    """An image of any number type as float32, the same pixel values."""
-    return tf.cast(image, tf.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,10 +17,11 @@ from lossylab.eval.report.claims import (
     Decide,
     Decision,
     Obstacle,
+    Swap,
     Verdict,
     decision_by_gains,
     published_size,
-    swapped,
+    replaced,
     trainings,
 )
 from lossylab.eval.report.differences import Difference, mean_difference
@@ -30,9 +31,6 @@ _FEWEST = 8  # images that a claim is decided by
 _BETTER = 0.25  # dB: less is no better
 _FASTER = 20.0  # times
 _SMALL = 64  # pixels, of the images that both samplers draw
-
-
-Swap = Callable[[Evidence], Evidence]
 
 
 def _lower(
@@ -127,10 +125,10 @@ def _row(rival: str, *models: str) -> Swap:
     """Evidence in which one row's trials stand in the place of others'."""
 
     def swap(evidence: Evidence) -> Evidence:
-        study = evidence.study[evidence.study.variant == ""]
-        for model in models:
-            study = swapped(study, "row", model, rival)
-        return dataclasses.replace(evidence, study=study)
+        published = dataclasses.replace(
+            evidence, study=evidence.study[evidence.study.variant == ""]
+        )
+        return replaced(rival, *models, study="row")(published)
 
     return swap
 
@@ -142,11 +140,6 @@ def _blind(evidence: Evidence) -> Evidence:
         mine = nll.model == model
         nll.loc[mine & (nll.kind == PAIRED), "nll"] = _nll(evidence, model, UNPAIRED).to_numpy()
     return dataclasses.replace(evidence, nll=nll)
-
-
-def _untrained_longer(evidence: Evidence) -> Evidence:
-    """Evidence in which the longer training is the shorter one."""
-    return dataclasses.replace(evidence, nll=swapped(evidence.nll, "model", LONGEST, SHORTEST))
 
 
 def _naive_twice(evidence: Evidence) -> Evidence:
@@ -208,7 +201,7 @@ CHECKS = {
     "3d": Check(_sampler_is_exact_and_fast, {"pixel by pixel": _naive_twice}),
     "4a": Check(
         _longer_is_likelier,
-        {"the shorter training": _untrained_longer},
+        {"the shorter training": replaced(SHORTEST, LONGEST, nll="model")},
         (trainings(LONGEST, SHORTEST),),
         for_failing=(published_size,),
     ),

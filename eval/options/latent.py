@@ -46,7 +46,7 @@ class LatentStudyOptions(MeasurementOptions):
         1, "Number of searches of every image, each with a seed of its own.", minimum=1
     )
     rows: tuple[str, ...] = option((), "Rows of Table 2. All if not given.", choices=ROWS)
-    tasks: tuple[str, ...] = option(TASKS, "What is restored from.", choices=TASKS)
+    tasks: tuple[str, ...] = option(TASKS, "Degradations to restore from.", choices=TASKS)
     quality: int = option(
         5,
         "JPEG quality of the coded images.",

@@ -26,7 +26,7 @@ class PaperOptions(Options):
     )
     check_only: bool = option(
         False,
-        "Writes nothing, and fails if tables, claims or figures are not as the rows say. Figures "
+        "Write nothing, and fail if tables, claims or figures are not as the rows say. Figures "
         "are compared if the same version of matplotlib drew them.",
     )
 

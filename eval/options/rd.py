@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from lossylab.core.options import option, option_class
 from lossylab.eval.options.base import JobsOptions, MeasurementOptions, skip_small
+from lossylab.models.names import LPIPS_NETWORKS
 
 CODECS = ("jpeg", "jpeg_optimized", "jpeg2000", "hevc444", "hevc420")
 EXTERNAL = ("hm444", "hm420", "kakadu", "jpegxt")
-LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
 _MODELS = (
     "Exports of learned codecs, NAME:EXPORT each. Those of one name are points of one curve; "
     "EXPORT may be a pattern of several, such as mse:runs/mse_*/export."

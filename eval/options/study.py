@@ -28,7 +28,8 @@ class StudyPageOptions(Options):
     )
     seed: int | None = option(
         None,
-        "Order and sides are the same for all raters; without it each browser draws them.",
+        "Seed of the order and the sides, which are the same for all raters then; without it each "
+        "browser draws them.",
         minimum=0,
         maximum=2**32 - 1,
     )

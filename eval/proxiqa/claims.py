@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,11 @@ from lossylab.eval.report.claims import (
     Decide,
     Need,
     Obstacle,
+    Swap,
     Verdict,
     published_size,
-    swapped,
+    replaced,
 )
-
-Swap = Callable[[Evidence], Evidence]
 
 _LEARNED = 0.5  # correlation by image with the true score from which a proxy counts as learned
 
@@ -31,11 +29,8 @@ def _replaced(models: tuple[str, ...], rival: str) -> Swap:
     """Evidence in which a rival stands in the place of models."""
 
     def swap(evidence: Evidence) -> Evidence:
-        table, timing = evidence.table, evidence.timing
-        for model in models:
-            table = swapped(table, "codec", model, rival)
-            timing = swapped(timing, "codec", model, rival)
-        return dataclasses.replace(evidence, table=table, timing=timing, _found={})
+        found = replaced(rival, *models, table="codec", timing="codec")(evidence)
+        return dataclasses.replace(found, _found={})
 
     return swap
 

@@ -58,6 +58,7 @@ class Obstacle:
 
 
 Need = Callable[[Any], "Obstacle | None"]
+Swap = Callable[[Any], Any]  # from evidence to evidence with a rival in a model's place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Check:
     """
 
     decide: Decide
-    rivals: Mapping[str, Callable[[Any], Any]]
+    rivals: Mapping[str, Swap]
     needs: Sequence[Need] = ()
     for_failing: Sequence[Need] = ()
     strict: bool = False
@@ -206,6 +207,14 @@ def repetitions(names: Iterable[str], name: str) -> list[str]:
     return sorted(each for each in set(names) if each == name or each.startswith(f"{name}_seed"))
 
 
+def timed_on_a_gpu(evidence: Any) -> Obstacle | None:
+    """A machine as the paper's, by the rows of the evidence's `timing`."""
+    machine = next(iter(evidence.timing.values()), {}).get("machine", "")
+    if "no GPU" in machine:
+        return Obstacle(Verdict.UNTESTABLE, f"timed on {machine}; the paper's has one")
+    return None
+
+
 # What decisions have in common.
 
 
@@ -239,3 +248,21 @@ def swapped(table: pd.DataFrame, column: str, model: str, rival: str) -> pd.Data
     found = table.iloc[np.concatenate([keep, new])].reset_index(drop=True)
     found.loc[len(keep) :, column] = model
     return found
+
+
+def replaced(rival: str, *models: str, **columns: str) -> Swap:
+    """Puts a rival in the place of models; see `swapped`.
+
+    Args:
+      rival: its name.
+      *models: theirs.
+      **columns: by name of the evidence's table, its column of names.
+    """
+
+    def swap(evidence: Any) -> Any:
+        tables = {name: getattr(evidence, name) for name in columns}
+        for model in models:
+            tables = {n: swapped(table, columns[n], model, rival) for n, table in tables.items()}
+        return dataclasses.replace(evidence, **tables)
+
+    return swap

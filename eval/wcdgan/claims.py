@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from lossylab.eval.metrics import inception
 from lossylab.eval.report import published
@@ -14,11 +15,13 @@ from lossylab.eval.report.claims import (
     Decide,
     Decision,
     Obstacle,
+    Swap,
     Verdict,
     all_known,
     decision_by_gains,
     published_size,
-    swapped,
+    replaced,
+    timed_on_a_gpu,
     trainings,
 )
 from lossylab.eval.report.differences import Difference
@@ -36,7 +39,7 @@ _NAMES |= {"memnet": "MemNet", "mwcnn": "MWCNN", "dncnn": "DnCNN", "wcdgan": "WC
 _NAMES |= {CONTENT: "content loss alone"}
 _NAMES |= {name: words for words, name in ABLATIONS.items() if words != "proposed"}
 
-Swap = Callable[[Evidence], Evidence]
+_replaced = functools.partial(replaced, table="method")
 Wanted = tuple[str, str, str]  # better, worse, measure
 
 
@@ -196,24 +199,7 @@ def _smallest(key: str, least: float, unit: str, scale: float) -> Decide:
     return decide
 
 
-def _on_a_gpu(evidence: Evidence) -> Obstacle | None:
-    machine = next(iter(evidence.timing.values()), {}).get("machine", "")
-    if "no GPU" in machine:
-        return Obstacle(Verdict.UNTESTABLE, f"timed on {machine}; the paper's has one")
-    return None
-
-
 # Trivial competitors.
-
-
-def _replaced(rival: str, *models: str) -> Swap:
-    def swap(evidence: Evidence) -> Evidence:
-        table = evidence.table
-        for model in models:
-            table = swapped(table, "method", model, rival)
-        return dataclasses.replace(evidence, table=table)
-
-    return swap
 
 
 def _timed_as(rival: str) -> Swap:
@@ -224,11 +210,6 @@ def _timed_as(rival: str) -> Swap:
         return dataclasses.replace(evidence, timing=timing)
 
     return swap
-
-
-def _sets_alike(evidence: Evidence) -> Evidence:
-    sets = swapped(evidence.sets, "method", "wcdgan", CONTENT)
-    return dataclasses.replace(evidence, sets=sets)
 
 
 def _other_quality(evidence: Evidence) -> Evidence:
@@ -293,7 +274,7 @@ CHECKS = {
     "3b": _losses("ssim", -1),
     "3c": Check(
         _realism,
-        {"content loss alone in its place": _sets_alike},
+        {"content loss alone in its place": replaced(CONTENT, "wcdgan", sets="method")},
         (_large_sets, _trained_vgg, published_size, trainings("wcdgan", CONTENT)),
     ),
     "3d": _losses("lpips", -1),
@@ -304,7 +285,7 @@ CHECKS = {
     "4c": Check(
         _smallest("seconds", _SAME_TIME, "s", 1.0),
         {"MemNet in WCDGAN's place": _timed_as("memnet")},
-        (_on_a_gpu,),
+        (timed_on_a_gpu,),
     ),
     "5a": Check(
         _differ(

@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 
 from lossylab.core.errors import BitstreamError, ImageError, IndexMismatchError, WorkError
 from lossylab.data.color import gray_mean
+from lossylab.data.decode import as_rgb
 from lossylab.inference.export import range_coding
 from lossylab.inference.export.codec import Codec, Encoded
 from lossylab.inference.export.entropy import INDEX_MISMATCH
@@ -93,7 +94,7 @@ def compress(codec: Codec, image: np.ndarray) -> tuple[bytes, float]:
         )
     gray = image.shape[2] == 1
     try:
-        encoded = codec.compress(np.repeat(image, 3, 2) if gray else image)
+        encoded = codec.compress(as_rgb(image))
     except tf.errors.InvalidArgumentError as error:
         if range_coding.NOT_FINITE not in str(error):
             raise

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from lossylab.data.decode import as_rgb
 from lossylab.inference.codecs.jpeg_files import Contents
 from lossylab.inference.export import tiling
 from lossylab.inference.export.base import Export, Served
@@ -94,7 +95,7 @@ class Encoder(Export):
         see everything: they code images of any size at once, as far as memory goes.
         """
         height, width, channels = image.shape
-        color = np.broadcast_to(image, (height, width, 3))
+        color = as_rgb(image)
         blocks = (channels, *_blocks(height, width), dct.BLOCK, dct.BLOCK)
         coefficients, tables = np.empty(blocks, np.int16), np.empty(0)
         for cut in self._strips(height, width):

@@ -28,6 +28,8 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import ExportError, OutputError
+from lossylab.data.color import gray_mean
+from lossylab.data.decode import as_rgb
 from lossylab.data.jpeg import Coding
 from lossylab.inference.export import tiling
 from lossylab.inference.export.base import Export, Served
@@ -121,11 +123,9 @@ class Restorer(Export):
           uint8, the same shape. A network for luma leaves the colors as they are; of a file whose
           planes are R, G and B it restores each. One for RGB sees gray three times.
         """
-        if self.channels == 3 and image.shape[2] == 3:
-            return self.apply(image)
         if self.channels == 3:
-            thrice = self.apply(np.repeat(image, 3, 2))
-            return np.rint(thrice.mean(2, keepdims=True)).astype(np.uint8)
+            restored = self.apply(as_rgb(image))
+            return restored if image.shape[2] == 3 else gray_mean(restored)
         return by_planes(self._restore_luma, image, coding)
 
     def _restore_luma(self, planes: np.ndarray, which: slice) -> np.ndarray:

@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import os
+import stat
 import struct
 from collections.abc import Callable, Set
 from pickle import UnpicklingError
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
+
+from lossylab.core.errors import UsageError
 
 _LINE = 2**16  # bytes: no line of a pickle is longer
 _DIGITS = 20  # bytes: no number is longer
 _MARK = object()
 _SCALAR_KEYS = (str, bytes, int, float)
+_Contents = TypeVar("_Contents")
 
 
 class ForeignNameError(UnpicklingError):
@@ -86,6 +91,33 @@ class _Source:
 
     def number(self, form: str) -> int:
         return struct.unpack(form, self.read(struct.calcsize(form)))[0]
+
+
+def read_file(path: str, kind: str, read: Callable[[BinaryIO, int], _Contents]) -> _Contents:
+    """What is read of a file of pickles.
+
+    Args:
+      path: of the file.
+      kind: what it should be, for messages.
+      read: from the open file and its size to its contents.
+
+    Raises:
+      UsageError: if the file is missing, no file, or anything is wrong with its contents.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UsageError(f"{path} is no file")
+        with open(path, "rb") as file:
+            return read(file, os.fstat(file.fileno()).st_size)
+    except UsageError:
+        raise
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    # Whatever a damaged pickle makes of the numbers and texts in it.
+    except Exception as error:
+        raise UsageError(
+            f"{path} is no {kind}, or damaged: {error or type(error).__name__}"
+        ) from error
 
 
 def load(file: BinaryIO, size: int, allowed: Set[tuple[str, str]], purpose: str) -> Any:

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-import stat
 import zipfile
 from pickle import UnpicklingError
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from lossylab.core.errors import UsageError
 from lossylab.inference.importers import strict_pickle
 from lossylab.inference.importers.strict_pickle import ForeignNameError, Global, Object
 
@@ -74,20 +71,7 @@ def read(path: str) -> Network:
     Raises:
       UsageError: if the file is missing, no such pickle, damaged, or names anything else.
     """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UsageError(f"{path} is no file")
-        with open(path, "rb") as file:
-            return _averaged_generator(file, os.fstat(file.fileno()).st_size)
-    except UsageError:
-        raise
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    # Whatever a damaged pickle makes of the numbers and texts in it.
-    except Exception as error:
-        raise UsageError(
-            f"{path} is no official StyleGAN pickle, or damaged: {error or type(error).__name__}"
-        ) from error
+    return strict_pickle.read_file(path, "official StyleGAN pickle", _averaged_generator)
 
 
 def _averaged_generator(file: BinaryIO, size: int) -> Network:

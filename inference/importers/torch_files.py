@@ -8,7 +8,6 @@ dictionaries, and nothing is called.
 from __future__ import annotations
 
 import math
-import os
 import sys
 import zipfile
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from lossylab.core.errors import UsageError
 from lossylab.inference.importers import strict_pickle
 from lossylab.inference.importers.strict_pickle import ForeignNameError, Global, Object
 
@@ -56,19 +54,13 @@ def read(path: str) -> dict[str, np.ndarray]:
     Raises:
       UsageError: if the file is missing, no such file, damaged, or names anything but tensors.
     """
-    try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            read_kind = _from_zip if zipfile.is_zipfile(file) else _from_pickles
-            file.seek(0)
-            return read_kind(file, size)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    # Whatever a damaged file makes of the numbers and texts in it.
-    except Exception as error:
-        raise UsageError(
-            f"{path} is no PyTorch file of weights, or damaged: {error or type(error).__name__}"
-        ) from error
+    return strict_pickle.read_file(path, "PyTorch file of weights", _arrays_of)
+
+
+def _arrays_of(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
+    read_kind = _from_zip if zipfile.is_zipfile(file) else _from_pickles
+    file.seek(0)
+    return read_kind(file, size)
 
 
 def _from_zip(file: BinaryIO, size: int) -> dict[str, np.ndarray]:

@@ -11,7 +11,6 @@ from lossylab.cli import __main__ as cli
 from lossylab.cli import sample
 from lossylab.cli.commands import COMMANDS, SUBJECTS
 from lossylab.cli.options.distort import SEVERITIES
-from lossylab.cli.options.importing import LPIPS_NETWORKS
 from lossylab.cli.options.jpeg import JpegOptions
 from lossylab.cli.options.restore import SADCT, RestoreOptions
 from lossylab.cli.options.sample import SampleOptions
@@ -20,7 +19,6 @@ from lossylab.core.options import default_of, specs
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.inference.codecs import jpeg_files
 from lossylab.inference.export import jpeg, restorer, restoring
-from lossylab.models.backbones import lpips
 
 QUESTIONS = [
     ["--help"],
@@ -116,7 +114,6 @@ def test_options_know_what_the_library_knows():
     assert {name: severity for name, (_, severity) in SEVERITIES.items()} == {
         name: kind.severity for name, kind in DISTORTIONS.items()
     }
-    assert tuple(LPIPS_NETWORKS) == tuple(lpips.NETWORKS)
     assert specs(JpegOptions)["huffman"].choices == jpeg_files.HUFFMAN
     assert specs(SampleOptions)["sampler"].choices == tuple(sample.SAMPLERS)
     assert default_of(JpegOptions, "max_pixels") == jpeg.MAX_PIXELS

@@ -15,13 +15,11 @@ from lossylab.eval.options.distortions import DistortionsOptions
 from lossylab.inference.codecs import external, registry
 from lossylab.inference.export import rankiqa, restoring
 from lossylab.inference.latent import cases
-from lossylab.models.backbones import lpips
 
 
-def test_codecs_and_networks_are_those_that_there_are():
+def test_codecs_are_those_that_there_are():
     assert tuple(registry.CLASSICAL) == rd.CODECS
     assert tuple(external.KNOWN) == rd.EXTERNAL
-    assert lpips.NETWORKS == rd.LPIPS_NETWORKS
 
 
 def test_methods_and_protocols_are_those_that_there_are():

@@ -63,6 +63,14 @@ class RunDir:
             self.close()
             raise
 
+    def in_use(self) -> bool:
+        """Whether a process trains there."""
+        try:
+            with open(self.path / "lock") as lock:
+                return not _try_lock(lock)
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Gives the lock back."""
         if self._lock is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
 from lossylab.data.distortions import DISTORTIONS
+from lossylab.models.names import UPSAMPLINGS
 from lossylab.train.options.loop import TrainingOptions, batch, changed, patch, positive, steps
 
-UPSAMPLINGS = ("nearest", "transposed")
 SMALLEST = 32  # pixels, for the discriminator
 _ADVERSARIAL = (
     "sparsity_weight",
@@ -44,7 +44,7 @@ class DistortionGanOptions(TrainingOptions):
         "Table I",
     )
     grid: int = option(
-        1, "Patches begin at its multiples; 8 keeps JPEG's blocks in place.", minimum=1,
+        1, "Patches begin at multiples of this; 8 keeps JPEG's blocks in place.", minimum=1,
         unit="pixels",
     )  # fmt: skip
     filters: int = option(
@@ -60,7 +60,7 @@ class DistortionGanOptions(TrainingOptions):
     )
     upsampling: str = option(
         "nearest",
-        "How the generator scales up.",
+        "Upsampling of the generator.",
         choices=UPSAMPLINGS,
         assumed="the paper says 'upsampling'",
     )
@@ -71,7 +71,7 @@ class DistortionGanOptions(TrainingOptions):
     )
     pixel_loss: str = option(
         "none",
-        "Learn by this alone, without GAN (Fig. 4).",
+        "Pixel loss to learn by alone, without GAN (Fig. 4).",
         choices=("none", "l1", "l2"),
         source="Sec. III-D",
     )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
+from lossylab.models.names import ATTENTION_RANGES, BACKBONES, LPIPS_NETWORKS
 from lossylab.train.options.loop import TrainingOptions, batch, changed, patch, positive, steps
 
 ATTENTIONS = ("none", "conv", "lstm", "bilstm")
-BACKBONES = ("vgg19", "resnet152", "resnet152_block1")
-LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
-RANGES = ("sigmoid", "tanh", "minmax")
 LPIPS_SMALLEST, MS_SSIM_SMALLEST = 32, 161  # pixels
 # The weights of distortions that may be left out, by the names of their metrics.
 TERMS = {"lpips": "lpips_weight", "ms_ssim": "ms_ssim_weight"}
@@ -32,10 +30,13 @@ class JpegEncoderOptions(TrainingOptions):
     batch: int = batch(8, source="Sec. 6.2")
     patch: int = patch(224, source="Sec. 6.1")
     attention: str = option(
-        "conv", "What weighs the coefficients.", choices=ATTENTIONS, source="Sec. 3.2"
+        "conv",
+        "Network that weighs the DCT coefficients; none learns tables alone.",
+        choices=ATTENTIONS,
+        source="Sec. 3.2",
     )
     backbone: str = option(
-        "vgg19", "Whose features the attention sees.", choices=BACKBONES, source="Sec. 3.2"
+        "vgg19", "Network whose features the attention sees.", choices=BACKBONES, source="Sec. 3.2"
     )
     weights: str = option(
         "imagenet",
@@ -49,14 +50,14 @@ class JpegEncoderOptions(TrainingOptions):
     )
     lstm_input: str = option(
         "features",
-        "What LSTMs read: 64 features a block, or the block's DCT.",
+        "Input of LSTMs: 64 features a block, or the block's DCT.",
         choices=("features", "dct"),
         assumed="the paper says both",
     )
     lstm_output: str = option(
         "sigmoid",
-        "From an LSTM's outputs to attention.",
-        choices=RANGES,
+        "Function that makes attention of an LSTM's outputs.",
+        choices=ATTENTION_RANGES,
         assumed="Eq. 1 needs 0..1; the paper tried minmax too",
     )
     lmbda: float = option(
@@ -74,7 +75,9 @@ class JpegEncoderOptions(TrainingOptions):
     lpips: str | None = option(
         None, "LPIPS's weights: a file of `lossylab import lpips`, or random."
     )
-    lpips_network: str = option("alex", "Whose features LPIPS compares.", choices=LPIPS_NETWORKS)
+    lpips_network: str = option(
+        "alex", "Network whose features LPIPS compares.", choices=LPIPS_NETWORKS
+    )
     learning_rate: float = positive(
         1e-6, "Learning rate of Adam, for everything.", source="Sec. 6.2"
     )

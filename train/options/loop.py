@@ -61,8 +61,8 @@ class LoopOptions(Options):
     )
     precision: str = option(
         "float32",
-        "What convolutions compute in; all else stays float32. mixed_float16 scales the loss; auto "
-        "takes what suits the GPU or the processor, float32 if nothing narrower is faster.",
+        "Number format of convolutions; all else stays float32. mixed_float16 scales the loss; "
+        "auto takes what suits the GPU or the processor, float32 if nothing narrower is faster.",
         choices=PRECISIONS,
     )
     jit: bool = option(
@@ -99,7 +99,11 @@ class TrainingOptions(LoopOptions):
     cache_mb: int = option(
         1024, "Decoded images kept in memory.", minimum=0, unit="MiB", may_differ=True
     )
-    strategy: str = option("one", "Where to train.", choices=STRATEGIES)
+    strategy: str = option(
+        "one",
+        "Devices to train on: one, several of this machine, or those of several machines.",
+        choices=STRATEGIES,
+    )
     tf32: bool = option(
         False, "Let GPUs round the operands of float32 products to 10 bits, which is faster."
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
 from lossylab.data.distortions import DISTORTIONS
+from lossylab.models.names import PIXEL_DISTRIBUTIONS
 from lossylab.train.options.loop import TrainingOptions, batch, patch, positive, steps
 
-FAMILIES = ("logistic", "gaussian")
 SIZE_STEP = 8  # pixels between sizes of crops
 _PIXELCNN = "PixelCNN++'s"
 _QUALITY = 5
@@ -55,10 +55,12 @@ class MmdRestorationOptions(TrainingOptions):
     severity: float | None = positive(None, "Severity of the other degradations, in their unit.")
     factor: int = option(
         4,
-        "Scale both images down by this after the degradation: 1024 to 256 pixels.",
+        "Factor by which both images are scaled down after the degradation: 1024 to 256 pixels.",
         minimum=1,
     )
-    grid: int = option(1, "Crops begin at its multiples, after scaling.", minimum=1, unit="pixels")
+    grid: int = option(
+        1, "Crops begin at multiples of this, after scaling.", minimum=1, unit="pixels"
+    )
     filters: int = option(100, "Filters of the layers.", minimum=1, source="Sec. 4.1")
     blocks: int = option(6, "Conditional blocks.", minimum=1, source="Sec. 4.1")
     mixtures: int = option(10, "Components of a pixel's mixture.", minimum=1, assumed=_PIXELCNN)
@@ -71,7 +73,7 @@ class MmdRestorationOptions(TrainingOptions):
     family: str = option(
         "logistic",
         "Distribution of the components.",
-        choices=FAMILIES,
+        choices=PIXEL_DISTRIBUTIONS,
         assumed="PixelCNN++'s; the paper writes Gaussian and cites it",
     )
     condition_filters: int = option(

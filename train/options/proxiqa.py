@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
+from lossylab.models.names import CODECS
 from lossylab.train.options.loop import (
     TrainingOptions,
     batch,
@@ -12,7 +13,6 @@ from lossylab.train.options.loop import (
     steps,
 )
 
-CODECS = ("bls2017", "bmshj2018")
 MODES = ("proxy", "frozen_proxy", "pretrain_proxy", "direct")
 STRIDE = 16  # pixels of the image per latent sample
 # Smallest patches by metric: MS-SSIM's last scale holds 7 pixels, libvmaf's windows 32.
@@ -74,7 +74,9 @@ class ProxiqaOptions(TrainingOptions):
         maximum=255.0,
         assumed="the paper says 'small amounts'; one level hides 8-bit quantization",
     )
-    metric: str = option("vmaf", "What to optimize for.", choices=tuple(METRICS), source="Sec. III")
+    metric: str = option(
+        "vmaf", "Metric to optimize for.", choices=tuple(METRICS), source="Sec. III"
+    )
     optimize: str = option(
         "proxy",
         "How to optimize. proxy: alternate codec and proxy; frozen_proxy: keep the proxy of "

@@ -66,7 +66,9 @@ class RankiqaOptions(TrainingOptions):
         "20 times and kept as far as `cache_mb` allows.",
         minimum=0,
     )
-    phase: str = option("rank", "What to learn from.", choices=tuple(PHASES))
+    phase: str = option(
+        "rank", "Phase of the training: by rankings, or by ratings.", choices=tuple(PHASES)
+    )
     weights: str = option(
         "imagenet",
         "VGG-16 to begin with: imagenet, the path of a Keras weights file with top, or random. It "

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from lossylab.core.options import Options, option, option_class, require
+from lossylab.models.names import CODECS
 from lossylab.train.options.loop import positive
-from lossylab.train.options.proxiqa import CODECS, proxy_loss, ssim_channels
+from lossylab.train.options.proxiqa import proxy_loss, ssim_channels
 
 Variants = Mapping[str, Mapping[str, Any]]
 
@@ -224,7 +225,8 @@ class ProxiqaStudyOptions(StudyOptions):
     )
     last_gate: float = option(
         0.0,
-        "The same for the mean correlation over the last third of every training by a proxy.",
+        "Stop unless the mean correlation over the last third of every training by a proxy is at "
+        "least this; 0 is off.",
         minimum=0.0,
         below=1.0,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Mapping
 
@@ -52,11 +51,6 @@ def steps_done(run_dir: str) -> int:
 def _state(options: TrainingOptions, done: int) -> str:
     if done >= options.steps:
         return "done"
-    try:
-        with open(RunDir(options.run_dir).path / "lock") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if RunDir(options.run_dir).in_use():
         return "running"
-    except OSError:
-        return "waiting"
     return "begun" if done else "waiting"
