@@ -1,9 +1,9 @@
-"""Conditional PixelCNN++: the probability of a degraded image given a good one.
+"""Conditional PixelCNN++: the probability of a degraded image given a clean one.
 
 "Perceptual Image Restoration with High-Quality Priori and Degradation Learning", Sec. 3: PixelCNN++
-without its down- and up-sampling, so that the receptive field stays small, and with the good
+without its down- and up-sampling, so that the receptive field stays small, and with the clean
 image given to every block. Of each pixel it sees rows above and pixels to the left of the
-degraded image, and all of the good one around.
+degraded image, and all of the clean one around.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class ConditionalPixelCNN(Network):
 
         Args:
           degraded: float32 or float64 [B, H, W, 3], RGB in whole pixel values; decides the type.
-          condition: the good image, the same shape; None in a network without condition.
+          condition: the clean image, the same shape; None in a network without condition.
           training: whether to drop values.
           seed: int [2], what is dropped; needed for that.
 
@@ -155,7 +155,7 @@ class ConditionalPixelCNN(Network):
         """What the blocks see of a condition [B, H, W, 3]; None in a network without."""
         if (condition is None) != (self.encoder is None):
             raise ValueError(
-                "a condition is needed: the good image"
+                "a condition is needed: the clean image"
                 if condition is None
                 else "this network was made without condition (condition_filters=0)"
             )
@@ -178,7 +178,7 @@ class ConditionalPixelCNN(Network):
 
         Args:
           degraded: float32 [B, H, W, 3]; this and the others as for a call.
-          condition: the good images.
+          condition: the clean images.
           seed: of the dropout, as in training; None drops nothing.
         """
         layers = [m for m in self.submodules if isinstance(m, WeightNormConv)]

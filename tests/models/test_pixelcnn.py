@@ -390,7 +390,7 @@ def test_bad_networks(options, message):
 
 def test_what_a_call_needs_is_asked_for():
     image = tf.zeros((1, 4, 4, 3))
-    with pytest.raises(ValueError, match="a condition is needed: the good image"):
+    with pytest.raises(ValueError, match="a condition is needed: the clean image"):
         _network()(image)
     with pytest.raises(ValueError, match="made without condition"):
         _network(condition_filters=0)(image, image)
