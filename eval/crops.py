@@ -41,8 +41,8 @@ def write(options: CropsOptions) -> None:
     codecs = learned(options.models) + [CLASSICAL[name]() for name in options.codecs]
     proxy = _proxy(options.proxy_from, options.size) if options.proxy_from else None
     out = make_folder(options.out)
-    images = {pathlib.Path(path).stem: _crops(options, codecs, path, proxy, out) for path in paths}
-    crop_grid.write_index(out, options.title or f"{options.bpp:g} bits per pixel", images)
+    images = {pathlib.Path(path).stem: _crops(options, codecs, path, proxy) for path in paths}
+    crop_grid.write(out, options.title or f"{options.bpp:g} bits per pixel", images)
     command.written(out, f"crops of {len(images)} images, index.json")
 
 
@@ -68,14 +68,12 @@ def _crops(
     codecs: Sequence[ImageCodec],
     path: str,
     proxy: ProxIQA | None,
-    out: pathlib.Path,
-) -> list[dict]:
-    """Writes the crops of one image; returns their entries of the index."""
+) -> list[crop_grid.Tile]:
+    """The crops of one image."""
     image = read_image(path)
-    stem = pathlib.Path(path).stem
     height, width = image.shape[:2]
     window = crop_grid.window(height, width, options.size, options.center)
-    items = [crop_grid.write(out, f"{stem}_original.png", image[window], "original")]
+    items = [crop_grid.Tile(image[window], "original")]
     for codec in codecs:
         decoded, bpp = _nearest(codec, image, options.bpp)
         names = [n for n in options.metrics if n in (*vmaf.reported_for(*image.shape[:2]), "vmaf")]
@@ -84,7 +82,7 @@ def _crops(
         if proxy is not None:
             words = _proxy_words(proxy, image[window], decoded[window])
         label = f"{codec.name}, {bpp:.3f} bpp\n{', '.join(words)}"
-        items.append(crop_grid.write(out, f"{stem}_{codec.name}.png", decoded[window], label))
+        items.append(crop_grid.Tile(decoded[window], label))
     return items
 
 

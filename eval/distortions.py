@@ -280,7 +280,7 @@ def _means(measured: list[Row]) -> list[dict[str, str]]:
 def _write_crops(options: DistortionsOptions, models: list[Maker], paths: list[str]) -> None:
     """Crops of reference, real and generated distortion and residual, by image and model."""
     out = make_folder(options.crops_dir)
-    images: dict[str, list[dict]] = {}
+    images: dict[str, list[crop_grid.Tile]] = {}
     for path in paths:
         image, stem = read_image(path), pathlib.Path(path).stem
         height, width = image.shape[:2]
@@ -294,18 +294,17 @@ def _write_crops(options: DistortionsOptions, models: list[Maker], paths: list[s
             jsd = nss.jensen_shannon(*histograms)
             # Twice as strong, around middle gray: faint residuals are seen.
             residual = np.clip(128 + 2 * (generated.astype(int) - image), 0, 255).astype(np.uint8)
-            shown = {
-                "original": ("original", image),
-                "real": (f"{name}, severity {DISTORTIONS[name].severity:g}", real[name]),
-                "generated": (f"{model.name}\nJSD {jsd:.4f}", generated),
-                "residual": ("what was added, twice", residual),
-            }
-            entry = images.setdefault(f"{stem}, {model.name}", [])
-            for word, (label, whole) in shown.items():
-                file = f"{stem}_{model.name}_{word}.png"
-                entry.append(crop_grid.write(out, file, whole[window], label))
-            entry[2]["histograms"] = [np.round(each, 6).tolist() for each in histograms]
-    crop_grid.write_index(out, options.budget, images)
+            facts = {"histograms": [np.round(each, 6).tolist() for each in histograms]}
+            shown = [
+                crop_grid.Tile(image[window], "original"),
+                crop_grid.Tile(
+                    real[name][window], f"{name}, severity {DISTORTIONS[name].severity:g}"
+                ),
+                crop_grid.Tile(generated[window], f"{model.name}\nJSD {jsd:.4f}", facts),
+                crop_grid.Tile(residual[window], "what was added, twice"),
+            ]
+            images[f"{stem}, {model.name}"] = shown
+    crop_grid.write(out, options.budget, images)
 
 
 if __name__ == "__main__":

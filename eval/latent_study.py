@@ -237,7 +237,7 @@ def _write_crops(
     """Original, given image and what every row makes of it, a folder for each task."""
     for task in options.tasks:
         out = make_folder(f"{options.crops_dir}/{_FOLDERS[task]}")
-        images: dict[str, list[dict]] = {}
+        images: dict[str, list[crop_grid.Tile]] = {}
         for row in (row for row in chosen if task == JPEG or not row.epochs):
             mine = cases[row.version][: options.shown]
             for case, trial in zip(mine, trials.search(row, task, mine)):
@@ -245,13 +245,12 @@ def _write_crops(
                 if name not in images:
                     small = latent_cases.enlarged(trials.degraded(case, task), len(case.clean))
                     images[name] = [
-                        crop_grid.write(out, f"{name}_original.png", case.clean, "original"),
-                        crop_grid.write(out, f"{name}_given.png", small, "given"),
+                        crop_grid.Tile(case.clean, "original"),
+                        crop_grid.Tile(small, "given"),
                     ]
                 label = f"{row.label}\n{trial.measures['psnr']:.1f} dB"
-                file = f"{name}_row{row.name}.png"
-                images[name].append(crop_grid.write(out, file, trial.image, label))
-        crop_grid.write_index(out, options.budget, images)
+                images[name].append(crop_grid.Tile(trial.image, label))
+        crop_grid.write(out, options.budget, images)
 
 
 if __name__ == "__main__":

@@ -319,16 +319,15 @@ def _write_crops(
         degraded = protocol.degrade(clean, quality)
         height, width = clean.shape[:2]
         window = crop_grid.window(height, width, options.size, options.center)
-        items = [crop_grid.write(out, f"{stem}_original.png", clean[window], "original")]
+        items = [crop_grid.Tile(clean[window], "original")]
         for method in methods:
             restored = method.restore(degraded)
             similarity = float(ssim(clean[None], restored[None])[0])
             label = f"{method.name}\n{psnr(clean, restored):.2f} dB / {similarity:.4f}"
-            crop = restored[window]
-            items.append(crop_grid.write(out, f"{stem}_{method.name}.png", crop, label))
+            items.append(crop_grid.Tile(restored[window], label))
         found[stem] = items
     title = f"JPEG q = {quality}, PSNR / SSIM (Gaussian 11). {options.budget}"
-    crop_grid.write_index(out, title, found)
+    crop_grid.write(out, title, found)
 
 
 def _measure_sets(

@@ -6,7 +6,6 @@ import pathlib
 from functools import partial
 
 import numpy as np
-from PIL import Image
 
 from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortion_gan.tables import LAMBDAS
@@ -77,7 +76,7 @@ def _lambdas(evidence: Evidence, path: pathlib.Path) -> bool:
 
 def _grid(folder: pathlib.Path, path: pathlib.Path) -> bool:
     """Original, real, generated, residual and histograms side by side, a line a model."""
-    images = crop_grid.read_index(folder)["images"]
+    images = crop_grid.read(folder).images
     size = (12.5, 0.7 + 2.6 * len(images))
     edges = np.linspace(-nss.LIMIT, nss.LIMIT, nss.BINS + 1)
     middles = (edges[:-1] + edges[1:]) / 2
@@ -86,11 +85,10 @@ def _grid(folder: pathlib.Path, path: pathlib.Path) -> bool:
     ) as axes:
         for line, items in zip(axes, images.values()):
             for axis, item in zip(line, items):
-                with Image.open(folder / item["file"]) as image:
-                    axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")
-                axis.set_title(item["label"], fontsize=8)
+                axis.imshow(item.pixels, interpolation="nearest")
+                axis.set_title(item.label, fontsize=8)
                 axis.axis("off")
-            for values, label in zip(items[2]["histograms"], ("real", "generated")):
+            for values, label in zip(items[2].facts["histograms"], ("real", "generated")):
                 line[4].semilogy(middles, np.maximum(values, 1e-5), lw=1, label=label)
             line[4].set_title("products of adjacent MSCN", fontsize=8)
             line[4].tick_params(labelsize=7)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,28 +38,22 @@ def write(
     out, images = make_folder(folder), {}
     for name, (clean, degraded) in zip(names, tqdm.tqdm(pairs, unit="image", desc="drawing")):
         entries = [
-            crop_grid.write(out, f"{name}_original.png", clean, "original"),
-            _judged(out, f"{name}_degraded.png", "degraded", model, degraded, clean),
+            crop_grid.Tile(clean, "original"),
+            _judged("degraded", model, degraded, clean),
         ]
         for seed in range(_DRAWN):
             height, width, _ = clean.shape
             uniforms = draw_uniforms(seed, 1, height, width, model.network.options["mixtures"])
             drawn = sample_wavefront(model.network, clean[None], uniforms)[0]
-            label = f"drawn, seed {seed}"
-            entries.append(_judged(out, f"{name}_drawn{seed}.png", label, model, drawn, clean))
+            entries.append(_judged(f"drawn, seed {seed}", model, drawn, clean))
         images[name] = entries
-    crop_grid.write_index(out, title, images)
+    crop_grid.write(out, title, images)
 
 
 def _judged(
-    out: pathlib.Path,
-    file: str,
-    label: str,
-    model: Degradation,
-    degraded: np.ndarray,
-    clean: np.ndarray,
-) -> dict[str, str]:
-    """Writes an image; its label has its likelihood."""
+    label: str, model: Degradation, degraded: np.ndarray, clean: np.ndarray
+) -> crop_grid.Tile:
+    """An image whose label has its likelihood."""
     batches = (tf.constant(image[None], tf.float32) for image in (degraded, clean))
     bits = float(model.nll(*batches)[0])
-    return crop_grid.write(out, file, degraded, f"{label}\n{bits:.2f} bits/dim")
+    return crop_grid.Tile(degraded, f"{label}\n{bits:.2f} bits/dim")

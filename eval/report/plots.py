@@ -9,8 +9,6 @@ import textwrap
 from collections.abc import Iterator
 
 import matplotlib
-import numpy as np
-from PIL import Image
 
 from lossylab.core.files import replacing
 from lossylab.eval.report import crop_grid
@@ -72,16 +70,15 @@ def grid(folder: pathlib.Path, path: pathlib.Path) -> bool:
     """Draws crops side by side, as `crop_grid` wrote them; False if there are none."""
     if not (folder / "index.json").exists():
         return False
-    page = crop_grid.read_index(folder)
-    images = page["images"]
+    page = crop_grid.read(folder)
+    images = page.images
     columns = max(len(items) for items in images.values())
     size = (2.5 * columns, 0.7 + 2.9 * len(images))
-    with figure(path, page["title"], len(images), columns, size, images=True) as axes:
+    with figure(path, page.title, len(images), columns, size, images=True) as axes:
         for axis in axes.flat:
             axis.axis("off")
         for line, items in zip(axes, images.values()):
             for axis, item in zip(line, items):
-                with Image.open(folder / item["file"]) as image:
-                    axis.imshow(np.asarray(image.convert("RGB")), interpolation="nearest")
-                axis.set_title(item["label"], fontsize=8)
+                axis.imshow(item.pixels, interpolation="nearest")
+                axis.set_title(item.label, fontsize=8)
     return True

@@ -1,14 +1,13 @@
 """Crops of codecs at nearly equal rate."""
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from lossylab.cli import __main__ as cli
-from lossylab.core.errors import CollectionError, ImageError, UsageError
+from lossylab.core.errors import CollectionError, ImageError, UsageError, WorkError
+from lossylab.eval.report import crop_grid
 from lossylab.inference.export.codec import Codec
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.proxiqa import ProxIQA
@@ -32,13 +31,24 @@ def folder(tmp_path, images):
 def _run(folder, *flags):
     places = [f"--data={folder / 'in'}", f"--out={folder / 'out'}"]
     cli.main(["eval", "crops", *places, "--size=64", *flags])
-    page = json.loads((folder / "out" / "index.json").read_text())
-    return page["images"]["a"], page["title"]
+    page = crop_grid.read(folder / "out")
+    return page.images["a"], page.title
 
 
-def _pixels(folder, item):
-    with Image.open(folder / "out" / item["file"]) as image:
-        return np.asarray(image)
+def test_strips_are_read_as_they_were_written(tmp_path):
+    """Gray and colored tiles, names with commas, and facts."""
+    rng = np.random.default_rng(0)
+    gray, color = (rng.integers(0, 256, (9, 7, c)).astype(np.uint8) for c in (1, 3))
+    tiles = [crop_grid.Tile(gray, "gray"), crop_grid.Tile(color, "color\n2", {"histograms": [1]})]
+    crop_grid.write(tmp_path, "both", {"a, jpeg": tiles})
+    page = crop_grid.read(tmp_path)
+    assert page.title == "both"
+    for tile, again in zip(tiles, page.images["a, jpeg"], strict=True):
+        assert (again.label, again.facts) == (tile.label, tile.facts)
+        np.testing.assert_array_equal(again.pixels, np.broadcast_to(tile.pixels, (9, 7, 3)))
+    (tmp_path / "a_jpeg.webp").write_bytes(b"RIFF")
+    with pytest.raises(WorkError, match="index.json is damaged: have the crops made again"):
+        crop_grid.read(tmp_path)
 
 
 def test_crops_show_the_same_place_and_the_nearest_rate(folder, images, exported):
@@ -49,21 +59,21 @@ def test_crops_show_the_same_place_and_the_nearest_rate(folder, images, exported
         *("--bpp=1.5", "--center=1,0", "--metrics=vmaf,psnr"),
     )
     assert title == "1.5 bits per pixel"
-    assert [item["label"].split(",")[0] for item in items] == [
+    assert [item.label.split(",")[0] for item in items] == [
         "original",
         "mse",
         "jpeg",
         "jpeg2000",
     ]
-    np.testing.assert_array_equal(_pixels(folder, items[0]), images[0][:64, -64:])
+    np.testing.assert_array_equal(items[0].pixels, images[0][:64, -64:])
     for item in items[2:]:
-        crop = _pixels(folder, item).astype(float)
+        crop = item.pixels.astype(float)
         assert crop.shape == (64, 64, 3)
         assert np.abs(crop - images[0][:64, -64:]).mean() < 12
-        bpp = float(item["label"].split(",")[1].split()[0])
+        bpp = float(item.label.split(",")[1].split()[0])
         assert bpp == pytest.approx(1.5, rel=0.4)  # JPEG 2000's points lie 1.7 times apart
-        assert "VMAF" in item["label"]
-        assert "PSNR" in item["label"]
+        assert "VMAF" in item.label
+        assert "PSNR" in item.label
 
 
 def test_a_proxy_scores_the_crops(folder, exported, tmp_path):
@@ -71,8 +81,8 @@ def test_a_proxy_scores_the_crops(folder, exported, tmp_path):
     path = str(tmp_path / "run" / "checkpoints" / "ckpt")
     tf.train.Checkpoint(proxy=proxy).save(path)
     items, _ = _run(folder, f"--models=mse:{exported}", f"--proxy_from={tmp_path / 'run'}")
-    pair = [tf.cast(_pixels(folder, item)[None], tf.float32) for item in items]
-    assert f"proxy {float(proxy(pair)[0]):.1f}" in items[1]["label"]
+    pair = [tf.cast(item.pixels[None], tf.float32) for item in items]
+    assert f"proxy {float(proxy(pair)[0]):.1f}" in items[1].label
     with pytest.raises(UsageError, match="has no proxy for patches of 128 pixels"):
         _run(folder, f"--models=mse:{exported}", "--size=128", f"--proxy_from={tmp_path / 'run'}")
 

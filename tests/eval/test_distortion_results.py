@@ -18,7 +18,7 @@ from lossylab.eval.distortion_gan import __main__ as distortion_gan
 from lossylab.eval.distortion_gan import claims as distortion_gan_claims
 from lossylab.eval.distortion_gan import evidence as distortion_gan_evidence
 from lossylab.eval.distortion_gan import tables as distortion_gan_tables
-from lossylab.eval.report import published
+from lossylab.eval.report import crop_grid, published
 from lossylab.eval.report.claims import UNMEASURED, Verdict
 from lossylab.inference.export.distorter import Distorter
 from lossylab.models.unet import ResidualUNet
@@ -91,8 +91,8 @@ def test_grids_and_tables_are_made(exported, folder, tmp_path):
     assert "Table I" in (out / "tables.md").read_text()
     assert (out / "figures" / "fig02.png").stat().st_size > 10_000
     assert "Distortion GAN" in (out / "claims.md").read_text()
-    with Image.open(out / "grids" / "fig02" / "a_jpeg_residual.png") as image:
-        assert image.size == (64, 64)
+    tiles = crop_grid.read(out / "grids" / "fig02").images["a, jpeg"]
+    assert {tile.pixels.shape for tile in tiles} == {(64, 64, 3)}
 
 
 def test_the_search_ranks_by_distance(folder, tmp_path, monkeypatch, capsys):

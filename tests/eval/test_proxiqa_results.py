@@ -20,7 +20,7 @@ from lossylab.eval.proxiqa import __main__ as proxiqa
 from lossylab.eval.proxiqa import evidence as proxiqa_evidence
 from lossylab.eval.proxiqa import tables as proxiqa_tables
 from lossylab.eval.proxiqa.claims import CHECKS
-from lossylab.eval.report import claims, comparison
+from lossylab.eval.report import claims, comparison, crop_grid
 from lossylab.eval.sweep import COLUMNS
 
 RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
@@ -274,10 +274,8 @@ def test_figures_are_equal_when_drawn_again(folder):
 
 def _crops(place):
     place.mkdir(parents=True)
-    for name in "ab":
-        Image.new("RGB", (40, 40), (200, 30, 60)).save(place / f"{name}.png")
-    items = [{"file": f"{name}.png", "label": f"codec {name}"} for name in "ab"]
-    (place / "index.json").write_text(json.dumps({"title": "Crops", "images": {"x": items}}))
+    pixels = np.full((40, 40, 3), (200, 30, 60), np.uint8)
+    crop_grid.write(place, "Crops", {"x": [crop_grid.Tile(pixels, f"codec {n}") for n in "ab"]})
 
 
 def test_missing_baseline_and_damaged_input_are_said(tmp_path, folder):

@@ -22,6 +22,7 @@ from lossylab.eval.metrics import inception, lpips
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.psnr_b import blocking_effect, psnr_b
 from lossylab.eval.metrics.ssim import ssim, ssim_uniform
+from lossylab.eval.report import crop_grid
 from lossylab.inference.export.restorer import Restorer
 from lossylab.models import restorers
 
@@ -309,10 +310,9 @@ def test_color_protocol_sets_and_crops(place, tmp_path, monkeypatch):
     sets = rows.read(tmp_path / "sets.csv", restoration.SET_COLUMNS)
     assert {row["method"] for row in sets} == {"jpeg", "sadct", "gan"}
     assert all(float(row["fid"]) >= 0 for row in sets)
-    page = json.loads((tmp_path / "crops" / "a" / "index.json").read_text())
-    assert len(page["images"]["0"]) == 1 + 3
-    with Image.open(tmp_path / "crops" / "a" / "0_gan.png") as crop:
-        assert crop.size == (32, 32)
+    tiles = crop_grid.read(tmp_path / "crops" / "a").images["0"]
+    assert len(tiles) == 1 + 3
+    assert {tile.pixels.shape for tile in tiles} == {(32, 32, 3)}
 
 
 @pytest.mark.parametrize(

@@ -208,8 +208,8 @@ def test_the_command_makes_everything(tmp_path, images, capsys):
     _folder(folder, _sets("jpeg", 27, budget=""), _sets("wcdgan", 28))
     crops = folder / "crops" / "fig07"
     crops.mkdir(parents=True)
-    item = crop_grid.write(crops, "a.png", images[0][:32, :32, :1], "jpeg")
-    crop_grid.write_index(crops, "crops", {"a": [item, item]})
+    tile = crop_grid.Tile(images[0][:32, :32, :1], "jpeg")
+    crop_grid.write(crops, "crops", {"a": [tile, tile]})
     cli.main(["eval", "wcdgan", f"--results={folder}"])
     for name in ("tables.md", "tables/table1.csv", "tables/all.tex", "figures/gains_q10.png"):
         assert (folder / name).stat().st_size > 100

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import pathlib
 import shutil
 
@@ -27,6 +26,7 @@ from lossylab.data.scaled_pairs import (
 )
 from lossylab.data.schedule import Schedule
 from lossylab.eval import degradation_nll, rank_accuracy
+from lossylab.eval.report import crop_grid
 from lossylab.inference.export.degradation import Degradation, degraded_options
 from lossylab.inference.export.rankiqa import Scorer
 from lossylab.losses.pixelcnn import bits_per_dim
@@ -467,13 +467,13 @@ def test_a_grid_has_what_was_drawn(exported, tmp_path):
     with pytest.raises(UsageError, match="--out and --crops_dir need --budget"):
         cli.main(["eval", "degradation_nll", *words, f"--crops_dir={tmp_path / 'a'}"])
     cli.main(["eval", "degradation_nll", *words, f"--crops_dir={tmp_path / 'a'}", "--budget=tiny"])
-    page = json.loads((tmp_path / "a" / "index.json").read_text())
-    assert len(page["images"]) == 3
-    for items in page["images"].values():
-        assert [item["label"].split("\n")[0] for item in items] == [
+    images = crop_grid.read(tmp_path / "a").images
+    assert len(images) == 3
+    for items in images.values():
+        assert [item.label.split("\n")[0] for item in items] == [
             *("original", "degraded", "drawn, seed 0", "drawn, seed 1"),
         ]
-        sides = [np.asarray(Image.open(tmp_path / "a" / item["file"])) for item in items]
+        sides = [item.pixels for item in items]
         assert {side.shape for side in sides} == {(16, 16, 3)}
         assert np.abs(sides[2].astype(int) - sides[3]).max() > 0
 
