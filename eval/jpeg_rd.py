@@ -1,4 +1,4 @@
-"""Rate and quality of learned JPEG encoders beside standard JPEG, from real files."""
+"""Rate and quality of learned JPEG encoders beside JPEG without learning, from real files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from lossylab.eval.measurements import about, own_folder, write_about
 from lossylab.eval.measures import Color
 from lossylab.eval.options.rd import JpegRdOptions
 from lossylab.eval.sweep import Sweep
-from lossylab.inference.codecs.classical import Jpeg
+from lossylab.inference.codecs.classical import FlatJpeg, Jpeg
 from lossylab.inference.codecs.registry import LearnedJpeg, learned
 from lossylab.inference.export.jpeg import Encoder
 
 # Of standard JPEG: those that the baseline's code plots.
 QUALITIES = (*range(1, 10), *range(10, 91, 5))
+
+# Of flat tables: 0.25 to 1 bits per pixel on Kodak.
+STEPS = (255, 200, 160, 128, 104, 88, 72, 60, 50, 42, 36, 30, 24, 20)
 
 _START = "start"  # runs of a study in which the tables that the variants begin with learn alone
 
@@ -56,7 +59,7 @@ def measure(options: JpegRdOptions) -> None:
     with naming("lpips"):
         measures = Color(options.lpips, options.lpips_network)
     own_folder(options.out, ("about.json",))
-    codecs = [Jpeg(qualities=QUALITIES), *encoders]
+    codecs = [Jpeg(qualities=QUALITIES), FlatJpeg(STEPS), *encoders]
     try:
         with contextlib.closing(
             Sweep(options.out, codecs, measures=measures, data=options.data)

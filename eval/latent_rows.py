@@ -13,6 +13,10 @@ UNSEARCHED = MEAN, SAMPLES = ("Mean, no search", "Independent samples")
 UNTOUCHED = (*IMAGES, *UNSEARCHED)
 
 
+# Epochs of the paper's two degradation models -> which of ours stands for it: ours has others.
+TRAINED = {29: "shorter training", 379: "longer training"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """A line of Table 2.
@@ -43,7 +47,7 @@ class Row:
             "mean" if settings.mean_init else "random",
             "MMD" if settings.mmd_weight else "no MMD",
             *([] if settings.sphere != "none" else ["free"]),
-            *([f"NLL x{settings.nll_weight:g}, {self.epochs}"] if self.epochs else []),
+            *([f"NLL x{settings.nll_weight:g}, {TRAINED[self.epochs]}"] if self.epochs else []),
             *([f"{settings.steps} steps"] if settings.steps != 100 else []),
         ]
         return f"{self.name}: {', '.join(words)}"
@@ -90,4 +94,4 @@ ROWS = {
         _searched_by_nll("13", 50, 379),
     )
 }
-EPOCHS = (29, 379)  # of the two degradation models
+EPOCHS = tuple(TRAINED)  # of the two degradation models

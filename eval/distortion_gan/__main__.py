@@ -40,9 +40,9 @@ PAPER = Paper(
             "residuals",
             "Blocks, detail and spectra of what is added",
             tables.residuals,
-            "Each against the distortion that it imitates, means over images. Blockiness: 1 is "
-            "none. Energy above a quarter of a cycle a pixel: below 1 is blurred. Slope of the "
-            "residual's amplitude over the frequency: 0 is white noise, -1 pink.",
+            "Each against the distortion that it imitates, means over images. Blockiness of 1 is "
+            "none, energy above a quarter of a cycle a pixel below 1 blurred. The slope is that of "
+            "the residual's amplitude over the frequency: 0 is white noise, -1 pink.",
         ),
         Table(
             "severities",

@@ -26,6 +26,7 @@ from lossylab.eval.report.claims import (
     trainings,
 )
 from lossylab.eval.report.differences import Difference
+from lossylab.eval.report.names import published_name
 from lossylab.eval.severity_search import SHORT
 
 _FAR = 5.0  # times
@@ -110,7 +111,8 @@ def _measures(what: str, measure: str, pairs: Iterable[tuple[str, str]], digits:
     def decide(evidence: Evidence) -> Decision:
         names = dict.fromkeys(name for pair in pairs for name in pair)
         values = ", ".join(
-            f"{name} {evidence.mean(name, 'jpeg', measure):.{digits}f}" for name in names
+            f"{published_name(name)} {evidence.mean(name, 'jpeg', measure):.{digits}f}"
+            for name in names
         )
         found = {(a, b): evidence.difference((a, "jpeg"), (b, "jpeg"), measure) for a, b in pairs}
         return _decided(f"{what} {values}", found)

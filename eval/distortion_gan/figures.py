@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
+import re
 from functools import partial
 
 import numpy as np
@@ -11,8 +13,10 @@ from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortion_gan.tables import LAMBDAS
 from lossylab.eval.distortions import REAL
 from lossylab.eval.metrics import nss
-from lossylab.eval.report import crop_grid, plots
+from lossylab.eval.report import crop_grid, plots, published
+from lossylab.eval.report.differences import margin
 from lossylab.eval.report.paper import Draw
+from lossylab.eval.report.tables import number
 from lossylab.eval.severity_search import SHORT
 
 _HEADINGS = {
@@ -21,33 +25,43 @@ _HEADINGS = {
     "fig04_pixel_losses": "Fig. 4: JPEG by pixel losses",
 }
 
+_LEAST, _MOST = -3.5, -0.5  # logarithms of divergences that colors tell apart
+
 
 def figures(evidence: Evidence) -> dict[str, Draw]:
     """What draws each figure."""
     return {
-        "table1": partial(_matrix, evidence, ""),
-        "real_distortions": partial(_matrix, evidence, REAL),
+        "table1": partial(_matrix, evidence),
         "fig03_lambda": partial(_lambdas, evidence),
         **{name: partial(_grid, folder) for name, folder in evidence.grids.items()},
     }
 
 
-def _matrix(evidence: Evidence, prefix: str, path: pathlib.Path) -> bool:
-    """Divergences of four generated from the four real distortions, as a map."""
-    methods = [name for name in SHORT if prefix + name in evidence.methods]
-    if not methods:
+def _matrix(evidence: Evidence, path: pathlib.Path) -> bool:
+    """Divergences of four distortions from four real ones: the paper's, ours, of real ones."""
+    values = published.numbers("distortion_gan", "I")
+    paper = np.array([[values[a, b, "mean"] for b in SHORT.values()] for a in SHORT.values()])
+    maps = {"paper, generated": paper}
+    for prefix, words in (("", "ours, generated"), (REAL, "real, other noise")):
+        if any(prefix + name in evidence.methods for name in SHORT):
+            found = [[evidence.mean(prefix + m, t) for t in SHORT] for m in SHORT]
+            maps[words] = np.array(found)
+    if len(maps) < 2:
         return False
-    what = "real distortions, other noise," if prefix else "generated"
-    title = f"{'' if prefix else 'Table I: '}JSD of {what} and real distortions, bit"
-    with plots.figure(path, title, 1, 1, (5.4, 5.0)) as axes:
-        axis = axes[0, 0]
-        values = np.array([[evidence.mean(prefix + m, t) for t in SHORT] for m in methods])
-        axis.imshow(np.log10(np.maximum(values, 1e-4)), cmap="viridis", vmin=-3.5, vmax=-0.5)
-        for (y, x), value in np.ndenumerate(values):
-            axis.text(x, y, f"{value:.4f}", ha="center", va="center", color="red")
-        axis.set_xticks(range(len(SHORT)), SHORT.values())
-        axis.set_yticks(range(len(methods)), [SHORT[name] for name in methods])
-        axis.set(xlabel="real", ylabel=what)
+    title = "Table I: JSD of distortions (lines) from real ones (columns), bit"
+    size = (3.0 * len(maps), 3.6)
+    with plots.figure(path, title, 1, len(maps), size, note=evidence.title) as axes:
+        for axis, (words, found) in zip(axes[0], maps.items()):
+            shown = np.log10(np.maximum(found, 10**_LEAST))
+            axis.imshow(shown, cmap="viridis", vmin=_LEAST, vmax=_MOST)
+            for (y, x), value in np.ndenumerate(found):
+                color = "black" if shown[y, x] > (_LEAST + _MOST) / 2 else "white"
+                text = number(value, 4)
+                axis.text(x, y, text, ha="center", va="center", color=color, fontsize=8)
+            axis.set_xticks(range(len(SHORT)), SHORT.values())
+            axis.set_yticks(range(len(SHORT)), SHORT.values())
+            axis.set(title=words)
+            axis.grid(visible=False)
     return True
 
 
@@ -56,41 +70,46 @@ def _lambdas(evidence: Evidence, path: pathlib.Path) -> bool:
     there = {value: name for name, value in LAMBDAS.items() if name in evidence.methods}
     if len(there) < 2:
         return False
-    title = "Fig. 3: weight of the sparsity"
-    with plots.figure(path, title, 1, 2, (9.5, 4.2)) as axes:
+    title = "Fig. 3: weight of the sparsity; means over the images with 95 % intervals"
+    with plots.figure(path, title, 1, 2, (7.6, 3.4), note=evidence.title) as axes:
         positions = range(len(there))
         for axis, measure, label in (
             (axes[0, 0], "jsd", "JSD to real JPEG, bit"),
             (axes[0, 1], "residual", "mean absolute residual, pixel values"),
         ):
-            values = [evidence.mean(name, "jpeg", measure) for name in there.values()]
-            axis.plot(positions, values, marker="o", label="generated")
+            values = [evidence.measure(name, "jpeg", measure) for name in there.values()]
+            means, margins = [v.mean() for v in values], [margin(v) for v in values]
+            axis.errorbar(positions, means, margins, capsize=3, label="generated")
             axis.set_xticks(positions, [f"{value:g}" for value in there])
-            axis.set(xlabel="lambda", ylabel=label)
-            axis.grid(alpha=0.3)
+            axis.set(xlabel=r"$\lambda$", ylabel=label)
         real = evidence.mean(REAL + "jpeg", "jpeg", "residual")
-        axes[0, 1].axhline(real, color="0.5", linestyle="--", label="real JPEG")
+        axes[0, 1].axhline(real, color="0.55", linestyle="--", label="real JPEG")
         axes[0, 1].legend()
     return True
 
 
+def _words(figure: str, label: str) -> str:
+    """A tile's label; where lambda differs, also what it is elsewhere."""
+    if figure != "fig03_sparsity":
+        return label
+    return re.sub(r"^jpeg\n", f"JPEG (lambda = {LAMBDAS['jpeg']:g})\n", label)
+
+
 def _grid(folder: pathlib.Path, path: pathlib.Path) -> bool:
     """Original, real, generated, residual and histograms side by side, a line a model."""
-    images = crop_grid.read(folder).images
-    size = (12.5, 0.7 + 2.6 * len(images))
+    page = crop_grid.read(folder)
+    images = page.images
+    size = (1.75 * 5, 0.7 + 1.85 * len(images))
     edges = np.linspace(-nss.LIMIT, nss.LIMIT, nss.BINS + 1)
     middles = (edges[:-1] + edges[1:]) / 2
-    with plots.figure(
-        path, _HEADINGS.get(folder.name, folder.name), len(images), 5, size, images=True
-    ) as axes:
+    title = _HEADINGS.get(folder.name, folder.name)
+    with plots.figure(path, title, len(images), 5, size, note=page.title, images=True) as axes:
         for line, items in zip(axes, images.values()):
             for axis, item in zip(line, items):
-                axis.imshow(item.pixels, interpolation="nearest")
-                axis.set_title(item.label, fontsize=8)
-                axis.axis("off")
+                plots.show(axis, dataclasses.replace(item, label=_words(folder.name, item.label)))
             for values, label in zip(items[2].facts["histograms"], ("real", "generated")):
-                line[4].semilogy(middles, np.maximum(values, 1e-5), lw=1, label=label)
-            line[4].set_title("products of adjacent MSCN", fontsize=8)
-            line[4].tick_params(labelsize=7)
-            line[4].legend(fontsize=7)
+                line[4].semilogy(middles, np.maximum(values, 1e-5), lw=1, marker="", label=label)
+            line[4].set_title("products of adjacent MSCN", fontsize=7)
+            line[4].tick_params(labelsize=6)
+            line[4].legend(fontsize=6)
     return True

@@ -18,11 +18,11 @@ PAPER = Paper(
             "bd_rates",
             "BD-rates against standard JPEG",
             tables.bd_rates,
-            "Rate needed more than standard JPEG at equal quality, per image by pchip, mean ± "
-            "standard deviation (images); negative saves. Both sides have the same kind of "
-            "Huffman codes, 4:4:4. A column's means are over the same images; an encoder whose "
-            f"curves do not compare on {tables.COMMON:.0%} of them (no quality in common, or not "
-            f"monotone) has none. A star: fewer than {bd_rate.ENOUGH} rates.",
+            "Rate needed more than standard JPEG at equal quality, both with one kind of Huffman "
+            "codes: mean over images by pchip ± standard deviation (images); negative saves. "
+            "A column's means are over the same images; an encoder whose curves do not "
+            f"compare on {tables.COMMON:.0%} of them has none. A star: fewer than "
+            f"{bd_rate.ENOUGH} rates.",
         ),
         Table(
             "equal_rate",
@@ -55,6 +55,7 @@ PAPER = Paper(
     ),
     figures=figures.figures,
     checks=claims.CHECKS,
+    grids=figures.GRIDS,
 )
 publish = PAPER.publish
 

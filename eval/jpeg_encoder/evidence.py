@@ -23,6 +23,7 @@ from lossylab.eval.report.differences import Difference, over_trainings
 from lossylab.eval.sweep import columns, text_columns, without_data
 
 JPEG = "jpeg"
+FLAT = "jpeg_flat"  # one step for all frequencies
 
 
 LOW, HIGH = 0.25, 0.42  # bits per pixel, the range of Fig. 5
@@ -79,6 +80,11 @@ class Evidence:
             f"{said('train_data')}{tables}, backbones {said('weights')}{without}; measured on "
             f"{self.about['data']}, {self.about['lpips']}"
         )
+
+    @property
+    def random_lpips(self) -> bool:
+        """Whether LPIPS had random weights: then it ranks nothing."""
+        return self.about["lpips"].endswith("weights random")
 
     @property
     def names(self) -> list[str]:

@@ -9,13 +9,17 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from lossylab.eval.jpeg_encoder.evidence import HUFFMAN, JPEG, Evidence
+from lossylab.eval.jpeg_encoder.evidence import FLAT, HUFFMAN, JPEG, Evidence
 from lossylab.eval.report import plots
+from lossylab.eval.report.names import published_label, published_name
 from lossylab.eval.report.paper import Draw
 
 # Name -> heading and curves; those that were not measured are left out.
 _CURVES = {
-    "fig05_ms_ssim_in_the_loss": ("Fig. 5: MS-SSIM in the loss", ("tables", "vgg", "vgg_ms_ssim")),
+    "fig05_ms_ssim_in_the_loss": (
+        "Fig. 5: MS-SSIM in the loss",
+        (FLAT, "tables", "vgg", "vgg_ms_ssim"),
+    ),
     "fig07_weights": (
         "Fig. 7: weights of LPIPS and MS-SSIM",
         ("vgg", "vgg_ms_ssim", "vgg_no_lpips", "vgg_half_weights"),
@@ -30,6 +34,12 @@ _CURVES = {
         ("vgg", "lstm", "bilstm", "lstm_tanh", "lstm_minmax"),
     ),
 }
+# An encoder has the same color in all figures; those of one figure have different ones.
+_STYLES = {
+    **{"vgg": 0, "vgg_ms_ssim": 1, "tables": 2, "resnet": 3, "resnet_ms_ssim": 4, "lstm": 5},
+    **{"bilstm": 6, "vgg_no_lpips": 2, "vgg_half_weights": 3, "resnet_block1": 4},
+    **{FLAT: 5, "lstm_tanh": 1, "lstm_minmax": 2},
+}
 _PANELS = {
     "mse": "MSE",
     "ms_ssim_db": "MS-SSIM, dB: -10 log10(1 - MS-SSIM)",
@@ -37,13 +47,20 @@ _PANELS = {
 }
 _FEWEST = {"fig07_weights": 3}  # curves without which a figure says nothing
 _RANGE = 1.25  # times the highest rate of the learned encoders
+GRIDS = {
+    "fig06_crops": "Fig. 6: JPEG, the baseline and MS-SSIM in the loss",
+    "fig09_crops": "Fig. 9: attention by VGG-19 and by ResNet-152",
+}
 _TIMES = {
     "training step": ("fig11_training_speed", "Fig. 11: training steps a second"),
     "encode": ("fig12_times", "Fig. 12: seconds from an image to its file, BLS and back"),
 }
 _STEPS = {
-    "with": ("fig13_steps_with_attention", "Fig. 13: with attention"),
-    "without": ("fig14_steps_without_attention", "Fig. 14: tables alone"),
+    "with": (
+        "fig13_steps_with_attention",
+        "Fig. 13: training with attention, of learned tables",
+    ),
+    "without": ("fig14_steps_without_attention", "Fig. 14: training tables alone"),
 }
 
 
@@ -52,10 +69,8 @@ def figures(evidence: Evidence) -> dict[str, Draw]:
     found: dict[str, Draw] = {}
     for name, (heading, wanted) in _CURVES.items():
         models = [model for model in wanted if model in evidence.models]
-        if len(models) >= _FEWEST.get(name, 1):
-            for huffman, suffix in (("standard", ""), ("optimized", "_optimized")):
-                curves = [JPEG, *models]
-                found[name + suffix] = partial(_curves, evidence, heading, curves, huffman)
+        if len(set(models) - {FLAT}) >= _FEWEST.get(name, 1):
+            found[name] = partial(_curves, evidence, heading, [JPEG, *models])
     for work, (name, heading) in _TIMES.items():
         found[name] = partial(_times, evidence, work, heading)
     for kind, table in evidence.training.items():
@@ -64,26 +79,25 @@ def figures(evidence: Evidence) -> dict[str, Draw]:
     return found
 
 
-def _curves(
-    evidence: Evidence, heading: str, models: Sequence[str], huffman: str, path: pathlib.Path
-) -> bool:
-    """Mean quality over mean rate, one panel a measure."""
-    rate = HUFFMAN[huffman]
-    most = _RANGE * max(evidence.curve(model)[rate].max() for model in models[1:])
+def _curves(evidence: Evidence, heading: str, models: Sequence[str], path: pathlib.Path) -> bool:
+    """Mean quality over mean rate, one panel a measure, one row a kind of Huffman codes."""
     panels = {m: label for m, label in _PANELS.items() if evidence.table[m].notna().any()}
-    title = f"{heading}; {huffman} Huffman codes on both sides"
-    with plots.figure(path, title, 1, len(panels), (4.6 * len(panels), 4.4)) as axes:
-        for axis, (measure, label) in zip(axes[0], panels.items()):
-            for model in models:
-                curve = evidence.curve(model)
-                curve = curve[curve[rate] <= most]
-                style = {"color": "0.5", "linestyle": "--"} if model == JPEG else {}
-                axis.plot(curve[rate], curve[measure], marker="o", ms=4, label=model, **style)
-            axis.set(xlabel="bits per pixel, of the files", ylabel=label)
-            if measure == "lpips":
-                axis.set_ylabel(f"LPIPS ({evidence.about['lpips'].split(', ')[-1]})")
-            axis.grid(alpha=0.3)
-        axes[0, 0].legend(fontsize=8)
+    if evidence.random_lpips:
+        panels.pop("lpips", None)  # its distances decide nothing
+    shape = len(HUFFMAN), len(panels)
+    size = (4.2 * len(panels), 0.8 + 2.9 * len(HUFFMAN))
+    with plots.figure(path, heading, *shape, size, note=evidence.title) as axes:
+        for line, (huffman, rate) in zip(axes, HUFFMAN.items()):
+            learned = [model for model in models if model not in (JPEG, FLAT)]
+            most = _RANGE * max(evidence.curve(model)[rate].max() for model in learned)
+            for axis, (measure, label) in zip(line, panels.items()):
+                for model in models:
+                    curve = evidence.curve(model)
+                    curve = curve[curve[rate] <= most]
+                    style = plots.BASELINE if model == JPEG else plots.style(_STYLES[model])
+                    axis.plot(curve[rate], curve[measure], label=published_name(model), **style)
+                axis.set(xlabel=f"bits per pixel, {huffman} Huffman codes", ylabel=label)
+        axes[0, 0].legend()
     return True
 
 
@@ -94,24 +108,24 @@ def _times(evidence: Evidence, work: str, heading: str, path: pathlib.Path) -> b
         return False
     machine = next(iter(mine.values()))["machine"]
     speeds = work == "training step"
-    with plots.figure(path, f"{heading}; {machine}", 1, 1, (7, 1.4 + 0.4 * len(mine))) as axes:
+    size = (6.4, 1.2 + 0.32 * len(mine))
+    with plots.figure(path, heading, 1, 1, size, note=f"Timed on {machine}") as axes:
         axis = axes[0, 0]
         seconds = np.array([row["seconds"] for row in mine.values()])
         errors = np.array([row["standard_error"] for row in mine.values()])
         values = 1 / seconds if speeds else seconds
-        axis.barh(range(len(mine)), values, xerr=errors / seconds**2 if speeds else errors)
-        axis.set_yticks(range(len(mine)), list(mine))
+        spreads = errors / seconds**2 if speeds else errors
+        axis.barh(range(len(mine)), values, 0.7, xerr=spreads, error_kw={"lw": 1, "capsize": 3})
+        axis.set_yticks(range(len(mine)), map(published_label, mine))
         axis.invert_yaxis()
-        axis.set(xlabel="steps a second" if speeds else "seconds; bars: standard error")
-        if not speeds:
-            axis.set_xscale("log")
-        axis.grid(alpha=0.3, axis="x")
+        axis.set(xlabel=f"{'steps a second' if speeds else 'seconds'}; lines: ± standard error")
+        axis.grid(visible=False, axis="y")
     return True
 
 
 def _steps(table: pd.DataFrame, title: str, path: pathlib.Path) -> bool:
     """Rate, MSE and MS-SSIM over the steps, each stretched to 0..1 as the paper does."""
-    with plots.figure(path, title, 1, 1, (7, 4.5)) as axes:
+    with plots.figure(path, title, 1, 1, (5.6, 3.6)) as axes:
         axis = axes[0, 0]
         for name, label in (("bpp", "bits per pixel"), ("mse", "MSE"), ("ms_ssim", "MS-SSIM")):
             if name not in table:  # too small for MS-SSIM
@@ -119,10 +133,7 @@ def _steps(table: pd.DataFrame, title: str, path: pathlib.Path) -> bool:
             values = table[name]
             low, high = values.min(), values.max()
             scaled = (values - low) / max(high - low, 1e-12)
-            axis.plot(
-                table.step, scaled, marker="o", ms=4, label=f"{label}: {low:.4g} to {high:.4g}"
-            )
+            axis.plot(table.step, scaled, label=f"{label}: {low:.4g} to {high:.4g}")
         axis.set(xlabel="steps", ylabel="stretched from least to most")
-        axis.grid(alpha=0.3)
         axis.legend()
     return True

@@ -14,8 +14,9 @@ from lossylab.inference.latent.cases import TASKS
 _KNOWN = (
     "PSNR and SSIM against the known original; latent: mean distance of a layer's style from the "
     "true one; met: MMD at most that of 95 of 100 perfect sets of styles. Each version of StyleGAN "
-    "restores images of its own. Given: the image to restore, scaled up. Means over the images and "
-    "the seeds that all searches have."
+    "restores images of its own; 'Given' is the image to restore, scaled up. Means over the images "
+    "and the seeds that all searches have; 29 and 379 epochs of the paper stand for our shorter "
+    "and longer training."
 )
 
 PAPER = Paper(
@@ -58,6 +59,7 @@ PAPER = Paper(
     ),
     figures=figures.figures,
     checks=claims.CHECKS,
+    grids=figures.GRIDS,
 )
 publish = PAPER.publish
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lossylab.eval.degradation_nll import PAIRED, UNPAIRED
@@ -31,6 +32,9 @@ _FEWEST = 8  # images that a claim is decided by
 _BETTER = 0.25  # dB: less is no better
 _FASTER = 20.0  # times
 _SMALL = 64  # pixels, of the images that both samplers draw
+_DRAWN, _GIVEN = "drawn", "degraded"  # how labels of Fig. 5 begin
+_BLOCK = 8
+_NOISE = 60.0  # levels; 85 between two of uniform noise
 
 
 def _lower(
@@ -118,6 +122,23 @@ def _sampler_is_exact_and_fast(evidence: Evidence) -> Decision:
     return Decision(text, equal and min(times) >= _FASTER)
 
 
+def _turns_to_noise(evidence: Evidence) -> Decision:
+    """Whether some draw of Fig. 5 has a block as rough as uniform noise nearly is."""
+    draws = [tile for tiles in evidence.samples for tile in tiles if tile.label.startswith(_DRAWN)]
+    if not draws:
+        return UNMEASURED
+    noisy = sum(_roughest(tile.pixels) >= _NOISE for tile in draws)
+    return Decision(f"{noisy} of {len(draws)} draws", noisy > 0)
+
+
+def _roughest(pixels: np.ndarray) -> float:
+    """The largest mean difference of levels side by side of any 8x8 block."""
+    rough = np.abs(np.diff(pixels.astype(float), axis=1)).mean(-1)
+    height, width = (size // _BLOCK * _BLOCK for size in rough.shape)
+    blocks = rough[:height, :width].reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
+    return float(blocks.mean((1, 3)).max())
+
+
 # Trivial competitors, and what is needed.
 
 
@@ -140,6 +161,15 @@ def _blind(evidence: Evidence) -> Evidence:
         mine = nll.model == model
         nll.loc[mine & (nll.kind == PAIRED), "nll"] = _nll(evidence, model, UNPAIRED).to_numpy()
     return dataclasses.replace(evidence, nll=nll)
+
+
+def _real_jpeg(evidence: Evidence) -> Evidence:
+    """Evidence in which the images drawn are the degraded ones themselves."""
+    samples = [
+        [dataclasses.replace(tile, label=_DRAWN) for tile in tiles if tile.label.startswith(_GIVEN)]
+        for tiles in evidence.samples
+    ]
+    return dataclasses.replace(evidence, samples=samples)
 
 
 def _naive_twice(evidence: Evidence) -> Evidence:
@@ -198,6 +228,9 @@ CHECKS = {
     "2f": _by_score("4"),
     "2g": _by_score("7"),
     "2h": _by_score(ORIGINAL),
+    "3b": Check(
+        _turns_to_noise, {"the degraded images": _real_jpeg}, for_failing=(published_size,)
+    ),
     "3d": Check(_sampler_is_exact_and_fast, {"pixel by pixel": _naive_twice}),
     "4a": Check(
         _longer_is_likelier,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import pathlib
+import re
 from collections.abc import Collection, Sequence
 
 import pandas as pd
@@ -13,6 +14,7 @@ from lossylab.core import rows
 from lossylab.core.errors import WorkError
 from lossylab.eval import degradation_nll, latent_study, rank_accuracy, study_tally
 from lossylab.eval.latent_rows import EPOCHS, ROWS, UNTOUCHED
+from lossylab.eval.report import crop_grid
 from lossylab.eval.report.differences import Difference, mean_difference
 
 SAMPLERS = ("wavefront", "naive")
@@ -33,6 +35,7 @@ class Evidence:
       curve: likelihoods over the steps of a training.
       drawn: by sampler, the lines that `lossylab sample` printed, by input.
       votes: answers of a user study.
+      samples: of Fig. 5: by image what was given and drawn.
     """
 
     study: pd.DataFrame
@@ -41,16 +44,13 @@ class Evidence:
     curve: pd.DataFrame
     drawn: dict[str, dict[str, dict[str, str]]]
     votes: list[study_tally.Answer]
+    samples: Sequence[Sequence[crop_grid.Tile]] = ()
 
     @property
     def title(self) -> str:
         """Budgets of the networks, and what was measured on."""
-        parts = []
-        for table in (self.study, self.nll, self.ranks):
-            if len(table):
-                budgets, data = (", ".join(dict.fromkeys(table[n])) for n in ("budget", "data"))
-                parts.append(f"{budgets}, on {data}")
-        return "; ".join(dict.fromkeys(parts))
+        tables = (self.study, self.nll, self.ranks)
+        return "; ".join(dict.fromkeys(filter(None, map(budget, tables))))
 
     def trials(self, row: str, task: str, variant: str = "", version: int = 0) -> pd.DataFrame:
         """Trials of a row, by image and seed; of the row's own version of StyleGAN, or another.
@@ -120,6 +120,7 @@ def load(folder: str) -> Evidence:
         pd.read_csv(root / "curve.csv") if (root / "curve.csv").exists() else pd.DataFrame(),
         {name: _drawn(root / "sampling" / f"{name}.csv") for name in SAMPLERS},
         _votes(root / "votes"),
+        _samples(root / "crops" / "fig05_samples"),
     )
     if not (len(evidence.study) or len(evidence.nll) or len(evidence.ranks)):
         raise WorkError(f"{root} has no rows: measure with `lossylab eval latent_study`")
@@ -132,6 +133,10 @@ def _drawn(path: pathlib.Path) -> dict[str, dict[str, str]]:
     return {line["input"]: line for line in csv.DictReader(path.read_text().splitlines())}
 
 
+def _samples(folder: pathlib.Path) -> list[list[crop_grid.Tile]]:
+    return list(crop_grid.read(folder).images.values()) if folder.exists() else []
+
+
 def _votes(folder: pathlib.Path) -> list[study_tally.Answer]:
     paths = [str(path) for path in sorted(folder.glob("*.csv"))]
     return study_tally.read_answers(paths) if paths else []
@@ -141,6 +146,20 @@ def likelihood(evidence: Evidence, model: str, kind: str) -> float:
     """Mean likelihood of pairs by a degradation model; NaN if it was not measured."""
     table = evidence.nll
     return float(table[(table.model == model) & (table.kind == kind)].nll.mean())
+
+
+def budget(table: pd.DataFrame) -> str:
+    """What the networks of rows were trained with, and what was measured on; '' without rows."""
+    budgets, data = (", ".join(dict.fromkeys(table[n])) for n in ("budget", "data"))
+    return f"{budgets}, on {data}" if len(table) else ""
+
+
+def trained(evidence: Evidence, model: str) -> str:
+    """How long a degradation model was trained, in words: ours has not the paper's epochs."""
+    budgets = evidence.nll[evidence.nll.model == model].budget
+    steps = re.search(r"(\d+) steps", ", ".join(dict.fromkeys(budgets)))
+    long = {LONGEST: "longer", SHORTEST: "shorter"}.get(model, model)
+    return f"{long} training, {int(steps[1]):,} steps" if steps else f"{long} training"
 
 
 def speedup(fast: dict[str, str], slow: dict[str, str]) -> float:

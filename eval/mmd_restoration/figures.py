@@ -5,14 +5,21 @@ from __future__ import annotations
 import pathlib
 from functools import partial
 
-import numpy as np
+import pandas as pd
 
-from lossylab.eval.degradation_nll import KINDS
+from lossylab.eval.degradation_nll import KINDS, PAIRED, UNPAIRED
 from lossylab.eval.latent_rows import ROWS
-from lossylab.eval.mmd_restoration.evidence import Evidence
+from lossylab.eval.mmd_restoration.evidence import Evidence, budget, trained
 from lossylab.eval.report import plots
+from lossylab.eval.report.names import published_name
 from lossylab.eval.report.paper import Draw
-from lossylab.inference.latent.cases import TASKS
+from lossylab.inference.latent.cases import JPEG, TASKS
+
+GRIDS = {
+    "fig02_downscale": "Fig. 2: restoring images that were scaled down",
+    "fig05_samples": "Fig. 5: images drawn from the degradation model; some turn to noise",
+    "fig06_jpeg": "Fig. 6: restoring JPEG images",
+}
 
 
 def figures(evidence: Evidence) -> dict[str, Draw]:
@@ -28,35 +35,53 @@ def _curve(evidence: Evidence, path: pathlib.Path) -> bool:
     """Likelihood of held-out images over the steps of the training."""
     if not len(evidence.curve):
         return False
-    with plots.figure(path, "Fig. 3: likelihood in training", 1, 1, (6.4, 4.2)) as axes:
+    title = "Fig. 3: likelihood of held-out images in training"
+    with plots.figure(path, title, 1, 1, (5, 3.4), note=budget(evidence.nll)) as axes:
         axis = axes[0, 0]
         for kind in KINDS:
             axis.plot(evidence.curve.step, evidence.curve[kind], label=kind)
-        axis.set(xlabel="steps", ylabel="negative log-likelihood, bits/dim", yscale="log")
-        axis.grid(alpha=0.3)
+        axis.set(xlabel="steps", ylabel="negative log-likelihood, bits/dim")
+        axis.set_ylim(bottom=0)
         axis.legend()
     return True
 
 
 def _likelihoods(evidence: Evidence, path: pathlib.Path) -> bool:
-    """Each image's likelihood given its own clean version and another's."""
-    if not len(evidence.nll):
+    """Each image's likelihood given its own clean version and another's, and restored ones'."""
+    panels = _pairs(evidence)
+    if not panels:
         return False
-    models = list(dict.fromkeys(evidence.nll.model))
-    size = (4.6 * len(models), 4.4)
-    with plots.figure(
-        path, "Fig. 4: likelihood of pairs and of others", 1, len(models), size
-    ) as axes:
-        for axis, model in zip(axes[0], models):
-            mine = evidence.nll[evidence.nll.model == model]
-            values = [mine[mine.kind == k].set_index("image").nll.sort_index() for k in KINDS]
-            axis.scatter(*values, s=16)
-            top = 1.05 * float(np.max(values))
-            axis.plot([0, top], [0, top], color="0.6", linewidth=0.8)
-            axis.set(xlim=(0, top), ylim=(0, top), title=model)
-            axis.set(xlabel="paired, bits/dim", ylabel="unpaired, bits/dim")
-            axis.grid(alpha=0.3)
+    size = (3.4 * len(panels), 3.9)
+    note = "; ".join(filter(None, map(budget, (evidence.nll, evidence.study))))
+    title = "Fig. 4: negative log-likelihood of a degraded image, bits/dim"
+    with plots.figure(path, title, 1, len(panels), size, note=note) as axes:
+        for axis, (heading, points) in zip(axes[0], panels.items()):
+            (one, x), (other, y) = points.items()
+            axis.scatter(x, y, s=14, color=plots.COLORS[0], marker="o")
+            ends = min(x.min(), y.min()), max(x.max(), y.max())
+            axis.axline((ends[0], ends[0]), slope=1, color="0.6", lw=0.8)
+            axis.set(title=heading, xlabel=one, ylabel=other)
     return True
+
+
+def _pairs(evidence: Evidence) -> dict[str, dict[str, pd.Series]]:
+    """What the panels of Fig. 4 show: by heading two measures by image, with their labels."""
+    panels = {}
+    for model in dict.fromkeys(evidence.nll.model):
+        mine = evidence.nll[evidence.nll.model == model]
+        by_kind = {k: mine[mine.kind == k].set_index("image").nll.sort_index() for k in KINDS}
+        panels[f"left: {trained(evidence, str(model))}"] = {
+            f"given {words} clean image": by_kind[kind]
+            for kind, words in ((PAIRED, "its own"), (UNPAIRED, "another"))
+        }
+    seeds = evidence.seeds("2", JPEG) & evidence.seeds("5", JPEG)
+    restored = {row: evidence.by_image(row, JPEG, "nll", seeds) for row in ("2", "5")}
+    if seeds and all(len(values) for values in restored.values()):
+        panels["right: images restored from JPEG"] = {
+            f"given the image by {words}": restored[row]
+            for row, words in (("2", "PULSE"), ("5", "the search with MMD"))
+        }
+    return panels
 
 
 def _discrepancies(evidence: Evidence, path: pathlib.Path) -> bool:
@@ -64,7 +89,10 @@ def _discrepancies(evidence: Evidence, path: pathlib.Path) -> bool:
     tasks = [task for task in TASKS if (evidence.study.task == task).any()]
     if not tasks:
         return False
-    with plots.figure(path, "Where searches end", len(tasks), 2, (11, 3.6 * len(tasks))) as axes:
+    title = "Where the searches of Table 2 end"
+    note = budget(evidence.study)
+    size = (8.4, 0.7 + 2.6 * len(tasks))
+    with plots.figure(path, title, len(tasks), 2, size, note=note) as axes:
         for line, task in zip(axes, tasks):
             names = [name for name in ROWS if len(evidence.trials(name, task))]
             for axis, measure, label in (
@@ -74,9 +102,11 @@ def _discrepancies(evidence: Evidence, path: pathlib.Path) -> bool:
                 values = [evidence.trials(name, task)[measure].dropna() for name in names]
                 axis.boxplot(values, showfliers=False)
                 axis.set_xticks(range(1, len(names) + 1), names)
-                axis.set(xlabel="row of Table 2", ylabel=label, title=task)
-                axis.grid(alpha=0.3, axis="y")
+                axis.set(xlabel="row of Table 2", ylabel=label, title=published_name(task))
+                axis.grid(visible=False, axis="x")
             thresholds = evidence.study[evidence.study.task == task].threshold.dropna()
-            line[0].axhline(thresholds.median(), color="0.5", linestyle="--", label="constraint")
+            line[0].axhline(
+                thresholds.median(), color=plots.COLORS[1], linestyle="--", label="constraint"
+            )
             line[0].legend()
     return True

@@ -8,7 +8,14 @@ from lossylab.eval import study_tally
 from lossylab.eval.degradation_nll import KINDS, PAIRED
 from lossylab.eval.latent_rows import ROWS, UNTOUCHED
 from lossylab.eval.latent_trials import SCORES
-from lossylab.eval.mmd_restoration.evidence import LONGEST, Evidence, likelihood, same, speedup
+from lossylab.eval.mmd_restoration.evidence import (
+    LONGEST,
+    Evidence,
+    likelihood,
+    same,
+    speedup,
+    trained,
+)
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell, lines
 from lossylab.eval.report.tables import Line, number
@@ -121,8 +128,8 @@ def effects(evidence: Evidence) -> list[Line]:
         ("sphere, with MMD", "5", "7"),
         ("1000 steps for 100", "6", "5"),
         ("likelihood for squared error", "11", "5"),
-        ("379 epochs for 29, x1", "9", "8"),
-        ("379 epochs for 29, x10", "12", "11"),
+        ("longer training of the model, x1", "9", "8"),
+        ("longer training of the model, x10", "12", "11"),
     )
     found = []
     for task in TASKS:
@@ -146,7 +153,7 @@ def likelihoods(evidence: Evidence) -> list[Line]:
         means = {kind: float(mine[mine.kind == kind].nll.mean()) for kind in KINDS}
         found.append(
             {
-                "model": model,
+                "model": trained(evidence, str(model)),
                 "data": ", ".join(dict.fromkeys(mine.data)),
                 **{kind: number(value, 3) for kind, value in means.items()},
                 "paired / unpaired": number(means[KINDS[0]] / means[KINDS[1]], 3),

@@ -68,6 +68,7 @@ PAPER = Paper(
     ),
     figures=figures.figures,
     checks=claims.CHECKS,
+    grids=figures.GRIDS,
 )
 publish = PAPER.publish
 

@@ -21,6 +21,7 @@ from lossylab.eval.report.claims import (
     published_size,
     replaced,
 )
+from lossylab.eval.report.names import published_name
 
 _LEARNED = 0.5  # correlation by image with the true score from which a proxy counts as learned
 
@@ -52,6 +53,13 @@ def _constant(run: str) -> Swap:
         return dataclasses.replace(evidence, training=training)
 
     return swap
+
+
+def _never_frozen(evidence: Evidence) -> Evidence:
+    """Evidence in which the frozen proxy's training is the alternating one."""
+    alternating = evidence.training.get("alternating")
+    training = {} if alternating is None else {"frozen": alternating}
+    return dataclasses.replace(evidence, training=training)
 
 
 def _permuted(evidence: Evidence) -> Evidence:
@@ -94,7 +102,7 @@ def _trained(
     """
     rivals = {"the anchor itself": _replaced(tests, anchor)}
     if other:
-        rivals[f"{other} in its place"] = _replaced(tests, other)
+        rivals[f"{published_name(other)} in its place"] = _replaced(tests, other)
     more.setdefault("for_failing", (published_size,))
     return Check(decide, rivals, (paired(*((test, anchor) for test in tests)),), **more)
 
@@ -131,7 +139,7 @@ CHECKS = {
     ),
     "3a": Check(
         decisions.frozen_proxy_runs_away,
-        {"a constant score": _constant("frozen")},
+        {"a constant score": _constant("frozen"), "an alternating proxy": _never_frozen},
     ),
     "3b": Check(
         decisions.alternating_proxy_follows,

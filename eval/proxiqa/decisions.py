@@ -24,6 +24,7 @@ from lossylab.eval.report.claims import (
     repetitions,
 )
 from lossylab.eval.report.differences import margin, mean_difference
+from lossylab.eval.report.names import published_name
 
 CLASSICAL = ("jpeg2000", "hevc444", "hevc420")
 PROXIES = ("bls_vmaf_p", "bls_ssim_p", "bls_ms_ssim_p")
@@ -229,19 +230,22 @@ def on_one_image(test: str, image: str, metric: str, anchors: Sequence[str]) -> 
         found = {a: evidence.percents(test, metric, a).get(image, math.nan) for a in anchors}
         if any(math.isnan(value) for value in found.values()):
             return UNMEASURED
-        text = ", ".join(f"{value:+.1f} % against {name}" for name, value in found.items())
+        text = ", ".join(
+            f"{value:+.1f} % against {published_name(name)}" for name, value in found.items()
+        )
         return Decision(text, all(value < 0 for value in found.values()))
 
     return decide
 
 
 def improves_with_steps(evidence: Evidence) -> Decision:
-    """Whether the saving against MSE after as many steps grows from each stop to the next."""
+    """Whether the saving against MSE after the fewest steps grows from each stop to the next."""
     stops = sorted(
         int(n.split("_at_")[1]) for n in evidence.names if n.startswith("bls_vmaf_p_at_")
     )
     ends = [*(f"_at_{stop}" for stop in stops), ""]
-    curves = [evidence.percents(f"bls_vmaf_p{end}", "vmaf", f"bls_mse{end}") for end in ends]
+    anchor = f"{ANCHOR}{ends[0]}"  # one baseline for all, as the solid line of Fig. 11
+    curves = [evidence.percents(f"bls_vmaf_p{end}", "vmaf", anchor) for end in ends]
     if len(curves) < 2 or any(curve.empty or curve.isna().any() for curve in curves):
         return UNMEASURED
     gaps = [mean_difference(one - two) for one, two in itertools.pairwise(curves)]

@@ -25,6 +25,7 @@ log = logging.getLogger("lossylab")
 
 
 _SCORES = ("step", "proxy", "score")
+DEVIATIONS = ("proxy_deviation", "score_deviation")  # within batches, where they were logged
 ANCHOR = "bls_mse"  # baseline of all the paper's BD-rates
 
 
@@ -158,7 +159,7 @@ def _training(path: pathlib.Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path)
         return table[
-            [*_SCORES, *(name for name in ("proxy_correlation",) if name in table)]
+            [*_SCORES, *(n for n in ("proxy_correlation", *DEVIATIONS) if n in table)]
         ].astype(float)
     except (OSError, ValueError, KeyError) as error:
         raise WorkError(f"{path} is no table of step, proxy and score: {error}") from error

@@ -6,17 +6,20 @@ import pathlib
 from collections.abc import Sequence
 from functools import partial
 
-from lossylab.eval.proxiqa.evidence import ANCHOR, Evidence
-from lossylab.eval.proxiqa.tables import CODECS
+from lossylab.eval.proxiqa.evidence import ANCHOR, DEVIATIONS, Evidence
 from lossylab.eval.report import plots
 from lossylab.eval.report.paper import Draw
 from lossylab.eval.report.rd_report import LABELS
 
 _OURS = ("bls_mse", "bls_vmaf_p", "jpeg2000", "hevc444")
 _SSIM_ORIENTED = ("bls_mse", "bls_ssim_p", "bls_ssim", "bls_ssim_mse")
-_PUBLISHED = CODECS | {"BLS MSE": ANCHOR, "BLS SSIM": "bls_ssim", "BLS SSIM + L_d": "bls_ssim_mse"}
 _FIG_8 = ("kodim10", "kodim17", "kodim19")
 _FIG_9 = ("kodim01", "kodim21")
+GRIDS = {
+    "fig06_adversarial": "Fig. 6: a codec trained against a frozen proxy, and both scores",
+    "fig08_crops": "Fig. 8: crops near 0.3 bits per pixel",
+    "fig10_ssim_crops": "Fig. 10: SSIM-oriented optimization, crops near 0.3 bits per pixel",
+}
 _STEPS = "_at_"  # in the names of codecs exported on the way
 
 
@@ -31,26 +34,26 @@ def figures(evidence: Evidence) -> dict[str, Draw]:
     }
 
 
-def _name(codec: str) -> str:
-    """As the paper calls a codec."""
-    return next((paper for paper, name in _PUBLISHED.items() if name == codec), codec)
-
-
 def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
     """Fig. 7: proxy and true score over the steps of training."""
     runs = {"frozen": "(a) frozen proxy", "alternating": "(b) alternating training"}
     if not all(run in evidence.training for run in runs):
         return False
+    note = evidence.title
+    if not all(set(DEVIATIONS) <= set(evidence.training[run]) for run in runs):
+        note = f"Means over batches; deviations within them were not logged. {note}"
     title = "Fig. 7: proxy and true VMAF of reconstructed patches"
-    with plots.figure(path, title, 1, 2, (10, 4)) as axes:
+    with plots.figure(path, title, 1, 2, (8.4, 3.4), note=note) as axes:
         for axis, (run, label) in zip(axes.flat, runs.items()):
             table = evidence.training[run]
-            axis.plot(table.step, table.proxy, label="proxy", lw=1)
-            axis.plot(table.step, table.score, label="VMAF", lw=1)
-            axis.axhline(100, color="0.7", lw=0.8)
+            for score, deviation, name in zip(("proxy", "score"), DEVIATIONS, ("proxy", "VMAF")):
+                (line,) = axis.plot(table.step, table[score], label=name, marker="")
+                if deviation in table:
+                    ends = table[score] - table[deviation], table[score] + table[deviation]
+                    axis.fill_between(table.step, *ends, color=line.get_color(), alpha=0.2, lw=0)
+            axis.axhline(100, color="0.6", lw=0.8, ls=":")
             axis.set(title=label, xlabel="steps", ylabel="score")
             axis.set_ylim(bottom=0)
-            axis.grid(alpha=0.3)
             axis.legend()
     return True
 
@@ -69,16 +72,20 @@ def _curves(
     if not found:
         return False
     title = f"{heading}: {LABELS[metric]} over rate"
-    with plots.figure(path, title, 1, len(found), (4.6 * len(found), 4)) as axes:
+    size = (3.7 * len(found), 3.5)
+    with plots.figure(path, title, 1, len(found), size, note=evidence.title) as axes:
         for axis, image in zip(axes.flat, found):
             for codec in codecs:
                 curve = table[(table.image == image) & (table.codec == codec)]
                 curve = curve.sort_values("bpp_file")
-                axis.plot(curve.bpp_file, curve[metric], marker="o", ms=3, label=_name(codec))
-            axis.set(title=image, xlabel="bits per pixel, of the files", ylabel=LABELS[metric])
-            axis.set_xscale("log")
-            axis.grid(alpha=0.3)
-        axes[0, 0].legend(fontsize=8)
+                axis.plot(curve.bpp_file, curve[metric], label=plots.label(codec))
+            axis.set(
+                title=image.capitalize(),
+                xlabel="bits per pixel, of the files",
+                ylabel=LABELS[metric],
+            )
+            plots.rates(axis)
+        axes[0, 0].legend()
     return True
 
 
@@ -92,18 +99,17 @@ def _steps(evidence: Evidence, path: pathlib.Path) -> bool:
     equal = [f"{ANCHOR}{_STEPS}{stop}" for stop in stops] + [ANCHOR]
     labels = [str(stop) for stop in stops] + ["end, learning\nrate lowered"]
     lines = {
-        f"VMAF_p (MSE after {stops[0]} steps)": ([equal[0]] * len(tests), "-"),
-        "VMAF_p (MSE after as many steps)": (equal, ":"),
+        f"against MSE after {stops[0]} steps": ([equal[0]] * len(tests), "-"),
+        "against MSE after as many steps": (equal, ":"),
     }
-    title = "Fig. 11: VMAF BD-rate of VMAF_p by steps of the last stage"
-    with plots.figure(path, title, 1, 1, (7, 4.2)) as axes:
+    title = "Fig. 11: VMAF BD-rate of BLS VMAF$_p$ by steps of the last stage"
+    with plots.figure(path, title, 1, 1, (6, 3.6), note=evidence.title) as axes:
         axis = axes[0, 0]
         for label, (anchors, style) in lines.items():
             found = [evidence.bd(test, "vmaf", anchor) for test, anchor in zip(tests, anchors)]
             means, stds = zip(*found)
-            axis.errorbar(labels, means, stds, ls=style, marker="o", capsize=3, label=label)
+            axis.errorbar(labels, means, stds, ls=style, capsize=3, label=label)
         axis.set(xlabel="steps", ylabel="VMAF BD-rate, %; bars: std over images")
-        axis.grid(alpha=0.3)
         axis.legend()
     return True
 
@@ -114,14 +120,14 @@ def _times(evidence: Evidence, path: pathlib.Path) -> bool:
     if timing.empty:
         return False
     means = timing.groupby(["codec", "point"], sort=False)[["bpp_file", "encode_ms"]].mean()
-    with plots.figure(path, "Fig. 12: encoding time, highest rate = 1", 1, 1, (7, 4)) as axes:
+    title = "Fig. 12: encoding time over rate, that of the highest rate = 1"
+    with plots.figure(path, title, 1, 1, (6, 3.6), note=evidence.title) as axes:
         axis = axes[0, 0]
         for codec, curve in means.groupby("codec", sort=False):
             curve = curve.sort_values("bpp_file")
             ratio = curve.encode_ms / curve.encode_ms.iloc[-1]
-            axis.plot(curve.bpp_file, ratio, marker="o", label=_name(str(codec)))
+            axis.plot(curve.bpp_file, ratio, label=plots.label(str(codec)))
         axis.set(xlabel="bits per pixel, of the files", ylabel="normalized encoding time")
         axis.set_ylim(bottom=0)
-        axis.grid(alpha=0.3)
         axis.legend()
     return True

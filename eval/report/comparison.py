@@ -41,7 +41,7 @@ class Cell:
     def verdict(self) -> str:
         """How the two compare, in words."""
         if not math.isfinite(self.ours):
-            return NOT_MEASURED
+            return "not comparable" if self.mark else NOT_MEASURED
         difference = self.ours - self.paper
         if math.isfinite(self.spread) and abs(difference) <= self.spread:
             return "within the paper's spread"
@@ -70,13 +70,9 @@ class Cell:
 
 
 def lines(cells: Iterable[Cell], row: str, column: str) -> list[dict[str, str]]:
-    """Cells that were measured as lines of a table, with names for what rows and columns are."""
+    """Cells as lines of a table, with names for what rows and columns are."""
     names = {"row": row, "column": column}
-    return [
-        {names.get(k, k): v for k, v in cell.line().items()}
-        for cell in cells
-        if math.isfinite(cell.ours) or cell.mark
-    ]
+    return [{names.get(k, k): v for k, v in cell.line().items()} for cell in cells]
 
 
 def summary(cells: Sequence[Cell]) -> str:

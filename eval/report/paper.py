@@ -36,6 +36,7 @@ class Evidence(Protocol):
 
 
 E = TypeVar("E", bound=Evidence)
+_EMPTY = ("", "n/a", tables.NOT_MEASURED)  # cells that say nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Table(Generic[E]):
       name: of its files tables/NAME.csv and tables/NAME.tex.
       heading: over it.
       lines: makes its lines; a table without lines is left out.
-      note: said below the heading; a function makes it of the evidence.
+      note: said below the heading, in at most three sentences; a function makes it of the
+        evidence.
       page: makes the lines that tables.md shows instead, if these are others.
     """
 
@@ -69,6 +71,7 @@ class Paper(Generic[E]):
       figures: of the evidence: by name, what draws a figure to a path (without suffix) and returns
         False where nothing was measured for it. Folders of crops are drawn beside these.
       checks: how claims are decided, by number; the others cannot be.
+      grids: titles of comparison grids by folder of crops.
     """
 
     stem: str
@@ -77,6 +80,7 @@ class Paper(Generic[E]):
     tables: Sequence[Table[E]]
     figures: Callable[[E], Mapping[str, Draw]]
     checks: Mapping[str, claims.Check]
+    grids: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def judgements(self, evidence: E) -> list[claims.Judgement]:
         """All claims with their verdicts."""
@@ -92,23 +96,21 @@ class Paper(Generic[E]):
     def texts(self, evidence: E, judged: Sequence[claims.Judgement]) -> dict[str, str]:
         """Contents of tables.md, claims.md and of every table's CSV and LaTeX, by path."""
         files = {"claims.md": ledger.details(self.name, evidence.title, judged)}
-        page = [f"# {self.name}: paper and ours", "", f"Ours: {evidence.title}", ""]
+        page = [f"# {self.name}: paper and ours[^ours]", ""]
         for table in self.tables:
             everything = table.lines(evidence)
             lines = _measured(everything)
             if not lines:
                 continue
             files[f"tables/{table.name}.csv"] = tables.csv_table(lines)
-            caption = f"{table.heading}. {evidence.title}"
-            files[f"tables/{table.name}.tex"] = tables.latex_table(lines, caption)
+            text = tables.latex_table(lines, table.heading, f"Ours: {evidence.title}")
+            files[f"tables/{table.name}.tex"] = text
             note = table.note if isinstance(table.note, str) else table.note(evidence)
-            if len(lines) < len(everything):
-                absent = f"{len(everything) - len(lines)} of {len(everything)}"
-                note = f"{note} Not measured: {absent}.".strip()
             shown = table.page(evidence) if table.page else lines
             page += [f"## {table.heading}", "", *([note, ""] if note else [])]
             page += [tables.markdown_table(shown), ""]
-        files["tables.md"] = "\n".join(page).rstrip() + "\n"
+            page += _folded([line for line in everything if line not in lines])
+        files["tables.md"] = "\n".join([*page, f"[^ours]: {evidence.title}"]) + "\n"
         return files
 
     def draw(self, evidence: E, results: pathlib.Path, out: pathlib.Path) -> list[str]:
@@ -125,7 +127,7 @@ class Paper(Generic[E]):
                 drawn.append(name)
             else:
                 log.info("%s: nothing measured for it", name)
-        return drawn + plots.grids(results / "crops", out / "figures")
+        return drawn + plots.grids(results / "crops", out / "figures", self.grids)
 
     def publish(self, options: PaperOptions) -> None:
         """Writes tables, figures and claims, and says where they are; or looks if they are so.
@@ -166,3 +168,13 @@ class Paper(Generic[E]):
 def _measured(lines: Sequence[Line]) -> list[Line]:
     """Lines that something was measured for."""
     return [line for line in lines if tables.NOT_MEASURED not in line.values()]
+
+
+def _folded(lines: Sequence[Line]) -> list[str]:
+    """Lines that nothing was measured for, below a line that opens them; without empty columns."""
+    if not lines:
+        return []
+    heads = [name for name in lines[0] if any(line[name] not in _EMPTY for line in lines)]
+    shown = [{name: line[name] for name in heads} for line in lines]
+    summary = f"<summary>{len(lines)} values of the paper that were not measured</summary>"
+    return ["<details>", summary, "", tables.markdown_table(shown), "", "</details>", ""]

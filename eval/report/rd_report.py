@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import pathlib
-import textwrap
 
-import matplotlib
 import numpy as np
 import pandas as pd
 
 from lossylab.core import rows
 from lossylab.core.errors import UsageError, WorkError
-from lossylab.core.files import replacing, write_text
-from lossylab.eval.report import rd_tables
+from lossylab.core.files import write_text
+from lossylab.eval.report import plots, rd_tables
+from lossylab.eval.report.names import STOP
 from lossylab.eval.sweep import COLUMNS, MEASURED, TEXT, without_data
 
 LABELS = {
@@ -27,6 +26,7 @@ LABELS = {
     "vmaf": "VMAF",
 }
 _PLOTTED = ("vmaf", "psnr", "ssim", "ms_ssim")
+_MOST = 6  # curves of a panel beside the anchor's
 ELSEWHERE = "elsewhere.csv"
 WRITTEN = ("table.md", "rd.png", "rd.svg")
 _WORDS = ("codec", "data", "image", "setting")  # columns of text there
@@ -65,9 +65,7 @@ def remake(folder: str) -> None:
     texts = [rd_tables.markdown(m, {**about, "title": titles[data]}) for data, m in sets.items()]
     write_text(root / "table.md", "\n".join(texts))
     shown = about["data"] if about["data"] in sets else next(iter(sets))
-    for suffix in (".png", ".svg"):
-        with replacing((root / "rd").with_suffix(suffix)) as temporary:
-            plot(sets[shown], titles[shown], temporary)
+    plot(sets[shown], titles[shown], about["anchor"], root / "rd")
 
 
 def load(folder: str) -> tuple[pd.DataFrame, dict]:
@@ -170,27 +168,28 @@ def read_elsewhere(path: str | pathlib.Path) -> pd.DataFrame:
     return table
 
 
-def plot(table: pd.DataFrame, title: str, path: str) -> None:
-    """Draws mean quality over mean rate, one panel a metric."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+def plot(table: pd.DataFrame, title: str, anchor: str, path: pathlib.Path) -> None:
+    """Draws mean quality over mean rate, one panel a metric, in rows of a few codecs.
 
-    matplotlib.rcParams["svg.hashsalt"] = "rd"  # equal rows give an equal file
-    figure, axes = pyplot.subplots(2, 2, figsize=(11, 8), layout="constrained")
+    Args:
+      table: rows of one data set.
+      title: of the whole: what was measured.
+      anchor: the codec that every row of panels shows beside its own.
+      path: of the files, without suffix.
+    """
     curves = table.groupby(["codec", "point"], sort=False).mean(numeric_only=True).reset_index()
-    many = curves.codec.nunique() > 10
-    colormap, count = matplotlib.colormaps["tab20" if many else "tab10"], 20 if many else 10
-    colors = [colormap(index) for index in range(count)]
-    for axis, metric in zip(axes.flat, _PLOTTED):
-        axis.set_prop_cycle(color=colors)
-        for name, curve in curves.groupby("codec", sort=False):
-            curve = curve.sort_values("bpp_file")
-            style = {"color": "0.5", "linestyle": "--"} if name == "jpeg" else {}
-            axis.plot(curve.bpp_file, curve[metric], marker="o", ms=4, label=name, **style)
-        axis.set(xlabel="bits per pixel, of the files", ylabel=LABELS[metric])
-        axis.set_xlim(left=0)
-        axis.grid(alpha=0.3)
-    axes[0, 0].legend(fontsize=7 if many else 10)
-    figure.suptitle("\n".join(textwrap.wrap(title, 100)))
-    figure.savefig(path, dpi=120, metadata={"Date": None} if str(path).endswith("svg") else None)
-    pyplot.close(figure)
+    names = [n for n in curves.codec.unique() if n != anchor and not STOP.fullmatch(n)]
+    lines = [names[start : start + _MOST] for start in range(0, len(names), _MOST)] or [[]]
+    size = (3.1 * len(_PLOTTED), 0.7 + 2.9 * len(lines))
+    heading = "Rate and quality, means over the images"
+    with plots.figure(path, heading, len(lines), len(_PLOTTED), size, note=title) as axes:
+        for line, shown in zip(axes, lines):
+            for axis, metric in zip(line, _PLOTTED):
+                for name in (anchor, *shown):
+                    curve = curves[curves.codec == name].sort_values("bpp_file")
+                    style = plots.BASELINE if name == anchor else {}
+                    label = plots.label(name)
+                    axis.plot(curve.bpp_file, curve[metric], label=label, **style)
+                axis.set(xlabel="bits per pixel, of the files", ylabel=LABELS[metric])
+                axis.set_xlim(left=0)
+            line[0].legend()

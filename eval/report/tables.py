@@ -45,8 +45,8 @@ def csv_table(lines: Lines) -> str:
     return text.getvalue()
 
 
-def latex_table(lines: Lines, caption: str) -> str:
-    """The same as a LaTeX table with booktabs' rules."""
+def latex_table(lines: Lines, caption: str, note: str = "") -> str:
+    """The same as a LaTeX table with booktabs' rules; `note` is in small letters below it."""
     lines = list(lines)
     head = list(lines[0])
     body = [" & ".join(map(_latex, row)) + r" \\" for row in (head, *(r.values() for r in lines))]
@@ -61,6 +61,7 @@ def latex_table(lines: Lines, caption: str) -> str:
             *body[1:],
             r"\bottomrule",
             r"\end{tabular}",
+            *([rf"\par\footnotesize {_latex(note)}"] if note else []),
             r"\end{table}",
             "",
         ]

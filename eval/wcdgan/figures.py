@@ -1,4 +1,4 @@
-"""WCDGAN's figures: crops side by side (7 to 13), and gains over JPEG."""
+"""WCDGAN's figures: crops side by side (7 to 13), and gains over JPEG (Table 1)."""
 
 from __future__ import annotations
 
@@ -8,35 +8,47 @@ from functools import partial
 import numpy as np
 
 from lossylab.eval.report import plots
+from lossylab.eval.report.names import published_name
 from lossylab.eval.report.paper import Draw
 from lossylab.eval.wcdgan.evidence import Evidence
+
+GRIDS = {"sample_q10": "As Fig. 7: crops of restored images, JPEG q = 10, PSNR / SSIM"}
 
 
 def figures(evidence: Evidence) -> dict[str, Draw]:
     """What draws each figure: the gains by quality, beside crops."""
-    qualities = sorted(set(evidence.table.quality))
-    return {f"gains_q{quality}": partial(_gains, evidence, quality) for quality in qualities}
+    return {"gains": partial(_gains, evidence)}
 
 
-def _gains(evidence: Evidence, quality: int, path: pathlib.Path) -> bool:
-    """PSNR over JPEG of every method, by set, with 95 % intervals over the images."""
+def _gains(evidence: Evidence, path: pathlib.Path) -> bool:
+    """PSNR over JPEG of every method, by quality and set, with 95 % intervals over the images."""
     table = evidence.table
-    mine = table[(table.quality == quality) & (table.channels == "y") & (table.method != "jpeg")]
-    methods, sets = list(dict.fromkeys(mine.method)), list(dict.fromkeys(mine.data))
+    table = table[(table.channels == "y") & (table.method != "jpeg")]
+    methods, sets = list(dict.fromkeys(table.method)), list(dict.fromkeys(table.data))
+    qualities = sorted(set(table.quality))
     if not methods:
         return False
-    title = f"PSNR over JPEG, luma, q = {quality}"
-    with plots.figure(path, title, 1, 1, (8, 1.2 + 0.4 * len(methods))) as axes:
-        axis = axes[0, 0]
-        for index, data in enumerate(sets):
-            gains = [evidence.difference(m, "jpeg", "psnr", data, quality) for m in methods]
-            means = [gain.mean if gain else np.nan for gain in gains]
-            errors = [gain.margin if gain else np.nan for gain in gains]
-            heights = np.arange(len(methods)) + 0.8 * (index + 0.5) / len(sets) - 0.4
-            axis.barh(heights, means, 0.75 / len(sets), xerr=errors, label=data)
-        axis.set_yticks(range(len(methods)), methods)
-        axis.invert_yaxis()
-        axis.set(xlabel="dB; bars: 95 % interval over images")
-        axis.grid(alpha=0.3, axis="x")
-        axis.legend()
+    title = "Table 1 as gains: PSNR over JPEG, luma, with 95 % intervals over the images"
+    size = (3.2 + 2.6 * len(qualities), 1.3 + 0.36 * len(methods))
+    with plots.figure(
+        path, title, 1, len(qualities), size, note=evidence.title, sharey=True
+    ) as axes:
+        for axis, quality in zip(axes[0], qualities):
+            for index, data in enumerate(sets):
+                gains = [evidence.difference(m, "jpeg", "psnr", data, quality) for m in methods]
+                heights = np.arange(len(methods)) + 0.8 * (index + 0.5) / len(sets) - 0.4
+                axis.barh(
+                    heights,
+                    [gain.mean if gain else np.nan for gain in gains],
+                    0.75 / len(sets),
+                    xerr=[gain.margin if gain else np.nan for gain in gains],
+                    error_kw={"lw": 1},
+                    color=plots.COLORS[(0, 4)[index % 2]],
+                    label=published_name(data),
+                )
+            axis.set(title=f"q = {quality}", xlabel="gain, dB")
+            axis.grid(visible=False, axis="y")
+        axes[0, 0].set_yticks(range(len(methods)), map(published_name, methods))
+        axes[0, 0].invert_yaxis()
+        axes[0, 0].legend(loc="center")
     return True

@@ -1,4 +1,4 @@
-"""Classical codecs by Pillow and ffmpeg: JPEG, JPEG 2000 and HEVC intra.
+"""Classical codecs by Pillow and ffmpeg: JPEG, with flat tables too, JPEG 2000 and HEVC intra.
 
 Settings as in ProxIQA's experiments: JPEG and JPEG 2000 with 4:4:4 sampling, HEVC intra with
 4:4:4 and 4:2:0 (Sec. IV-A). The paper's encoders were JPEG XT, Kakadu and HM; here are
@@ -63,6 +63,22 @@ class Jpeg(ImageCodec):
 
     def version(self) -> str:
         return f"libjpeg-turbo {features.version('libjpeg_turbo')}"
+
+
+class FlatJpeg(Jpeg):
+    """The same with tables of one step for all frequencies and planes: a setting is that step.
+
+    What learned tables must beat: no step is chosen by anything but the rate.
+    """
+
+    def __init__(self, steps: Sequence[int]) -> None:
+        """A codec with standard Huffman tables for some steps, rising rate."""
+        super().__init__(qualities=steps)
+        self.name = "jpeg_flat"
+
+    def options(self, setting: str) -> dict:
+        table = [int(setting)] * 64
+        return {"qtables": [table, table], "subsampling": 0, "optimize": False}
 
 
 class Jpeg2000(ImageCodec):

@@ -6,14 +6,17 @@ import re
 import shutil
 
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 import lossylab
 from lossylab.cli import __main__ as cli
 from lossylab.cli.commands import COMMANDS
 from lossylab.core import command
 from lossylab.core.errors import UsageError, WorkError
-from lossylab.eval.report import ledger
+from lossylab.eval.report import ledger, plots
 from lossylab.eval.report.claims import UNMEASURED, Verdict, claims_of
+from lossylab.eval.report.names import NAMES, published_label, published_name
 
 RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
 PAPERS = pathlib.Path(lossylab.__file__).parent.parent / "shared" / "papers"
@@ -117,6 +120,82 @@ def test_no_committed_table_is_left_over(folder):
     assert names <= {table.name for table in paper.tables}
 
 
+def test_results_stay_small():
+    """Comparison grids are strips, lines are vectors: a checkout stays quick."""
+    files = [path for path in RESULTS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 8 * 2**20
+    assert sum(path.suffix == ".png" for path in files) <= 40
+
+
+@pytest.mark.parametrize("folder", _each(COMMITTED))
+def test_figures_can_be_read(folder, tmp_path, monkeypatch):
+    """No title is cut off, no two curves have one color, no name of code is a label."""
+    figures = {}
+    monkeypatch.setattr(plots, "_save", lambda figure, path, images: figures.update({path: figure}))
+    monkeypatch.setattr(plots, "grids", lambda *_: [])
+    paper, evidence, _ = _judged(folder)
+    assert paper.draw(evidence, RESULTS / folder, tmp_path)
+    for path, figure in figures.items():
+        figure.draw_without_rendering()
+        width, height = figure.bbox.size
+        for text in filter(Text.get_text, _said(figure)):
+            box = text.get_window_extent()
+            inside = min(box.x0, box.y0) >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+            assert inside, (path, text)
+        for axis in figure.axes:
+            handles, labels = axis.get_legend_handles_labels()
+            assert len(labels) <= 7, path
+            colors = [_color(handle) for handle in handles]
+            assert len(set(colors)) == len(colors), path
+            ticks = [tick.get_text() for tick in (*axis.get_xticklabels(), *axis.get_yticklabels())]
+            for label in (*labels, *ticks):
+                assert label not in NAMES, (path, label)
+                assert not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", label), (path, label)
+
+
+def _said(figure):
+    """Titles, labels of axes and legends; labels of ticks may lie beyond the limits."""
+    yield from figure.texts
+    for axis in figure.axes:
+        yield from (axis.title, axis.xaxis.label, axis.yaxis.label)
+        if axis.get_legend():
+            yield from axis.get_legend().get_texts()
+
+
+def _color(handle):
+    """Of a line, a bar or a line with bars."""
+    first = handle[0] if isinstance(handle, tuple) else handle
+    return to_hex(first.get_facecolor() if hasattr(first, "get_facecolor") else first.get_color())
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("jpeg2000", "JPEG 2000"),
+        ("real jpeg", "real JPEG"),
+        ("bls_vmaf_p_at_400", "BLS VMAF_p (400 steps)"),
+        ("wcdgan_seed2", "WCDGAN (training 2)"),
+        ("mine", "mine"),
+    ],
+)
+def test_published_names(code, name):
+    assert published_name(code) == name
+    assert published_label(f"{code}\n1 dB").endswith("\n1 dB")
+
+
+@pytest.mark.parametrize("stem", ["wcdgan", "distortion_gan"])
+def test_committed_methods_have_published_names(stem):
+    names = {re.sub("^real ", "", name) for name in _judged(stem)[1].names}
+    assert names <= set(NAMES)
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_notes_are_short(stem):
+    for table in _paper(stem).tables:
+        if isinstance(table.note, str):
+            assert len(re.findall(r"\.(?=\s+[A-Z*±']|$)", table.note)) <= 3, table.heading
+
+
 @pytest.mark.parametrize("stem", STEMS)
 def test_a_missing_results_folder_is_said_with_what_measures_rows(stem, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -170,7 +249,7 @@ def test_check_only_writes_nothing_and_finds_what_is_stale(copied, capsys):
     (mine / "tables" / "table1.csv").write_text("a,b\n")
     (copied / "claims.md").write_text("# Claims\n")
     (mine / "figures" / "table1.png").unlink()
-    figure = mine / "figures" / "real_distortions.svg"
+    figure = mine / "figures" / "fig03_lambda.svg"
     figure.write_text(figure.read_text().replace("</svg>", "<g/></svg>"))
     with pytest.raises(
         WorkError, match="Make them anew with `lossylab eval distortion_gan"
@@ -195,5 +274,8 @@ def test_results_of_a_user_say_nothing_of_what_was_not_measured(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     cli.main(["eval", "distortion_gan", "--results=mine", "--out=report"])
     page = (tmp_path / "report" / "tables.md").read_text()
+    folded = r"(?s)<details>\n<summary>\d+ values of the paper that were not measured.*?</details>"
+    assert re.search(folded, page)
+    page = re.sub(folded, "", page)
     assert "not measured" not in page
     assert "| n/a | n/a |" not in page

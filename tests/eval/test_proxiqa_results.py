@@ -171,7 +171,7 @@ def test_a_codec_trained_for_another_score_must_not_do_as_well(tmp_path):
     table = _trained({"bls_vmaf_p": 0.8, "bls_ms_ssim_p": 0.7})
     judged = _judged(proxiqa_evidence.load(str(_folder(tmp_path / "p", table))))
     assert judged["1a"].verdict is claims.Verdict.UNDECIDED
-    assert judged["1a"].reason == "bls_ms_ssim_p in its place fulfills it too"
+    assert judged["1a"].reason == "BLS MSIM_p in its place fulfills it too"
 
 
 def test_trainings_that_disagree_decide_nothing(tmp_path):

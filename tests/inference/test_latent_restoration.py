@@ -24,7 +24,7 @@ from lossylab.eval.mmd_restoration import evidence as mmd_restoration_evidence
 from lossylab.eval.mmd_restoration import tables as mmd_restoration_tables
 from lossylab.eval.mmd_restoration.claims import CHECKS
 from lossylab.eval.report import crop_grid
-from lossylab.eval.report.claims import UNMEASURED
+from lossylab.eval.report.claims import UNMEASURED, Decision
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.export.rankiqa import Scorer
 from lossylab.inference.importers import stylegan_files
@@ -574,6 +574,21 @@ def test_samplers_are_compared_by_time_and_content():
     assert with_times(1, 30) is True
     assert with_times(1, 10) is False
     assert with_times(1, 30, "b") is False
+
+
+def test_draws_that_turn_to_noise_are_counted():
+    rng = np.random.default_rng(0)
+    smooth = np.broadcast_to(np.arange(24, dtype=np.uint8)[None, :, None], (24, 24, 3)).copy()
+    noisy = smooth.copy()
+    noisy[8:, 8:] = rng.integers(0, 256, (16, 16, 3))
+    tiles = [("original", noisy), ("degraded", smooth), ("drawn, seed 0", smooth), ("drawn", noisy)]
+    samples = [[crop_grid.Tile(pixels, label) for label, pixels in tiles]]
+    evidence = dataclasses.replace(_evidence((0.0,)), samples=samples)
+    check = CHECKS["3b"]
+    assert check.decide(evidence) == Decision("1 of 2 draws", True)
+    (degraded,) = check.rivals.values()
+    assert check.decide(degraded(evidence)) == Decision("0 of 1 draws", False)
+    assert check.decide(_evidence((0.0,))) is UNMEASURED
 
 
 def test_an_empty_folder_has_no_tables(tmp_path):
