@@ -87,15 +87,15 @@ def _codecs(options: RdOptions) -> list[ImageCodec]:
 
 def _elsewhere(options: RdOptions, images: set[str], codecs: list[ImageCodec]) -> pd.DataFrame:
     """Points measured elsewhere; raises UsageError if they do not fit."""
-    with naming("csv"):
+    with naming("points"):
         tables = [rd_report.read_elsewhere(path) for path in options.points]
     table = pd.concat(tables) if tables else rd_report.no_points()
     table["data"] = options.data
     strange = sorted(set(table.image) - images)
-    require(not strange, f"`csv` has images that `data` has not: {', '.join(strange[:3])}")
+    require(not strange, f"`points` has images that `data` has not: {', '.join(strange[:3])}")
     names = {codec.name for codec in codecs}
     same = sorted((names | rd_report.measured(options.out)) & set(table.codec))
-    require(not same, f"`csv`: '{', '.join(same)}' is the name of another codec")
+    require(not same, f"`points`: '{', '.join(same)}' is the name of another codec")
     same = sorted(names & set(rd_report.elsewhere(options.out).codec))
     require(
         not same,

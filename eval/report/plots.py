@@ -79,7 +79,7 @@ def figure(
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    style = {**_STYLE, "axes.grid": not images, "svg.hashsalt": path.name}
+    style: Any = {**_STYLE, "axes.grid": not images, "svg.hashsalt": path.name}
     with matplotlib.rc_context(style):
         figure, axes = pyplot.subplots(
             rows, columns, figsize=size, squeeze=False, layout="constrained", **shared
