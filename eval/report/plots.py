@@ -174,7 +174,9 @@ def grid(folder: pathlib.Path, path: pathlib.Path, title: str = "") -> bool:
 def show(axis: Any, tile: crop_grid.Tile) -> None:
     """A crop with its label, models by their published names."""
     axis.imshow(tile.pixels, interpolation="nearest")
-    lines = published_label(tile.label).splitlines()
+    # Numbers stay beside what they are of, and their units beside them.
+    together = re.sub(r"(?<=\w) (?=\d)|(?<=\d) (?=[a-z])", "\N{NO-BREAK SPACE}", tile.label)
+    lines = published_label(together).splitlines()
     wrapped = "\n".join(textwrap.fill(line, _TITLE) for line in lines)
     axis.set_title(wrapped, fontsize=8)
     axis.axis("off")
