@@ -19,8 +19,8 @@ from lossylab.inference.export import container
 from lossylab.inference.export.codec import Codec
 
 _BYTES = 24  # that image, latent and file take for a pixel
-_TILE_BYTES = 2**10  # that transforms take for a pixel of a tile
-_TILE = 2**19  # pixels
+_TILE = 2**19  # pixels that transforms see at once, at least
+_TILE_BYTES = 5  # that they take for a pixel and filter
 _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp_file", "bpp_estimated")
 
 
@@ -46,7 +46,8 @@ def decompress(options: DecompressOptions) -> None:
 def _compress_one(codec: Codec, source: str, target: str) -> dict:
     image = decode_image(source, codec.max_pixels).pixels
     pixels = image.shape[0] * image.shape[1]
-    memory.demand(_BYTES * pixels + _TILE_BYTES * min(pixels, _TILE))
+    filters = codec.card.get("filters", 0)  # old exports do not say
+    memory.demand(_BYTES * pixels + _TILE_BYTES * filters * min(pixels, _TILE))
     data, bits = container.compress(codec, image)
     write_bytes(target, data)
     return _row(source, target, image, len(data), bits)

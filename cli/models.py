@@ -5,18 +5,22 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
+import pathlib
 import sys
 
 from lossylab.cli.options.models import AddModelOptions, ModelsOptions
+from lossylab.core import command
 from lossylab.core.files import write_text
 from lossylab.core.options import require, require_known
 from lossylab.inference.export import network_file, zoo
-from lossylab.inference.export.base import load
+from lossylab.inference.export.base import network_path
 
 
 def show(options: ModelsOptions) -> None:
     """Prints a table of all models, or the card of one; raises UsageError if there is none such."""
     names = zoo.names()
+    require(bool(names), "no models have names here; `lossylab models add` gives them some")
     if options.name:
         require_known("name", [options.name], names)
         sys.stdout.write(json.dumps(zoo.card(options.name), indent=2, sort_keys=True) + "\n")
@@ -31,15 +35,24 @@ def show(options: ModelsOptions) -> None:
 def add(options: AddModelOptions) -> None:
     """Writes weights and card; raises ExportError, OutputError, or UsageError of taken names."""
     require(options.name not in zoo.names(), f"there is a model called {options.name} already")
-    export = load(options.export)
-    weights = zoo.FOLDER / f"{options.name}.npz"
-    network_file.write(export.network(), weights, narrow=True)
+    source = network_path(options.export)
+    known = network_file.read_card(source)
+    network = network_file.read(source)
+    folder = pathlib.Path(options.folder) if options.folder else zoo.user_folder()
+    weights = folder / f"{options.name}.npz"
     card = {
-        **{key: export.card.get(key) for key in ("kind", "model", "parameters", "steps", "data")},
-        "options": export.options,
-        **{key: getattr(options, key) for key in ("summary", "quality", "hours", "license")},
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        **{key: known.get(key) for key in ("kind", "model", "parameters", "steps", "data")},
+        "options": {key: value for key, value in known["options"].items() if not _is_path(value)},
+        **{key: getattr(options, key) for key in ("summary", "quality", "hours")},
+        "license": options.license or known.get("license"),
     }
-    write_text(
-        zoo.FOLDER / f"{options.name}.json", json.dumps(card, indent=1, sort_keys=True) + "\n"
-    )
+    network_file.write(network, weights, card, narrow=True)
+    card["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    text = json.dumps(card, indent=1, sort_keys=True) + "\n"
+    write_text(weights.with_suffix(".json"), text)
+    command.written(folder, f"{options.name}.npz, {options.name}.json")
+
+
+def _is_path(value: object) -> bool:
+    """Whether an option names a place on the machine that trained."""
+    return isinstance(value, str) and os.sep in value

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from lossylab.core.errors import ExportError
 from lossylab.core.options import Options, option, option_class, require
 
+# What options of exports take, for their help.
+EXPORT = "a folder or a name that `lossylab models` lists"
 _hashes: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("hashes", default=())
 
 

@@ -95,18 +95,22 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         """Loads codec and proxy of other runs."""
         options = self.options
         if options.init_from:
-            parts = {"codec": self.codec}
-            same_metric = warm_start.option_of(options.init_from, "metric") == options.metric
-            if options.uses_proxy and same_metric and warm_start.has_proxy(options.init_from):
-                parts["proxy"] = self.proxy
-            warm_start.begin_with(parts, options.init_from, "init_from")
+            proxy = {"proxy": self.proxy} if self._is_proxy_in(options.init_from) else {}
+            warm_start.begin_with({"codec": self.codec, **proxy}, options.init_from, "init_from")
             self.mean.begin()
         if options.proxy_from:
             self._begin_with_proxy(options.proxy_from)
 
+    def _is_proxy_in(self, run: str) -> bool:
+        """Whether a run to begin with has a proxy for the metric; exports have none."""
+        if not self.options.uses_proxy or warm_start.is_export(run):
+            return False
+        same_metric = warm_start.option_of(run, "metric") == self.options.metric
+        return same_metric and warm_start.has_proxy(warm_start.checkpoint_of(run, "init_from"))
+
     def _begin_with_proxy(self, run: str) -> None:
-        warm_start.checkpoint_of(run, "proxy_from")
-        require(warm_start.has_proxy(run), f"`proxy_from`: the run {run} has no proxy")
+        checkpoint = warm_start.checkpoint_of(run, "proxy_from")
+        require(warm_start.has_proxy(checkpoint), f"`proxy_from`: the run {run} has no proxy")
         metric = warm_start.option_of(run, "metric")
         require(
             metric == self.options.metric,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossylab.cli.options.files import FilesOptions
 from lossylab.core.options import argument, option, option_class
+from lossylab.core.trust import EXPORT
 
 
 @option_class
@@ -15,7 +16,7 @@ class CompressOptions(FilesOptions):
     A table of what was written goes to standard output, as CSV.
     """
 
-    model: str = option(help="Folder of the exported codec.", may_differ=True)
+    model: str = option(help=f"Exported codec: {EXPORT}.", may_differ=True)
 
 
 @option_class
@@ -28,4 +29,4 @@ class DecompressOptions(FilesOptions):
     """
 
     input: str = argument("Compressed file, folder of such files, or glob.")
-    model: str = option(help="Folder of the exported codec that compressed them.", may_differ=True)
+    model: str = option(help=f"Exported codec that compressed them: {EXPORT}.", may_differ=True)

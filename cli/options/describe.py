@@ -17,4 +17,4 @@ class DescribeOptions(TrustOptions):
     command refuse any other.
     """
 
-    export: str = argument("Folder of an export.")
+    export: str = argument("Export: a folder or a name that `lossylab models` lists.")

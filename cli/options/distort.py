@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossylab.cli.options.files import ImageFilesOptions, max_pixels
 from lossylab.core.options import option, option_class, require
+from lossylab.core.trust import EXPORT
 
 # Distortions with the unit of their severity and its default, as `data.distortions` has them.
 SEVERITIES = {
@@ -24,7 +25,7 @@ class DistortOptions(ImageFilesOptions):
     A table of what was written goes to standard output, as CSV.
     """
 
-    model: str | None = option(None, "Folder of an exported generator.", may_differ=True)
+    model: str | None = option(None, f"Exported generator: {EXPORT}.", may_differ=True)
     distortion: str | None = option(
         None,
         "The distortion itself instead of a generator: the image is coded and decoded, or noise is "

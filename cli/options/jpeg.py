@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossylab.cli.options.files import ImageFilesOptions, max_pixels
 from lossylab.core.options import option, option_class
+from lossylab.core.trust import EXPORT
 
 
 @option_class
@@ -18,7 +19,7 @@ class JpegOptions(ImageFilesOptions):
     output, as CSV.
     """
 
-    model: str = option(help="Folder of the exported JPEG encoder.", may_differ=True)
+    model: str = option(help=f"Exported JPEG encoder: {EXPORT}.", may_differ=True)
     huffman: str = option(
         "standard",
         "Huffman codes: those of the standard, or optimized for each image, which makes smaller "

@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 
 from lossylab.core.options import Options, argument, option, option_class, require
-from lossylab.core.trust import TrustOptions
 
 
 @option_class
 class ModelsOptions(Options):
-    """Lists the trained models that come with lossylab.
+    """Lists the trained models that have names: those that come with lossylab and those added.
 
     lossylab models
-    lossylab models bls2017-mse-0.064
+    lossylab models NAME
 
-    A name stands for an export wherever one is expected: compress image.png image.lossy
+    A name stands for an export wherever one is expected, as in compress image.png image.lossy
     --model=NAME. Exports are made of them when they are used first, below $LOSSYLAB_CACHE; nothing
     is downloaded.
     """
@@ -24,18 +23,25 @@ class ModelsOptions(Options):
 
 
 @option_class
-class AddModelOptions(TrustOptions):
+class AddModelOptions(Options):
     """Adds an export to the models that have names, its weights rounded to float16.
 
     lossylab models add runs/mse/export bls2017-mse-0.064 --summary="BLS for MSE at .9 bpp"
+
+    The export's program is not run. Options that name folders are left out of the card.
     """
 
     export: str = argument("Folder of an export.")
     name: str = argument("What it shall be called: small letters, digits, '.', '_' and '-'.")
     summary: str = option(help="One line that says what it is.")
-    quality: str = option("", "Measured quality in words, with data and protocol.")
+    quality: str = option(
+        "", "Measured quality of the rounded model in words, with data and protocol."
+    )
     hours: float | None = option(None, "How long it was trained.", minimum=0, unit="hours")
-    license: str | None = option(None, "What its use is bound to.")
+    license: str | None = option(None, "What its use is bound to; by default what the export says.")
+    folder: str = option(
+        "", "Folder to add it to, by default $LOSSYLAB_ZOO or ~/.local/share/lossylab/zoo."
+    )
 
     def check(self) -> None:
         """Refuses names that are none."""

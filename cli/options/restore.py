@@ -10,6 +10,7 @@ from lossylab.core.options import (
     require,
     specs,
 )
+from lossylab.core.trust import EXPORT
 from lossylab.inference.latent.settings import METHODS, SearchOptions, settings_of
 
 NETWORK = "network"
@@ -25,9 +26,7 @@ class NetworkOptions(ImageFilesOptions):
         "An exported network, PULSE, or the search under an MMD constraint.",
         choices=(NETWORK, *METHODS),
     )
-    model: str | None = option(
-        None, f"Folder of the exported network, or '{SADCT}'.", may_differ=True
-    )
+    model: str | None = option(None, f"Exported network, {EXPORT}; or '{SADCT}'.", may_differ=True)
     any_quality: bool = option(False, "Restore JPEG files of whatever quality.", may_differ=True)
     quality: int | None = option(
         None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossylab.cli.options.files import ImageFilesOptions
 from lossylab.core.options import option, option_class
+from lossylab.core.trust import EXPORT
 
 
 @option_class
@@ -18,7 +19,7 @@ class SampleOptions(ImageFilesOptions):
     has the hash of the model's weights.
     """
 
-    model: str = option(help="Folder of an exported degradation model.", may_differ=True)
+    model: str = option(help=f"Exported degradation model: {EXPORT}.", may_differ=True)
     seed: int = option(
         0,
         "Decides what is drawn, with the name of the file.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lossylab.core.options import option, option_class, require
+from lossylab.core.trust import EXPORT
 from lossylab.eval.options.base import MeasurementOptions, skip_small
 from lossylab.eval.options.rankiqa import SCORINGS
 from lossylab.inference.latent.settings import FIT_SAMPLES
@@ -142,7 +143,7 @@ class DegradationNllOptions(MeasurementOptions):
     means go to standard output.
     """
 
-    model: str = option(help="Folder of an exported degradation model.")
+    model: str = option(help=f"Exported degradation model: {EXPORT}.")
     name: str = option("pixelcnn", "Name of the model, for the rows.")
     out: str = option("", "Folder of nll.csv. Only the means are printed if not given.")
     budget: str = option("", "Budget of the model, for the rows.")
@@ -182,7 +183,7 @@ class RankAccuracyOptions(MeasurementOptions):
     """
 
     skip_small: bool = skip_small("the network's patch")
-    model: str = option(help="Folder of an exported network.")
+    model: str = option(help=f"Exported network: {EXPORT}.")
     budget: str = option(help="Budget of the model, for the rows.")
     name: str = option("RankIQA", "Name of the model, for the rows.")
     crops: int = option(5, "Number of crops of each version of an image.", minimum=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossylab.core.options import argument, option, option_class
-from lossylab.core.trust import TrustOptions
+from lossylab.core.trust import EXPORT, TrustOptions
 from lossylab.eval.options.base import skip_small
 
 CROPS = 100  # Sec. 4.4.3
@@ -23,7 +23,7 @@ class RankiqaOptions(TrustOptions):
     """
 
     input: str = argument("Image file, folder, glob or named collection.")
-    model: str = option(help="Folder of an exported network.")
+    model: str = option(help=f"Exported network: {EXPORT}.")
     scoring: str = option(
         "both",
         "What is scored. crops: crops of the images; resize: crops of the images resized to "

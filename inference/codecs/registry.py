@@ -183,7 +183,7 @@ def _run_name(path: str) -> str:
 
     A model that has a name is called so.
     """
-    if path in zoo.names():
+    if zoo.is_named(path):
         return path
     export = pathlib.Path(path).resolve()
     steps = export.name.removeprefix("export")

@@ -50,6 +50,8 @@ _KINDS = {
     "score": "lossylab.inference.export.rankiqa:Scorer",
 }
 _NETWORK = "assets.extra/network.npz"  # in an export, beside the program
+# What a card says that `lossylab models add` was told, beside steps and data.
+_TOLD = ("steps", "data", "license", "summary", "quality", "hours")
 _OLD_NAMES = {"reach": "receptive_field_radius"}  # in cards of version 0.1.0
 _OLD_INPUTS = {"image": "picture"}  # of signatures, by their names now
 
@@ -118,7 +120,7 @@ class Export:
 
     @classmethod
     def save(
-        cls, network: Any, path: str | os.PathLike, options: dict, **known: str | int | None
+        cls, network: Any, path: str | os.PathLike, options: dict, **known: str | float | None
     ) -> None:
         """Writes a network as an export: beside `path`, then renamed.
 
@@ -147,7 +149,7 @@ class Export:
             **served.details,
             **known,
         }
-        _write(served, json.dumps(card, sort_keys=True), network, pathlib.Path(path))
+        _write(served, card, network, pathlib.Path(path))
 
     def network(self) -> Any:
         """The Keras model that was exported, with its weights, to train on or to build upon.
@@ -155,7 +157,7 @@ class Export:
         Raises:
           ExportError: if the export is of lossylab 0.1, which kept none, or was damaged.
         """
-        return network_file.read(os.path.join(self.path, _NETWORK))
+        return network_file.read(network_path(self.path))
 
     def _call(self, name: str, **inputs: Any) -> dict[str, tf.Tensor]:
         """What a signature gives, by name; older exports have other names for inputs.
@@ -212,16 +214,39 @@ def located(path: str | os.PathLike) -> str:
       OutputError: if the export cannot be written.
     """
     name = os.fspath(path)
-    if os.path.lexists(name) or name not in zoo.names():
+    if not zoo.is_named(name):
         return name
     card, target = zoo.card(name), zoo.place(name)
     with open(make_folder(target.parent) / ".lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not tf.saved_model.contains_saved_model(str(target)):
-            known = {key: card[key] for key in ("steps", "data", "license")}
             kinds = {kind.kind: kind for kind in map(_class_of, _KINDS)}
-            kinds[card["kind"]].save(zoo.network(name), target, card["options"], **known)
+            known = {key: card[key] for key in _TOLD}
+            network = network_file.read(zoo.weights(name))
+            kinds[card["kind"]].save(network, target, card["options"], **known)
     return str(target)
+
+
+def is_export(path: str | os.PathLike) -> bool:
+    """Whether it is an export or the name of a model; nothing is loaded."""
+    return zoo.is_named(path) or tf.saved_model.contains_saved_model(os.fspath(path))
+
+
+def network_path(path: str | os.PathLike) -> pathlib.Path:
+    """The file of the network of an export or model, for `network_file`; its program is not run.
+
+    Raises:
+      ExportError: if there is none, or it is damaged.
+    """
+    if zoo.is_named(path):
+        return zoo.weights(os.fspath(path))
+    _find(path)
+    found = pathlib.Path(path) / _NETWORK
+    if not found.exists():
+        raise ExportError(
+            f"{path}: was made by lossylab 0.1, which kept no network: export the run again"
+        )
+    return found
 
 
 def _class_of(mark: str) -> type[Export]:
@@ -319,12 +344,12 @@ def _functions(path: str, signatures: Sequence[str], kind: str) -> dict[str, Any
     return {**model.signatures, "keep_alive": model}
 
 
-def _write(served: Served, card: str, network: Any, target: pathlib.Path) -> None:
+def _write(served: Served, card: dict, network: Any, target: pathlib.Path) -> None:
     """Writes a SavedModel beside `target`, then renames it; one that is there is replaced."""
 
     @tf.function(autograph=False, input_signature=[])
     def describe() -> dict[str, tf.Tensor]:
-        return {"card": tf.constant(card)}
+        return {"card": tf.constant(json.dumps(card, sort_keys=True))}
 
     functions = {**served.functions, "describe": describe}
     module = tf.Module(name="served")
@@ -343,7 +368,7 @@ def _write(served: Served, card: str, network: Any, target: pathlib.Path) -> Non
         }
         with plainly_named(make_folder(new)) as name:
             tf.saved_model.save(module, name, signatures=signatures)
-        network_file.write(network, new / _NETWORK)
+        network_file.write(network, new / _NETWORK, card)
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             os.rename(target, old)

@@ -1,13 +1,12 @@
-"""A network in a file: its class, its constructor's arguments, and its weights by name.
+"""A network in a file: its class, its constructor's arguments, its card, its weights by name.
 
-An .npz that is read as data: nothing in it is run.
+An .npz that is read as data: nothing in it is run, and no class is made that is not lossylab's.
 """
 
 from __future__ import annotations
 
 import json
 import pathlib
-import zipfile
 from typing import Any
 
 import numpy as np
@@ -20,26 +19,29 @@ from lossylab.core.files import replacing
 from lossylab.models.layers.base import Network
 
 _HEADER = "network.json"
-# What NumPy raises for files that are damaged.
-_DAMAGED = (OSError, ValueError, LookupError, zipfile.BadZipFile, EOFError, RecursionError)
+_SERIALIZED = {"class_name", "config", "module", "registered_name"}  # of Keras's layers in configs
 
 
-def write(network: Network, path: str | pathlib.Path, narrow: bool = False) -> None:
+def write(
+    network: Network, path: str | pathlib.Path, card: dict[str, Any], narrow: bool = False
+) -> None:
     """Writes a network; raises OutputError.
 
     Args:
       network: one of `lossylab.models`.
       path: of the file, ending in .npz.
-      narrow: whether float32 weights are rounded to float16, for half the size.
+      card: of its export, JSON values.
+      narrow: whether the file shall be small: compressed, float32 weights rounded to float16 where
+        that changes none by more than a thousandth.
     """
-    header = {"class": type(network).__name__, "config": network.get_config()}
+    header = {"class": type(network).__name__, "config": network.get_config(), "card": card}
     arrays = {_HEADER: np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)}
     for variable in network.variables:
         value = variable.numpy()
-        half = narrow and value.dtype == np.float32
-        arrays[variable.name] = value.astype(np.float16) if half else value
+        arrays[variable.name] = _narrowed(value) if narrow else value
+    save = np.savez_compressed if narrow else np.savez
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays)
+        save(file, **arrays)
 
 
 def read(path: str | pathlib.Path) -> Network:
@@ -51,24 +53,50 @@ def read(path: str | pathlib.Path) -> Network:
     try:
         # NumPy would leave a damaged file open.
         with open(path, "rb") as whole, np.load(whole, allow_pickle=False) as file:
-            header = json.loads(file[_HEADER].tobytes())
+            header = _header(file)
             kind = getattr(models, header["class"])
-            if not issubclass(kind, Network) or not _is_ours(header["config"]):
+            if not issubclass(kind, Network):
                 raise TypeError(f"{header['class']} is no network of lossylab's")
-            network = kind.from_config(header["config"])
+            network = kind.from_config(_ours(header["config"]))
             _fill(network, file)
-    except (*_DAMAGED, AttributeError, TypeError) as error:
+    except Exception as error:
         raise ExportError(f"{path}: no file of a network, or a damaged one: {error}") from error
     return network
 
 
-def _is_ours(config: Any) -> bool:
-    """Whether Keras would build layers of this package alone."""
-    if isinstance(config, dict):
-        ours = str(config.get("registered_name", "lossylab>")).startswith("lossylab>")
-        named = "class_name" not in config or "registered_name" in config
-        return ours and named and all(map(_is_ours, config.values()))
-    return not isinstance(config, list) or all(map(_is_ours, config))
+def read_card(path: str | pathlib.Path) -> dict[str, Any]:
+    """The card that a file holds; errors as for `read`."""
+    try:
+        with open(path, "rb") as whole, np.load(whole, allow_pickle=False) as file:
+            return dict(_header(file)["card"])
+    except Exception as error:
+        raise ExportError(f"{path}: no file of a network, or a damaged one: {error}") from error
+
+
+def _narrowed(value: np.ndarray) -> np.ndarray:
+    if value.dtype != np.float32 or not value.size:
+        return value
+    with np.errstate(over="ignore"):
+        half = value.astype(np.float16)
+    near = 2**-20 * float(np.abs(value).max())
+    return half if np.allclose(half, value, rtol=2**-10, atol=near) else value
+
+
+def _header(file: NpzFile) -> dict[str, Any]:
+    return json.loads(file[_HEADER].tobytes())
+
+
+def _ours(config: Any) -> Any:
+    """The same without names of modules, which Keras would import; raises TypeError for others'."""
+    if isinstance(config, list):
+        return [_ours(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    if _SERIALIZED & config.keys():
+        kind = tf.keras.saving.get_registered_object(str(config.get("registered_name")))
+        if not getattr(kind, "__module__", "").startswith("lossylab."):
+            raise TypeError(f"{config.get('class_name')} is no layer of lossylab's")
+    return {key: _ours(value) for key, value in config.items() if key != "module"}
 
 
 def _fill(network: Network, file: NpzFile) -> None:

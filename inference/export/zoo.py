@@ -1,7 +1,8 @@
-"""Models that come with lossylab: zoo/NAME.npz has the weights, zoo/NAME.json what they are.
+"""Models that have names: NAME.npz has the weights, NAME.json is the card.
 
-`base.located` makes exports of them. A card holds kind, options, steps, data, license and what
-else is said of an export, the SHA-256 of the weights' file, `summary`, and `quality`: measured
+They lie in the package's folder zoo/ and in the user's, $LOSSYLAB_ZOO or
+~/.local/share/lossylab/zoo. `base.located` makes exports of them. A card holds what an export's
+says, the SHA-256 of the weights' file, `summary`, `hours` of training, and `quality`: measured
 values with their protocol.
 """
 
@@ -9,36 +10,58 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pathlib
+from importlib import metadata
 from typing import Any
 
 from lossylab.core.errors import ExportError
 from lossylab.core.files import cache_folder
-from lossylab.inference.export import network_file
 
-FOLDER = pathlib.Path(__file__).parents[2] / "zoo"
-_DIGITS = 16
+PACKAGED = pathlib.Path(__file__).parents[2] / "zoo"
+
+
+def user_folder() -> pathlib.Path:
+    """Where `lossylab models add` puts models; nothing is created."""
+    folder = os.environ.get("LOSSYLAB_ZOO")
+    return pathlib.Path(folder or os.path.expanduser("~/.local/share/lossylab/zoo"))
 
 
 def names() -> list[str]:
     """Names of all models, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.json"))
+    return sorted(_cards())
+
+
+def is_named(path: str | os.PathLike) -> bool:
+    """Whether it is the name of a model, not of a file or folder, which goes before."""
+    return not os.path.lexists(path) and os.fspath(path) in _cards()
 
 
 def card(name: str) -> dict[str, Any]:
-    """What is known of a model, JSON values."""
-    return json.loads((FOLDER / f"{name}.json").read_bytes())
+    """What is known of a model, JSON values; raises ExportError if its file is damaged."""
+    path = _cards()[name]
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ExportError(f"{path} is damaged: {error}") from error
+
+
+def weights(name: str) -> pathlib.Path:
+    """The file of a model's network; raises ExportError if it is damaged."""
+    path = _cards()[name].with_suffix(".npz")
+    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "of no file"
+    if found != card(name)["sha256"]:
+        raise ExportError(f"{path} is damaged: its SHA-256 is {found}; add or install it again")
+    return path
 
 
 def place(name: str) -> pathlib.Path:
-    """Where the export of a model is kept, in the cache; other weights have another place."""
-    return cache_folder() / "models" / f"{name}-{card(name)['sha256'][:_DIGITS]}"
+    """Where the export of a model is kept; another card or program has another place."""
+    versions = [metadata.version(package) for package in ("lossylab", "tensorflow")]
+    text = json.dumps([card(name), *versions], sort_keys=True)
+    return cache_folder() / "models" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def network(name: str) -> Any:
-    """The Keras model of a name, with its weights; raises ExportError if its file is damaged."""
-    path = FOLDER / f"{name}.npz"
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != card(name)["sha256"]:
-        raise ExportError(f"{path} is damaged: its SHA-256 is {found}; install lossylab again")
-    return network_file.read(path)
+def _cards() -> dict[str, pathlib.Path]:
+    folders = (user_folder(), PACKAGED)
+    return {path.stem: path for folder in folders for path in folder.glob("*.json")}

@@ -1,6 +1,7 @@
 """Networks in files, and models that have names."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ from lossylab.cli import __main__ as cli
 from lossylab.core.errors import ExportError, UsageError
 from lossylab.inference.codecs.registry import learned
 from lossylab.inference.export import container, network_file, zoo
-from lossylab.inference.export.base import located
+from lossylab.inference.export.base import located, network_path
 from lossylab.inference.export.codec import Codec
+from lossylab.inference.export.rankiqa import Scorer
 from lossylab.models.arcnn import ARCNN
 from lossylab.models.bls2017 import BLS2017
+from lossylab.models.bmshj2018 import BMSHJ2018
+from lossylab.models.rankiqa import RankIQA
 from lossylab.train import proxiqa
 from lossylab.train.loop import warm_start
 
@@ -23,13 +27,14 @@ from lossylab.train.loop import warm_start
 def export(tmp_path_factory):
     tf.random.set_seed(1)
     path = tmp_path_factory.mktemp("codec") / "export"
-    Codec.save(BLS2017(4), path, {"lmbda": 0.01, "metric": "mse"}, steps=7)
+    Codec.save(BLS2017(4), path, {"lmbda": 0.01, "metric": "mse", "run_dir": "a/b"}, steps=7)
     return path
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "zoo")
+    monkeypatch.setattr(zoo, "PACKAGED", tmp_path / "packaged")
+    monkeypatch.setenv("LOSSYLAB_ZOO", str(tmp_path / "zoo"))
     monkeypatch.setenv("LOSSYLAB_CACHE", str(tmp_path / "cache"))
     return tmp_path / "zoo"
 
@@ -61,8 +66,9 @@ def test_a_model_with_a_name_is_an_export_everywhere(export, folder, tmp_path, c
     _add(export, hours=0.5, license="CC0", quality="30 dB")
     assert zoo.names() == ["tiny"]
     codec = lossylab.load("tiny")
-    card = {key: codec.card[key] for key in ("steps", "license", "options")}
-    assert card == {"steps": 7, "license": "CC0", "options": {"lmbda": 0.01, "metric": "mse"}}
+    card = {key: codec.card[key] for key in ("steps", "license", "options", "quality")}
+    options = {"lmbda": 0.01, "metric": "mse"}
+    assert card == {"steps": 7, "license": "CC0", "options": options, "quality": "30 dB"}
     image = np.random.default_rng(1).integers(0, 256, (20, 30, 3), np.uint8)
     data, _ = container.compress(codec, image)
     decoded = container.decompress(Codec("tiny"), data)
@@ -116,38 +122,80 @@ def test_a_damaged_model_is_refused(export, folder):
         lossylab.load("tiny")
 
 
-@pytest.mark.parametrize("kind", ["run", "export", "name"])
-def test_a_training_begins_with_a_run_or_what_was_exported(kind, export, folder, tmp_path):
+def test_packaged_models_are_found_and_a_folder_of_the_name_goes_before(
+    export, folder, tmp_path, monkeypatch
+):
+    _add(export, folder=tmp_path / "packaged")
+    assert not folder.exists()
+    assert zoo.is_named("tiny")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    with pytest.raises(ExportError, match="^tiny: the folder has no SavedModel"):
+        lossylab.load("tiny")
+    (codec,) = learned([f"mse:{export}"])
+    assert codec.settings == (export.parent.name,)
+
+
+def _task(folder, **options):
+    given = {"filters": 4, "patch": 32, "batch": 1, "min_scale": 1, "metric": "mse", **options}
+    made = proxiqa.ProxiqaOptions(
+        train_data="sample_train", run_dir=str(folder / "run"), steps=1, **given
+    )
+    return proxiqa.ProxIQATask(made, proxiqa.Files.of(made))
+
+
+@pytest.mark.parametrize("kind", ["export", "name"])
+def test_a_training_begins_with_what_was_exported(kind, export, folder, tmp_path):
     _add(export)
-    options = proxiqa.ProxiqaOptions(
-        train_data="sample_train", run_dir=str(tmp_path / "run"), steps=1, filters=4, patch=32,
-        batch=1, min_scale=1, metric="mse",
-    )  # fmt: skip
-    source = {"export": str(export), "name": "tiny"}.get(kind)
-    if kind == "run":
-        source = proxiqa.train(options)
-        checkpoint = warm_start.checkpoint_of(source, "init_from")
-        expected = tf.train.load_variable(checkpoint, "step/.ATTRIBUTES/VARIABLE_VALUE")
-        assert expected == 1
-    options = options.replace(run_dir=str(tmp_path / "next"), init_from=str(source))
-    task = proxiqa.ProxIQATask(options, proxiqa.Files.of(options))
-    before = [weight.copy() for weight in task.codec.get_weights()]
+    source = {"export": str(export), "name": "tiny"}[kind]
+    task = _task(tmp_path, init_from=source)
     task.begin()
-    assert not all(np.array_equal(*pair) for pair in zip(before, task.codec.get_weights()))
-    if kind != "run":
-        assert _equal(task.codec, lossylab.load(str(source)).network())
+    assert _equal(task.codec, network_file.read(network_path(source)))
+    assert warm_start.option_of(source, "metric") == "mse"
 
 
-def test_a_network_of_another_size_is_no_beginning(export):
-    with pytest.raises(UsageError, match="`init_from`: the network of .*'filters': 4"):
-        warm_start.begin_with({"codec": BLS2017(8)}, str(export), "init_from")
-    with pytest.raises(UsageError, match="is an export, codec and proxy need a run"):
-        warm_start.begin_with({"codec": BLS2017(4), "proxy": None}, str(export), "init_from")
+def test_parts_of_a_network_are_begun_with(tmp_path):
+    Scorer.save(RankIQA(2, 8, 64, "random"), tmp_path / "export", {})
+    other = RankIQA(2, 8, 64, "random")
+    warm_start.begin_with({"body": other.body}, str(tmp_path / "export"), "init_from")
+    known = lossylab.load(tmp_path / "export").network()
+    assert _equal(other.body, known.body)
+    assert not _equal(other.last, known.last)
+
+
+def test_exports_that_do_not_fit_are_no_beginning(export, tmp_path):
+    def begin(**parts):
+        warm_start.begin_with(parts, str(export), "init_from")
+
+    with pytest.raises(UsageError, match="`init_from`: the BLS2017 of .* other sizes: .*'filters'"):
+        begin(codec=BLS2017(8))
+    with pytest.raises(UsageError, match="is an export of BLS2017, the codec needs a run"):
+        begin(codec=BMSHJ2018(4))
+    with pytest.raises(UsageError, match="is an export of BLS2017, the proxy needs a run"):
+        begin(codec=BLS2017(4), proxy=tf.Module())
+    with pytest.raises(UsageError, match="`versions`=3: .* is an export, which has one version"):
+        warm_start.newest_checkpoints(str(export), 3, "versions")
+    with pytest.raises(UsageError, match="a name that `lossylab models` lists is expected"):
+        warm_start.begin_with({}, "tyni", "init_from")
+    shutil.copytree(export, tmp_path / "old")
+    (tmp_path / "old" / "assets.extra" / "network.npz").unlink()
+    with pytest.raises(UsageError, match="was made by lossylab 0.1, which kept no network"):
+        warm_start.begin_with({"codec": BLS2017(4)}, str(tmp_path / "old"), "init_from")
+
+
+def test_weights_that_float16_does_not_hold_stay_float32(tmp_path):
+    network = ARCNN(1)
+    first, second, *_ = network.variables
+    first.assign(tf.fill(first.shape, 1e5))
+    second.assign(tf.fill(second.shape, 1e-7))
+    network_file.write(network, tmp_path / "a.npz", {}, narrow=True)
+    for one, other in zip(network.variables, network_file.read(tmp_path / "a.npz").variables):
+        np.testing.assert_allclose(one, other, rtol=2**-10, atol=1e-6 * np.abs(one).max())
 
 
 def _forged(tmp_path, **changes):
     network = ARCNN(1)
-    network_file.write(network, tmp_path / "a.npz")
+    network_file.write(network, tmp_path / "a.npz", {})
     with np.load(tmp_path / "a.npz") as file:
         arrays = dict(file)
     header = {"class": "ARCNN", "config": network.get_config(), **changes}
@@ -156,14 +204,18 @@ def _forged(tmp_path, **changes):
 
 
 _LAMBDA = {"class_name": "Lambda", "config": {}, "registered_name": None, "module": "keras.layers"}
+_FOREIGN = {"class_name": "X", "config": {}, "registered_name": "lossylab>x", "module": "forged"}
 
 
 @pytest.mark.parametrize(
     "changes",
     [{"class": "os"}, {"class": "__doc__"}, {"class": 3}, {"config": []}, {"config": {"x": 1}},
-     {"config": {"channels": _LAMBDA}}, {"config": {"channels": [{"class_name": "Lambda"}]}}],
+     {"config": {"channels": _LAMBDA}}, {"config": {"channels": [{"class_name": "Lambda"}]}},
+     {"config": {"channels": _FOREIGN}}],
 )  # fmt: skip
-def test_files_of_no_network_are_refused(changes, tmp_path):
+def test_files_of_no_network_are_refused(changes, tmp_path, monkeypatch):
+    (tmp_path / "forged.py").write_text("raise SystemExit('run')")
+    monkeypatch.syspath_prepend(tmp_path)
     np.savez(tmp_path / "b.npz", **_forged(tmp_path, **changes))
     with pytest.raises(ExportError, match="no file of a network, or a damaged one"):
         network_file.read(tmp_path / "b.npz")
@@ -182,7 +234,20 @@ def test_weights_that_are_not_the_networks_are_refused(tmp_path):
         np.savez(tmp_path / "b.npz", **each)
         with pytest.raises(ExportError, match="no file of a network, or a damaged one"):
             network_file.read(tmp_path / "b.npz")
-    for data in (b"", b"PK", (tmp_path / "a.npz").read_bytes()[:500]):
-        (tmp_path / "b.npz").write_bytes(data)
-        with pytest.raises(ExportError, match="no file of a network, or a damaged one"):
+
+
+def test_damaged_files_end_in_one_error(tmp_path, random):
+    network_file.write(ARCNN(1), tmp_path / "a.npz", {}, narrow=True)
+    data = (tmp_path / "a.npz").read_bytes()
+    directory = data.rindex(b"PK\1\2") - 400  # members, then what tells where they are
+    places = [*random.integers(0, len(data), 100), *random.integers(directory, len(data), 100)]
+    flipped = [data[:i] + bytes([data[i] ^ 1 << i % 8]) + data[i + 1 :] for i in places]
+    refused = 0
+    for each in (b"", b"PK", data[:500], *flipped):
+        (tmp_path / "b.npz").write_bytes(each)
+        try:
             network_file.read(tmp_path / "b.npz")
+        except ExportError as error:
+            assert "no file of a network, or a damaged one" in str(error)  # noqa: PT017
+            refused += 1
+    assert refused > 100

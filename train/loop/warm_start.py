@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from lossylab.core import checkpoints
 from lossylab.core.checkpoints import step_of
-from lossylab.core.errors import UsageError
+from lossylab.core.errors import ExportError, UsageError
 from lossylab.core.options import require
-from lossylab.inference.export.base import load, located
+from lossylab.inference.export import network_file
+from lossylab.inference.export.base import is_export, network_path
+from lossylab.models.layers.base import Network
 from lossylab.train.loop.run_dir import RunDir
 from lossylab.train.loop.saving import UNREADABLE, is_readable
 
@@ -30,22 +32,28 @@ def begin_with(parts: dict, run: str, option: str) -> None:
     if not is_export(run):
         fill(parts, checkpoint_of(run, option), option)
         return
-    require(len(parts) == 1, f"`{option}`: {run} is an export, {' and '.join(parts)} need a run")
-    (network,) = parts.values()
-    known = load(run).network()
-    shapes = [[tuple(v.shape) for v in each.variables] for each in (network, known)]
-    require(
-        shapes[0] == shapes[1],
-        f"`{option}`: the network of {run} is {known.get_config()}, which does not fit this "
-        "model's options",
-    )
-    for variable, value in zip(network.variables, known.variables):
-        variable.assign(value)
+    try:
+        known = network_file.read(network_path(run))
+    except ExportError as error:
+        raise UsageError(f"`{option}`: {error}") from error
+    for name, part in parts.items():
+        source = known if isinstance(part, Network) else getattr(known, name, None)
+        require(
+            type(source) is type(part),
+            f"`{option}`: {run} is an export of {type(known).__name__}, the {name} needs a run",
+        )
+        config = known.get_config()
+        require(
+            _variables(part) == _variables(source),
+            f"`{option}`: the {type(known).__name__} of {run} has other sizes: {config}",
+        )
+        for variable, value in zip(part.variables, source.variables):
+            variable.assign(value)
 
 
-def is_export(path: str) -> bool:
-    """Whether it is an export or a model that comes with lossylab, not a run."""
-    return bool(tf.saved_model.contains_saved_model(located(path)))
+def _variables(module: Any) -> list[tuple[str, tuple[int, ...]]]:
+    """Names, without the network's own, and shapes."""
+    return [(v.name.partition("/")[2], tuple(v.shape)) for v in module.variables]
 
 
 def fill(parts: dict, checkpoint: str, option: str) -> None:
@@ -70,7 +78,11 @@ def checkpoint_of(run: str, option: str) -> str:
     """
     folder = RunDir(run).checkpoints
     found = checkpoints.complete(folder)
-    require(found, f"`{option}`: no checkpoint in {folder}")
+    require(
+        found,
+        f"`{option}`: no checkpoint in {folder}; a run, an export or a name that `lossylab models` "
+        "lists is expected",
+    )
     whole = next(filter(is_readable, found), None)
     cure = f": remove it to begin with {whole}" if whole else ", as all in that folder are"
     require(whole == found[0], f"`{option}`: {found[0]} is damaged{cure}")
@@ -79,6 +91,7 @@ def checkpoint_of(run: str, option: str) -> str:
 
 def newest_checkpoints(run: str, count: int, option: str) -> list[str]:
     """The newest checkpoints of a run, oldest first; raises UsageError if there are fewer."""
+    require(not is_export(run), f"`{option}`={count}: {run} is an export, which has one version")
     found = [each for each in checkpoints.complete(RunDir(run).checkpoints) if step_of(each)]
     require(
         len(found) >= count,
@@ -91,17 +104,14 @@ def newest_checkpoints(run: str, count: int, option: str) -> list[str]:
 def option_of(run: str, name: str) -> Any:
     """An option that a run or export was trained with; None if it has none of the name."""
     if is_export(run):
-        return load(run).options.get(name)
+        return network_file.read_card(network_path(run))["options"].get(name)
     try:
         return json.loads(RunDir(run).options.read_bytes()).get(name)
     except (OSError, ValueError, AttributeError, RecursionError):
         return None
 
 
-def has_proxy(run: str) -> bool:
-    """Whether the newest checkpoint of a run has a proxy network; exports have none."""
-    newest = checkpoints.newest(RunDir(run).checkpoints)
-    if newest is None:
-        return False
-    with checkpoints.readable_name(newest) as path:
+def has_proxy(checkpoint: str) -> bool:
+    """Whether a checkpoint has a proxy network."""
+    with checkpoints.readable_name(checkpoint) as path:
         return any(name.startswith("proxy/") for name, _ in tf.train.list_variables(path))

@@ -103,7 +103,7 @@ class JpegEncoderOptions(TrainingOptions):
         maximum=255.0,
     )
     tables_from: str | None = option(None, "Run whose tables to begin with.")
-    init_from: str | None = option(None, "Run whose encoder to begin with.")
+    init_from: str | None = option(None, "Run or export whose encoder to begin with.")
 
     def check(self) -> None:
         """Refuses options that contradict each other."""

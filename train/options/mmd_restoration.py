@@ -128,7 +128,7 @@ class MmdRestorationOptions(TrainingOptions):
         unit="pixels",
         may_differ=True,
     )
-    init_from: str | None = option(None, "Run whose network to begin with.")
+    init_from: str | None = option(None, "Run or export whose network to begin with.")
 
     def __post_init__(self) -> None:
         if self.degradation == "jpeg" and self.quality is None:

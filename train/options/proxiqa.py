@@ -175,7 +175,9 @@ class ProxiqaOptions(TrainingOptions):
         "images of 176.",
         choices=("overlapped", "sequential"),
     )
-    init_from: str | None = option(None, "Run whose codec, and proxy if it has one, to begin with.")
+    init_from: str | None = option(
+        None, "Run or export whose codec, and proxy if it has one, to begin with."
+    )
     proxy_from: str | None = option(None, "Run whose proxy to begin with.")
 
     def check(self) -> None:

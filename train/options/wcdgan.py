@@ -110,7 +110,7 @@ class WcdganOptions(TrainingOptions):
         "Epochs in which the generator learns alone, without the adversarial loss.",
         source="Sec. III-A",
     )
-    init_from: str | None = option(None, "Run whose network to begin with.")
+    init_from: str | None = option(None, "Run or export whose network to begin with.")
 
     @property
     def recipe(self) -> Recipe:
