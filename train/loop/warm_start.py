@@ -37,7 +37,7 @@ def begin_with(parts: dict, run: str, option: str) -> None:
     except ExportError as error:
         raise UsageError(f"`{option}`: {error}") from error
     for name, part in parts.items():
-        source = known if isinstance(part, Network) else getattr(known, name, None)
+        source: Any = known if isinstance(part, Network) else getattr(known, name, None)
         require(
             type(source) is type(part),
             f"`{option}`: {run} is an export of {type(known).__name__}, the {name} needs a run",
