@@ -33,7 +33,7 @@ from lossylab.train.loop.waiting_pair import WaitingPair
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.proxiqa import DIFFERENTIABLE, ProxiqaOptions
 from lossylab.train.proxiqa_draws import Draws
-from lossylab.train.proxy_quality import proxy_quality
+from lossylab.train.proxy_quality import proxy_quality, weighted_std
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
 
@@ -78,7 +78,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             self._previous = WaitingPair(_shape(options, devices))
         self.metrics = ("loss", "bpp", "pixel")
         if options.uses_proxy:
-            self.metrics += ("proxy", "score", "metric_loss")
+            self.metrics += ("proxy", "proxy_std", "score", "score_std", "metric_loss")
         elif options.optimize == "direct":
             self.metrics += ("perceptual",)
 
@@ -233,7 +233,9 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         kept = tf.where(identical, 0.0, 1.0 / count)
         return {
             "proxy": tf.reduce_sum(kept * predicted),
+            "proxy_std": weighted_std(predicted, kept),
             "score": tf.reduce_sum(kept * scores),
+            "score_std": weighted_std(scores, kept),
             "metric_loss": loss,
         }
 

@@ -58,3 +58,13 @@ def _slope(score: Score, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tenso
 def _cosine(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     a, b = (tf.math.l2_normalize(tf.reshape(each, (each.shape[0], -1)), 1) for each in (a, b))
     return tf.reduce_sum(a * b, 1)
+
+
+def weighted_std(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Standard deviation of values [B] times the sum of the weights [B]; 0 without weights.
+
+    Summed over devices whose weights sum up to 1 it is the mean of their standard deviations.
+    """
+    total = tf.reduce_sum(weights)
+    mean = tf.math.divide_no_nan(tf.reduce_sum(weights * values), total)
+    return tf.sqrt(total * tf.reduce_sum(weights * tf.square(values - mean)))

@@ -10,7 +10,7 @@ from lossylab.eval.proxiqa.evidence import load
 from lossylab.eval.report import comparison
 from lossylab.eval.report.paper import Paper, Table
 
-_DEVIATIONS = (
+_STDS = (
     "± is the standard deviation over images, dividing by n: the paper's Table I shows that its "
     "own does so. BD-rates by pchip; a cubic that is not monotone on some image is refused. A "
     f"star: fewer than {bd_rate.ENOUGH} rates."
@@ -42,14 +42,14 @@ PAPER = Paper(
             "table2",
             "Table II: mean BD-rate against BLS MSE, Kodak",
             lambda evidence: comparison.lines(tables.table_2(evidence), "codec", "metric"),
-            lambda evidence: f"{comparison.summary(tables.table_2(evidence))}. {_DEVIATIONS}",
+            lambda evidence: f"{comparison.summary(tables.table_2(evidence))}. {_STDS}",
         ),
         Table("table3", "Table III: software", tables.table_3),
         Table(
             "table4",
             "Table IV: SSIM-driven optimization",
             lambda evidence: comparison.lines(tables.table_4(evidence), "metric", "optimization"),
-            lambda evidence: f"{comparison.summary(tables.table_4(evidence))}. {_DEVIATIONS}",
+            lambda evidence: f"{comparison.summary(tables.table_4(evidence))}. {_STDS}",
         ),
         Table(
             "table5",

@@ -25,7 +25,7 @@ log = logging.getLogger("lossylab")
 
 
 _SCORES = ("step", "proxy", "score")
-DEVIATIONS = ("proxy_deviation", "score_deviation")  # within batches, where they were logged
+STDS = ("proxy_std", "score_std")  # within batches, where they were logged
 ANCHOR = "bls_mse"  # baseline of all the paper's BD-rates
 
 
@@ -158,8 +158,8 @@ def load(folder: str) -> Evidence:
 def _training(path: pathlib.Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path)
-        return table[
-            [*_SCORES, *(n for n in ("proxy_correlation", *DEVIATIONS) if n in table)]
-        ].astype(float)
+        return table[[*_SCORES, *(n for n in ("proxy_correlation", *STDS) if n in table)]].astype(
+            float
+        )
     except (OSError, ValueError, KeyError) as error:
         raise WorkError(f"{path} is no table of step, proxy and score: {error}") from error

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Sequence
 from functools import partial
 
-from lossylab.eval.proxiqa.evidence import ANCHOR, DEVIATIONS, Evidence
+from lossylab.eval.proxiqa.evidence import ANCHOR, STDS, Evidence
 from lossylab.eval.report import plots
 from lossylab.eval.report.paper import Draw
 from lossylab.eval.report.rd_report import LABELS
@@ -40,13 +40,13 @@ def _scores(evidence: Evidence, path: pathlib.Path) -> bool:
     if not all(run in evidence.training for run in runs):
         return False
     note = evidence.title
-    if not all(set(DEVIATIONS) <= set(evidence.training[run]) for run in runs):
+    if not all(set(STDS) <= set(evidence.training[run]) for run in runs):
         note = f"Means over batches; deviations within them were not logged. {note}"
     title = "Fig. 7: proxy and true VMAF of reconstructed patches"
     with plots.figure(path, title, 1, 2, (8.4, 3.4), note=note) as axes:
         for axis, (run, label) in zip(axes.flat, runs.items()):
             table = evidence.training[run]
-            for score, deviation, name in zip(("proxy", "score"), DEVIATIONS, ("proxy", "VMAF")):
+            for score, deviation, name in zip(("proxy", "score"), STDS, ("proxy", "VMAF")):
                 (line,) = axis.plot(table.step, table[score], label=name, marker="")
                 if deviation in table:
                     ends = table[score] - table[deviation], table[score] + table[deviation]

@@ -12,7 +12,7 @@ from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import proxiqa
 from lossylab.train.proxiqa import ProxiqaOptions
 from lossylab.train.proxiqa_draws import Draws
-from lossylab.train.proxy_quality import proxy_quality
+from lossylab.train.proxy_quality import proxy_quality, weighted_std
 
 SMALL = {
     "train_data": "sample_train",
@@ -134,3 +134,14 @@ def test_the_mean_of_the_weights_is_exported_and_the_rate_decays(tmp_path, monke
     assert float(rate(0)) == pytest.approx(1e-2)
     assert float(rate(options.steps)) == pytest.approx(1e-3)
     assert json.loads((tmp_path / "run" / "options.json").read_text())["average"] == 0.5
+
+
+def test_standard_deviations_over_devices_are_means_of_theirs(random):
+    values = tf.constant(random.normal(50, 9, 8), tf.float32)
+    one = weighted_std(values, tf.fill(8, 1 / 8))
+    np.testing.assert_allclose(one, np.std(values), rtol=1e-5)
+    kept = tf.constant([0, 0, 1 / 6, 1 / 6, 1 / 6, 1 / 6, 1 / 6, 1 / 6], tf.float32)
+    two = sum(weighted_std(*parts) for parts in zip(tf.split(values, 2), tf.split(kept, 2)))
+    expected = np.std(values[2:4]) / 3 + np.std(values[4:]) * 2 / 3
+    np.testing.assert_allclose(two, expected, rtol=1e-5)
+    assert weighted_std(values, tf.zeros(8)) == 0

@@ -305,7 +305,7 @@ def test_frozen_proxy_stays_as_it_was_pretrained(run_of, tmp_path):
         if name.startswith("proxy/"):
             np.testing.assert_array_equal(before[name], after[name])
     rows = run_files.rows(tmp_path / "codec")
-    assert {"proxy", "score"} <= rows[0].keys()
+    assert {"proxy", "proxy_std", "score", "score_std"} <= rows[0].keys()
 
 
 def test_proxy_learns_from_a_codec_that_stays_as_it_is(run_of, tmp_path):
