@@ -61,10 +61,13 @@ def _cosine(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 
 def weighted_std(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Standard deviation of values [B] times the sum of the weights [B]; 0 without weights.
+    """Standard deviation over the global batch, divided by the number of devices.
 
-    Summed over devices whose weights sum up to 1 it is the mean of their standard deviations.
+    Args:
+      values: of this device's part, float32 [B].
+      weights: of them; over all devices their sum is 1.
     """
-    total = tf.reduce_sum(weights)
-    mean = tf.math.divide_no_nan(tf.reduce_sum(weights * values), total)
-    return tf.sqrt(total * tf.reduce_sum(weights * tf.square(values - mean)))
+    replica = tf.distribute.get_replica_context()
+    mean = replica.all_reduce("sum", tf.reduce_sum(weights * values))
+    variance = replica.all_reduce("sum", tf.reduce_sum(weights * tf.square(values - mean)))
+    return tf.sqrt(variance) / replica.num_replicas_in_sync
