@@ -30,7 +30,7 @@ def compress(options: CompressOptions) -> None:
     with naming("model"):
         codec = Codec(options.model)
     plan = jobs.plan(options, sources, container.SUFFIX)
-    jobs.run(plan, functools.partial(_compress_one, codec), _COLUMNS, (codec.weights,))
+    jobs.run(plan, functools.partial(_compress_one, codec), _COLUMNS, (codec.identity,))
 
 
 def decompress(options: DecompressOptions) -> None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 from lossylab.cli.options.describe import DescribeOptions
-from lossylab.inference.export.base import content_hash, load
+from lossylab.core import export_folder
+from lossylab.inference.export import zoo
 
 
 def describe(options: DescribeOptions) -> None:
     """Prints an export's card and hash; raises ExportError."""
-    found = content_hash(options.export)
-    card = load(options.export).card
-    text = json.dumps({"hash": found, **card}, indent=2, sort_keys=True)
-    sys.stdout.write(text + "\n")
+    path, card = options.export, None
+    if os.path.lexists(path) or path not in zoo.names():
+        card = export_folder.read_card(path)
+    if card is None:  # TensorFlow is loaded only where it is needed
+        from lossylab.inference.export import base
+
+        path = base.located(path)
+        card = base.load(path).card
+    shown = {"hash": export_folder.content_hash(path), **card}
+    sys.stdout.write(json.dumps(shown, indent=2, sort_keys=True) + "\n")

@@ -10,4 +10,5 @@ from lossylab.inference.importers import restorers
 def import_restorer(options: ImportRestorerOptions) -> None:
     """Writes the export; raises as `importers.restorers.convert`, or UsageError if it exists."""
     require_new([options.output], options.overwrite)
-    restorers.convert(options.source, options.output, options.quality)
+    quality, precision = options.quality, options.export_precision
+    restorers.convert(options.source, options.output, quality, precision)

@@ -35,7 +35,7 @@ def write_files(options: JpegOptions) -> None:
     with naming("model"):
         encoder = Encoder(options.model, options.max_pixels)
     work = functools.partial(_write_one, options, encoder)
-    jobs.run(plan, work, _COLUMNS, (encoder.weights,))
+    jobs.run(plan, work, _COLUMNS, (encoder.identity,))
 
 
 def _write_one(options: JpegOptions, encoder: Encoder, source: str, target: str) -> dict[str, Any]:

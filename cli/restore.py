@@ -45,7 +45,7 @@ def restore(options: RestoreOptions) -> None:
         with naming("model"):
             network = Restorer(options.model, options.max_pixels)
     work = functools.partial(_restore_one, options, network)
-    jobs.run(plan, work, _COLUMNS, (network.weights if network else f"{SADCT} {sadct.REVISION}",))
+    jobs.run(plan, work, _COLUMNS, (network.identity if network else f"{SADCT} {sadct.REVISION}",))
 
 
 def _restore_one(

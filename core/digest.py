@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from typing import Any
 
 import numpy as np
 
@@ -27,3 +28,13 @@ def file_digest(path: str | os.PathLike) -> str:
 def weights_name(weights: str | None) -> str | None:
     """What names weights wherever they lie: a hash of a file's contents, or the word itself."""
     return file_digest(weights)[:16] if weights and os.path.isfile(weights) else weights
+
+
+def weights_hash(module: Any) -> str:
+    """SHA-256 over the names, shapes and values of a module's variables, in hexadecimal."""
+    digest = hashlib.sha256()
+    for variable in sorted(module.variables, key=lambda v: (v.name, v.shape.as_list())):
+        value = variable.numpy()
+        digest.update(f"{variable.name} {value.dtype} {value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()

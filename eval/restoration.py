@@ -270,7 +270,7 @@ def _methods(
         if network.quality in (None, quality):
             budget = OFFICIAL if "official" in network.options else options.budget
             restore = functools.partial(protocol.restore, network)
-            add(name, restore, network.parameters, budget, network.weights)
+            add(name, restore, network.parameters, budget, network.identity)
     same = repeated(method.name for method in found)
     require(not same, f"several methods for quality {quality} are named {', '.join(same)}")
     return found

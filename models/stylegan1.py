@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.stylegan_base import SLOPE, StyleGAN, filter_separably
 from lossylab.models.layers.stylegan_sizes import Sizes, Weight
 
@@ -56,7 +57,7 @@ class StyleGAN1(StyleGAN):
             x = self._finish(name, self._convolve(name, x), style, noise_map)
             yield name, x
         kernel = self.named_weights["G_synthesis/ToRGB_lod0/weight"]
-        x = tf.nn.conv2d(x, kernel * kernel.shape[2] ** -0.5, 1, "SAME")
+        x = precision.conv2d(x, kernel * kernel.shape[2] ** -0.5, 1, "SAME")
         yield "images_out", tf.nn.bias_add(x, self.named_weights["G_synthesis/ToRGB_lod0/bias"])
 
     def _convolve(self, name: str, x: tf.Tensor) -> tf.Tensor:
@@ -68,7 +69,7 @@ class StyleGAN1(StyleGAN):
             first = self.sizes.fused_from
             fused = first is not None and 2 * x.shape[1] >= first
             return filter_separably(_convolve_twice(x, kernel, fused), _BLUR)
-        return tf.nn.conv2d(x, kernel, 1, "SAME")
+        return precision.conv2d(x, kernel, 1, "SAME")
 
     def _finish(self, name: str, x: tf.Tensor, w: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         """Noise, bias, leaky ReLU, normalization, style."""
@@ -98,4 +99,4 @@ def _convolve_twice(x: tf.Tensor, kernel: tf.Tensor, fused: bool) -> tf.Tensor:
     kernel = tf.add_n([padded[i : i + 4, j : j + 4] for i in (0, 1) for j in (0, 1)])
     batch, height, width, _ = tf.unstack(tf.shape(x))
     shape = (batch, 2 * height, 2 * width, kernel.shape[2])
-    return tf.nn.conv2d_transpose(x, kernel, shape, 2, "SAME")
+    return precision.conv2d_transpose(x, kernel, shape, 2, "SAME")

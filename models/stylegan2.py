@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.stylegan_base import SLOPE, StyleGAN, filter_separably
 from lossylab.models.layers.stylegan_sizes import Sizes, Weight
 
@@ -87,14 +88,15 @@ class StyleGAN2(StyleGAN):
         if name.endswith("_up"):
             x = _convolve_twice(x, kernel)
         else:
-            x = tf.nn.conv2d(x, kernel, 1, "SAME")
+            x = precision.conv2d(x, kernel, 1, "SAME")
         strength = _GAIN * self.named_weights[f"G_synthesis/{name}/noise_strength"]
         x = x * norm[:, None, None] + noise * strength
         x = tf.nn.bias_add(x, _GAIN * self.named_weights[f"G_synthesis/{name}/bias"])
         return tf.nn.leaky_relu(x, SLOPE)
 
     def _to_rgb(self, name: str, x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
-        x = tf.nn.conv2d(x * self._style(name, w)[:, None, None], self._kernel(name), 1, "SAME")
+        x = x * self._style(name, w)[:, None, None]
+        x = precision.conv2d(x, self._kernel(name), 1, "SAME")
         return tf.nn.bias_add(x, self.named_weights[f"G_synthesis/{name}/bias"])
 
 
@@ -103,7 +105,7 @@ def _convolve_twice(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     batch, height, width, _ = tf.unstack(tf.shape(x))
     shape = (batch, 2 * height + 1, 2 * width + 1, kernel.shape[3])
     turned = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
-    y = tf.nn.conv2d_transpose(x, turned, shape, 2, "VALID")
+    y = precision.conv2d_transpose(x, turned, shape, 2, "VALID")
     return filter_separably(y, _LOW_PASS)
 
 

@@ -62,8 +62,7 @@ class _Up(Layer):
         if self._transposed:
             batch, height, width, _ = tf.unstack(tf.shape(x))
             shape = (batch, 2 * height, 2 * width, self.kernel.shape[2])
-            operands = precision.narrowed(x, self.kernel)
-            y = tf.cast(tf.nn.conv2d_transpose(*operands, shape, 2, "SAME"), x.dtype)
+            y = precision.conv2d_transpose(x, self.kernel, shape, 2, "SAME")
         elif self._phased:
             y = tf.nn.depth_to_space(precision.conv2d(x, self._kernel_of_phases(), 1, "SAME"), 2)
         else:

@@ -160,7 +160,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
 
     def save(self, path: str) -> None:
         """Writes the encoder as a SavedModel."""
-        Encoder.save(self.encoder, path, self.recorded)
+        Encoder.save(self.encoder, path, self.recorded, self.options.export_precision)
 
 
 def make_encoder(options: JpegEncoderOptions) -> JPEGEncoder:

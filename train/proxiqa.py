@@ -329,7 +329,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
 
     def save(self, path: str) -> None:
         """Writes the codec as a SavedModel."""
-        Codec.save(self.mean.served, path, self.recorded)
+        Codec.save(self.mean.served, path, self.recorded, self.options.export_precision)
 
 
 def _shape(options: ProxiqaOptions, devices: int) -> tuple[int, int, int, int]:

@@ -190,7 +190,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
 
     def save(self, path: str) -> None:
         """Writes the network as a SavedModel."""
-        Restorer.save(self.network, path, self.recorded)
+        Restorer.save(self.network, path, self.recorded, self.options.export_precision)
 
 
 def make_network(options: WcdganOptions) -> tf.Module:

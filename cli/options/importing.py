@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossylab.core.options import Options, argument, option, option_class, require
 from lossylab.models.names import LPIPS_NETWORKS
+from lossylab.train.options.loop import export_precision
 
 
 @option_class
@@ -97,6 +98,7 @@ class ImportRestorerOptions(Options):
         "JPEG quality that an ARCNN file is for: the file does not say.",
         choices=(10, 20, 30, 40),
     )
+    export_precision: str = export_precision("convolutions of the export compute")
     overwrite: bool = option(False, "Replace an export that exists.")
 
 

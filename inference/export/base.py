@@ -9,7 +9,7 @@ Exports need TensorFlow, codecs tensorflow-compression too, but no lossylab:
   restored = model["restore"](image=image)["restored"]
 
 A SavedModel is a program: loading and calling one can read and write files. Load none that you do
-not trust; `content_hash` and `lossylab.core.trust` hold an export to a known hash.
+not trust; `core.export_folder.content_hash` and `lossylab.core.trust` hold an export to a known hash.
 
 No output is called as an input, so that signatures can be converted to ONNX. Beside those that the
 modules of this folder name, all kinds have describe() -> card, JSON text.
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import importlib
 import json
@@ -33,12 +34,13 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from lossylab.core import trust
+from lossylab.core import export_folder
+from lossylab.core.digest import weights_hash
 from lossylab.core.errors import ExportError, OutputError, UsageError
 from lossylab.core.files import make_folder, plainly_named
 from lossylab.core.options import require
-from lossylab.inference.export import network_file, zoo
-from lossylab.inference.export.hashing import weights_hash
+from lossylab.inference.export import narrowing, network_file, zoo
+from lossylab.models.layers.precision import compute_dtype, policy
 
 # The signature that tells a kind of export, and the class that loads it.
 _KINDS = {
@@ -83,6 +85,7 @@ class Export:
       model: the network's name.
       options: how it was trained.
       weights: hash of the weights.
+      precision: what its convolutions compute in; decoders of codecs always in float32.
       parameters: trainable weights; 0 if the card does not say.
     """
 
@@ -112,6 +115,13 @@ class Export:
         except (AttributeError, LookupError, TypeError, ValueError, tf.errors.OpError) as error:
             raise ExportError(f"{path}: its description is no lossylab export's") from error
         self.parameters: int = self.card.get("parameters", 0)
+        self.precision: str = self.card.get("precision", narrowing.FLOAT32)
+
+    @property
+    def identity(self) -> str:
+        """Names what it computes: the weights, and the precision if that is another than usual."""
+        exact = self.precision == narrowing.FLOAT32
+        return self.weights if exact else f"{self.weights} {self.precision}"
 
     @classmethod
     def serve(cls, network: Any) -> Served:
@@ -119,8 +129,18 @@ class Export:
         raise NotImplementedError
 
     @classmethod
+    def shown(cls, network: Any, images: tf.Tensor) -> tf.Tensor:
+        """What a user sees of images, both float32 [B, H, W, C]; decides over bfloat16."""
+        raise ExportError(f"exports of kind {cls.kind} compute in float32")
+
+    @classmethod
     def save(
-        cls, network: Any, path: str | os.PathLike, options: dict, **known: str | float | None
+        cls,
+        network: Any,
+        path: str | os.PathLike,
+        options: dict,
+        precision: str = narrowing.FLOAT32,
+        **known: str | float | None,
     ) -> None:
         """Writes a network as an export: beside `path`, then renamed.
 
@@ -128,12 +148,19 @@ class Export:
           network: the network, with a `model_id`.
           path: folder to write; an export that is there is replaced.
           options: how it was trained, JSON values.
+          precision: what convolutions compute in: float32 or, of kinds with `shown`, bfloat16.
           **known: what else the card says: `steps` of training and `data`, if they are not the
             options' `steps` and `train_data`; `license`.
 
         Raises:
           OutputError: if the folder cannot be written, or holds something else.
+          ExportError: if bfloat16 changes what is seen by more than half a pixel value on average.
         """
+        measured: dict[str, str | float] = {"precision": precision}
+        if precision != narrowing.FLOAT32:
+            show = functools.partial(cls.shown, network)
+            images = narrowing.patches(getattr(network, "channels", 3), cls.kind == "restorer")
+            measured["precision_difference"] = narrowing.difference(show, images, precision)
         served = cls.serve(network)
         card = {
             "kind": cls.kind,
@@ -146,10 +173,12 @@ class Export:
             "steps": options.get("steps"),
             "data": options.get("train_data"),
             "license": None,
+            **measured,
             **served.details,
             **known,
         }
-        _write(served, card, network, pathlib.Path(path))
+        with policy(narrowing.policy(precision)):
+            _write(served, card, network, pathlib.Path(path))
 
     def network(self) -> Any:
         """The Keras model that was exported, with its weights, to train on or to build upon.
@@ -219,7 +248,7 @@ def located(path: str | os.PathLike) -> str:
     card, target = zoo.card(name), zoo.place(name)
     with open(make_folder(target.parent) / ".lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not tf.saved_model.contains_saved_model(str(target)):
+        if not export_folder.is_saved_model(target):
             kinds = {kind.kind: kind for kind in map(_class_of, _KINDS)}
             known = {key: card[key] for key in _TOLD}
             network = network_file.read(zoo.weights(name))
@@ -254,24 +283,6 @@ def _class_of(mark: str) -> type[Export]:
     return getattr(importlib.import_module(module), kind)
 
 
-def content_hash(path: str | os.PathLike) -> str:
-    """SHA-256 over all files of an export, its program too, in hexadecimal; nothing is loaded.
-
-    Raises:
-      ExportError: if `path` has no SavedModel, or a file cannot be read.
-    """
-    path = located(path)
-    _find(path)
-    digest = hashlib.sha256()
-    try:
-        for file in sorted(file for file in pathlib.Path(path).rglob("*") if not file.is_dir()):
-            digest.update(f"{file.relative_to(path).as_posix()}\0".encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    except (OSError, UnicodeEncodeError) as error:
-        raise ExportError(f"{path}: cannot be read: {error}") from error
-    return digest.hexdigest()
-
-
 def fingerprint(path: str | os.PathLike) -> str:
     """SHA-256 over an export's stored weights and tables, in hexadecimal.
 
@@ -282,7 +293,7 @@ def fingerprint(path: str | os.PathLike) -> str:
       ExportError: if `path` has no SavedModel.
     """
     path = located(path)
-    _check(path)
+    export_folder.check(path)
     digest = hashlib.sha256()
     for file in sorted((pathlib.Path(path) / "variables").iterdir()):
         digest.update(file.name.encode())
@@ -297,7 +308,7 @@ def signature_names(path: str | os.PathLike) -> set[str]:
       ExportError: if `path` has no SavedModel, or a damaged one.
     """
     path = located(path)
-    _check(path)
+    export_folder.check(path)
     found = saved_model_pb2.SavedModel()
     try:
         found.ParseFromString((pathlib.Path(path) / "saved_model.pb").read_bytes())
@@ -307,28 +318,9 @@ def signature_names(path: str | os.PathLike) -> set[str]:
     return names - {"__saved_model_init_op"}
 
 
-def _check(path: str | os.PathLike) -> None:
-    """Raises ExportError if there is no SavedModel, or one that is not trusted here."""
-    _find(path)
-    if trust.hashes():
-        trust.check(os.fspath(path), content_hash(path))
-
-
-def _find(path: str | os.PathLike) -> None:
-    if not os.path.isdir(path):
-        raise ExportError(
-            f"{path}: no such folder; expected an export, such as RUN_DIR/export, or a name that "
-            "`lossylab models` lists"
-        )
-    if not tf.saved_model.contains_saved_model(path):
-        hint = os.path.join(path, "export")
-        cure = f"; did you mean {hint}?" if tf.saved_model.contains_saved_model(hint) else ""
-        raise ExportError(f"{path}: the folder has no SavedModel{cure}")
-
-
 def _functions(path: str, signatures: Sequence[str], kind: str) -> dict[str, Any]:
     """The functions of an export by signature name; errors as `Export`."""
-    _check(path)
+    export_folder.check(path)
     try:
         with plainly_named(path) as name:
             model = tf.saved_model.load(name)
@@ -354,9 +346,10 @@ def _write(served: Served, card: dict, network: Any, target: pathlib.Path) -> No
     functions = {**served.functions, "describe": describe}
     module = tf.Module(name="served")
     module.network = served.network
+    if (narrow := compute_dtype()) != tf.float32:  # `fingerprint` tells the same weights apart
+        module.compute_bytes = tf.Variable(narrow.size, trainable=False)
     make_folder(target.parent)
-    holds_export = tf.saved_model.contains_saved_model(str(target))
-    if target.is_dir() and any(target.iterdir()) and not holds_export:
+    if target.is_dir() and any(target.iterdir()) and not export_folder.is_saved_model(target):
         raise OutputError(f"{target} holds something that is no SavedModel: choose another folder")
     new, old = target.with_name(f".{target.name}-new"), target.with_name(f".{target.name}-old")
     if old.exists() and not target.exists():
@@ -369,6 +362,7 @@ def _write(served: Served, card: dict, network: Any, target: pathlib.Path) -> No
         with plainly_named(make_folder(new)) as name:
             tf.saved_model.save(module, name, signatures=signatures)
         network_file.write(network, new / _NETWORK, card)
+        (new / export_folder.CARD).write_text(json.dumps(card, sort_keys=True))
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             os.rename(target, old)

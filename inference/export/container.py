@@ -13,20 +13,18 @@ import zlib
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_compression as tfc
 from google.protobuf.message import DecodeError
 
 from lossylab.core.errors import BitstreamError, ImageError, IndexMismatchError, WorkError
 from lossylab.data.color import gray_mean
 from lossylab.data.decode import as_rgb
 from lossylab.inference.export import range_coding
-from lossylab.inference.export.codec import Codec, Encoded
-from lossylab.inference.export.entropy import INDEX_MISMATCH
-from lossylab.models.bls2017 import STRIDE
+from lossylab.inference.export.codec import STRIDE, Codec, Encoded
 
 SUFFIX = ".lossy"
 VERSION, GRAY = 1, 2
 _HASH_BYTES = 8
+_MODEL, _STRINGS, _NUMBERS = "MD", "\1", "\2"  # names of fields in tfc's PackedTensors
 
 
 def pack(encoded: Encoded, model_id: str, weights: str) -> bytes:
@@ -55,13 +53,13 @@ def unpack(data: bytes, model_id: str, weights: str, max_pixels: int) -> Encoded
       BitstreamError: if the file is truncated, altered, of another version or model, or
         declares a size that is not plausible.
     """
-    container = tfc.PackedTensors()
+    packed = tf.train.Example()
     try:
-        container.string = data
-        model = container.model
-        strings, numbers = (t.numpy() for t in container.unpack((tf.string, tf.int64)))
-        string, short = strings
-        version, height, width, _ = map(int, numbers)
+        packed.ParseFromString(data)
+        fields = packed.features.feature
+        model = fields[_MODEL].bytes_list.value[0].decode("ascii")
+        string, short = fields[_STRINGS].bytes_list.value
+        version, height, width, _ = fields[_NUMBERS].int64_list.value
     except (DecodeError, IndexError, ValueError, UnicodeDecodeError) as error:
         raise BitstreamError("not a lossylab file, or truncated") from error
     if version not in (VERSION, GRAY):
@@ -120,7 +118,7 @@ def decompress(codec: Codec, data: bytes) -> np.ndarray:
     except tf.errors.ResourceExhaustedError as error:
         raise WorkError("not enough memory to decode an image of this size") from error
     except tf.errors.OpError as error:
-        if INDEX_MISMATCH in str(error):
+        if range_coding.INDEX_MISMATCH in str(error):
             raise IndexMismatchError(
                 "the scale indexes are not those of the encoder: the file is damaged, or this "
                 "machine computes the hyper-synthesis differently; the rest would decode to noise"
@@ -140,13 +138,10 @@ def _padded_pixels(height: int, width: int) -> int:
 
 def _packed(model: str, string: bytes, size: list[int], short: bytes) -> bytes:
     body = repr((model, string, size, short)).encode()
-    container = tfc.PackedTensors()
-    container.model = model
-    container.pack(
-        [
-            tf.constant([string, short]),
-            tf.constant([*size, zlib.crc32(body)], tf.int64),
-        ]
-    )
+    packed = tf.train.Example()
+    fields = packed.features.feature
+    fields[_MODEL].bytes_list.value[:] = [model.encode("ascii")]
+    fields[_STRINGS].bytes_list.value[:] = [string, short]
+    fields[_NUMBERS].int64_list.value[:] = [*size, zlib.crc32(body)]
     # Protocol buffers promise an order of map entries only when asked for one.
-    return container._example.SerializeToString(deterministic=True)
+    return packed.SerializeToString(deterministic=True)

@@ -19,10 +19,6 @@ from lossylab.inference.export.exact import ExactHyperSynthesis
 from lossylab.models.bmshj2018 import BMSHJ2018, HYPER_STRIDE
 from lossylab.models.layers import factorized, gaussian
 
-# In the message of the error that a decoder raises if it derives other tables than the encoder.
-# No apostrophe: TensorFlow escapes them in its errors.
-INDEX_MISMATCH = "scale indexes are not those of the encoder"
-
 # No tensor: one made at import would start TensorFlow before a strategy can configure it.
 _BYTES = tuple(bytes([i]) for i in range(256))
 _WORD = 4  # bytes of a number in the string
@@ -114,7 +110,7 @@ class HyperpriorCoder(tf.Module):
         main = range_coding.long_enough(main, self._least * count)
         size = [-(-extent // HYPER_STRIDE) for extent in (height, width)]
         index = self._synthesis.indexes(self._hyper.decode(side, *size), height, width)
-        agree = tf.debugging.assert_equal(_checksum(index), checksum, INDEX_MISMATCH)
+        agree = tf.debugging.assert_equal(_checksum(index), checksum, range_coding.INDEX_MISMATCH)
         with tf.control_dependencies([agree] if agree is not None else []):
             main = tf.identity(main)
         symbols = range_coding.decode(main, self._model.cdf, shape, self._mean * count, index)

@@ -88,6 +88,11 @@ class Encoder(Export):
         details = {"receptive_field_radius": network.receptive_field_radius}
         return Served(network, functions, details)
 
+    @classmethod
+    def shown(cls, network: JPEGEncoder, images: tf.Tensor) -> tf.Tensor:
+        """The decoded images."""
+        return network(images).decoded
+
     def encode(self, image: np.ndarray) -> Contents:
         """Codes an image, uint8 [H, W, 3], or gray [H, W, 1] as a file of one plane.
 

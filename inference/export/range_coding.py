@@ -10,15 +10,19 @@ decode can use up. What was decoded must be encoded as the very same string agai
 from __future__ import annotations
 
 import dataclasses
+import importlib.machinery
+import importlib.util
+import pathlib
+import types
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_compression as tfc
 
 # In messages of errors, to tell them apart. No apostrophe: TensorFlow escapes them.
 TOO_SHORT = "the string is too short for so many numbers"
 NO_ENCODING = "the string is not what its numbers are encoded as"
 NOT_FINITE = "the latent is not finite, or far too large"
+INDEX_MISMATCH = "scale indexes are not those of the encoder"
 
 # Beyond these the encoder's own loops would not end.
 _LARGEST = 2**24
@@ -26,6 +30,21 @@ _LARGEST = 2**24
 _ZEROS = b"\0" * 64
 _SLACK = 8 * 16  # bits
 _NOISE = 2**13  # bits, beside twice the expected ones
+
+
+def _operations() -> types.ModuleType:
+    """tfc's operations alone: its Python loads TensorFlow Probability, which takes seconds."""
+    package = importlib.util.find_spec("tensorflow_compression")
+    if package is None or not package.submodule_search_locations:
+        raise ImportError("codecs need tensorflow-compression")
+    path = pathlib.Path(package.submodule_search_locations[0], "python", "ops", "gen_ops.py")
+    loader = importlib.machinery.SourceFileLoader("tfc_operations", str(path))
+    module = types.ModuleType(loader.name)
+    loader.exec_module(module)
+    return module
+
+
+_tfc = _operations()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +80,12 @@ def costs(cdf: np.ndarray) -> Costs:
 
 def encode(symbols: tf.Tensor, cdf: tf.Tensor, index: tf.Tensor | None = None) -> tf.Tensor:
     """The string, a scalar, of symbols int32 [1, h, w, C]; tables by channel or by index."""
-    handle = tfc.create_range_encoder([1], cdf)
+    handle = _tfc.create_range_encoder([1], cdf)
     if index is None:
-        handle = tfc.entropy_encode_channel(handle, symbols)
+        handle = _tfc.entropy_encode_channel(handle, symbols)
     else:
-        handle = tfc.entropy_encode_index(handle, index, symbols)
-    return tfc.entropy_encode_finalize(handle)[0]
+        handle = _tfc.entropy_encode_index(handle, index, symbols)
+    return _tfc.entropy_encode_finalize(handle)[0]
 
 
 def decode(
@@ -94,11 +113,11 @@ def decode(
     words = tf.cast((2 * mean_bits + _NOISE) / 32, tf.int32)
     noise = tf.random.stateless_uniform(words[None], (1, 2), None, None, tf.int32)
     padded = tf.strings.join([string, _ZEROS, tf.io.serialize_tensor(noise)])
-    handle = tfc.create_range_decoder(padded[None], cdf)
+    handle = _tfc.create_range_decoder(padded[None], cdf)
     if index is None:
-        _, symbols = tfc.entropy_decode_channel(handle, shape, tf.int32)
+        _, symbols = _tfc.entropy_decode_channel(handle, shape, tf.int32)
     else:
-        _, symbols = tfc.entropy_decode_index(handle, index, shape, tf.int32)
+        _, symbols = _tfc.entropy_decode_index(handle, index, shape, tf.int32)
     codable = tf.reduce_all((symbols > -_LARGEST) & (symbols < _LARGEST))
     with demanded(codable, NO_ENCODING):
         again = encode(symbols, cdf, index)

@@ -112,6 +112,11 @@ class Restorer(Export):
             details["blocks"] = len(network.blocks)
         return Served(network, functions, details)
 
+    @classmethod
+    def shown(cls, network: Any, images: tf.Tensor) -> tf.Tensor:
+        """The restored images."""
+        return network(images)
+
     def restore(self, image: np.ndarray, coding: Coding | None = None) -> np.ndarray:
         """Restores an image as a file is decoded.
 

@@ -24,18 +24,21 @@ _LARGEST = 1e6  # no weight is near it
 _ARCNN_LAYERS = ("conv1", "conv2", "conv22", "conv3")
 
 
-def convert(source: str, target: str, quality: int | None = None) -> None:
+def convert(
+    source: str, target: str, quality: int | None = None, precision: str = "float32"
+) -> None:
     """Writes the export of a file's network.
 
     Args:
       source: a MATLAB file of ARCNN or DnCNN-3.
       target: folder of the export.
       quality: JPEG quality that an ARCNN file is for; None for DnCNN-3.
+      precision: what the export computes in, float32 or bfloat16.
 
     Raises:
       UsageError: if the file is missing, damaged, or neither of them, or the quality is needed or
         makes no sense.
-      OutputError: if the export cannot be written.
+      OutputError, ExportError: if the export cannot be written, see `Export.save`.
     """
     network = load(source)
     is_arcnn = isinstance(network, ARCNN)
@@ -47,7 +50,7 @@ def convert(source: str, target: str, quality: int | None = None) -> None:
     )
     make_folder(pathlib.Path(target).parent)
     options = {"official": pathlib.Path(source).name, "channels": "y", "model": network.model_id}
-    Restorer.save(network, target, {**options, "quality": quality})
+    Restorer.save(network, target, {**options, "quality": quality}, precision)
 
 
 def load(path: str) -> ARCNN | DnCNN:

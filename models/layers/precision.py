@@ -5,7 +5,8 @@
 
 All else, parameters among it, stays float32: a CPU computes nothing but products faster in
 bfloat16, and losses, densities and what decides bytes need float32. Unlike in Keras's own layers
-the policy counts when a network is called: exports of a network that was trained so are float32.
+the policy counts when a network is called: exports of a network that was trained so are float32
+unless they are asked for in bfloat16.
 """
 
 from __future__ import annotations
@@ -52,10 +53,18 @@ def conv2d(
     return tf.cast(tf.nn.conv2d(*operands, strides, padding, dilations=dilations), x.dtype)
 
 
+def conv2d_transpose(
+    x: tf.Tensor, kernel: tf.Tensor, shape: Sequence[int | tf.Tensor], strides: int, padding: str
+) -> tf.Tensor:
+    """`tf.nn.conv2d_transpose` in the policy's type; the result has the type of x."""
+    operands = narrowed(x, kernel)
+    return tf.cast(tf.nn.conv2d_transpose(*operands, shape, strides, padding), x.dtype)
+
+
 def narrowed(*tensors: tf.Tensor) -> list[tf.Tensor]:
-    """Tensors in the policy's type; unchanged under float32, whatever their type."""
+    """Tensors in the policy's type if they are float32, others as they are."""
     dtype = compute_dtype()
-    return list(tensors) if dtype == tf.float32 else [tf.cast(each, dtype) for each in tensors]
+    return [tf.cast(each, dtype) if each.dtype == tf.float32 else each for each in tensors]
 
 
 def fastest() -> str:

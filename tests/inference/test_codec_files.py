@@ -3,6 +3,7 @@
 import copy
 import csv
 import io
+import json
 import pathlib
 import resource
 import subprocess
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lossylab.cli import __main__ as cli
+from lossylab.core.digest import weights_hash
 from lossylab.core.errors import (
     CollectionError,
     ExportError,
@@ -27,8 +29,8 @@ from lossylab.core.errors import (
 from lossylab.data.decode import read_image
 from lossylab.inference.export import codec as export
 from lossylab.inference.export import container
-from lossylab.inference.export.codec import Codec, Encoded, ServedCodec
-from lossylab.inference.export.hashing import weights_hash
+from lossylab.inference.export.codec import Codec, Encoded
+from lossylab.inference.export.served_codec import ServedCodec
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.layers import factorized
@@ -416,3 +418,29 @@ def test_decompress_names_what_it_cannot_use(exported, coded, tmp_path):
         _run("decompress", tmp_path / "a.lossy", tmp_path / "a.xyz", f"--model={exported}")
     with pytest.raises(CollectionError, match="no .lossy files found"):
         _run("decompress", tmp_path / "b.lossy", tmp_path / "b.png", f"--model={exported}")
+
+
+_WITHOUT = """
+import sys
+from lossylab.cli.__main__ import main
+from lossylab.core.errors import LossylabError
+main(["describe", sys.argv[1]])
+try:
+    main(["describe", sys.argv[1] + "/none"])
+except LossylabError as error:
+    print(error)
+assert "tensorflow" not in sys.modules
+from lossylab.inference.export.codec import Codec
+assert Codec(sys.argv[1]).card["model"] == "bls2017"
+assert "tensorflow_probability" not in sys.modules
+import tensorflow_compression as tfc
+assert tfc.create_range_encoder([1], [-1, 0, 2]) is not None
+"""
+
+
+def test_describing_loads_no_tensorflow_and_decoding_no_probability(exported):
+    command = [sys.executable, "-c", _WITHOUT, str(exported)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    card, error = done.stdout.rsplit("}\n", 1)
+    assert json.loads(card + "}")["kind"] == "codec"
+    assert "none: no such folder" in error

@@ -114,7 +114,7 @@ def test_jpeg_encoders_decode_what_fits_together(tmp_path):
 
 
 def test_a_hash_holds_an_export_to_all_its_files(exported, tmp_path):
-    known = base.content_hash(exported)
+    known = export_folder.content_hash(exported)
     other = tmp_path / "export"
     shutil.copytree(exported, other)
     with trust.only([known.upper()]):
@@ -134,7 +134,7 @@ def test_a_hash_holds_an_export_to_all_its_files(exported, tmp_path):
 def test_commands_load_exports_of_the_hash_they_are_given(exported, tmp_path, capsys):
     cli.main(["describe", str(exported)])
     found = json.loads(capsys.readouterr().out)
-    assert found["hash"] == base.content_hash(exported)
+    assert found["hash"] == export_folder.content_hash(exported)
     assert found["kind"] == "restorer"
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "a.png")
     words = ["restore", *(str(tmp_path / name) for name in ("a.png", "b.png"))]

@@ -14,13 +14,14 @@ import tensorflow as tf
 import tensorflow_compression as tfc
 from scipy import special
 
+from lossylab.core.digest import weights_hash
 from lossylab.core.errors import ImageError
 from lossylab.data.decode import read_image
 from lossylab.inference.export import container
 from lossylab.inference.export import entropy as coders
-from lossylab.inference.export.codec import Codec, Encoded, ServedCodec
+from lossylab.inference.export.codec import Codec, Encoded
 from lossylab.inference.export.exact import ExactHyperSynthesis
-from lossylab.inference.export.hashing import weights_hash
+from lossylab.inference.export.served_codec import ServedCodec
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.layers import factorized, gaussian
 from lossylab.models.layers.conv import Chain, SignalConv

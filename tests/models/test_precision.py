@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lossylab.models import stylegan
 from lossylab.models.arcnn import ARCNN
 from lossylab.models.bls2017 import BLS2017
+from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.layers import conv, precision
 from lossylab.models.patchgan import PatchGAN
 from lossylab.models.unet import ResidualUNet
@@ -30,6 +32,7 @@ def _conv_types(function, *args):
         (lambda: ARCNN(3), 1),
         (lambda: ResidualUNet(2), 1),
         (lambda: PatchGAN(4), 2),
+        (lambda: BMSHJ2018(8), 1),
     ],
 )
 def test_only_convolutions_are_narrow(policy, make, inputs):
@@ -84,3 +87,13 @@ def test_float64_stays_float64():
     y = precision.conv2d(x, tf.zeros((3, 3, 2, 2), tf.float64), 1, "SAME")
     assert y.dtype == tf.float64
     assert np.all(y == 0)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_generators_follow_the_policy(version):
+    generator = stylegan.random(version, 16, 0, fmap_base=64, fmap_max=8)
+    z = tf.random.stateless_normal((1, generator.sizes.latent), (1, 2))
+    with precision.policy("mixed_bfloat16"):
+        found = generator(z)
+    assert found.dtype == tf.float32
+    assert 0 < _relative(found, generator(z)) < 0.05

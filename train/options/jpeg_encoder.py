@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
 from lossylab.models.names import ATTENTION_RANGES, BACKBONES, LPIPS_NETWORKS
-from lossylab.train.options.loop import TrainingOptions, batch, changed, patch, positive, steps
+from lossylab.train.options.loop import (
+    TrainingOptions,
+    batch,
+    changed,
+    export_precision,
+    patch,
+    positive,
+    steps,
+)
 
 ATTENTIONS = ("none", "conv", "lstm", "bilstm")
 LPIPS_SMALLEST, MS_SSIM_SMALLEST = 32, 161  # pixels
@@ -104,6 +112,7 @@ class JpegEncoderOptions(TrainingOptions):
     )
     tables_from: str | None = option(None, "Run whose tables to begin with.")
     init_from: str | None = option(None, "Run or export whose encoder to begin with.")
+    export_precision: str = export_precision("convolutions of the export compute")
 
     def check(self) -> None:
         """Refuses options that contradict each other."""

@@ -8,6 +8,7 @@ from lossylab.core.options import Options, default_of, option, option_class, req
 
 STRATEGIES = ("one", "mirrored", "multiworker")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "auto")
+EXPORT_PRECISIONS = ("float32", "bfloat16")
 
 
 def steps(default: int | None, **details: Any) -> Any:
@@ -32,6 +33,21 @@ def positive(default: float | None, text: str, **details: Any) -> Any:
     return option(default, text, minimum=0.0, **details)
 
 
+def export_precision(of: str) -> Any:
+    """The option of what an export computes in; see `option`.
+
+    Args:
+      of: what computes in it, with its verb.
+    """
+    return option(
+        "float32",
+        f"What {of} in. bfloat16 is refused where it changes images by more than half a pixel "
+        "value on average.",
+        choices=EXPORT_PRECISIONS,
+        may_differ=True,
+    )
+
+
 @option_class
 class LoopOptions(Options):
     """How long to train and how often to do what; all in steps, 0 for never.
@@ -43,7 +59,7 @@ class LoopOptions(Options):
       summary_every: steps between images in TensorBoard.
       validate_every: steps between validations.
       keep_checkpoints: newest checkpoints that are kept.
-      precision: Keras's policy of the steps; validation and export are always float32.
+      precision: Keras's policy of the steps; validation is always float32.
       jit: whether XLA compiles a step.
     """
 

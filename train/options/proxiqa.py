@@ -7,6 +7,7 @@ from lossylab.models.names import CODECS
 from lossylab.train.options.loop import (
     TrainingOptions,
     batch,
+    export_precision,
     patch,
     positive,
     require_multiple,
@@ -177,6 +178,9 @@ class ProxiqaOptions(TrainingOptions):
     )
     init_from: str | None = option(
         None, "Run or export whose codec, and proxy if it has one, to begin with."
+    )
+    export_precision: str = export_precision(
+        "the export's encoder computes (its decoder always in float32)"
     )
     proxy_from: str | None = option(None, "Run whose proxy to begin with.")
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 from lossylab.core.options import option, option_class, require
-from lossylab.train.options.loop import TrainingOptions, batch, patch, positive, steps
+from lossylab.train.options.loop import (
+    TrainingOptions,
+    batch,
+    export_precision,
+    patch,
+    positive,
+    steps,
+)
 
 # The networks, and which options are arguments of their constructors.
 NETWORKS = {
@@ -111,6 +118,7 @@ class WcdganOptions(TrainingOptions):
         source="Sec. III-A",
     )
     init_from: str | None = option(None, "Run or export whose network to begin with.")
+    export_precision: str = export_precision("convolutions of the export compute")
 
     @property
     def recipe(self) -> Recipe:
