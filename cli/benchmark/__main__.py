@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import platform
 import resource
 import statistics
@@ -21,15 +20,19 @@ import tensorflow_compression as tfc
 from lossylab.cli.benchmark import generators as benchmark_generators
 from lossylab.cli.benchmark import jpeg as benchmark_jpeg
 from lossylab.cli.benchmark import restoration as benchmark_restoration
+from lossylab.cli.benchmark.peers import peers
+from lossylab.cli.benchmark.precisions import gpu, mixed
+from lossylab.cli.benchmark.profiles import profiles
+from lossylab.cli.benchmark.untrained import untrained
 from lossylab.cli.options.installation import SECTIONS, BenchmarkOptions
 from lossylab.core import command
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, check_sizes, random_patches
 from lossylab.data.schedule import Schedule
-from lossylab.inference.export.codec import Codec
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
+from lossylab.models.layers import precision
 from lossylab.train.loop.oracle import Oracle
 from lossylab.train.options.proxiqa import ProxiqaOptions
 from lossylab.train.proxiqa import ProxIQATask
@@ -46,7 +49,9 @@ def benchmark(options: BenchmarkOptions) -> list[dict]:
     rows = []
     for name in SECTIONS:
         if name in options.sections:
-            for row in _RUN[name](options.filters, options.rounds):
+            work = _RUN.get(name) or partial(_WITH_OPTIONS[name], in_turns, options)
+            given = (options.filters, options.rounds) if name in _RUN else ()
+            for row in work(*given):
                 rows.append({"section": name, **row})
                 _print(rows[-1], options.json)
     return rows
@@ -86,13 +91,17 @@ def _step(filters: Sequence[int], rounds: int):
     for n in filters:
         ours = _training_step(BLS2017(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
         theirs = _training_step(_TfcBLS(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
-        seconds = in_turns({"ours": partial(ours, image), "tfc": partial(theirs, image)}, rounds)
+        adam = tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8)
+        narrow = _training_step(BLS2017(n), adam, "mixed_bfloat16")
+        steps = {"ours": ours, "tfc": theirs, "narrow": narrow}
+        seconds = in_turns({k: partial(step, image) for k, step in steps.items()}, rounds)
         yield {
             "codec": BLS2017.model_id,
             "filters": n,
             "steps_per_second": 1 / seconds["ours"],
             "tfc_steps_per_second": 1 / seconds["tfc"],
             "ratio": seconds["tfc"] / seconds["ours"],
+            "ratio_mixed_bfloat16": seconds["tfc"] / seconds["narrow"],
         }
         step = _training_step(BMSHJ2018(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
         seconds = in_turns({"ours": partial(step, image)}, rounds)
@@ -103,21 +112,22 @@ def _step(filters: Sequence[int], rounds: int):
         }
 
 
-def _training_step(codec, adam):
+def _training_step(codec, adam, policy="float32"):
     shapes = [(_BATCH, *shape) for shape in codec.noise_shapes(_PATCH, _PATCH)]
     done = adam.iterations  # made here: a graph must not create it
     adam._create_all_weights(codec.trainable_variables)
 
     @tf.function
     def step(image):
-        with tf.GradientTape() as tape:
+        with precision.policy(policy), tf.GradientTape() as tape:
             seed = tf.stack([tf.constant(1, tf.int64), done.read_value()])
             noise = [tf.random.stateless_uniform(shape, seed, -0.5, 0.5) for shape in shapes]
             decoded, bits = codec(image, noise=noise)
             error = tf.reduce_mean(tf.math.squared_difference(image, decoded))
             loss = _LAMBDA * error + tf.reduce_mean(bits) / _PATCH**2
-        variables = codec.trainable_variables
-        adam.apply_gradients(zip(tape.gradient(loss, variables), variables))
+            variables = codec.trainable_variables
+            changes = tape.gradient(loss, variables)
+        adam.apply_gradients(zip(changes, variables))
         return loss
 
     return lambda image: step(image).numpy()
@@ -221,7 +231,7 @@ def _coding(filters: Sequence[int], rounds: int):
     """Coding a 768x512 image inside the process, model loaded."""
     image = read_image(find_images("sample_train")[-1])[:512, :768]
     for kind, n in itertools.product((BLS2017, BMSHJ2018), filters):
-        codec = _untrained(kind, n)
+        codec = untrained(kind, n)
         encoded = codec.compress(image)
         seconds = in_turns(
             {
@@ -238,23 +248,6 @@ def _coding(filters: Sequence[int], rounds: int):
             "decode_ms": seconds["decode"] * 1e3,
             "bpp_file": 8 * len(encoded.string) / image[..., 0].size,
         }
-
-
-def _untrained(kind, filters: int) -> Codec:
-    """A loaded export whose rate is a trained one's."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "export")
-        Codec.save(_concentrated(kind(filters)), path, {})
-        return Codec(path)
-
-
-def _concentrated(codec):
-    """An untrained codec whose densities fit its latents, so that its rate is a trained one's."""
-    for matrix in codec.prior.base._matrices:
-        matrix.assign_add(tf.ones_like(matrix))
-    if isinstance(codec, BMSHJ2018):
-        codec.hyper_synthesis_transform.layers[-1].bias.assign_add(tf.fill([codec.filters], 0.4))
-    return codec
 
 
 def _pipeline(filters: Sequence[int], rounds: int):
@@ -301,12 +294,14 @@ _RUN = {
     "restoration": partial(benchmark_restoration.networks, in_turns),
     "pairs": partial(benchmark_restoration.pairs_of_patches, in_turns),
     "large": partial(benchmark_restoration.large, in_turns),
-    "jpeg": partial(benchmark_jpeg.encoders, samples, partial(_untrained, BLS2017)),
+    "jpeg": partial(benchmark_jpeg.encoders, samples, partial(untrained, BLS2017)),
     "jpeg_training": partial(benchmark_jpeg.training, samples),
     "distortions": partial(benchmark_generators.distortions, in_turns),
     "latent": partial(benchmark_generators.latent, in_turns),
     "sampling": partial(benchmark_generators.sampling, in_turns),
 }
+
+_WITH_OPTIONS = {"gpu": gpu, "mixed": mixed, "profiles": profiles, "peers": peers}
 
 if __name__ == "__main__":
     command.as_program(BenchmarkOptions, benchmark, "lossylab benchmark")

@@ -9,7 +9,7 @@ Exports need TensorFlow, codecs tensorflow-compression too, but no lossylab:
   restored = model["restore"](image=image)["restored"]
 
 A SavedModel is a program: loading and calling one can read and write files. Load none that you do
-not trust; `core.export_folder.content_hash` and `lossylab.core.trust` hold an export to a known hash.
+not trust; `core.export_folder.content_hash` and `core.trust` hold an export to a known hash.
 
 No output is called as an input, so that signatures can be converted to ONNX. Beside those that the
 modules of this folder name, all kinds have describe() -> card, JSON text.

@@ -12,7 +12,7 @@ from PIL import Image
 import lossylab
 from lossylab.cli import __main__ as cli
 from lossylab.cli.commands import COMMANDS
-from lossylab.core import command, trust
+from lossylab.core import command, export_folder, trust
 from lossylab.core.errors import ExportError, LossylabError, UsageError
 from lossylab.core.options import specs
 from lossylab.inference.export import base
