@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import Network
 from lossylab.models.layers.blocks import Conv2D
 
@@ -35,5 +36,5 @@ class ARCNN(Network):
         del training
         x = image / 255.0
         for conv in self.convs[:-1]:
-            x = tf.nn.relu(conv(x))
+            x = precision.behind_cast(tf.nn.relu, conv(x))
         return self.convs[-1](x) * 255.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import Network
 from lossylab.models.layers.blocks import SMALL, Conv2D, batch_norm
 
@@ -56,8 +57,9 @@ class DnCNN(Network):
 
     def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Restores an image, float32 [B, H, W, channels] in pixel values; not clipped."""
-        x = tf.nn.relu(self.convs[0](image / 255.0))
+        x = precision.behind_cast(tf.nn.relu, self.convs[0](image / 255.0))
         for conv, norm in zip(self.convs[1:-1], self.norms):
             x = conv(x)
-            x = tf.nn.relu(x if norm is None else norm(x, training=training))
+            x = x if norm is None else norm(x, training=training)
+            x = precision.behind_cast(tf.nn.relu, x)
         return image - self.convs[-1](x) * 255.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer, Network
 from lossylab.models.layers.blocks import SMALL, Conv2D, pad_to_multiple
 
@@ -44,7 +45,7 @@ class _Stack(Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         for conv in self.convs:
-            x = tf.nn.relu(conv(x))
+            x = precision.behind_cast(tf.nn.relu, conv(x))
         return x
 
 

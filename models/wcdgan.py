@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer, Network
 from lossylab.models.layers.blocks import Conv2D, batch_norm
 
@@ -24,7 +25,11 @@ _DISCRIMINATOR = ((1, 1), (1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (8, 2), (8, 1)
 
 
 def _leaky(x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.leaky_relu(x, SLOPE)
+    return precision.behind_cast(lambda y: tf.nn.leaky_relu(y, SLOPE), x)
+
+
+def _beside(*features: tf.Tensor) -> tf.Tensor:
+    return precision.behind_cast(lambda *parts: tf.concat(parts, -1), *features)
 
 
 class MixedConv(Layer):
@@ -46,7 +51,7 @@ class MixedConv(Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Filters x [B, H, W, filters]."""
-        return self.compress(_leaky(tf.concat([self.standard(x), self.dilated(x)], -1)))
+        return self.compress(_leaky(_beside(self.standard(x), self.dilated(x))))
 
 
 class StandardConv(Layer):
@@ -120,7 +125,7 @@ class WCDB(Layer):
         features = [x]
         for conv in self.convs:
             features.append(conv(features[-1]))
-        return self.compress(tf.concat(features, -1)) + x
+        return self.compress(_beside(*features)) + x
 
     def attend(self, x: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
         """Eq. 14, given the mean of x over the whole image."""

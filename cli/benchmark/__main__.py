@@ -42,6 +42,7 @@ _BATCH, _PATCH = 8, 128
 _LAMBDA = 0.01
 _MANY_PATHS = 1_000_000
 _MEMORY_STEPS = 2_000
+_LONG = 3.0  # seconds of a turn
 
 
 def benchmark(options: BenchmarkOptions) -> list[dict]:
@@ -58,20 +59,23 @@ def benchmark(options: BenchmarkOptions) -> list[dict]:
 
 
 def in_turns(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each action, the actions taking turns after three warm-up calls."""
+    """Median seconds of each action, the actions taking turns after warm-up calls."""
     return {name: statistics.median(values) for name, values in samples(actions, rounds).items()}
 
 
 def samples(actions: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """The seconds themselves, `rounds` of each action."""
-    times: dict[str, list[float]] = {name: [] for name in actions}
-    for turn in range(rounds + 3):
+    """The seconds themselves, `rounds` of each action; one warm-up if that is long, else three."""
+    turns: list[dict[str, float]] = []
+    warm_ups = 3
+    while len(turns) < rounds + warm_ups:
+        turns.append({})
         for name, action in actions.items():
             start = time.perf_counter()
             action()
-            if turn >= 3:
-                times[name].append(time.perf_counter() - start)
-    return times
+            turns[-1][name] = time.perf_counter() - start
+        if sum(turns[0].values()) > _LONG:
+            warm_ups = 1
+    return {name: [turn[name] for turn in turns[-rounds:]] for name in actions}
 
 
 def _print(row: dict, as_json: bool) -> None:

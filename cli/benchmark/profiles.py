@@ -118,7 +118,8 @@ def shares(work: Callable[[], None]) -> dict[str, float]:
         for line in plane.lines:
             for event in line.events:
                 name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-                if name and kind.isidentifier() and kind not in _CALLS:
+                ours = name and not name.endswith(":") and kind.isidentifier()
+                if ours and kind not in _CALLS:
                     found[kind.removeprefix("_MklNative").removeprefix("_")] += event.duration_ps
     whole = sum(found.values()) or 1
     return {kind: duration / whole for kind, duration in found.most_common(_SHOWN)}

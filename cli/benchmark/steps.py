@@ -119,7 +119,7 @@ def network_pass(name: str, policy: str) -> Timed:
         given = tf.constant(values, tf.float32)
 
     def apply(image: tf.Tensor) -> tf.Tensor:
-        with precision.policy(policy):
+        with precision.policy(policy, chained=True):
             return network(image)
 
     return Timed(apply, given, keep=network)

@@ -177,7 +177,7 @@ class Export:
             **served.details,
             **known,
         }
-        with policy(narrowing.policy(precision)):
+        with policy(narrowing.policy(precision), chained=True):
             _write(served, card, network, pathlib.Path(path))
 
     def network(self) -> Any:

@@ -51,7 +51,8 @@ class VGG19Features(Layer):
 
 def _relu_conv(layer: tf.keras.layers.Conv2D, x: tf.Tensor) -> tf.Tensor:
     """A layer of VGG in the policy's precision; Keras's would keep that of its construction."""
-    return tf.nn.relu(tf.nn.bias_add(precision.conv2d(x, layer.kernel, 1, "SAME"), layer.bias))
+    y = precision.bias_add(precision.conv2d(x, layer.kernel, 1, "SAME"), layer.bias)
+    return precision.behind_cast(tf.nn.relu, y)
 
 
 def _make(application, weights: str, name: str, **options) -> tf.keras.Model:

@@ -74,8 +74,9 @@ class VGG19Backbone(Backbone):
         for widths in self._BLOCKS:
             for _ in widths:
                 kernel, bias = next(layers)
-                x = tf.nn.relu(tf.nn.bias_add(precision.conv2d(x, kernel, 1, "SAME"), bias))
-            x = tf.nn.max_pool2d(x, 2, 2, "VALID")
+                x = precision.bias_add(precision.conv2d(x, kernel, 1, "SAME"), bias)
+                x = precision.behind_cast(tf.nn.relu, x)
+            x = precision.behind_cast(lambda y: tf.nn.max_pool2d(y, 2, 2, "VALID"), x)
         return x
 
 

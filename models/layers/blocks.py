@@ -72,7 +72,7 @@ class Conv2D(Layer):
             y = downsample(x, self.kernel, self._stride)
         else:
             y = precision.conv2d(x, self.kernel, 1, "SAME", dilations=self._dilation)
-        return y if self.bias is None else tf.nn.bias_add(y, self.bias)
+        return y if self.bias is None else precision.bias_add(y, self.bias)
 
 
 class BNReLUConv(Layer):

@@ -12,8 +12,9 @@ unless they are asked for in bfloat16.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
@@ -21,18 +22,27 @@ _CPU_FLAGS = {"avx512_bf16", "amx_bf16"}  # of Linux, for processors that multip
 _BFLOAT16_GPU, _FLOAT16_GPU = (8, 0), (7, 0)  # first compute capabilities with such products
 
 
+# Whether biases and activations, too, are narrow where convolutions surround them.
+_chained: contextvars.ContextVar[bool] = contextvars.ContextVar("chained", default=False)
+
+
 @contextlib.contextmanager
-def policy(name: str) -> Iterator[None]:
+def policy(name: str, chained: bool = False) -> Iterator[None]:
     """Sets Keras's global policy for what is called or traced inside.
 
     Args:
       name: float32, mixed_bfloat16 or mixed_float16.
+      chained: in graphs, leave what convolutions give narrow through `bias_add` and `behind_cast`
+        up to the next convolution: oneDNN makes one operation of it, and nothing is cast. For
+        inference: sums of gradients would be narrow, too.
     """
     before = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(name)
+    token = _chained.set(chained)
     try:
         yield
     finally:
+        _chained.reset(token)
         tf.keras.mixed_precision.set_global_policy(before)
 
 
@@ -64,7 +74,31 @@ def conv2d_transpose(
 def narrowed(*tensors: tf.Tensor) -> list[tf.Tensor]:
     """Tensors in the policy's type if they are float32, others as they are."""
     dtype = compute_dtype()
-    return [tf.cast(each, dtype) if each.dtype == tf.float32 else each for each in tensors]
+    return [
+        each if each.dtype != tf.float32 else tf.cast(each, dtype) if source is None else source
+        for each, source in ((each, _before_cast(each)) for each in tensors)
+    ]
+
+
+def bias_add(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """`tf.nn.bias_add`, see `behind_cast`."""
+    return behind_cast(lambda y: tf.nn.bias_add(y, tf.cast(bias, y.dtype)), x)
+
+
+def behind_cast(function: Callable[..., tf.Tensor], *tensors: tf.Tensor) -> tf.Tensor:
+    """A function of tensors; of what they were cast from, then cast, if the policy is chained."""
+    sources = [_before_cast(each) for each in tensors]
+    if any(source is None for source in sources):
+        return function(*tensors)
+    return tf.cast(function(*sources), tensors[0].dtype)
+
+
+def _before_cast(x: tf.Tensor) -> tf.Tensor | None:
+    """What x was cast from, if that is of the policy's type and the policy is chained."""
+    if not (_chained.get() and tf.is_symbolic_tensor(x) and x.op.type == "Cast"):
+        return None
+    (source,) = x.op.inputs
+    return source if source.dtype == compute_dtype() != x.dtype else None
 
 
 def fastest() -> str:
