@@ -64,9 +64,10 @@ def _make(application, weights: str, name: str, **options) -> tf.keras.Model:
             "path of a Keras weights file"
         )
     try:
-        if weights == "imagenet":
-            return application(weights="imagenet", **options)
-        model = application(weights=None, **options)
+        with precision.policy("float32"):  # Keras's layers keep the policy of their construction
+            if weights == "imagenet":
+                return application(weights="imagenet", **options)
+            model = application(weights=None, **options)
         if weights == "random":
             draw_by_name(model)
         else:

@@ -35,6 +35,7 @@ def _rows(capsys, *words):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.long
 def test_the_section_for_gpus_runs_without_one(tiny, capsys):
     machine, *rows = _rows(capsys, "--sections=gpu")
     assert "no GPU" in machine["machine"]
@@ -47,6 +48,7 @@ def test_the_section_for_gpus_runs_without_one(tiny, capsys):
     assert all(row["steps_per_second"] > 0 for row in rows if "not_possible" not in row)
 
 
+@pytest.mark.long
 def test_narrow_types_are_compared_and_profiled(tiny, capsys):
     rows = _rows(capsys, "--sections=mixed,profiles", "--works=bls2017_128,dncnn3")
     mixed = [row for row in rows if row["section"] == "mixed"]

@@ -6,8 +6,10 @@ import tensorflow as tf
 
 from lossylab.models import stylegan
 from lossylab.models.arcnn import ARCNN
+from lossylab.models.backbones.applications import VGG19Features
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
+from lossylab.models.dncnn import DnCNN
 from lossylab.models.layers import conv, precision
 from lossylab.models.patchgan import PatchGAN
 from lossylab.models.unet import ResidualUNet
@@ -97,3 +99,22 @@ def test_generators_follow_the_policy(version):
         found = generator(z)
     assert found.dtype == tf.float32
     assert 0 < _relative(found, generator(z)) < 0.05
+
+
+def test_chained_convolutions_are_narrow_in_between():
+    network = DnCNN(layers=4, batch_normalization=False, filters=4)
+    image = tf.random.stateless_uniform((1, 16, 16, 1), (1, 2), 0.0, 255.0)
+    found = []
+    for chained in (False, True):
+        with precision.policy("mixed_bfloat16", chained):
+            traced = tf.function(lambda x: network(x), autograph=False).get_concrete_function(image)
+        relus = [op for op in traced.graph.get_operations() if op.type == "Relu"]
+        assert {op.inputs[0].dtype for op in relus} == {tf.bfloat16 if chained else tf.float32}
+        found.append(traced(image))
+    assert 0 < _relative(found[1], found[0]) < 0.02
+
+
+def test_features_made_under_a_policy_are_float32():
+    with precision.policy("mixed_bfloat16"):
+        features = VGG19Features("random")(tf.zeros((1, 32, 32, 3)))
+    assert features.dtype == tf.float32
