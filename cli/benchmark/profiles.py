@@ -25,7 +25,7 @@ _SHOWN = 6  # kinds of operations
 _CALLS = frozenset(
     {"While", "StatelessWhile", "PartitionedCall", "StatefulPartitionedCall", "If", "StatelessIf"}
 )
-_SIDE = 4096  # of the matrices whose product shows the limit
+_SIDE, _CHANNELS = 4096, 128  # of the product and the convolution that show the limit
 
 
 def profiles(in_turns: InTurns, options: BenchmarkOptions) -> Iterator[dict]:
@@ -53,11 +53,17 @@ def profiles(in_turns: InTurns, options: BenchmarkOptions) -> Iterator[dict]:
 
 
 def limit(in_turns: InTurns, dtype: tf.DType, rounds: int) -> float:
-    """Floating-point operations a second of a large matrix product."""
+    """Floating-point operations a second of a large matrix product or convolution, the faster."""
     matrix = tf.cast(tf.random.stateless_normal((_SIDE, _SIDE), (1, 2)), dtype)
+    images = tf.reshape(matrix, (-1, 32, 32, _CHANNELS))
+    kernel = tf.cast(tf.random.stateless_normal((3, 3, _CHANNELS, _CHANNELS), (3, 4)), dtype)
     product = steps.Timed(lambda x: tf.reduce_sum(tf.matmul(x, x)), matrix)
-    (seconds,) = in_turns({"product": product}, rounds).values()
-    return 2 * _SIDE**3 / seconds
+    filtered = steps.Timed(
+        lambda x: tf.reduce_sum(tf.nn.conv2d(x, kernel, 1, "SAME")), images, keep=kernel
+    )
+    seconds = in_turns({"product": product, "filtered": filtered}, rounds)
+    of_product = operations(product.graph) / seconds["product"]
+    return max(of_product, operations(filtered.graph) / seconds["filtered"])
 
 
 def operations(graph: tf.Graph) -> float:

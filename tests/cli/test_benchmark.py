@@ -27,7 +27,7 @@ def tiny(monkeypatch):
     small = {"layers": 2, "batch_normalization": False, "filters": 4}
     monkeypatch.setattr(steps, "PASSES", {"dncnn3": ("dncnn", 1, small)})
     monkeypatch.setattr(steps, "_SIZE", (32, 48))
-    monkeypatch.setattr(profiles, "_SIDE", 64)
+    monkeypatch.setattr(profiles, "_SIDE", 1024)
 
 
 def _rows(capsys, *words):
