@@ -258,7 +258,7 @@ def located(path: str | os.PathLike) -> str:
 
 def is_export(path: str | os.PathLike) -> bool:
     """Whether it is an export or the name of a model; nothing is loaded."""
-    return zoo.is_named(path) or tf.saved_model.contains_saved_model(os.fspath(path))
+    return zoo.is_named(path) or export_folder.is_saved_model(path)
 
 
 def network_path(path: str | os.PathLike) -> pathlib.Path:
@@ -269,7 +269,7 @@ def network_path(path: str | os.PathLike) -> pathlib.Path:
     """
     if zoo.is_named(path):
         return zoo.weights(os.fspath(path))
-    _find(path)
+    export_folder.find(path)
     found = pathlib.Path(path) / _NETWORK
     if not found.exists():
         raise ExportError(
