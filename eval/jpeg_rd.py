@@ -36,6 +36,7 @@ _BUDGET = (
     *("attention_weight", "attention_gain", "attention_offset", "preprocess", "initial_entry"),
     *("lstm_input", "lstm_output", "tables_from", "init_from", "train_data", "seed"),
 )
+_OLD_NAMES = {"first_step": "initial_entry"}  # in exports of version 0.1.0
 _FILES = ("lpips", "tables_from", "init_from", "train_data", "weights")
 # What has no effect without networks, convolutional attention, LSTMs, LPIPS.
 _NETWORKS = ("backbone", "weights", "attention_weight", "preprocess")
@@ -93,7 +94,7 @@ def _all_models(out: str, encoders: list[LearnedJpeg]) -> dict[str, dict]:
 
 
 def _budget(encoder: Encoder) -> dict:
-    options = encoder.options
+    options = {_OLD_NAMES.get(name, name): value for name, value in encoder.options.items()}
     found = {name: options[name] for name in _BUDGET if options.get(name) not in (None, "")}
     for name in set(_FILES) & set(found):  # names say enough, wherever things lay
         found[name] = pathlib.Path(found[name]).name

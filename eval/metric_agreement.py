@@ -1,4 +1,4 @@
-"""How far metrics that TensorFlow and libvmaf both compute agree, on JPEG images."""
+"""How far metrics that lossylab and libvmaf both compute agree, on JPEG images."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def measure(options: MetricAgreementOptions) -> None:
     scores = [_scores(path, quality) for path in paths for quality in _QUALITIES]
     lines = [_line(name, scores) for name in _PAIRS]
     text = [
-        "# Metrics of TensorFlow against libvmaf's",
+        "# Metrics of lossylab against libvmaf's",
         "",
         f"{options.data}: {len(paths)} images, each as JPEG of quality {', '.join(_QUALITIES)}. "
         f"libvmaf: {vmaf.PROTOCOL}.",
@@ -83,7 +83,7 @@ def _line(name: str, scores: list[dict]) -> dict[str, str]:
     ours, theirs = np.array([score[name] for score in scores]).T
     digits = 3 if _PAIRS[name][1] == "psnr" else 5
     return {
-        "TensorFlow": name,
+        "lossylab": name,
         "libvmaf": _PAIRS[name][1],
         "mean difference": number(float(np.mean(ours - theirs)), digits, "+"),
         "largest": number(float(np.abs(ours - theirs).max()), digits),

@@ -44,7 +44,7 @@ class CropsOptions(CropOptions, MeasurementOptions):
 
 @option_class
 class MetricAgreementOptions(MeasurementOptions):
-    """Measures how far metrics that TensorFlow and libvmaf both compute agree, on JPEG images.
+    """Measures how far metrics that lossylab and libvmaf both compute agree, on JPEG images.
 
     lossylab eval metrics --data=kodak --out=results/metrics
 

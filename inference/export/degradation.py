@@ -24,6 +24,8 @@ from lossylab.inference.export.sampler import draw_uniforms, sample_wavefront
 from lossylab.losses.pixelcnn import bits_per_dim
 from lossylab.models.pixelcnn import ConditionalPixelCNN
 
+_OLD_NAMES = {"channels": "filters"}  # of the network's options, in exports of version 0.1.0
+
 
 class Degradation(Export):
     """A loaded export: likelihoods of degraded images, and degraded images drawn by them."""
@@ -102,7 +104,8 @@ class Degradation(Export):
     @functools.cached_property
     def network(self) -> ConditionalPixelCNN:
         """The network itself, for the samplers."""
-        network = ConditionalPixelCNN(**self.card["network"])
+        saved = self.card["network"].items()
+        network = ConditionalPixelCNN(**{_OLD_NAMES.get(name, name): v for name, v in saved})
         stored = tf.train.Checkpoint(network=network)
         try:
             status = stored.read(os.path.join(self.path, "variables", "variables"))

@@ -317,7 +317,7 @@ def test_metric_agreement_finds_equal_definitions_equal(tmp_path, images):
         tall = np.concatenate([image, image[::-1]])
         Image.fromarray(np.concatenate([tall, tall[:, ::-1]], 1)).save(tmp_path / "in" / f"{i}.png")
     cli.main(["eval", "metrics", f"--data={tmp_path / 'in'}", f"--out={tmp_path / 'out'}"])
-    table = pd.read_csv(tmp_path / "out" / "agreement.csv").set_index("TensorFlow")
+    table = pd.read_csv(tmp_path / "out" / "agreement.csv").set_index("lossylab")
     assert table.loc["psnr_ycbcr", "largest"] < 0.03
     assert table.loc["psnr_rgb", "largest"] > 0.5  # another definition
     assert table.loc["MS-SSIM of luma", "largest"] < 0.02
