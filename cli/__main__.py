@@ -80,20 +80,25 @@ def _group(arguments: list[str]) -> None:
     if first in groups and (not rest or rest[0] in _HELP):
         sys.stdout.write(usage(f"{first} "))
         return
+    close = difflib.get_close_matches
     if first.startswith("-"):
-        near = difflib.get_close_matches(first, ["--help", "--version"])
-        raise UsageError(f"unknown flag {first}{_hint(near)}")
-    two = " ".join(word for word in arguments[:2] if not word.startswith("-"))
-    near = []
-    for name in (two, first):
-        near += difflib.get_close_matches(name, [*COMMANDS, *groups], n=3)
-    name = two if first in groups else first
-    raise UsageError(f"unknown command '{name}'{_hint(list(dict.fromkeys(near))[:3])}")
+        raise UsageError(f"unknown flag {first}{_hint(close(first, ['--help', '--version']))}")
+    second = next((word for word in rest[:1] if not word.startswith("-")), "")
+    two = f"{first} {second}".strip()
+    name, near = two, []
+    if first not in groups:
+        name, near = first, [*close(two, COMMANDS), *close(first, COMMANDS)]
+    group = next(iter(close(first, groups, 1)), "help")
+    if not near:
+        members = [words.split()[1] for words in COMMANDS if words.startswith(f"{group} ")]
+        alike = close(second, members) or (members if len(members) <= 3 else [])
+        near = [f"{group} {word}" for word in alike]
+    raise UsageError(f"unknown command '{name}'{_hint(list(dict.fromkeys(near))[:3], group)}")
 
 
-def _hint(near: list[str]) -> str:
+def _hint(near: list[str], place: str = "help") -> str:
     """What follows a word that is not known."""
-    return f": did you mean {' or '.join(near)}?" if near else "; `lossylab help` lists all"
+    return f": did you mean {' or '.join(near)}?" if near else f"; `lossylab {place}` lists all"
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ def distort(options: DistortOptions) -> None:
 def _by_network(network: Distorter, max_pixels: int) -> _Work:
     def work(path: str, image: np.ndarray) -> np.ndarray:
         del path
-        at_once = min(max_pixels, image.shape[0] * image.shape[1])
-        memory.demand(_BYTES * at_once, ": lower `max_pixels`")
+        pixels_in_work = min(max_pixels, image.shape[0] * image.shape[1])
+        memory.demand(_BYTES * pixels_in_work, ": lower `max_pixels`")
         distorted = network.distort(as_rgb(image))
         return distorted if image.shape[2] == 3 else gray_mean(distorted)
 

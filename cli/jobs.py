@@ -19,7 +19,13 @@ from lossylab.cli.options.files import FilesOptions
 from lossylab.core import command
 from lossylab.core.digest import file_digest
 from lossylab.core.errors import ImageError, UsageError, WorkError
-from lossylab.core.files import make_folder, remove_rests, replacing, require_new
+from lossylab.core.files import (
+    make_folder,
+    refuse_existing,
+    remove_rests,
+    replacing,
+    require_new,
+)
 from lossylab.core.options import repeated, require, specs
 from lossylab.core.rows import identity
 from lossylab.data.decode import require_file
@@ -156,11 +162,7 @@ def _unfinished(plan: Plan, decides: Sequence[object]) -> list[tuple[str, str]]:
             left.append((source, target))
         elif state == "other":
             strange.append(target)
-    require(
-        not strange,
-        f"{len(strange)} outputs exist that are of another input, model or options, or were "
-        f"changed, {strange[0] if strange else ''} first: `overwrite`",
-    )
+    refuse_existing(strange, ", of another input, model or options, or changed since")
     return left
 
 

@@ -43,8 +43,8 @@ def _write_one(options: JpegOptions, encoder: Encoder, source: str, target: str)
     image = source_file.pixels
     height, width = image.shape[:2]
     jpeg_files.check_size(height, width)
-    at_once = min(options.max_pixels, height * width)
-    memory.demand(_BYTES * at_once, ": lower `max_pixels`")
+    pixels_in_work = min(options.max_pixels, height * width)
+    memory.demand(_BYTES * pixels_in_work, ": lower `max_pixels`")
     (contents, data), milliseconds = timed(encode, encoder, image, options.huffman)
     decoded = jpeg_decoders.by_pillow(data)
     if options.verify:

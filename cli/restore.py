@@ -63,8 +63,8 @@ def _restore_one(
         if quality is not None and not options.any_quality:
             _check_quality(network, source, quality)
         _check_blocks(network, source, decoded)
-        at_once = min(options.max_pixels, image.shape[0] * image.shape[1])
-        memory.demand(_BYTES * at_once, ": lower `max_pixels`")
+        pixels_in_work = min(options.max_pixels, image.shape[0] * image.shape[1])
+        memory.demand(_BYTES * pixels_in_work, ": lower `max_pixels`")
         restored, milliseconds = timed(network.restore, image, coding)
     profile = decoded.profile
     if profile and not options.keep_profile:

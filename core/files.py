@@ -8,7 +8,7 @@ import os
 import pathlib
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from lossylab.core.errors import OutputError, UsageError
 
@@ -70,9 +70,16 @@ def write_text(path: PathLike, text: str) -> None:
 
 def require_new(paths: Iterable[PathLike], overwrite: bool) -> None:
     """Raises UsageError if outputs exist that may not be replaced."""
-    existing = [path for path in paths if os.path.lexists(path)]
-    if existing and not overwrite:
-        raise UsageError(f"{len(existing)} outputs exist, {existing[0]} first: `overwrite`")
+    if not overwrite:
+        refuse_existing([path for path in paths if os.path.lexists(path)])
+
+
+def refuse_existing(paths: Sequence[PathLike], reason: str = "") -> None:
+    """Raises UsageError if there are any of these outputs; `reason` says why that is bad."""
+    if paths:
+        many = len(paths) > 1
+        said = f"{len(paths)} outputs exist, {paths[0]} first" if many else f"{paths[0]} exists"
+        raise UsageError(f"{said}{reason}: `overwrite`")
 
 
 @contextlib.contextmanager

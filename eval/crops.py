@@ -37,9 +37,11 @@ def write(options: CropsOptions) -> None:
       UsageError: if codecs or the proxy do not fit.
     """
     paths = find_images(options.data)
-    paths = check_sizes(paths, max(options.size, vmaf.SMALLEST), "the crops", options.skip_small)
+    paths = check_sizes(
+        paths, max(options.crop_size, vmaf.SMALLEST), "the crops", options.skip_small
+    )
     codecs = learned(options.models) + [CLASSICAL[name]() for name in options.codecs]
-    proxy = _proxy(options.proxy_from, options.size) if options.proxy_from else None
+    proxy = _proxy(options.proxy_from, options.crop_size) if options.proxy_from else None
     out = make_folder(options.out)
     images = {pathlib.Path(path).stem: _crops(options, codecs, path, proxy) for path in paths}
     crop_grid.write(out, options.title or f"{options.bpp:g} bits per pixel", images)
@@ -72,7 +74,7 @@ def _crops(
     """The crops of one image."""
     image = read_image(path)
     height, width = image.shape[:2]
-    window = crop_grid.window(height, width, options.size, options.center)
+    window = crop_grid.window(height, width, options.crop_size, options.center)
     items = [crop_grid.Tile(image[window], "original")]
     for codec in codecs:
         decoded, bpp = _nearest(codec, image, options.bpp)

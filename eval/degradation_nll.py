@@ -93,7 +93,7 @@ def measure(options: DegradationNllOptions) -> list[Row]:
     require_distinct("images", stems)
     with naming("model"):
         model = Degradation(options.model)
-    pairs = centered_pairs(paths, degraded_options(model), options.size)
+    pairs = centered_pairs(paths, degraded_options(model), options.window)
     if options.crops_dir:
         degradation_grid.write(options.crops_dir, options.budget, model, stems, pairs)
         return []

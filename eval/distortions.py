@@ -49,6 +49,8 @@ ADDED = dict.fromkeys(RESIDUALS, "nan")  # in rows of earlier versions
 TEXT = ("generated", "reference", "data", "image", "budget", "protocol", "identity", "content")
 _KEY = ("generated", "reference", "severity", "data", "image")
 _REVISION = 1  # of how images are measured
+# The protocol's words when the first rows were measured.
+_DECIDES = nss.PROTOCOL.replace("standard deviation", "deviation")
 _OTHER_SEED = 1  # real noise is compared with noise of another seed
 
 
@@ -82,7 +84,7 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
     """
     paths = find_images(options.data)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
-    smallest = max(2, options.size if options.crops_dir else 2)
+    smallest = max(2, options.crop_size if options.crops_dir else 2)
     paths = check_sizes(paths, smallest, "the crops", options.skip_small)
     if options.search:
         text = severity_search.search(paths)
@@ -156,7 +158,7 @@ def _untouched() -> Maker:
 
 def _identity(*parts: object) -> str:
     """Names what decides a maker's rows; Pillow makes the real JPEG and JPEG 2000."""
-    return rows.identity(*parts, nss.PROTOCOL, _REVISION, PIL.__version__)
+    return rows.identity(*parts, _DECIDES, _REVISION, PIL.__version__)
 
 
 def _measure_all(
@@ -284,7 +286,7 @@ def _write_crops(options: DistortionsOptions, models: list[Maker], paths: list[s
     for path in paths:
         image, stem = read_image(path), pathlib.Path(path).stem
         height, width = image.shape[:2]
-        window = crop_grid.window(height, width, options.size, options.center)
+        window = crop_grid.window(height, width, options.crop_size, options.center)
         real = {name: distort(image, name, seed=noise_seed(path)) for name in DISTORTIONS}
         for model in models:
             name = model.name.partition("_")[0]

@@ -39,7 +39,7 @@ PROTOCOL = (
     "last iterate; PSNR and SSIM of RGB levels; latent: mean distance of a layer's style from the "
     "true one; nll by the longest trained degradation model"
 )
-_REVISION = 1  # of how searches are measured
+_REVISION = 2  # of how searches are measured; 1: SSIM averaged in float32
 # cosine: of the styles' distances from their mean, found and true, mean of the layers; 1 in the
 # same direction, about 0 for independent samples. nll: bits/dim of the given image, given the
 # restored one (Fig. 4).

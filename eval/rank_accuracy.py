@@ -111,7 +111,7 @@ def measure(options: RankAccuracyOptions) -> list[Row]:
         model = Scorer(options.model)
     paths = check_sizes(paths, model.patch, "the crops", options.skip_small)
     decides = {
-        **{"crops": options.crops, "seed": options.seed, "budget": options.budget},
+        **{"crops": options.num_crops, "seed": options.seed, "budget": options.budget},
         "identity": rows.identity(model.weights, _LEVELS),
         "content": rows.identity(*(digest(read_image(path)) for path in paths)),
     }
@@ -142,7 +142,7 @@ def _measure(
         [
             scores_of(
                 model.score,
-                level_crops([path], name, held_out, model.patch, options.crops, options.seed),
+                level_crops([path], name, held_out, model.patch, options.num_crops, options.seed),
             )
             for path in paths
         ]

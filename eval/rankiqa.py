@@ -50,11 +50,11 @@ def measure(options: RankiqaOptions) -> list[dict]:
     measured = []
     for path in tqdm.tqdm(paths, unit="image", desc="scoring"):
         image, seed = read_image(path), (options.seed, noise_seed(path))
-        scores = model.table2(image, seed, options.crops, options.scoring)
+        scores = model.table2(image, seed, options.num_crops, options.scoring)
         size = {"width": image.shape[1], "height": image.shape[0]}
         measured.append({"image": path, **size, **scores})
-    if options.csv:
-        _write(options.csv, measured)
+    if options.out:
+        _write(options.out, measured)
     names = [name for name in _COLUMNS if name in measured[0]]
     means = {_COLUMNS[n]: f"{np.mean([row[n] for row in measured]):.2f}" for n in names}
     line = {"images": pathlib.Path(options.input).name, "count": str(len(paths)), **means}

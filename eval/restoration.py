@@ -51,7 +51,7 @@ SET_COLUMNS = (
     *("weights", "budget", "version", "identity"),
 )
 _SMALLEST = 16  # pixels, for all of the measures
-_REVISION = 1  # of how images are measured
+_REVISION = 2  # of how images are measured; 1: SSIM averaged in float32
 
 _KEY = ("method", "channels", "quality", "data", "image")
 
@@ -116,7 +116,9 @@ def _images(options: RestorationOptions) -> Images:
     """The files of each set; raises UsageError or ImageError if they cannot be measured."""
     images = {name: find_images(name) for name in options.data}
     smallest = max(
-        _SMALLEST, lpips.SMALLEST if options.lpips else 0, options.size if options.crops_dir else 0
+        _SMALLEST,
+        lpips.SMALLEST if options.lpips else 0,
+        options.crop_size if options.crops_dir else 0,
     )
     for name, paths in images.items():
         require_distinct("images", [pathlib.Path(path).stem for path in paths])
@@ -318,7 +320,7 @@ def _write_crops(
         clean, stem = protocol.read(path), pathlib.Path(path).stem
         degraded = protocol.degrade(clean, quality)
         height, width = clean.shape[:2]
-        window = crop_grid.window(height, width, options.size, options.center)
+        window = crop_grid.window(height, width, options.crop_size, options.center)
         items = [crop_grid.Tile(clean[window], "original")]
         for method in methods:
             restored = method.restore(degraded)

@@ -23,11 +23,14 @@ def _examples(name):
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
 
 
-def test_the_pages_examples_run(tmp_path, monkeypatch):
+def test_the_pages_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    names = {}
+    names, said = {}, []
     for example in _examples("docs/api.md"):
         exec(example, names)
+        said += re.findall(r"print\(.*\)\n# (.*)", example)
+    assert said
+    assert capsys.readouterr().out.splitlines() == said
     assert names["decoded"].shape == names["restored"].shape == names["image"].shape
     assert names["distorted"].dtype == names["degraded"].dtype == "uint8"
     assert names["data"].startswith(b"\xff\xd8")

@@ -11,12 +11,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-_RADIUS, _DEVIATION = 3, 7 / 6  # pixels, of the Gaussian window
+_RADIUS, _STD = 3, 7 / 6  # pixels, of the Gaussian window
 _CONSTANT = 1.0  # of Eq. 5, pixel values
 BINS, LIMIT = 100, 2.0  # of the histograms: products outside count as the limit
 PROTOCOL = (
-    f"BT.601 luma, Gaussian window {2 * _RADIUS + 1}x{2 * _RADIUS + 1} of deviation 7/6, edges "
-    f"repeated, constant {_CONSTANT:g}, {BINS} bins on [-{LIMIT:g}, {LIMIT:g}], clipped, base 2"
+    f"BT.601 luma, Gaussian window {2 * _RADIUS + 1}x{2 * _RADIUS + 1} of standard deviation 7/6, "
+    f"edges repeated, constant {_CONSTANT:g}, {BINS} bins on [-{LIMIT:g}, {LIMIT:g}], clipped, "
+    "base 2"
 )
 _LUMA = np.array((0.299, 0.587, 0.114))
 
@@ -44,7 +45,7 @@ def mscn(plane: np.ndarray) -> np.ndarray:
 
 def _blur(plane: np.ndarray) -> np.ndarray:
     places = np.arange(-_RADIUS, _RADIUS + 1)
-    window = np.exp(-(places**2) / (2 * _DEVIATION**2))
+    window = np.exp(-(places**2) / (2 * _STD**2))
     window /= window.sum()
     rows = ndimage.correlate1d(plane, window, 0, mode="nearest")
     return ndimage.correlate1d(rows, window, 1, mode="nearest")

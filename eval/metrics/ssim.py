@@ -28,7 +28,7 @@ def ssim(reference: npt.ArrayLike, distorted: npt.ArrayLike) -> np.ndarray:
       ValueError: if the images are smaller than 11 pixels.
     """
     check_same_shape(reference, distorted)
-    _check(reference, SSIM_SMALLEST, "SSIM with an 11-tap window")
+    _check(reference, SSIM_SMALLEST, "SSIM with a window of 11 pixels")
     pairs = zip(*(np.asarray(image, np.float64) for image in (reference, distorted)))
     return np.array([_channels(*pair).mean() for pair in pairs])
 
@@ -69,7 +69,7 @@ def ms_ssim(reference: npt.ArrayLike, distorted: npt.ArrayLike) -> np.ndarray:
       ValueError: if the images are smaller than 161 pixels.
     """
     check_same_shape(reference, distorted)
-    _check(reference, MS_SSIM_SMALLEST, "MS-SSIM with five scales and an 11-tap window")
+    _check(reference, MS_SSIM_SMALLEST, "MS-SSIM with five scales and a window of 11 pixels")
     pairs = zip(*(np.asarray(image, np.float64) for image in (reference, distorted)))
     return np.array([_multiscale(*pair) for pair in pairs])
 

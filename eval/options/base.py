@@ -43,7 +43,7 @@ class JobsOptions(Options):
 class CropOptions(Options):
     """Where crops of images lie."""
 
-    size: int = option(160, "Height and width of the crops.", minimum=16, unit="pixels")
+    crop_size: int = option(160, "Height and width of the crops.", minimum=16, unit="pixels")
     center: tuple[float, ...] = option(
         (0.5, 0.5),
         "Where the crops' centers lie: fractions of the images' width and height.",

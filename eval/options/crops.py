@@ -20,7 +20,7 @@ class CropsOptions(CropOptions, MeasurementOptions):
     and the quality of the whole image. `lossylab eval proxiqa` makes figures of the folders.
     """
 
-    skip_small: bool = skip_small("`size`")
+    skip_small: bool = skip_small("`crop_size`")
     data: str = option("sample_test", "Images: a file, folder, glob or named collection.")
     out: str = option(help="Folder of crops and index.json.")
     codecs: tuple[str, ...] = option((), "Codecs that need no training.", choices=CODECS)
@@ -29,11 +29,12 @@ class CropsOptions(CropOptions, MeasurementOptions):
     )
     title: str = option("", "Heading of the figure. The rate if not given.")
     bpp: float = option(0.3, "Rate at which codecs are compared.", above=0, unit="bits per pixel")
-    size: int = option(160, "Height and width of the crops.", minimum=32, unit="pixels")
+    crop_size: int = option(160, "Height and width of the crops.", minimum=32, unit="pixels")
     metrics: tuple[str, ...] = option(("vmaf",), "Scores in the labels.", choices=SCORES)
     proxy_from: str | None = option(
         None,
-        "Run whose proxy scores the crops too, beside VMAF of the crops; `size` is its patch size.",
+        "Run whose proxy scores the crops too, beside VMAF of the crops; `crop_size` is its patch "
+        "size.",
     )
 
     def check(self) -> None:

@@ -23,7 +23,7 @@ class DistortionsOptions(CropOptions, MeasurementOptions):
     computes nothing twice. `lossylab eval distortion_gan` makes tables, figures and claims.
     """
 
-    skip_small: bool = skip_small("2x2 pixels (with `crops_dir` `size`)")
+    skip_small: bool = skip_small("2x2 pixels (with `crops_dir` `crop_size`)")
     out: str = option("", "Folder of rows.csv, or of severity.csv with --search.")
     models: tuple[str, ...] = option((), "Exports of generators, NAME:EXPORT each.")
     budget: str = option("", "Budget of the models, for their rows.")

@@ -137,7 +137,7 @@ class DegradationNllOptions(MeasurementOptions):
 
     Each image is degraded as the model has learned, scaled down as in its training, and its middle
     is scored given its own clean version ("paired") and the next image's ("unpaired"), in bits for
-    each number (Table 1). All windows have one size: that of --size, or the largest that all
+    each number (Table 1). All windows have one size: that of --window, or the largest that all
     images have. Rows go to nll.csv in --out; killed and given again, the command computes nothing
     twice. Rows of the same model and data that this command would not give are superseded. The
     means go to standard output.
@@ -147,7 +147,7 @@ class DegradationNllOptions(MeasurementOptions):
     name: str = option("pixelcnn", "Name of the model, for the rows.")
     out: str = option("", "Folder of nll.csv. Only the means are printed if not given.")
     budget: str = option("", "Budget of the model, for the rows.")
-    size: int = option(
+    window: int = option(
         0,
         "Height and width of the windows after scaling; 0: the largest.",
         minimum=0,
@@ -186,7 +186,7 @@ class RankAccuracyOptions(MeasurementOptions):
     model: str = option(help=f"Exported network: {EXPORT}.")
     budget: str = option(help="Budget of the model, for the rows.")
     name: str = option("RankIQA", "Name of the model, for the rows.")
-    crops: int = option(5, "Number of crops of each version of an image.", minimum=1)
+    num_crops: int = option(5, "Number of crops of each version of an image.", minimum=1)
     seed: int = option(0, "Decides where the crops lie.", minimum=0, maximum=2**31 - 1)
 
     def check(self) -> None:

@@ -14,7 +14,7 @@ SCORINGS = ("crops", "resize", "both")
 class RankiqaOptions(TrustOptions):
     """Scores images without a reference by a trained RankIQA network: larger is worse.
 
-    lossylab eval rankiqa restored --model=runs/finetuned/export --csv=scores.csv
+    lossylab eval rankiqa restored --model=runs/finetuned/export --out=scores.csv
 
     As in "Perceptual Image Restoration with High-Quality Priori and Degradation Learning", Sec.
     4.4.3, 100 random crops of each image are scored, or of the image resized to 256x256 first;
@@ -30,7 +30,7 @@ class RankiqaOptions(TrustOptions):
         "256x256; both: both, as the paper.",
         choices=SCORINGS,
     )
-    crops: int = option(CROPS, "Number of crops of each image.", minimum=1, source="Sec. 4.4.3")
+    num_crops: int = option(CROPS, "Number of crops of each image.", minimum=1, source="Sec. 4.4.3")
     skip_small: bool = skip_small("the network's patch, which `scoring`=resize does not need")
     seed: int = option(0, "Decides where the crops lie.", minimum=0, maximum=2**31 - 1)
-    csv: str | None = option(None, "File for the scores of each image.")
+    out: str | None = option(None, "File for the scores of each image.")

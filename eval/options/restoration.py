@@ -23,7 +23,7 @@ class RestorationOptions(CropOptions, MeasurementOptions):
     ones at all. What is known already is not measured again.
     """
 
-    skip_small: bool = skip_small("16x16 pixels (with `lpips` 32x32, with `crops_dir` `size`)")
+    skip_small: bool = skip_small("16x16 pixels (with `lpips` 32x32, with `crops_dir` `crop_size`)")
     data: tuple[str, ...] = option(("live1", "classic5"), "Collections of images to measure on.")
     channels: str = option(
         "y",
@@ -54,7 +54,7 @@ class RestorationOptions(CropOptions, MeasurementOptions):
         None,
         "Folder to write crops of all methods to, at the first quality; `eval wcdgan` draws them.",
     )
-    size: int = option(128, "Height and width of the crops.", minimum=32, unit="pixels")
+    crop_size: int = option(128, "Height and width of the crops.", minimum=32, unit="pixels")
 
     def check(self) -> None:
         """See `Options.check`."""

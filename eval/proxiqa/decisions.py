@@ -181,7 +181,7 @@ def alternating_proxy_follows(evidence: Evidence) -> Decision:
         return UNMEASURED
     rms = float(((end.proxy - end.score) ** 2).mean() ** 0.5)
     spread = float(end.score.std(ddof=0))
-    text = f"rms gap {rms:.1f} points, deviation of VMAF {spread:.1f}"
+    text = f"rms gap {rms:.1f} points, standard deviation of VMAF {spread:.1f}"
     return Decision(text, rms < spread)
 
 

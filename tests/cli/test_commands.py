@@ -32,9 +32,9 @@ TINY = {
     "eval latent_study": "--rows=5 --tasks=downscale --images=2 --fit_samples=100",
     "train mmd_restoration": "--steps=2 --patch=16 --max_patch=16 --batch=1 --filters=4 "
     "--blocks=1 --mixtures=2 --condition_filters=4",
-    "eval degradation_nll": "--size=16",
+    "eval degradation_nll": "--window=16",
     "train rankiqa": "--steps=1 --filters=2 --units=8 --patch=64",
-    "eval rankiqa": "--crops=2",
+    "eval rankiqa": "--num_crops=2",
     "eval restoration": "--data=photos --methods=jpeg",
     "eval rd": "--data=images --models=mse:runs/vmaf/export,vmaf:runs/mse/export",
 }

@@ -90,6 +90,13 @@ def test_help_of_a_command_can_be_asked_for_in_both_ways(capsys):
         (["--verison"], "unknown flag --verison: did you mean --version?"),
         (["evl", "rd"], "unknown command 'evl': did you mean eval rd"),
         (["eval", "wcgan"], "unknown command 'eval wcgan': did you mean eval wcdgan"),
+        (["eval", "xyzzy"], "unknown command 'eval xyzzy'; `lossylab eval` lists all"),
+        (
+            ["import", "arcnn.mat", "out"],
+            "'import arcnn.mat': did you mean import lpips or import restorer or import stylegan?",
+        ),
+        (["imprt"], "'imprt': did you mean import lpips or import restorer or import stylegan?"),
+        (["trian"], "unknown command 'trian'; `lossylab train` lists all"),
         (["wcdgan"], "unknown command 'wcdgan': did you mean .*eval wcdgan"),
         (["xyzzy"], "unknown command 'xyzzy'; `lossylab help` lists all"),
         (

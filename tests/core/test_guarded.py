@@ -54,16 +54,16 @@ def test_arrays_come_back(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("function", "message"),
+    ("function", "message", "limits"),
     [
-        (crashes, "reading it ended by SIGSEGV"),
-        (takes_all, "more memory|Unable to allocate"),
-        (fails, "KeyError: 'net'"),
-        (never_ends, "SIGKILL|SIGXCPU|could not be read"),
+        (crashes, "reading it ended by SIGSEGV", {}),
+        (takes_all, "more memory|Unable to allocate", {}),
+        (fails, "KeyError: 'net'", {}),
+        (never_ends, "SIGKILL|SIGXCPU|could not be read", {"seconds": 1}),
     ],
 )
-def test_whatever_happens_is_one_error(function, message, tmp_path):
+def test_whatever_happens_is_one_error(function, message, limits, tmp_path):
     start = time.monotonic()
     with pytest.raises(guarded.GuardedError, match=message):
-        _call(function, tmp_path / "a", seconds=1)
+        _call(function, tmp_path / "a", **limits)
     assert time.monotonic() - start < 60

@@ -30,7 +30,7 @@ def folder(tmp_path, images):
 
 def _run(folder, *flags):
     places = [f"--data={folder / 'in'}", f"--out={folder / 'out'}"]
-    cli.main(["eval", "crops", *places, "--size=64", *flags])
+    cli.main(["eval", "crops", *places, "--crop_size=64", *flags])
     page = crop_grid.read(folder / "out")
     return page.images["a"], page.title
 
@@ -84,7 +84,12 @@ def test_a_proxy_scores_the_crops(folder, exported, tmp_path):
     pair = [tf.cast(item.pixels[None], tf.float32) for item in items]
     assert f"proxy {float(proxy(pair)[0]):.1f}" in items[1].label
     with pytest.raises(UsageError, match="has no proxy for patches of 128 pixels"):
-        _run(folder, f"--models=mse:{exported}", "--size=128", f"--proxy_from={tmp_path / 'run'}")
+        _run(
+            folder,
+            f"--models=mse:{exported}",
+            "--crop_size=128",
+            f"--proxy_from={tmp_path / 'run'}",
+        )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +105,11 @@ def test_a_proxy_scores_the_crops(folder, exported, tmp_path):
         ),
         (["--codecs=jpeg", "--bpp=0"], UsageError, "--bpp=0.0 must be above 0"),
         (["--codecs=jpeg", "--metrics=lpips"], UsageError, "--metrics=lpips is none of vmaf"),
-        (["--codecs=jpeg", "--size=500"], ImageError, "smaller than the crops of 500x500 pixels"),
+        (
+            ["--codecs=jpeg", "--crop_size=500"],
+            ImageError,
+            "smaller than the crops of 500x500 pixels",
+        ),
         (["--codecs=jpeg", "--data=nowhere"], CollectionError, "nowhere"),
         (["--models=mse"], UsageError, "models.* takes NAME:EXPORT, got mse"),
         (["--codecs=jpeg", "--proxy_from=nowhere"], UsageError, "no checkpoint in nowhere"),
@@ -115,4 +124,4 @@ def test_a_image_a_codec_cannot_take_is_said(tmp_path, images):
     (tmp_path / "in").mkdir()
     Image.fromarray(images[0][:101]).save(tmp_path / "in" / "a.png")
     with pytest.raises(UsageError, match="hevc420 needs even sides, got 160x101"):
-        _run(tmp_path, "--codecs=hevc420", "--size=64")
+        _run(tmp_path, "--codecs=hevc420", "--crop_size=64")

@@ -86,7 +86,9 @@ def test_grids_and_tables_are_made(exported, folder, tmp_path):
     out = tmp_path / "out"
     flags = [f"--models=jpeg:{exported},jpeg_l1:{exported}", "--budget=tiny", f"--data={folder}"]
     cli.main(["eval", "distortions", *flags, f"--out={out}"])
-    cli.main(["eval", "distortions", *flags, f"--crops_dir={out / 'grids' / 'fig02'}", "--size=64"])
+    cli.main(
+        ["eval", "distortions", *flags, f"--crops_dir={out / 'grids' / 'fig02'}", "--crop_size=64"]
+    )
     cli.main(["eval", "distortion_gan", f"--results={out}"])
     assert "Table I" in (out / "tables.md").read_text()
     assert (out / "figures" / "fig02.png").stat().st_size > 10_000
@@ -126,7 +128,7 @@ def test_the_search_ranks_by_distance(folder, tmp_path, monkeypatch, capsys):
 def test_bad_usage(flags, message, exported, folder, tmp_path):
     words = [flag.format(out=tmp_path / "out", e=exported) for flag in flags]
     with pytest.raises((UsageError, ValueError), match=message):
-        cli.main(["eval", "distortions", f"--data={folder}", "--size=64", *words])
+        cli.main(["eval", "distortions", f"--data={folder}", "--crop_size=64", *words])
 
 
 # Decisions.

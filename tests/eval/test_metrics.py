@@ -72,9 +72,9 @@ def _computed(score, ideal, tolerance, lowest, highest, smallest, name):
 METRICS = {
     "psnr_rgb": Metric(api.psnr, np.inf, 0, 0, np.inf),
     "psnr_ycbcr": Metric(psnr.psnr_ycbcr, np.inf, 0, 0, np.inf),
-    "ssim": _computed(ssim.ssim, 1, 1e-6, -1, 1, 11, "SSIM with an 11-tap window"),
+    "ssim": _computed(ssim.ssim, 1, 1e-6, -1, 1, 11, "SSIM with a window of 11 pixels"),
     "ms_ssim": _computed(
-        ssim.ms_ssim, 1, 1e-6, 0, 1, 161, "MS-SSIM with five scales and an 11-tap window"
+        ssim.ms_ssim, 1, 1e-6, 0, 1, 161, "MS-SSIM with five scales and a window of 11 pixels"
     ),
     "libvmaf_vmaf": _measured("vmaf", 97.43, 0.01, 0, 100),
     "libvmaf_ssim": _measured("ssim", 1, 0, -1, 1),

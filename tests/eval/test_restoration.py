@@ -302,7 +302,7 @@ def test_color_protocol_sets_and_crops(place, tmp_path, monkeypatch):
     monkeypatch.setattr(inception, "InceptionFeatures", lambda weights: Network())
     table = _run(
         place, tmp_path, "--channels=rgb", f"--models=gan:{place / 'rgb'}", "--budget=t",
-        "--lpips=random", "--inception=random", "--size=32",
+        "--lpips=random", "--inception=random", "--crop_size=32",
         f"--crops_dir={tmp_path / 'crops' / 'a'}",
     )  # fmt: skip
     assert set(table.channels) == {"rgb"}

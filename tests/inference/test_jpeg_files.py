@@ -262,7 +262,7 @@ def test_nothing_that_exists_is_replaced_unasked(exported, tmp_path, capsys, ima
     Image.fromarray(images[0]).save(source)
     target.write_text("precious")
     arguments = ["jpeg", str(source), str(target), f"--model={exported}"]
-    with pytest.raises(UsageError, match="outputs exist"):
+    with pytest.raises(UsageError, match=r"out\.jpg exists: --overwrite"):
         cli.main(arguments)
     assert target.read_text() == "precious"
     cli.main([*arguments, "--overwrite"])

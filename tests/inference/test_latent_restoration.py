@@ -610,7 +610,7 @@ def test_generated_images_are_decided_by_the_seed(place, tmp_path):
     assert one[0] != one[1]
     assert run("b") == one
     assert run("c", "--seed=1") != one
-    with pytest.raises(UsageError, match="2 outputs exist"):
+    with pytest.raises(UsageError, match=r"2 outputs exist, .* first: --overwrite"):
         run("a")
     assert run("a", "--seed=1", "--overwrite") != one
     flat = run("d", "--psi=0")

@@ -317,7 +317,11 @@ def test_sadct_needs_to_know_how_a_image_was_coded(folder, tmp_path, caplog):
         (["nothing", "out", "--model=sadct"], CollectionError, "no images found for 'nothing'"),
         (["in", "out", "--model=nowhere"], ExportError, "no such folder"),
         (["in", "out", "--model=nowhere", "--quality=10"], UsageError, "goes with --model=sadct"),
-        (["in/lossless.png", "in/lossless.png", "--model=sadct"], UsageError, "outputs exist"),
+        (
+            ["in/lossless.png", "in/lossless.png", "--model=sadct"],
+            UsageError,
+            "png exists: --overw",
+        ),
         (
             ["in/lossless.png", "in/lossless.png", "--model=sadct", "--overwrite"],
             UsageError,

@@ -313,7 +313,7 @@ def test_crops_reach_all_places_and_whole_images(images):
 
 
 def test_the_command_writes_scores_and_means(export, folder, tmp_path, capsys):
-    flags = [f"--model={export}", "--crops=4", f"--csv={tmp_path / 'scores.csv'}"]
+    flags = [f"--model={export}", "--num_crops=4", f"--out={tmp_path / 'scores.csv'}"]
     cli.main(["eval", "rankiqa", str(folder), *flags])
     with open(tmp_path / "scores.csv") as file:
         scores = list(csv.DictReader(file))
@@ -337,7 +337,7 @@ def test_bad_scoring(export, folder, tmp_path):
     refused(ExportError, "no such folder", str(folder), "--model=nowhere")
     small = str(tmp_path / "small.png")
     refused(ImageError, r"smaller than the crops of 32x32 pixels: .*small.png", small, model)
-    cli.main(["eval", "rankiqa", small, model, "--scoring=resize", "--crops=2"])
+    cli.main(["eval", "rankiqa", small, model, "--scoring=resize", "--num_crops=2"])
 
 
 # Rank accuracy.
@@ -355,14 +355,14 @@ def test_accuracy_counts_pairs_of_levels():
 
 def test_rank_accuracy_writes_rows_once(export, folder, tmp_path, capsys, monkeypatch):
     flags = [f"--model={export}", f"--data={folder}", "--budget=tiny", f"--out={tmp_path}"]
-    cli.main(["eval", "rank_accuracy", *flags, "--crops=2"])
+    cli.main(["eval", "rank_accuracy", *flags, "--num_crops=2"])
     found = read(tmp_path / "rank_accuracy.csv", rank_accuracy.COLUMNS)
     said = capsys.readouterr().out
     assert len(found) == 2 * len(DISTORTION_LEVELS) == said.count("\n") - 2
     assert {row["paper"] for row in found} == {"mmd_restoration"}
     assert all(0 <= float(row["accuracy"]) <= 1 for row in found)
     monkeypatch.setattr(rank_accuracy, "level_crops", None)  # nothing is measured again
-    cli.main(["eval", "rank_accuracy", *flags, "--crops=2"])
+    cli.main(["eval", "rank_accuracy", *flags, "--num_crops=2"])
     assert read(tmp_path / "rank_accuracy.csv") == found
     assert not (tmp_path / "rank_accuracy_superseded.csv").exists()
     for lacking in ("--model", "--budget", "--out"):
@@ -370,14 +370,14 @@ def test_rank_accuracy_writes_rows_once(export, folder, tmp_path, capsys, monkey
             cli.main(["eval", "rank_accuracy", *(f for f in flags if lacking not in f)])
 
 
-@pytest.mark.parametrize("changed", ["--crops=2", "--seed=1", "--budget=other"])
+@pytest.mark.parametrize("changed", ["--num_crops=2", "--seed=1", "--budget=other"])
 def test_rows_of_other_options_are_superseded(changed, export, folder, tmp_path):
     flags = [f"--model={export}", f"--data={folder}", "--budget=tiny", f"--out={tmp_path}"]
-    cli.main(["eval", "rank_accuracy", *flags, "--crops=1"])
+    cli.main(["eval", "rank_accuracy", *flags, "--num_crops=1"])
     before = read(tmp_path / "rank_accuracy.csv")
-    cli.main(["eval", "rank_accuracy", *flags, "--crops=1", "--name=another"])
+    cli.main(["eval", "rank_accuracy", *flags, "--num_crops=1", "--name=another"])
     assert len(read(tmp_path / "rank_accuracy.csv")) == 2 * len(before)  # another model's stay
-    cli.main(["eval", "rank_accuracy", *flags, "--crops=1", changed])
+    cli.main(["eval", "rank_accuracy", *flags, "--num_crops=1", changed])
     assert read(tmp_path / "rank_accuracy_superseded.csv") == before
     name, value = changed[2:].split("=")
     mine = [r for r in read(tmp_path / "rank_accuracy.csv") if r["model"] == "RankIQA"]

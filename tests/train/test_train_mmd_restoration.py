@@ -445,7 +445,7 @@ def _score(*arguments):
 
 
 def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
-    flags = [f"--model={exported[1]}", "--data=sample_test", "--size=16", "--budget=tiny"]
+    flags = [f"--model={exported[1]}", "--data=sample_test", "--window=16", "--budget=tiny"]
     _score(*flags, f"--out={tmp_path}")
     said = capsys.readouterr().out
     assert "paired" in said
@@ -463,7 +463,7 @@ def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
 
 
 def test_a_grid_has_what_was_drawn(exported, tmp_path):
-    words = [f"--model={exported[1]}", "--data=sample_test", "--size=16"]
+    words = [f"--model={exported[1]}", "--data=sample_test", "--window=16"]
     with pytest.raises(UsageError, match="--out and --crops_dir need --budget"):
         cli.main(["eval", "degradation_nll", *words, f"--crops_dir={tmp_path / 'a'}"])
     cli.main(["eval", "degradation_nll", *words, f"--crops_dir={tmp_path / 'a'}", "--budget=tiny"])
@@ -479,11 +479,11 @@ def test_a_grid_has_what_was_drawn(exported, tmp_path):
 
 
 def test_scores_of_other_windows_are_superseded(exported, tmp_path):
-    flags = [f"--model={exported[1]}", "--data=sample_test", "--size=16", "--budget=tiny"]
+    flags = [f"--model={exported[1]}", "--data=sample_test", "--window=16", "--budget=tiny"]
     _score(*flags, f"--out={tmp_path}")
     before = rows.read(tmp_path / "nll.csv")
     _score(*flags, f"--out={tmp_path}", "--name=another")
-    _score(*flags, f"--out={tmp_path}", "--size=24")
+    _score(*flags, f"--out={tmp_path}", "--window=24")
     after = [row for row in rows.read(tmp_path / "nll.csv") if row["model"] == "pixelcnn"]
     assert len(before) == len(after) == 6
     assert rows.read(tmp_path / "nll_superseded.csv") == before
@@ -494,7 +494,7 @@ def test_scores_of_other_windows_are_superseded(exported, tmp_path):
 def test_scores_of_images_that_are_gone_are_superseded(exported, files, tmp_path):
     """The partner of another image is another one then, too."""
     folder = pathlib.Path(files[0]).parent
-    flags = [f"--model={exported[1]}", f"--data={folder}", "--size=16", "--budget=tiny"]
+    flags = [f"--model={exported[1]}", f"--data={folder}", "--window=16", "--budget=tiny"]
     _score(*flags, f"--out={tmp_path / 'out'}")
     pathlib.Path(files[2]).unlink()
     _score(*flags, f"--out={tmp_path / 'out'}")
@@ -509,8 +509,8 @@ def test_both_kinds_of_rows_can_be_superseded_in_one_folder(exported, files, tmp
     Scorer.save(RankIQA(2, 8, 32, "random"), str(tmp_path / "rankiqa"), {})
     shared = [f"--data={pathlib.Path(files[0]).parent}", f"--out={tmp_path / 'out'}"]
     for title in ("--budget=one", "--budget=two"):
-        _score(f"--model={exported[1]}", "--size=8", *shared, title)
-        ranks = [f"--model={tmp_path / 'rankiqa'}", "--crops=1", *shared, title]
+        _score(f"--model={exported[1]}", "--window=8", *shared, title)
+        ranks = [f"--model={tmp_path / 'rankiqa'}", "--num_crops=1", *shared, title]
         cli.main(["eval", "rank_accuracy", *ranks])
     for name, module in (("nll", degradation_nll), ("rank_accuracy", rank_accuracy)):
         for file, budget in ((name, "two"), (f"{name}_superseded", "one")):
@@ -519,7 +519,7 @@ def test_both_kinds_of_rows_can_be_superseded_in_one_folder(exported, files, tmp
 
 
 def test_scores_without_a_folder(exported, capsys):
-    _score(f"--model={exported[1]}", "--data=sample_test", "--size=8")
+    _score(f"--model={exported[1]}", "--data=sample_test", "--window=8")
     assert "| pixelcnn | 3 |" in capsys.readouterr().out
 
 
@@ -541,7 +541,7 @@ def test_scores_need_two_images_of_some_size(exported, files):
     with pytest.raises(UsageError, match="--data needs at least two images"):
         _score(f"--model={exported[1]}", f"--data={files[0]}")
     with pytest.raises(ImageError, match="smaller than windows of 4000x4000"):
-        _score(f"--model={exported[1]}", "--data=sample_test", "--size=4000")
+        _score(f"--model={exported[1]}", "--data=sample_test", "--window=4000")
 
 
 def test_an_export_says_what_it_learned(exported, tmp_path):
