@@ -268,6 +268,9 @@ class _Mean(tf.Module):
     def __call__(self, crops):
         return self.scale * tf.reduce_mean(crops, (1, 2, 3))
 
+    def get_config(self):
+        return {}
+
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory):
@@ -379,7 +382,7 @@ def test_rows_of_other_options_are_superseded(changed, export, folder, tmp_path)
     assert len(read(tmp_path / "rank_accuracy.csv")) == 2 * len(before)  # another model's stay
     cli.main(["eval", "rank_accuracy", *flags, "--num_crops=1", changed])
     assert read(tmp_path / "rank_accuracy_superseded.csv") == before
-    name, value = changed[2:].split("=")
+    name, value = changed[2:].removeprefix("num_").split("=")
     mine = [r for r in read(tmp_path / "rank_accuracy.csv") if r["model"] == "RankIQA"]
     assert len(mine) == len(before)
     assert {row[name] for row in mine} == {value}
