@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -104,8 +105,9 @@ class Degradation(Export):
     @functools.cached_property
     def network(self) -> ConditionalPixelCNN:
         """The network itself, for the samplers."""
-        saved = self.card["network"].items()
-        network = ConditionalPixelCNN(**{_OLD_NAMES.get(name, name): v for name, v in saved})
+        saved: dict[str, Any] = self.card["network"]
+        config = {_OLD_NAMES.get(name, name): value for name, value in saved.items()}
+        network = ConditionalPixelCNN(**config)
         stored = tf.train.Checkpoint(network=network)
         try:
             status = stored.read(os.path.join(self.path, "variables", "variables"))

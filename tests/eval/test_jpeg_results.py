@@ -42,6 +42,7 @@ def exported(tmp_path_factory):
         encoder = JPEGEncoder()
         encoder.set_tables(np.full((2, 8, 8), step))
         options = {"steps": 7, "batch": 2, "patch": 32, "lmbda": float(lmbda), "lpips_weight": 0.0}
+        options["first_step"] = step  # the old name of `initial_entry`
         Encoder.save(encoder, str(study / "runs" / f"tables_{lmbda}" / "export"), options)
     return study
 
@@ -99,6 +100,8 @@ def test_a_study_is_measured_once(exported, folder, tmp_path, capsys):
     assert list(curve.index) == ["tables_0.01", "tables_0.1"]
     assert curve.mse.iloc[0] > curve.mse.iloc[1]
     assert "small budget: 7 steps of 2 crops of 32 pixels" in evidence.title
+    begun = [each["initial_entry"] for each in evidence.about["models"]["tables"].values()]
+    assert sorted(begun) == [10, 40]
     cli.main(["eval", "jpeg_encoder", f"--results={out}"])
     assert "BD-rates against standard JPEG" in (out / "tables.md").read_text()
     assert (out / "figures" / "fig05_ms_ssim_in_the_loss.png").stat().st_size > 5_000

@@ -380,6 +380,9 @@ def test_the_network_comes_back_from_an_export(exported, random):
     assert model.parameters == sum(v.shape.num_elements() for v in network.trainable_variables)
     pair = [tf.constant(random.uniform(0, 255, (1, 8, 8, 3)), tf.float32) for _ in range(2)]
     np.testing.assert_array_equal(model.network(*pair), network(*pair))
+    old = Degradation(path)
+    old.card["network"]["channels"] = old.card["network"].pop("filters")
+    assert old.network.options == network.options
 
 
 def test_bad_exports(exported, tmp_path):
