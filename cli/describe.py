@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 from lossylab.cli.options.describe import DescribeOptions
@@ -14,7 +13,7 @@ from lossylab.inference.export import zoo
 def describe(options: DescribeOptions) -> None:
     """Prints an export's card and hash; raises ExportError."""
     path, card = options.export, None
-    if os.path.lexists(path) or path not in zoo.names():
+    if not zoo.is_named(path):
         card = export_folder.read_card(path)
     if card is None:  # TensorFlow is loaded only where it is needed
         from lossylab.inference.export import base

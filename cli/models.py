@@ -14,7 +14,7 @@ from lossylab.core import command
 from lossylab.core.files import write_text
 from lossylab.core.options import require, require_known
 from lossylab.inference.export import network_file, zoo
-from lossylab.inference.export.base import network_path
+from lossylab.inference.export.base import card_of, network_path
 
 
 def show(options: ModelsOptions) -> None:
@@ -36,7 +36,7 @@ def add(options: AddModelOptions) -> None:
     """Writes weights and card; raises ExportError, OutputError, or UsageError of taken names."""
     require(options.name not in zoo.names(), f"there is a model called {options.name} already")
     source = network_path(options.export)
-    known = network_file.read_card(source)
+    known = card_of(options.export)
     network = network_file.read(source)
     folder = pathlib.Path(options.folder) if options.folder else zoo.user_folder()
     weights = folder / f"{options.name}.npz"
@@ -46,7 +46,7 @@ def add(options: AddModelOptions) -> None:
         **{key: getattr(options, key) for key in ("summary", "quality", "hours")},
         "license": options.license or known.get("license"),
     }
-    network_file.write(network, weights, card, narrow=True)
+    network_file.write(network, weights, narrow=True)
     card["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
     text = json.dumps(card, indent=1, sort_keys=True) + "\n"
     write_text(weights.with_suffix(".json"), text)

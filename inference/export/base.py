@@ -261,6 +261,13 @@ def is_export(path: str | os.PathLike) -> bool:
     return zoo.is_named(path) or export_folder.is_saved_model(path)
 
 
+def card_of(path: str | os.PathLike) -> dict:
+    """What an export or a model that has a name says of itself; raises ExportError."""
+    if zoo.is_named(path):
+        return zoo.card(os.fspath(path))
+    return export_folder.read_card(path) or load(path).card
+
+
 def network_path(path: str | os.PathLike) -> pathlib.Path:
     """The file of the network of an export or model, for `network_file`; its program is not run.
 
@@ -361,7 +368,7 @@ def _write(served: Served, card: dict, network: Any, target: pathlib.Path) -> No
         }
         with plainly_named(make_folder(new)) as name:
             tf.saved_model.save(module, name, signatures=signatures)
-        network_file.write(network, new / _NETWORK, card)
+        network_file.write(network, new / _NETWORK)
         (new / export_folder.CARD).write_text(json.dumps(card, sort_keys=True))
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():

@@ -1,4 +1,4 @@
-"""A network in a file: its class, its constructor's arguments, its card, its weights by name.
+"""A network in a file: its class, its constructor's arguments, its weights by name.
 
 An .npz that is read as data: nothing in it is run, and no class is made that is not lossylab's.
 """
@@ -22,19 +22,16 @@ _HEADER = "network.json"
 _SERIALIZED = {"class_name", "config", "module", "registered_name"}  # of Keras's layers in configs
 
 
-def write(
-    network: Network, path: str | pathlib.Path, card: dict[str, Any], narrow: bool = False
-) -> None:
+def write(network: Network, path: str | pathlib.Path, narrow: bool = False) -> None:
     """Writes a network; raises OutputError.
 
     Args:
       network: one of `lossylab.models`.
       path: of the file, ending in .npz.
-      card: of its export, JSON values.
       narrow: whether the file shall be small: compressed, float32 weights rounded to float16 where
         that changes none by more than a thousandth.
     """
-    header = {"class": type(network).__name__, "config": network.get_config(), "card": card}
+    header = {"class": type(network).__name__, "config": network.get_config()}
     arrays = {_HEADER: np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)}
     for variable in network.variables:
         value = variable.numpy()
@@ -53,7 +50,7 @@ def read(path: str | pathlib.Path) -> Network:
     try:
         # NumPy would leave a damaged file open.
         with open(path, "rb") as whole, np.load(whole, allow_pickle=False) as file:
-            header = _header(file)
+            header = json.loads(file[_HEADER].tobytes())
             kind = getattr(models, header["class"])
             if not issubclass(kind, Network):
                 raise TypeError(f"{header['class']} is no network of lossylab's")
@@ -64,15 +61,6 @@ def read(path: str | pathlib.Path) -> Network:
     return network
 
 
-def read_card(path: str | pathlib.Path) -> dict[str, Any]:
-    """The card that a file holds; errors as for `read`."""
-    try:
-        with open(path, "rb") as whole, np.load(whole, allow_pickle=False) as file:
-            return dict(_header(file)["card"])
-    except Exception as error:
-        raise ExportError(f"{path}: no file of a network, or a damaged one: {error}") from error
-
-
 def _narrowed(value: np.ndarray) -> np.ndarray:
     if value.dtype != np.float32 or not value.size:
         return value
@@ -80,10 +68,6 @@ def _narrowed(value: np.ndarray) -> np.ndarray:
         half = value.astype(np.float16)
     near = 2**-20 * float(np.abs(value).max())
     return half if np.allclose(half, value, rtol=2**-10, atol=near) else value
-
-
-def _header(file: NpzFile) -> dict[str, Any]:
-    return json.loads(file[_HEADER].tobytes())
 
 
 def _ours(config: Any) -> Any:

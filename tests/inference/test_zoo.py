@@ -188,14 +188,14 @@ def test_weights_that_float16_does_not_hold_stay_float32(tmp_path):
     first, second, *_ = network.variables
     first.assign(tf.fill(first.shape, 1e5))
     second.assign(tf.fill(second.shape, 1e-7))
-    network_file.write(network, tmp_path / "a.npz", {}, narrow=True)
+    network_file.write(network, tmp_path / "a.npz", narrow=True)
     for one, other in zip(network.variables, network_file.read(tmp_path / "a.npz").variables):
         np.testing.assert_allclose(one, other, rtol=2**-10, atol=1e-6 * np.abs(one).max())
 
 
 def _forged(tmp_path, **changes):
     network = ARCNN(1)
-    network_file.write(network, tmp_path / "a.npz", {})
+    network_file.write(network, tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as file:
         arrays = dict(file)
     header = {"class": "ARCNN", "config": network.get_config(), **changes}
@@ -237,7 +237,7 @@ def test_weights_that_are_not_the_networks_are_refused(tmp_path):
 
 
 def test_damaged_files_end_in_one_error(tmp_path, random):
-    network_file.write(ARCNN(1), tmp_path / "a.npz", {}, narrow=True)
+    network_file.write(ARCNN(1), tmp_path / "a.npz", narrow=True)
     data = (tmp_path / "a.npz").read_bytes()
     directory = data.rindex(b"PK\1\2") - 400  # members, then what tells where they are
     places = [*random.integers(0, len(data), 100), *random.integers(directory, len(data), 100)]

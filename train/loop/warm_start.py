@@ -12,7 +12,7 @@ from lossylab.core.checkpoints import step_of
 from lossylab.core.errors import ExportError, UsageError
 from lossylab.core.options import require
 from lossylab.inference.export import network_file
-from lossylab.inference.export.base import is_export, network_path
+from lossylab.inference.export.base import card_of, is_export, network_path
 from lossylab.models.layers.base import Network
 from lossylab.train.loop.run_dir import RunDir
 from lossylab.train.loop.saving import UNREADABLE, is_readable
@@ -104,7 +104,7 @@ def newest_checkpoints(run: str, count: int, option: str) -> list[str]:
 def option_of(run: str, name: str) -> Any:
     """An option that a run or export was trained with; None if it has none of the name."""
     if is_export(run):
-        return network_file.read_card(network_path(run))["options"].get(name)
+        return card_of(run)["options"].get(name)
     try:
         return json.loads(RunDir(run).options.read_bytes()).get(name)
     except (OSError, ValueError, AttributeError, RecursionError):
