@@ -1,5 +1,6 @@
 """Commands as a user meets them: the README's, exit statuses, the benchmark's rows."""
 
+import json
 import pathlib
 import re
 import shlex
@@ -125,6 +126,20 @@ def test_exit_status_tells_wrong_usage_from_failure(arguments, status, message, 
     assert done.returncode == status, done.stderr
     assert done.stderr.startswith(message)
     assert "Traceback" not in done.stderr
+
+
+def test_benchmark_tells_times_as_rates_and_ratios(monkeypatch, capsys):
+    times = {"ours": 0.5, "tfc": 2.0, "narrow": 0.25}
+    monkeypatch.setattr(benchmark, "_TfcBLS", abs)
+    monkeypatch.setattr(benchmark, "_training_step", lambda *_: abs)
+    monkeypatch.setattr(benchmark, "samples", lambda work, _: {n: [times[n]] for n in work})
+    rows = cli.main(["benchmark", "--sections=step", "--filters=2", "--json"])
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == rows
+    bls, bmshj = rows
+    assert (bls["codec"], bmshj["codec"]) == ("bls2017", "bmshj2018")
+    assert bls["steps_per_second"] == bmshj["steps_per_second"] == 2
+    assert bls["tfc_steps_per_second"] == 0.5
+    assert (bls["ratio"], bls["ratio_mixed_bfloat16"]) == (4, 8)
 
 
 @pytest.mark.long

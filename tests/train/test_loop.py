@@ -16,8 +16,10 @@ import tensorflow as tf
 
 from lossylab.core import checkpoints
 from lossylab.core.errors import DivergedError, UsageError, WorkError
+from lossylab.models.layers import precision
 from lossylab.train.loop import fit as loop
 from lossylab.train.loop.fit import LoopOptions, Stopped, Task, fit, is_chief
+from lossylab.train.loop.optimizers import adam, gradients
 from lossylab.train.loop.pace import Pace, duration
 from lossylab.train.loop.run_dir import RunDir, Table
 
@@ -95,6 +97,33 @@ def test_resumed_equals_straight(tmp_path):
     assert float(straight.weight) == float(second.weight)
     for name in ("metrics.csv",):
         assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
+
+
+class Scaled(Toy):
+    """As float16 is trained: with a loss scale, which an overflow at step 3 halves."""
+
+    def __init__(self):
+        super().__init__()
+        with precision.policy("mixed_float16"):
+            self.adam = adam(0.1)
+
+    def step(self, batch, step):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(self.weight - batch))
+            large = loss * tf.where(step == 3, np.float32("inf"), 1.0)
+        changes = gradients(tape, large, [self.weight], self.adam)
+        self.adam.apply_gradients(zip(changes, [self.weight]))
+        return {"loss": loss, "value": tf.identity(self.weight)}
+
+
+def test_a_loss_scale_goes_on_where_it_was(tmp_path):
+    straight, first, second = Scaled(), Scaled(), Scaled()
+    before = float(straight.adam.loss_scale)
+    _fit(straight, tmp_path / "a", 10)
+    _fit(first, tmp_path / "b", 5)
+    _fit(second, tmp_path / "b", 10)
+    assert float(straight.adam.loss_scale) == float(second.adam.loss_scale) == before / 2
+    assert _text(tmp_path / "a") == _text(tmp_path / "b")
 
 
 def test_rows_are_means_over_the_steps_since_the_last(tmp_path):

@@ -23,6 +23,7 @@ from lossylab.losses import distortion_gan as losses
 from lossylab.models.patchgan import PatchGAN
 from lossylab.models.unet import ResidualUNet, _Up
 from lossylab.train.distortion_gan import DistortionTask
+from lossylab.train.loop.strategy import _mirrored
 from lossylab.train.options import studies
 from lossylab.train.options.distortion_gan import DistortionGanOptions
 from lossylab.train.session import Files
@@ -328,6 +329,21 @@ def test_the_mean_follows_the_generator(trained, tmp_path):
         tmp_path / "parts", _GAN, "--average=0.75", "--sparsity_weight=3", "--learning_rate=1e-2"
     )
     run_files.assert_equal(trained, tmp_path / "parts")
+
+
+def test_each_device_normalizes_by_its_part(random):
+    strategy = _mirrored(("CPU:0", "CPU:1"))
+    with strategy.scope():
+        network = ResidualUNet(1)
+    parts = [tf.constant(random.uniform(0, 255, (1, 128, 128, 3)), tf.float32) for _ in range(2)]
+    shared = strategy.experimental_distribute_values_from_function(
+        lambda context: parts[context.replica_id_in_sync_group]
+    )
+    made = strategy.run(lambda x: network(x, training=True), (shared,)).values
+    apart = [network(part, training=True) for part in parts]
+    np.testing.assert_allclose(tf.concat(made, 0), tf.concat(apart, 0), atol=1e-3)
+    together = network(tf.concat(parts, 0), training=True)
+    assert np.abs(together - tf.concat(made, 0)).max() > 0.1
 
 
 @pytest.mark.long

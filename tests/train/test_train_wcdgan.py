@@ -209,6 +209,27 @@ def test_the_small_budget_names_every_variant(capsys):
         assert options.run_dir.startswith("s/runs/")
 
 
+def test_a_study_gives_each_variant_its_options(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr("lossylab.train.wcdgan.train", trained.append)
+    arguments = [
+        *("--train_data=sample_train", f"--out={tmp_path}", "--variants=wcdgan_content,arcnn"),
+        *("--common=patch=32,stride=256,steps=4", "--variant=wcdgan*:filters=4,blocks=1"),
+        "--variant=arcnn:steps=2",
+    ]
+    _study(*arguments)
+    content, arcnn = trained
+    assert [each.run_dir for each in trained] == [
+        str(tmp_path / "runs" / name) for name in ("wcdgan_content", "arcnn")
+    ]
+    assert (content.model, content.filters, content.blocks, content.steps) == ("wcdgan", 4, 1, 4)
+    assert (arcnn.model, arcnn.filters, arcnn.patch, arcnn.steps) == ("arcnn", 0, 32, 2)
+    assert content.recipe.adversarial == 0
+    with pytest.raises(UsageError, match="filters must be a multiple of 4, got 6"):
+        _study(*arguments, "--variant=wcdgan_content:filters=6")
+    assert len(trained) == 2
+
+
 @pytest.mark.long
 def test_a_study_trains_what_is_missing(tmp_path):
     common = ",".join(flag.removeprefix("--") for flag in _TINY[1:] if flag != "--noexport")
