@@ -149,7 +149,7 @@ class ProxiqaOptions(TrainingOptions):
     )
     average: float = option(
         0.0,
-        "Weight of the past in the mean of the codec's weights that is exported, such as 0.9998; 0 "
+        "Weight of the past in the mean of the codec's weights that is exported, such as 0.999; 0 "
         "exports the last weights.",
         minimum=0.0,
         below=1.0,
