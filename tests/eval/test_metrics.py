@@ -626,6 +626,7 @@ def test_stream_that_gave_no_answer_never_gives_a_wrong_one(pair, random, monkey
         with monkeypatch.context() as patched:
             patched.setattr(vmaf_stream, "_SECONDS", 0.05)
             running._process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, running._process.pid, os.WSTOPPED)
             with pytest.raises(FFmpegError, match="it gave no answer"):
                 running.measure(*pair)
             running._process.send_signal(signal.SIGCONT)

@@ -263,6 +263,6 @@ def test_settings_are_the_papers():
     settings = Settings()
     assert (settings.steps, settings.samples, settings.gamma) == (100, 1000, 512)
     assert (settings.space, settings.mean_init, settings.sphere) == ("w", True, "origin")
-    assert (PULSE.pixel_weight, PULSE.geocross_weight, PULSE.rate) == (100, 0.05, 0.4)
+    assert (PULSE.pixel_weight, PULSE.geocross_weight, PULSE.learning_rate) == (100, 0.05, 0.4)
     assert (PULSE.epsilon, PULSE.noise_layers, PULSE.schedule) == (2e-3, 5, "linear1cycledrop")
     assert (settings.gamma, POWERS, PULSE.epsilon) == (mmd.GAMMA, mmd.POWERS, pulse.EPSILON)

@@ -113,7 +113,7 @@ def test_a_proxy_that_learns_by_all_means_and_is_judged(tmp_path):
 
 def test_the_mean_of_the_weights_is_exported_and_the_rate_decays(tmp_path, monkeypatch):
     exported = []
-    monkeypatch.setattr(proxiqa.Codec, "save", lambda codec, path, options: exported.append(codec))
+    monkeypatch.setattr(proxiqa.Codec, "save", lambda codec, *_: exported.append(codec))
     options = ProxiqaOptions(
         **{
             **SMALL,

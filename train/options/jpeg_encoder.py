@@ -119,7 +119,7 @@ class JpegEncoderOptions(TrainingOptions):
         super().check()
         require(
             not 0 < self.initial_entry < 1,
-            f"`initial_entry`={self.initial_entry}: tables begin at 1",
+            f"`initial_entry`={self.initial_entry}: table entries are at least 1",
         )
         require(
             not self.lpips_weight or self.lpips,
