@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -11,6 +10,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
+from lossylab.core.digest import file_digest
 from lossylab.core.files import replacing, write_text
 from lossylab.core.options import require
 from lossylab.inference.latent.search import Iterate
@@ -72,7 +72,7 @@ def waiting(target: Target, overwrite: bool) -> Target | None:
     report = _read(target.report)
     mine = report.get("identity") == target.identity
     ended = report.get("finished") is True and path.exists()
-    if mine and ended and report.get("sha256") == _digest(path) and not overwrite:
+    if mine and ended and report.get("sha256") == file_digest(path) and not overwrite:
         return None
     require(
         overwrite or mine,
@@ -87,10 +87,6 @@ def _read(path: pathlib.Path) -> dict:
     except (OSError, ValueError):
         return {}
     return report if isinstance(report, dict) else {}
-
-
-def _digest(path: pathlib.Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write(
@@ -139,7 +135,7 @@ def write(
     with replacing(target.target) as temporary:
         Image.fromarray(image[..., 0] if target.gray else image).save(temporary)
     if history is not None:
-        report |= {"finished": True, "sha256": _digest(pathlib.Path(target.target))}
+        report |= {"finished": True, "sha256": file_digest(target.target)}
         report["history"] = {
             loss: [float(f"{value:.{_DIGITS}g}") for value in values[:, index]]
             for loss, values in history.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import pathlib
@@ -11,6 +10,7 @@ import sys
 
 from lossylab.cli.options.models import AddModelOptions, ModelsOptions
 from lossylab.core import command
+from lossylab.core.digest import file_digest
 from lossylab.core.files import write_text
 from lossylab.core.options import require, require_known
 from lossylab.inference.export import network_file, zoo
@@ -47,7 +47,7 @@ def add(options: AddModelOptions) -> None:
         "license": options.license or known.get("license"),
     }
     network_file.write(network, weights, narrow=True)
-    card["sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    card["sha256"] = file_digest(weights)
     text = json.dumps(card, indent=1, sort_keys=True) + "\n"
     write_text(weights.with_suffix(".json"), text)
     command.written(folder, f"{options.name}.npz, {options.name}.json")

@@ -6,12 +6,13 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
+from lossylab.cli.benchmark.timing import InTurns
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.distortions import distort
@@ -23,8 +24,6 @@ from lossylab.inference.latent.search import Search, Settings
 from lossylab.models import stylegan
 from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.models.unet import ResidualUNet
-
-InTurns = Callable[[dict[str, Callable[[], object]], int], dict[str, float]]
 
 _WIDTHS = (16, 64)  # filters of the generator in the small budget, and the paper's
 _COMPARED = 24  # images, as many as Kodak has

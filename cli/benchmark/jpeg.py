@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.cli import jpeg
+from lossylab.cli.benchmark.timing import Samples
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, random_patches
@@ -40,8 +41,6 @@ _ENCODERS = {
 }
 _STEP = 24.0  # of all tables: about half a bit per pixel
 _TRAINED = ("vgg19", "resnet152", "resnet152_block1")
-
-Samples = Callable[[dict[str, Callable[[], object]], int], dict[str, list[float]]]
 
 
 def encoders(

@@ -13,13 +13,12 @@ import numpy as np
 
 from lossylab.cli.benchmark import steps
 from lossylab.cli.benchmark.precisions import chosen
+from lossylab.cli.benchmark.timing import InTurns
 from lossylab.cli.benchmark.untrained import untrained
 from lossylab.cli.options.installation import BenchmarkOptions
 from lossylab.core.errors import WorkError
 from lossylab.inference.export.codec import Codec
 from lossylab.models.bmshj2018 import BMSHJ2018
-
-InTurns = Callable[[dict[str, Callable[[], object]], int], dict[str, float]]
 
 _STEPS = ("bls2017_128", "bls2017_192", "bmshj2018_192")
 _PASSES = ("wcdgan_rgb", "dncnn3", steps.STYLEGAN2)

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 import tensorflow as tf
 
 from lossylab.cli.benchmark import steps
+from lossylab.cli.benchmark.timing import InTurns
 from lossylab.cli.options.installation import BenchmarkOptions
 from lossylab.models.layers import precision
-
-InTurns = Callable[[dict[str, Callable[[], object]], int], dict[str, float]]
 
 _POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 _MIXED = ("bls2017_128", "bls2017_192", "bmshj2018_192", "wcdgan", "jpeg_encoder")

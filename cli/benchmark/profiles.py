@@ -15,9 +15,8 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from lossylab.cli.benchmark import steps
 from lossylab.cli.benchmark.precisions import chosen
+from lossylab.cli.benchmark.timing import InTurns
 from lossylab.cli.options.installation import BenchmarkOptions
-
-InTurns = Callable[[dict[str, Callable[[], object]], int], dict[str, float]]
 
 _POLICIES = ("float32", "mixed_bfloat16")
 _SHOWN = 6  # kinds of operations

@@ -8,12 +8,13 @@ import platform
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
+from lossylab.cli.benchmark.timing import InTurns
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade, luminance_table
@@ -36,8 +37,6 @@ _NETWORKS = {
 _QUALITY = 10
 _LARGE_NETWORKS = ("wcdgan_rgb", "dncnn_rgb")
 _LARGE = (3000, 4000)
-
-InTurns = Callable[[dict[str, Callable[[], object]], int], dict[str, float]]
 
 
 def networks(in_turns: InTurns, filters: Sequence[int], rounds: int) -> Iterator[dict]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from lossylab.core import ffmpeg
+from lossylab.core.digest import file_digest
 from lossylab.core.errors import CodecError
 from lossylab.inference.codecs.base import (
     HIGHEST_BPP,
@@ -209,4 +209,4 @@ def _find(name: str, program: str) -> pathlib.Path:
 
 @functools.cache
 def _hash(path: str) -> str:
-    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:12]
+    return file_digest(path)[:12]

@@ -17,6 +17,7 @@ modules of this folder name, all kinds have describe() -> card, JSON text.
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import fcntl
 import functools
@@ -73,7 +74,7 @@ class Served:
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-class Export:
+class Export(abc.ABC):
     """A loaded export; a subclass for each kind.
 
     Attributes:
@@ -124,9 +125,9 @@ class Export:
         return self.weights if exact else f"{self.weights} {self.precision}"
 
     @classmethod
+    @abc.abstractmethod
     def serve(cls, network: Any) -> Served:
         """What is stored of a network of this kind; raises ValueError if it is none."""
-        raise NotImplementedError
 
     @classmethod
     def shown(cls, network: Any, images: tf.Tensor) -> tf.Tensor:

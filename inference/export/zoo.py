@@ -15,6 +15,7 @@ import pathlib
 from importlib import metadata
 from typing import Any
 
+from lossylab.core.digest import file_digest
 from lossylab.core.errors import ExportError
 from lossylab.core.files import cache_folder
 
@@ -49,7 +50,7 @@ def card(name: str) -> dict[str, Any]:
 def weights(name: str) -> pathlib.Path:
     """The file of a model's network; raises ExportError if it is damaged."""
     path = _cards()[name].with_suffix(".npz")
-    found = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "of no file"
+    found = file_digest(path) if path.exists() else "of no file"
     if found != card(name)["sha256"]:
         raise ExportError(f"{path} is damaged: its SHA-256 is {found}; add or install it again")
     return path
