@@ -21,18 +21,9 @@ from lossylab.data.scaled_pairs import centered_pairs
 from lossylab.eval.measurements import Measurements, Row, own_folder, write_about
 from lossylab.eval.options.latent import DegradationNllOptions
 from lossylab.eval.report import degradation_grid, tables
+from lossylab.eval.schemas import DEGRADATION_NLL, KINDS, PAIRED, UNPAIRED
 from lossylab.inference.export.degradation import Degradation, degraded_options
 
-COLUMNS = (
-    *("model", "degradation", "severity", "factor", "kind", "data", "image", "condition"),
-    *("width", "height", "nll", "seconds", "parameters", "budget", "protocol", "identity"),
-    "content",
-)
-TEXT = (
-    *("model", "degradation", "kind", "data", "image", "condition", "budget", "protocol"),
-    *("identity", "content"),
-)
-PAIRED, UNPAIRED = KINDS = ("paired", "unpaired")
 PROTOCOL = (
     "degraded whole, both scaled down, middle windows of one size; unpaired: the next image; "
     "bits per number, mean over images"
@@ -100,7 +91,8 @@ def measure(options: DegradationNllOptions) -> list[Row]:
     path = None
     if options.out:
         path = own_folder(options.out, ("nll_about.json",), "nll.csv") / "nll.csv"
-    with Measurements(path, COLUMNS, _KEY, ("condition", "identity", "content")) as table:
+    identity = ("condition", "identity", "content")
+    with Measurements(path, DEGRADATION_NLL.columns, _KEY, identity) as table:
         measured = _measure_all(options, table, model, stems, pairs)
     if options.out:
         facts = {"data": options.data, "protocol": PROTOCOL}

@@ -31,22 +31,9 @@ from lossylab.eval.measurements import Measurements, Row, own_folder, write_abou
 from lossylab.eval.metrics import nss, residuals
 from lossylab.eval.options.distortions import REAL, UNTOUCHED, DistortionsOptions, named
 from lossylab.eval.report import crop_grid, tables
+from lossylab.eval.schemas import DIVERGENCES
 from lossylab.inference.export.distorter import Distorter
 
-# What the divergence does not see: of the generated image, beside the same of the real distortion.
-# `untouched` is the divergence of the reference image itself, which a method must stay below;
-# `spectrum_gap` is in dB, from the real residual's spectrum.
-RESIDUALS = (
-    *("untouched", "blockiness", "real_blockiness", "high_frequency", "real_high_frequency"),
-    *("slope", "real_slope", "unevenness", "real_unevenness", "spectrum_gap"),
-)
-COLUMNS = (
-    *("generated", "reference", "severity", "data", "image", "width", "height", "jsd"),
-    *("residual", *RESIDUALS),
-    *("seconds", "parameters", "budget", "protocol", "identity", "content"),
-)
-ADDED = dict.fromkeys(RESIDUALS, "nan")  # in rows of earlier versions
-TEXT = ("generated", "reference", "data", "image", "budget", "protocol", "identity", "content")
 _KEY = ("generated", "reference", "severity", "data", "image")
 _REVISION = 1  # of how images are measured
 # The protocol's words when the first rows were measured.
@@ -96,13 +83,14 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
         _write_crops(options, models, paths)
         return None
     out = own_folder(options.out, ("about.json",))
-    with Measurements(out / "rows.csv", COLUMNS, _KEY, ("identity", "content"), ADDED) as table:
+    columns, added = DIVERGENCES.columns, DIVERGENCES.added
+    with Measurements(out / "rows.csv", columns, _KEY, ("identity", "content"), added) as table:
         makers = [*models, *_real_distortions(), _untouched()]
         measured = _measure_all(options.data, table, makers, paths)
     write_about(out, {"data": options.data, "protocol": nss.PROTOCOL})
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
     command.written(out, "rows.csv, about.json", f"lossylab eval distortion_gan --results={out}")
-    return rows.frame(measured, TEXT)
+    return rows.frame(measured, DIVERGENCES.text)
 
 
 def _models(options: DistortionsOptions) -> list[Maker]:

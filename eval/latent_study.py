@@ -17,18 +17,15 @@ from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder
 from lossylab.core.options import require
 from lossylab.eval.latent_rows import COMPRESSED, ROWS, UNSEARCHED, UNTOUCHED, Row
-from lossylab.eval.latent_trials import MEASURES, PROTOCOL, Trial, Trials
+from lossylab.eval.latent_trials import PROTOCOL, Trial, Trials
 from lossylab.eval.measurements import Measurements, about, own_folder, write_about
 from lossylab.eval.options.latent import DOWNSCALE, GENERATED, JPEG, LatentStudyOptions
 from lossylab.eval.report import crop_grid, tables
+from lossylab.eval.schemas import LATENT, LATENT_KEY, LATENT_MEASURES
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent.cases import Case
 from lossylab.inference.latent.settings import Settings
 
-_KEY = ("row", "variant", "version", "task", "data", "image", "seed")
-COLUMNS = (*_KEY, *MEASURES, "quality", "factor", "budget", "protocol", "identity")
-ADDED = {"cosine": "nan"}  # in rows of earlier versions
-TEXT = ("row", "variant", "task", "data", "image", "budget", "protocol", "identity")
 _CHANGEABLE = (
     "mmd_weight",
     "geocross_weight",
@@ -70,7 +67,7 @@ def measure(options: LatentStudyOptions) -> list[dict[str, str]]:
         _write_crops(options, trials, chosen, cases)
         return []
     out = own_folder(options.out, ("about.json",))
-    with Measurements(out / "rows.csv", COLUMNS, _KEY, added=ADDED) as table:
+    with Measurements(out / "rows.csv", LATENT.columns, LATENT_KEY, added=LATENT.added) as table:
         measured = _measure_all(options, table, trials, chosen, cases)
     _write_about(options)
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
@@ -138,7 +135,9 @@ def _measure_all(
     plan = list(_plan(options, trials, chosen, cases))
     new = {tuple(key.values()): identity for keys, _, _ in plan for key, identity in keys}
     table.supersede(
-        lambda row: new.get(tuple(row[name] for name in _KEY), row["identity"]) != row["identity"],
+        lambda row: (
+            new.get(tuple(row[name] for name in LATENT_KEY), row["identity"]) != row["identity"]
+        ),
         "are of other networks, settings or budgets",
     )
     measured = []
@@ -154,7 +153,7 @@ def _measure_all(
 
 def _line(facts: Key, search: Callable[[], list[Trial]], index: int) -> dict[str, Any]:
     """A row but for what names and decides it."""
-    return {**dict.fromkeys(MEASURES, math.nan), **facts, **search()[index].measures}
+    return {**dict.fromkeys(LATENT_MEASURES, math.nan), **facts, **search()[index].measures}
 
 
 def _plan(
@@ -206,7 +205,7 @@ def _work(options: LatentStudyOptions, chosen: list[Row]) -> Iterator[tuple[Row,
 def _key(
     options: LatentStudyOptions, trials: Trials, row: Row, task: str, case: Case
 ) -> tuple[Key, str]:
-    """What names a row, in the order of `_KEY`, and its identity."""
+    """What names a row, in the order of `LATENT_KEY`, and its identity."""
     key = {
         **{"row": row.name, "variant": options.variant, "version": str(row.version)},
         **{"task": task, "data": options.data, "image": case.name},

@@ -30,20 +30,11 @@ from lossylab.losses.pulse import squared_error
 from lossylab.models.layers.bicubic import downscale
 from lossylab.models.layers.stylegan_base import StyleGAN
 
-SCORES = ("mean", "median", "resize_mean", "resize_median")  # of RankIQA, Table 2
-MEASURES = (
-    *("psnr", "ssim", "latent", "cosine", "mmd", "threshold", "pixel", "geocross", "nll"),
-    *("own_nll", "total", "norm", "angle", "best_step", *SCORES, "seconds"),
-)
 PROTOCOL = (
     "last iterate; PSNR and SSIM of RGB levels; latent: mean distance of a layer's style from the "
     "true one; nll by the longest trained degradation model"
 )
 _REVISION = 2  # of how searches are measured; 1: SSIM averaged in float32
-# cosine: of the styles' distances from their mean, found and true, mean of the layers; 1 in the
-# same direction, about 0 for independent samples. nll: bits/dim of the given image, given the
-# restored one (Fig. 4).
-# own_nll: by the model that was searched with; of the original, by the shortest trained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +42,7 @@ class Trial:
     """One image, restored or not.
 
     Attributes:
-      measures: some of `MEASURES`.
+      measures: some of `LATENT_MEASURES`.
       image: uint8 [R, R, 3].
     """
 

@@ -176,6 +176,11 @@ def about(folder: str | pathlib.Path, name: str = "about.json") -> dict[str, Any
     return {}
 
 
+def without_data(folder: str | pathlib.Path) -> dict[str, str]:
+    """The data set of rows that do not say theirs: earlier versions wrote it beside them only."""
+    return {"data": str(about(folder).get("data", ""))}
+
+
 def own_folder(
     folder: str | pathlib.Path, written: Sequence[str], table: str = "rows.csv"
 ) -> pathlib.Path:

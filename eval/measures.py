@@ -13,6 +13,7 @@ from lossylab.eval.metrics import vmaf
 from lossylab.eval.metrics.lpips import LPIPS
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
+from lossylab.eval.schemas import COLOR_MEASURES, LIBVMAF_MEASURES
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 
 _JPEG = b"\xff\xd8"  # how its files begin
@@ -54,7 +55,7 @@ class Measures(abc.ABC):
 class Libvmaf(Measures):
     """VMAF, VIF, SSIM, MS-SSIM and PSNR as ProxIQA reports them, and PSNR of RGB."""
 
-    names = ("psnr", "psnr_rgb", "ssim", "ms_ssim", "vif", "vif_scale0", "vmaf")
+    names = LIBVMAF_MEASURES
     tool = "ffmpeg"
     smallest = vmaf.SMALLEST
 
@@ -82,7 +83,7 @@ class Color(Measures):
     ffmpeg's decoder differs from Pillow's, in sample values of the stored planes.
     """
 
-    names = ("mse", "psnr_rgb", "ms_ssim_rgb", "lpips", "bytes_optimized", "decoder_difference")
+    names = COLOR_MEASURES
     tool = "tensorflow"
     version = tf.__version__
     smallest = MS_SSIM_SMALLEST

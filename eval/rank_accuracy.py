@@ -23,13 +23,9 @@ from lossylab.data.rankings import DISTORTION_LEVELS, versions
 from lossylab.eval.measurements import Measurements, Row
 from lossylab.eval.options.latent import RankAccuracyOptions
 from lossylab.eval.report import tables
+from lossylab.eval.schemas import RANK_ACCURACY
 from lossylab.inference.export.rankiqa import Scorer, random_crops
 
-COLUMNS = (
-    *("paper", "model", "distortion", "levels", "data", "images", "crops", "seed"),
-    *("accuracy", "accuracy_same", "srocc", "parameters", "budget", "identity", "content"),
-)
-TEXT = (*("paper", "model", "distortion", "levels", "data", "budget", "identity", "content"),)
 PAPER = "mmd_restoration"
 # What decides a score beside weights and images.
 _LEVELS = tuple((name, kind.trained, kind.held_out) for name, kind in DISTORTION_LEVELS.items())
@@ -117,7 +113,7 @@ def measure(options: RankAccuracyOptions) -> list[Row]:
     }
     measured = []
     path = pathlib.Path(options.out) / "rank_accuracy.csv"
-    with Measurements(path, COLUMNS, _KEY, _DECISIVE) as table:
+    with Measurements(path, RANK_ACCURACY.columns, _KEY, _DECISIVE) as table:
         for name in tqdm.tqdm(DISTORTION_LEVELS, unit="distortion", desc="measuring"):
             for label, held_out in LEVEL_SETS.items():
                 row = table.get_or_measure(

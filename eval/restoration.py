@@ -35,21 +35,11 @@ from lossylab.eval.metrics.ssim import ssim, ssim_uniform
 from lossylab.eval.options.restoration import JPEG, SADCT, RestorationOptions, named
 from lossylab.eval.report import crop_grid, tables
 from lossylab.eval.restoration_protocols import PROTOCOLS, Protocol
+from lossylab.eval.schemas import OFFICIAL, RESTORATION, RESTORED_SETS, UNTRAINED
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.export.restoring import by_sadct
 from lossylab.models import sadct
 
-OFFICIAL, UNTRAINED = "official weights", "no training"  # budgets
-MEASURED = ("psnr", "ssim", "ssim_uniform", "psnr_b", "lpips")
-TEXT = ("method", "channels", "data", "image", "budget", "version", "identity", "content")
-COLUMNS = (
-    *("method", "channels", "quality", "data", "image", "width", "height", *MEASURED),
-    *("seconds", "parameters", "budget", "version", "identity", "content"),
-)
-SET_COLUMNS = (
-    *("method", "channels", "quality", "data", "images", "inception_score", "fid"),
-    *("weights", "budget", "version", "identity"),
-)
 _SMALLEST = 16  # pixels, for all of the measures
 _REVISION = 2  # of how images are measured; 1: SSIM averaged in float32
 
@@ -98,7 +88,8 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
     with naming("inception"):
         features = inception.Inception(options.inception) if options.inception else None
     out = own_folder(options.out, ("about.json",))
-    with Measurements(out / "rows.csv", COLUMNS, _KEY, ("identity", "content")) as table:
+    path, identity = out / "rows.csv", ("identity", "content")
+    with Measurements(path, RESTORATION.columns, _KEY, identity) as table:
         measured = _measure_images(options, table, methods, images, perceptual)
     _write_about(options.out)
     if options.crops_dir:
@@ -106,7 +97,7 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
         _write_crops(options, methods[quality], quality, images)
     if features is not None:
         _measure_sets(options, features, methods, images)
-    found = rows.frame(measured, TEXT)
+    found = rows.frame(measured, RESTORATION.text)
     sys.stdout.write(tables.markdown_table(means(found)) + "\n")
     command.written(out, "rows.csv, about.json", f"lossylab eval wcdgan --results={out}")
     return found
@@ -341,7 +332,10 @@ def _measure_sets(
     """Inception Score and FID of whole sets."""
     path, protocol = pathlib.Path(options.out) / "sets.csv", PROTOCOLS[options.channels]
     with Measurements(
-        path, SET_COLUMNS, ("method", "channels", "quality", "data"), ("identity", "weights")
+        path,
+        RESTORED_SETS.columns,
+        ("method", "channels", "quality", "data"),
+        ("identity", "weights"),
     ) as table:
         for name, paths in images.items():
             inception.warn_if_few(len(paths))

@@ -18,6 +18,7 @@ from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.eval.metrics import nss
 from lossylab.eval.report import published, tables
+from lossylab.eval.schemas import SHORT
 
 GRID = {
     "jpeg": (20, 25, 30, 35, 40, 50),
@@ -25,7 +26,6 @@ GRID = {
     "white": (25, 30, 40, 50, 60),
     "pink": (5, 7, 10, 15),
 }
-SHORT = {"jpeg": "JPEG", "jpeg2000": "JP2K", "white": "WN", "pink": "PN"}
 _KEPT = 20  # lines of the table
 _LEAST = 1e-6
 

@@ -28,32 +28,12 @@ from lossylab.core.errors import BitstreamError, CodecError, ImageError, WorkErr
 from lossylab.core.files import replacing, write_bytes
 from lossylab.data.decode import read_image
 from lossylab.eval import rate_search
-from lossylab.eval.measurements import Measurements, about
+from lossylab.eval.measurements import Measurements, without_data
 from lossylab.eval.measures import Libvmaf, Measures
+from lossylab.eval.schemas import coded
 from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
 from lossylab.inference.export.container import SUFFIX
 
-
-def columns(measures: type[Measures] | Measures) -> tuple[str, ...]:
-    """Of the rows of a set of measures."""
-    return (
-        *("codec", "point", "points", "setting", "data", "image", "width", "height", "bytes"),
-        *("bpp_file", "bpp_estimated", *measures.names, "encode_ms", "decode_ms"),
-        *("version", measures.tool, "identity", "content"),
-    )
-
-
-def text_columns(measures: type[Measures] | Measures) -> tuple[str, ...]:
-    """Those that are no numbers."""
-    return ("codec", "setting", "data", "image", "version", measures.tool, "identity", "content")
-
-
-def without_data(folder: str | pathlib.Path) -> dict[str, str]:
-    """The data set of rows that do not say theirs: earlier versions wrote it beside them only."""
-    return {"data": str(about(folder).get("data", ""))}
-
-
-MEASURED, COLUMNS, TEXT = Libvmaf.names, columns(Libvmaf), text_columns(Libvmaf)
 # What concerns one image and codec: the others are measured all the same.
 _FAILURES = (CodecError, ImageError, BitstreamError, WorkError, ffmpeg.FFmpegError)
 _PROBES = ("identity", "content", "bytes")
@@ -85,6 +65,7 @@ class Sweep:
         """
         self._folder, self._codecs, self._keep = pathlib.Path(folder), list(codecs), keep_files
         self._measures, self._data = measures or Libvmaf(), data
+        self._schema = coded(self._measures.names, self._measures.tool)
         self._identities = {
             (codec.name, setting): self._identity(codec, setting)
             for codec in codecs
@@ -93,7 +74,7 @@ class Sweep:
         with contextlib.ExitStack() as opened:
             self._rows = Measurements(
                 self._folder / "rows.csv",
-                columns(self._measures),
+                self._schema.columns,
                 key=("codec", "setting", "data", "image"),
                 identity=("identity", "content"),
                 added=without_data(folder),
@@ -166,7 +147,7 @@ class Sweep:
                 f"{len(failed)} of {len(pending)} curves could not be measured; the others are in "
                 f"{self._folder / 'rows.csv'}:\n" + "\n".join(sorted(failed))
             )
-        table = rows.frame(found, text_columns(self._measures))
+        table = rows.frame(found, self._schema.text)
         order = [codec.name for codec in self._codecs]
         table = table.sort_values(
             ["codec", "image", "point"],

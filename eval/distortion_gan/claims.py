@@ -10,7 +10,7 @@ from typing import Any
 
 from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortion_gan.tables import LAMBDAS, PIXEL
-from lossylab.eval.distortions import UNTOUCHED
+from lossylab.eval.options.distortions import UNTOUCHED
 from lossylab.eval.report.claims import (
     UNMEASURED,
     Check,
@@ -27,7 +27,7 @@ from lossylab.eval.report.claims import (
 )
 from lossylab.eval.report.differences import Difference
 from lossylab.eval.report.names import published_name
-from lossylab.eval.severity_search import SHORT
+from lossylab.eval.schemas import SHORT
 
 _FAR = 5.0  # times
 _HALF = 0.5  # of the untouched image's divergence: what is nearer is near

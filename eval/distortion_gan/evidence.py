@@ -9,11 +9,12 @@ import pathlib
 
 import pandas as pd
 
-from lossylab.eval.distortions import ADDED, COLUMNS, REAL, TEXT, UNTOUCHED
+from lossylab.eval.options.distortions import REAL, UNTOUCHED
 from lossylab.eval.report import folder as results
 from lossylab.eval.report.claims import repetitions
 from lossylab.eval.report.differences import Difference, over_trainings
 from lossylab.eval.report.tables import Line
+from lossylab.eval.schemas import DIVERGENCES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Evidence:
 def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
     root = pathlib.Path(folder)
-    table = results.table(root / "rows.csv", COLUMNS, TEXT, "lossylab eval distortions", ADDED)
+    table = results.table(root / "rows.csv", DIVERGENCES, "lossylab eval distortions")
     severities: list[Line] = []
     if (root / "severity.csv").exists():
         severities = list(csv.DictReader((root / "severity.csv").read_text().splitlines()))

@@ -11,13 +11,13 @@ import numpy as np
 
 from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortion_gan.tables import LAMBDAS
-from lossylab.eval.distortions import REAL
 from lossylab.eval.metrics import nss
+from lossylab.eval.options.distortions import REAL
 from lossylab.eval.report import crop_grid, plots, published
 from lossylab.eval.report.differences import margin
 from lossylab.eval.report.paper import Draw
 from lossylab.eval.report.tables import number
-from lossylab.eval.severity_search import SHORT
+from lossylab.eval.schemas import SHORT
 
 _HEADINGS = {
     "fig02_distortions": "Fig. 2: real and generated distortions",

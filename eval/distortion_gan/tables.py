@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from lossylab.eval.distortion_gan.evidence import Evidence
-from lossylab.eval.distortions import REAL, UNTOUCHED
+from lossylab.eval.options.distortions import REAL, UNTOUCHED
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell, lines
 from lossylab.eval.report.differences import mean_difference
 from lossylab.eval.report.tables import Line, number
-from lossylab.eval.severity_search import SHORT
+from lossylab.eval.schemas import SHORT
 
 DIGITS = 4
 # Variant -> lambda of Eq. 3, Fig. 3.

@@ -15,12 +15,12 @@ import scipy.stats
 from scipy import interpolate
 
 from lossylab.core.errors import WorkError
-from lossylab.eval.measures import Color
+from lossylab.eval.measurements import without_data
 from lossylab.eval.report import folder as results
 from lossylab.eval.report import rd_report
 from lossylab.eval.report.claims import repetitions
 from lossylab.eval.report.differences import Difference, over_trainings
-from lossylab.eval.sweep import columns, text_columns, without_data
+from lossylab.eval.schemas import CODED_COLOR
 
 JPEG = "jpeg"
 FLAT = "jpeg_flat"  # one step for all frequencies
@@ -113,13 +113,8 @@ class Evidence:
 def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
     root = pathlib.Path(folder)
-    table = results.table(
-        root / "rows.csv",
-        columns(Color),
-        text_columns(Color),
-        "lossylab eval jpeg_rd",
-        without_data(root),
-    )
+    path = root / "rows.csv"
+    table = results.table(path, CODED_COLOR, "lossylab eval jpeg_rd", without_data(root))
     pixels = table.width * table.height
     table["bpp"] = table.bpp_file
     table["bpp_optimized"] = 8 * table.bytes_optimized / pixels

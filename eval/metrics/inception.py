@@ -15,11 +15,11 @@ import scipy.linalg
 import tensorflow as tf
 
 from lossylab.data.decode import as_rgb
+from lossylab.eval.schemas import ENOUGH_IMAGES
 from lossylab.models.backbones.applications import InceptionFeatures
 
 log = logging.getLogger("lossylab")
 
-ENOUGH = 2048  # images; with fewer, the covariance of the 2048 features is singular
 _SIDE = 299
 
 
@@ -90,9 +90,9 @@ def _covariance_root(samples: np.ndarray) -> np.ndarray:
 
 def warn_if_few(count: int) -> None:
     """Says so when a set is too small for either measure to mean much."""
-    if count < ENOUGH:
+    if count < ENOUGH_IMAGES:
         log.warning(
             "%d images: Inception Score and FID mean little below %d, and FID is biased upwards",
             count,
-            ENOUGH,
+            ENOUGH_IMAGES,
         )

@@ -7,9 +7,9 @@ import functools
 from lossylab.core import command
 from lossylab.eval.mmd_restoration import claims, figures, tables
 from lossylab.eval.mmd_restoration.evidence import load
+from lossylab.eval.options.latent import TASKS
 from lossylab.eval.options.paper import MmdRestorationPaperOptions
 from lossylab.eval.report.paper import Paper, Table
-from lossylab.inference.latent.cases import TASKS
 
 _KNOWN = (
     "PSNR and SSIM against the known original; latent: mean distance of a layer's style from the "

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lossylab.eval.degradation_nll import PAIRED, UNPAIRED
 from lossylab.eval.latent_rows import GIVEN, MEAN, ORIGINAL
 from lossylab.eval.mmd_restoration.evidence import LONGEST, SHORTEST, Evidence, same, speedup
+from lossylab.eval.options.latent import JPEG, TASKS
 from lossylab.eval.report.claims import (
     UNMEASURED,
     Check,
@@ -26,7 +26,7 @@ from lossylab.eval.report.claims import (
     trainings,
 )
 from lossylab.eval.report.differences import Difference, mean_difference
-from lossylab.inference.latent.cases import JPEG, TASKS
+from lossylab.eval.schemas import PAIRED, UNPAIRED
 
 _FEWEST = 8  # images that a claim is decided by
 _BETTER = 0.25  # dB: less is no better

@@ -12,10 +12,11 @@ import pandas as pd
 
 from lossylab.core import rows
 from lossylab.core.errors import WorkError
-from lossylab.eval import degradation_nll, latent_study, rank_accuracy, study_tally
+from lossylab.eval import study_tally
 from lossylab.eval.latent_rows import EPOCHS, ROWS, UNTOUCHED
 from lossylab.eval.report import crop_grid
 from lossylab.eval.report.differences import Difference, mean_difference
+from lossylab.eval.schemas import DEGRADATION_NLL, LATENT, RANK_ACCURACY, Schema
 
 SAMPLERS = ("wavefront", "naive")
 
@@ -108,15 +109,17 @@ def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if it has no rows or some are damaged."""
     root = pathlib.Path(folder)
 
-    def table(name: str, columns: Sequence[str], text: Sequence[str]) -> pd.DataFrame:
+    def table(name: str, schema: Schema) -> pd.DataFrame:
         path = root / name
-        found = rows.read(path, columns, latent_study.ADDED) if path.exists() else []
-        return rows.frame(found, text) if found else pd.DataFrame(columns=list(columns))
+        found = rows.read(path, schema.columns, schema.added) if path.exists() else []
+        return (
+            rows.frame(found, schema.text) if found else pd.DataFrame(columns=list(schema.columns))
+        )
 
     evidence = Evidence(
-        table("rows.csv", latent_study.COLUMNS, latent_study.TEXT),
-        table("nll.csv", degradation_nll.COLUMNS, degradation_nll.TEXT),
-        table("rank_accuracy.csv", rank_accuracy.COLUMNS, rank_accuracy.TEXT),
+        table("rows.csv", LATENT),
+        table("nll.csv", DEGRADATION_NLL),
+        table("rank_accuracy.csv", RANK_ACCURACY),
         pd.read_csv(root / "curve.csv") if (root / "curve.csv").exists() else pd.DataFrame(),
         {name: _drawn(root / "sampling" / f"{name}.csv") for name in SAMPLERS},
         _votes(root / "votes"),

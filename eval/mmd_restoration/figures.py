@@ -7,13 +7,13 @@ from functools import partial
 
 import pandas as pd
 
-from lossylab.eval.degradation_nll import KINDS, PAIRED, UNPAIRED
 from lossylab.eval.latent_rows import ROWS
 from lossylab.eval.mmd_restoration.evidence import Evidence, budget, trained
+from lossylab.eval.options.latent import JPEG, TASKS
 from lossylab.eval.report import plots
 from lossylab.eval.report.names import published_name
 from lossylab.eval.report.paper import Draw
-from lossylab.inference.latent.cases import JPEG, TASKS
+from lossylab.eval.schemas import KINDS, PAIRED, UNPAIRED
 
 GRIDS = {
     "fig02_downscale": "Fig. 2: restoring images that were scaled down",

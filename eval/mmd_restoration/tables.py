@@ -5,9 +5,7 @@ from __future__ import annotations
 import pathlib
 
 from lossylab.eval import study_tally
-from lossylab.eval.degradation_nll import KINDS, PAIRED
 from lossylab.eval.latent_rows import ROWS, UNTOUCHED
-from lossylab.eval.latent_trials import SCORES
 from lossylab.eval.mmd_restoration.evidence import (
     LONGEST,
     Evidence,
@@ -16,10 +14,11 @@ from lossylab.eval.mmd_restoration.evidence import (
     speedup,
     trained,
 )
+from lossylab.eval.options.latent import JPEG, TASKS
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell, lines
 from lossylab.eval.report.tables import Line, number
-from lossylab.inference.latent.cases import JPEG, TASKS
+from lossylab.eval.schemas import KINDS, PAIRED, SCORES
 
 STEM = "mmd_restoration"
 _PUBLISHED_SCORES = tuple(

@@ -15,11 +15,12 @@ from scipy import interpolate
 from lossylab.core import rows
 from lossylab.core.errors import WorkError
 from lossylab.core.options import require
+from lossylab.eval.measurements import without_data
 from lossylab.eval.metrics import bd_rate
 from lossylab.eval.report import rd_report
 from lossylab.eval.report.claims import repetitions
 from lossylab.eval.report.differences import Difference, over_trainings, settled
-from lossylab.eval.sweep import COLUMNS, TEXT, without_data
+from lossylab.eval.schemas import CODED
 
 log = logging.getLogger("lossylab")
 
@@ -141,7 +142,7 @@ def load(folder: str) -> Evidence:
     timing = table[:0]
     path = pathlib.Path(folder) / "timing" / "rows.csv"
     if path.exists():
-        timing = rows.frame(rows.read(path, COLUMNS, without_data(path.parent)), TEXT)
+        timing = rows.frame(rows.read(path, CODED.columns, without_data(path.parent)), CODED.text)
         old = ~timing.identity.isin(table.identity)
         if old.any():
             log.warning("%d times are of other weights or versions: left out", old.sum())

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
 from lossylab.core import rows
 from lossylab.core.errors import WorkError
+from lossylab.eval.schemas import Schema
 
 
 def table(
     path: pathlib.Path,
-    columns: Sequence[str],
-    text: Sequence[str],
+    schema: Schema,
     measured_by: str,
     added: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
@@ -23,18 +23,17 @@ def table(
 
     Args:
       path: of the file.
-      columns: that it must have.
-      text: those that are no numbers.
+      schema: of its rows.
       measured_by: the command that makes rows.
-      added: columns that files of earlier versions lack, and what is taken for them there.
+      added: columns beside `schema.added` that this file may lack, and what is taken for them.
 
     Raises:
       WorkError: if the file is missing or damaged, or has no rows.
     """
-    found = rows.read(path, columns, added)
+    found = rows.read(path, schema.columns, {**schema.added, **(added or {})})
     if not found:
         raise WorkError(f"{path} has no rows: measure with `{measured_by}`")
-    return rows.frame(found, text)
+    return rows.frame(found, schema.text)
 
 
 def timings(folder: pathlib.Path) -> list[dict]:

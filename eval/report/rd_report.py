@@ -12,9 +12,10 @@ import pandas as pd
 from lossylab.core import rows
 from lossylab.core.errors import UsageError, WorkError
 from lossylab.core.files import write_text
+from lossylab.eval.measurements import without_data
 from lossylab.eval.report import plots, rd_tables
 from lossylab.eval.report.names import STOP
-from lossylab.eval.sweep import COLUMNS, MEASURED, TEXT, without_data
+from lossylab.eval.schemas import CODED, LIBVMAF_MEASURES
 
 LABELS = {
     "psnr": "PSNR (Eq. 12), dB",
@@ -74,7 +75,7 @@ def load(folder: str) -> tuple[pd.DataFrame, dict]:
     Rows of all data sets: their column `data` says which one they are of.
     """
     root = pathlib.Path(folder)
-    table = rows.frame(rows.read(root / "rows.csv", COLUMNS, without_data(root)), TEXT)
+    table = rows.frame(rows.read(root / "rows.csv", CODED.columns, without_data(root)), CODED.text)
     try:
         about = json.loads((root / "about.json").read_text())
         for key in ("title", "anchor", "data", "codecs", "packages"):
@@ -118,7 +119,7 @@ def _numbered(table: pd.DataFrame) -> pd.DataFrame:
 def measured(folder: str) -> set[str]:
     """Names of the codecs that a folder has rows of."""
     path = pathlib.Path(folder) / "rows.csv"
-    found = rows.read(path, COLUMNS, without_data(folder)) if path.exists() else []
+    found = rows.read(path, CODED.columns, without_data(folder)) if path.exists() else []
     return {row["codec"] for row in found}
 
 
@@ -141,7 +142,7 @@ def read_elsewhere(path: str | pathlib.Path) -> pd.DataFrame:
     """Points of another codec from a CSV file.
 
     Args:
-      path: a file with the columns codec, image, bpp_file and any of `MEASURED`.
+      path: a file with the columns codec, image, bpp_file and any of `LIBVMAF_MEASURES`.
 
     Raises:
       UsageError: if the file is missing, or lacks something.
@@ -153,9 +154,9 @@ def read_elsewhere(path: str | pathlib.Path) -> pd.DataFrame:
     lacking = [name for name in ("codec", "image", "bpp_file") if name not in table]
     if lacking:
         raise UsageError(f"{path} has no column {', '.join(lacking)}")
-    metrics = [name for name in MEASURED if name in table]
+    metrics = [name for name in LIBVMAF_MEASURES if name in table]
     if not metrics:
-        raise UsageError(f"{path} has none of the columns {', '.join(MEASURED)}")
+        raise UsageError(f"{path} has none of the columns {', '.join(LIBVMAF_MEASURES)}")
     numbers = table[["bpp_file", *metrics]].apply(pd.to_numeric, errors="coerce")
     if table[["codec", "image"]].isna().any(axis=None):
         raise UsageError(f"{path} has lines without codec or image")

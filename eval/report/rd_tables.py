@@ -10,7 +10,7 @@ import pandas as pd
 
 from lossylab.eval.metrics import bd_rate
 from lossylab.eval.report.tables import markdown_table, number
-from lossylab.eval.sweep import MEASURED
+from lossylab.eval.schemas import LIBVMAF_MEASURES
 
 _HEADINGS = {"pchip": "pchip: monotone", "cubic": "cubic: one polynomial a curve"}
 
@@ -86,7 +86,7 @@ def _means(table: pd.DataFrame) -> str:
                 "images": str(images) if whole else f"{group.image.nunique()} of {images}",
                 "bpp of files": number(means.get("bpp_file", np.nan), 4),
                 "bpp estimated": number(means.get("bpp_estimated", np.nan), 4),
-                **{m: number(means.get(m, np.nan), _digits(m)) for m in MEASURED},
+                **{m: number(means.get(m, np.nan), _digits(m)) for m in LIBVMAF_MEASURES},
             }
         )
     return markdown_table(lines)
@@ -96,7 +96,7 @@ def _bd_rates(table: pd.DataFrame, anchor: str, others: list[str], method: str) 
     lines, missing = [], collections.defaultdict(list)
     for name in others:
         line = {"codec": name}
-        for metric in MEASURED:
+        for metric in LIBVMAF_MEASURES:
             found = bd_rate.over_images(table, anchor, name, metric, method)
             line[metric] = bd_rate_text(found)
             for reason, count in collections.Counter(found.reasons.values()).items():
@@ -120,7 +120,7 @@ def bd_rate_text(found: bd_rate.Summary) -> str:
 
 
 def _against(table: pd.DataFrame, name: str, other: str) -> dict[str, str]:
-    found = {m: difference_at_equal_rate(table, name, other, m) for m in MEASURED}
+    found = {m: difference_at_equal_rate(table, name, other, m) for m in LIBVMAF_MEASURES}
     known = found["vmaf"].dropna()
     return {
         "codec": name,

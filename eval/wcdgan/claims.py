@@ -7,7 +7,6 @@ import functools
 import math
 from collections.abc import Iterable, Sequence
 
-from lossylab.eval.metrics import inception
 from lossylab.eval.report import published
 from lossylab.eval.report.claims import (
     UNMEASURED,
@@ -26,6 +25,7 @@ from lossylab.eval.report.claims import (
 )
 from lossylab.eval.report.differences import Difference
 from lossylab.eval.report.names import published_name
+from lossylab.eval.schemas import ENOUGH_IMAGES
 from lossylab.eval.wcdgan.evidence import Evidence, set_measures
 from lossylab.eval.wcdgan.tables import ABLATIONS, CONTENT, SETS
 
@@ -152,8 +152,8 @@ def _large_sets(evidence: Evidence) -> Obstacle | None:
     row = set_measures(evidence, "wcdgan", _SETS[0], _QUALITY, "rgb") or {}
     if row.get("weights") == "random":
         return Obstacle(Verdict.UNTESTABLE, "Inception had random weights")
-    if row.get("images", 0) < inception.ENOUGH:
-        words = f"{row.get('images')} images, {inception.ENOUGH} are needed"
+    if row.get("images", 0) < ENOUGH_IMAGES:
+        words = f"{row.get('images')} images, {ENOUGH_IMAGES} are needed"
         return Obstacle(Verdict.UNTESTABLE, words)
     return None
 

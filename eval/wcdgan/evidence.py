@@ -8,10 +8,16 @@ import pathlib
 import pandas as pd
 
 from lossylab.core import rows
-from lossylab.eval import restoration
 from lossylab.eval.report import folder as results
 from lossylab.eval.report.claims import repetitions
 from lossylab.eval.report.differences import Difference, over_trainings
+from lossylab.eval.schemas import (
+    OFFICIAL,
+    RESTORATION,
+    RESTORATION_MEASURES,
+    RESTORED_SETS,
+    UNTRAINED,
+)
 
 # What stands for a column of the paper: the first that was measured.
 SOURCES = {
@@ -25,7 +31,7 @@ SOURCES = {
 }
 
 
-_WITHOUT_BUDGET = (restoration.OFFICIAL, restoration.UNTRAINED)
+_WITHOUT_BUDGET = (OFFICIAL, UNTRAINED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Evidence:
 
     def mean(self, method: str, data: str, quality: int, channels: str = "y") -> pd.Series:
         """Means of a method over a whole set; NaN unless all of its images were measured."""
-        mine = self.images(method, data, quality, channels)[list(restoration.MEASURED)]
+        mine = self.images(method, data, quality, channels)[list(RESTORATION_MEASURES)]
         if len(mine) < self.whole(data, quality, channels):
             mine = mine[:0]
         return mine.astype(float).mean()
@@ -99,14 +105,11 @@ class Evidence:
 def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
     root = pathlib.Path(folder)
-    table = results.table(
-        root / "rows.csv", restoration.COLUMNS, restoration.TEXT, "lossylab eval restoration"
-    )
-    columns = restoration.SET_COLUMNS
+    table = results.table(root / "rows.csv", RESTORATION, "lossylab eval restoration")
+    columns = RESTORED_SETS.columns
     sets = pd.DataFrame(columns=columns)
     if (root / "sets.csv").exists():
-        text = ("method", "channels", "data", "weights", "budget", "version", "identity")
-        sets = rows.frame(rows.read(root / "sets.csv", columns), text)
+        sets = rows.frame(rows.read(root / "sets.csv", columns), RESTORED_SETS.text)
     timing = {row["network"]: row for row in results.timings(root)}
     return Evidence(table, timing, sets)
 

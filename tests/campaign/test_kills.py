@@ -26,7 +26,7 @@ from run_files import weights
 from lossylab.core import checkpoints, rows
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
-from lossylab.eval.sweep import COLUMNS
+from lossylab.eval.schemas import CODED
 from lossylab.train.loop.run_dir import Table
 from lossylab.train.loop.saving import is_readable
 
@@ -80,7 +80,7 @@ def _rows_are_whole(out):
         data = path.read_bytes()
         copy = out.parent / "copy.csv"
         copy.write_bytes(data[: data.rfind(b"\n") + 1])
-        assert all(set(row) == set(COLUMNS) for row in rows.read(copy))
+        assert all(set(row) == set(CODED.columns) for row in rows.read(copy))
 
 
 def _files_result(out):

@@ -13,7 +13,7 @@ from lossylab.cli import __main__ as cli
 from lossylab.core import rows
 from lossylab.core.errors import UsageError, WorkError
 from lossylab.data.distortions import DISTORTIONS
-from lossylab.eval import distortions, severity_search
+from lossylab.eval import schemas, severity_search
 from lossylab.eval.distortion_gan import __main__ as distortion_gan
 from lossylab.eval.distortion_gan import claims as distortion_gan_claims
 from lossylab.eval.distortion_gan import evidence as distortion_gan_evidence
@@ -139,7 +139,7 @@ def _rows(made, values, residual=5.0, wobble=0.0, images=6):
     found = []
     for image in range(images):
         for kind, value in zip(KINDS, values):
-            row = dict.fromkeys(distortions.COLUMNS, "x")
+            row = dict.fromkeys(schemas.DIVERGENCES.columns, "x")
             row |= {
                 "generated": made,
                 "reference": kind,
@@ -147,7 +147,7 @@ def _rows(made, values, residual=5.0, wobble=0.0, images=6):
                 "residual": residual,
             }
             row |= {"severity": 1, "width": 9, "height": 9, "seconds": 1, "parameters": 2}
-            row |= distortions.ADDED
+            row |= schemas.DIVERGENCES.added
             row["jsd"] = value + wobble * (-1) ** image
             found.append(row)
     return found
@@ -155,7 +155,7 @@ def _rows(made, values, residual=5.0, wobble=0.0, images=6):
 
 def _evidence(path, *groups):
     path.mkdir(parents=True)
-    file = rows.Rows(path / "rows.csv", distortions.COLUMNS)
+    file = rows.Rows(path / "rows.csv", schemas.DIVERGENCES.columns)
     for group in groups:
         for row in group:
             file.append(row)
@@ -174,7 +174,7 @@ def _judged(number, evidence):
 
 def _paper():
     cells = published.numbers("distortion_gan", "I")
-    short = severity_search.SHORT
+    short = schemas.SHORT
     return {made: [cells[short[made], short[kind], "mean"] for kind in KINDS] for made in KINDS}
 
 

@@ -15,7 +15,7 @@ import lossylab
 from lossylab.cli import __main__ as cli
 from lossylab.core import rows
 from lossylab.core.errors import UsageError, WorkError
-from lossylab.eval import jpeg_rd
+from lossylab.eval import jpeg_rd, schemas
 from lossylab.eval.jpeg_encoder import __main__ as jpeg_encoder
 from lossylab.eval.jpeg_encoder import claims as jpeg_encoder_claims
 from lossylab.eval.jpeg_encoder import evidence as jpeg_encoder_evidence
@@ -23,7 +23,6 @@ from lossylab.eval.jpeg_encoder import tables as jpeg_encoder_tables
 from lossylab.eval.measures import Color
 from lossylab.eval.report import published
 from lossylab.eval.report.claims import UNMEASURED, Verdict
-from lossylab.eval.sweep import columns
 from lossylab.inference.codecs import jpeg_files
 from lossylab.inference.codecs.classical import FlatJpeg, Jpeg
 from lossylab.inference.codecs.registry import Learned, LearnedJpeg, learned
@@ -31,7 +30,7 @@ from lossylab.inference.export.jpeg import Encoder
 from lossylab.models.jpeg_encoder import JPEGEncoder
 
 RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
-COLUMNS = columns(Color)
+COLUMNS = schemas.CODED_COLOR.columns
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ import functools
 import pathlib
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from matplotlib.colors import to_hex
@@ -279,3 +281,10 @@ def test_results_of_a_user_say_nothing_of_what_was_not_measured(tmp_path, monkey
     page = re.sub(folded, "", page)
     assert "not measured" not in page
     assert "| n/a | n/a |" not in page
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_reports_need_no_tensorflow(stem):
+    """They read rows and draw: three seconds of import would be most of their time."""
+    code = f"import sys, lossylab.eval.{stem}.__main__; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -21,7 +21,7 @@ from lossylab.eval.proxiqa import evidence as proxiqa_evidence
 from lossylab.eval.proxiqa import tables as proxiqa_tables
 from lossylab.eval.proxiqa.claims import CHECKS
 from lossylab.eval.report import claims, comparison, crop_grid
-from lossylab.eval.sweep import COLUMNS
+from lossylab.eval.schemas import CODED
 
 RESULTS = pathlib.Path(lossylab.__file__).parent / "results"
 RATES = np.geomspace(0.1, 1.6, 5)
@@ -30,7 +30,7 @@ TITLE = "Made up"
 
 
 def _row(codec, image, point, rate, quality, encode_ms=10.0):
-    row = dict.fromkeys(COLUMNS, "x") | {"width": 16, "height": 16, "bytes": 9, "points": 5}
+    row = dict.fromkeys(CODED.columns, "x") | {"width": 16, "height": 16, "bytes": 9, "points": 5}
     row |= {"codec": codec, "image": image, "point": point, "setting": str(point)}
     row |= {"bpp_file": float(rate), "bpp_estimated": math.nan, "decode_ms": 5.0}
     row |= dict.fromkeys(("psnr_rgb", "vif_scale0", *METRICS), float(quality))
@@ -51,7 +51,7 @@ def _folder(path, table, timing=(), **training):
     path.mkdir(parents=True)
     for name, lines in (("rows.csv", table), ("timing/rows.csv", timing)):
         if lines:
-            file = rows.Rows(path / name, COLUMNS)
+            file = rows.Rows(path / name, CODED.columns)
             for row in lines:
                 file.append(row)
             file.close()

@@ -31,7 +31,7 @@ from lossylab.core.errors import (
 from lossylab.data.decode import read_image
 from lossylab.eval.metrics import bd_rate, vmaf
 from lossylab.eval.report import rd_report, rd_tables, tables
-from lossylab.eval.sweep import COLUMNS, MEASURED, TEXT
+from lossylab.eval.schemas import CODED, LIBVMAF_MEASURES
 from lossylab.inference.codecs import registry as codecs
 from lossylab.inference.codecs.base import POINTS
 from lossylab.inference.codecs.classical import Jpeg
@@ -134,7 +134,7 @@ def _rows(points=(0.25, 1.0, 4.0)):
                 score = np.log2(rate) + gain + shift
                 place = {"codec": codec, "point": point, "setting": str(rate), "image": image}
                 rate = {"bpp_file": rate, "bpp_estimated": rate}
-                found.append({**place, **rate, **dict.fromkeys(MEASURED, score)})
+                found.append({**place, **rate, **dict.fromkeys(LIBVMAF_MEASURES, score)})
     return pd.DataFrame(found)
 
 
@@ -216,7 +216,7 @@ def test_settings_that_differ_by_image_are_not_shown_as_one():
 @pytest.mark.parametrize("method", bd_rate.METHODS)
 def test_bd_rates_of_the_report_are_those_over_images(method):
     table = _rows((0.25, 0.5, 1.0, 2.0, 4.0))
-    table.loc[table.codec == "b", list(MEASURED)] -= 9  # 1 more at any rate: half the rate
+    table.loc[table.codec == "b", list(LIBVMAF_MEASURES)] -= 9  # 1 more at any rate: half the rate
     table.loc[(table.codec == "b") & (table.image == "y"), "psnr"] -= 0.5
     table.loc[(table.codec == "b") & (table.image == "y"), "ssim"] = np.nan
     table.loc[(table.codec == "b") & (table.image == "y"), "vif"] += 90
@@ -254,7 +254,7 @@ def test_report_has_every_file_and_row(exported, second, loaded, folder, tmp_pat
     """Nothing is faked here: libvmaf scores, the plot is drawn, files are kept."""
     models = f"--models=mse:{exported},mse:{second}"
     out = _rd(folder, tmp_path / "out", models, "--keep_files", "--title=Tested")
-    table = rows.frame(rows.read(out / "rows.csv", COLUMNS), TEXT)
+    table = rows.frame(rows.read(out / "rows.csv", CODED.columns), CODED.text)
     assert set(table.codec) == {"jpeg", "mse"}
     assert (table[table.codec == "jpeg"].groupby("image").size() == POINTS).all()
     learned = table[table.codec == "mse"].sort_values(["setting", "image"])
@@ -328,7 +328,7 @@ def test_a_curve_that_fails_is_named_and_the_others_are_kept(folder, tmp_path, q
     (folder / "x.png").unlink()
     with pytest.raises(WorkError, match="z.png: hevc420 needs even sides, got 95x64"):
         _rd(folder, tmp_path / "out", "--codecs=jpeg,hevc420")
-    kept = rows.read(tmp_path / "out" / "rows.csv", COLUMNS)
+    kept = rows.read(tmp_path / "out" / "rows.csv", CODED.columns)
     assert {(row["codec"], row["image"]) for row in kept} == {("jpeg", "z")}
     out = _rd(folder, tmp_path / "out", "--codecs=jpeg")
     assert (out / "table.md").exists()
@@ -492,7 +492,7 @@ def base(folder, tmp_path, quick):
 
 
 def _elsewhere(table, path, **columns):
-    table = table[["codec", "image", "bpp_file", *MEASURED]].assign(codec="bpg", **columns)
+    table = table[["codec", "image", "bpp_file", *LIBVMAF_MEASURES]].assign(codec="bpg", **columns)
     table.to_csv(path, index=False)
     return path
 
@@ -505,7 +505,7 @@ def test_points_measured_elsewhere_join_the_comparison(base, folder, tmp_path):
     for method in bd_rate.METHODS:
         line = _section(text, f"## BD-rate against jpeg, per cent ({method}")["bpg"]
         assert line["ms_ssim"] == "n/a"  # the images are too small for libvmaf's
-        for metric in set(MEASURED) - {"ms_ssim"}:
+        for metric in set(LIBVMAF_MEASURES) - {"ms_ssim"}:
             assert line[metric] == "-20.0 ± 0.0 (2; 100%)"
     assert [line.split(" | ")[1] for line in text.split("\n") if line.startswith("| bpg | ")][
         :POINTS
@@ -570,7 +570,7 @@ def test_several_files_of_points_are_put_together(base, folder, tmp_path):
     [
         ({"bpp_file": None}, "has no column bpp_file"),
         ({"codec": None, "image": None}, "has no column codec, image"),
-        (dict.fromkeys(MEASURED), "has none of the columns psnr, "),
+        (dict.fromkeys(LIBVMAF_MEASURES), "has none of the columns psnr, "),
         ({"bpp_file": -1.0}, "has rates that are not positive numbers"),
         ({"bpp_file": 0.0}, "has rates that are not positive numbers"),
         ({"bpp_file": np.nan}, "has rates that are not positive numbers"),
@@ -586,7 +586,7 @@ def test_several_files_of_points_are_put_together(base, folder, tmp_path):
 def test_points_that_do_not_fit_are_refused_and_named(change, message, base, folder, tmp_path):
     out, table = base
     before = (out / "table.md").read_text()
-    table = table[["codec", "image", "bpp_file", *MEASURED]].assign(codec="bpg")
+    table = table[["codec", "image", "bpp_file", *LIBVMAF_MEASURES]].assign(codec="bpg")
     for name, value in change.items():
         if value is None:
             table = table.drop(columns=name)
@@ -634,9 +634,9 @@ def test_tables_are_made_again_from_the_rows(base):
 
 def test_plots_are_made_again_from_the_rows(tmp_path):
     made_up = tmp_path / "made_up"
-    file = rows.Rows(made_up / "rows.csv", COLUMNS)
+    file = rows.Rows(made_up / "rows.csv", CODED.columns)
     for row in _rows().to_dict("records"):
-        file.append({**dict.fromkeys(COLUMNS, 0), **row})
+        file.append({**dict.fromkeys(CODED.columns, 0), **row})
     file.close()
     (made_up / "about.json").write_text(json.dumps(ABOUT))
     cli.main(["eval", "rd", f"--out={made_up}", "--remake"])
@@ -664,7 +664,7 @@ def test_remaking_without_rows_says_so(tmp_path):
 def test_remaking_before_the_first_row_says_so(base):
     """As after a sweep that was killed while its first image was searched."""
     out, _ = base
-    rows.Rows(out / "empty" / "rows.csv", COLUMNS).close()
+    rows.Rows(out / "empty" / "rows.csv", CODED.columns).close()
     shutil.copy(out / "about.json", out / "empty")
     with pytest.raises(WorkError, match="row"):
         cli.main(["eval", "rd", f"--out={out / 'empty'}", "--remake"])

@@ -17,7 +17,7 @@ from lossylab.core.errors import BackboneError, UsageError
 from lossylab.data.color import studio_luma
 from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.data.lattice_pairs import read_planes
-from lossylab.eval import restoration
+from lossylab.eval import restoration, schemas
 from lossylab.eval.metrics import inception, lpips
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.psnr_b import blocking_effect, psnr_b
@@ -222,7 +222,9 @@ def _run(place, out, *extra):
             *extra,
         ]
     )
-    return rows.frame(rows.read(out / "rows.csv", restoration.COLUMNS), restoration.TEXT)
+    return rows.frame(
+        rows.read(out / "rows.csv", schemas.RESTORATION.columns), schemas.RESTORATION.text
+    )
 
 
 def test_rows_are_of_real_restorations(place, tmp_path, capsys):
@@ -289,7 +291,7 @@ def test_rows_of_other_weights_are_superseded(place, tmp_path):
     )
     assert len(first) == len(second)
     assert set(second[second.method == "m"].budget) == {"b"}
-    aside = rows.read(tmp_path / "superseded.csv", restoration.COLUMNS)
+    aside = rows.read(tmp_path / "superseded.csv", schemas.RESTORATION.columns)
     assert {row["budget"] for row in aside} == {"a"}
 
 
@@ -307,7 +309,7 @@ def test_color_protocol_sets_and_crops(place, tmp_path, monkeypatch):
     )  # fmt: skip
     assert set(table.channels) == {"rgb"}
     assert np.isfinite(table.lpips).all()
-    sets = rows.read(tmp_path / "sets.csv", restoration.SET_COLUMNS)
+    sets = rows.read(tmp_path / "sets.csv", schemas.RESTORED_SETS.columns)
     assert {row["method"] for row in sets} == {"jpeg", "sadct", "gan"}
     assert all(float(row["fid"]) >= 0 for row in sets)
     tiles = crop_grid.read(tmp_path / "crops" / "a").images["0"]

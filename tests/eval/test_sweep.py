@@ -16,9 +16,9 @@ from lossylab.core import ffmpeg, rows
 from lossylab.core.digest import digest
 from lossylab.core.errors import CodecError, UsageError, WorkError
 from lossylab.data.decode import read_image
-from lossylab.eval import sweep
 from lossylab.eval.metrics import vmaf
-from lossylab.eval.sweep import COLUMNS, TEXT, Sweep
+from lossylab.eval.schemas import CODED
+from lossylab.eval.sweep import Sweep
 from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, POINTS, EncodedFile, ImageCodec
 from lossylab.inference.codecs.classical import Hevc, Jpeg, Jpeg2000
 
@@ -102,7 +102,7 @@ def _timeless(table):
 
 
 def _kept(place, name="rows.csv"):
-    return rows.read(place / name, COLUMNS)
+    return rows.read(place / name, CODED.columns)
 
 
 # What is measured.
@@ -112,7 +112,7 @@ def test_rows_are_those_of_the_files(paths, tmp_path):
     """With real codecs and scores, against the same things computed here."""
     codecs = [Jpeg(), Jpeg2000()]
     table = _run(tmp_path / "out", codecs, paths)
-    assert list(table) == list(COLUMNS)
+    assert list(table) == list(CODED.columns)
     assert len(table) == 2 * 2 * POINTS
     for row in table[::5].itertuples():
         codec = codecs[row.codec == "jpeg2000"]
@@ -499,7 +499,7 @@ def test_rows_that_do_not_say_their_set_are_of_the_one_beside_them(
 ):
     out = tmp_path / "out"
     first = _run(out, [Fake()], paths, data="kodak")
-    old = [name for name in COLUMNS if name != "data"]
+    old = [name for name in CODED.columns if name != "data"]
     with contextlib.closing(rows.Rows(tmp_path / "old.csv", old)) as file:
         for row in _kept(out):
             file.append(row)
@@ -637,10 +637,10 @@ def test_text_columns_stay_text(folder, measured, tmp_path):
     (folder / "a.png").rename(folder / "007.png")
     table = _run(tmp_path / "out", [Fake()], [str(folder / "007.png")])
     assert set(table.image) == {"007"}
-    for name in TEXT:
+    for name in CODED.text:
         assert all(isinstance(value, str) for value in table[name]), name
-    assert set(TEXT) < set(COLUMNS)
-    assert sweep.MEASURED[0] in COLUMNS
+    assert set(CODED.text) < set(CODED.columns)
+    assert "psnr" in CODED.columns
 
 
 def test_rows_of_gray_images_are_of_another_protocol(tmp_path, images):

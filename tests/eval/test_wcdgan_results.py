@@ -14,7 +14,7 @@ from lossylab.cli import __main__ as cli
 from lossylab.cli.benchmark.restoration import _NETWORKS
 from lossylab.core import rows
 from lossylab.core.errors import WorkError
-from lossylab.eval import restoration
+from lossylab.eval import schemas
 from lossylab.eval.report import crop_grid, published
 from lossylab.eval.report.claims import UNMEASURED, Verdict
 from lossylab.eval.wcdgan import __main__ as wcdgan
@@ -27,7 +27,7 @@ SETS = {"live1": 6, "classic5": 5}
 
 
 def _row(method, data, quality, image, decibel, **more):
-    row = dict.fromkeys(restoration.COLUMNS, "x")
+    row = dict.fromkeys(schemas.RESTORATION.columns, "x")
     row |= {"method": method, "channels": "y", "quality": quality, "data": data}
     row |= {"image": image, "width": 16, "height": 16, "psnr": decibel, "psnr_b": decibel}
     row |= {"ssim": decibel / 40, "ssim_uniform": decibel / 38, "lpips": math.nan}
@@ -46,7 +46,7 @@ def _sets(method, decibel, quality=10, wobble=0.0, **more):
 
 def _folder(path, *groups):
     path.mkdir(parents=True)
-    file = rows.Rows(path / "rows.csv", restoration.COLUMNS)
+    file = rows.Rows(path / "rows.csv", schemas.RESTORATION.columns)
     for row in itertools.chain(*groups):
         file.append(row)
     file.close()
@@ -174,7 +174,7 @@ def _line(lines, **wanted):
 
 def test_verdicts(tmp_path):
     exact = {"ssim_uniform": 0.7905, "ssim": 0.7730, "budget": ""}
-    official = {"ssim_uniform": 0.8217, "ssim": 0.8076, "budget": restoration.OFFICIAL}
+    official = {"ssim_uniform": 0.8217, "ssim": 0.8076, "budget": schemas.OFFICIAL}
     folder = _folder(
         tmp_path / "a",
         [_row("jpeg", "live1", 10, "p", 27.7698, **exact)],
@@ -231,9 +231,9 @@ def test_orders_must_hold_on_both_sets(tmp_path):
 
 def test_sets_fill_table_6(tmp_path):
     folder = _folder(tmp_path / "a", _sets("jpeg", 27))
-    file = rows.Rows(tmp_path / "a" / "sets.csv", restoration.SET_COLUMNS)
+    file = rows.Rows(tmp_path / "a" / "sets.csv", schemas.RESTORED_SETS.columns)
     for method, fid in (("wcdgan", 30.0), ("wcdgan_content", 40.0)):
-        row = dict.fromkeys(restoration.SET_COLUMNS, "x")
+        row = dict.fromkeys(schemas.RESTORED_SETS.columns, "x")
         row |= {"method": method, "channels": "rgb", "quality": 10, "data": "live1"}
         file.append(row | {"images": 29, "inception_score": 2.5, "fid": fid, "weights": "imagenet"})
     file.close()
@@ -248,7 +248,7 @@ def test_sets_fill_table_6(tmp_path):
 
 
 def test_a_folder_without_rows_is_an_error(tmp_path):
-    rows.Rows(tmp_path / "rows.csv", restoration.COLUMNS).close()
+    rows.Rows(tmp_path / "rows.csv", schemas.RESTORATION.columns).close()
     with pytest.raises(WorkError, match="has no rows"):
         wcdgan_evidence.load(str(tmp_path))
     (tmp_path / "rows.csv").unlink()

@@ -18,7 +18,7 @@ from lossylab.core import rows
 from lossylab.core.errors import ImageError, UsageError, WorkError
 from lossylab.data.color import is_gray
 from lossylab.data.decode import read_image
-from lossylab.eval import latent_study
+from lossylab.eval import latent_study, schemas
 from lossylab.eval.latent_rows import EPOCHS, ROWS, UNSEARCHED, UNTOUCHED
 from lossylab.eval.mmd_restoration import evidence as mmd_restoration_evidence
 from lossylab.eval.mmd_restoration import tables as mmd_restoration_tables
@@ -322,7 +322,7 @@ def studied(place, tmp_path_factory):
 
 @pytest.mark.long
 def test_a_study_has_every_row_task_image_and_seed(studied):
-    table = rows.frame(rows.read(studied / "rows.csv", latent_study.COLUMNS), latent_study.TEXT)
+    table = rows.frame(rows.read(studied / "rows.csv", schemas.LATENT.columns), schemas.LATENT.text)
     searched = table[table.row.isin(list(ROWS))]
     plain = [name for name, row in ROWS.items() if not row.epochs]
     assert len(searched) == (len(ROWS) + len(plain)) * 2

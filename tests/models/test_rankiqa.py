@@ -21,7 +21,7 @@ from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import CropOptions
 from lossylab.data.rankings import DISTORTION_LEVELS, LEVELS, ranked_crops, versions
 from lossylab.data.schedule import Schedule
-from lossylab.eval import rank_accuracy
+from lossylab.eval import rank_accuracy, schemas
 from lossylab.inference.export.rankiqa import Scorer, random_crops
 from lossylab.losses import rankiqa as losses
 from lossylab.models.rankiqa import RankIQA
@@ -359,7 +359,7 @@ def test_accuracy_counts_pairs_of_levels():
 def test_rank_accuracy_writes_rows_once(export, folder, tmp_path, capsys, monkeypatch):
     flags = [f"--model={export}", f"--data={folder}", "--budget=tiny", f"--out={tmp_path}"]
     cli.main(["eval", "rank_accuracy", *flags, "--num_crops=2"])
-    found = read(tmp_path / "rank_accuracy.csv", rank_accuracy.COLUMNS)
+    found = read(tmp_path / "rank_accuracy.csv", schemas.RANK_ACCURACY.columns)
     said = capsys.readouterr().out
     assert len(found) == 2 * len(DISTORTION_LEVELS) == said.count("\n") - 2
     assert {row["paper"] for row in found} == {"mmd_restoration"}

@@ -25,7 +25,7 @@ from lossylab.data.scaled_pairs import (
     degraded_pair,
 )
 from lossylab.data.schedule import Schedule
-from lossylab.eval import degradation_nll, rank_accuracy
+from lossylab.eval import degradation_nll, rank_accuracy, schemas
 from lossylab.eval.report import crop_grid
 from lossylab.inference.export.degradation import Degradation, degraded_options
 from lossylab.inference.export.rankiqa import Scorer
@@ -452,7 +452,7 @@ def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
     _score(*flags, f"--out={tmp_path}")
     said = capsys.readouterr().out
     assert "paired" in said
-    found = rows.read(tmp_path / "nll.csv", degradation_nll.COLUMNS)
+    found = rows.read(tmp_path / "nll.csv", schemas.DEGRADATION_NLL.columns)
     assert len(found) == 6
     paired = [row for row in found if row["kind"] == "paired"]
     assert all(row["condition"] == row["image"] for row in paired)

@@ -1,0 +1,119 @@
+"""What rows of each measurement hold. Reports read rows by these alone, without TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Schema:
+    """Columns of a file of rows.
+
+    Attributes:
+      columns: all, in their order.
+      text: those that are no numbers.
+      added: columns that files of earlier versions lack, and what is taken for them there.
+    """
+
+    columns: tuple[str, ...]
+    text: tuple[str, ...]
+    added: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+# --- Rate and distortion of codecs -----------------------------------------------------------
+LIBVMAF_MEASURES = ("psnr", "psnr_rgb", "ssim", "ms_ssim", "vif", "vif_scale0", "vmaf")
+COLOR_MEASURES = (
+    *("mse", "psnr_rgb", "ms_ssim_rgb", "lpips", "bytes_optimized", "decoder_difference"),
+)
+
+
+def coded(measures: tuple[str, ...], tool: str) -> Schema:
+    """Of codecs' rows, by a set of measures and the column that names their software."""
+    return Schema(
+        (
+            *("codec", "point", "points", "setting", "data", "image", "width", "height", "bytes"),
+            *("bpp_file", "bpp_estimated", *measures, "encode_ms", "decode_ms"),
+            *("version", tool, "identity", "content"),
+        ),
+        ("codec", "setting", "data", "image", "version", tool, "identity", "content"),
+    )
+
+
+CODED = coded(LIBVMAF_MEASURES, "ffmpeg")
+CODED_COLOR = coded(COLOR_MEASURES, "tensorflow")
+
+# --- Restoration of JPEG images --------------------------------------------------------------
+OFFICIAL, UNTRAINED = "official weights", "no training"  # budgets
+RESTORATION_MEASURES = ("psnr", "ssim", "ssim_uniform", "psnr_b", "lpips")
+RESTORATION = Schema(
+    (
+        *("method", "channels", "quality", "data", "image", "width", "height"),
+        *(*RESTORATION_MEASURES, "seconds", "parameters", "budget", "version", "identity"),
+        "content",
+    ),
+    ("method", "channels", "data", "image", "budget", "version", "identity", "content"),
+)
+RESTORED_SETS = Schema(
+    (
+        *("method", "channels", "quality", "data", "images", "inception_score", "fid"),
+        *("weights", "budget", "version", "identity"),
+    ),
+    ("method", "channels", "data", "weights", "budget", "version", "identity"),
+)
+ENOUGH_IMAGES = 2048  # with fewer, the covariance of Inception's 2048 features is singular
+
+# --- Distortions -----------------------------------------------------------------------------
+SHORT = {"jpeg": "JPEG", "jpeg2000": "JP2K", "white": "WN", "pink": "PN"}  # as Table I has them
+# What the divergence does not see: of the generated image, beside the same of the real distortion.
+# `untouched` is the divergence of the reference image itself, which a method must stay below;
+# `spectrum_gap` is in dB, from the real residual's spectrum.
+RESIDUALS = (
+    *("untouched", "blockiness", "real_blockiness", "high_frequency", "real_high_frequency"),
+    *("slope", "real_slope", "unevenness", "real_unevenness", "spectrum_gap"),
+)
+DIVERGENCES = Schema(
+    (
+        *("generated", "reference", "severity", "data", "image", "width", "height", "jsd"),
+        *("residual", *RESIDUALS),
+        *("seconds", "parameters", "budget", "protocol", "identity", "content"),
+    ),
+    ("generated", "reference", "data", "image", "budget", "protocol", "identity", "content"),
+    dict.fromkeys(RESIDUALS, "nan"),
+)
+
+# --- Restoration in a generator's latent space -----------------------------------------------
+SCORES = ("mean", "median", "resize_mean", "resize_median")  # of RankIQA, Table 2
+LATENT_KEY = ("row", "variant", "version", "task", "data", "image", "seed")
+# cosine: of the styles' distances from their mean, found and true, mean of the layers; 1 in the
+# same direction, about 0 for independent samples. nll: bits/dim of the given image, given the
+# restored one (Fig. 4). own_nll: by the model that was searched with; of the original, by the
+# shortest trained.
+LATENT_MEASURES = (
+    *("psnr", "ssim", "latent", "cosine", "mmd", "threshold", "pixel", "geocross", "nll"),
+    *("own_nll", "total", "norm", "angle", "best_step", *SCORES, "seconds"),
+)
+LATENT = Schema(
+    (*LATENT_KEY, *LATENT_MEASURES, "quality", "factor", "budget", "protocol", "identity"),
+    ("row", "variant", "task", "data", "image", "budget", "protocol", "identity"),
+    {"cosine": "nan"},
+)
+PAIRED, UNPAIRED = KINDS = ("paired", "unpaired")  # of degraded images and conditions
+DEGRADATION_NLL = Schema(
+    (
+        *("model", "degradation", "severity", "factor", "kind", "data", "image", "condition"),
+        *("width", "height", "nll", "seconds", "parameters", "budget", "protocol", "identity"),
+        "content",
+    ),
+    (
+        *("model", "degradation", "kind", "data", "image", "condition", "budget", "protocol"),
+        *("identity", "content"),
+    ),
+)
+RANK_ACCURACY = Schema(
+    (
+        *("paper", "model", "distortion", "levels", "data", "images", "crops", "seed"),
+        *("accuracy", "accuracy_same", "srocc", "parameters", "budget", "identity", "content"),
+    ),
+    ("paper", "model", "distortion", "levels", "data", "budget", "identity", "content"),
+)
