@@ -18,6 +18,7 @@ __getattr__, __dir__ = exports(
             "least_squares_generator",
         ),
         "distortion_gan": ("sparsity",),
+        "features": ("FeatureDistance",),
         "jpeg_encoder": ("attention_rate", "mse", "table_rate"),
         "lpips": ("LPIPS",),
         "mmd": ("prior_term", "squared_mmd"),

@@ -43,10 +43,14 @@ class LPIPS(tf.Module):
         both = tf.concat([reference, distorted], 0) / 127.5 - 1.0
         parts = []
         for features, weight in zip(self._network((both - _SHIFT) / _SCALE), self._network.linear):
-            one, other = tf.split(_unit(features), 2)
-            difference = tf.math.squared_difference(one, other)
+            difference = unit_difference(*tf.split(features, 2))
             parts.append(tf.reduce_mean(tf.linalg.matvec(difference, weight), (1, 2)))
         return tf.stack(parts, -1)
+
+
+def unit_difference(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """Squared differences of features [B, h, w, C] whose vectors become of length 1."""
+    return tf.math.squared_difference(_unit(one), _unit(other))
 
 
 def _unit(features: tf.Tensor) -> tf.Tensor:

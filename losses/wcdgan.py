@@ -6,7 +6,7 @@ adversarial losses (Eq. 20, 21) are in `losses.adversarial`, the weighted sum in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -23,17 +23,18 @@ def content_loss(clean: tf.Tensor, restored: tf.Tensor, norm: str = "l1") -> tf.
 
 
 def perceptual_loss(
-    clean: tf.Tensor, restored: tf.Tensor, features: Callable[[tf.Tensor], tf.Tensor]
+    clean: tf.Tensor, restored: tf.Tensor, features: Callable[[tf.Tensor], Sequence[tf.Tensor]]
 ) -> tf.Tensor:
-    """Eq. 19: L1 distance of VGG-19's features, see `models.backbones`; a scalar.
+    """Eq. 19: L1 distance of VGG's features, see `models.backbones.vgg`; a scalar.
 
     Args:
       clean: the images; luma is shown as gray.
       restored: what was restored of their degraded versions.
-      features: from RGB in pixel values to features.
+      features: from RGB in pixel values to features of one layer or more, whose means are added.
     """
     clean, restored = (tf.broadcast_to(x, (*x.shape[:-1], 3)) for x in (clean, restored))
-    return tf.reduce_mean(tf.abs(features(clean) - features(restored)))
+    pairs = zip(features(clean), features(restored))
+    return tf.add_n([tf.reduce_mean(tf.abs(one - other)) for one, other in pairs])
 
 
 def total_variation(restored: tf.Tensor) -> tf.Tensor:

@@ -34,7 +34,6 @@ from lossylab.models.wcdgan import WCDGAN, Discriminator
 PARTS = {
     "Attention",
     "BNReLUConv",
-    "Backbone",
     "BatchNorm",
     "Chain",
     "ConditionEncoder",
@@ -56,8 +55,9 @@ PARTS = {
     "SignalConv",
     "StandardConv",
     "StyleGAN",
+    "VGG",
+    "VGG16Backbone",
     "VGG19Backbone",
-    "VGG19Features",
     "WCDB",
     "WeightNormConv",
 }

@@ -23,7 +23,7 @@ from lossylab.inference.export.restorer import Restorer
 from lossylab.losses import adversarial
 from lossylab.losses import wcdgan as losses
 from lossylab.models import restorers
-from lossylab.models.backbones.applications import VGG19Features
+from lossylab.models.backbones import vgg
 from lossylab.models.wcdgan import Discriminator
 from lossylab.train import session
 from lossylab.train.loop import warm_start
@@ -50,7 +50,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
           files: images to train and to validate on.
 
         Raises:
-          UsageError: if VGG-19's weights cannot be had, or sizes do not fit the model.
+          UsageError: if the backbone's weights cannot be had, or sizes do not fit the model.
         """
         super().__init__(options, files.train)
         self._recipe = options.recipe
@@ -62,10 +62,10 @@ class RestorationTask(PaperTask[WcdganOptions]):
         self.discriminator: Any = None
         if self._recipe.adversarial:
             self._begin_adversarial(channels)
-        self._features = None
+        self._features: Any = None
         if self._recipe.perceptual:
             with session.naming("weights"):
-                self._features = VGG19Features(options.weights)
+                self._features = vgg.VGG(options.backbone, options.weights)
         self.metrics = ("loss", "content")
         self.metrics += tuple(term for term in TERMS if getattr(self._recipe, term))
         if self.discriminator is not None:
@@ -190,7 +190,8 @@ class RestorationTask(PaperTask[WcdganOptions]):
 
     def save(self, path: str) -> None:
         """Writes the network as a SavedModel."""
-        Restorer.save(self.network, path, self.recorded, self.options.export_precision)
+        card = {**self.recorded, **features_of(self.options)}
+        Restorer.save(self.network, path, card, self.options.export_precision)
 
 
 def make_network(options: WcdganOptions) -> tf.Module:
@@ -201,6 +202,13 @@ def make_network(options: WcdganOptions) -> tf.Module:
         return restorers.make(options.model, channels, table, **options.network_arguments)
     except ValueError as error:
         raise UsageError(f"`model`={options.model}: {error}") from error
+
+
+def features_of(options: WcdganOptions) -> dict[str, str]:
+    """What the perceptual loss of a run looks through, in words, for its card; nothing without."""
+    if not options.recipe.perceptual:
+        return {}
+    return {"perceptual_features": vgg.label(options.backbone, options.weights)}
 
 
 def _pair_options(options: WcdganOptions) -> LatticeOptions:
@@ -221,7 +229,8 @@ def train(options: WcdganOptions) -> pathlib.Path:
     """Trains a network; raises UsageError, WorkError or OutputError, see `session.run`."""
     make_network(options)  # whatever does not fit is said before a run directory is made
     files = Files.of(options).checked(options, options.patch)
-    return session.run(options, files, lambda: RestorationTask(options, files))
+    more = features_of(options)
+    return session.run(options, files, lambda: RestorationTask(options, files), more=more)
 
 
 if __name__ == "__main__":

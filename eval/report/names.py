@@ -41,6 +41,7 @@ NAMES = {
     # The JPEG encoder.
     "tables": "tables alone",
     "vgg": "VGG-19",
+    "vgg16": "VGG-16",
     "vgg19": "VGG-19",
     "vgg_ms_ssim": "VGG-19 + MS-SSIM",
     "vgg_half_weights": "VGG-19 + half MS-SSIM",

@@ -2,7 +2,7 @@
 
 Weights are given by name: 'imagenet' is Keras's download, a path is a Keras weights file, and
 'random' draws them from the layers' names, the same everywhere, for tests and for machines
-without a network.
+without a network. VGG's are in `vgg`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import collections
 import os
 import re
 import zlib
+from collections.abc import Collection
 
 import tensorflow as tf
 
 from lossylab.core.errors import BackboneError
+from lossylab.models.backbones import archives
 from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer
 
@@ -23,46 +25,9 @@ from lossylab.models.layers.base import Layer
 _LAST_NORM, _LAST_GAMMA = "_3_bn", 0.2
 
 
-class VGG19Features(Layer):
-    """VGG-19 up to its last convolution, block5_conv4 with its ReLU."""
-
-    def __init__(self, weights: str = "imagenet", name: str = "vgg19"):
-        """Loads the network.
-
-        Args:
-          weights: 'imagenet', 'random', or the path of a Keras weights file without top.
-          name: name of the layer.
-
-        Raises:
-          BackboneError: if there are no such weights.
-        """
-        super().__init__(name=name)
-        model = _make(tf.keras.applications.VGG19, weights, self.name, include_top=False)
-        self._model = tf.keras.Model(model.input, model.get_layer("block5_conv4").output)
-        self._model.trainable = False
-
-    def call(self, image: tf.Tensor) -> tf.Tensor:
-        """Features [B, H / 16, W / 16, 512] of RGB [B, H, W, 3] in pixel values, at least 32x32."""
-        x = tf.keras.applications.vgg19.preprocess_input(image)
-        for layer in self._model.layers[1:]:
-            x = _relu_conv(layer, x) if isinstance(layer, tf.keras.layers.Conv2D) else layer(x)
-        return x
-
-
-def _relu_conv(layer: tf.keras.layers.Conv2D, x: tf.Tensor) -> tf.Tensor:
-    """A layer of VGG in the policy's precision; Keras's would keep that of its construction."""
-    y = precision.bias_add(precision.conv2d(x, layer.kernel, 1, "SAME"), layer.bias)
-    return precision.behind_cast(tf.nn.relu, y)
-
-
 def _make(application, weights: str, name: str, **options) -> tf.keras.Model:
     """A Keras application with weights; raises BackboneError."""
-    files = (weights, f"{weights}.index")
-    if weights not in ("imagenet", "random") and not any(map(os.path.isfile, files)):
-        raise BackboneError(
-            f"weights '{weights}' of {name}: no such file; expected 'imagenet', 'random' or the "
-            "path of a Keras weights file"
-        )
+    _require_file(weights, name)
     try:
         with precision.policy("float32"):  # Keras's layers keep the policy of their construction
             if weights == "imagenet":
@@ -81,14 +46,32 @@ def _make(application, weights: str, name: str, **options) -> tf.keras.Model:
         ) from error
 
 
-def fill(application, weights: str, name: str, layers: dict[str, tuple[tf.Variable, ...]]) -> None:
+def _require_file(weights: str, name: str) -> None:
+    """Raises BackboneError if weights are neither a word nor a file."""
+    files = (weights, f"{weights}.index")
+    if weights not in ("imagenet", "random") and not any(map(os.path.isfile, files)):
+        raise BackboneError(
+            f"weights '{weights}' of {name}: no such file; expected 'imagenet', 'random' or the "
+            "path of a Keras weights file"
+        )
+
+
+def fill(
+    application,
+    weights: str,
+    name: str,
+    layers: dict[str, tuple[tf.Variable, ...]],
+    others: Collection[str] = (),
+) -> None:
     """Fills the variables of a network written out here with those of a Keras application.
 
     Args:
       application: from tf.keras.applications.
-      weights: 'imagenet', 'random', or the path of a Keras weights file without top.
+      weights: 'imagenet', 'random', the path of a Keras weights file without top, or of an .npz
+        archive of LAYER/kernel and LAYER/bias.
       name: of the network, for messages.
       layers: variables by the names of Keras's layers, in Keras's order.
+      others: names of further layers that an archive may have.
 
     Raises:
       BackboneError: if there are no such weights.
@@ -100,10 +83,35 @@ def fill(application, weights: str, name: str, layers: dict[str, tuple[tf.Variab
             elif layer.endswith(_LAST_NORM):
                 kernel.assign(tf.fill(kernel.shape, _LAST_GAMMA))
         return
+    if weights.endswith(".npz"):
+        _fill_from_archive(weights, name, layers, others)
+        return
     model = _make(application, weights, name, include_top=False)
     for layer, variables in layers.items():
         for variable, value in zip(variables, model.get_layer(layer).get_weights()):
             variable.assign(value)
+
+
+def _fill_from_archive(
+    path: str, name: str, layers: dict[str, tuple[tf.Variable, ...]], others: Collection[str]
+) -> None:
+    wanted = {
+        f"{layer}/{variable.name.rpartition('/')[2].partition(':')[0]}": variable
+        for layer, variables in layers.items()
+        for variable in variables
+    }
+    _require_file(path, name)
+    try:
+        found = archives.read(path)
+        shapes = {key: variable.shape.as_list() for key, variable in wanted.items()}
+        archives.require_arrays(found, shapes, "its arrays")
+        strange = {key.partition("/")[0] for key in found} - {*layers, *others}
+        if others and strange:
+            raise ValueError(f"{name} has no layer {min(strange)}")
+    except ValueError as error:
+        raise BackboneError(f"weights '{path}' of {name} cannot be loaded: {error}") from error
+    for key, variable in wanted.items():
+        variable.assign(found[key])
 
 
 def draw_by_name(model: tf.keras.Model) -> None:
@@ -128,7 +136,7 @@ class InceptionFeatures(Layer):
     """Inception-v3: pooled features and class probabilities."""
 
     def __init__(self, weights: str = "imagenet", name: str = "inception"):
-        """Loads the network; arguments and errors as for `VGG19Features`, with top."""
+        """Loads the network; from 'imagenet', 'random' or a Keras weights file with top."""
         super().__init__(name=name)
         model = _make(tf.keras.applications.InceptionV3, weights, self.name)
         outputs = [model.get_layer("avg_pool").output, model.output]

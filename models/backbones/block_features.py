@@ -1,83 +1,82 @@
-"""First parts of VGG-19 and ResNet-152 that give one feature vector an 8x8 block, trainable.
+"""First parts of VGGs and ResNet-152 that give one feature vector an 8x8 block, trainable.
 
-Layers as Keras has them (tf.keras.applications), under its names, so that its ImageNet weights
-fit; written out here because the applications build the whole networks, and because batch
-normalization with fixed moments folds into the convolutions.
+Each has `channels` and `receptive_field_radius`. Layers as Keras has them (tf.keras.applications),
+under its names, so that its ImageNet weights fit; written out here because the applications build
+the whole networks, and because batch normalization with fixed moments folds into the convolutions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from lossylab.models.backbones.applications import fill
+from lossylab.models.backbones.vgg import VGG
 from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer
 
 _EPSILON = 1.001e-5  # of Keras's ResNet batch normalization
 
 
-class Backbone(Layer):
-    """Features of an image at an eighth of its size.
+class _VGGBackbone(VGG):
+    """A VGG up to block3_pool: 256 channels (Sec. 3.2), trainable."""
 
-    Attributes:
-      channels: of the features.
-    """
+    channels, receptive_field_radius = 256, 32
 
-    channels: int
+    def __init__(
+        self,
+        network: str,
+        weights: str,
+        preprocess: bool,
+        means: Sequence[float] | None,
+        name: str,
+    ):
+        super().__init__(network, weights, ("block3_pool",), preprocess, means, True, name)
 
-    _preprocess = None
-
-    def get_config(self) -> dict:
-        """The constructor's arguments; a copy begins at random instead of reading a file again."""
-        return {**super().get_config(), "weights": "random"}
-
-    def _scaled(self, image: tf.Tensor) -> tf.Tensor:
-        return image / 255.0 if self._preprocess is None else self._preprocess(image)
+    def call(self, image: tf.Tensor) -> tf.Tensor:
+        """Features [B, H / 8, W / 8, 256] of RGB [B, H, W, 3] in pixel values, multiples of 8."""
+        return super().call(image)[0]
 
 
 @tf.keras.saving.register_keras_serializable("lossylab")
-class VGG19Backbone(Backbone):
-    """VGG-19 up to block3_pool: 256 channels (Sec. 3.2)."""
+class VGG19Backbone(_VGGBackbone):
+    """VGG-19, the paper's."""
 
-    channels, receptive_field_radius = 256, 32
-    _BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256))
-
-    def __init__(self, weights: str = "imagenet", preprocess: bool = False, name: str = "vgg19"):
+    def __init__(
+        self,
+        weights: str = "imagenet",
+        preprocess: bool = False,
+        means: Sequence[float] | None = None,
+        name: str = "vgg19",
+    ):
         """Loads the network.
 
         Args:
-          weights: 'imagenet', 'random', or the path of a Keras weights file without top.
+          weights: 'imagenet', 'random', or the path of a file, see `backbones.vgg`.
           preprocess: feed Keras's preprocessing instead of RGB in 0..1.
+          means: of the preprocessing; by default those of the weights.
           name: name of the module.
 
         Raises:
           BackboneError: if there are no such weights.
         """
-        super().__init__(name=name)
-        applications = tf.keras.applications
-        self._preprocess = applications.vgg19.preprocess_input if preprocess else None
-        kernels, biases, arrays, inputs = [], [], {}, 3
-        for block, widths in enumerate(self._BLOCKS, 1):
-            for layer, outputs in enumerate(widths, 1):
-                label = f"block{block}_conv{layer}"
-                with self.scope(), tf.name_scope(label):
-                    kernels.append(tf.Variable(tf.zeros((3, 3, inputs, outputs)), name="kernel"))
-                    biases.append(tf.Variable(tf.zeros(outputs), name="bias"))
-                arrays[label] = (kernels[-1], biases[-1])
-                inputs = outputs
-        self.kernels, self.biases = kernels, biases
-        fill(applications.VGG19, weights, self.name, arrays)
+        super().__init__("vgg19", weights, preprocess, means, name)
 
-    def call(self, image: tf.Tensor) -> tf.Tensor:
-        """Features [B, H / 8, W / 8, 256] of RGB [B, H, W, 3] in pixel values, multiples of 8."""
-        x, layers = self._scaled(image), iter(zip(self.kernels, self.biases))
-        for widths in self._BLOCKS:
-            for _ in widths:
-                kernel, bias = next(layers)
-                x = precision.bias_add(precision.conv2d(x, kernel, 1, "SAME"), bias)
-                x = precision.behind_cast(tf.nn.relu, x)
-            x = precision.behind_cast(lambda y: tf.nn.max_pool2d(y, 2, 2, "VALID"), x)
-        return x
+
+@tf.keras.saving.register_keras_serializable("lossylab")
+class VGG16Backbone(_VGGBackbone):
+    """VGG-16, which has one convolution less in its third block."""
+
+    def __init__(
+        self,
+        weights: str = "imagenet",
+        preprocess: bool = False,
+        means: Sequence[float] | None = None,
+        name: str = "vgg16",
+    ):
+        """Loads the network; arguments and errors as for `VGG19Backbone`."""
+        super().__init__("vgg16", weights, preprocess, means, name)
 
 
 class _NormConv(Layer):
@@ -137,7 +136,7 @@ class _Bottleneck(Layer):
 
 
 @tf.keras.saving.register_keras_serializable("lossylab")
-class ResNet152Backbone(Backbone):
+class ResNet152Backbone(Layer):
     """ResNet-152 up to a block of its third stage: 512 channels (Sec. 5.2).
 
     Batch normalization uses the stored moments, in training too; its scales and offsets learn.
@@ -187,9 +186,14 @@ class ResNet152Backbone(Backbone):
         self.blocks = blocks
         fill(applications.ResNet152, weights, self.name, arrays)
 
+    def get_config(self) -> dict:
+        """The constructor's arguments; a copy begins at random instead of reading a file again."""
+        return {**super().get_config(), "weights": "random"}
+
     def call(self, image: tf.Tensor) -> tf.Tensor:
         """Features [B, H / 8, W / 8, 512] of RGB [B, H, W, 3] in pixel values, multiples of 8."""
-        x = tf.nn.relu(self.stem(self._scaled(image)))
+        scaled = image / 255.0 if self._preprocess is None else self._preprocess(image)
+        x = tf.nn.relu(self.stem(scaled))
         x = tf.nn.max_pool2d(tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, 2, "VALID")
         for block in self.blocks:
             x = block(x)
@@ -198,6 +202,7 @@ class ResNet152Backbone(Backbone):
 
 BACKBONES = {
     "vgg19": VGG19Backbone,
+    "vgg16": VGG16Backbone,
     "resnet152": ResNet152Backbone,
     "resnet152_block1": lambda **options: ResNet152Backbone(block=1, **options),
 }

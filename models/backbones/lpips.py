@@ -8,13 +8,13 @@ weights of channels (lin0.weight, ...); `lossylab import lpips` makes it of the 
 from __future__ import annotations
 
 import dataclasses
-import zipfile
 import zlib
 
 import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import BackboneError
+from lossylab.models.backbones import archives
 from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer
 from lossylab.models.names import LPIPS_NETWORKS as NETWORKS
@@ -63,7 +63,6 @@ class _Pool:
     convolutions = ()
 
 
-_MOST_BYTES = 2**30  # of arrays in a file: those of VGG-16 take 60 MB
 _COMPARED = "compared"  # the features here are
 
 
@@ -224,13 +223,8 @@ def _random(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 
 def _read(path: str) -> dict[str, np.ndarray]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
-                raise ValueError("its arrays are too large")
-        with np.load(path) as file:
-            return {name: file[name].astype(np.float32) for name in file.files}
-    # NumPy and zipfile raise all kinds for damaged files.
-    except Exception as error:
+        return archives.read(path)
+    except ValueError as error:
         raise BackboneError(
             f"weights '{path}' of LPIPS cannot be read: expected 'random' or a NumPy archive that "
             f"`lossylab import lpips` made ({error})"

@@ -14,7 +14,11 @@ from lossylab.data.jpeg import chrominance_table, luminance_table
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 from lossylab.losses import jpeg_encoder as losses
 from lossylab.losses.lpips import LPIPS
-from lossylab.models.backbones.block_features import ResNet152Backbone, VGG19Backbone
+from lossylab.models.backbones.block_features import (
+    ResNet152Backbone,
+    VGG16Backbone,
+    VGG19Backbone,
+)
 from lossylab.models.backbones.lpips import NETWORKS, LPIPSFeatures, array_shapes
 from lossylab.models.jpeg_encoder import TABLE_SCALE, JPEGEncoder
 from lossylab.models.layers import dct as jpeg
@@ -157,6 +161,7 @@ def _two_stages(weights, include_top):
     ("backbone", "name", "application", "layer", "channels"),
     [
         (VGG19Backbone, "VGG19", tf.keras.applications.VGG19, "block3_pool", 256),
+        (VGG16Backbone, "VGG16", tf.keras.applications.VGG16, "block3_pool", 256),
         (ResNet152Backbone, "ResNet152", _two_stages, "conv3_block7_out", 512),
         pytest.param(
             *(ResNet152Backbone, "ResNet152", tf.keras.applications.ResNet152),
@@ -179,7 +184,7 @@ def test_backbones_are_keras(
     image = tf.constant(random.uniform(0, 255, (1, 48, 72, 3)), tf.float32)
     for preprocess in (False, True):
         ours = backbone(path, preprocess=preprocess)
-        fed = ours._preprocess(tf.identity(image)) if preprocess else image / 255
+        fed = resnet.preprocess_input(tf.identity(image)) if preprocess else image / 255
         expected = theirs(fed, training=False)
         found = ours(image)
         assert found.shape == (1, 6, 9, channels)
@@ -194,7 +199,9 @@ def test_first_block_of_the_third_stage():
     assert one(tf.zeros((1, 16, 24, 3))).shape == (1, 2, 3, 512)
 
 
-@pytest.mark.parametrize("make", [VGG19Backbone, lambda w: ResNet152Backbone(w, block=1)])
+@pytest.mark.parametrize(
+    "make", [VGG19Backbone, VGG16Backbone, lambda w: ResNet152Backbone(w, block=1)]
+)
 def test_features_depend_on_no_more_than_their_reach(make, random):
     backbone = make("random")
     blocks = backbone.receptive_field_radius // 8

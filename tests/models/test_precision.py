@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from lossylab.models import stylegan
 from lossylab.models.arcnn import ARCNN
-from lossylab.models.backbones.applications import VGG19Features
+from lossylab.models.backbones.vgg import VGG
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.dncnn import DnCNN
@@ -119,5 +119,5 @@ def test_chained_convolutions_are_narrow_in_between():
 
 def test_features_made_under_a_policy_are_float32():
     with precision.policy("mixed_bfloat16"):
-        features = VGG19Features("random")(tf.zeros((1, 32, 32, 3)))
+        features = VGG(weights="random")(tf.zeros((1, 32, 32, 3)))[0]
     assert features.dtype == tf.float32

@@ -9,7 +9,7 @@ from lossylab.losses import adversarial
 from lossylab.losses import wcdgan as losses
 from lossylab.models import restorers, tnrd
 from lossylab.models.arcnn import ARCNN
-from lossylab.models.backbones import applications
+from lossylab.models.backbones import vgg
 from lossylab.models.dncnn import DnCNN
 from lossylab.models.layers.blocks import Conv2D, pad_to_multiple, replicate_pad
 from lossylab.models.layers.dct import dct_matrix
@@ -231,47 +231,7 @@ def test_least_squares_losses():
 
 
 def test_perceptual_loss_is_zero_for_equal_images_and_takes_luma(random):
-    features = applications.VGG19Features("random")
+    features = vgg.VGG(weights="random")
     x = tf.constant(random.uniform(0, 255, (1, 32, 32, 1)), tf.float32)
     assert losses.perceptual_loss(x, x, features) == 0.0
     assert losses.perceptual_loss(x, 255.0 - x, features) > 0.0
-
-
-def test_random_backbones_are_drawn_by_name(random):
-    x = tf.constant(random.uniform(0, 255, (1, 32, 48, 3)), tf.float32)
-    tf.random.set_seed(5)
-    one = applications.VGG19Features("random")
-    tf.random.set_seed(6)
-    other = applications.VGG19Features("random")
-    assert one(x).shape == (1, 2, 3, 512)
-    np.testing.assert_array_equal(one(x), other(x))
-
-
-def test_backbones_take_a_keras_file(tmp_path, random):
-    path = str(tmp_path / "vgg.h5")
-    model = tf.keras.applications.VGG19(include_top=False, weights=None)
-    model.save_weights(path)
-    features = applications.VGG19Features(path)
-    x = tf.constant(random.uniform(0, 255, (1, 32, 32, 3)), tf.float32)
-    wanted = tf.keras.Model(model.input, model.get_layer("block5_conv4").output)(
-        tf.keras.applications.vgg19.preprocess_input(tf.identity(x))
-    )
-    np.testing.assert_allclose(features(x), wanted, rtol=1e-4, atol=1e-5)
-
-
-def test_backbones_say_what_to_do_without_weights(tmp_path, monkeypatch):
-    with pytest.raises(applications.BackboneError, match="no such file; expected 'imagenet'"):
-        applications.VGG19Features("nowhere.h5")
-    (tmp_path / "bad.h5").write_bytes(b"no weights")
-    with pytest.raises(applications.BackboneError, match="cannot be loaded"):
-        applications.VGG19Features(str(tmp_path / "bad.h5"))
-    real = tf.keras.applications.VGG19
-
-    def offline(weights=None, **options):
-        if weights == "imagenet":
-            raise Exception("URL fetch failure on https://example.org")
-        return real(weights=weights, **options)
-
-    monkeypatch.setattr(tf.keras.applications, "VGG19", offline)
-    with pytest.raises(applications.BackboneError, match="Without a network, download the file"):
-        applications.VGG19Features("imagenet")

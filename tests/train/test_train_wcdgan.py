@@ -8,10 +8,12 @@ import run_files
 
 from lossylab.cli import __main__ as cli
 from lossylab.core import flags as core_flags
+from lossylab.core.digest import file_digest
 from lossylab.core.errors import DivergedError, UsageError
 from lossylab.data.collections import find_images
 from lossylab.data.lattice_pairs import Lattice, LatticeOptions
 from lossylab.inference.export.restorer import Restorer
+from lossylab.models.backbones import vgg
 from lossylab.models.restorers import NETWORKS
 from lossylab.train.loop.optimizers import Halving
 from lossylab.train.options import studies
@@ -107,6 +109,34 @@ def test_losses_weigh_as_told(tmp_path):
     for row in run_files.rows(tmp_path / "run"):
         wanted = 0.5 * row["content"] + row["perceptual"] + 3 * row["tv"]
         assert row["loss"] == pytest.approx(wanted, rel=1e-4)
+
+
+def _weights_file(path):
+    """A VGG-16's archive, all of whose layers count."""
+    network = vgg.VGG("vgg16", "random")
+    names = [layer for layer, width in vgg._plan("vgg16") if width]
+    arrays = {}
+    for name, kernel, bias in zip(names, network.kernels, network.biases):
+        arrays |= {f"{name}/kernel": kernel.numpy().astype(np.float16), f"{name}/bias": bias}
+    np.savez(path, **arrays)
+
+
+def test_the_backbone_is_named_by_card_and_run(tmp_path):
+    _weights_file(tmp_path / "vgg.npz")
+    words = ["--backbone=vgg16", f"--weights={tmp_path / 'vgg.npz'}", "--adversarial_weight=0"]
+    _train(tmp_path / "run", *words, "--steps=1", "--export")
+    card = Restorer(str(tmp_path / "run" / "export")).card
+    named = f"VGG-16 (weights {file_digest(tmp_path / 'vgg.npz')[:16]})"
+    assert card["options"]["perceptual_features"] == named
+    assert (
+        json.loads((tmp_path / "run" / "options.json").read_text())["perceptual_features"] == named
+    )
+    _weights_file(tmp_path / "vgg.npz")
+    np.savez(
+        tmp_path / "vgg.npz", **{**np.load(tmp_path / "vgg.npz"), "block1_conv1/bias": np.ones(64)}
+    )
+    with pytest.raises(UsageError, match="other options: `perceptual_features`"):
+        _train(tmp_path / "run", *words, "--steps=2")
 
 
 def test_other_networks_minimize_squared_errors_alone(tmp_path):

@@ -48,7 +48,8 @@ class JpegEncoderOptions(TrainingOptions):
     )
     weights: str = option(
         "imagenet",
-        "The backbone's initial values: imagenet, random, or a Keras file without top.",
+        "The backbone's initial values: imagenet, random, or a Keras file without top; of VGGs "
+        "also an .npz archive.",
         source="Sec. 3.2",
     )
     preprocess: bool = option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from lossylab.core.options import option, option_class, require
+from lossylab.models.names import VGGS
 from lossylab.train.options.loop import (
     TrainingOptions,
     batch,
@@ -25,7 +26,7 @@ NETWORKS = {
 }
 TERMS = ("perceptual", "adversarial", "tv")
 _OURS = "wcdgan"
-_SMALLEST_PERCEPTUAL = 32  # pixels, for VGG-19's strides
+_SMALLEST_PERCEPTUAL = 32  # pixels, for the backbone's strides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,18 @@ class WcdganOptions(TrainingOptions):
     perceptual_weight: float | None = _weight("perceptual", 19)
     adversarial_weight: float | None = _weight("adversarial", 21)
     tv_weight: float | None = _weight("total variation", 22)
-    weights: str = option("imagenet", "VGG-19's weights: imagenet, random, or a Keras file.")
+    backbone: str = option(
+        "vgg19",
+        "Network whose last convolution the perceptual loss compares: block5_conv4 of vgg19, "
+        "block5_conv3 of vgg16.",
+        choices=VGGS,
+        source="Eq. 19",
+    )
+    weights: str = option(
+        "imagenet",
+        "The backbone's weights: imagenet, random, or a file without top, Keras's (.h5) or a NumPy "
+        "archive (.npz) of block1_conv1/kernel, block1_conv1/bias, ....",
+    )
     learning_rate: float = positive(2e-4, "Learning rate of the network.", source="Sec. III-A")
     discriminator_learning_rate: float = positive(
         1e-4, "Learning rate of the discriminator.", source="Sec. III-A"
