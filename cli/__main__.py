@@ -13,6 +13,7 @@ import lossylab
 from lossylab.cli.commands import COMMANDS, SUBJECTS
 from lossylab.core import command
 from lossylab.core.errors import UsageError
+from lossylab.core.options import Options, specs
 
 _HELP = ("help", "--help", "-h")
 
@@ -44,10 +45,20 @@ def main(arguments: list[str]) -> object:
     rest = arguments[len(words.split()) :]
     options = command.resolve(known.options)
 
-    def work(made: object) -> object:
+    def work(made: Options) -> object:
+        _find_images(made)
         return command.resolve(known.work)(made)
 
     return command.run(options, work, rest, f"lossylab {words}")
+
+
+def _find_images(made: Options) -> None:
+    """Raises CollectionError of images that are not there, before TensorFlow is imported."""
+    for name, spec in specs(type(made)).items():
+        given = getattr(made, name) if spec.images else ()
+        for each in (given,) if isinstance(given, str) else given or ():
+            if each:
+                command.resolve("lossylab.data.collections:find_images")(each)
 
 
 def usage(group: str = "") -> str:

@@ -217,7 +217,7 @@ COMMANDS: dict[str, Command] = {
     "models add": Command(
         "Give a trained model a name.",
         "lossylab.cli.options.models:AddModelOptions",
-        "lossylab.cli.models:add",
+        "lossylab.cli.add_model:add",
     ),
     "describe": Command(
         "Print what an export says of itself, and its hash.",

@@ -51,6 +51,7 @@ class Spec:
       may_differ: whether a resumed run may be given another value.
       positional: whether the command line gives it without a name.
       repeated: whether a flag of it may be given several times, whose values hold commas.
+      images: whether it names images that must exist.
     """
 
     help: str
@@ -65,6 +66,7 @@ class Spec:
     may_differ: bool = False
     positional: bool = False
     repeated: bool = False
+    images: bool = False
 
 
 def option(

@@ -12,7 +12,9 @@ from lossylab.core.trust import TrustOptions
 class MeasurementOptions(TrustOptions):
     """Measures images and writes a folder."""
 
-    data: str = option("kodak", "Images to measure on: a file, folder, glob or named collection.")
+    data: str = option(
+        "kodak", "Images to measure on: a file, folder, glob or named collection.", images=True
+    )
     out: str = option(help="Folder to write to.")
 
     def check(self) -> None:

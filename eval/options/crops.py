@@ -21,7 +21,9 @@ class CropsOptions(CropOptions, MeasurementOptions):
     """
 
     skip_small: bool = skip_small("`crop_size`")
-    data: str = option("sample_test", "Images: a file, folder, glob or named collection.")
+    data: str = option(
+        "sample_test", "Images: a file, folder, glob or named collection.", images=True
+    )
     out: str = option(help="Folder of crops and index.json.")
     codecs: tuple[str, ...] = option((), "Codecs that need no training.", choices=CODECS)
     models: tuple[str, ...] = option(

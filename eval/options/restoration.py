@@ -24,7 +24,9 @@ class RestorationOptions(CropOptions, MeasurementOptions):
     """
 
     skip_small: bool = skip_small("16x16 pixels (with `lpips` 32x32, with `crops_dir` `crop_size`)")
-    data: tuple[str, ...] = option(("live1", "classic5"), "Collections of images to measure on.")
+    data: tuple[str, ...] = option(
+        ("live1", "classic5"), "Collections of images to measure on.", images=True
+    )
     channels: str = option(
         "y",
         "The protocol: y takes MATLAB's studio-range luma and codes that plane as a gray file, as "

@@ -126,3 +126,29 @@ def test_options_know_what_the_library_knows():
     assert default_of(JpegOptions, "max_pixels") == jpeg.MAX_PIXELS
     assert default_of(RestoreOptions, "max_pixels") == restorer.MAX_PIXELS
     assert SADCT == restoring.SADCT
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "wcdgan", "--train_data=missing", "--run_dir=run"],
+        ["eval", "restoration", "--data=missing", "--out=out"],
+        ["eval", "rd", "--data=missing", "--out=out"],
+    ],
+)
+def test_missing_images_are_told_before_tensorflow_is_imported(words, tmp_path):
+    code = f"""
+import sys
+from lossylab.cli import __main__ as cli
+from lossylab.core.errors import CollectionError
+try:
+    cli.main({words!r})
+except CollectionError as error:
+    print(error, "tensorflow" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "no images found for 'missing'" in done.stdout
+    assert done.stdout.endswith("False\n")
+    assert not list(tmp_path.iterdir())

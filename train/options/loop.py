@@ -92,9 +92,14 @@ class TrainingOptions(LoopOptions):
     """Trains a model in a run directory."""
 
     run_dir: str = option(help="Folder of the run; it is resumed if it holds one.", may_differ=True)
-    train_data: str = option(help="Images to train on: a collection, folder, glob or @list.")
+    train_data: str = option(
+        help="Images to train on: a collection, folder, glob or @list.", images=True
+    )
     validation_data: str | None = option(
-        None, "Images for `validate_every`: a collection, folder, glob or @list.", may_differ=True
+        None,
+        "Images for `validate_every`: a collection, folder, glob or @list.",
+        may_differ=True,
+        images=True,
     )
     batch: int = batch(8)
     patch: int = patch(128)

@@ -88,7 +88,9 @@ class StudyOptions(Options):
     FOLDER: ClassVar[str] = "runs"
 
     out: str = option(help="Folder of all that the study writes.")
-    train_data: str = option(help="Images to train on: a collection, folder, glob or @list.")
+    train_data: str = option(
+        help="Images to train on: a collection, folder, glob or @list.", images=True
+    )
     variants: tuple[str, ...] = _which(())
     common: tuple[str, ...] = option(
         (), "Options of the training for all variants, NAME=VALUE each, such as batch=4."
@@ -194,7 +196,9 @@ class ProxiqaStudyOptions(StudyOptions):
 
     FOLDER: ClassVar[str] = ""
 
-    test_data: str = option(help="Images to compare on: a collection, folder, glob or @list.")
+    test_data: str = option(
+        help="Images to compare on: a collection, folder, glob or @list.", images=True
+    )
     variants: tuple[str, ...] = _which(PROXIQA, ("mse", "vmaf_p"))
     results: str | None = option(None, "Folder of the results, if not OUT/results.")
     codec: str = option("bls2017", "Codec to train.", choices=CODECS)
@@ -213,7 +217,7 @@ class ProxiqaStudyOptions(StudyOptions):
         "codecs of high rates learn what those of low rates need.",
     )
     validation_data: str | None = option(
-        None, "Images that proxies are judged on: a collection, folder, glob or @list."
+        None, "Images that proxies are judged on: a collection, folder, glob or @list.", images=True
     )
     gate: float = option(
         0.0,

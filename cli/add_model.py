@@ -1,0 +1,41 @@
+"""Gives a trained network a name: its weights and a card."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+
+from lossylab.cli.options.models import AddModelOptions
+from lossylab.core import command
+from lossylab.core.digest import file_digest
+from lossylab.core.files import write_text
+from lossylab.core.options import require
+from lossylab.inference.export import network_file, zoo
+from lossylab.inference.export.base import card_of, network_path
+
+
+def add(options: AddModelOptions) -> None:
+    """Writes weights and card; raises ExportError, OutputError, or UsageError of taken names."""
+    require(options.name not in zoo.names(), f"there is a model called {options.name} already")
+    source = network_path(options.export)
+    known = card_of(options.export)
+    network = network_file.read(source)
+    folder = pathlib.Path(options.folder) if options.folder else zoo.user_folder()
+    weights = folder / f"{options.name}.npz"
+    card = {
+        **{key: known.get(key) for key in ("kind", "model", "parameters", "steps", "data")},
+        "options": {key: value for key, value in known["options"].items() if not _is_path(value)},
+        **{key: getattr(options, key) for key in ("summary", "quality", "hours")},
+        "license": options.license or known.get("license"),
+    }
+    network_file.write(network, weights, narrow=True)
+    card["sha256"] = file_digest(weights)
+    text = json.dumps(card, indent=1, sort_keys=True) + "\n"
+    write_text(weights.with_suffix(".json"), text)
+    command.written(folder, f"{options.name}.npz, {options.name}.json")
+
+
+def _is_path(value: object) -> bool:
+    """Whether an option names a place on the machine that trained."""
+    return isinstance(value, str) and os.sep in value
