@@ -130,6 +130,12 @@ class Options:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in sorted(values.items())}
 
     @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """The defaults of those options that have one, as JSON values, by name."""
+        values = {name: default_of(cls, name) for name in specs(cls) if name not in needed(cls)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Options of `to_json`'s values.
 

@@ -1,6 +1,7 @@
 """WCDGAN's losses of images (Eq. 18, 19, 22), means over pixels, channels and batch.
 
-Images are float32 [B, H, W, 1 or 3], pixel values 0..255; restored ones are not clipped. The
+Images are float32 [B, H, W, 1 or 3]; restored ones are not clipped. Pixel values are 0..255, for
+content and total variation those of any range, in whose units the losses are. The
 adversarial losses (Eq. 20, 21) are in `losses.adversarial`, the weighted sum in the training.
 """
 
@@ -38,7 +39,7 @@ def perceptual_loss(
 
 
 def total_variation(restored: tf.Tensor) -> tf.Tensor:
-    """Eq. 22 in pixel values: |dx + dy| by forward differences, as printed; a scalar."""
+    """Eq. 22: |dx + dy| by forward differences, as printed; a scalar."""
     here = restored[:, :-1, :-1]
     across, down = restored[:, :-1, 1:] - here, restored[:, 1:, :-1] - here
     return tf.reduce_mean(tf.abs(across + down))

@@ -27,7 +27,7 @@ from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import session
 from lossylab.train.codec_quality import Trained, codec_quality, evaluator
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import Rate, adam, gradients, with_slots
+from lossylab.train.loop.optimizers import adam, gradients, scheduled, with_slots
 from lossylab.train.loop.oracle import libvmaf_oracle
 from lossylab.train.loop.waiting_pair import WaitingPair
 from lossylab.train.loop.weight_mean import WeightMean
@@ -67,7 +67,8 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             self.codec, lambda: CODECS[options.codec](options.filters, "mean"), options.average
         )
         self._versions = self._older_codecs()
-        self._codec_adam = adam(_codec_rate(options))
+        rate = _dropped(options.learning_rate, options.drop_step)
+        self._codec_adam = adam(scheduled(options, rate))
         self._proxy_adam = adam(_dropped(options.proxy_learning_rate, options.drop_step))
         self._oracle: Any = None
         if options.uses_proxy and options.metric != "ms_ssim":
@@ -339,13 +340,6 @@ def _shape(options: ProxiqaOptions, devices: int) -> tuple[int, int, int, int]:
 
 def _no_rate() -> dict[str, tf.Tensor]:
     return dict.fromkeys(("loss", "bpp", "pixel"), tf.constant(0.0))
-
-
-def _codec_rate(options: ProxiqaOptions) -> Rate:
-    if options.final_learning_rate is None:
-        return _dropped(options.learning_rate, options.drop_step)
-    last = options.final_learning_rate / options.learning_rate
-    return tf.keras.optimizers.schedules.CosineDecay(options.learning_rate, options.steps, last)
 
 
 def _dropped(rate: float, drop_step: int) -> tf.keras.optimizers.schedules.PiecewiseConstantDecay:

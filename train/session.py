@@ -120,7 +120,7 @@ def run(
     tf.random.set_seed(options.seed)
     with contextlib.ExitStack() as stack:
         if is_chief(strategy):
-            run_dir.open(resolved, frozenset(may_differ))
+            run_dir.open(resolved, frozenset(may_differ), options.defaults())
             stack.callback(run_dir.close)
         with strategy.scope(), precision.policy(policy):
             task = make_task()

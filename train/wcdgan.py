@@ -27,7 +27,8 @@ from lossylab.models.backbones import vgg
 from lossylab.models.wcdgan import Discriminator
 from lossylab.train import session
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import Halving, adam, gradients, with_slots
+from lossylab.train.loop.optimizers import Halving, adam, gradients, scheduled, with_slots
+from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.wcdgan import TERMS, WcdganOptions
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
@@ -58,7 +59,9 @@ class RestorationTask(PaperTask[WcdganOptions]):
         self._lattice = Lattice(files.train, _pair_options(options))
         self._validation = [_pair(path, channels, options.quality) for path in files.validation]
         self.network = make_network(options)
-        self._adam = adam(Halving(options.learning_rate, options.halve_every), options.beta_1)
+        self.mean = WeightMean(self.network, lambda: make_network(options, "mean"), options.average)
+        rate = scheduled(options, Halving(options.learning_rate, options.halve_every))
+        self._adam = adam(rate, options.beta_1)
         self.discriminator: Any = None
         if self._recipe.adversarial:
             self._begin_adversarial(channels)
@@ -93,10 +96,12 @@ class RestorationTask(PaperTask[WcdganOptions]):
         """Loads another run's network."""
         if self.options.init_from:
             warm_start.begin_with({"network": self.network}, self.options.init_from, "init_from")
+            self.mean.begin()
 
     def checkpointed(self) -> dict[str, Any]:
-        """Both networks and their optimizers."""
+        """Both networks, their optimizers and the mean."""
         state = {"network": self.network, "adam": with_slots(self._adam, self.network)}
+        state |= self.mean.checkpointed
         if self.discriminator is not None:
             state["discriminator"] = self.discriminator
             state["discriminator_adam"] = with_slots(self._discriminator_adam, self.discriminator)
@@ -110,29 +115,36 @@ class RestorationTask(PaperTask[WcdganOptions]):
         variables = self.network.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            restored = self.network(degraded, training=True)
-            report = self._losses(clean, restored)
+            restored, *others = restorers.supervised(self.network, degraded)
+            report = self._losses(clean, restored, others)
             loss = scale * report["loss"]
         changes = gradients(tape, loss, variables, self._adam)
         if self._adversarial:
             report["discriminator"] = self._discriminator_step(clean, restored, scale)
         self._adam.apply_gradients(zip(changes, variables))
+        self.mean.update()
         return {name: scale * report.get(name, 0.0) for name in self.metrics}
 
     @property
     def _adversarial(self) -> bool:
         return self.discriminator is not None and self.phase == len(self.boundaries)
 
-    def _losses(self, clean: tf.Tensor, restored: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Eq. 23; the discriminator's parameters are fixed."""
-        recipe = self._recipe
-        report = {"content": losses.content_loss(clean, restored, recipe.content)}
+    def _losses(
+        self, clean: tf.Tensor, restored: tf.Tensor, others: list[tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Eq. 23, of further outputs the content loss alone; the discriminator is fixed."""
+        recipe, unit = self._recipe, self.options.loss_range / 255.0
+        contents = [
+            losses.content_loss(unit * clean, unit * output, recipe.content)
+            for output in (restored, *others)
+        ]
+        report = {"content": tf.add_n(contents) / len(contents)}
         loss = self.options.content_weight * report["content"]
         if recipe.perceptual:
             report["perceptual"] = losses.perceptual_loss(clean, restored, self._features)
             loss += recipe.perceptual * report["perceptual"]
         if recipe.tv:
-            report["tv"] = losses.total_variation(restored)
+            report["tv"] = losses.total_variation(unit * restored)
             loss += recipe.tv * report["tv"]
         if self._adversarial:
             scores = self.discriminator(restored, training=True)
@@ -178,7 +190,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
 
     @tf.function(autograph=False, reduce_retracing=True)
     def _restore(self, degraded: tf.Tensor) -> tf.Tensor:
-        restored = self.network(tf.cast(degraded, tf.float32))
+        restored = self.mean.served(tf.cast(degraded, tf.float32))
         return tf.saturate_cast(tf.round(restored), tf.uint8)
 
     def describe_batch(self, step: int) -> str:
@@ -191,15 +203,16 @@ class RestorationTask(PaperTask[WcdganOptions]):
     def save(self, path: str) -> None:
         """Writes the network as a SavedModel."""
         card = {**self.recorded, **features_of(self.options)}
-        Restorer.save(self.network, path, card, self.options.export_precision)
+        Restorer.save(self.mean.served, path, card, self.options.export_precision)
 
 
-def make_network(options: WcdganOptions) -> tf.Module:
+def make_network(options: WcdganOptions, name: str | None = None) -> tf.Module:
     """The network that the options ask for; raises UsageError if sizes do not fit it."""
+    named = {"name": name} if name else {}
     try:
         table = luminance_table(options.quality)
         channels = CHANNELS[options.channels]
-        return restorers.make(options.model, channels, table, **options.network_arguments)
+        return restorers.make(options.model, channels, table, **options.network_arguments, **named)
     except ValueError as error:
         raise UsageError(f"`model`={options.model}: {error}") from error
 

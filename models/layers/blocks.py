@@ -76,7 +76,7 @@ class Conv2D(Layer):
 
 
 class BNReLUConv(Layer):
-    """Batch normalization, ReLU and a convolution without bias, in this order."""
+    """Batch normalization, ReLU and a convolution, in this order."""
 
     def __init__(
         self,
@@ -84,13 +84,19 @@ class BNReLUConv(Layer):
         outputs: int,
         kernel_size: int,
         gain: float = 2.0,
+        bias: bool = False,
+        shared: BNReLUConv | None = None,
         name: str = "bn_relu_conv",
     ):
-        """Creates the layer; arguments as for `Conv2D`."""
+        """Creates the layer; `shared` lends its convolution, other arguments as for `Conv2D`."""
         super().__init__(name=name)
         with self.scope():
             self.norm = batch_norm(inputs)
-            self.conv = Conv2D(inputs, outputs, kernel_size, bias=False, gain=gain)
+            self.conv = (
+                Conv2D(inputs, outputs, kernel_size, bias=bias, gain=gain)
+                if shared is None
+                else shared.conv
+            )
 
     def call(self, x: tf.Tensor, training: bool) -> tf.Tensor:
         """Filters x; `training` normalizes by the batch and updates the moving moments."""

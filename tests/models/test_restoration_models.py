@@ -18,6 +18,11 @@ from lossylab.models.mwcnn import MWCNN, haar, inverse_haar
 from lossylab.models.tnrd import TNRD
 from lossylab.models.wcdgan import WCDB, WCDGAN, MixedAttention, MixedConv
 
+_AUTHORS = {"shared_recursions": True, "multiple_outputs": True, "biases": True}
+# Kernels: the paper's 677 K; biases, batch normalization of its own for every use, six weights.
+_MEMNET = 9 * 64 + 6 * 2 * 9 * 64**2 + sum(range(7, 13)) * 64**2 + 9 * 64
+_MEMNET += 64 * (1 + 12 + 6) + 1 + 2 * (1 + 64 * (72 + sum(range(7, 13)) + 6)) + 6
+
 
 def _count(module):
     return sum(v.shape.num_elements() for v in module.trainable_variables)
@@ -33,6 +38,7 @@ def _count(module):
         (lambda: ARCNN(3), 117_731),
         (lambda: DnCNN(1, 20, batch_normalization=False), 665_921),
         (lambda: MemNet(3), 2_907_782),
+        (lambda: MemNet(**_AUTHORS), _MEMNET),
         (lambda: MWCNN(3), 24_930_115),
         (lambda: TNRD(4, luminance_table(10)), 4 * 5_328),
     ],
@@ -235,3 +241,43 @@ def test_perceptual_loss_is_zero_for_equal_images_and_takes_luma(random):
     x = tf.constant(random.uniform(0, 255, (1, 32, 32, 1)), tf.float32)
     assert losses.perceptual_loss(x, x, features) == 0.0
     assert losses.perceptual_loss(x, 255.0 - x, features) > 0.0
+
+
+def test_memnets_recursions_may_share_their_convolutions():
+    own, shared = (MemNet(1, 8, 2, 3, shared_recursions=each) for each in (False, True))
+    kernels = [
+        {v.ref() for v in n.variables if v.shape[:1] == 3 and "unit" in v.name}
+        for n in (own, shared)
+    ]
+    assert [len(each) for each in kernels] == [2 * 3 * 2, 2 * 2]
+    convs = [unit.convs[0].conv for unit in shared.units]
+    assert convs[0] is convs[1] is convs[2] is not convs[3]
+    assert len({id(unit.convs[0].norm) for unit in shared.units}) == 6
+
+
+def test_memnets_image_is_the_learned_sum_of_its_outputs(random):
+    network = MemNet(1, 8, 3, 2, **_AUTHORS)
+    network.output_weights.assign([0.5, 0.75, -0.25])
+    network.reconstructor.conv.kernel.assign(random.normal(size=(3, 3, 8, 1)))
+    x = tf.constant(random.uniform(0, 255, (2, 12, 9, 1)), tf.float32)
+    image, *outputs = network.supervised(x)
+    assert len(outputs) == 3
+    assert not np.allclose(outputs[0], outputs[1])
+    wanted = 0.5 * outputs[0] + 0.75 * outputs[1] - 0.25 * outputs[2]
+    np.testing.assert_allclose(image, wanted, rtol=1e-4, atol=1e-2)
+    np.testing.assert_array_equal(network(x), image)
+    with tf.GradientTape() as tape:
+        loss = tf.add_n([tf.reduce_sum(y) for y in restorers.supervised(network, x)])
+    assert all(g is not None for g in tape.gradient(loss, network.trainable_variables))
+
+
+def test_memnet_begins_with_the_image(random):
+    x = tf.constant(random.uniform(0, 255, (1, 12, 9, 1)), tf.float32)
+    assert float(tf.math.reduce_std(MemNet(1, 8, 2, 2, **_AUTHORS)(x) - x)) < 4.0
+
+
+def test_every_restorer_supervises_its_image(random):
+    x = tf.constant(random.uniform(0, 255, (1, 16, 16, 1)), tf.float32)
+    for network in (WCDGAN(1, 4, 1), MemNet(1, 4, 1, 1)):
+        (found,) = restorers.supervised(network, x)
+        assert found.shape == x.shape

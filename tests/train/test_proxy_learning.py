@@ -10,6 +10,7 @@ import tensorflow as tf
 from lossylab.core.errors import UsageError
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import proxiqa
+from lossylab.train.loop.optimizers import scheduled
 from lossylab.train.proxiqa import ProxiqaOptions
 from lossylab.train.proxiqa_draws import Draws
 from lossylab.train.proxy_quality import proxy_quality, weighted_std
@@ -130,7 +131,7 @@ def test_the_mean_of_the_weights_is_exported_and_the_rate_decays(tmp_path, monke
     last, mean = (saved.get_tensor(name.format(part)) for part in ("codec", "mean"))
     assert np.any(last != mean)
     np.testing.assert_array_equal(exported[0].analysis_transform.layers[0].bias, mean)
-    rate = proxiqa._codec_rate(options)
+    rate = scheduled(options, 1.0)
     assert float(rate(0)) == pytest.approx(1e-2)
     assert float(rate(options.steps)) == pytest.approx(1e-3)
     assert json.loads((tmp_path / "run" / "options.json").read_text())["average"] == 0.5

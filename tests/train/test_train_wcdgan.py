@@ -15,9 +15,9 @@ from lossylab.data.lattice_pairs import Lattice, LatticeOptions
 from lossylab.inference.export.restorer import Restorer
 from lossylab.models.backbones import vgg
 from lossylab.models.restorers import NETWORKS
-from lossylab.train.loop.optimizers import Halving
+from lossylab.train.loop.optimizers import Halving, scheduled
 from lossylab.train.options import studies
-from lossylab.train.options.wcdgan import Recipe, WcdganOptions
+from lossylab.train.options.wcdgan import MEMNET, Recipe, WcdganOptions
 from lossylab.train.session import Files
 from lossylab.train.wcdgan import RestorationTask, train
 
@@ -139,6 +139,60 @@ def test_the_backbone_is_named_by_card_and_run(tmp_path):
         _train(tmp_path / "run", *words, "--steps=2")
 
 
+@pytest.mark.parametrize(("model", "power"), [("wcdgan", 1), ("arcnn", 2)])
+def test_the_loss_range_scales_content_and_variation_alone(model, power, tmp_path):
+    rows = {}
+    for loss_range in (255, 1):
+        extra = ["--adversarial_weight=0"] * (model == "wcdgan") + [f"--loss_range={loss_range}"]
+        _train(tmp_path / f"{loss_range}", *extra, "--steps=1", model=model)
+        (rows[loss_range],) = run_files.rows(tmp_path / f"{loss_range}")
+    wide, narrow = rows[255], rows[1]
+    assert narrow["content"] == pytest.approx(wide["content"] / 255**power, rel=1e-4)
+    if model == "wcdgan":
+        assert narrow["tv"] == pytest.approx(wide["tv"] / 255, rel=1e-4)
+        assert narrow["perceptual"] == pytest.approx(wide["perceptual"], rel=1e-4)
+
+
+def test_the_mean_is_validated_exported_and_resumed(tmp_path):
+    flags = [*_CONTENT, "--average=0.5", "--learning_rate=1e-2", "--export", "--warmup=2"]
+    flags += ["--final_learning_rate=1e-3"]
+    _train(tmp_path / "whole", *flags)
+    saved = run_files.weights(tmp_path / "whole")
+    last, mean = (
+        saved[f"{part}/shallow/0/kernel/.ATTRIBUTES/VARIABLE_VALUE"] for part in ("network", "mean")
+    )
+    assert np.any(last != mean)
+    exported = Restorer(str(tmp_path / "whole" / "export"))
+    np.testing.assert_array_equal(exported.network().shallow[0].kernel, mean)
+    shown = {name: exported.card["options"][name] for name in ("average", "warmup")}
+    assert shown == {"average": 0.5, "warmup": 2}
+    run_files.cut(tmp_path / "whole", tmp_path / "parts", 2)
+    _train(tmp_path / "parts", *flags)
+    run_files.assert_equal(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_memnet_learns_as_its_authors_had_it(tmp_path):
+    flags = ["--shared_recursions", "--multiple_outputs", "--biases", "--export"]
+    _train(tmp_path / "run", *flags, model="memnet")
+    card = Restorer(str(tmp_path / "run" / "export")).card
+    assert all(card["options"][flag.strip("-")] for flag in flags[:3])
+    assert all(np.isfinite(row["loss"]) for row in run_files.rows(tmp_path / "run"))
+
+
+def test_rates_warm_up_and_decay():
+    options = WcdganOptions(run_dir="r", train_data="x", warmup=4, steps=100)
+    usual = Halving(2e-4, 10)
+    rate = scheduled(options, usual)
+    np.testing.assert_allclose(
+        [float(rate(step)) for step in (0, 1, 3, 9, 10)], [5e-5, 1e-4, 2e-4, 2e-4, 1e-4], rtol=1e-6
+    )
+    rate = scheduled(options.replace(final_learning_rate=1e-6), usual)
+    np.testing.assert_allclose(
+        [float(rate(step)) for step in (0, 50, 100)], [5e-5, 1.005e-4, 1e-6], rtol=1e-4
+    )
+    assert scheduled(options.replace(warmup=0), usual) is usual
+
+
 def test_other_networks_minimize_squared_errors_alone(tmp_path):
     _train(tmp_path / "run", model="arcnn")
     for row in run_files.rows(tmp_path / "run"):
@@ -159,6 +213,9 @@ def test_defaults_are_the_papers():
     assert (options.learning_rate, options.discriminator_learning_rate) == (2e-4, 1e-4)
     assert (options.halve_every, options.generator_epochs) == (20_000, 4)
     assert options.recipe == Recipe("l1", 1.0, 1.0, 1.0)
+    assert (options.backbone, options.loss_range) == ("vgg19", 255)
+    assert (options.warmup, options.average, options.final_learning_rate) == (0, 0, None)
+    assert {getattr(options, name) for name in MEMNET} == {False}
     assert options.replace(model="arcnn").recipe == Recipe("l2", 0.0, 0.0, 0.0)
 
 
@@ -180,6 +237,18 @@ def test_a_run_can_begin_with_another(tmp_path):
         np.testing.assert_array_equal(one[name], two[name])
     with pytest.raises(UsageError, match="--init_from: .* does not fit this model's options"):
         _train(tmp_path / "three", *_CONTENT, f"--init_from={tmp_path / 'one'}", "--filters=8")
+
+
+def test_a_run_of_a_version_without_an_option_goes_on_with_its_default(tmp_path):
+    _train(tmp_path / "run", *_CONTENT, "--steps=2")
+    path = tmp_path / "run" / "options.json"
+    written = json.loads(path.read_text())
+    del written["warmup"]
+    path.write_text(json.dumps(written))
+    with pytest.raises(UsageError, match="other options: --warmup was 0, is 5"):
+        _train(tmp_path / "run", *_CONTENT, "--warmup=5")
+    _train(tmp_path / "run", *_CONTENT)
+    assert json.loads(path.read_text())["warmup"] == 0
 
 
 def test_two_devices_train_like_one(tmp_path):
@@ -206,6 +275,13 @@ def test_two_devices_train_like_one(tmp_path):
         (["--weights=nowhere.h5"], "--weights: weights 'nowhere.h5' of vgg19: no such file"),
         (["--model=sadct"], "sadct"),
         (["--quality=0"], "quality"),
+        (["--biases"], "--biases makes no sense for wcdgan"),
+        (["--loss_range=2"], "--loss_range=2 is none of 255, 1"),
+        (["--average=1"], "--average=1.0 must be below 1"),
+        (
+            ["--final_learning_rate=0", "--learning_rate=0"],
+            "--final_learning_rate needs a --learning_rate above 0",
+        ),
         (["--validate_every=5"], "--validate_every needs --validation_data"),
         (["--batch=3", "--strategy=mirrored", "--devices=CPU:0,CPU:1"], "cannot be shared by 2"),
     ],
@@ -314,7 +390,7 @@ def test_a_divergence_names_the_images(tmp_path):
         (["--out=x"], "--train_data is needed"),
         (["--out=x", "--train_data=x", "--variants=best"], "--variants=best is none of wcdgan, "),
         (["--out=x", "--train_data=x", "--variant=wcdgan"], "expected NAME:OPTION=VALUE"),
-        (["--out=x", "--train_data=x", "--variant=best:steps=1"], "no variant best"),
+        (["--out=x", "--train_data=sample_train", "--variant=best:steps=1"], "no variant best"),
     ],
 )
 def test_wrong_studies_are_refused(flags, message):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from lossylab.models.layers import precision
+from lossylab.train.options.rates import RateOptions
 
 Rate = float | tf.keras.optimizers.schedules.LearningRateSchedule
 
@@ -15,6 +16,20 @@ Rate = float | tf.keras.optimizers.schedules.LearningRateSchedule
 def adam(rate: Rate, beta_1: float = 0.9) -> tf.keras.optimizers.Optimizer:
     """TensorFlow 1's Adam, epsilon (1e-8) included, in one fused operation."""
     return loss_scaled(tf.keras.optimizers.legacy.Adam(rate, beta_1, 0.999, epsilon=1e-8))
+
+
+def scheduled(options: RateOptions, usual: Rate) -> Rate:
+    """The rate that the options ask for: the usual one or a half cosine, after a warm-up.
+
+    Args:
+      options: of the training, whose `steps` the cosine ends with.
+      usual: where no last rate is given.
+    """
+    rate = usual
+    if options.final_learning_rate is not None:
+        last = options.final_learning_rate / options.learning_rate
+        rate = tf.keras.optimizers.schedules.CosineDecay(options.learning_rate, options.steps, last)
+    return WarmUp(rate, options.warmup) if options.warmup else rate
 
 
 def loss_scaled(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
@@ -43,6 +58,24 @@ def with_slots(
     """The optimizer with all its variables for a network, so that a checkpoint knows them."""
     optimizer._create_all_weights(network.trainable_variables)
     return optimizer
+
+
+class WarmUp(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """Rises on a line from 0 to another rate, which holds from then on."""
+
+    def __init__(self, rate: Rate, steps: int) -> None:
+        """Creates the schedule.
+
+        Args:
+          rate: that is risen to; a schedule goes its own way meanwhile.
+          steps: until then, at least 1; the first has 1 / steps of the rate.
+        """
+        self._rate, self._steps = rate, steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate of the step that follows so many."""
+        rate = self._rate(step) if callable(self._rate) else self._rate
+        return rate * tf.minimum((tf.cast(step, tf.float32) + 1.0) / self._steps, 1.0)
 
 
 class Halving(tf.keras.optimizers.schedules.LearningRateSchedule):

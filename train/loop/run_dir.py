@@ -10,7 +10,8 @@ import logging
 import os
 import pathlib
 import time
-from typing import IO
+from collections.abc import Mapping
+from typing import IO, Any
 
 from lossylab.core import checkpoints
 from lossylab.core.environment import environment
@@ -38,12 +39,15 @@ class RunDir:
         self.export = self.path / "export"
         self._lock: IO | None = None
 
-    def open(self, options: dict, may_differ: frozenset[str]) -> None:
+    def open(
+        self, options: dict, may_differ: frozenset[str], defaults: Mapping[str, Any] | None = None
+    ) -> None:
         """Creates the folder or checks that it belongs to the same run.
 
         Args:
           options: the resolved options, JSON values.
           may_differ: names that a resumed run may change.
+          defaults: what holds for runs of versions that did not have an option yet.
 
         Raises:
           OutputError: if the folder cannot be written.
@@ -56,7 +60,7 @@ class RunDir:
             self._take_lock()
             checkpoints.remove_rests(self.checkpoints)
             remove_rests(self.path)
-            self._check_progress(options, may_differ)
+            self._check_progress(options, may_differ, defaults or {})
             self._write_environment()
             write_text(self.options, json.dumps(options, indent=2, sort_keys=True) + "\n")
         except BaseException:
@@ -92,14 +96,16 @@ class RunDir:
             "`run_dir`",
         )
 
-    def _check_progress(self, options: dict, may_differ: frozenset[str]) -> None:
+    def _check_progress(
+        self, options: dict, may_differ: frozenset[str], defaults: Mapping[str, Any]
+    ) -> None:
         """Refuses to begin beside what a run has left, and to go on with other options."""
         newest = checkpoints.newest(self.checkpoints)
         if newest is None:
             self._refuse_lost_checkpoints()
             return
         try:
-            self._compare(options, may_differ, newest)
+            self._compare(options, may_differ, newest, defaults)
         except UsageError:
             if checkpoints.step_of(newest):
                 raise
@@ -141,7 +147,13 @@ class RunDir:
         except OSError as error:
             raise OutputError(f"cannot write {self.path / 'lock'}: {error.strerror}") from error
 
-    def _compare(self, options: dict, may_differ: frozenset[str], newest: str) -> None:
+    def _compare(
+        self,
+        options: dict,
+        may_differ: frozenset[str],
+        newest: str,
+        defaults: Mapping[str, Any],
+    ) -> None:
         try:
             before = json.loads(self.options.read_bytes())
         except (ValueError, OSError, RecursionError):
@@ -152,6 +164,7 @@ class RunDir:
                 f"{self.options} is {missing}, so that nobody knows how {newest} was trained: put "
                 "it back, or choose another `run_dir`"
             )
+        before = {**defaults, **before}
         differing = [
             f"`{name}` was {before.get(name)!r}, is {options.get(name)!r}"
             for name in sorted(before.keys() | options.keys())

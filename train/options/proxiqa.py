@@ -5,7 +5,6 @@ from __future__ import annotations
 from lossylab.core.options import option, option_class, require
 from lossylab.models.names import CODECS
 from lossylab.train.options.loop import (
-    TrainingOptions,
     batch,
     export_precision,
     patch,
@@ -13,6 +12,7 @@ from lossylab.train.options.loop import (
     require_multiple,
     steps,
 )
+from lossylab.train.options.rates import RateOptions
 
 MODES = ("proxy", "frozen_proxy", "pretrain_proxy", "direct")
 STRIDE = 16  # pixels of the image per latent sample
@@ -46,7 +46,7 @@ def ssim_channels() -> str:
 
 
 @option_class
-class ProxiqaOptions(TrainingOptions):
+class ProxiqaOptions(RateOptions):
     """Trains a learned codec for a perceptual metric through a proxy network (ProxIQA).
 
       lossylab train proxiqa --train_data=FOLDER --metric=vmaf --run_dir=runs/vmaf
@@ -112,7 +112,10 @@ class ProxiqaOptions(TrainingOptions):
         1e-4, "Learning rate of the proxy; the authors' code has 1e-3.", source="Sec. III-D"
     )
     drop_step: int = option(
-        2_000_000, "Step from which both rates are a tenth.", minimum=1, source="Sec. III-D"
+        2_000_000,
+        "Step from which both rates are a tenth; with `final_learning_rate` the proxy's alone.",
+        minimum=1,
+        source="Sec. III-D",
     )
     identical_pairs: bool = option(
         True,
@@ -146,21 +149,6 @@ class ProxiqaOptions(TrainingOptions):
         "Newest checkpoints of `init_from` that pretrain_proxy takes in turn.",
         minimum=1,
         assumed="the paper's proxy sees the codec's whole training",
-    )
-    average: float = option(
-        0.0,
-        "Weight of the past in the mean of the codec's weights that is exported, such as 0.999; 0 "
-        "exports the last weights.",
-        minimum=0.0,
-        below=1.0,
-        assumed="the paper has none",
-    )
-    final_learning_rate: float | None = option(
-        None,
-        "Learning rate of the codec after the last step, reached on a half cosine; without it the "
-        "rate drops at `drop_step`.",
-        minimum=0.0,
-        assumed="the paper has none",
     )
     validate_images: bool = option(
         True, "Also code the images of `validation_data` whole, and measure them by all metrics."

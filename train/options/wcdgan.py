@@ -7,21 +7,22 @@ import dataclasses
 from lossylab.core.options import option, option_class, require
 from lossylab.models.names import VGGS
 from lossylab.train.options.loop import (
-    TrainingOptions,
     batch,
     export_precision,
     patch,
     positive,
     steps,
 )
+from lossylab.train.options.rates import RateOptions
 
+MEMNET = ("shared_recursions", "multiple_outputs", "biases")  # what its authors' has
 # The networks, and which options are arguments of their constructors.
 NETWORKS = {
     "wcdgan": {"filters": "filters", "blocks": "blocks"},
     "arcnn": {},
     "tnrd": {"layers": "stages"},
     "dncnn": {"filters": "filters", "layers": "layers"},
-    "memnet": {"filters": "filters", "blocks": "blocks"},
+    "memnet": {name: name for name in ("filters", "blocks", *MEMNET)},
     "mwcnn": {"filters": "filters"},
 }
 TERMS = ("perceptual", "adversarial", "tv")
@@ -42,7 +43,7 @@ class Recipe:
 def _weight(term: str, equation: int) -> float | None:
     return positive(
         None,
-        f"Weight of the {term} loss (Eq. {equation}), of pixel values 0..255; by default 1 for "
+        f"Weight of the {term} loss (Eq. {equation}), see `loss_range`; by default 1 for "
         "wcdgan, 0 for the others.",
         assumed="the paper prints no weights",
     )
@@ -53,7 +54,7 @@ def _size(text: str) -> int:
 
 
 @option_class
-class WcdganOptions(TrainingOptions):
+class WcdganOptions(RateOptions):
     """Trains WCDGAN, or a network that it is compared to, to restore JPEG images.
 
       lossylab train wcdgan --train_data=FOLDER --quality=10 --run_dir=runs/wcdgan_q10
@@ -92,6 +93,20 @@ class WcdganOptions(TrainingOptions):
     mixed_attention: bool = option(
         True, "Mixed attention; without, it is left out.", source="Table 4"
     )
+    shared_recursions: bool = option(
+        False,
+        "Recursions of a memory block share their convolutions, as those of memnet's authors.",
+        source="Table 3",
+    )
+    multiple_outputs: bool = option(
+        False,
+        "Every memory block has an output, which learns too, and their learned sum is the image, "
+        "as memnet's authors have it.",
+        source="Table 3",
+    )
+    biases: bool = option(
+        False, "Convolutions of memnet have biases, as its authors'.", source="Table 3"
+    )
     content: str | None = option(
         None,
         "Content loss; by default l1 for wcdgan, l2 for the others.",
@@ -100,6 +115,16 @@ class WcdganOptions(TrainingOptions):
     )
     content_weight: float = positive(
         1.0, "Weight of the content loss.", assumed="the paper prints no weights"
+    )
+    loss_range: int = option(
+        255,
+        "Range in which the content and total variation losses see pixel values. Perceptual and "
+        "adversarial losses have scales of their own, those of the backbone's weights and of the "
+        "scores, and do not change: in 0..1 they weigh 255 times as much beside l1 as in 0..255, "
+        "where the adversarial loss, about 1, is a small part of l1's 5 or so; in 0..1 it decides. "
+        "With the content loss alone nothing changes, as Adam divides scales out.",
+        choices=(255, 1),
+        assumed="the paper does not say; its code is not published",
     )
     perceptual_weight: float | None = _weight("perceptual", 19)
     adversarial_weight: float | None = _weight("adversarial", 21)
@@ -122,7 +147,11 @@ class WcdganOptions(TrainingOptions):
     )
     beta_1: float = positive(0.5, "The beta_1 of Adam.", below=1.0, source="Sec. III-A")
     halve_every: int = option(
-        20_000, "Steps after which both rates are halved.", minimum=1, source="Sec. III-A"
+        20_000,
+        "Steps after which both rates are halved; with `final_learning_rate` the discriminator's "
+        "alone.",
+        minimum=1,
+        source="Sec. III-A",
     )
     generator_epochs: float = positive(
         4.0,
@@ -153,7 +182,7 @@ class WcdganOptions(TrainingOptions):
     def check(self) -> None:
         """Refuses options that contradict each other."""
         super().check()
-        for name in ("filters", "blocks", "layers"):
+        for name in ("filters", "blocks", "layers", *MEMNET):
             fits = not getattr(self, name) or name in NETWORKS[self.model]
             require(fits, f"`{name}` makes no sense for {self.model}")
         for name in ("mixed_conv", "mixed_attention"):
