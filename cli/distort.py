@@ -13,7 +13,7 @@ from lossylab.cli.options.distort import DistortOptions
 from lossylab.core import memory
 from lossylab.core.environment import timed
 from lossylab.core.errors import UsageError
-from lossylab.core.options import naming
+from lossylab.core.options import naming, require
 from lossylab.data import distortions
 from lossylab.data.collections import find_images
 from lossylab.data.color import gray_mean
@@ -37,19 +37,22 @@ def distort(options: DistortOptions) -> None:
     if options.model:
         with naming("model"):
             network = Distorter(options.model, options.max_pixels)
-        work, weights = _by_network(network, options.max_pixels), network.weights
+        require(
+            network.noise_channels or not options.seed,
+            "`seed`: the generator of `model` sees no noise",
+        )
+        work, weights = _by_network(network, options), network.weights
     else:
         work = _by_distortion(options)
     one = functools.partial(_distort_one, work, options.keep_profile)
     jobs.run(plan, one, _COLUMNS, (weights,))
 
 
-def _by_network(network: Distorter, max_pixels: int) -> _Work:
+def _by_network(network: Distorter, options: DistortOptions) -> _Work:
     def work(path: str, image: np.ndarray) -> np.ndarray:
-        del path
-        pixels_in_work = min(max_pixels, image.shape[0] * image.shape[1])
+        pixels_in_work = min(options.max_pixels, image.shape[0] * image.shape[1])
         memory.demand(_BYTES * pixels_in_work, ": lower `max_pixels`")
-        distorted = network.distort(as_rgb(image))
+        distorted = network.distort(as_rgb(image), _seed(path, options))
         return distorted if image.shape[2] == 3 else gray_mean(distorted)
 
     return work
@@ -63,10 +66,13 @@ def _by_distortion(options: DistortOptions) -> _Work:
         raise UsageError(f"`severity`: {error}") from error
 
     def work(path: str, image: np.ndarray) -> np.ndarray:
-        seed = (noise_seed(path) + options.seed) % 2**32
-        return distortions.distort(image, kind, severity, seed)
+        return distortions.distort(image, kind, severity, _seed(path, options))
 
     return work
+
+
+def _seed(path: str, options: DistortOptions) -> int:
+    return (noise_seed(path) + options.seed) % 2**32
 
 
 def _distort_one(work: _Work, keep_profile: bool, source: str, target: str) -> dict[str, Any]:

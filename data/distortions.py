@@ -109,7 +109,7 @@ DISTORTIONS = {
     "jpeg": Distortion(_jpeg, "JPEG quality, 4:2:0", 1, 100, 40),
     "jpeg2000": Distortion(_jpeg2000, "compression ratio", 1, 1000, 16),
     "white": Distortion(_white, "standard deviation, pixel values", 0, 255, 60, random=True),
-    "pink": Distortion(_pink, "standard deviation, pixel values", 0, 255, 5, random=True),
+    "pink": Distortion(_pink, "standard deviation, pixel values", 0, 255, 10, random=True),
 }
 
 

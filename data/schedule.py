@@ -39,6 +39,7 @@ class Stream(enum.IntEnum):
     HYPER_LATENT_NOISE = 7  # of a codec in training, by step
     BLEND = 8  # how far the proxy's pairs are from what the codec makes, by step
     DROPOUT = 7  # of RankIQA, by step
+    GENERATOR_NOISE = 4  # that a generator of distortions sees, by step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,7 +35,7 @@ from lossylab.eval.schemas import DIVERGENCES
 from lossylab.inference.export.distorter import Distorter
 
 _KEY = ("generated", "reference", "severity", "data", "image")
-_REVISION = 1  # of how images are measured
+_REVISION = 2  # of how images are measured
 # The protocol's words when the first rows were measured.
 _DECIDES = nss.PROTOCOL.replace("standard deviation", "deviation")
 _OTHER_SEED = 1  # real noise is compared with noise of another seed
@@ -102,7 +102,7 @@ def _models(options: DistortionsOptions) -> list[Maker]:
         makers.append(
             Maker(
                 name,
-                lambda path, image, network=network: network.distort(image),
+                lambda path, image, network=network: network.distort(image, noise_seed(path)),
                 network.parameters,
                 options.budget,
                 _identity(network.weights, options.budget),
@@ -239,9 +239,9 @@ def _measure(
     }
 
 
-def _compared(mine: residuals.Residuals, real: residuals.Residuals) -> dict[str, float]:
+def _compared(mine: residuals.Residuals, real: residuals.Residuals) -> dict[str, float | str]:
     """The columns `RESIDUALS`, but for the first."""
-    values = {}
+    values: dict[str, float | str] = {}
     for prefix, each in (("", mine), ("real_", real)):
         spectrum = each.spectrum
         values |= {
@@ -249,9 +249,18 @@ def _compared(mine: residuals.Residuals, real: residuals.Residuals) -> dict[str,
             f"{prefix}high_frequency": each.high_frequency,
             f"{prefix}slope": spectrum.slope if spectrum else math.nan,
             f"{prefix}unevenness": spectrum.unevenness if spectrum else math.nan,
+            f"{prefix}flatness": spectrum.flatness if spectrum else math.nan,
+            f"{prefix}ringing": each.ringing,
+            f"{prefix}std": each.std,
+            f"{prefix}bands": _in_decibels(spectrum),
         }
     gap = mine.spectrum.gap(real.spectrum) if mine.spectrum and real.spectrum else math.nan
     return {**values, "spectrum_gap": gap}
+
+
+def _in_decibels(spectrum: residuals.Spectrum | None) -> str:
+    """The power of all bands, dB with blanks between, to draw; '' without a spectrum."""
+    return "" if spectrum is None else " ".join(f"{10 * np.log10(p):.2f}" for p in spectrum.power)
 
 
 def _means(measured: list[Row]) -> list[dict[str, str]]:

@@ -65,21 +65,27 @@ ENOUGH_IMAGES = 2048  # with fewer, the covariance of Inception's 2048 features 
 
 # --- Distortions -----------------------------------------------------------------------------
 SHORT = {"jpeg": "JPEG", "jpeg2000": "JP2K", "white": "WN", "pink": "PN"}  # as Table I has them
+SEVERITY_LIMITED = "within the limits"  # a column of severity.csv: yes or no
 # What the divergence does not see: of the generated image, beside the same of the real distortion.
 # `untouched` is the divergence of the reference image itself, which a method must stay below;
-# `spectrum_gap` is in dB, from the real residual's spectrum.
+# `spectrum_gap` is in dB, from the real residual's spectrum, `bands` is that spectrum in dB.
 RESIDUALS = (
     *("untouched", "blockiness", "real_blockiness", "high_frequency", "real_high_frequency"),
     *("slope", "real_slope", "unevenness", "real_unevenness", "spectrum_gap"),
+    *("flatness", "real_flatness", "ringing", "real_ringing", "std", "real_std"),
 )
+BANDS = ("bands", "real_bands")
 DIVERGENCES = Schema(
     (
         *("generated", "reference", "severity", "data", "image", "width", "height", "jsd"),
-        *("residual", *RESIDUALS),
+        *("residual", *RESIDUALS, *BANDS),
         *("seconds", "parameters", "budget", "protocol", "identity", "content"),
     ),
-    ("generated", "reference", "data", "image", "budget", "protocol", "identity", "content"),
-    dict.fromkeys(RESIDUALS, "nan"),
+    (
+        *("generated", "reference", "data", "image", *BANDS),
+        *("budget", "protocol", "identity", "content"),
+    ),
+    {**dict.fromkeys(RESIDUALS, "nan"), **dict.fromkeys(BANDS, "")},
 )
 
 # --- Restoration in a generator's latent space -----------------------------------------------

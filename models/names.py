@@ -6,4 +6,5 @@ ATTENTION_RANGES = ("sigmoid", "tanh", "minmax")  # from an LSTM's outputs to at
 VGGS = ("vgg19", "vgg16")  # of the perceptual loss
 LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
 UPSAMPLINGS = ("nearest", "transposed")  # of the residual U-Net
+DISCRIMINATOR_NORMS = ("together", "apart")  # of real and generated images, in PatchGAN
 PIXEL_DISTRIBUTIONS = ("logistic", "gaussian")  # components of PixelCNN's mixtures

@@ -17,6 +17,7 @@ MULTIPLE = 2 ** len(_WIDTHS)  # pixels: the sides of what the network sees
 # what is two of their samples away, of 128 pixels each, comes up again.
 RECEPTIVE_FIELD_RADIUS = 2 * MULTIPLE + 254
 _SLOPE = 0.2  # of LeakyReLU
+_SEED = (0, 0)  # of the noise where none is given
 # Pixels that are doubled and convolved with a kernel of 4 are, in even and odd rows, convolved with
 # one of 3 before: some of the 4 weights meet the same pixel.
 _PHASES = np.array(
@@ -84,29 +85,40 @@ class ResidualUNet(Network):
 
     model_id = "residual_unet"
 
-    def __init__(self, filters: int = 64, upsampling: str = "nearest", name: str = "generator"):
+    def __init__(
+        self,
+        filters: int = 64,
+        upsampling: str = "nearest",
+        noise_channels: int = 0,
+        name: str = "generator",
+    ):
         """Creates the network.
 
         Args:
           filters: of the first layer; the others have 2, 4 and four times 8 as many (assumed).
           upsampling: 'nearest' and a convolution, or 'transposed' convolutions.
+          noise_channels: of Gaussian noise that is seen beside the image; the paper's has none.
           name: name of the model.
 
         Raises:
           ValueError: if there are no filters, or for another kind of up-sampling.
         """
         super().__init__(name=name)
-        if filters < 1:
-            raise ValueError(f"filters must be at least 1, got {filters}")
+        if filters < 1 or noise_channels < 0:
+            raise ValueError(
+                f"filters must be at least 1, got {filters}, noise_channels at least 0, got "
+                f"{noise_channels}"
+            )
         if upsampling not in UPSAMPLINGS:
             raise ValueError(
                 f"upsampling must be one of {', '.join(UPSAMPLINGS)}, got '{upsampling}'"
             )
+        self.noise_channels = noise_channels
         widths = [filters * factor for factor in _WIDTHS]
         with self.scope():
             self.down = [
                 _Down(inputs, outputs, f"down{i}")
-                for i, (inputs, outputs) in enumerate(zip([3, *widths], widths))
+                for i, (inputs, outputs) in enumerate(zip([3 + noise_channels, *widths], widths))
             ]
         # Each but the first sees the skip beside what comes from below.
         above = [*widths[-2::-1], 3]
@@ -117,17 +129,23 @@ class ResidualUNet(Network):
                 for i, (a, b) in enumerate(zip(inputs, above))
             ]
 
-    def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(
+        self, image: tf.Tensor, training: bool = False, noise: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """The distorted image, not clipped.
 
         Args:
           image: float32 [B, H, W, 3], RGB in pixel values; any size: the last row and column are
             repeated up to a multiple of 128.
           training: whether to normalize by the batch and update the moving moments.
+          noise: float32 [B, H, W, noise_channels], of variance 1; if None, the draw of one seed.
         """
         height, width = tf.unstack(tf.shape(image)[1:3])
         padded = pad_to_multiple(image, MULTIPLE)
         x, skips = padded / 127.5 - 1.0, []
+        if self.noise_channels:
+            given = self.draw(image, _SEED) if noise is None else noise
+            x = tf.concat([x, pad_to_multiple(given, MULTIPLE)], -1)
         for layer in self.down:
             x = layer(x, training)
             skips.append(x)
@@ -135,6 +153,12 @@ class ResidualUNet(Network):
             x = layer(x if skip is None else tf.concat([x, skip], -1), training)
         distorted = (padded + 127.5 * x)[:, :height, :width]
         return tf.ensure_shape(distorted, image.shape)
+
+    def draw(self, image: tf.Tensor, seed: tf.Tensor | tuple[int, int]) -> tf.Tensor:
+        """Noise for images [B, H, W, C], float32 [B, H, W, noise_channels], of a seed, int [2]."""
+        shape = tf.concat([tf.shape(image)[:3], (self.noise_channels,)], 0)
+        drawn = tf.random.stateless_normal(shape, seed)
+        return tf.ensure_shape(drawn, (*image.shape[:3], self.noise_channels))
 
 
 def _initial(inputs: int, outputs: int) -> tf.Tensor:

@@ -18,7 +18,7 @@ from lossylab.core.options import require
 from lossylab.data.decode import read_image
 from lossylab.data.distortions import distort
 from lossylab.data.patch_pairs import DistortedOptions, distorted_patches, noise_seed
-from lossylab.data.schedule import Schedule
+from lossylab.data.schedule import Schedule, Stream, stream_key
 from lossylab.eval.metrics import nss
 from lossylab.inference.export.distorter import Distorter
 from lossylab.losses import adversarial
@@ -55,14 +55,14 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         super().__init__(options, files.train)
         self._warned = False
         self._validation = [_pair(path, options) for path in files.validation]
-        self.generator = ResidualUNet(options.filters, options.upsampling)
+        shape = (options.filters, options.upsampling, options.noise_input)
+        self.generator = ResidualUNet(*shape)
         self._adam = adam(options.learning_rate, options.beta_1)
         self.mean = WeightMean(
-            self.generator,
-            lambda: ResidualUNet(options.filters, options.upsampling, name="mean"),
-            options.average,
+            self.generator, lambda: ResidualUNet(*shape, name="mean"), options.average
         )
         self.discriminator: Any = None
+        self._apart = options.discriminator_norm == "apart"
         self.metrics = ("loss", "residual")
         boundaries = {options.discriminator_first, options.moments_steps or 0} - {0}
         self.boundaries = tuple(sorted(boundaries))
@@ -99,7 +99,6 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
 
     def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step of the generator, then one of the discriminator on the same images."""
-        del step
         reference, distorted = batch
         begun = (0, *self.boundaries)[self.phase]  # steps done when the phase began
         kept = self.options.moments_steps
@@ -108,7 +107,8 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         variables = self.generator.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            generated = self.generator(reference, training=moments_move)
+            noise = self._noise(reference, step)
+            generated = self.generator(reference, training=moments_move, noise=noise)
             report = self._losses(reference, distorted, generated)
             loss = scale * report["loss"]
         changes = gradients(tape, loss, variables, self._adam)
@@ -119,6 +119,14 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             self.mean.update()
         return {name: scale * report[name] for name in self.metrics}
 
+    def _noise(self, reference: tf.Tensor, step: tf.Tensor) -> tf.Tensor | None:
+        """What the generator sees beside the images of this device, if it sees noise."""
+        if not self.options.noise_input:
+            return None
+        seed = stream_key(self.options.seed, step, Stream.GENERATOR_NOISE)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return self.generator.draw(reference, tf.random.fold_in(seed, replica))
+
     def _losses(
         self, reference: tf.Tensor, distorted: tf.Tensor, generated: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -127,9 +135,11 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         report = {"residual": losses.sparsity(reference, generated)}
         if self.discriminator is None:
             return {"loss": losses.pixel_loss(distorted, generated, options.pixel_loss), **report}
-        report["adversarial"] = adversarial.hinge_generator(
-            self._scores(reference, distorted, generated)[1]
-        )
+        if self._apart:
+            scores = self.discriminator((reference, generated), training=True)
+        else:
+            scores = self._scores(reference, distorted, generated)[1]
+        report["adversarial"] = adversarial.hinge_generator(scores)
         loss = report["adversarial"] + options.sparsity_weight * report["residual"]
         return {"loss": loss, **report}
 
@@ -157,7 +167,10 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
     def _scores(
         self, reference: tf.Tensor, distorted: tf.Tensor, generated: tf.Tensor
     ) -> list[tf.Tensor]:
-        """Scores of real and generated images, normalized together: else their strengths vanish."""
+        """Scores of real and generated images; strengths count if normalized together."""
+        if self._apart:
+            pairs = ((reference, distorted), (reference, generated))
+            return [self.discriminator(pair, training=True) for pair in pairs]
         both = tf.concat([distorted, generated], 0)
         scores = self.discriminator((tf.concat([reference, reference], 0), both), training=True)
         return tf.split(scores, 2)

@@ -11,7 +11,7 @@ SEVERITIES = {
     "jpeg": ("JPEG quality, 4:2:0", 40),
     "jpeg2000": ("compression ratio", 16),
     "white": ("standard deviation in pixel values", 60),
-    "pink": ("standard deviation in pixel values", 5),
+    "pink": ("standard deviation in pixel values", 10),
 }
 
 
@@ -40,7 +40,7 @@ class DistortOptions(ImageFilesOptions):
     )
     seed: int = option(
         0,
-        "Decides the noise of `distortion`, with the name of the file.",
+        "Decides the noise, with the name of the file: of `distortion`, or that a generator sees.",
         minimum=0,
         maximum=2**31 - 1,
     )
@@ -54,6 +54,6 @@ class DistortOptions(ImageFilesOptions):
             "give either `model`, the folder of an exported generator, or `distortion`",
         )
         require(
-            self.distortion or (self.severity is None and not self.seed),
-            "`severity` and `seed` go with `distortion`: a generator does what it has learned",
+            self.distortion or self.severity is None,
+            "`severity` goes with `distortion`: a generator does what it has learned",
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lossylab.eval.distortion_gan.evidence import Evidence
+from lossylab.eval.distortion_gan.own_measures import OWN, STRENGTH, like_the_real
 from lossylab.eval.distortion_gan.tables import LAMBDAS, PIXEL
 from lossylab.eval.options.distortions import UNTOUCHED
 from lossylab.eval.report.claims import (
@@ -33,6 +34,7 @@ _FAR = 5.0  # times
 _HALF = 0.5  # of the untouched image's divergence: what is nearer is near
 _COMPRESSION = ("jpeg", "jpeg2000")
 _REAL_JPEG = "real jpeg"
+_NOISE, _INPUT = ("white", "pink"), "_noise_input"
 
 _replaced = functools.partial(replaced, table="generated")
 Side = tuple[str, str]  # what generated, and the real distortion
@@ -120,6 +122,25 @@ def _measures(what: str, measure: str, pairs: Iterable[tuple[str, str]], digits:
     return decide
 
 
+def _noise_input_helps(evidence: Evidence) -> Decision:
+    found = {
+        kind: evidence.difference((kind, kind), (kind + _INPUT, kind), "spectrum_gap")
+        for kind in _NOISE
+    }
+    text = "; ".join(
+        f"{published_name(kind)} {evidence.mean(kind, kind, 'spectrum_gap'):.1f} dB, with noise "
+        f"input {evidence.mean(kind + _INPUT, kind, 'spectrum_gap'):.1f} dB"
+        for kind in _NOISE
+    )
+    return _decided(text, found)
+
+
+def _without_input(evidence: Evidence) -> Evidence:
+    for kind in _NOISE:
+        evidence = _replaced(kind, kind + _INPUT)(evidence)
+    return evidence
+
+
 def _low_at_a_tenth(evidence: Evidence) -> Decision:
     found = {v: evidence.mean(method, "jpeg") for method, v in LAMBDAS.items()}
     text = ", ".join(f"{jsd:.4f} at {v:g}" for v, jsd in sorted(found.items()))
@@ -193,5 +214,22 @@ CHECKS = {
         _measures("divergence", "jsd", ((name, "jpeg") for name in PIXEL), 4),
         *("jpeg", *PIXEL),
         rivals={"the GAN in their place": _replaced("jpeg", *PIXEL)},
+    ),
+    **{
+        number: Check(like_the_real((kind, OWN[kind])), _untouched(kind), for_failing=_SMALL)
+        for number, kind in zip(("9a", "9b", "9c", "9d"), OWN)
+    },
+    "9e": Check(
+        like_the_real(*((kind, STRENGTH) for kind in OWN)), _untouched(*OWN), for_failing=_SMALL
+    ),
+    "9f": Check(
+        like_the_real(*((kind, own) for kind in _NOISE for own in (OWN[kind], STRENGTH))),
+        _untouched(*_NOISE),
+        for_failing=_SMALL,
+    ),
+    "9g": _trained(
+        _noise_input_helps,
+        *(f"{kind}{suffix}" for kind in _NOISE for suffix in ("", _INPUT)),
+        rivals={"no noise input": _without_input},
     ),
 }

@@ -11,10 +11,11 @@ import numpy as np
 
 from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortion_gan.tables import LAMBDAS
-from lossylab.eval.metrics import nss
+from lossylab.eval.metrics import nss, residuals
 from lossylab.eval.options.distortions import REAL
 from lossylab.eval.report import crop_grid, plots, published
 from lossylab.eval.report.differences import margin
+from lossylab.eval.report.names import published_name
 from lossylab.eval.report.paper import Draw
 from lossylab.eval.report.tables import number
 from lossylab.eval.schemas import SHORT
@@ -25,6 +26,7 @@ _HEADINGS = {
     "fig04_pixel_losses": "Fig. 4: JPEG by pixel losses",
 }
 
+_NOISE, _OCTAVES = ("white", "pink"), (32, 16, 8, 4, 2)
 _LEAST, _MOST = -3.5, -0.5  # logarithms of divergences that colors tell apart
 
 
@@ -33,6 +35,7 @@ def figures(evidence: Evidence) -> dict[str, Draw]:
     return {
         "table1": partial(_matrix, evidence),
         "fig03_lambda": partial(_lambdas, evidence),
+        "spectra": partial(_spectra, evidence),
         **{name: partial(_grid, folder) for name, folder in evidence.grids.items()},
     }
 
@@ -86,6 +89,36 @@ def _lambdas(evidence: Evidence, path: pathlib.Path) -> bool:
         axes[0, 1].axhline(real, color="0.55", linestyle="--", label="real JPEG")
         axes[0, 1].legend()
     return True
+
+
+def _spectra(evidence: Evidence, path: pathlib.Path) -> bool:
+    """What generators of noise add by frequency, beside real noise."""
+    curves = {kind: _noise_curves(evidence, kind) for kind in _NOISE}
+    if not any(len(each) > 1 for each in curves.values()):
+        return False
+    title = "Can the generator make noise without seeing any? Spectra of what is added"
+    with plots.figure(path, title, 1, len(_NOISE), (8.0, 3.4), note=evidence.title) as axes:
+        for axis, (kind, found) in zip(axes[0], curves.items()):
+            for name, decibels in found.items():
+                style = plots.BASELINE if name.startswith(REAL) else {}
+                axis.semilogx(residuals.BANDS, decibels, label=published_name(name), **style)
+            axis.set(xlabel="cycles a pixel", ylabel="power of the residual, dB")
+            axis.set_xticks([1 / n for n in _OCTAVES], [f"1/{n}" for n in _OCTAVES])
+            axis.minorticks_off()
+            axis.set_title(published_name(kind))
+            axis.legend()
+    return True
+
+
+def _noise_curves(evidence: Evidence, kind: str) -> dict[str, np.ndarray]:
+    """Mean spectra in dB by method: the real noise, the generator, that with a noise input."""
+    found = {}
+    for method in (REAL + kind, kind, f"{kind}_noise_input"):
+        texts = evidence.images(method, kind).bands if method in evidence.methods else ()
+        rows = [np.array(text.split(), float) for text in texts if text]
+        if rows and len(rows) == evidence.table.image.nunique():
+            found[method] = np.mean(rows, 0)
+    return found
 
 
 def _words(figure: str, label: str) -> str:

@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 
 from lossylab.eval.distortion_gan.evidence import Evidence
+from lossylab.eval.distortion_gan.own_measures import kind_of
 from lossylab.eval.options.distortions import REAL, UNTOUCHED
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell, lines
 from lossylab.eval.report.differences import mean_difference
 from lossylab.eval.report.tables import Line, number
-from lossylab.eval.schemas import SHORT
+from lossylab.eval.schemas import SEVERITY_LIMITED, SHORT
 
 DIGITS = 4
+_SHOWN, _BESIDE = 4, 2  # of the severities within the limits, and of all others
 # Variant -> lambda of Eq. 3, Fig. 3.
 LAMBDAS = {"jpeg_lambda_0": 0.0, "jpeg_lambda_0.01": 0.01, "jpeg": 0.1, "jpeg_lambda_1": 1.0}
 PIXEL = {"jpeg_l1": "l1", "jpeg_l2": "l2"}  # Fig. 4
@@ -90,12 +92,19 @@ def ablations(evidence: Evidence) -> list[Line]:
     return found
 
 
+def severities(evidence: Evidence) -> list[Line]:
+    """The nearest severities within the limits, and the nearest of all."""
+    kept = [line for line in evidence.severities if line.get(SEVERITY_LIMITED) == "yes"]
+    others = [line for line in evidence.severities if line.get(SEVERITY_LIMITED) != "yes"]
+    return [*kept[:_SHOWN], *others[:_BESIDE]]
+
+
 def residuals(evidence: Evidence) -> list[Line]:
     """What the divergence does not see, of every method that imitates a distortion."""
     found = []
     for method in evidence.methods:
-        kind = method.removeprefix(REAL).partition("_")[0]
-        if kind in SHORT and np.isfinite(evidence.mean(method, kind, "blockiness")):
+        kind = kind_of(method)
+        if kind and np.isfinite(evidence.mean(method, kind, "blockiness")):
             found.append({"distorted by": method, **_residuals(evidence.images(method, kind))})
     return found
 

@@ -7,6 +7,8 @@ say in a distortion's own terms how like the real one a generated one is:
   high_frequency_energy  power of the luma above half the highest frequency of an axis
   spectrum               power of the residual by frequency; its slope is 0 for white noise, and -1
                          in amplitude for pink noise
+  ringing                power of the residual beside edges, where the reference is smooth
+  std                    how strong the residual is
 """
 
 from __future__ import annotations
@@ -17,15 +19,22 @@ import math
 
 import numpy as np
 import scipy.fft
+from scipy import ndimage
 
 from lossylab.eval.metrics.nss import luma
 
 BLOCK = 8
-_BANDS = 12  # of a spectrum, spaced logarithmically
 _LOWEST, _HIGHEST = 1 / 32, 1 / 2  # cycles a pixel
+_EDGES = np.geomspace(_LOWEST, _HIGHEST, 13)
+BANDS = np.sqrt(_EDGES[:-1] * _EDGES[1:])  # centers of a spectrum's bands, cycles a pixel
 _SPLIT = 1 / 4  # cycles a pixel: what lies above counts as high
 SMALLEST = 2 * BLOCK
 SPECTRUM_SMALLEST = int(2 / _LOWEST)
+# Gradients of a luma blurred by a pixel, in pixel values: those of edges, and of what is smooth.
+_EDGE, _SMOOTH = 20.0, 8.0
+_BESIDE = (2, 8)  # pixels from an edge: its own blur ends, and what JPEG 2000's filters spread to
+_FEWEST = 64  # pixels beside edges
+_TINY = 1e-12  # of a power, so that it has a logarithm
 _SLOPES = {"white": 0.0, "pink": -1.0}  # of the amplitude
 _SLOPE_TOLERANCE, _FLAT = 0.2, 4.0  # the latter in dB; pixel values clip
 
@@ -37,10 +46,13 @@ class Spectrum:
     Attributes:
       frequency: centers of the bands, float64 [bands], cycles a pixel.
       power: mean power in each, float64 [bands], squared pixel values.
+      flatness: geometric over arithmetic mean of the power of all single frequencies, dB: 0 if all
+        were equal, -2.5 for white noise, less where frequencies or a lattice stand out.
     """
 
     frequency: np.ndarray
     power: np.ndarray
+    flatness: float = math.nan
 
     @property
     def slope(self) -> float:
@@ -124,12 +136,40 @@ def spectrum(reference: np.ndarray, distorted: np.ndarray) -> Spectrum:
     if min(residual.shape) < SPECTRUM_SMALLEST:
         raise ValueError(f"expected at least 64x64 pixels, got {residual.shape}")
     frequency, power = _power(residual)
-    edges = np.geomspace(_LOWEST, _HIGHEST, _BANDS + 1)
-    band = np.digitize(frequency, edges) - 1
-    means = np.array([power[band == index].mean() for index in range(_BANDS)])
+    band = np.digitize(frequency, _EDGES) - 1
+    means = np.array([power[band == index].mean() for index in range(len(BANDS))])
     if not means.min() > 0:
         raise ValueError("expected images that differ at all frequencies, got equal ones")
-    return Spectrum(np.sqrt(edges[:-1] * edges[1:]), means)
+    seen = power[frequency >= _LOWEST]
+    flatness = 10 * (np.log10(np.maximum(seen, _TINY)).mean() - math.log10(seen.mean()))
+    return Spectrum(BANDS, means, float(flatness))
+
+
+def ringing(reference: np.ndarray, distorted: np.ndarray) -> float:
+    """Mean power of the luma's residual 3 to 8 pixels from edges, where the reference is smooth.
+
+    Edges and what is smooth are told by the reference alone, after Marziliano et al. 2004. Noise
+    and blocks count as well: the measure compares JPEG 2000 with what imitates it.
+
+    Args:
+      reference: RGB [H, W, 3], pixel values 0..255.
+      distorted: the same shape.
+
+    Returns:
+      Squared pixel values; NaN for an image that has hardly any such place.
+
+    Raises:
+      ValueError: if it is smaller than 16x16 pixels.
+    """
+    plane = _plane(reference)
+    gradient = np.asarray(ndimage.gaussian_gradient_magnitude(plane, 1.0), np.float64)
+    near = np.asarray(ndimage.distance_transform_edt(gradient <= _EDGE))
+    beside = (near > _BESIDE[0]) & (near <= _BESIDE[1])
+    widest = np.asarray(ndimage.maximum_filter(gradient, 3), np.float64)
+    beside &= (gradient > _EDGE).any() & (widest < _SMOOTH)
+    if beside.sum() < _FEWEST:
+        return math.nan
+    return float(np.mean(np.square(_plane(distorted) - plane)[beside]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,11 +180,15 @@ class Residuals:
       blockiness: see `blockiness`; NaN for small images and those of one color.
       high_frequency: see `high_frequency_energy`; NaN for small images.
       spectrum: of what was added; None for small images, and where nothing was.
+      ringing: see `ringing`; NaN for small images and those without edges.
+      std: of what was added, over all values of all channels, pixel values.
     """
 
     blockiness: float
     high_frequency: float
     spectrum: Spectrum | None
+    ringing: float = math.nan
+    std: float = math.nan
 
 
 def measure(reference: np.ndarray, distorted: np.ndarray) -> Residuals:
@@ -154,12 +198,14 @@ def measure(reference: np.ndarray, distorted: np.ndarray) -> Residuals:
       reference: RGB [H, W, 3], pixel values 0..255.
       distorted: the same shape.
     """
+    std = float(np.std(distorted.astype(np.float64) - reference))
     if min(distorted.shape[:2]) < SMALLEST:
-        return Residuals(math.nan, math.nan, None)
+        return Residuals(math.nan, math.nan, None, std=std)
     found = None
     with contextlib.suppress(ValueError):  # small, or equal at some frequency
         found = spectrum(reference, distorted)
-    return Residuals(blockiness(distorted), high_frequency_energy(distorted), found)
+    rings = ringing(reference, distorted)
+    return Residuals(blockiness(distorted), high_frequency_energy(distorted), found, rings, std)
 
 
 def _plane(image: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Exported distortion generators.
 
 distort(image uint8 [H, W, 3])   -> distorted uint8 [H, W, 3], of any size
+
+Generators that see noise take it, too: noise float32 [H, W, channels], of variance 1.
 """
 
 from __future__ import annotations
@@ -18,7 +20,11 @@ MAX_PIXELS = 2**23  # pixels that the network sees at once
 
 
 class Distorter(Export):
-    """A loaded export: uint8 images in, distorted ones out."""
+    """A loaded export: uint8 images in, distorted ones out.
+
+    Attributes:
+      noise_channels: of noise that the generator sees; 0 for the paper's, which sees none.
+    """
 
     kind = "distorter"
     signatures = ("distort",)
@@ -27,15 +33,18 @@ class Distorter(Export):
     def serve(cls, network: ResidualUNet) -> Served:
         """The function that distorts."""
 
-        @tf.function(
-            autograph=False,
-            input_signature=[tf.TensorSpec((None, None, 3), tf.uint8, name="image")],
-        )
-        def distort(image: tf.Tensor) -> dict[str, tf.Tensor]:
-            distorted = network(tf.cast(image[None], tf.float32))
+        channels = network.noise_channels
+        inputs = [tf.TensorSpec((None, None, 3), tf.uint8, name="image")]
+        if channels:
+            inputs.append(tf.TensorSpec((None, None, channels), tf.float32, name="noise"))
+
+        @tf.function(autograph=False, input_signature=inputs)
+        def distort(image: tf.Tensor, *noise: tf.Tensor) -> dict[str, tf.Tensor]:
+            seen = noise[0][None] if noise else None
+            distorted = network(tf.cast(image[None], tf.float32), noise=seen)
             return {"distorted": tf.saturate_cast(tf.round(distorted[0]), tf.uint8)}
 
-        return Served(network, {"distort": distort})
+        return Served(network, {"distort": distort}, {"noise_channels": channels})
 
     def __init__(self, path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> None:
         """Loads an export.
@@ -49,12 +58,26 @@ class Distorter(Export):
         """
         super().__init__(path)
         self._max_pixels = max_pixels
+        self.noise_channels: int = self.card.get("noise_channels", 0)
 
-    def distort(self, image: np.ndarray) -> np.ndarray:
-        """Distorts an image, uint8 [H, W, 3] of any size, large ones in tiles that do not show."""
+    def distort(self, image: np.ndarray, seed: int = 0) -> np.ndarray:
+        """Distorts an image, large ones in tiles that do not show.
 
-        def work(tile: np.ndarray) -> np.ndarray:
-            return self._only("distort", image=np.ascontiguousarray(tile)).numpy()
+        Args:
+          image: uint8 [H, W, 3] of any size.
+          seed: of the noise that the generator sees; of no effect on one that sees none.
+
+        Returns:
+          uint8, the same shape.
+        """
+        beside = {}
+        if self.noise_channels:
+            shape = (*image.shape[:2], self.noise_channels)
+            beside["noise"] = np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+        def work(tile: np.ndarray, **seen: np.ndarray) -> np.ndarray:
+            parts = {name: np.ascontiguousarray(part) for name, part in seen.items()}
+            return self._only("distort", image=np.ascontiguousarray(tile), **parts).numpy()
 
         radius = RECEPTIVE_FIELD_RADIUS
-        return tiling.in_tiles(image, work, self._max_pixels, radius, MULTIPLE)
+        return tiling.in_tiles(image, work, self._max_pixels, radius, MULTIPLE, **beside)

@@ -33,29 +33,33 @@ def cuts(length: int, size: int, halo: int) -> Iterator[Cut]:
 
 def in_tiles(
     image: np.ndarray,
-    work: Callable[[np.ndarray], np.ndarray],
+    work: Callable[..., np.ndarray],
     max_pixels: int,
     receptive_field_radius: int,
     multiple: int = 1,
+    **beside: np.ndarray,
 ) -> np.ndarray:
     """Does local work on an image tile by tile.
 
     Args:
       image: [H, W, C].
-      work: from a tile to one of the same shape; what it does at a pixel depends on none farther
-        away than the radius, and on where the pixel lies modulo `multiple`.
+      work: from a tile, and those of `beside` by name, to one of the same shape; what it does at a
+        pixel depends on none farther away than the radius, and on where the pixel lies modulo
+        `multiple`.
       max_pixels: pixels of a tile, more where the radius needs it.
       receptive_field_radius: in pixels.
       multiple: tiles begin at its multiples.
+      **beside: [H, W, ...] each, which are cut like the image.
     """
     if image.shape[0] * image.shape[1] <= max_pixels:
-        return work(image)
+        return work(image, **beside)
     halo = up(receptive_field_radius, multiple)
     inner = up(max(int(max_pixels**0.5) - 2 * halo, halo // 2, 1), multiple)
     result = np.empty_like(image)
     for rows in cuts(image.shape[0], inner, halo):
         for columns in cuts(image.shape[1], inner, halo):
-            tile = work(image[rows.wide, columns.wide])
+            wide = {name: each[rows.wide, columns.wide] for name, each in beside.items()}
+            tile = work(image[rows.wide, columns.wide], **wide)
             result[rows.kept, columns.kept] = tile[rows.inside, columns.inside]
     return result
 

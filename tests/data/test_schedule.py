@@ -99,6 +99,7 @@ def test_streams_keep_their_values():
         "HYPER_LATENT_NOISE": 7,
         "DROPOUT": 7,
         "BLEND": 8,
+        "GENERATOR_NOISE": 4,
     }
 
 

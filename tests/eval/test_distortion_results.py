@@ -17,6 +17,8 @@ from lossylab.eval import schemas, severity_search
 from lossylab.eval.distortion_gan import __main__ as distortion_gan
 from lossylab.eval.distortion_gan import claims as distortion_gan_claims
 from lossylab.eval.distortion_gan import evidence as distortion_gan_evidence
+from lossylab.eval.distortion_gan import figures as distortion_gan_figures
+from lossylab.eval.distortion_gan import own_measures as distortion_gan_own_measures
 from lossylab.eval.distortion_gan import tables as distortion_gan_tables
 from lossylab.eval.report import crop_grid, published
 from lossylab.eval.report.claims import UNMEASURED, Verdict
@@ -107,6 +109,7 @@ def test_the_search_ranks_by_distance(folder, tmp_path, monkeypatch, capsys):
     distances = [float(line["mean abs log ratio"]) for line in found]
     assert distances == sorted(distances)
     assert {line["white"] for line in found} == {"5", "40"}
+    assert {line[severity_search.SEVERITY_LIMITED] for line in found} == {"no"}  # pink noise of 5
     assert capsys.readouterr().out.startswith("mean abs log ratio,jpeg")
 
 
@@ -222,6 +225,73 @@ def test_noise_of_another_spectrum_is_not_decided(tmp_path):
         table = evidence.table.assign(slope=slope, real_slope=-1.0)
         mine = dataclasses.replace(evidence, table=table)
         assert _judged("1b", mine).verdict is verdict
+
+
+def test_the_search_prefers_what_is_visible_and_warns_of_borders(folder, monkeypatch, caplog):
+    small = {"jpeg": (30, 40, 50), "jpeg2000": (10, 20), "white": (30, 60, 90), "pink": (5, 10)}
+    monkeypatch.setattr(severity_search, "GRID", small)
+    lines = list(csv.DictReader(severity_search.search([f"{folder}/a.png"]).splitlines()))
+    best, kept = lines[0], [line[severity_search.SEVERITY_LIMITED] for line in lines]
+    assert kept == sorted(kept, reverse=True)
+    assert float(best["pink"]) >= 10
+    assert float(best["white"]) <= 60
+    assert float(best["jpeg"]) <= 40
+    assert ("WN" in best["at a limit"]) == (best["white"] == "60")
+    assert best["at the grid's border"].split()[-1] == "PN"  # 10 is the grid's last
+    assert "lie at the grid's border" in caplog.text
+
+
+_OWN = {"jpeg": "blockiness", "jpeg2000": "ringing", "white": "flatness", "pink": "slope"}
+
+
+def _with_own(evidence, values, untouched, std=10.0):
+    """Rows of methods with an own measure each of real value 1.5 and strength 10."""
+    table = evidence.table.copy()
+    for name in {*_OWN.values(), "std"}:
+        table[f"real_{name}"] = 10.0 if name == "std" else 1.5
+        table[name] = untouched
+    for kind, value in values.items():
+        table.loc[table.generated == kind, _OWN[kind]] = value
+        table.loc[table.generated == kind, "std"] = std
+    return dataclasses.replace(evidence, table=table)
+
+
+def test_own_measures_decide_and_the_untouched_image_fails(tmp_path):
+    nothing = _rows("untouched", [0.03, 0.04, 0.5, 0.02], 0)
+    groups = [_rows(name, [0.01] * 4) for name in KINDS]
+    plain = _evidence(tmp_path / "a", nothing, *groups)
+    assert _decide("9a", plain) is _decide("9e", plain) is UNMEASURED
+    near = {"jpeg": 1.4, "jpeg2000": 1.2, "white": 1.0, "pink": 1.6}
+    evidence = _with_own(plain, near, 1.0)
+    for number in ("9a", "9b", "9c", "9d", "9e", "9f"):
+        assert _judged(number, evidence).verdict is Verdict.HOLDS, number
+        assert "adds nothing" in _judged(number, evidence).rivals[0]
+    lines = distortion_gan_own_measures.table(evidence)
+    assert [line["kept"] for line in lines] == ["yes"] * 8
+    assert lines[0]["real"] == "1.50"
+    far = _with_own(plain, {"jpeg": 1.1, "jpeg2000": 0.5, "white": 3.0, "pink": 1.0}, 1.0, std=7.0)
+    for number in ("9a", "9b", "9c", "9d", "9e", "9f"):
+        assert _decide(number, far).holds is False, number
+
+
+def test_a_noise_input_is_compared_with_none(tmp_path):
+    groups = [
+        _rows(f"{kind}{suffix}{seed}", [0.01] * 4)
+        for kind in ("white", "pink")
+        for suffix in ("", "_noise_input")
+        for seed in ("", "_seed2", "_seed3")
+    ]
+    evidence = _evidence(tmp_path / "a", *groups)
+    near = evidence.table.generated.str.contains("noise_input")
+    table = evidence.table.assign(spectrum_gap=np.where(near, 1.0, 4.0))
+    table["bands"] = np.where(near, " ".join(["3"] * 12), " ".join(["1"] * 12))
+    evidence = dataclasses.replace(evidence, table=table)
+    assert _judged("9g", evidence).verdict is Verdict.HOLDS
+    assert distortion_gan_figures.figures(evidence)["spectra"](tmp_path / "spectra")
+    assert (tmp_path / "spectra.png").stat().st_size > 10_000
+    assert not distortion_gan_figures.figures(
+        dataclasses.replace(evidence, table=table.assign(bands=""))
+    )["spectra"](tmp_path / "none")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,36 @@ def test_one_color_has_no_blockiness(gray):
     assert np.isnan(residuals.blockiness(gray))
 
 
+def test_flatness_tells_white_noise_from_what_repeats(gray, random):
+    white = random.standard_normal((256, 256, 1))
+    assert residuals.spectrum(gray, gray + 9 * white).flatness == pytest.approx(-2.51, abs=0.1)
+    lattice = np.tile(white[:32, :32], (8, 8, 1)) + 0.1 * white
+    assert residuals.spectrum(gray, gray + 9 * lattice).flatness < -5
+    noisy = distort(gray.astype(np.uint8), "pink", 20, seed=3)
+    assert residuals.spectrum(gray, noisy).flatness < -4
+
+
+def test_ringing_is_what_lies_beside_edges(images, random):
+    edge = np.zeros((64, 64, 3)) + 60.0
+    edge[:, 32:] = 180.0
+    assert residuals.ringing(edge, edge) == 0
+    waves = edge + np.where(abs(np.arange(64) - 31.5) < 14, 5.0, 0.0)[:, None]
+    assert residuals.ringing(edge, waves) == pytest.approx(25)
+    far = edge + np.where(abs(np.arange(64) - 31.5) > 15, 5.0, 0.0)[:, None]
+    on_it = edge + np.where(abs(np.arange(64) - 31.5) < 2, 5.0, 0.0)[:, None]
+    assert residuals.ringing(edge, far) == residuals.ringing(edge, on_it) == 0
+    assert np.isnan(residuals.ringing(edge[:, :32], edge[:, :32]))
+    strong, weak = (
+        residuals.ringing(images[0], distort(images[0], "jpeg2000", ratio)) for ratio in (40, 8)
+    )
+    assert strong > 2 * weak > 0
+
+
+def test_the_strength_is_that_of_the_residual(images, random):
+    noisy = images[0] + 7 * random.standard_normal(images[0].shape)
+    assert residuals.measure(images[0], noisy).std == pytest.approx(7, rel=0.02)
+
+
 def test_high_frequencies_are_those_that_blurring_takes(images, random):
     from scipy import ndimage
 

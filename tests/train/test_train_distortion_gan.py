@@ -84,9 +84,33 @@ def test_large_images_are_distorted_in_tiles_that_do_not_show(upsampling, tmp_pa
     assert (tiles == whole).mean() > 0.999
 
 
+def test_noise_that_the_generator_sees_comes_by_seed_and_is_cut_with_the_image(tmp_path, random):
+    network = ResidualUNet(2, noise_channels=3)
+    kernel = network.up[-1].kernel
+    kernel.assign(kernel * 300)
+    Distorter.save(network, tmp_path / "export", {})
+    image = np.full((150, 1500, 3), 128, np.uint8)
+    whole = Distorter(tmp_path / "export")
+    assert whole.noise_channels == 3
+    one, same, other = (whole.distort(image, seed).astype(int) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - other).mean() > 1
+    tiles = Distorter(tmp_path / "export", 2**12).distort(image, 1)
+    np.testing.assert_allclose(tiles, one, atol=1)
+    plain = ResidualUNet(2)
+    assert network.down[0].kernel.shape[2] - plain.down[0].kernel.shape[2] == 3
+    batch = tf.constant(random.uniform(0, 255, (1, 32, 40, 3)), tf.float32)
+    np.testing.assert_array_equal(network(batch), network(batch))  # without noise: one draw
+    drawn = network.draw(batch, (3, 4))
+    assert drawn.shape == (1, 32, 40, 3)
+    assert np.abs(network(batch, noise=drawn) - network(batch)).mean() > 0.1
+
+
 def test_bad_generators():
     with pytest.raises(ValueError, match="filters must be at least 1, got 0"):
         ResidualUNet(0)
+    with pytest.raises(ValueError, match="noise_channels at least 0, got -1"):
+        ResidualUNet(1, noise_channels=-1)
     with pytest.raises(ValueError, match="upsampling must be one of nearest, transposed"):
         ResidualUNet(4, "bilinear")
 
@@ -235,6 +259,7 @@ def test_defaults_are_the_papers():
     assert (flags.learning_rate, flags.discriminator_learning_rate) == (3e-4, 1e-4)
     assert (flags.sparsity_weight, flags.residual_gain, flags.pixel_loss) == (0.1, 0, "none")
     assert (flags.gradient_penalty, flags.moments_steps, flags.average) == (0, None, 0)
+    assert (flags.grid, flags.discriminator_first, flags.noise_input) == (1, 0, 0)
 
 
 def test_losses_weigh_as_told(trained):
@@ -254,6 +279,35 @@ def test_pixel_losses_train_alone(norm, tmp_path):
     assert set(rows[0]) == {"step", "loss", "residual"}
     assert np.mean([r["loss"] for r in rows[-5:]]) < np.mean([r["loss"] for r in rows[:5]])
     assert not any(name.startswith("discriminator") for name in run_files.weights(tmp_path / "run"))
+
+
+def test_normalized_together_images_of_another_strength_get_other_scores(tmp_path, random):
+    """Apart, each batch has the same moments behind every layer, so that strengths hardly count."""
+    flags = [*_TINY, "--discriminator_filters=4", f"--run_dir={tmp_path}"]
+    gray, noise = tf.fill((4, 64, 64, 3), 128.0), tf.constant(random.normal(size=(4, 64, 64, 3)))
+    noise = tf.cast(noise, tf.float32)
+    gaps = {}
+    for norm in ("together", "apart"):
+        options = core_flags.parse(DistortionGanOptions, [*flags, f"--discriminator_norm={norm}"])
+        tf.random.set_seed(1)
+        scores = DistortionTask(options, Files([], []))._scores(
+            gray, gray + 30 * noise, gray + 15 * noise
+        )
+        gaps[norm] = abs(float(tf.reduce_mean(scores[0]) - tf.reduce_mean(scores[1])))
+    assert gaps["apart"] < 0.3 * gaps["together"]
+
+
+_NEW = [_GAN, "--discriminator_norm=apart", "--noise_input=2", "--precision=mixed_bfloat16"]
+
+
+def test_a_noise_input_norms_apart_and_mixed_precision_resume_exactly(tmp_path):
+    _train(tmp_path / "whole", *_NEW, "--keep_checkpoints=4", "--checkpoint_every=1")
+    rows = run_files.rows(tmp_path / "whole")
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    run_files.cut(tmp_path / "whole", tmp_path / "parts", 2)
+    _train(tmp_path / "parts", *_NEW, "--export")
+    run_files.assert_equal(tmp_path / "whole", tmp_path / "parts")
+    assert Distorter(tmp_path / "parts" / "export").noise_channels == 2
 
 
 def test_sparsity_keeps_the_residual_small(tmp_path):
@@ -494,7 +548,8 @@ def test_bad_files_do_not_stop_the_others(tmp_path, capsys, images):
     [
         ([], "give either --model, the folder of an exported generator, or --distortion"),
         (["--model={model}", "--distortion=jpeg"], "give either --model"),
-        (["--model={model}", "--severity=3"], "--severity and --seed go with --distortion"),
+        (["--model={model}", "--severity=3"], "--severity goes with --distortion"),
+        (["--model={model}", "--seed=3"], "--seed: the generator of --model sees no noise"),
         (["--distortion=jpeg", "--severity=500"], "--severity: severity of jpeg"),
         (["--distortion=blur"], "--distortion=blur is none of jpeg, jpeg2000, white, pink"),
         (["--model=nowhere"], "nowhere: no such folder"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
 from lossylab.data.distortions import DISTORTIONS
-from lossylab.models.names import UPSAMPLINGS
+from lossylab.models.names import DISCRIMINATOR_NORMS, UPSAMPLINGS
 from lossylab.train.options.loop import TrainingOptions, batch, changed, patch, positive, steps
 
 SMALLEST = 32  # pixels, for the discriminator
@@ -12,6 +12,7 @@ _ADVERSARIAL = (
     "sparsity_weight",
     "residual_gain",
     "discriminator_first",
+    "discriminator_norm",
     "gradient_penalty",
     "discriminator_filters",
     "discriminator_learning_rate",
@@ -52,6 +53,19 @@ class DistortionGanOptions(TrainingOptions):
     )
     discriminator_filters: int = option(
         64, "Filters of the discriminator's first layer.", minimum=1
+    )
+    discriminator_norm: str = option(
+        "together",
+        "Batch normalization of the discriminator's layers: of real and generated images together, "
+        "so that it sees how strong they are, or of each apart, as pix2pix's code.",
+        choices=DISCRIMINATOR_NORMS,
+        assumed="the paper prints neither",
+    )
+    noise_input: int = option(
+        0,
+        "Channels of Gaussian noise that the generator sees beside the image, others in every "
+        "step; 0 is as in the paper, whose generator always distorts an image in the same way.",
+        minimum=0,
     )
     residual_gain: float = positive(
         0.0,

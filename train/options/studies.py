@@ -43,6 +43,9 @@ DISTORTION_GAN: Variants = {
     "jpeg_lambda_1": {**_JPEG, "sparsity_weight": 1.0},
     "jpeg_l1": {**_JPEG, "pixel_loss": "l1"},
     "jpeg_l2": {**_JPEG, "pixel_loss": "l2"},
+    # Not of the paper, whose generator sees no noise.
+    "white_noise_input": {"distortion": "white", "noise_input": 3},
+    "pink_noise_input": {"distortion": "pink", "noise_input": 3},
 }
 
 # "plain" is the baseline's loss, without MS-SSIM; the loss of the LSTMs of Fig. 15 is not said,
