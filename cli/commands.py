@@ -154,6 +154,16 @@ COMMANDS: dict[str, Command] = {
         "lossylab.cli.options.importing:ImportStyleganOptions",
         "lossylab.cli.import_stylegan:import_stylegan",
     ),
+    "import icons": Command(
+        "Turn packaged icons, such as emoji, into images to train on.",
+        "lossylab.cli.options.importing:ImportIconsOptions",
+        "lossylab.cli.import_icons:import_icons",
+    ),
+    "train stylegan": Command(
+        "Train a small StyleGAN2 generator, a prior for restoration.",
+        "lossylab.train.options.stylegan:StyleganOptions",
+        "lossylab.train.stylegan:train",
+    ),
     "generate": Command(
         "Make images with a StyleGAN's generator.",
         "lossylab.cli.options.generate:GenerateOptions",
@@ -273,6 +283,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     ),
     "Restoration in a generator's latent space": (
         "import stylegan",
+        "import icons",
+        "train stylegan",
         "generate",
         "train mmd_restoration",
         "sample",

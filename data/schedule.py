@@ -40,6 +40,8 @@ class Stream(enum.IntEnum):
     BLEND = 8  # how far the proxy's pairs are from what the codec makes, by step
     DROPOUT = 7  # of RankIQA, by step
     GENERATOR_NOISE = 4  # that a generator of distortions sees, by step
+    MIRROR = 3  # which of `square_images` are mirrored
+    GENERATED = 4  # latents and noise of a generator in training, by step
 
 
 @dataclasses.dataclass(frozen=True)

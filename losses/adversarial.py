@@ -44,6 +44,24 @@ def hinge_generator(generated: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(generated)
 
 
+def logistic_discriminator(real: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
+    """Logistic loss (Goodfellow et al. 2014): the cross-entropy of telling the two apart, nats.
+
+    Args:
+      real: scores of real samples, of any shape.
+      generated: scores of the generator's.
+
+    Returns:
+      A scalar, 2 ln 2 where all scores are 0.
+    """
+    return tf.reduce_mean(tf.nn.softplus(-real)) + logistic_generator(-generated)
+
+
+def logistic_generator(generated: tf.Tensor) -> tf.Tensor:
+    """The generator's side, which does not saturate: scores as high as can be; a scalar, nats."""
+    return tf.reduce_mean(tf.nn.softplus(-generated))
+
+
 def gradient_penalty(slope: tf.Tensor) -> tf.Tensor:
     """Squared slope of a discriminator at real samples, as R1 (Mescheder et al. 2018).
 

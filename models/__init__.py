@@ -23,6 +23,7 @@ _MODULES = {
     "ResidualUNet": "unet",
     "StyleGAN1": "stylegan1",
     "StyleGAN2": "stylegan2",
+    "StyleGAN2Discriminator": "stylegan2_discriminator",
     "TNRD": "tnrd",
     "WCDGAN": "wcdgan",
 }

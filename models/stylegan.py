@@ -42,6 +42,28 @@ def kind_and_sizes(config: dict) -> tuple[type[StyleGAN], Sizes]:
     return KINDS[sizes.version], sizes
 
 
+def configure(
+    version: int,
+    resolution: int,
+    fmap_base: int | None = None,
+    fmap_max: int = 512,
+    **sizes,
+) -> dict:
+    """The config of a generator as the official code makes it; arguments as for `random`.
+
+    Raises:
+      ValueError: for an unknown version.
+    """
+    _require_version(version)
+    base = FMAP_BASE[version] if fmap_base is None else fmap_base
+    psi, cutoff = TRUNCATION[version]
+    config = {"psi": psi, "cutoff": cutoff, "fused_from": FUSED_FROM if version == 1 else None}
+    config |= {"version": version, "resolution": resolution, **sizes}
+    sides = [4 << i for i in range(max(resolution.bit_length() - 2, 0))]
+    config.setdefault("channels", [min(max(2 * base // side, 1), fmap_max) for side in sides])
+    return config
+
+
 def random(
     version: int,
     resolution: int,
@@ -64,16 +86,9 @@ def random(
     Raises:
       ValueError: for sizes that no generator has.
     """
-    _require_version(version)
-    base = FMAP_BASE[version] if fmap_base is None else fmap_base
-    psi, cutoff = TRUNCATION[version]
-    config = {"psi": psi, "cutoff": cutoff, "fused_from": FUSED_FROM if version == 1 else None}
-    config |= {"version": version, "resolution": resolution, **sizes}
-    sides = [4 << i for i in range(max(resolution.bit_length() - 2, 0))]
-    config.setdefault("channels", [min(max(2 * base // side, 1), fmap_max) for side in sides])
     if seed is None:
         seed = int(tf.random.uniform((), maxval=2**31 - 1, dtype=tf.int32))
-    network = build(config, seed)
+    network = build(configure(version, resolution, fmap_base, fmap_max, **sizes), seed)
     for i, (name, variable) in enumerate(network.named_weights.items()):
         if name.endswith(("/noise_strength", "/Noise/weight")):
             drawn = tf.random.stateless_normal(variable.shape, (seed, -1 - i))

@@ -26,6 +26,7 @@ from lossylab.models.proxiqa import ProxIQA
 from lossylab.models.rankiqa import RankIQA
 from lossylab.models.stylegan1 import StyleGAN1
 from lossylab.models.stylegan2 import StyleGAN2
+from lossylab.models.stylegan2_discriminator import StyleGAN2Discriminator
 from lossylab.models.tnrd import TNRD
 from lossylab.models.unet import ResidualUNet
 from lossylab.models.wcdgan import WCDGAN, Discriminator
@@ -278,6 +279,13 @@ GOLDENS = {
         sizes=((32, 32),),
         parameters=30_370_060,
         default=lambda: stylegan.random(2, 1024, 0),
+    ),
+    StyleGAN2Discriminator: Golden(
+        build=lambda: StyleGAN2Discriminator((8, 6, 4, 4), group=1),
+        call=_call,
+        sizes=((32, 32),),
+        parameters=29_012_513,
+        default=lambda: StyleGAN2Discriminator((*[512] * 5, 256, 128, 64, 32)),
     ),
     MWCNN: Golden(
         build=lambda: MWCNN(3, filters=4),

@@ -20,10 +20,14 @@ class PaperTask(Task, Generic[OptionsOfPaper]):
     Attributes:
       options: of the training.
       paths: images to train on.
-      next_command: what uses the export, a command without its `--model`.
+      next_command: what uses the export, a command without its `export_flag`.
+      export_flag: the flag that takes the export.
+      export_file: file in the export that the flag takes; empty for the folder.
     """
 
     next_command = ""
+    export_flag = "model"
+    export_file = ""
 
     def __init__(self, options: OptionsOfPaper, paths: list[str]) -> None:
         """Keeps what all tasks need; subclasses build their networks."""

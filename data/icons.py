@@ -1,0 +1,146 @@
+"""Sets of icons as images: packages of drawings (Iconify's JSON) to PNGs, drawn by resvg.
+
+  package = read_package("node_modules/@iconify-json/noto/icons.json")
+  icons = draw(package, 64)
+
+Emoji and other icons are free, packaged and no faces of persons: enough to train a small generator.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lossylab.core.errors import UsageError
+
+_OPAQUE = 128  # of 255, from where on a pixel belongs to an outline
+_SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+    'viewBox="{left} {top} {width} {height}" width="{size}" height="{size}">{body}</svg>'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Package:
+    """A set of drawings.
+
+    Attributes:
+      name: its prefix, such as 'noto'.
+      version: of the package.
+      license: its name by SPDX.
+      drawings: by name; what Iconify's format calls icons, with the set's sizes.
+    """
+
+    name: str
+    version: str
+    license: str
+    drawings: dict[str, dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Icon:
+    """One drawn icon.
+
+    Attributes:
+      name: of the package and the drawing.
+      image: uint8 [S, S, 3], RGB, on white.
+      outline: SHA-256 over which pixels are drawn on, in hexadecimal: what differs in color alone,
+        such as tones of skin or flags, has the same.
+    """
+
+    name: str
+    image: np.ndarray
+    outline: str
+
+
+def read_package(path: str) -> Package:
+    """Reads an `icons.json` with the `info.json` and `package.json` beside it.
+
+    Raises:
+      UsageError: if one of the files is missing or none of Iconify's.
+    """
+    try:
+        found = {}
+        for name in ("icons", "info", "package"):
+            with open(
+                os.path.join(os.path.dirname(path), f"{name}.json"), encoding="utf-8"
+            ) as file:
+                found[name] = json.load(file)
+        icons = found["icons"]
+        sizes = {"left": 0, "top": 0, "width": icons.get("width", 16)}
+        sizes["height"] = icons.get("height", 16)
+        drawings = {
+            name: {**sizes, **drawing}
+            for name, drawing in sorted(icons["icons"].items())
+            if not drawing.get("hidden")
+        }
+        license_ = found["info"]["license"]["spdx"]
+        return Package(icons["prefix"], found["package"]["version"], license_, drawings)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is no icons.json of a package @iconify-json/NAME, with info.json and "
+            f"package.json beside it: {error}"
+        ) from error
+
+
+def draw(package: Package, size: int) -> Iterator[Icon]:
+    """Draws the icons of a package, in the order of their names.
+
+    Args:
+      package: the drawings.
+      size: height and width of the images, pixels.
+
+    Raises:
+      UsageError: if resvg is not installed, or cannot draw one.
+    """
+    render = _renderer()
+    for name, drawing in package.drawings.items():
+        try:
+            data = bytes(render(svg_string=_SVG.format(size=size, **drawing)))
+            with Image.open(io.BytesIO(data)) as opened:
+                pixels = opened.convert("RGBA")
+        except (ValueError, KeyError, OSError) as error:
+            raise UsageError(f"{package.name}: '{name}' cannot be drawn: {error}") from error
+        opaque = np.asarray(pixels)[..., 3] >= _OPAQUE
+        white = Image.new("RGBA", pixels.size, "white")
+        image = np.asarray(Image.alpha_composite(white, pixels).convert("RGB"))
+        outline = hashlib.sha256(np.packbits(opaque).tobytes()).hexdigest()
+        yield Icon(f"{package.name}-{name}", image, outline)
+
+
+def thinned(icons: Sequence[Icon], per_outline: int) -> list[Icon]:
+    """The first icons of each outline, none of the images twice.
+
+    Args:
+      icons: in order.
+      per_outline: how many of each are kept.
+    """
+    kept, seen, counts = [], set(), {}
+    for icon in icons:
+        image = icon.image.tobytes()
+        counts[icon.outline] = counts.get(icon.outline, 0) + (image not in seen)
+        if image not in seen and counts[icon.outline] <= per_outline:
+            kept.append(icon)
+        seen.add(image)
+    return kept
+
+
+def is_held_out(icon: Icon, share: float) -> bool:
+    """Whether an icon is for tests: its outline decides, so that look-alikes stay together."""
+    return int(icon.outline[:8], 16) < share * 2**32
+
+
+def _renderer() -> Any:
+    try:
+        return importlib.import_module("resvg_py").svg_to_bytes
+    except ImportError as error:
+        raise UsageError("drawing icons needs resvg: pip install 'lossylab[icons]'") from error
