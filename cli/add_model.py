@@ -8,11 +8,11 @@ import pathlib
 
 from lossylab.cli.options.models import AddModelOptions
 from lossylab.core import command
-from lossylab.core.digest import file_digest
+from lossylab.core.digest import file_digest, weights_hash
 from lossylab.core.files import write_text
 from lossylab.core.options import require
 from lossylab.inference.export import network_file, zoo
-from lossylab.inference.export.base import card_of, network_path
+from lossylab.inference.export.base import card_of, class_of, network_path
 
 
 def add(options: AddModelOptions) -> None:
@@ -30,6 +30,10 @@ def add(options: AddModelOptions) -> None:
         "license": options.license or known.get("license"),
     }
     network_file.write(network, weights, narrow=True)
+    rounded = network_file.read(weights)
+    served = class_of(known["kind"]).serve(rounded)
+    network_file.write(rounded, weights, narrow=True, tables=served.tables)
+    card["weights"] = weights_hash(served.network)
     card["sha256"] = file_digest(weights)
     text = json.dumps(card, indent=1, sort_keys=True) + "\n"
     write_text(weights.with_suffix(".json"), text)

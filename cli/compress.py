@@ -4,52 +4,78 @@ from __future__ import annotations
 
 import functools
 import glob
+import logging
 import os
 import pathlib
 
-from lossylab.cli import jobs
-from lossylab.cli.options.compress import CompressOptions, DecompressOptions
+from lossylab.cli import gain, jobs
+from lossylab.cli.options.compress import QUALITY, CompressOptions, DecompressOptions
 from lossylab.core import memory
-from lossylab.core.errors import CollectionError
+from lossylab.core.errors import BitstreamError, CollectionError
 from lossylab.core.files import write_bytes
 from lossylab.core.options import naming
 from lossylab.data.collections import find_images, matches
 from lossylab.data.decode import decode_image
-from lossylab.inference.export import container
+from lossylab.inference.export import container, zoo
 from lossylab.inference.export.codec import Codec
 
 _BYTES = 24  # that image, latent and file take for a pixel
 _TILE = 2**19  # pixels that transforms see at once, at least
 _TILE_BYTES = 5  # that they take for a pixel and filter
+log = logging.getLogger("lossylab")
+
 _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp_file", "bpp_estimated")
 
 
 def compress(options: CompressOptions) -> None:
-    """Compresses images; raises as `jobs.plan` and `jobs.run`."""
+    """Compresses images; raises as `jobs.plan` and `jobs.run`, ExportError without any model."""
     sources = find_images(options.input)
+    plan = jobs.plan(options, sources, container.SUFFIX, beside=container.SUFFIX)
+    model = options.model
+    if model is None:
+        model = zoo.codec(options.quality or QUALITY)
+        log.info("codec: %s, %s", model, zoo.card(model)["summary"])
     with naming("model"):
-        codec = Codec(options.model)
-    plan = jobs.plan(options, sources, container.SUFFIX)
-    jobs.run(plan, functools.partial(_compress_one, codec), _COLUMNS, (codec.identity,))
+        codec = Codec(model)
+    compare = options.compare
+    if compare is None:
+        compare = options.model is None and len(sources) == 1
+    work = functools.partial(_compress_one, codec, compare)
+    jobs.run(plan, work, _COLUMNS, (codec.identity,))
 
 
 def decompress(options: DecompressOptions) -> None:
     """Decompresses files; raises as `jobs.plan` and `jobs.run`."""
     sources = _find_files(options.input)
+    plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS, ".decoded.png")
     with naming("model"):
-        codec = Codec(options.model)
-    plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
+        codec = Codec(options.model or _model_of(sources[0]))
     work = functools.partial(_decompress_one, codec)
     jobs.run(plan, work, _COLUMNS, (codec.weights,), (container.BitstreamError,))
 
 
-def _compress_one(codec: Codec, source: str, target: str) -> dict:
+def _model_of(source: str) -> str:
+    """The name of the model that made a file; raises BitstreamError if there is none such."""
+    weights = container.weights_of(pathlib.Path(source).read_bytes())
+    for name in zoo.names():
+        if (zoo.card(name).get("weights") or "").startswith(weights):
+            return name
+    raise BitstreamError(
+        f"{source}: was made by a model that has no name here (weights {weights}...): give the "
+        "`model` that made it"
+    )
+
+
+def _compress_one(codec: Codec, compare: bool, source: str, target: str) -> dict:
     image = decode_image(source, codec.max_pixels).pixels
     pixels = image.shape[0] * image.shape[1]
     filters = codec.card.get("filters", 0)  # old exports do not say
     memory.demand(_BYTES * pixels + _TILE_BYTES * filters * min(pixels, _TILE))
     data, bits = container.compress(codec, image)
     write_bytes(target, data)
+    if compare:
+        decoded = container.decompress(codec, data)
+        log.info("%s: %s", target, gain.beside_jpeg(image, decoded, len(data)))
     return _row(source, target, image, len(data), bits)
 
 

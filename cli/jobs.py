@@ -56,6 +56,7 @@ def plan(
     sources: Sequence[str],
     suffix: str,
     suffixes: Sequence[str] | None = None,
+    beside: str = "",
 ) -> Plan:
     """Pairs of input and output file.
 
@@ -64,6 +65,7 @@ def plan(
       sources: input files.
       suffix: of the files in a folder.
       suffixes: what the name of an output file may end in; None for anything.
+      beside: suffix of the output beside the input, where no output is given.
 
     Raises:
       UsageError: if outputs clash, have a wrong suffix, would replace an input, or exist and were
@@ -71,6 +73,11 @@ def plan(
       OutputError: if they cannot be written.
     """
     output, journal = options.output, None
+    if not output:
+        require(
+            options.input == sources[0], "OUTPUT is needed: a folder, as there are several inputs"
+        )
+        output = str(pathlib.Path(options.input).with_suffix(beside))
     if options.input != sources[0] or os.path.isdir(output) or output.endswith(os.sep):
         folder = make_folder(output)
         targets = [str(folder / (pathlib.Path(source).stem + suffix)) for source in sources]

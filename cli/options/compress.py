@@ -3,30 +3,71 @@
 from __future__ import annotations
 
 from lossylab.cli.options.files import FilesOptions
-from lossylab.core.options import argument, option, option_class
+from lossylab.core.options import argument, option, option_class, require
 from lossylab.core.trust import EXPORT
+
+QUALITY = 4  # the default
 
 
 @option_class
 class CompressOptions(FilesOptions):
-    """Compresses images with an exported codec.
+    """Compresses images with a learned codec.
 
+    lossylab compress photo.png
+    lossylab compress photos coded --quality=6
     lossylab compress photo.png photo.lossy --model=runs/vmaf/export
 
-    A table of what was written goes to standard output, as CSV.
+    Without --model a codec that comes with lossylab is taken. A table of what was written goes to
+    standard output, as CSV.
     """
 
-    model: str = option(help=f"Exported codec: {EXPORT}.", may_differ=True)
+    output: str = argument(
+        "File for one input, folder for several; NAME/ is a folder. By default one input's file is "
+        "written beside it, with the suffix .lossy.",
+        "",
+    )
+    model: str | None = option(None, f"Exported codec: {EXPORT}.", may_differ=True)
+    quality: int | None = option(
+        None,
+        "Rate of the codec that is taken without `model`: from 1, about .1 bits per pixel, to 8, "
+        f"about 1.5; {QUALITY} if not given.",
+        minimum=1,
+        maximum=8,
+    )
+    compare: bool | None = option(
+        None,
+        "Decode each file and say its PSNR, and that of JPEG with as many bytes. By default yes "
+        "for single images without `model`.",
+        may_differ=True,
+    )
+
+    def check(self) -> None:
+        """Refuses a quality of a codec that has one already."""
+        super().check()
+        require(
+            self.model is None or self.quality is None,
+            "`quality` goes without `model`: an exported codec has one rate",
+        )
 
 
 @option_class
 class DecompressOptions(FilesOptions):
     """Decompresses files that `lossylab compress` wrote.
 
+    lossylab decompress photo.lossy
     lossylab decompress photo.lossy photo.png --model=runs/vmaf/export
+
+    Without --model it is found by what the file says, among the models that have names.
 
     A table of what was written goes to standard output, as CSV.
     """
 
     input: str = argument("Compressed file, folder of such files, or glob.")
-    model: str = option(help=f"Exported codec that compressed them: {EXPORT}.", may_differ=True)
+    output: str = argument(
+        "File for one input, folder for several; NAME/ is a folder. By default one input's image "
+        "is written beside it, with the suffix .decoded.png.",
+        "",
+    )
+    model: str | None = option(
+        None, f"Exported codec that compressed them: {EXPORT}.", may_differ=True
+    )

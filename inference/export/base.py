@@ -31,6 +31,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
@@ -53,8 +54,8 @@ _KINDS = {
     "score": "lossylab.inference.export.rankiqa:Scorer",
 }
 _NETWORK = "assets.extra/network.npz"  # in an export, beside the program
-# What a card says that `lossylab models add` was told, beside steps and data.
-_TOLD = ("steps", "data", "license", "summary", "quality", "hours")
+# What cards of models that have names say, and those of their exports do, too.
+_TOLD = ("weights", "steps", "data", "license", "summary", "quality", "hours")
 _OLD_NAMES = {"reach": "receptive_field_radius"}  # in cards of version 0.1.0
 _OLD_INPUTS = {"image": "picture"}  # of signatures, by their names now
 
@@ -67,11 +68,13 @@ class Served:
       network: its variables are stored.
       functions: with input signatures, by name.
       details: what the card says of this kind besides, JSON values.
+      tables: what decides bytes and another machine might compute otherwise from the weights.
     """
 
     network: tf.Module
     functions: Mapping[str, tf.types.experimental.GenericFunction]
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    tables: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 class Export(abc.ABC):
@@ -130,6 +133,12 @@ class Export(abc.ABC):
         """What is stored of a network of this kind; raises ValueError if it is none."""
 
     @classmethod
+    def serve_with(cls, network: Any, tables: Mapping[str, np.ndarray]) -> Served:
+        """`serve`, with the tables that were built of these weights before, if there are some."""
+        del tables  # only codecs build some
+        return cls.serve(network)
+
+    @classmethod
     def shown(cls, network: Any, images: tf.Tensor) -> tf.Tensor:
         """What a user sees of images, both float32 [B, H, W, C]; decides over bfloat16."""
         raise ExportError(f"exports of kind {cls.kind} compute in float32")
@@ -141,6 +150,7 @@ class Export(abc.ABC):
         path: str | os.PathLike,
         options: dict,
         precision: str = narrowing.FLOAT32,
+        tables: Mapping[str, np.ndarray] | None = None,
         **known: str | float | None,
     ) -> None:
         """Writes a network as an export: beside `path`, then renamed.
@@ -150,6 +160,7 @@ class Export(abc.ABC):
           path: folder to write; an export that is there is replaced.
           options: how it was trained, JSON values.
           precision: what convolutions compute in: float32 or, of kinds with `shown`, bfloat16.
+          tables: those that were built of these weights before.
           **known: what else the card says: `steps` of training and `data`, if they are not the
             options' `steps` and `train_data`; `license`.
 
@@ -162,7 +173,7 @@ class Export(abc.ABC):
             show = functools.partial(cls.shown, network)
             images = narrowing.patches(getattr(network, "channels", 3), cls.kind == "restorer")
             measured["precision_difference"] = narrowing.difference(show, images, precision)
-        served = cls.serve(network)
+        served = cls.serve_with(network, tables) if tables else cls.serve(network)
         card = {
             "kind": cls.kind,
             "model": network.model_id,
@@ -250,10 +261,10 @@ def located(path: str | os.PathLike) -> str:
     with open(make_folder(target.parent) / ".lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not export_folder.is_saved_model(target):
-            kinds = {kind.kind: kind for kind in map(_class_of, _KINDS)}
             known = {key: card[key] for key in _TOLD}
-            network = network_file.read(zoo.weights(name))
-            kinds[card["kind"]].save(network, target, card["options"], **known)
+            file = zoo.weights(name)
+            network, tables = network_file.read(file), network_file.tables(file)
+            class_of(card["kind"]).save(network, target, card["options"], tables=tables, **known)
     return str(target)
 
 
@@ -284,6 +295,11 @@ def network_path(path: str | os.PathLike) -> pathlib.Path:
             f"{path}: was made by lossylab 0.1, which kept no network: export the run again"
         )
     return found
+
+
+def class_of(kind: str) -> type[Export]:
+    """The class of a kind of exports."""
+    return {found.kind: found for found in map(_class_of, _KINDS)}[kind]
 
 
 def _class_of(mark: str) -> type[Export]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -77,17 +78,22 @@ class Codec(Export):
     @classmethod
     def serve(cls, network: BLS2017 | BMSHJ2018) -> Served:
         """The functions of a frozen copy; building the tables takes seconds."""
+        return cls.serve_with(network, {})
+
+    @classmethod
+    def serve_with(cls, network: BLS2017 | BMSHJ2018, tables: Mapping[str, np.ndarray]) -> Served:
+        """The same with tables that are known."""
         # Imported here: TensorFlow Probability takes half as long to load as TensorFlow.
         from lossylab.inference.export.served_codec import ServedCodec
 
-        served = ServedCodec(network)
+        served = ServedCodec(network, tables or None)
         functions = {name: getattr(served, name) for name in cls.signatures}
         details = {
             "max_pixels": network.max_pixels,
             "filters": network.filters,
             "ends": True,  # decoding does, whatever the string is: not so before 0.2.0
         }
-        return Served(served, functions, details)
+        return Served(served, functions, details, served.tables)
 
     @classmethod
     def shown(cls, network: BLS2017 | BMSHJ2018, images: tf.Tensor) -> tf.Tensor:

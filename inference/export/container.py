@@ -53,15 +53,7 @@ def unpack(data: bytes, model_id: str, weights: str, max_pixels: int) -> Encoded
       BitstreamError: if the file is truncated, altered, of another version or model, or
         declares a size that is not plausible.
     """
-    packed = tf.train.Example()
-    try:
-        packed.ParseFromString(data)
-        fields = packed.features.feature
-        model = fields[_MODEL].bytes_list.value[0].decode("ascii")
-        string, short = fields[_STRINGS].bytes_list.value
-        version, height, width, _ = fields[_NUMBERS].int64_list.value
-    except (DecodeError, IndexError, ValueError, UnicodeDecodeError) as error:
-        raise BitstreamError("not a lossylab file, or truncated") from error
+    model, string, short, (version, height, width) = _fields(data)
     if version not in (VERSION, GRAY):
         raise BitstreamError(f"format version {version}, this program reads version {VERSION}")
     if data != _packed(model, string, [version, height, width], short):
@@ -76,6 +68,15 @@ def unpack(data: bytes, model_id: str, weights: str, max_pixels: int) -> Encoded
     if min(height, width) < 1 or _padded_pixels(height, width) > max_pixels:
         raise BitstreamError(f"declares an image of {width}x{height} pixels")
     return Encoded(bytes(string), height, width, gray=version == GRAY)
+
+
+def weights_of(data: bytes) -> str:
+    """The beginning of the hash of the weights that made a compressed file, 16 hexadecimal digits.
+
+    Raises:
+      BitstreamError: if it is no such file.
+    """
+    return _fields(data)[2].hex()
 
 
 def compress(codec: Codec, image: np.ndarray) -> tuple[bytes, float]:
@@ -129,6 +130,20 @@ def decompress(codec: Codec, data: bytes) -> np.ndarray:
                 f"{len(encoded.string)} bytes are too few for"
             ) from error
         raise BitstreamError("damaged: the range decoder rejects it") from error
+
+
+def _fields(data: bytes) -> tuple[str, bytes, bytes, list[int]]:
+    """Model, the range coder's string, the weights' hash, and [version, height, width]."""
+    packed = tf.train.Example()
+    try:
+        packed.ParseFromString(data)
+        fields = packed.features.feature
+        model = fields[_MODEL].bytes_list.value[0].decode("ascii")
+        string, short = fields[_STRINGS].bytes_list.value
+        version, height, width, _ = fields[_NUMBERS].int64_list.value
+    except (DecodeError, IndexError, ValueError, UnicodeDecodeError) as error:
+        raise BitstreamError("not a lossylab file, or truncated") from error
+    return model, string, short, [version, height, width]
 
 
 def _padded_pixels(height: int, width: int) -> int:

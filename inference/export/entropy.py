@@ -9,8 +9,9 @@ Latents are float32 [1, h, w, N], bits the information under the learned density
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_compression as tfc
 
@@ -18,24 +19,51 @@ from lossylab.inference.export import graph_tiles, range_coding
 from lossylab.inference.export.exact import ExactHyperSynthesis
 from lossylab.models.bmshj2018 import BMSHJ2018, HYPER_STRIDE
 from lossylab.models.layers import factorized, gaussian
+from lossylab.models.layers.conv import Chain
 
 # No tensor: one made at import would start TensorFlow before a strategy can configure it.
 _BYTES = tuple(bytes([i]) for i in range(256))
 _WORD = 4  # bytes of a number in the string
 # Positions of a latent whose bits are estimated at once, some 30 KiB a position.
 _POSITIONS = 2**13
+_HYPER = "hyper/"  # begins the names of the hyper-latent's tables
+
+Tables = Mapping[str, np.ndarray]
 
 
 class FactorizedCoder(tf.Module):
     """Codes a latent under its learned, fully factorized density."""
 
-    def __init__(self, prior: tfc.NoisyDeepFactorized, name: str = "factorized_coder"):
-        """Builds the tables of a trained prior, which takes seconds."""
+    def __init__(
+        self,
+        prior: tfc.NoisyDeepFactorized,
+        tables: Tables | None = None,
+        name: str = "factorized_coder",
+    ):
+        """Takes the tables of a trained prior; building them instead takes seconds."""
         super().__init__(name=name)
         self._prior = prior
-        self._model = tfc.ContinuousBatchedEntropyModel(prior, coding_rank=3, compression=True)
+        if tables is None:
+            self._model = tfc.ContinuousBatchedEntropyModel(prior, coding_rank=3, compression=True)
+        else:
+            self._model = tfc.ContinuousBatchedEntropyModel(
+                prior_shape=prior.batch_shape,
+                coding_rank=3,
+                compression=True,
+                cdf=tables["cdf"],
+                cdf_offset=tables["cdf_offset"],
+                quantization_offset=tables.get("quantization_offset"),
+                offset_heuristic=False,
+            )
         costs = range_coding.costs(self._model.cdf.numpy())
         self._least, self._mean = float(costs.least.sum()), float(costs.mean.sum())
+
+    @property
+    def tables(self) -> Tables:
+        """What another machine might build otherwise from the same weights."""
+        found = {"cdf": self._model.cdf.numpy(), "cdf_offset": self._model.cdf_offset.numpy()}
+        offset = self._model.quantization_offset
+        return found if offset is None else {**found, "quantization_offset": offset.numpy()}
 
     def quantize(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The latent as it will be decoded, and its bits."""
@@ -65,12 +93,26 @@ class HyperpriorCoder(tf.Module):
     bytes each), the hyper-latent's string, the latent's string.
     """
 
-    def __init__(self, codec: BMSHJ2018, name: str = "hyperprior_coder"):
-        """Builds the tables of a trained codec, which takes seconds."""
+    def __init__(
+        self,
+        codec: BMSHJ2018,
+        hyper_synthesis: Chain,
+        tables: Tables | None = None,
+        name: str = "hyperprior_coder",
+    ):
+        """Takes the tables of a trained codec; building them instead takes seconds.
+
+        Args:
+          codec: its transforms and prior are used as they are.
+          hyper_synthesis: as it was trained, to be made exact.
+          tables: `tables` of such a coder.
+          name: of the module.
+        """
         super().__init__(name=name)
         self._codec = codec
-        self._hyper = FactorizedCoder(codec.prior)
-        self._synthesis = ExactHyperSynthesis(codec.hyper_synthesis_transform)
+        hyper = {k.removeprefix(_HYPER): v for k, v in (tables or {}).items() if _HYPER in k}
+        self._hyper = FactorizedCoder(codec.prior, hyper or None)
+        self._synthesis = ExactHyperSynthesis(hyper_synthesis)
         self._model = tfc.LocationScaleIndexedEntropyModel(
             tfc.NoisyNormal,
             gaussian.NUM_SCALES,
@@ -78,8 +120,18 @@ class HyperpriorCoder(tf.Module):
             coding_rank=3,
             compression=True,
         )
+        if tables:
+            for variable in self._model.variables:
+                variable.assign(tables[variable.name.split("/")[-1].removesuffix(":0")])
         costs = range_coding.costs(self._model.cdf.numpy())
         self._least, self._mean = float(costs.least.min()), float(costs.mean.max())
+
+    @property
+    def tables(self) -> Tables:
+        """What another machine might build otherwise from the same weights."""
+        hyper = {_HYPER + key: value for key, value in self._hyper.tables.items()}
+        cdf, offset = self._model.cdf.numpy(), self._model.cdf_offset.numpy()
+        return {"cdf": cdf, "cdf_offset": offset, **hyper}
 
     def quantize(self, latent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The latent as it will be decoded, and its bits."""

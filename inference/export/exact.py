@@ -40,7 +40,7 @@ class ExactHyperSynthesis(tf.Module):
             if isinstance(layer, SignalConv) != (i % 2 == 0):
                 raise ValueError("convolutions and ReLUs must take turns")
             if isinstance(layer, SignalConv):
-                kernel = _on_grid(layer.kernel().numpy().astype(np.float64), _KERNEL_GRID)
+                kernel = _on_grid(layer.kernel.in_float64(), _KERNEL_GRID)
                 if layer.bias is None:
                     raise ValueError("convolutions must have biases")
                 bias = _on_grid(layer.bias.numpy().astype(np.float64), _KERNEL_GRID)

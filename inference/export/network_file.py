@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,16 @@ from lossylab.core.files import replacing
 from lossylab.models.layers.base import Network
 
 _HEADER = "network.json"
+_TABLES = "tables/"  # begins their names
 _SERIALIZED = {"class_name", "config", "module", "registered_name"}  # of Keras's layers in configs
 
 
-def write(network: Network, path: str | pathlib.Path, narrow: bool = False) -> None:
+def write(
+    network: Network,
+    path: str | pathlib.Path,
+    narrow: bool = False,
+    tables: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Writes a network; raises OutputError.
 
     Args:
@@ -30,12 +37,14 @@ def write(network: Network, path: str | pathlib.Path, narrow: bool = False) -> N
       path: of the file, ending in .npz.
       narrow: whether the file shall be small: compressed, float32 weights rounded to float16 where
         that changes none by more than a thousandth.
+      tables: what was built of its weights.
     """
     header = {"class": type(network).__name__, "config": network.get_config()}
     arrays = {_HEADER: np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8)}
     for variable in network.variables:
         value = variable.numpy()
         arrays[variable.name] = _narrowed(value) if narrow else value
+    arrays |= {_TABLES + name: value for name, value in (tables or {}).items()}
     save = np.savez_compressed if narrow else np.savez
     with replacing(path) as temporary, open(temporary, "wb") as file:
         save(file, **arrays)
@@ -59,6 +68,16 @@ def read(path: str | pathlib.Path) -> Network:
     except Exception as error:
         raise ExportError(f"{path}: no file of a network, or a damaged one: {error}") from error
     return network
+
+
+def tables(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+    """The tables that `write` was given; raises ExportError likewise."""
+    try:
+        with open(path, "rb") as whole, np.load(whole, allow_pickle=False) as file:
+            names = [name for name in file.files if name.startswith(_TABLES)]
+            return {name.removeprefix(_TABLES): file[name] for name in names}
+    except Exception as error:
+        raise ExportError(f"{path}: no file of a network, or a damaged one: {error}") from error
 
 
 def _narrowed(value: np.ndarray) -> np.ndarray:
@@ -86,7 +105,8 @@ def _ours(config: Any) -> Any:
 def _fill(network: Network, file: NpzFile) -> None:
     variables: list[tf.Variable] = network.variables
     names = {variable.name for variable in variables}
-    strange = names ^ (set(file.files) - {_HEADER})
+    given = {name for name in file.files if not name.startswith(_TABLES)}
+    strange = names ^ (given - {_HEADER})
     if strange:
         raise ValueError(f"its weights are not the network's: {', '.join(sorted(strange)[:3])}")
     for variable in variables:

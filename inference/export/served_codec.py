@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lossylab.inference.export.entropy import FactorizedCoder, HyperpriorCoder
+from lossylab.inference.export.entropy import FactorizedCoder, HyperpriorCoder, Tables
 from lossylab.inference.export.graph_tiles import Span, in_tiles
 from lossylab.inference.export.range_coding import demanded
 from lossylab.models.bls2017 import BLS2017, STRIDE
@@ -43,18 +43,23 @@ class _Fixed(tf.Module):
 class ServedCodec(tf.Module):
     """A codec as it is stored: compresses and decompresses single images of any size."""
 
-    def __init__(self, codec: BLS2017 | BMSHJ2018) -> None:
-        """Copies a trained codec, which is left as it is; building the tables takes seconds."""
+    def __init__(self, codec: BLS2017 | BMSHJ2018, tables: Tables | None = None) -> None:
+        """Copies a trained codec, which is left as it is; building its tables takes seconds."""
         super().__init__(name="served")
         self._codec = _frozen(codec)
         self._positions = codec.tile_pixels // STRIDE**2
         if isinstance(codec, BMSHJ2018):
-            self._coder = HyperpriorCoder(self._codec)
+            self._coder = HyperpriorCoder(self._codec, codec.hyper_synthesis_transform, tables)
             self._codec.hyper_synthesis_transform = (
                 None  # the coder has an exact one; do not store both
             )
         else:
-            self._coder = FactorizedCoder(self._codec.prior)
+            self._coder = FactorizedCoder(self._codec.prior, tables)
+
+    @property
+    def tables(self) -> Tables:
+        """What another machine might build otherwise from the same weights."""
+        return self._coder.tables
 
     @tf.function(autograph=False, input_signature=[_IMAGE])
     def compress(self, image: tf.Tensor) -> dict[str, tf.Tensor]:

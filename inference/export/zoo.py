@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import pathlib
 from importlib import metadata
@@ -19,6 +20,7 @@ from lossylab.core.digest import file_digest
 from lossylab.core.errors import ExportError
 from lossylab.core.files import cache_folder
 
+_LOWEST_LAMBDA = 0.0005  # of the quality 1
 PACKAGED = pathlib.Path(__file__).parents[2] / "zoo"
 
 
@@ -54,6 +56,27 @@ def weights(name: str) -> pathlib.Path:
     if found != card(name)["sha256"]:
         raise ExportError(f"{path} is damaged: its SHA-256 is {found}; add or install it again")
     return path
+
+
+def codec(quality: int) -> str:
+    """Name of the codec for a rate: of the hyperprior if there is one, trained for MSE.
+
+    Args:
+      quality: 1 to 8, of which each has twice the lambda of the one before, from .0005 on.
+
+    Raises:
+      ExportError: if there is no codec; of those there are, the nearest lambda is taken.
+    """
+    wanted = math.log(_LOWEST_LAMBDA * 2 ** (quality - 1))
+    found = {}
+    for name in names():
+        options = card(name)["options"]
+        if card(name)["kind"] == "codec" and options.get("metric") == "mse":
+            plain = card(name)["model"] != "bmshj2018"
+            found[name] = (plain, abs(math.log(options["lmbda"]) - wanted), name)
+    if not found:
+        raise ExportError("no codec has a name here: give a `model`, or `lossylab models add` one")
+    return min(found, key=lambda name: found[name])
 
 
 def place(name: str) -> pathlib.Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from lossylab.models.layers import precision
@@ -144,6 +145,10 @@ class PlainKernel(tf.Module):
     def __call__(self) -> tf.Tensor:
         """The kernel, float32 [height, width, a, b]."""
         return self.weight.read_value()
+
+    def in_float64(self) -> np.ndarray:
+        """The same, as `RDFTKernel.in_float64`."""
+        return self.weight.numpy().astype(np.float64)
 
 
 class SignalConv(Layer):

@@ -54,3 +54,9 @@ class RDFTKernel(tf.Module):
         basis = tf.constant(rdft_basis(*self.shape[:2]))
         flat = tf.reshape(self.coefficients, (basis.shape[1], -1))
         return tf.reshape(tf.matmul(basis, flat), self.shape)
+
+    def in_float64(self) -> np.ndarray:
+        """The kernel, so precisely that no machine rounds it to another grid point."""
+        basis = rdft_basis(*self.shape[:2]).astype(np.float64)
+        flat = self.coefficients.numpy().reshape(basis.shape[1], -1)
+        return (basis @ flat.astype(np.float64)).reshape(self.shape)

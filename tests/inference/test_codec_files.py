@@ -386,7 +386,7 @@ def test_existing_outputs_are_kept_unless_asked(exported, images, tmp_path, caps
     ("arguments", "error", "message"),
     [
         ([], UsageError, "INPUT.*needed"),
-        (["a", "b"], UsageError, "--model is needed"),
+        (["a", "b"], CollectionError, "no images found for 'a'"),
         (["nothing.png", "b", "--model=x"], CollectionError, "no images found for 'nothing.png'"),
         (["a", "b", "--modle=x"], UsageError, "unknown flag --modle: did you mean --model"),
         (["sample_test", "out", "--model=nowhere"], ExportError, "^--model: nowhere: no such"),

@@ -28,6 +28,7 @@ def test_rdft_kernel_equals_tfc_in_value_and_gradient(taps, random):
     value = tf.constant(random.normal(size=(taps, taps, 4, 6)), tf.float32)
     weights = tf.constant(random.normal(size=value.shape), tf.float32)
     ours, theirs = RDFTKernel(value), tfc.RDFTParameter(value)
+    np.testing.assert_allclose(ours.in_float64(), ours(), atol=1e-6)
     with tf.GradientTape(persistent=True) as tape:
         a = tf.reduce_sum(tf.square(ours()) * weights)
         b = tf.reduce_sum(tf.square(theirs()) * weights)

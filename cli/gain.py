@@ -1,0 +1,59 @@
+"""What a file gains over a plain JPEG file of as many bytes, in a line."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from PIL import Image
+
+from lossylab.eval.metrics.psnr import psnr
+
+_SUBSAMPLINGS = (0, 2)  # 4:4:4 and 4:2:0, whichever serves JPEG better
+
+
+def beside_jpeg(image: np.ndarray, decoded: np.ndarray, size: int) -> str:
+    """Rate and PSNR of RGB beside those of JPEG with optimized Huffman codes.
+
+    Args:
+      image: uint8 [H, W, 1 or 3].
+      decoded: likewise.
+      size: bytes of its file.
+
+    Returns:
+      One line. JPEG's file is the smallest that has at least as many bytes, so it never loses
+      by having fewer.
+    """
+    bpp = 8 * size / (image.shape[0] * image.shape[1])
+    ours, jpeg = psnr(image, decoded), best_jpeg(image, size)
+    line = f"{bpp:.3f} bits per pixel, {ours:.2f} dB"
+    if math.isnan(jpeg):
+        return f"{line}; no JPEG file is as large"
+    return f"{line}; JPEG of as many bytes {jpeg:.2f} dB ({ours - jpeg:+.2f})"
+
+
+def best_jpeg(image: np.ndarray, size: int) -> float:
+    """PSNR, dB, of the better one of JPEG's samplings at `size` bytes; NaN if it never has them."""
+    found = [_jpeg(image, size, subsampling) for subsampling in _SUBSAMPLINGS]
+    return max((each for each in found if not math.isnan(each)), default=math.nan)
+
+
+def _jpeg(image: np.ndarray, size: int, subsampling: int) -> float:
+    low, high = 1, 101  # the first quality with enough bytes is in [low, high)
+    files: dict[int, bytes] = {}
+    while low < high:
+        quality = (low + high) // 2
+        files[quality] = _coded(image, min(quality, 100), subsampling)
+        low, high = (low, quality) if len(files[quality]) >= size else (quality + 1, high)
+    if low not in files or low > 100:
+        return math.nan
+    shown = Image.open(io.BytesIO(files[low])).convert("L" if image.shape[2] == 1 else "RGB")
+    return psnr(image, np.asarray(shown).reshape(image.shape))
+
+
+def _coded(image: np.ndarray, quality: int, subsampling: int) -> bytes:
+    file = io.BytesIO()
+    shown = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    shown.save(file, "JPEG", quality=quality, subsampling=subsampling, optimize=True)
+    return file.getvalue()

@@ -1,0 +1,107 @@
+"""Commands without a model, and what they say of the gain over JPEG."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from skimage import data
+
+from lossylab.cli import __main__ as cli
+from lossylab.cli import gain
+from lossylab.core.errors import BitstreamError, ExportError, UsageError
+from lossylab.eval.metrics.psnr import psnr
+from lossylab.inference.export import zoo
+from lossylab.inference.export.codec import Codec
+from lossylab.models.bls2017 import BLS2017
+
+
+@pytest.fixture(scope="module")
+def image():
+    return data.astronaut()[100:228, 150:310]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Codecs of two rates that have names."""
+    folder = tmp_path_factory.mktemp("zoo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOSSYLAB_ZOO", str(folder))
+        for lmbda in (0.001, 0.032):
+            tf.random.set_seed(1)
+            options = {"lmbda": lmbda, "metric": "mse"}
+            Codec.save(BLS2017(4), folder / "export", options)
+            words = ["models", "add", str(folder / "export"), f"bls-{lmbda}", "--summary=small"]
+            cli.main(words)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def named(models, tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "PACKAGED", tmp_path / "none")
+    monkeypatch.setenv("LOSSYLAB_ZOO", str(models))
+    monkeypatch.setenv("LOSSYLAB_CACHE", str(models / "cache"))
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_jpeg_is_beside_itself(image, subsampling):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=50, subsampling=subsampling, optimize=True)
+    decoded = np.asarray(Image.open(file))
+    at_least = psnr(image, decoded)
+    found = gain.best_jpeg(image, len(file.getvalue()))
+    assert at_least <= found < at_least + 1
+    assert gain.best_jpeg(image, len(file.getvalue()) + 1) >= found
+    line = gain.beside_jpeg(image, decoded, len(file.getvalue()))
+    assert line.startswith(f"{8 * len(file.getvalue()) / (128 * 160):.3f} bits per pixel")
+
+
+def test_no_jpeg_is_as_large_as_anything(image):
+    assert math.isnan(gain.best_jpeg(image, 10**6))
+    assert gain.beside_jpeg(image, image, 10**6).endswith("no JPEG file is as large")
+    gray = image[..., :1]
+    assert math.isfinite(gain.best_jpeg(gray, 1000))
+
+
+def test_a_photo_alone_is_compressed_and_found_again(image, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(image).save("photo.png")
+    with caplog.at_level("INFO", "lossylab"):
+        cli.main(["compress", "photo.png"])
+    assert "codec: bls-0.001, small" in caplog.messages
+    assert any("JPEG of as many bytes" in message for message in caplog.messages)
+    cli.main(["decompress", "photo.lossy"])
+    with Image.open("photo.decoded.png") as decoded:
+        expected = Codec("bls-0.001").reconstruct(image)[0]
+        np.testing.assert_array_equal(np.asarray(decoded), expected)
+    with pytest.raises(UsageError, match="exist"):
+        cli.main(["compress", "photo.png"])
+
+
+@pytest.mark.parametrize(
+    ("quality", "name"), [(1, "bls-0.001"), (2, "bls-0.001"), (7, "bls-0.032"), (8, "bls-0.032")]
+)
+def test_quality_chooses_the_nearest_lambda(quality, name):
+    assert zoo.codec(quality) == name
+
+
+def test_what_is_missing_is_said(image, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in "ab":
+        Image.fromarray(image).save(f"photos/{name}.png")
+    with pytest.raises(UsageError, match="^OUTPUT is needed: a folder"):
+        cli.main(["compress", "photos"])
+    with pytest.raises(UsageError, match="^--quality goes without --model"):
+        cli.main(["compress", "photos", "coded", "--model=bls-0.001", "--quality=3"])
+    (tmp_path / "foreign.lossy").write_bytes(b"no such file")
+    with pytest.raises(BitstreamError, match="^not a lossylab file"):
+        cli.main(["decompress", "foreign.lossy"])
+    cli.main(["compress", "photos", "coded"])
+    monkeypatch.setenv("LOSSYLAB_ZOO", str(tmp_path / "empty"))
+    with pytest.raises(BitstreamError, match="has no name here"):
+        cli.main(["decompress", "coded/a.lossy"])
+    with pytest.raises(ExportError, match="^no codec has a name here"):
+        cli.main(["compress", "photos/a.png"])
