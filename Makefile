@@ -2,13 +2,14 @@
 # make test   the tests
 # make lint   style and types
 # make check-results   that results/ follows from its rows
+# make lock   requirements/: all packages and their hashes, for each Python; needs uv
 # make wheel  the built wheel, tried in an environment and a folder of its own
 # Each sets up .venv first, if it is not there.
 
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: demo test test-long lint types check-results wheel clean
+.PHONY: demo test test-long lint types check-results lock wheel clean
 
 demo: $(READY)
 	$(VENV)/bin/python -m lossylab train proxiqa_study --flagfile=proxiqa_demo --out=demo
@@ -35,11 +36,16 @@ check-results: $(READY)
 	done
 	$(VENV)/bin/python -m lossylab eval mmd_restoration --results=results/mmd_restoration/golden --check_only
 
+lock:
+	for version in 3.10 3.11; do uv pip compile --quiet setup.cfg --extra dev --python-version $$version \
+	  --universal --generate-hashes --no-annotate --no-emit-index-url --upgrade \
+	  --custom-compile-command "make lock" --output-file requirements/python$$version.txt || exit 1; done
+
 wheel: $(READY)
 	.ci/try_wheel $(VENV)/bin/python
 
 # TensorFlow 2.14 ends at Python 3.11, the ffmpeg that measures begins at 3.10.
-$(READY): setup.cfg pyproject.toml
+$(READY): setup.cfg pyproject.toml $(wildcard requirements/*.txt)
 	@python=; for name in $(PYTHON) python3.11 python3.10 python3 python; do \
 	  if $$name -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; \
 	  then python=$$name; break; fi; \
@@ -50,7 +56,9 @@ $(READY): setup.cfg pyproject.toml
 	fi; \
 	echo "setting up $(VENV) with $$($$python --version), a few minutes"; \
 	$$python -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements/python$$($(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])').txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 clean:
