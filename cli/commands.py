@@ -49,6 +49,11 @@ COMMANDS: dict[str, Command] = {
         "lossylab.eval.options.rd:RdOptions",
         "lossylab.eval.rd:measure",
     ),
+    "eval merge": Command(
+        "Put the rows of several machines into one folder.",
+        "lossylab.eval.options.merge:MergeOptions",
+        "lossylab.eval.shards:merge",
+    ),
     "eval crops": Command(
         "Show crops of codecs side by side at equal rate.",
         "lossylab.eval.options.crops:CropsOptions",
@@ -192,12 +197,12 @@ COMMANDS: dict[str, Command] = {
     "eval study_page": Command(
         "Write a page on which raters choose the better of two images.",
         "lossylab.eval.options.study:StudyPageOptions",
-        "lossylab.eval.study_page:write",
+        "lossylab.eval.user_study.page:write",
     ),
     "eval study_tally": Command(
         "Count the preferences of such raters.",
         "lossylab.eval.options.study:StudyTallyOptions",
-        "lossylab.eval.study_tally:tally",
+        "lossylab.eval.user_study.tally:tally",
     ),
     "eval mmd_restoration": Command(
         "Make latent restoration's tables and figures, and decide its claims.",
@@ -254,6 +259,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "compress",
         "decompress",
         "eval rd",
+        "eval merge",
         "eval crops",
         "eval metrics",
         "eval proxiqa",

@@ -18,6 +18,7 @@ from lossylab.core.environment import timed
 from lossylab.core.options import naming, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.scaled_pairs import centered_pairs
+from lossylab.eval import shards
 from lossylab.eval.measurements import Measurements, Row, own_folder, write_about
 from lossylab.eval.options.latent import DegradationNllOptions
 from lossylab.eval.report import degradation_grid, tables
@@ -30,8 +31,6 @@ PROTOCOL = (
 )
 
 _DECIDES = PROTOCOL.replace("image", "picture")  # its words when the first rows were measured
-
-_KEY = ("model", "kind", "data", "image")
 
 Pair = tuple[np.ndarray, np.ndarray]  # clean and degraded, uint8 [H, W, 3]
 
@@ -84,6 +83,7 @@ def measure(options: DegradationNllOptions) -> list[Row]:
     require_distinct("images", stems)
     with naming("model"):
         model = Degradation(options.model)
+    mine = [paths.index(path) for path in shards.part(paths, options.shard)]
     pairs = centered_pairs(paths, degraded_options(model), options.window)
     if options.crops_dir:
         degradation_grid.write(options.crops_dir, options.budget, model, stems, pairs)
@@ -91,11 +91,10 @@ def measure(options: DegradationNllOptions) -> list[Row]:
     path = None
     if options.out:
         path = own_folder(options.out, ("nll_about.json",), "nll.csv") / "nll.csv"
-    identity = ("condition", "identity", "content")
-    with Measurements(path, DEGRADATION_NLL.columns, _KEY, identity) as table:
-        measured = _measure_all(options, table, model, stems, pairs)
+    with Measurements.of(path, DEGRADATION_NLL) as table:
+        measured = _measure_all(options, table, model, stems, pairs, mine)
     if options.out:
-        facts = {"data": options.data, "protocol": PROTOCOL}
+        facts = {"data": options.data, **shards.said(options.shard), "protocol": PROTOCOL}
         write_about(options.out, facts, "nll_about.json")
         command.written(options.out, "nll.csv, nll_about.json")
     sys.stdout.write(tables.markdown_table(_means(options.name, measured)) + "\n")
@@ -108,8 +107,9 @@ def _measure_all(
     model: Degradation,
     stems: list[str],
     pairs: list[Pair],
+    mine: list[int],
 ) -> list[Row]:
-    """The rows of all images, paired and unpaired; those that are missing are measured."""
+    """The rows of some images, paired and unpaired; those that are missing are measured."""
     identity = rows.identity(model.weights, _DECIDES, options.budget)
 
     def is_old(row: Row) -> bool:
@@ -120,7 +120,7 @@ def _measure_all(
     table.supersede(is_old, "are of other weights, budgets or images")
     measured = []
     for index, kind in tqdm.tqdm(
-        [(i, kind) for i in range(len(stems)) for kind in KINDS], unit="score", desc="measuring"
+        [(i, kind) for i in mine for kind in KINDS], unit="score", desc="measuring"
     ):
         partner = _partner(index, kind, len(stems))
         both = np.concatenate([pairs[index][1], pairs[partner][0]])

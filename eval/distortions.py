@@ -26,7 +26,7 @@ from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
-from lossylab.eval import severity_search
+from lossylab.eval import severity_search, shards
 from lossylab.eval.measurements import Measurements, Row, own_folder, write_about
 from lossylab.eval.metrics import nss, residuals
 from lossylab.eval.options.distortions import REAL, UNTOUCHED, DistortionsOptions, named
@@ -34,7 +34,6 @@ from lossylab.eval.report import crop_grid, tables
 from lossylab.eval.schemas import DIVERGENCES
 from lossylab.inference.export.distorter import Distorter
 
-_KEY = ("generated", "reference", "severity", "data", "image")
 _REVISION = 2  # of how images are measured
 # The protocol's words when the first rows were measured.
 _DECIDES = nss.PROTOCOL.replace("standard deviation", "deviation")
@@ -69,7 +68,7 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
     Raises:
       UsageError: if models or images do not fit each other.
     """
-    paths = find_images(options.data)
+    paths = shards.part(find_images(options.data), options.shard)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
     smallest = max(2, options.crop_size if options.crops_dir else 2)
     paths = check_sizes(paths, smallest, "the crops", options.skip_small)
@@ -83,11 +82,10 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
         _write_crops(options, models, paths)
         return None
     out = own_folder(options.out, ("about.json",))
-    columns, added = DIVERGENCES.columns, DIVERGENCES.added
-    with Measurements(out / "rows.csv", columns, _KEY, ("identity", "content"), added) as table:
+    with Measurements.of(out / "rows.csv", DIVERGENCES) as table:
         makers = [*models, *_real_distortions(), _untouched()]
         measured = _measure_all(options.data, table, makers, paths)
-    write_about(out, {"data": options.data, "protocol": nss.PROTOCOL})
+    write_about(out, {"data": options.data, **shards.said(options.shard), "protocol": nss.PROTOCOL})
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
     command.written(out, "rows.csv, about.json", f"lossylab eval distortion_gan --results={out}")
     return rows.frame(measured, DIVERGENCES.text)

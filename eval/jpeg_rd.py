@@ -13,6 +13,7 @@ from lossylab.core.errors import CodecError, WorkError
 from lossylab.core.options import naming, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
+from lossylab.eval import shards
 from lossylab.eval.measurements import about, own_folder, write_about
 from lossylab.eval.measures import Color
 from lossylab.eval.options.rd import JpegRdOptions
@@ -50,7 +51,7 @@ def measure(options: JpegRdOptions) -> None:
       UsageError: if models, images or weights do not fit.
       WorkError: at the end, if something could not be measured; the rest is.
     """
-    paths = find_images(options.data)
+    paths = shards.part(find_images(options.data), options.shard)
     paths = check_sizes(paths, Color.smallest, "MS-SSIM", options.skip_small)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
     found = learned([*options.models, *(_models_of(options.study) if options.study else ())])
@@ -68,7 +69,12 @@ def measure(options: JpegRdOptions) -> None:
             sweep.run(paths, options.jobs or os.cpu_count() or 1)
     except CodecError as error:
         raise WorkError(str(error)) from error
-    facts = {"data": options.data, "protocol": measures.protocol, "lpips": measures.lpips}
+    facts = {
+        "data": options.data,
+        **shards.said(options.shard),
+        "protocol": measures.protocol,
+        "lpips": measures.lpips,
+    }
     write_about(options.out, {**facts, "models": _all_models(options.out, encoders)})
     command.written(
         options.out,

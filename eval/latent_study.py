@@ -16,12 +16,13 @@ from lossylab.core import command, rows
 from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder
 from lossylab.core.options import require
+from lossylab.eval import shards
 from lossylab.eval.latent_rows import COMPRESSED, ROWS, UNSEARCHED, UNTOUCHED, Row
 from lossylab.eval.latent_trials import PROTOCOL, Trial, Trials
 from lossylab.eval.measurements import Measurements, about, own_folder, write_about
 from lossylab.eval.options.latent import DOWNSCALE, GENERATED, JPEG, LatentStudyOptions
 from lossylab.eval.report import crop_grid, tables
-from lossylab.eval.schemas import LATENT, LATENT_KEY, LATENT_MEASURES
+from lossylab.eval.schemas import LATENT, LATENT_MEASURES
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent.cases import Case
 from lossylab.inference.latent.settings import Settings
@@ -45,6 +46,7 @@ _ELSEWHERE = (
     "shown",
     "rows",
     "trusted_hash",
+    "shard",
 )
 _FOLDERS = {DOWNSCALE: "fig02_downscale", JPEG: "fig06_jpeg"}
 
@@ -67,7 +69,7 @@ def measure(options: LatentStudyOptions) -> list[dict[str, str]]:
         _write_crops(options, trials, chosen, cases)
         return []
     out = own_folder(options.out, ("about.json",))
-    with Measurements(out / "rows.csv", LATENT.columns, LATENT_KEY, added=LATENT.added) as table:
+    with Measurements.of(out / "rows.csv", LATENT) as table:
         measured = _measure_all(options, table, trials, chosen, cases)
     _write_about(options)
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
@@ -79,7 +81,8 @@ def _write_about(options: LatentStudyOptions) -> None:
     """The software, and the options of every variant's last run."""
     given = {k: v for k, v in options.to_json().items() if k not in _ELSEWHERE}
     variants = {**about(options.out).get("variants", {}), options.variant or "paper": given}
-    write_about(options.out, {"protocol": PROTOCOL, "variants": variants})
+    facts = {**shards.said(options.shard), "protocol": PROTOCOL, "variants": variants}
+    write_about(options.out, facts)
 
 
 def _rows(options: LatentStudyOptions, trials: Trials) -> list[Row]:
@@ -120,8 +123,10 @@ def _changed(row: Row, change: tuple[str, ...]) -> Row:
 def _cases(options: LatentStudyOptions, trials: Trials, version: int) -> list[Case]:
     generator = trials.generators[version]
     if options.data == GENERATED:
-        return list(latent_cases.generated(generator, options.images, 0, options.psi))
-    return latent_cases.photographed(options.data, generator.resolution)
+        found = list(latent_cases.generated(generator, options.images, 0, options.psi))
+    else:
+        found = latent_cases.photographed(options.data, generator.resolution)
+    return shards.every(found, options.shard)
 
 
 def _measure_all(
@@ -136,7 +141,7 @@ def _measure_all(
     new = {tuple(key.values()): identity for keys, _, _ in plan for key, identity in keys}
     table.supersede(
         lambda row: (
-            new.get(tuple(row[name] for name in LATENT_KEY), row["identity"]) != row["identity"]
+            new.get(tuple(row[name] for name in LATENT.key), row["identity"]) != row["identity"]
         ),
         "are of other networks, settings or budgets",
     )
@@ -205,7 +210,7 @@ def _work(options: LatentStudyOptions, chosen: list[Row]) -> Iterator[tuple[Row,
 def _key(
     options: LatentStudyOptions, trials: Trials, row: Row, task: str, case: Case
 ) -> tuple[Key, str]:
-    """What names a row, in the order of `LATENT_KEY`, and its identity."""
+    """What names a row, in the order of `LATENT.key`, and its identity."""
     key = {
         **{"row": row.name, "variant": options.variant, "version": str(row.version)},
         **{"task": task, "data": options.data, "image": case.name},

@@ -25,6 +25,7 @@ from lossylab.core import rows
 from lossylab.core.environment import environment
 from lossylab.core.files import make_folder, write_text
 from lossylab.core.options import require
+from lossylab.eval.schemas import Schema
 
 Row = dict[str, str]
 _SEPARATOR = "\n"  # of a key's parts: no value has line breaks
@@ -61,6 +62,26 @@ class Measurements:
             self._table = rows.Rows(path, columns, added)
         self._guard = threading.Lock()
         self._find()
+
+    @classmethod
+    def of(
+        cls,
+        path: str | pathlib.Path | None,
+        schema: Schema,
+        added: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Opens or creates a file of a schema's rows.
+
+        Args:
+          path: the file; None keeps rows in memory only.
+          schema: of its rows.
+          added: columns beside the schema's that older files lack, and what is taken for them.
+
+        Raises:
+          WorkError, UsageError, OutputError: as the constructor.
+        """
+        more = {**schema.added, **(added or {})}
+        return cls(path, schema.columns, schema.key, schema.identity, more)
 
     def _find(self) -> None:
         """Makes the index, from keys to numbers of rows; of rows of one key the last holds."""

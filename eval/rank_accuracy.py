@@ -31,9 +31,6 @@ PAPER = "mmd_restoration"
 _LEVELS = tuple((name, kind.trained, kind.held_out) for name, kind in DISTORTION_LEVELS.items())
 LEVEL_SETS = {"trained": False, "held out": True}
 
-_KEY = ("model", "distortion", "levels", "data")
-_DECISIVE = ("crops", "seed", "budget", "identity", "content")
-
 
 def level_crops(
     paths: Sequence[str], name: str, held_out: bool, patch: int, crops: int, seed: int
@@ -113,7 +110,7 @@ def measure(options: RankAccuracyOptions) -> list[Row]:
     }
     measured = []
     path = pathlib.Path(options.out) / "rank_accuracy.csv"
-    with Measurements(path, RANK_ACCURACY.columns, _KEY, _DECISIVE) as table:
+    with Measurements.of(path, RANK_ACCURACY) as table:
         for name in tqdm.tqdm(DISTORTION_LEVELS, unit="distortion", desc="measuring"):
             for label, held_out in LEVEL_SETS.items():
                 row = table.get_or_measure(

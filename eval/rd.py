@@ -15,6 +15,7 @@ from lossylab.core.errors import CodecError, UsageError, WorkError
 from lossylab.core.options import naming, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
+from lossylab.eval import shards
 from lossylab.eval.measurements import about, own_folder, write_about
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.options.rd import RdOptions
@@ -35,7 +36,7 @@ def measure(options: RdOptions) -> None:
     if options.remake:
         rd_report.remake(options.out)
         return
-    paths = find_images(options.data)
+    paths = shards.part(find_images(options.data), options.shard)
     paths = check_sizes(paths, vmaf.SMALLEST, "libvmaf's windows", options.skip_small)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
     codecs = _codecs(options)
@@ -113,6 +114,7 @@ def _write_about(options: RdOptions, codecs: list[ImageCodec], jobs: int) -> Non
         "title": options.title,
         "anchor": options.anchor,
         "data": options.data,
+        **shards.said(options.shard),
         "protocol": {
             "rate": "bytes of the whole file * 8 / pixels",
             "settings": f"searched per image for {POINTS} rates spaced logarithmically from "

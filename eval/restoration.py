@@ -27,6 +27,7 @@ from lossylab.core.options import naming, repeated, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.decode import DecodedFile
 from lossylab.data.patches import check_sizes
+from lossylab.eval import shards
 from lossylab.eval.measurements import Measurements, Row, about, own_folder, write_about
 from lossylab.eval.metrics import inception, lpips
 from lossylab.eval.metrics.psnr import psnr
@@ -42,8 +43,6 @@ from lossylab.models import sadct
 
 _SMALLEST = 16  # pixels, for all of the measures
 _REVISION = 2  # of how images are measured; 1: SSIM averaged in float32
-
-_KEY = ("method", "channels", "quality", "data", "image")
 
 Images = dict[str, list[str]]  # files of each set
 
@@ -88,10 +87,9 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
     with naming("inception"):
         features = inception.Inception(options.inception) if options.inception else None
     out = own_folder(options.out, ("about.json",))
-    path, identity = out / "rows.csv", ("identity", "content")
-    with Measurements(path, RESTORATION.columns, _KEY, identity) as table:
+    with Measurements.of(out / "rows.csv", RESTORATION) as table:
         measured = _measure_images(options, table, methods, images, perceptual)
-    _write_about(options.out)
+    _write_about(options)
     if options.crops_dir:
         quality = options.qualities[0]
         _write_crops(options, methods[quality], quality, images)
@@ -105,7 +103,7 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
 
 def _images(options: RestorationOptions) -> Images:
     """The files of each set; raises UsageError or ImageError if they cannot be measured."""
-    images = {name: find_images(name) for name in options.data}
+    images = {name: shards.part(find_images(name), options.shard) for name in options.data}
     smallest = max(
         _SMALLEST,
         lpips.SMALLEST if options.lpips else 0,
@@ -294,11 +292,12 @@ def _version() -> str:
     return f"lossylab {lossylab.__version__}, TensorFlow {tf.__version__}, Pillow {PIL.__version__}"
 
 
-def _write_about(out: str) -> None:
+def _write_about(options: RestorationOptions) -> None:
     """Keeps the commands that made the rows, and the newest one's software, beside them."""
-    before = about(out).get("commands", [])
+    before = about(options.out).get("commands", [])
     now = shlex.join(environment()["command"])
-    write_about(out, {"commands": [*(each for each in before if each != now), now]})
+    commands = [*(each for each in before if each != now), now]
+    write_about(options.out, {**shards.said(options.shard), "commands": commands})
 
 
 def _write_crops(
@@ -331,12 +330,7 @@ def _measure_sets(
 ) -> None:
     """Inception Score and FID of whole sets."""
     path, protocol = pathlib.Path(options.out) / "sets.csv", PROTOCOLS[options.channels]
-    with Measurements(
-        path,
-        RESTORED_SETS.columns,
-        ("method", "channels", "quality", "data"),
-        ("identity", "weights"),
-    ) as table:
+    with Measurements.of(path, RESTORED_SETS) as table:
         for name, paths in images.items():
             inception.warn_if_few(len(paths))
             clean = [protocol.read(path) for path in paths]

@@ -13,11 +13,15 @@ class Schema:
     Attributes:
       columns: all, in their order.
       text: those that are no numbers.
+      key: those that name a row.
+      identity: those that say what decides its values.
       added: columns that files of earlier versions lack, and what is taken for them there.
     """
 
     columns: tuple[str, ...]
     text: tuple[str, ...]
+    key: tuple[str, ...]
+    identity: tuple[str, ...] = ("identity", "content")
     added: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -37,6 +41,7 @@ def coded(measures: tuple[str, ...], tool: str) -> Schema:
             *("version", tool, "identity", "content"),
         ),
         ("codec", "setting", "data", "image", "version", tool, "identity", "content"),
+        ("codec", "setting", "data", "image"),
     )
 
 
@@ -53,6 +58,7 @@ RESTORATION = Schema(
         "content",
     ),
     ("method", "channels", "data", "image", "budget", "version", "identity", "content"),
+    ("method", "channels", "quality", "data", "image"),
 )
 RESTORED_SETS = Schema(
     (
@@ -60,6 +66,8 @@ RESTORED_SETS = Schema(
         *("weights", "budget", "version", "identity"),
     ),
     ("method", "channels", "data", "weights", "budget", "version", "identity"),
+    ("method", "channels", "quality", "data"),
+    ("identity", "weights"),
 )
 ENOUGH_IMAGES = 2048  # with fewer, the covariance of Inception's 2048 features is singular
 
@@ -85,12 +93,13 @@ DIVERGENCES = Schema(
         *("generated", "reference", "data", "image", *BANDS),
         *("budget", "protocol", "identity", "content"),
     ),
-    {**dict.fromkeys(RESIDUALS, "nan"), **dict.fromkeys(BANDS, "")},
+    ("generated", "reference", "severity", "data", "image"),
+    added={**dict.fromkeys(RESIDUALS, "nan"), **dict.fromkeys(BANDS, "")},
 )
 
 # --- Restoration in a generator's latent space -----------------------------------------------
 SCORES = ("mean", "median", "resize_mean", "resize_median")  # of RankIQA, Table 2
-LATENT_KEY = ("row", "variant", "version", "task", "data", "image", "seed")
+_LATENT_KEY = ("row", "variant", "version", "task", "data", "image", "seed")
 # cosine: of the styles' distances from their mean, found and true, mean of the layers; 1 in the
 # same direction, about 0 for independent samples. nll: bits/dim of the given image, given the
 # restored one (Fig. 4). own_nll: by the model that was searched with; of the original, by the
@@ -100,8 +109,10 @@ LATENT_MEASURES = (
     *("own_nll", "total", "norm", "angle", "best_step", *SCORES, "seconds"),
 )
 LATENT = Schema(
-    (*LATENT_KEY, *LATENT_MEASURES, "quality", "factor", "budget", "protocol", "identity"),
+    (*_LATENT_KEY, *LATENT_MEASURES, "quality", "factor", "budget", "protocol", "identity"),
     ("row", "variant", "task", "data", "image", "budget", "protocol", "identity"),
+    _LATENT_KEY,
+    ("identity",),
     {"cosine": "nan"},
 )
 PAIRED, UNPAIRED = KINDS = ("paired", "unpaired")  # of degraded images and conditions
@@ -115,6 +126,8 @@ DEGRADATION_NLL = Schema(
         *("model", "degradation", "kind", "data", "image", "condition", "budget", "protocol"),
         *("identity", "content"),
     ),
+    ("model", "kind", "data", "image"),
+    ("condition", "identity", "content"),
 )
 RANK_ACCURACY = Schema(
     (
@@ -122,4 +135,13 @@ RANK_ACCURACY = Schema(
         *("accuracy", "accuracy_same", "srocc", "parameters", "budget", "identity", "content"),
     ),
     ("paper", "model", "distortion", "levels", "data", "budget", "identity", "content"),
+    ("model", "distortion", "levels", "data"),
+    ("crops", "seed", "budget", "identity", "content"),
 )
+
+# Files of rows that images are measured into, what is said of them beside, and whose rows they are.
+FILES = {"rows.csv": "about.json", "nll.csv": "nll_about.json"}
+OF_IMAGES = {
+    "rows.csv": (CODED, CODED_COLOR, RESTORATION, DIVERGENCES, LATENT),
+    "nll.csv": (DEGRADATION_NLL,),
+}

@@ -72,13 +72,8 @@ class Sweep:
             for setting in codec.settings
         }
         with contextlib.ExitStack() as opened:
-            self._rows = Measurements(
-                self._folder / "rows.csv",
-                self._schema.columns,
-                key=("codec", "setting", "data", "image"),
-                identity=("identity", "content"),
-                added=without_data(folder),
-            )
+            path = self._folder / "rows.csv"
+            self._rows = Measurements.of(path, self._schema, without_data(folder))
             opened.callback(self._rows.close)
             self._probes = Measurements(
                 self._folder / "probes.csv", _PROBES, key=("identity", "content"), identity=()

@@ -12,11 +12,11 @@ import pandas as pd
 
 from lossylab.core import rows
 from lossylab.core.errors import WorkError
-from lossylab.eval import study_tally
 from lossylab.eval.latent_rows import EPOCHS, ROWS, UNTOUCHED
 from lossylab.eval.report import crop_grid
 from lossylab.eval.report.differences import Difference, mean_difference
 from lossylab.eval.schemas import DEGRADATION_NLL, LATENT, RANK_ACCURACY, Schema
+from lossylab.eval.user_study import tally
 
 SAMPLERS = ("wavefront", "naive")
 
@@ -44,7 +44,7 @@ class Evidence:
     ranks: pd.DataFrame
     curve: pd.DataFrame
     drawn: dict[str, dict[str, dict[str, str]]]
-    votes: list[study_tally.Answer]
+    votes: list[tally.Answer]
     samples: Sequence[Sequence[crop_grid.Tile]] = ()
 
     @property
@@ -140,9 +140,9 @@ def _samples(folder: pathlib.Path) -> list[list[crop_grid.Tile]]:
     return list(crop_grid.read(folder).images.values()) if folder.exists() else []
 
 
-def _votes(folder: pathlib.Path) -> list[study_tally.Answer]:
+def _votes(folder: pathlib.Path) -> list[tally.Answer]:
     paths = [str(path) for path in sorted(folder.glob("*.csv"))]
-    return study_tally.read_answers(paths) if paths else []
+    return tally.read_answers(paths) if paths else []
 
 
 def likelihood(evidence: Evidence, model: str, kind: str) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 
-from lossylab.eval import study_tally
 from lossylab.eval.latent_rows import ROWS, UNTOUCHED
 from lossylab.eval.mmd_restoration.evidence import (
     LONGEST,
@@ -19,6 +18,7 @@ from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell, lines
 from lossylab.eval.report.tables import Line, number
 from lossylab.eval.schemas import KINDS, PAIRED, SCORES
+from lossylab.eval.user_study import tally
 
 STEM = "mmd_restoration"
 _PUBLISHED_SCORES = tuple(
@@ -62,7 +62,7 @@ def _words(name: str) -> str:
 
 def table3(evidence: Evidence) -> list[Line]:
     """Preferences of raters: paper | ours; nothing without votes."""
-    return study_tally.table_3_lines(evidence.votes) if evidence.votes else []
+    return tally.table_3_lines(evidence.votes) if evidence.votes else []
 
 
 def study(evidence: Evidence, task: str) -> list[Line]:

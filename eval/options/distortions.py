@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
 from lossylab.eval.options.base import CropOptions, MeasurementOptions, named, skip_small
+from lossylab.eval.options.merge import ShardOptions
 
 UNTOUCHED = "untouched"
 REAL = "real "  # before the name of a real distortion among what is generated
 
 
 @option_class
-class DistortionsOptions(CropOptions, MeasurementOptions):
+class DistortionsOptions(ShardOptions, CropOptions, MeasurementOptions):
     """Measures how like real distortions generated ones are, by natural scene statistics: rows.
 
     lossylab eval distortions --models=jpeg:study/runs/jpeg/export,white:study/runs/white/export \\

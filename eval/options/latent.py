@@ -7,6 +7,7 @@ import re
 from lossylab.core.options import option, option_class, require
 from lossylab.core.trust import EXPORT
 from lossylab.eval.options.base import MeasurementOptions, skip_small
+from lossylab.eval.options.merge import ShardOptions
 from lossylab.eval.options.rankiqa import SCORINGS
 from lossylab.inference.latent.settings import FIT_SAMPLES
 
@@ -16,7 +17,7 @@ ROWS = tuple(str(number) for number in range(1, 14))  # of Table 2
 
 
 @option_class
-class LatentStudyOptions(MeasurementOptions):
+class LatentStudyOptions(ShardOptions, MeasurementOptions):
     """Restores images by every search of Table 2 and measures what comes back: rows.
 
     lossylab eval latent_study --generators=v1.npz,v2.npz --models=29:EXPORT,379:EXPORT \\
@@ -129,7 +130,7 @@ class LatentStudyOptions(MeasurementOptions):
 
 
 @option_class
-class DegradationNllOptions(MeasurementOptions):
+class DegradationNllOptions(ShardOptions, MeasurementOptions):
     """Measures the likelihood of degraded images given their clean versions, and given others'.
 
     lossylab eval degradation_nll --model=runs/jpeg5/export --data=kodak \\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossylab.core.options import option, option_class
 from lossylab.eval.options.base import JobsOptions, MeasurementOptions, skip_small
+from lossylab.eval.options.merge import ShardOptions
 from lossylab.models.names import LPIPS_NETWORKS
 
 CODECS = ("jpeg", "jpeg_optimized", "jpeg2000", "hevc444", "hevc420")
@@ -15,7 +16,7 @@ _MODELS = (
 
 
 @option_class
-class RdOptions(JobsOptions, MeasurementOptions):
+class RdOptions(ShardOptions, JobsOptions, MeasurementOptions):
     """Measures rate and quality of codecs over images: rows, tables with BD-rates, and a plot.
 
     lossylab eval rd --codecs=jpeg,jpeg2000,hevc444,hevc420 --data=kodak --out=results/classical
@@ -48,7 +49,7 @@ class RdOptions(JobsOptions, MeasurementOptions):
 
 
 @option_class
-class JpegRdOptions(JobsOptions, MeasurementOptions):
+class JpegRdOptions(ShardOptions, JobsOptions, MeasurementOptions):
     """Measures learned JPEG encoders beside standard JPEG, from real files.
 
     lossylab eval jpeg_rd --study=study --data=kodak --lpips=alex.npz --out=results/jpeg_encoder

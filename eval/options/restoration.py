@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
 from lossylab.eval.options.base import CropOptions, MeasurementOptions, named, skip_small
+from lossylab.eval.options.merge import ShardOptions
 
 JPEG, SADCT = METHODS = ("jpeg", "sadct")
 FILE = "file"
@@ -11,7 +12,7 @@ CHANNELS = ("rgb", "y", FILE)
 
 
 @option_class
-class RestorationOptions(CropOptions, MeasurementOptions):
+class RestorationOptions(ShardOptions, CropOptions, MeasurementOptions):
     """Measures the restoration of JPEG images: methods x qualities x images to rows.
 
     lossylab eval restoration --data=live1,classic5 --methods=jpeg,sadct --qualities=10 \\
@@ -62,6 +63,9 @@ class RestorationOptions(CropOptions, MeasurementOptions):
         """See `Options.check`."""
         super().check()
         require(bool(self.budget or not self.models), "`budget` is needed: the models' budget")
+        require(
+            not (self.inception and self.shard), "`inception` measures whole sets, not a `shard`"
+        )
         require(bool(self.qualities), "`qualities` is needed: JPEG qualities from 1 to 100")
         for name, _ in named("models", self.models):
             require(name not in METHODS, f"`models`: {name} is the name of a method")

@@ -128,7 +128,7 @@ def page(
     study = {"names": list(names), "seed": seed, "pairs": shown}
     # Answers that a browser keeps belong to this very study.
     digest = hashlib.sha256(json.dumps([study, title, question]).encode()).hexdigest()[:16]
-    text = (importlib.resources.files("lossylab.eval") / "study_page.html").read_text("utf-8")
+    text = (importlib.resources.files("lossylab.eval.user_study") / "page.html").read_text("utf-8")
     data = json.dumps({"id": digest, **study}).replace("<", "\\u003c")
     fill = {"TITLE": html.escape(title), "QUESTION": html.escape(question), "STUDY": data}
     # In one pass: a title may have any text, a placeholder's name too.

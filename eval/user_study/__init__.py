@@ -1,0 +1,1 @@
+"""A user study of two methods, in a browser: the page, and what its answers say."""
