@@ -611,4 +611,4 @@ def test_the_page_is_packaged():
 
     root = pathlib.Path(lossylab.__file__).parent
     assert (root / "eval" / "user_study" / "page.html").is_file()
-    assert "lossylab.eval = *.html" in (root / "setup.cfg").read_text()
+    assert "lossylab.eval.user_study = *.html" in (root / "setup.cfg").read_text()
