@@ -1,0 +1,80 @@
+"""The models that come with lossylab: whole, as their cards say, coding as they did when added.
+
+tests/golden/zoo has a file of each codec: `lossylab compress` of `_image`. `make_golden(NAME)`
+writes it.
+"""
+
+import io
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from lossylab.core.digest import file_digest
+from lossylab.eval.metrics.psnr import psnr
+from lossylab.inference.export import container, zoo
+from lossylab.inference.export.base import class_of
+from lossylab.inference.export.codec import Codec
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "zoo"
+CARDS = sorted(zoo.PACKAGED.glob("*.json"))
+CODECS = [path.stem for path in CARDS if json.loads(path.read_text())["kind"] == "codec"]
+NEEDED = {"kind", "model", "weights", "options", "steps", "data", "license", "summary", "sha256"}
+_LIMIT = 40 * 2**20  # bytes of all models
+
+
+def _image():
+    return data.astronaut()[0:192, 128:320]
+
+
+def make_golden(name):
+    (GOLDEN / f"{name}.lossy").write_bytes(container.compress(Codec(name), _image())[0])
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("LOSSYLAB_CACHE", str(tmp_path_factory.getbasetemp() / "models"))
+    monkeypatch.setenv("LOSSYLAB_ZOO", str(tmp_path_factory.getbasetemp() / "none"))
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.stem)
+def test_cards_say_what_a_user_needs(path):
+    card = json.loads(path.read_text())
+    assert card.keys() >= NEEDED
+    class_of(card["kind"])
+    assert card["sha256"] == file_digest(path.with_suffix(".npz"))
+    assert card["hours"] > 0
+    assert re.search(r"\d", card["quality"])
+    assert not re.search(r"(^|[ \"])/\w", path.read_text()), "a place on a machine"
+
+
+def test_all_models_are_small():
+    assert sum(path.stat().st_size for path in zoo.PACKAGED.iterdir()) < _LIMIT
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_codecs_read_the_file_that_they_wrote_when_they_were_added(name):
+    file = (GOLDEN / f"{name}.lossy").read_bytes()
+    codec, image = Codec(name), _image()
+    assert zoo.card(name)["weights"].startswith(container.weights_of(file))
+    decoded = container.decompress(codec, file)
+    again, _ = container.compress(codec, image)
+    # Another processor's last bits may round a few latents to their neighbors.
+    assert len(again) == pytest.approx(len(file), rel=0.01)
+    quality = psnr(image, decoded)
+    assert psnr(image, container.decompress(codec, again)) == pytest.approx(quality, abs=0.02)
+    assert quality > _jpeg(image, len(file)) + 0.5
+
+
+def _jpeg(image, size):
+    """PSNR of the smallest JPEG file of at least so many bytes."""
+    for quality in range(1, 101):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=quality, optimize=True)
+        if len(file.getvalue()) >= size:
+            return psnr(image, np.asarray(Image.open(file)))
+    return 0.0
