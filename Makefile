@@ -1,4 +1,4 @@
-# make demo   a codec trained for MSE and for VMAF, compared with JPEG, in about five minutes
+# make demo   a codec trained for MSE and for VMAF, compared with JPEG, in about five minutes: demo/report.html
 # make test   the tests
 # make lint   style and types
 # make check-results   that results/ follows from its rows
@@ -13,6 +13,7 @@ READY := $(VENV)/ready
 
 demo: $(READY)
 	$(VENV)/bin/python -m lossylab train proxiqa_study --flagfile=proxiqa_demo --out=demo
+	$(VENV)/bin/python -m lossylab report demo --out=demo/report.html --title=Demonstration
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile --no-loadscope-reorder

@@ -234,6 +234,11 @@ COMMANDS: dict[str, Command] = {
         "lossylab.cli.options.models:AddModelOptions",
         "lossylab.cli.add_model:add",
     ),
+    "report": Command(
+        "Write one page of trainings and results: curves, crops, tables, claims.",
+        "lossylab.cli.options.report:ReportOptions",
+        "lossylab.cli.report.__main__:report",
+    ),
     "describe": Command(
         "Print what an export says of itself, and its hash.",
         "lossylab.cli.options.describe:DescribeOptions",
@@ -305,7 +310,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "eval rankiqa",
         "eval rank_accuracy",
     ),
-    "Exports and this installation": (
+    "Reports, exports and this installation": (
+        "report",
         "models",
         "models add",
         "describe",

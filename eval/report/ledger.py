@@ -77,9 +77,9 @@ def details(paper: str, budget: str, judgements: Sequence[Judgement]) -> str:
     table = markdown_table(
         {
             "": _number(judgement),
-            "the paper": _cited(judgement),
+            "the paper": cited(judgement),
             "published": judgement.claim.published,
-            "holds if": _criterion(judgement),
+            "holds if": criterion(judgement),
             "trivial competitor": "; ".join(judgement.rivals) or "none",
             "verdict": judgement.verdict.value,
             "because": _because(judgement),
@@ -151,13 +151,15 @@ def _because(judgement: Judgement) -> str:
     return judgement.reason or judgement.measured
 
 
-def _cited(judgement: Judgement) -> str:
+def cited(judgement: Judgement) -> str:
+    """Where the paper says it, and its words."""
     claim = judgement.claim
     source = "not of the paper" if claim.ours == "claim" else claim.source
     return f"{source}: “{claim.says}”" if claim.says else source
 
 
-def _criterion(judgement: Judgement) -> str:
+def criterion(judgement: Judgement) -> str:
+    """When the claim counts as holding."""
     claim = judgement.claim
     if not claim.criterion:
         return "n/a"

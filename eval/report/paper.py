@@ -99,7 +99,7 @@ class Paper(Generic[E]):
         page = [f"# {self.name}: paper and ours[^ours]", ""]
         for table in self.tables:
             everything = table.lines(evidence)
-            lines = _measured(everything)
+            lines = measured_lines(everything)
             if not lines:
                 continue
             files[f"tables/{table.name}.csv"] = tables.csv_table(lines)
@@ -165,7 +165,7 @@ class Paper(Generic[E]):
             return stale.figures(pathlib.Path(fresh) / "figures", out / "figures")
 
 
-def _measured(lines: Sequence[Line]) -> list[Line]:
+def measured_lines(lines: Sequence[Line]) -> list[Line]:
     """Lines that something was measured for."""
     return [line for line in lines if tables.NOT_MEASURED not in line.values()]
 

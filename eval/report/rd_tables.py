@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from lossylab.eval.metrics import bd_rate
-from lossylab.eval.report.tables import markdown_table, number
+from lossylab.eval.report.tables import Line, markdown_table, number
 from lossylab.eval.schemas import LIBVMAF_MEASURES
 
 _HEADINGS = {"pchip": "pchip: monotone", "cubic": "cubic: one polynomial a curve"}
@@ -93,6 +94,15 @@ def _means(table: pd.DataFrame) -> str:
 
 
 def _bd_rates(table: pd.DataFrame, anchor: str, others: list[str], method: str) -> str:
+    lines, missing = bd_rate_lines(table, anchor, others, method)
+    notes = ["", "Not compared:", "", *(f"- {each}" for each in missing)] if missing else []
+    return "\n".join([markdown_table(lines), *notes])
+
+
+def bd_rate_lines(
+    table: pd.DataFrame, anchor: str, others: Sequence[str], method: str
+) -> tuple[list[Line], list[str]]:
+    """BD-rates of codecs against the anchor, a line a codec, and why some were not compared."""
     lines, missing = [], collections.defaultdict(list)
     for name in others:
         line = {"codec": name}
@@ -103,10 +113,10 @@ def _bd_rates(table: pd.DataFrame, anchor: str, others: list[str], method: str) 
                 missing[name, reason, f"{count} of {found.images}"].append(metric)
         lines.append(line)
     notes = [
-        f"- {name}, {count} images: {reason} ({', '.join(metrics)})"
+        f"{name}, {count} images: {reason} ({', '.join(metrics)})"
         for (name, reason, count), metrics in missing.items()
     ]
-    return "\n".join([markdown_table(lines), *(["", "Not compared:", "", *notes] if notes else [])])
+    return lines, notes
 
 
 def bd_rate_text(found: bd_rate.Summary) -> str:

@@ -6,12 +6,12 @@ import json
 import math
 import pathlib
 import re
-import shutil
 import time
 
 import numpy as np
 import pytest
 import scipy.stats
+from browsers import assert_quiet, chromium
 from PIL import Image
 
 from lossylab.cli import __main__ as cli
@@ -147,22 +147,7 @@ def downloads(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory, downloads):
     """Chromium without a screen; skips where it or selenium is absent."""
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
-    if not all(programs):
-        pytest.skip("no chromium with chromedriver: apt-get install chromium chromium-driver")
-    options = selenium.ChromeOptions()
-    options.binary_location = programs[0]
-    for flag in (
-        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run"),
-        *("disable-background-networking", "disable-component-update", "disable-sync"),
-        *("disable-dev-shm-usage", f"user-data-dir={tmp_path_factory.mktemp('profile')}"),
-    ):
-        options.add_argument(f"--{flag}")
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = selenium.ChromeService(executable_path=programs[1])
-    driver = selenium.Chrome(options=options, service=service)
+    driver = chromium(tmp_path_factory.mktemp("profile"), downloads)
     yield driver
     driver.quit()
 
@@ -450,17 +435,7 @@ def test_the_page_is_quiet_accessible_and_fits(browser, study):
             "document.documentElement.scrollHeight <= innerHeight"
         )
         assert wide, size
-    severe = [e for e in browser.get_log("browser") if e["level"] == "SEVERE"]
-    assert not severe
-    sent = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
-    urls = [
-        message["params"]["request"]["url"]
-        for message in sent
-        if message["method"] == "Network.requestWillBeSent"
-    ]
-    assert urls
-    own = ("file:", "data:", "blob:", "about:", "chrome:", "chrome-untrusted:")  # of no host
-    assert not [url for url in urls if not url.startswith(own)]
+    assert_quiet(browser)
 
 
 def test_a_reference_is_shown_between(browser, folders, tmp_path):

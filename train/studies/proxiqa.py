@@ -24,7 +24,7 @@ from lossylab.train.options.loop import TrainingOptions
 from lossylab.train.options.proxiqa import ProxiqaOptions
 from lossylab.train.options.studies import PROXIQA, ProxiqaStudyOptions, Variants
 from lossylab.train.studies.queue import Queue
-from lossylab.train.studies.study import Study
+from lossylab.train.studies.study import Study, say_next
 
 _BASE = "base"
 _LARGEST_ERROR = 0.5  # of a proxy, in standard deviations of the scores
@@ -152,6 +152,7 @@ def train(options: ProxiqaStudyOptions) -> None:
             for steps in options.stops
         ]
         _measure(options, models)
+    say_next(options, f"{len(runs)} runs")
 
 
 def check_proxy(run: str, gate: float, alone: bool) -> None:

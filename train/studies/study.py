@@ -87,7 +87,9 @@ class Study(Generic[OptionsOfStudy]):
             for each in runs.values():
                 command.resolve(self.check)(each)
         queue = Queue(runs)
-        return [self.train_one(name, each, queue) for name, each in runs.items()]
+        trained = [self.train_one(name, each, queue) for name, each in runs.items()]
+        say_next(options, f"{len(trained)} runs")
+        return trained
 
     def only_tells(self, options: OptionsOfStudy, runs: Mapping[str, TrainingOptions]) -> bool:
         """Prints the commands of the runs, or what is done, if that is all that is asked for."""
@@ -123,6 +125,12 @@ class Study(Generic[OptionsOfStudy]):
 
     def _given(self, words: Iterable[str]) -> dict[str, Any]:
         return flags.given(self.options, [f"--{word}" for word in words])
+
+
+def say_next(options: StudyOptions, what: str) -> None:
+    """Says at a study's end what it has written, and how to look at it."""
+    folder = shlex.quote(options.out)
+    command.written(options.out, what, f"lossylab report {folder} --out={folder}/report.html")
 
 
 def _means(pattern: str, name: str) -> bool:

@@ -1,0 +1,1 @@
+"""One page of trainings and results: read, arranged in sections of blocks, written as HTML."""
