@@ -1,5 +1,6 @@
 # make demo   a codec trained for MSE and for VMAF, compared with JPEG, in about five minutes: demo/report.html
 # make test   the tests
+# make docs   the documentation, in site/
 # make lint   style and types
 # make check-results   that results/ follows from its rows
 # make lock   requirements/: all packages and their hashes, for each Python; needs uv
@@ -9,7 +10,7 @@
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: demo test test-long lint types check-results lock wheel clean
+.PHONY: demo test test-long docs lint types check-results lock wheel clean
 
 demo: $(READY)
 	$(VENV)/bin/python -m lossylab train proxiqa_study --flagfile=proxiqa_demo --out=demo
@@ -20,6 +21,9 @@ test: $(READY)
 
 test-long: $(READY)
 	$(VENV)/bin/python -m pytest -m long
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict --quiet
 
 lint: $(READY) types
 	$(VENV)/bin/ruff check .
@@ -38,7 +42,7 @@ check-results: $(READY)
 	$(VENV)/bin/python -m lossylab eval mmd_restoration --results=results/mmd_restoration/golden --check_only
 
 lock:
-	for version in 3.10 3.11; do uv pip compile --quiet setup.cfg --extra dev --python-version $$version \
+	for version in 3.10 3.11; do uv pip compile --quiet setup.cfg --extra dev --extra docs --python-version $$version \
 	  --universal --generate-hashes --no-annotate --no-emit-index-url --upgrade \
 	  --custom-compile-command "make lock" --output-file requirements/python$$version.txt || exit 1; done
 
@@ -63,4 +67,4 @@ $(READY): setup.cfg pyproject.toml $(wildcard requirements/*.txt)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site

@@ -114,14 +114,18 @@ def usage(options: type[Options], command: str) -> str:
       options: the command's options, whose documentation begins the text.
       command: the command's words.
     """
-    places = [_place(options, name) for name, spec in specs(options).items() if spec.positional]
-    parts = [inspect.cleandoc(options.__doc__ or "")]
-    parts.append(" ".join(["usage:", command, *places, "[flags]"]))
-    for title, names in _groups(options).items():
+    parts = [inspect.cleandoc(options.__doc__ or ""), f"usage: {form(options, command)}"]
+    for title, names in groups(options).items():
         if names:
             parts.append("\n".join([f"{title}:", *(_entry(options, name) for name in names)]))
     parts.append("--flagfile=FILE reads flags from a file, one a line.")
     return with_flags("\n\n".join(parts), options) + "\n"
+
+
+def form(options: type[Options], command: str) -> str:
+    """A command with the places of its arguments."""
+    places = [_place(options, name) for name, spec in specs(options).items() if spec.positional]
+    return " ".join([command, *places, "[flags]"])
 
 
 def _define(values: flags.FlagValues, name: str, kind: Kind, spec: Spec) -> None:
@@ -195,7 +199,7 @@ def _unknown(flag: str, options: type[Options]) -> str:
     return f"unknown flag --{flag}{hint or '; see --help'}"
 
 
-def _groups(options: type[Options]) -> dict[str, list[str]]:
+def groups(options: type[Options]) -> dict[str, list[str]]:
     """Names of options under the titles of --help."""
     groups: dict[str, list[str]] = {
         "Required": [],
@@ -213,33 +217,45 @@ def _groups(options: type[Options]) -> dict[str, list[str]]:
 
 def _entry(options: type[Options], name: str) -> str:
     """An option as --help shows it."""
-    spec, kind, default = specs(options)[name], kind_of(options, name), default_of(options, name)
-    if spec.positional:
-        head = name.upper()
-    elif kind.scalar is bool and not kind.many:
-        head = f"--[no]{name}"
-    else:
-        head = f"--{name}={_WORD[kind.scalar]}{',...' if kind.many and not spec.repeated else ''}"
-    facts = []
-    if spec.choices is not None:
-        facts.append(f"one of {', '.join(map(str, spec.choices))}")
-    bounds = ((spec.minimum, "at least"), (spec.above, "above"), (spec.maximum, "at most"))
-    bounds += ((spec.below, "below"),)
-    facts += [f"{words} {number(limit)}" for limit, words in bounds if limit is not None]
-    facts += [spec.unit] if spec.unit else []
-    if default not in (dataclasses.MISSING, None, (), ""):
-        facts.append(f"default {_shown(default)}")
-    if spec.source:
-        facts.append(spec.source)
-    if spec.assumed:
-        facts.append(f"assumed: {spec.assumed}")
-    if spec.repeated:
-        facts.append("may be repeated")
-    text = with_flags(spec.help, options) + (f" ({'; '.join(facts)})" if facts else "")
+    said = facts(options, name)
+    text = with_flags(specs(options)[name].help, options) + (
+        f" ({'; '.join(said)})" if said else ""
+    )
     indent = " " * 6
-    return f"  {head}\n" + textwrap.fill(
+    return f"  {written(options, name)}\n" + textwrap.fill(
         text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
     )
+
+
+def written(options: type[Options], name: str) -> str:
+    """How a command line gives an option: --name=NUMBER, --[no]name or NAME."""
+    spec, kind = specs(options)[name], kind_of(options, name)
+    if spec.positional:
+        return name.upper()
+    if kind.scalar is bool and not kind.many:
+        return f"--[no]{name}"
+    return f"--{name}={_WORD[kind.scalar]}{',...' if kind.many and not spec.repeated else ''}"
+
+
+def facts(options: type[Options], name: str) -> list[str]:
+    """What an option may be, what it is by default and where that is from, each in words."""
+    spec, default = specs(options)[name], default_of(options, name)
+    found = []
+    if spec.choices is not None:
+        found.append(f"one of {', '.join(map(str, spec.choices))}")
+    bounds = ((spec.minimum, "at least"), (spec.above, "above"), (spec.maximum, "at most"))
+    bounds += ((spec.below, "below"),)
+    found += [f"{words} {number(limit)}" for limit, words in bounds if limit is not None]
+    found += [spec.unit] if spec.unit else []
+    if default not in (dataclasses.MISSING, None, (), ""):
+        found.append(f"default {_shown(default)}")
+    if spec.source:
+        found.append(spec.source)
+    if spec.assumed:
+        found.append(f"assumed: {spec.assumed}")
+    if spec.repeated:
+        found.append("may be repeated")
+    return found
 
 
 def _place(options: type[Options], name: str) -> str:

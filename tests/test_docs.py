@@ -14,6 +14,9 @@ import pytest
 import tensorflow as tf
 
 import lossylab
+from lossylab.cli.commands import COMMANDS
+from lossylab.core import command
+from lossylab.core.options import specs
 from lossylab.inference.export import base
 
 ROOT = pathlib.Path(lossylab.__file__).parent
@@ -75,6 +78,71 @@ def test_imports_take_no_more_than_they_need(program):
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    """The module that makes pages when the documentation is built."""
+    spec = importlib.util.spec_from_file_location("hooks", ROOT / "docs" / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_command_has_a_page_with_all_its_options(hooks):
+    pages = hooks.commands()
+    assert len(pages) == len(COMMANDS) + 1
+    for words, entry in COMMANDS.items():
+        name = f"{words.replace(' ', '_')}.md"
+        assert f"]({name})" in pages["commands/index.md"]
+        text = pages[f"commands/{name}"]
+        for option, spec in specs(command.resolve(entry.options)).items():
+            shown = option.upper() if spec.positional else rf"--(\[no\])?{option}[`=]"
+            lines = re.findall(rf"^\| `{shown}.*$", text, re.MULTILINE)
+            assert len(lines) == 1, (words, option)
+    text = pages["commands/eval_crops.md"]
+    assert "```sh\nlossylab eval crops --codecs=jpeg2000,hevc444" in text
+    assert "*(above 0; bits per pixel; default 0.3)*" in text
+
+
+def _links(text):
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"\[[^\]]+\]\((?!http)[^)]+\)", prose)
+
+
+def test_links_of_pages_lead_to_pages(hooks):
+    written = {p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.*")}
+    figures = {p.relative_to(ROOT).as_posix() for p in hooks.figures()}
+    known = written | set(hooks.commands()) | set(hooks.results()) | figures
+    for name in sorted(name for name in written if name.endswith(".md")):
+        text = (ROOT / "docs" / name).read_text()
+        made = hooks.relinked(text, name, known)
+        assert len(_links(made)) == len(_links(text)), name
+        assert made.count("```") == text.count("```")
+    overview = hooks.relinked(
+        hooks.results()["results/wcdgan/index.md"], "results/wcdgan/index.md", known
+    )
+    assert "](tables.md)" in overview
+    assert "](figures/gains.png)" in overview
+    ledger = hooks.relinked(hooks.results()["results/index.md"], "results/index.md", known)
+    assert "](proxiqa/claims.md)" in ledger
+
+
+@pytest.mark.parametrize(
+    ("here", "link", "there"),
+    [
+        ("tutorials/a.md", "../../results/wcdgan/claims.md", "../results/wcdgan/claims.md"),
+        ("tutorials/a.md", "../guide/b.md#c", "../guide/b.md#c"),
+        ("results/wcdgan/index.md", "../../docs/guide/b.md", "../../guide/b.md"),
+        ("index.md", "../results/claims.md", "results/index.md"),
+        ("index.md", "https://there.org/x.md", "https://there.org/x.md"),
+        ("index.md", "../core/files.py", None),
+    ],
+)
+def test_links_of_the_repository_become_links_of_the_site(here, link, there, hooks):
+    known = {"guide/b.md", "results/wcdgan/claims.md", "results/index.md"}
+    found = hooks.relinked(f"see [this]({link}).", here, known)
+    assert found == (f"see [this]({there})." if there else "see this.")
 
 
 def test_unknown_names_are_refused():

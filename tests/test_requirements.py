@@ -16,7 +16,8 @@ LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 def _wanted():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    text = config["options"]["install_requires"] + config["options.extras_require"]["dev"]
+    extras = config["options.extras_require"]
+    text = config["options"]["install_requires"] + extras["dev"] + extras["docs"]
     return [Requirement(line) for line in text.splitlines() if line.strip()]
 
 
