@@ -91,6 +91,7 @@ async function plotly() {
   document.head.append(make("script", { textContent: await new Response(stream).text() }));
   return window.Plotly;
 }
+// The baseline is gray and first; the others have the colors in their order.
 const look = (series, place) => series.baseline
   ? { color: color("soft"), dash: "dash", symbol: "circle-open" }
   : { color: color(`c${place % COLORS}`), dash: DASHES[Math.floor(place / COLORS) % DASHES.length],
@@ -161,6 +162,7 @@ function chart(block) {
   let drawn = false;
   async function draw() {
     const panel = panels[select ? select.value : 0];
+    const gray = panel.series.some((each) => each.baseline) ? 1 : 0;
     const shown = panel.series.map((each) => hidden.has(each.name) ? !hidden.get(each.name) : each.shown);
     const narrow = plot.clientWidth < 560, height = panel.kind === "dots" ? 110 + 34 * panel.series[0].y.length : null;
     if (height) plot.style.height = `${height}px`;
@@ -170,7 +172,7 @@ function chart(block) {
     panel.series.forEach((series, place) => {
       if (panel.kind === "dots" || panel.series.length < 2) return;
       const button = make("button", { type: "button" }), item = make("li");
-      button.append(swatch(series, place), series.name);
+      button.append(swatch(series, place - gray), series.name);
       button.setAttribute("aria-pressed", shown[place]);
       button.onclick = () => { hidden.set(series.name, shown[place]); draw().then(() => legend.children[place].firstChild.focus()); };
       item.append(button);
@@ -178,7 +180,7 @@ function chart(block) {
     });
     try {
       const Plotly = await (library ||= plotly());
-      const traces = panel.series.map((each, place) => trace(panel, each, place, shown[place], narrow));
+      const traces = panel.series.map((each, place) => trace(panel, each, place - gray, shown[place], narrow));
       await Plotly.react(plot, traces, layout(panel, narrow), { displayModeBar: false, responsive: true });
       drawn = true;
     } catch (error) {
