@@ -12,6 +12,7 @@ import dataclasses
 import itertools
 import logging
 import operator
+import os
 import sys
 import time
 from typing import Any
@@ -70,30 +71,47 @@ def restore(options: RestoreOptions) -> None:
     sizes = {source: _size(source, options.size, generator.resolution) for source, _ in plan}
     with naming("degradation_model"):
         degradation = Degradation(options.degradation_model) if options.degradation_model else None
-    decides = (
-        dataclasses.astuple(settings),  # one part: reports are found again by it
-        stylegan_files.fingerprint(generator),
-        degradation and degradation.weights,
-        options.fit_samples,
-        options.iterate,
-    )
-    targets = []
-    for source, target in plan:
-        size, pixels = sizes[source], decode_image(source).pixels
-        gray = pixels.shape[2] == 1
-        given = scaled(as_rgb(pixels), size)
-        identity = rows.identity(digest(given), *decides, *(["gray"] if is_gray(given) else []))
-        found = Target(source, target, size, identity, gray)
-        targets.append(latent_report.waiting(found, options.overwrite))
-    left = [target for target in targets if target is not None]
-    if len(left) < len(plan):
-        log.info("%d of %d images are finished", len(plan) - len(left), len(plan))
+    name = stylegan_files.fingerprint(generator)
+    searches, count = [], len(plan) * options.duplicates
+    for number in range(options.duplicates):
+        mine = dataclasses.replace(settings, seed=settings.seed + number)
+        # One part: reports are found again by it.
+        model = degradation and degradation.weights
+        decides = (mine.identity, name, model, options.fit_samples, options.iterate)
+        pairs = [(s, _numbered(t, number, options.duplicates), sizes[s]) for s, t in plan]
+        searches.append((mine, _waiting(pairs, decides, options.overwrite)))
+    left = [target for _, targets in searches for target in targets]
+    if len(left) < count:
+        log.info("%d of %d images are finished", count - len(left), count)
     if degradation is not None:
         _warn_of_other_scale(degradation, {generator.resolution // target.size for target in left})
-    prior = Prior(generator, settings.samples, options.fit_samples, settings.seed)
-    failed = _Searches(options, settings, generator, prior, degradation).run(left)
+    writer = csv.DictWriter(sys.stdout, list(_COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    failed = 0
+    for mine, targets in searches:
+        numbers = mine.samples, options.fit_samples, mine.seed
+        prior = Prior(generator, *numbers, str(options.generator))
+        failed += _Searches(options, mine, generator, prior, degradation).run(targets, writer)
     if failed:
-        raise WorkError(f"{failed} of {len(plan)} images failed, see above")
+        raise WorkError(f"{failed} of {count} images failed, see above")
+
+
+def _numbered(target: str, number: int, duplicates: int) -> str:
+    """Where a duplicate goes: NAME_1.png and so on, NAME.png where there is one."""
+    stem, suffix = os.path.splitext(target)
+    return f"{stem}_{number + 1}{suffix}" if duplicates > 1 else target
+
+
+def _waiting(pairs: list[tuple[str, str, int]], decides: tuple, overwrite: bool) -> list[Target]:
+    """What is left to search for, of sources, targets and sizes."""
+    targets = []
+    for source, target, size in pairs:
+        pixels = decode_image(source).pixels
+        given = scaled(as_rgb(pixels), size)
+        identity = rows.identity(digest(given), *decides, *(["gray"] if is_gray(given) else []))
+        found = Target(source, target, size, identity, gray=pixels.shape[2] == 1)
+        targets.append(latent_report.waiting(found, overwrite))
+    return [target for target in targets if target is not None]
 
 
 def _size(path: str, size: int | None, resolution: int) -> int:
@@ -133,10 +151,8 @@ class _Searches:
     prior: Prior
     degradation: Degradation | None
 
-    def run(self, targets: list[Target]) -> int:
+    def run(self, targets: list[Target], writer: csv.DictWriter) -> int:
         """Searches group by group, with a line of the table each; returns how many failed."""
-        writer = csv.DictWriter(sys.stdout, list(_COLUMNS), lineterminator="\n")
-        writer.writeheader()
         failed = 0
         for group in _groups(targets, self.options.batch):
             try:

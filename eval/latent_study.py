@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -34,6 +35,7 @@ _CHANGEABLE = (
     "power",
     "learning_rate",
     "gamma",
+    "samples",
     "mean",
 )
 # Options that say where something is, or nothing of the rows.
@@ -47,6 +49,7 @@ _ELSEWHERE = (
     "rows",
     "trusted_hash",
     "shard",
+    "sweep",
 )
 _FOLDERS = {DOWNSCALE: "fig02_downscale", JPEG: "fig06_jpeg"}
 
@@ -63,15 +66,17 @@ def measure(options: LatentStudyOptions) -> list[dict[str, str]]:
       UsageError: if networks, rows or settings do not fit each other.
     """
     trials = Trials(options)
-    chosen = _rows(options, trials)
-    cases = {version: _cases(options, trials, version) for version in {r.version for r in chosen}}
+    variants = [(variant, _rows(variant, trials)) for variant in options.variants()]
+    chosen = variants[0][1]
+    cases = _cases(options, trials, {row.version for row in chosen})
     if options.crops_dir:
         _write_crops(options, trials, chosen, cases)
         return []
-    out = own_folder(options.out, ("about.json",))
+    out, measured = own_folder(options.out, ("about.json",)), []
     with Measurements.of(out / "rows.csv", LATENT) as table:
-        measured = _measure_all(options, table, trials, chosen, cases)
-    _write_about(options)
+        for variant, changed in variants:
+            measured += _measure_all(variant, table, trials, changed, cases)
+            _write_about(variant)
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
     command.written(out, "rows.csv, about.json", f"lossylab eval mmd_restoration --results={out}")
     return measured
@@ -120,13 +125,25 @@ def _changed(row: Row, change: tuple[str, ...]) -> Row:
         raise UsageError(f"`change`: {error}") from error
 
 
-def _cases(options: LatentStudyOptions, trials: Trials, version: int) -> list[Case]:
-    generator = trials.generators[version]
-    if options.data == GENERATED:
-        found = list(latent_cases.generated(generator, options.images, 0, options.psi))
-    else:
-        found = latent_cases.photographed(options.data, generator.resolution)
-    return shards.every(found, options.shard)
+def _cases(
+    options: LatentStudyOptions, trials: Trials, versions: set[int]
+) -> dict[int, list[Case]]:
+    """By version the same images; the styles of generated ones are those of the newest version."""
+    sizes = {version: trials.generators[version].resolution for version in versions}
+    if options.data != GENERATED:
+        found = {v: latent_cases.photographed(options.data, size) for v, size in sizes.items()}
+        return {version: shards.every(mine, options.shard) for version, mine in found.items()}
+    newest = max(trials.generators)
+    source = trials.generators[newest]
+    require(
+        {*sizes.values()} == {source.resolution},
+        f"`generators`: all restore the images of version {newest} and must have its size, "
+        f"{source.resolution}, got {sizes}",
+    )
+    made = list(latent_cases.generated(source, options.images, 0, options.psi))
+    made = shards.every(made, options.shard)
+    unknown = [dataclasses.replace(case, styles=None) for case in made]
+    return {version: made if version == newest else unknown for version in versions}
 
 
 def _measure_all(
@@ -221,31 +238,36 @@ def _key(
 
 def _means(measured: list[dict[str, str]]) -> list[dict[str, str]]:
     """A line for each search and task."""
-    groups: dict[tuple[str, str, str], list] = {}
+    groups: dict[tuple[str, ...], list] = {}
+    named = ("row", "variant", "version", "task")
     for row in measured:
-        groups.setdefault((row["row"], row["version"], row["task"]), []).append(row)
+        groups.setdefault(tuple(row[name] for name in named), []).append(row)
     shown = {"psnr": 2, "ssim": 4, "latent": 3, "mmd": 5, "nll": 3, "seconds": 2}
     return [
-        {"row": row, "version": version, "task": task}
+        dict(zip(named, names))
         | {
             n: tables.number(float(np.mean([float(m[n]) for m in mine])), d)
             for n, d in shown.items()
         }
-        for (row, version, task), mine in groups.items()
+        for names, mine in groups.items()
     ]
 
 
 def _write_crops(
     options: LatentStudyOptions, trials: Trials, chosen: list[Row], cases: dict[int, list[Case]]
 ) -> None:
-    """Original, given image and what every row makes of it, a folder for each task."""
+    """Original, given image and what every row makes of it, a folder for each task.
+
+    Both versions' results stand beside each other where their images have one size.
+    """
+    alike = len({len(mine[0].clean) for mine in cases.values()}) == 1
     for task in options.tasks:
         out = make_folder(f"{options.crops_dir}/{_FOLDERS[task]}")
         images: dict[str, list[crop_grid.Tile]] = {}
         for row in (row for row in chosen if task == JPEG or not row.epochs):
             mine = cases[row.version][: options.shown]
             for case, trial in zip(mine, trials.search(row, task, mine)):
-                name = f"v{row.version}_{case.name}"
+                name = case.name if alike else f"v{row.version}_{case.name}"
                 if name not in images:
                     small = latent_cases.enlarged(trials.degraded(case, task), len(case.clean))
                     images[name] = [

@@ -67,6 +67,7 @@ class Trials:
         self.options = options
         self.generators: dict[int, StyleGAN] = {}
         self._fingerprints: dict[int, str] = {}
+        self._files: dict[int, str] = {}
         for path in options.generators:
             with naming("generators"):
                 generator = stylegan_files.load(path)
@@ -78,7 +79,7 @@ class Trials:
                     f"`generators`: {path} makes images of {size} pixels: {task} cannot make them "
                     f"{factor} times smaller, change its factor",
                 )
-            self.generators[version] = generator
+            self.generators[version], self._files[version] = generator, path
             self._fingerprints[version] = stylegan_files.fingerprint(generator)
         with naming("models"):
             self._models = {
@@ -101,7 +102,7 @@ class Trials:
         """Names what decides a trial's values, but for the budget."""
         model, judge = self._models.get(row.epochs), self._judge
         return rows.identity(
-            dataclasses.astuple(row.settings),
+            row.settings.identity,
             *(self._fingerprints[row.version], model and model.weights, judge and judge.weights),
             *(self._rankiqa and (self._rankiqa.weights, self.options.scoring), task),
             *(self.options.factors[task], PROTOCOL, _REVISION),
@@ -197,9 +198,9 @@ class Trials:
         settings = row.settings
         key = (row.version, settings.samples, settings.seed)
         if key not in self._priors:
-            generator = self.generators[row.version]
-            fit_samples = self.options.fit_samples
-            self._priors[key] = Prior(generator, settings.samples, fit_samples, settings.seed)
+            numbers = settings.samples, self.options.fit_samples, settings.seed
+            generator, file = self.generators[row.version], self._files[row.version]
+            self._priors[key] = Prior(generator, *numbers, file)
         return self._priors[key]
 
     @property

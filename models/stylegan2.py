@@ -92,12 +92,16 @@ class StyleGAN2(StyleGAN):
         strength = _GAIN * self.named_weights[f"G_synthesis/{name}/noise_strength"]
         x = x * norm[:, None, None] + noise * strength
         x = tf.nn.bias_add(x, _GAIN * self.named_weights[f"G_synthesis/{name}/bias"])
-        return tf.nn.leaky_relu(x, SLOPE)
+        return self._clamped(tf.nn.leaky_relu(x, SLOPE))
+
+    def _clamped(self, x: tf.Tensor) -> tf.Tensor:
+        most = self.sizes.clamp
+        return x if most is None else tf.clip_by_value(x, -most, most)
 
     def _to_rgb(self, name: str, x: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
         x = x * self._style(name, w)[:, None, None]
         x = precision.conv2d(x, self._kernel(name), 1, "SAME")
-        return tf.nn.bias_add(x, self.named_weights[f"G_synthesis/{name}/bias"])
+        return self._clamped(tf.nn.bias_add(x, self.named_weights[f"G_synthesis/{name}/bias"]))
 
 
 def _convolve_twice(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

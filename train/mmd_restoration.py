@@ -85,10 +85,11 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
         seed = tf.stack([tf.constant(self.options.seed, tf.int64), step])
         seed = tf.random.fold_in(seed, replica.replica_id_in_sync_group)
         variables = self.network.trainable_variables
-        family = self.options.family
+        family, noise = self.options.family, self.options.context_noise
+        context = drifted(degraded, noise, seed) if noise else degraded
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            parameters = self.network(degraded, clean, training=True, seed=seed)
+            parameters = self.network(context, clean, training=True, seed=seed)
             nats = tf.reduce_sum(discretized_mixture_nll(degraded, parameters, family))
         changes = gradients(tape, nats, variables, self._adam)
         self._adam.apply_gradients(zip(changes, variables))
@@ -144,6 +145,25 @@ def _network(options: MmdRestorationOptions, name: str) -> ConditionalPixelCNN:
         dilations=list(options.dilations),
         name=name,
     )
+
+
+def drifted(images: tf.Tensor, std: float, seed: tf.Tensor) -> tf.Tensor:
+    """Images as a sampler's errors leave them: with white noise, and channels off by a number.
+
+    Args:
+      images: float32 [B, H, W, C], pixel values.
+      std: largest std of both, pixel values; each image has a random share of it.
+      seed: int64 [2].
+
+    Returns:
+      Images of that shape, clipped to 0..255.
+    """
+    batch, channels = tf.shape(images)[0], images.shape[-1]
+    share, white, whole = (tf.random.fold_in(seed, 100 + index) for index in range(3))
+    noise = tf.random.stateless_normal(tf.shape(images), white)
+    noise += tf.random.stateless_normal((batch, 1, 1, channels), whole)
+    noise *= std * tf.random.stateless_uniform((batch, 1, 1, 1), share)
+    return tf.clip_by_value(images + noise, 0.0, 255.0)
 
 
 def crop_options(options: MmdRestorationOptions) -> DegradedOptions:

@@ -8,6 +8,7 @@ of its own; and the exported mean of w is computed at the end instead of followe
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import pathlib
@@ -19,7 +20,9 @@ import tensorflow as tf
 from lossylab.core import command
 from lossylab.core.options import require
 from lossylab.data.schedule import Schedule, Stream, stream_key
-from lossylab.data.squares import square_images
+from lossylab.data.squares import read_square, square_images
+from lossylab.eval.metrics.feature_frechet import FeatureFrechet
+from lossylab.eval.metrics.inception import Features, frechet_distance
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent.prior import Prior
 from lossylab.losses import adversarial
@@ -62,6 +65,7 @@ class StyleganTask(PaperTask[StyleganOptions]):
         moments = options.beta_1, options.beta_2
         self._adam = adam(options.learning_rate, *moments)
         self._discriminator_adam = adam(options.learning_rate, *moments)
+        self._validation = files.validation
         self._length = tf.Variable(
             0.0, trainable=False, name="path_length", aggregation=tf.VariableAggregation.MEAN
         )
@@ -165,6 +169,24 @@ class StyleganTask(PaperTask[StyleganOptions]):
         grid = tf.transpose(tf.reshape(made, (_SHOWN, _SHOWN, side, side, 3)), (0, 2, 1, 3, 4))
         return {"samples": tf.reshape(grid, (1, _SHOWN * side, _SHOWN * side, 3))}
 
+    @functools.cached_property
+    def _distance(self) -> tuple[FeatureFrechet, Features]:
+        """What validation compares by, and with; made when it is first asked for."""
+        with session.naming("features"):
+            distance = FeatureFrechet(self.options.features)
+        images = [read_square(path, self.options.patch) for path in self._validation]
+        return distance, distance.features(images)
+
+    def validate(self) -> dict[str, float]:
+        """The distance of as many new images, by features like FID's; lower is better."""
+        distance, others = self._distance
+        made, count, size = [], len(self._validation), _SHOWN**2
+        for first in range(0, count, size):
+            latents = tf.random.stateless_normal((size, self.options.width), (1, first))
+            images = tf.saturate_cast(tf.round(self._show(latents)), tf.uint8).numpy()
+            made += list(images[: count - first])
+        return {"frechet": frechet_distance(distance.features(made), others)}
+
     @tf.function(autograph=False)
     def _show(self, latents: tf.Tensor) -> tf.Tensor:
         return self.mean.served(latents, psi=1.0)
@@ -224,6 +246,10 @@ def _generator(options: StyleganOptions) -> StyleGAN:
 def train(options: StyleganOptions) -> pathlib.Path:
     """Trains a generator; raises UsageError, WorkError or OutputError, see `session.run`."""
     files = Files.of(options).checked(options, options.patch)
+    require(
+        not options.validate_every or len(files.validation) > 1,
+        "`validation_data` needs at least two images: a distance of sets is measured",
+    )
 
     def check(strategy: tf.distribute.Strategy) -> None:
         share = options.batch // strategy.num_replicas_in_sync

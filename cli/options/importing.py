@@ -35,16 +35,17 @@ class ImportLpipsOptions(Options):
 
 @option_class
 class ImportStyleganOptions(Options):
-    """Makes the one file that a latent search takes of an official StyleGAN or StyleGAN2 network.
+    """Makes the one file that a latent search takes of an official StyleGAN network.
 
     lossylab import stylegan stylegan2-ffhq-config-f.pkl ffhq.npz
     lossylab import stylegan random:2:64 small.npz --contrast=50
     lossylab import stylegan random:2:64:512 wide.npz --contrast=50 --calibrate=ffhq
 
     The official networks are NVIDIA's, under licenses of their own, for use that is not commercial:
-    github.com/NVlabs/stylegan2 (nvlabs-fi-cdn.nvidia.com/stylegan2/networks) and
-    github.com/NVlabs/stylegan. The averaged generator is taken. TensorFlow 1 is not needed, and
-    nothing in the file is run.
+    github.com/NVlabs/stylegan2 (nvlabs-fi-cdn.nvidia.com/stylegan2/networks), NVlabs/stylegan and
+    NVlabs/stylegan2-ada (TensorFlow; in float32 here). The averaged generator is taken. TensorFlow
+    1 is not needed, and nothing in the file is run. Files of PyTorch, as stylegan2-ada-pytorch's
+    and stylegan3's, are others.
     """
 
     source: str = argument(

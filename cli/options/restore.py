@@ -52,9 +52,11 @@ class RestoreOptions(SearchOptions, NetworkOptions):
 
     --method=pulse and --method=mmd search a generator's latent space for images that degrade to the
     given ones, which are square: low resolution, or compressed (--size=256 scales them first, as
-    the paper). Each result has a report beside it, of the losses reached and whether the constraint
-    was met. Files are written from the first steps on; given again, a killed command begins anew
-    with the images that are not finished.
+    the paper). They must look as what the generator has learned: for FFHQ's networks one face,
+    upright and in the middle, cut out as FFHQ's are (PULSE's align_face.py does it). Each result
+    has a report beside it, of the losses reached and whether the constraint was met. Files are
+    written from the first steps on; given again, a killed command begins anew with the images that
+    are not finished.
     """
 
     def check(self) -> None:

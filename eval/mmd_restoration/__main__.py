@@ -13,8 +13,8 @@ from lossylab.eval.report.paper import Paper, Table
 
 _KNOWN = (
     "PSNR and SSIM against the known original; latent: mean distance of a layer's style from the "
-    "true one; met: MMD at most that of 95 of 100 perfect sets of styles. Each version of StyleGAN "
-    "restores images of its own; 'Given' is the image to restore, scaled up. Means over the images "
+    "true one, where a version restores images of its own; met: MMD at most that of 95 of 100 "
+    "perfect sets of styles. 'Given' is the image to restore, scaled up. Means over the images "
     "and the seeds that all searches have; 29 and 379 epochs of the paper stand for our shorter "
     "and longer training."
 )

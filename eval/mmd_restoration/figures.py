@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
-from lossylab.eval.latent_rows import ROWS
+from lossylab.eval.latent_rows import MEAN, ROWS
 from lossylab.eval.mmd_restoration.evidence import Evidence, budget, trained
 from lossylab.eval.options.latent import JPEG, TASKS
 from lossylab.eval.report import plots
@@ -15,6 +17,19 @@ from lossylab.eval.report.names import published_name
 from lossylab.eval.report.paper import Draw
 from lossylab.eval.schemas import KINDS, PAIRED, UNPAIRED
 
+# What the searches of row 5 are swept over, and where its own value comes from.
+_SWEPT = {
+    "mmd_weight": ("weight of the MMD", "assumed"),
+    "gamma": ("gamma of the MMD", "the paper's"),
+    "samples": ("samples of the prior", "the paper's"),
+}
+_FEWEST = 3  # values of a setting that make a curve
+_MEASURES = {
+    "psnr": "PSNR, dB",
+    "latent": "distance from the true styles",
+    "mmd": "squared MMD to the prior",
+    "nll": "NLL of the given image, bits/dim",
+}
 GRIDS = {
     "fig02_downscale": "Fig. 2: restoring images that were scaled down",
     "fig05_samples": "Fig. 5: images drawn from the degradation model; some turn to noise",
@@ -28,6 +43,7 @@ def figures(evidence: Evidence) -> dict[str, Draw]:
         "fig03_curve": partial(_curve, evidence),
         "fig04_likelihoods": partial(_likelihoods, evidence),
         "mmd": partial(_discrepancies, evidence),
+        "sweeps": partial(_sweeps, evidence),
     }
 
 
@@ -110,3 +126,55 @@ def _discrepancies(evidence: Evidence, path: pathlib.Path) -> bool:
             )
             line[0].legend()
     return True
+
+
+def _sweeps(evidence: Evidence, path: pathlib.Path) -> bool:
+    """What row 5 gives with other weights, bandwidths and samples of the MMD than its own."""
+    swept = {name: values for name in _SWEPT if len(values := _values(evidence, name)) >= _FEWEST}
+    if not swept:
+        return False
+    title = "Row 5 of Table 2 with other settings of the MMD: means over the same images"
+    size, note = (2.7 * len(_MEASURES), 0.8 + 2.4 * len(swept)), budget(evidence.study)
+    with plots.figure(path, title, len(swept), len(_MEASURES), size, note=note) as axes:
+        for line, (name, values) in zip(axes, swept.items()):
+            words, source = _SWEPT[name]
+            own = getattr(ROWS["5"].settings, name)
+            for axis, (measure, label) in zip(line, _MEASURES.items()):
+                for task in TASKS:
+                    _sweep(axis, evidence, task, values, measure)
+                axis.axvline(own, color="0.6", lw=0.8, label=f"{source}: {own:g}")
+                axis.set(xscale="log", xlabel=words, ylabel=label)
+            thresholds = evidence.trials("5", TASKS[0]).threshold.dropna()
+            if name == "mmd_weight" and len(thresholds):  # it is another with each kernel
+                line[2].axhline(thresholds.median(), linestyle=":", color="0.3", label="constraint")
+        axes[0, 2].legend()
+    return True
+
+
+def _values(evidence: Evidence, name: str) -> dict[float, str]:
+    """Variants that change this setting alone, by its value; the rows' own among them."""
+    changed = [v for v in evidence.variants if v.startswith(f"{name}=") and " " not in v]
+    found = {float(v.partition("=")[2]): v for v in changed}
+    return dict(sorted({**found, float(getattr(ROWS["5"].settings, name)): ""}.items()))
+
+
+def _sweep(
+    axis: Any, evidence: Evidence, task: str, values: dict[float, str], measure: str
+) -> None:
+    """Means over what all variants were measured on, and the mean style's without a search."""
+    trials = {value: evidence.trials("5", task, v)[measure].dropna() for value, v in values.items()}
+    trials = {value: mine for value, mine in trials.items() if len(mine)}
+    if len(trials) < _FEWEST:
+        return
+    same = sorted(set.intersection(*(set(mine.index) for mine in trials.values())))
+    color, name = plots.COLORS[TASKS.index(task)], published_name(task)
+    axis.plot(
+        [*trials],
+        [mine.loc[same].mean() for mine in trials.values()],
+        "o-",
+        color=color,
+        label=name,
+    )
+    unsearched = evidence.mean(MEAN, task, measure)
+    if measure != "mmd" and not math.isnan(unsearched):
+        axis.axhline(unsearched, color=color, linestyle="--", lw=0.8, label=f"{name}, mean style")

@@ -23,12 +23,12 @@ class LatentStudyOptions(ShardOptions, MeasurementOptions):
     lossylab eval latent_study --generators=v1.npz,v2.npz --models=29:EXPORT,379:EXPORT \\
         --budget="small budget: ..." --out=results/mmd_restoration
 
-    Images come from the generators themselves (their latents are known then), or from --data. They
-    are coded by JPEG and scaled down, or only scaled down, and searched for by the settings of
-    Table 2's rows. PSNR, SSIM, the distance of the styles from the true ones, MMD and likelihood
-    are measured, and with --rankiqa the scores of Table 2. Killed and given again, the command
-    searches for nothing twice; what was measured otherwise of the same row, variant, image and
-    seed is superseded. `lossylab eval mmd_restoration` makes tables, figures and claims.
+    Images come from the newest generator (its latents are known then), or from --data, the same for
+    both versions. They are coded by JPEG and scaled down, or only scaled down, and searched for by
+    the settings of Table 2's rows. PSNR, SSIM, the distance of the styles from the true ones, MMD
+    and likelihood are measured, and with --rankiqa the scores of Table 2. Killed and given again,
+    the command searches for nothing twice; what was measured otherwise of the same row, variant,
+    image and seed is superseded. `lossylab eval mmd_restoration` makes tables, figures and claims.
     """
 
     generators: tuple[str, ...] = option(
@@ -39,8 +39,10 @@ class LatentStudyOptions(ShardOptions, MeasurementOptions):
     models: tuple[str, ...] = option(
         (), "Degradation models for rows 8 to 13 of Table 2, EPOCHS:EXPORT each."
     )
-    data: str = option(GENERATED, "Images to restore; those that the generators make if not given.")
-    images: int = option(16, "Number of images of each generator.", minimum=1)
+    data: str = option(
+        GENERATED, "Images to restore; those that the newest generator makes if not given."
+    )
+    images: int = option(16, "Number of images that a generator makes.", minimum=1)
     psi: float = option(
         1.0, "Truncation of the styles that make these images.", minimum=0, maximum=1
     )
@@ -73,6 +75,11 @@ class LatentStudyOptions(ShardOptions, MeasurementOptions):
         "power=2, learning_rate=0.1 or pixel_weight=100 (beside the likelihood). They make a "
         "variant of its own in the rows.",
     )
+    sweep: tuple[str, ...] = option(
+        (),
+        "Settings as for `change` of which each makes a variant of its own, beside the settings "
+        "without it, such as mmd_weight=1,mmd_weight=10,gamma=64,samples=100.",
+    )
     fit_samples: int = option(
         FIT_SAMPLES, "Number of samples that PULSE's Gaussian is fitted to.", minimum=2
     )
@@ -104,12 +111,18 @@ class LatentStudyOptions(ShardOptions, MeasurementOptions):
         generated = self.data == GENERATED
         require(generated or self.psi == 1.0, "`psi` makes no sense with `data`")
         require(generated or self.images == 16, "`images` makes no sense with `data`")
+        require(not (self.sweep and self.crops_dir), "`sweep` makes no sense with `crops_dir`")
         self.degradation_models()
 
     @property
     def variant(self) -> str:
         """What the rows call the changed settings; nothing for the paper's."""
         return " ".join(self.change)
+
+    def variants(self) -> list[LatentStudyOptions]:
+        """These options, and with each setting of the sweep."""
+        plain = self.replace(sweep=())
+        return [plain, *(plain.replace(change=(*self.change, each)) for each in self.sweep)]
 
     @property
     def factors(self) -> dict[str, int]:

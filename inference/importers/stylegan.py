@@ -13,8 +13,10 @@ from lossylab.inference.importers.stylegan_pickles import Network
 from lossylab.models import stylegan
 from lossylab.models.layers.stylegan_base import StyleGAN
 
-# The synthesis networks that are known, by the function that builds them.
-_VERSIONS = {"G_synthesis": 1, "G_synthesis_stylegan2": 2}
+# The synthesis networks that are known, by the function that builds them. StyleGAN2-ADA's is called
+# as version 1's, and told from it by its modulated layers.
+_ADA = "G_synthesis of StyleGAN2-ADA"
+_VERSIONS = {"G_synthesis": 1, "G_synthesis_stylegan2": 2, _ADA: 2}
 # Settings that change what a network computes: the value that is known here.
 _COMMON = {
     "label_size": 0,
@@ -24,8 +26,9 @@ _COMMON = {
     "nonlinearity": "lrelu",
     "dtype": "float32",
 }
+_SKIP = {"architecture": "skip", "resample_kernel": [1, 3, 3, 1], "mapping_func": "G_mapping"}
 _KNOWN = {
-    1: _COMMON
+    "G_synthesis": _COMMON
     | {
         "use_wscale": True,
         "use_styles": True,
@@ -35,13 +38,9 @@ _KNOWN = {
         "use_instance_norm": True,
         "blur_filter": [1, 2, 1],
     },
-    2: _COMMON
-    | {
-        "architecture": "skip",
-        "resample_kernel": [1, 3, 3, 1],
-        "mapping_func": "G_mapping",
-        "synthesis_func": "G_synthesis_stylegan2",
-    },
+    "G_synthesis_stylegan2": _COMMON | _SKIP | {"synthesis_func": "G_synthesis_stylegan2"},
+    # Half precision (num_fp16_res) and grouped convolutions change the rounding alone.
+    _ADA: _COMMON | _SKIP | {"synthesis_func": "G_synthesis", "use_noise": True},
 }
 _FUSED_FROM = {"auto": stylegan.FUSED_FROM, True: 4, False: None}
 
@@ -63,23 +62,21 @@ def generator_of(network: Network) -> StyleGAN:
         f"got {', '.join(f'{k} ({v.kind})' for k, v in parts.items()) or 'none'}",
     )
     kind, modulated = parts["synthesis"].kind, "4x4/Conv/mod_weight" in parts["synthesis"].arrays
-    require(
-        kind != "G_synthesis" or not modulated,
-        "the file has a network of StyleGAN2-ADA, which clamps its convolutions and computes with "
-        "half precision: take an official StyleGAN2 instead, such as stylegan2-ffhq-config-f.pkl",
-    )
+    if kind == "G_synthesis" and modulated:
+        kind = _ADA
     require(
         kind in _VERSIONS,
         f"the synthesis network must be one of {', '.join(_VERSIONS)}, got '{kind:.80}'",
     )
-    version = _VERSIONS[kind]
     for part in (network, *parts.values()):
-        _require_known(part.settings, _KNOWN[version])
+        _require_known(part.settings, _KNOWN[kind])
     arrays = dict(network.arrays)
     for name in parts:
         arrays |= {f"G_{name}/{key}": value for key, value in parts[name].arrays.items()}
     _require_grown(arrays)
-    config = _config(version, network, arrays)
+    config = _config(_VERSIONS[kind], network, arrays)
+    if kind == _ADA:
+        config["clamp"] = parts["synthesis"].settings.get("conv_clamp")
     try:
         kind, sizes = stylegan.kind_and_sizes(config)
     except ValueError as error:
@@ -168,6 +165,7 @@ def _require_agreement(settings: dict, config: dict) -> None:
         ("mapping_fmaps", "mapping"),
     ):
         said = settings.get(name, config[key])
+        said = config[key] if said is None else said  # as StyleGAN2-ADA writes its defaults
         alone = key == "mapping" and config["depth"] == 1
         require(
             said == config[key] or alone,

@@ -39,7 +39,7 @@ _ALLOWED = frozenset(
     )
 )
 # What to say of files of other kinds, by the module that they name.
-_TAKE = "take the official TensorFlow pickle of StyleGAN or StyleGAN2 instead"
+_TAKE = "take the official TensorFlow pickle of StyleGAN, StyleGAN2 or StyleGAN2-ADA instead"
 _TORCH = f"it is a file of PyTorch's; {_TAKE}"
 _OTHERS = {
     "torch_utils": f"it is a network of StyleGAN2-ADA or StyleGAN3 for PyTorch; {_TAKE}",

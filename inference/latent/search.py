@@ -111,9 +111,9 @@ class Search(tf.Module):
         self._before = self.styles().numpy()
 
     def _first_latents(self) -> tf.Tensor:
-        """[1, L, D]."""
-        layers, width = self._generator.num_layers, self._generator.width
-        settings = self.settings
+        """[1, L, D], or [1, 1, D] for one in all layers."""
+        settings, width = self.settings, self._generator.width
+        layers = 1 if settings.tile_latent else self._generator.num_layers
         if settings.space == "z":
             return normal((1, layers, width), "start", settings.seed)
         if settings.mean_init:
@@ -123,16 +123,21 @@ class Search(tf.Module):
     def _first_noise(self, batch: int) -> list[tf.Tensor | tf.Variable]:
         """PULSE's: the coarsest maps are searched for too, the finest is 0, the rest fixed."""
         maps: list[tf.Tensor | tf.Variable] = []
-        for index, stored in enumerate(self._generator.noise[:-1]):
+        stored_maps, noise = self._generator.noise, self.settings.noise
+        if noise == "zero":
+            return [tf.zeros(stored.shape) for stored in stored_maps]
+        for index, stored in enumerate(stored_maps[:-1]):
             drawn = normal(stored.shape, "noise", self.settings.seed, index)
-            if index < self.settings.noise_layers:
+            if noise == "trainable" and index < self.settings.noise_layers:
                 drawn = tf.Variable(tf.repeat(drawn, batch, 0), name=f"noise{index}")
             maps.append(drawn)
-        return [*maps, tf.zeros(self._generator.noise[-1].shape)]
+        return [*maps, tf.zeros(stored_maps[-1].shape)]
 
     def styles(self) -> tf.Tensor:
         """The styles as they are, [B, L, D]; later steps do not change what is returned."""
         latents = tf.identity(self._latents)
+        if self.settings.tile_latent:
+            latents = tf.repeat(latents, self._generator.num_layers, 1)
         return self._prior.styles(latents) if self.settings.space == "z" else latents
 
     def _losses(self, styles: tf.Tensor, images: tf.Tensor) -> dict[str, tf.Tensor]:

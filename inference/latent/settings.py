@@ -16,6 +16,7 @@ SPACES = ("z", "w")
 SPHERES = ("origin", "mean", "none")
 MEANS = ("sampled", "stored")
 SCHEDULES = ("fixed", "linear1cycle", "linear1cycledrop")
+NOISES = ("trainable", "fixed", "zero")
 POWERS = (1, 2)  # of the distance in Eq. 7: as printed, and a Gaussian's
 LOSSES = ("pixel", "geocross", "mmd", "nll")  # what is weighed and logged
 SAMPLES = 1000  # of the prior, Sec. 4.1
@@ -28,7 +29,10 @@ _CHOICES = {
     "mean": MEANS,
     "power": POWERS,
     "schedule": SCHEDULES,
+    "noise": NOISES,
 }
+# Settings that older rows and reports do not know: at their defaults they name nothing.
+_ADDED = ("noise", "tile_latent")
 _NLL_WEIGHT = 10.0
 
 
@@ -54,6 +58,8 @@ class Settings:
       samples: of the prior.
       epsilon: squared error that is small enough; PULSE's is 0.002, the paper has none.
       noise_layers: trainable noise maps, the coarsest; the last map is 0, the rest fixed.
+      noise: 'trainable': these are searched for too; 'fixed': none is; 'zero': all are 0.
+      tile_latent: one latent for all layers.
       seed: of noise, latents and samples.
     """
 
@@ -74,6 +80,8 @@ class Settings:
     epsilon: float = 0.0
     noise_layers: int = 5
     seed: int = 0
+    noise: str = "trainable"
+    tile_latent: bool = False
 
     def __post_init__(self) -> None:
         """Raises UsageError for settings that are impossible or contradict each other."""
@@ -95,6 +103,16 @@ class Settings:
             "`steps` must be at least 1, `samples` at least 2, `noise_layers` at least 0",
         )
         require(0 <= self.seed < SEEDS, f"`seed` must lie in 0..{SEEDS - 1}, got {self.seed}")
+
+    @property
+    def identity(self) -> tuple:
+        """What names a search: all values, but for later settings at their defaults."""
+        fields = dataclasses.fields(self)
+        return tuple(
+            getattr(self, field.name)
+            for field in fields
+            if field.name not in _ADDED or getattr(self, field.name) != field.default
+        )
 
     @property
     def weights(self) -> dict[str, float]:
@@ -201,6 +219,23 @@ class SearchOptions(Options):
         "noise_layers",
         "Number of noise maps that are searched for too, coarsest first.",
         minimum=0,
+    )
+    noise: str | None = _setting(
+        "noise",
+        "Noise maps: the coarsest are searched for (trainable), all are drawn once (fixed), or all "
+        "are 0 (zero).",
+        choices=NOISES,
+        source="PULSE",
+    )
+    tile_latent: bool | None = _setting(
+        "tile_latent", "One latent is searched for, the same in all layers."
+    )
+    duplicates: int = option(
+        1,
+        "Number of results for each image, NAME_1, NAME_2 and so on, with seeds that follow each "
+        "other.",
+        minimum=1,
+        source="PULSE",
     )
     seed: int | None = _setting(
         "seed", "Latents, noise and samples are decided by it.", minimum=0, maximum=SEEDS - 1

@@ -27,6 +27,7 @@ class Sizes:
       cutoff: layers that are truncated; None: all in version 2, none in version 1, as officially.
       fused_from: version 1: from this side on, up-sampling layers are the official fused ones,
         whose kernel meets the image turned by half a turn; None for nowhere.
+      clamp: version 2: what layers give is cut off at this, as StyleGAN2-ADA does; None for no cut.
     """
 
     version: int
@@ -40,6 +41,7 @@ class Sizes:
     psi: float = 1.0
     cutoff: int | None = None
     fused_from: int | None = None
+    clamp: float | None = None
 
     def __post_init__(self):
         """Refuses what no generator has."""
@@ -57,12 +59,15 @@ class Sizes:
         _require_counts(counts, _MAX_WIDTH)
         _require_counts({"depth": self.depth}, _MAX_DEPTH)
         _require_counts({k: getattr(self, k) or 1 for k in ("cutoff", "fused_from")}, _MAX_SIDE)
-        for name in ("learning_rate", "psi"):
-            value = getattr(self, name)
+        clamp = 1.0 if self.clamp is None else self.clamp
+        numbers = {"learning_rate": self.learning_rate, "psi": self.psi, "clamp": clamp}
+        for name, value in numbers.items():
             if not isinstance(value, (int, float)) or not math.isfinite(value):
                 raise ValueError(f"{name} must be a number, got {value!r}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if self.learning_rate <= 0 or clamp <= 0:
+            raise ValueError(
+                f"learning_rate and clamp must be positive, got {self.learning_rate} and {clamp}"
+            )
 
     @property
     def truncated(self) -> int | None:

@@ -21,6 +21,7 @@ from lossylab.data.decode import read_image
 from lossylab.eval import latent_study, schemas
 from lossylab.eval.latent_rows import EPOCHS, ROWS, UNSEARCHED, UNTOUCHED
 from lossylab.eval.mmd_restoration import evidence as mmd_restoration_evidence
+from lossylab.eval.mmd_restoration import figures as mmd_restoration_figures
 from lossylab.eval.mmd_restoration import tables as mmd_restoration_tables
 from lossylab.eval.mmd_restoration.claims import CHECKS
 from lossylab.eval.report import crop_grid
@@ -113,6 +114,17 @@ def test_the_last_iterate_is_kept_and_the_best_where_asked_for(place, tmp_path, 
             total = report["history"]["total"]
             assert report["step"] == (3 if keep == "last" else int(np.argmin(total)))
             assert report["best"]["losses"]["total"] <= report["losses"]["total"]
+
+
+def test_duplicates_have_seeds_and_names_of_their_own(place, tmp_path, capsys):
+    out = tmp_path / "out"
+    lines = _restore(capsys, place, out, "--duplicates=2", "--seed=3", method="pulse")
+    names = [pathlib.Path(line["output"]).name for line in lines]
+    assert names == [f"00{i}_{number}.png" for number in (1, 2) for i in range(3)]
+    seeds = [json.loads((out / f"000_{n}.json").read_text())["settings"]["seed"] for n in (1, 2)]
+    assert seeds == [3, 4]
+    assert not np.array_equal(read_image(out / "000_1.png"), read_image(out / "000_2.png"))
+    assert not _restore(capsys, place, out, "--duplicates=2", "--seed=3", method="pulse")
 
 
 def test_gray_stays_gray(place, tmp_path, capsys):
@@ -339,8 +351,10 @@ def test_a_study_has_every_row_task_image_and_seed(studied):
         searched.own_nll.notna().tolist()
         == searched.row.isin([name for name, row in ROWS.items() if row.epochs]).tolist()
     )
-    for name in ("psnr", "ssim", "latent", "mmd", "threshold", "total", "norm"):
+    for name in ("psnr", "ssim", "mmd", "threshold", "total", "norm"):
         assert searched[name].notna().all(), name
+    # The images are those of version 2: version 1 has no styles of them.
+    assert (searched.latent.notna() == (searched.version == 2)).all()
     assert table[table.task == "jpeg"].nll.notna().all()
     original = table[table.row == "Original"]
     assert (original.ssim > 0.999).all()
@@ -375,6 +389,40 @@ def test_a_study_searches_for_nothing_twice(place, studied, tmp_path, monkeypatc
     assert len(rows.read(out / "rows.csv")) == count + 2
     # Row 5, Mean and Samples by images, Original and Given too.
     assert len(rows.read(out / "superseded.csv")) == 3 * 2 + 2 * 2
+
+
+def test_a_sweep_has_a_variant_for_each_setting_and_a_figure(place, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(latent_study, "ROWS", {n: r.changed(steps=2) for n, r in ROWS.items()})
+    swept = "--sweep=mmd_weight=1,mmd_weight=1000,gamma=64"
+    _study(place, out, "--rows=1,5", "--tasks=downscale", swept)
+    found = [row for row in rows.read(out / "rows.csv") if row["row"] == "5"]
+    assert {row["variant"] for row in found} == {"", "mmd_weight=1", "mmd_weight=1000", "gamma=64"}
+    assert len(found) == 4 * 2
+    images = {
+        row["version"]: row["psnr"]
+        for row in rows.read(out / "rows.csv")
+        if (row["row"], row["image"]) == ("Given", "000")
+    }
+    assert images["1"] == images["2"]  # both versions restore the same
+    evidence = mmd_restoration_evidence.load(str(out))
+    assert [*mmd_restoration_figures._values(evidence, "mmd_weight")] == [1, 100, 1000]
+    assert [*mmd_restoration_figures._values(evidence, "gamma")] == [64, 512]
+    assert mmd_restoration_figures.figures(evidence)["sweeps"](out / "sweeps")
+    assert (out / "sweeps.svg").exists()
+
+
+def test_generators_of_other_sizes_have_no_images_in_common(place, tmp_path):
+    other = stylegan.random(1, 32, 3, **SIZES)
+    stylegan_files.save(other, str(tmp_path / "v1.npz"))
+    with pytest.raises(
+        UsageError, match="all restore the images of version 2 and must have its size, 16"
+    ):
+        cli.main(
+            ["eval", "latent_study", f"--generators={tmp_path / 'v1.npz'},{place / 'v2.npz'}",
+             "--rows=1,2", "--tasks=downscale", "--downscale_factor=2", "--budget=tiny",
+             f"--out={tmp_path / 'out'}"]
+        )  # fmt: skip
 
 
 def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
@@ -414,11 +462,13 @@ def test_a_scorer_of_larger_crops_is_refused_before_any_search(
 
 
 def test_grids_show_what_every_row_makes(place, tmp_path):
-    _study(place, tmp_path / "out", f"--crops_dir={tmp_path / 'crops'}", "--rows=2,5", "--shown=1")
+    _study(
+        place, tmp_path / "out", f"--crops_dir={tmp_path / 'crops'}", "--rows=1,2,5", "--shown=1"
+    )
     for name in ("fig02_downscale", "fig06_jpeg"):
         (items,) = crop_grid.read(tmp_path / "crops" / name).images.values()
         assert [item.label.split("\n")[0] for item in items] == [
-            "original", "given", "2: PULSE, v2", "5: mean, MMD",
+            "original", "given", "1: PULSE, v1", "2: PULSE, v2", "5: mean, MMD",
         ]  # fmt: skip
     assert not (tmp_path / "out").exists()
 
@@ -617,6 +667,41 @@ def test_generated_images_are_decided_by_the_seed(place, tmp_path):
     sides = [np.asarray(Image.open(tmp_path / name / "000.png"), float) for name in ("a", "d")]
     assert flat[0] != one[0]
     assert np.abs(sides[0] - sides[1]).max() > 1
+
+
+def test_sheets_interpolations_and_distances_are_made_of_the_images(place, tmp_path, capsys):
+    out = tmp_path / "a"
+    words = [f"--generator={place / 'v2.npz'}", "--count=3", "--sheet", "--interpolate=2"]
+    cli.main(["generate", str(out), *words])
+    one, two, *_ = (np.asarray(Image.open(path)) for path in sorted(out.glob("0*.png")))
+    sheet = np.asarray(Image.open(out / "sheet.png"))
+    assert sheet.shape == (32, 32, 3)
+    np.testing.assert_array_equal(sheet[:16], np.concatenate([one, two], 1))
+    np.testing.assert_array_equal(sheet[16:, 16:], 255)
+    between = np.asarray(Image.open(out / "interpolation.png")).astype(int)
+    assert between.shape == (32, 64, 3)
+    np.testing.assert_array_equal(
+        between[:16, 48:], between[16:, :16]
+    )  # a line ends where one begins
+    capsys.readouterr()
+    cli.main(["generate", str(out), *words, "--overwrite", f"--compare_with={out / '0*.png'}"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["features"] == "VGG-16 (random weights)"
+    assert (found["generated"], found["compared_with"]) == (3, 3)
+    assert found["frechet_distance"] == pytest.approx(0, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--count=1", "--compare_with=kodak"], "--compare_with needs a --count above 1"),
+        (["--features=imagenet"], "--features goes with --compare_with"),
+        (["--count=1", "--interpolate=2"], "--interpolate needs a --count above 1"),
+    ],
+)
+def test_wrong_flags_of_generate(flags, message, tmp_path):
+    with pytest.raises(UsageError, match=message):
+        cli.main(["generate", str(tmp_path / "a"), "--generator=a.npz", *flags])
 
 
 def test_generate_refuses_what_does_not_fit(tmp_path):

@@ -67,6 +67,53 @@ def test_pulses_gaussian_has_the_styles_moments(version):
     np.testing.assert_allclose(deviation, linear.std(0), rtol=0.15)
 
 
+def test_pulses_gaussian_is_kept_beside_the_generator(tmp_path, monkeypatch):
+    file = str(tmp_path / "v2.npz")
+    fitted = Prior(generator(), 64, FIT, 0, file).gaussian
+    np.testing.assert_array_equal(fitted, prior().gaussian)
+    assert (tmp_path / "v2.gaussian.npz").exists()
+    calls = []
+    fit = Prior._fitted
+    monkeypatch.setattr(Prior, "_fitted", lambda self: calls.append(1) or fit(self))
+    np.testing.assert_array_equal(Prior(generator(), 64, FIT, 1, file).gaussian, fitted)
+    assert not calls
+    _ = Prior(generator(), 64, 100, 0, file).gaussian  # of another number of samples
+    _ = Prior(generator(1), 64, 100, 0, file).gaussian  # of another generator
+    (tmp_path / "v2.gaussian.npz").write_bytes(b"PK damaged")
+    _ = Prior(generator(1), 64, 100, 0, file).gaussian
+    assert len(calls) == 3
+    _ = Prior(generator(), 64, 100, 0, str(tmp_path / "file" / "v2.npz")).gaussian
+
+
+def test_one_latent_can_be_searched_for_in_all_layers():
+    for settings in (short(tile_latent=True), short(PULSE, tile_latent=True)):
+        found = search(settings).run().last
+        np.testing.assert_array_equal(found.styles, found.styles[:, :1].repeat(6, 1))
+    assert np.ptp(search(short()).run().last.styles, axis=1).max() > 0
+
+
+@pytest.mark.parametrize(("noise", "count"), [("trainable", 3), ("fixed", 0), ("zero", 0)])
+def test_noise_is_searched_for_drawn_or_zero(noise, count):
+    made = search(short(noise=noise, noise_layers=3))
+    trained = [each for each in made._noise if isinstance(each, tf.Variable)]
+    assert len(trained) == count
+    assert not np.any(made._noise[-1])
+    assert np.any(made._noise[0]) == (noise != "zero")
+    assert len(made._noise) == len(generator().noise)
+
+
+def test_later_settings_name_nothing_at_their_defaults():
+    """So rows and reports of earlier versions are found again."""
+    settings = Settings()
+    assert settings.identity == dataclasses.astuple(settings)[:-2]
+    names = {
+        settings.identity,
+        Settings(noise="zero").identity,
+        Settings(tile_latent=True).identity,
+    }
+    assert len(names) == 3
+
+
 def test_the_prior_is_a_function_of_its_seed():
     again, other = Prior(generator(), 64, FIT, 0), prior(2, 1)
     np.testing.assert_array_equal(again.samples, prior().samples)

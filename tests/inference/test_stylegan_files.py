@@ -121,7 +121,7 @@ def _write(path, value, protocol=4):
 
 
 @both
-@pytest.mark.parametrize("protocol", [3, 4])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_both_protocols_of_bytes_give_the_same_network(version, protocol, tmp_path, dnnlib):
     network = _small(version)
     path = _write(tmp_path / "a.pkl", _networks(network), protocol)
@@ -168,6 +168,32 @@ def test_settings_that_count_are_kept(settings, expected, tmp_path, dnnlib):
     assert read.config == {**network.config, **expected}
 
 
+@pytest.mark.parametrize("clamp", [None, 0.5])
+def test_networks_of_stylegan2_ada_are_known(clamp, tmp_path, dnnlib):
+    """With its clamp; half precision and the like change nothing here."""
+    network = _small(2)
+    settings = {"num_fp16_res": 4, "conv_clamp": clamp, "fused_modconv": True}
+    settings |= {"mapping_fmaps": None, "fmap_const": None, "synthesis_func": "G_synthesis"}
+    made = _networks(network, settings, kind="G_synthesis")
+    read = stylegan_files.read_official(_write(tmp_path / "a.pkl", made))
+    assert read.config == {**network.config, "clamp": clamp}
+    w = tf.random.stateless_normal((1, read.num_layers, read.width), (1, 2))
+    layers = dict(read.steps(w))
+    image = layers.pop("images_out")
+    plain = dict(network.steps(w))
+    largest = max(float(tf.reduce_max(tf.abs(x))) for x in layers.values())
+    if clamp is None:
+        np.testing.assert_array_equal(image, plain["images_out"])
+    else:
+        assert largest == pytest.approx(clamp)
+        first = tf.clip_by_value(plain["4x4/Conv"], -clamp, clamp)
+        np.testing.assert_allclose(layers["4x4/Conv"], first, rtol=1e-6)
+    stylegan_files.save(read, str(tmp_path / "a.npz"))
+    np.testing.assert_array_equal(
+        stylegan_files.load(str(tmp_path / "a.npz")).synthesis(w), 127.5 * (image + 1)
+    )
+
+
 @both
 @pytest.mark.parametrize("cutoff", [None, 0, -1])
 def test_without_a_cutoff_version_1_is_not_truncated(version, cutoff, tmp_path, dnnlib):
@@ -200,7 +226,9 @@ def test_without_a_cutoff_version_1_is_not_truncated(version, cutoff, tmp_path, 
         (1, {"settings": {"latent_size": 512}}, "for latent_size=12, its settings say 512"),
         (1, {"lod": 2.0}, "not fully grown, 'lod' is 2.0"),
         (2, {"kind": "G_synthesis_stylegan_revised"}, "got 'G_synthesis_stylegan_revised'"),
-        (2, {"kind": "G_synthesis"}, "StyleGAN2-ADA, .* take an official StyleGAN2 instead"),
+        (2, {"kind": "G_synthesis", "settings": {"use_noise": False}}, "use_noise=False, only"),
+        (2, {"kind": "G_synthesis", "settings": {"conv_clamp": "no"}}, "clamp must be a number"),
+        (2, {"kind": "G_synthesis", "settings": {"conv_clamp": -1}}, "clamp must be positive"),
         (2, {"change": lambda a: a.pop("G_synthesis/4x4/Conv/weight")}, "Conv/weight' must be"),
         (2, {"change": lambda a: a.pop("G_mapping/Dense0/weight")}, "lacks arrays"),
         (

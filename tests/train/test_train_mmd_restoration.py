@@ -235,6 +235,28 @@ def test_the_weights_begin_by_the_first_batch_and_the_mean_with_them(tmp_path):
         np.testing.assert_array_equal(weights[name], weights[name.replace("mean/", "network/")])
 
 
+def test_contexts_drift_by_channels_and_pixels():
+    gray = tf.fill((64, 16, 16, 3), 128.0)
+    seed = tf.constant((1, 2), tf.int64)
+    noise = mmd_restoration.drifted(gray, 20.0, seed).numpy() - 128
+    np.testing.assert_array_equal(mmd_restoration.drifted(gray, 20.0, seed) - 128, noise)
+    np.testing.assert_array_equal(mmd_restoration.drifted(gray, 0.0, seed), gray)
+    share = (noise - noise.mean((1, 2), keepdims=True)).std((1, 2, 3)) / 20
+    assert 0 < share.min() < 0.2
+    assert 0.8 < share.max() < 1.1
+    offsets = noise.mean((1, 2)) / (20 * share[:, None])  # standard normal, by image and channel
+    assert offsets.std() == pytest.approx(1, abs=0.2)
+
+
+def test_noise_in_the_context_leaves_the_target(tmp_path):
+    """The first pixel has no context: its part of the loss is the same."""
+    for name, noise in (("true", 0), ("noisy", 30)):
+        _train(tmp_path / name, "--steps=2", f"--context_noise={noise}", "--noexport")
+    one, two = (run_files.rows(tmp_path / name)[0]["loss"] for name in ("true", "noisy"))
+    assert one != two
+    assert two == pytest.approx(one, rel=0.5)
+
+
 def test_training_lowers_the_loss(tmp_path):
     flags = ["--steps=40", "--learning_rate=2e-2", "--dropout=0", "--max_patch=8", "--noexport"]
     _train(tmp_path / "run", *flags, "--checkpoint_every=99", "--log_every=10", "--merged")

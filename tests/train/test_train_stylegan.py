@@ -10,6 +10,7 @@ from lossylab.cli import __main__ as cli
 from lossylab.core.errors import UsageError
 from lossylab.data.schedule import Schedule
 from lossylab.data.squares import read_square, square_images
+from lossylab.eval.metrics.feature_frechet import FeatureFrechet
 from lossylab.inference.importers import stylegan_files
 from lossylab.losses import adversarial
 from lossylab.losses import stylegan as losses
@@ -205,6 +206,26 @@ def test_it_learns_colors(folder, tmp_path):
     true = np.mean([np.asarray(Image.open(path)).mean((0, 1)) for path in folder.iterdir()], 0)
     far, near = (np.abs(np.mean(grid, (0, 1, 2)) - true).mean() for grid in (before, after))
     assert near < far
+
+
+def test_validation_tells_the_distance_of_features(folder, tmp_path):
+    words = ["--validate_every=4", "--noexport"]
+    _train(folder, tmp_path / "run", f"--validation_data={folder}", *words)
+    (row,) = run_files.rows(tmp_path / "run", "validation.csv")
+    assert row["frechet"] > 0
+    with pytest.raises(UsageError, match="--validation_data needs at least two images"):
+        _train(folder, tmp_path / "one", f"--validation_data={folder / '0.png'}", *words)
+
+
+def test_the_distance_of_features_is_small_for_the_same_kind_of_images(random):
+    """Of two draws of one distribution, against another's."""
+    distance = FeatureFrechet()
+    assert distance.label == "VGG-16 (random weights)"
+    dark, more, light = (
+        random.integers(low, low + 60, (40, 16, 16, 3), np.uint8) for low in (0, 0, 190)
+    )
+    assert distance(dark, dark) == pytest.approx(0, abs=1e-3)
+    assert distance(dark, more) < 0.2 * distance(dark, light)
 
 
 def test_the_slow_mean_follows_the_generator(folder, tmp_path):

@@ -92,6 +92,13 @@ class MmdRestorationOptions(TrainingOptions):
         minimum=0,
         assumed="the paper does not say so",
     )
+    context_noise: float = positive(
+        0.0,
+        "Largest std of noise, white and of whole channels, on what pixels are predicted from; "
+        "each sample has a share of it. Draws of a model that has only seen true pixels there "
+        "drift away; 0 is as in the paper.",
+        unit="pixel values",
+    )
     learning_rate: float = positive(1e-3, "Learning rate of Adam.", assumed=_PIXELCNN)
     beta_1: float = positive(0.95, "The beta_1 of Adam.", below=1.0, assumed=_PIXELCNN)
     beta_2: float = positive(

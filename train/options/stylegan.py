@@ -67,6 +67,12 @@ class StyleganOptions(TrainingOptions):
         maximum=1.0,
         source=_CODE,
     )
+    features: str = option(
+        "random",
+        "VGG-16 whose features validation compares by, as many new images with those of "
+        "`validation_data` (a Frechet distance, like FID): imagenet, random, or a file's path.",
+        may_differ=True,
+    )
     average: int = option(
         10_000,
         "Half-life of the mean of the generator's weights that is exported.",
