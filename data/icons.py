@@ -23,6 +23,7 @@ from PIL import Image
 from lossylab.core.errors import UsageError
 
 _OPAQUE = 128  # of 255, from where on a pixel belongs to an outline
+_OUTLINED = 64  # pixels, of the drawing that an outline is taken of, whatever the size
 _SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
     'viewBox="{left} {top} {width} {height}" width="{size}" height="{size}">{body}</svg>'
@@ -53,8 +54,8 @@ class Icon:
     Attributes:
       name: of the package and the drawing.
       image: uint8 [S, S, 3], RGB, on white.
-      outline: SHA-256 over which pixels are drawn on, in hexadecimal: what differs in color alone,
-        such as tones of skin or flags, has the same.
+      outline: SHA-256 over which pixels are drawn on, in hexadecimal, the same at all sizes: what
+        differs in color alone, such as tones of skin or flags, has the same.
     """
 
     name: str
@@ -105,16 +106,20 @@ def draw(package: Package, size: int) -> Iterator[Icon]:
     render = _renderer()
     for name, drawing in package.drawings.items():
         try:
-            data = bytes(render(svg_string=_SVG.format(size=size, **drawing)))
-            with Image.open(io.BytesIO(data)) as opened:
-                pixels = opened.convert("RGBA")
+            pixels = _rendered(render, drawing, size)
+            opaque = pixels if size == _OUTLINED else _rendered(render, drawing, _OUTLINED)
         except (ValueError, KeyError, OSError) as error:
             raise UsageError(f"{package.name}: '{name}' cannot be drawn: {error}") from error
-        opaque = np.asarray(pixels)[..., 3] >= _OPAQUE
         white = Image.new("RGBA", pixels.size, "white")
         image = np.asarray(Image.alpha_composite(white, pixels).convert("RGB"))
-        outline = hashlib.sha256(np.packbits(opaque).tobytes()).hexdigest()
-        yield Icon(f"{package.name}-{name}", image, outline)
+        drawn_on = np.packbits(np.asarray(opaque)[..., 3] >= _OPAQUE)
+        yield Icon(f"{package.name}-{name}", image, hashlib.sha256(drawn_on.tobytes()).hexdigest())
+
+
+def _rendered(render: Any, drawing: dict[str, Any], size: int) -> Image.Image:
+    data = bytes(render(svg_string=_SVG.format(size=size, **drawing)))
+    with Image.open(io.BytesIO(data)) as opened:
+        return opened.convert("RGBA")
 
 
 def thinned(icons: Sequence[Icon], per_outline: int) -> list[Icon]:

@@ -66,6 +66,12 @@ def test_outlines_are_of_shapes_not_of_colors(package, resvg):
     assert not any(icons.is_held_out(each, 0.0) for each in drawn)
 
 
+def test_outlines_are_the_same_at_all_sizes(package, resvg):
+    read = icons.read_package(str(package))
+    small, large = ([each.outline for each in icons.draw(read, size)] for size in (16, 64))
+    assert small == large
+
+
 def test_few_of_each_outline_are_kept_and_none_twice(package, resvg):
     drawn = list(icons.draw(icons.read_package(str(package)), 16))
     names = [each.name for each in icons.thinned(drawn, 3)]
