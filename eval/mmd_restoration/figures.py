@@ -146,8 +146,9 @@ def _sweeps(evidence: Evidence, path: pathlib.Path) -> bool:
                 axis.set(xscale="log", xlabel=words, ylabel=label)
             thresholds = evidence.trials("5", TASKS[0]).threshold.dropna()
             if name == "mmd_weight" and len(thresholds):  # it is another with each kernel
-                line[2].axhline(thresholds.median(), linestyle=":", color="0.3", label="constraint")
-        axes[0, 2].legend()
+                least = line[2].axhline(thresholds.median(), linestyle=":", color="0.3")
+                line[2].legend([least], ["constraint"])
+        axes[0, 1].legend()
     return True
 
 

@@ -64,10 +64,8 @@ class Sizes:
         for name, value in numbers.items():
             if not isinstance(value, (int, float)) or not math.isfinite(value):
                 raise ValueError(f"{name} must be a number, got {value!r}")
-        if self.learning_rate <= 0 or clamp <= 0:
-            raise ValueError(
-                f"learning_rate and clamp must be positive, got {self.learning_rate} and {clamp}"
-            )
+            if name != "psi" and value <= 0:
+                raise ValueError(f"{name} must be positive, got {value}")
 
     @property
     def truncated(self) -> int | None:
