@@ -14,6 +14,8 @@ from lossylab.core.options import require
 from lossylab.inference.export import network_file, zoo
 from lossylab.inference.export.base import card_of, class_of, network_path
 
+_KEPT = ("kind", "model", "parameters", "channels", "steps", "data")  # of the export's card
+
 
 def add(options: AddModelOptions) -> None:
     """Writes weights and card; raises ExportError, OutputError, or UsageError of taken names."""
@@ -24,7 +26,7 @@ def add(options: AddModelOptions) -> None:
     folder = pathlib.Path(options.folder) if options.folder else zoo.user_folder()
     weights = folder / f"{options.name}.npz"
     card = {
-        **{key: known.get(key) for key in ("kind", "model", "parameters", "steps", "data")},
+        **{key: known.get(key) for key in _KEPT},
         "options": {key: value for key, value in known["options"].items() if not _is_path(value)},
         **{key: getattr(options, key) for key in ("summary", "quality", "hours")},
         "license": options.license or known.get("license"),

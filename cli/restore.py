@@ -19,18 +19,90 @@ from lossylab.data.collections import find_images
 from lossylab.data.decode import DecodedFile, decode_image, say_once
 from lossylab.data.formats import profiles
 from lossylab.data.formats.planes import CONVERTED
+from lossylab.inference.export import restoring
 from lossylab.inference.export.restorer import Restorer
-from lossylab.inference.export.restoring import by_sadct
+from lossylab.inference.export.restoring import Candidate, Choice
 from lossylab.models import sadct
 from lossylab.models.tnrd import TNRD
 
-_COLUMNS = ("input", "output", "width", "height", "channels", "quality", "seconds")
-# Files of this quality and one are close enough: the tables differ by one or two in an entry.
-_NEAR = 0.1
+_COLUMNS = (
+    *("input", "output", "width", "height", "channels"),
+    *("quality", "model", "reason", "seconds"),
+)
 _BYTES = 1024  # that the smallest of the networks takes for a pixel that it sees
-_FINEST = 90  # quality up to which SA-DCT gains on the mean, see docs/decisions/wcdgan.md
+_LOADED = 3  # networks that stay in memory
+_ALONE = "the only one given"
 
 log = logging.getLogger("lossylab")
+
+
+class _Restoration:
+    """What restores files: one network or method, or what is chosen for each file."""
+
+    def __init__(self, options: RestoreOptions) -> None:
+        """Reads the candidates' cards; one alone is loaded now. Raises UsageError."""
+        self._options = options
+        given = [model for model in options.model if model != SADCT]
+        self._fallback: tuple[str | None, ...] = (SADCT, None)
+        if options.model:
+            self._fallback = tuple({model for model in options.model if model == SADCT})
+        with naming("model"):
+            self._among = restoring.candidates(given) if options.model else restoring.named()
+        self._network = functools.lru_cache(_LOADED)(self._load)
+        self._alone = len(self._among) + len(self._fallback) == 1
+        if self._alone and self._among:
+            self._network(self._among[0].path)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What results depend on."""
+        sadct_too = (f"{SADCT} {sadct.REVISION}",) if self._fallback else ()
+        return (*(each.weights for each in self._among), *sadct_too)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether there is more than one way to restore a file."""
+        return not self._alone
+
+    def _load(self, path: str) -> Restorer:
+        with naming("model"):
+            return Restorer(path, self._options.max_pixels)
+
+    def chosen(self, decoded: DecodedFile) -> Choice:
+        """What restores a file; raises UsageError if nothing does."""
+        channels = decoded.pixels.shape[2]
+        if self._alone and not self._among:
+            return Choice(SADCT, _ALONE)
+        if self._alone and decoded.coding is None:
+            return Choice(self._among[0], _ALONE)
+        coding = self._coding(decoded)
+        if self._among and self._options.any_quality:
+            best = restoring.nearest(self._among, coding, channels)
+            return Choice(best, "the nearest, whatever the quality")
+        try:
+            return restoring.choose(self._among, coding, channels, decoded.upright, self._fallback)
+        except UsageError as error:
+            raise UsageError(f"{error}: choose another `model`, or `any_quality`") from error
+
+    def _coding(self, decoded: DecodedFile) -> jpeg.Coding:
+        if decoded.coding is not None:
+            return decoded.coding
+        quality = self._options.quality
+        require(quality is not None, "no JPEG file: give the `quality` it was coded at")
+        return jpeg.Coding.by_quality(quality or 1, decoded.pixels.shape[2])
+
+    def restored(self, decoded: DecodedFile, chosen: Choice) -> tuple[np.ndarray, float]:
+        """The restored image, and milliseconds; raises UsageError if it cannot be."""
+        image = decoded.pixels
+        if isinstance(chosen.model, Candidate):
+            _check_blocks(chosen.model, decoded)
+            pixels_in_work = min(self._options.max_pixels, image.shape[0] * image.shape[1])
+            memory.demand(_BYTES * pixels_in_work, ": lower `max_pixels`")
+            return timed(self._network(chosen.model.path).restore, image, decoded.coding)
+        coding = self._coding(decoded)
+        if chosen.model == SADCT:
+            _warn_if_fine(jpeg.nearest_quality(coding.tables[0]))
+        return timed(restoring.apply, chosen.model, image, coding, self._network)
 
 
 def restore(options: RestoreOptions) -> None:
@@ -40,32 +112,22 @@ def restore(options: RestoreOptions) -> None:
         return
     sources = find_images(options.input)
     plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
-    network = None
-    if options.model is not None and options.model != SADCT:
-        with naming("model"):
-            network = Restorer(options.model, options.max_pixels)
-    work = functools.partial(_restore_one, options, network)
-    jobs.run(plan, work, _COLUMNS, (network.identity if network else f"{SADCT} {sadct.REVISION}",))
+    restoration = _Restoration(options)
+    work = functools.partial(_restore_one, options, restoration)
+    jobs.run(plan, work, _COLUMNS, restoration.identity)
 
 
 def _restore_one(
-    options: RestoreOptions, network: Restorer | None, source: str, target: str
+    options: RestoreOptions, restoration: _Restoration, source: str, target: str
 ) -> dict[str, Any]:
     # Restored are the values that the file has coded; they are converted afterwards.
     decoded = decode_image(source, keep_profile=True)
     image, coding = decoded.pixels, decoded.coding
-    quality = jpeg.nearest_quality(coding.tables[0]) if coding else None
-    if network is None:
-        coding = coding or _coding_of(options.quality, source, image.shape[2])
-        _warn_if_fine(jpeg.nearest_quality(coding.tables[0]), source)
-        restored, milliseconds = timed(by_sadct, image, coding)
-    else:
-        if quality is not None and not options.any_quality:
-            _check_quality(network, source, quality)
-        _check_blocks(network, source, decoded)
-        pixels_in_work = min(options.max_pixels, image.shape[0] * image.shape[1])
-        memory.demand(_BYTES * pixels_in_work, ": lower `max_pixels`")
-        restored, milliseconds = timed(network.restore, image, coding)
+    chosen = restoration.chosen(decoded)
+    restored, milliseconds = restoration.restored(decoded, chosen)
+    name = chosen.model.path if isinstance(chosen.model, Candidate) else chosen.model or "nothing"
+    if restoration.chooses:
+        log.info("%s: by %s (%s)", source, name, chosen.reason)
     profile = decoded.profile
     if profile and not options.keep_profile:
         restored, profile = profiles.converted(restored, profile), None
@@ -77,50 +139,33 @@ def _restore_one(
         "width": image.shape[1],
         "height": image.shape[0],
         "channels": image.shape[2],
-        "quality": quality or "",
+        "quality": jpeg.nearest_quality(coding.tables[0]) if coding else "",
+        "model": name,
+        "reason": chosen.reason,
         "seconds": f"{milliseconds / 1000:.2f}",
     }
 
 
-def _coding_of(quality: int | None, source: str, channels: int) -> jpeg.Coding:
-    if quality is None:
-        raise UsageError(f"{source}: no JPEG file: give the `quality` it was coded at")
-    return jpeg.Coding.by_quality(quality, channels)
-
-
-def _warn_if_fine(quality: int, source: str) -> None:
-    if quality > _FINEST:
+def _warn_if_fine(quality: int) -> None:
+    if quality > restoring.FINEST:
         log.warning(
-            "%s: was coded at a quality near %d; above %d SA-DCT takes away as much as it restores",
-            source,
+            "coded at a quality near %d: above %d SA-DCT takes away as much as it restores",
             quality,
-            _FINEST,
+            restoring.FINEST,
         )
 
 
-def _check_quality(network: Restorer, source: str, quality: int) -> None:
-    if network.quality is None:
-        return
-    require(
-        abs(quality - network.quality) <= max(1, _NEAR * network.quality),
-        f"{source}: was coded at a quality near {quality}, the network is for "
-        f"{network.quality}: choose another `model`, or `any_quality`",
-    )
-
-
-def _check_blocks(network: Restorer, source: str, decoded: DecodedFile) -> None:
+def _check_blocks(network: Candidate, decoded: DecodedFile) -> None:
     """TNRD projects onto the file's coefficients: its table and blocks must be the trained ones."""
     if network.model != TNRD.model_id or decoded.coding is None:
         return
-    quality = network.quality
     require(
-        quality is not None
-        and np.array_equal(decoded.coding.tables[0], jpeg.luminance_table(quality)),
-        f"{source}: has another quantization table than quality {quality}, which tnrd "
-        "projects onto: choose another `model`",
+        network.knows(decoded.coding),
+        f"has another quantization table than quality {network.quality}, which tnrd projects "
+        "onto: choose another `model`",
     )
     require(
         decoded.upright,
-        f"{source}: is turned by its EXIF orientation, so that tnrd does not find its blocks: "
-        "choose another `model`",
+        "is turned by its EXIF orientation, so that tnrd does not find its blocks: choose another "
+        "`model`",
     )

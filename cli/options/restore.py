@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from lossylab.cli.options.files import ImageFilesOptions, max_pixels
+from lossylab.core import export_folder
 from lossylab.core.options import (
     default_of,
     option,
@@ -26,11 +29,23 @@ class NetworkOptions(ImageFilesOptions):
         "An exported network, PULSE, or the search under an MMD constraint.",
         choices=(NETWORK, *METHODS),
     )
-    model: str | None = option(None, f"Exported network, {EXPORT}; or '{SADCT}'.", may_differ=True)
-    any_quality: bool = option(False, "Restore JPEG files of whatever quality.", may_differ=True)
+    model: tuple[str, ...] = option(
+        (),
+        f"Exported network, {EXPORT}, or '{SADCT}'. Of several, or of a folder of exports or runs, "
+        "the one is taken for each file that suits its quantization tables best, then its colors, "
+        f"then the largest; '{SADCT}' where none suits. By default all of `lossylab models`, "
+        f"{SADCT} where none of them suits, and nothing where the tables are too fine to improve.",
+        may_differ=True,
+    )
+    any_quality: bool = option(
+        False,
+        "Restore JPEG files of whatever quality by the network whose own is nearest.",
+        may_differ=True,
+    )
     quality: int | None = option(
         None,
-        f"With `model`={SADCT}: quality at which images that are no JPEG files were coded before.",
+        "Quality at which images that are no JPEG files were coded before, for what needs to know "
+        "it.",
         minimum=1,
         maximum=100,
     )
@@ -41,14 +56,17 @@ class NetworkOptions(ImageFilesOptions):
 class RestoreOptions(SearchOptions, NetworkOptions):
     """Restores images with an exported network, with SA-DCT, or by a search in a StyleGAN.
 
+    lossylab restore photos restored
     lossylab restore INPUT OUTPUT --model=runs/wcdgan_q10/export
-    lossylab restore photos restored --model=sadct
+    lossylab restore photos restored --model=runs,sadct
     lossylab restore faces restored --method=mmd --generator=generator.npz
 
-    Gray stays gray. A network for luma restores the luma of color images. Large images are restored
-    in tiles that do not show. A network that was trained for one JPEG quality refuses files of
-    another (--any_quality); other formats do not say what they were coded at. A table of what was
-    written goes to standard output, as CSV.
+    JPEG files say how they were coded, by whatever encoder: for each the network is chosen that was
+    trained for the nearest quality, and it is said which and why. A network that was trained for
+    one JPEG quality refuses files of quite another (--any_quality); other formats do not say what
+    they were coded at. Gray stays gray. A network for luma restores the luma of color images. Large
+    images are restored in tiles that do not show. A table of what was written goes to standard
+    output, as CSV.
 
     --method=pulse and --method=mmd search a generator's latent space for images that degrade to the
     given ones, which are square: low resolution, or compressed (--size=256 scales them first, as
@@ -73,11 +91,16 @@ class RestoreOptions(SearchOptions, NetworkOptions):
             require(self.generator, f"`method`={self.method} needs `generator`")
             settings_of(self, self.method)
             return
-        require(self.model, f"`model` is needed: the folder of an exported network, or '{SADCT}'")
+        one = len(self.model) == 1 and self.model[0] != SADCT and not _is_folder(self.model[0])
         require(
-            self.quality is None or self.model == SADCT,
-            f"`quality` goes with `model`={SADCT}: a network knows its own",
+            self.quality is None or not one,
+            f"`quality` goes with `model`={SADCT} or several: a network knows its own",
         )
 
     def _is_default(self, name: str) -> bool:
         return getattr(self, name) == default_of(type(self), name)
+
+
+def _is_folder(model: str) -> bool:
+    """Whether it may hold several exports."""
+    return os.path.isdir(model) and not export_folder.is_saved_model(model)

@@ -1,16 +1,205 @@
-"""Restoring whole images by SA-DCT, which has no export."""
+"""What restores a file: the network of several that suits its tables best, or SA-DCT.
+
+Networks are told apart by their cards alone. How much a file has lost is judged by the mean of the
+3x3 lowest frequencies in its first quantization table, as SA-DCT's authors do, so that tables of
+any encoder can be compared. A network that has learned finer tables than the file's restores less
+than it could; one that has learned coarser ones blurs.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import math
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+
 import numpy as np
 
-from lossylab.data.jpeg import Coding
-from lossylab.inference.export import tiling
+from lossylab.core import export_folder
+from lossylab.core.errors import UsageError
+from lossylab.core.options import require
+from lossylab.data.jpeg import Coding, luminance_table, nearest_quality
+from lossylab.inference.export import tiling, zoo
+from lossylab.inference.export.base import card_of, is_export
+from lossylab.inference.export.narrowing import FLOAT32
 from lossylab.inference.export.planes import by_planes
-from lossylab.inference.export.restorer import MAX_PIXELS
+from lossylab.inference.export.restorer import MAX_PIXELS, Restorer
 from lossylab.models import sadct
+from lossylab.models.tnrd import TNRD
 
 SADCT = "sadct"
+_CHANNELS = {"y": 1, "rgb": 3}
+# Measured with ARCNN's official networks, see docs/decisions/wcdgan.md: a file finer by an octave
+# costs as much as one coarser by two, and beyond this distance SA-DCT restores more.
+_FINER, _FARTHEST = 2.0, 1.2
+_BLIND = 0.5  # distance of networks that take all qualities
+REVISION = 1  # of how is chosen
+FINEST = 90  # quality up to which SA-DCT gains on the mean
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A restorer that may be chosen; nothing of it is loaded.
+
+    Attributes:
+      path: of the export, or its name among `lossylab models`.
+      model: the network's name.
+      channels: 1 for luma, 3 for RGB.
+      quality: that it was trained for; None for all.
+      parameters: trainable weights.
+      weights: what names them and the precision they are used in.
+    """
+
+    path: str
+    model: str
+    channels: int
+    quality: int | None
+    parameters: int
+    weights: str
+
+    @classmethod
+    def of(cls, path: str) -> Candidate:
+        """What the card of an export or a named model says; raises ExportError or UsageError."""
+        card = card_of(path)
+        require(card["kind"] == "restorer", f"{path}: is a {card['kind']}, expected a restorer")
+        options = card["options"]
+        channels = card.get("channels") or _CHANNELS[options["channels"]]
+        known = card["model"], channels, options.get("quality"), card.get("parameters") or 0
+        weights, precision = card.get("weights") or card["sha256"], card.get("precision", FLOAT32)
+        return cls(path, *known, weights if precision == FLOAT32 else f"{weights} {precision}")
+
+    def distance(self, coding: Coding) -> float:
+        """How far a file is from what the network has learned, at least 0, in octaves of steps."""
+        if self.quality is None:
+            return _BLIND
+        learned = luminance_table(self.quality)
+        octaves = math.log2(_coarseness(coding.tables[0]) / _coarseness(learned))
+        return octaves if octaves >= 0 else -_FINER * octaves
+
+    def suits(self, coding: Coding, upright: bool = True) -> bool:
+        """Whether a file, turned by its EXIF orientation or not, gains enough from the network."""
+        if self.model == TNRD.model_id:  # projects onto the coefficients of the table it knows
+            return upright and self.knows(coding)
+        return self.distance(coding) <= _FARTHEST
+
+    def knows(self, coding: Coding) -> bool:
+        """Whether a file's first table is the very one that the network has learned."""
+        known = self.quality is not None
+        return known and np.array_equal(coding.tables[0], luminance_table(self.quality or 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What restores a file.
+
+    Attributes:
+      model: a candidate, `SADCT`, or None for nothing: the file is too fine.
+      reason: why, in words.
+    """
+
+    model: Candidate | str | None
+    reason: str
+
+
+def candidates(models: Iterable[str]) -> list[Candidate]:
+    """Those that exports, names and folders with exports or runs of trainings stand for.
+
+    Raises:
+      ExportError: if one is no export and has none.
+      UsageError: if one is no restorer.
+    """
+    return [Candidate.of(path) for model in models for path in _exports(model)]
+
+
+def named() -> list[Candidate]:
+    """Those among `lossylab models`."""
+    return [Candidate.of(name) for name in zoo.names() if zoo.card(name)["kind"] == "restorer"]
+
+
+def choose(
+    among: Sequence[Candidate],
+    coding: Coding,
+    channels: int,
+    upright: bool = True,
+    fallback: Sequence[str | None] = (),
+) -> Choice:
+    """The candidate that suits a file best: by quality, then by colors, then the largest.
+
+    Args:
+      among: which to choose from.
+      coding: of the file.
+      channels: of the decoded image: 1 for gray files.
+      upright: whether no EXIF orientation turned it.
+      fallback: what may stand in where none suits: `SADCT` for all but the finest files,
+        None for leaving a file as it is.
+
+    Raises:
+      UsageError: if nothing suits; the message says what the networks are for.
+    """
+    near = f"tables near quality {nearest_quality(coding.tables[0])}"
+    fitting = [each for each in among if each.suits(coding, upright)]
+    if fitting:
+        best = min(fitting, key=lambda each: _rank(each, coding, channels))
+        known = f"for {best.quality or 'all qualities'}"
+        of = f", the best fit of {len(among)} networks" if len(among) > 1 else ""
+        return Choice(best, f"{near}, it is {known}{of}")
+    none = f"{near}, for which {'none of the networks is' if among else 'there is no network'}"
+    if SADCT in fallback and nearest_quality(coding.tables[0]) <= FINEST:
+        return Choice(SADCT, none)
+    if None in fallback:
+        return Choice(None, f"{none}: left as it is")
+    qualities = sorted({each.quality for each in among if each.quality})
+    raise UsageError(
+        f"was coded with {near}, the network{'s are' if len(qualities) > 1 else ' is'} for "
+        f"{', '.join(map(str, qualities))}"
+    )
+
+
+def nearest(among: Sequence[Candidate], coding: Coding, channels: int) -> Candidate:
+    """The candidate whose quality is nearest, however far that is; TNRD only where it can be."""
+    able = [each for each in among if each.model != TNRD.model_id or each.knows(coding)]
+    return min(able or among, key=lambda each: _rank(each, coding, channels))
+
+
+def _rank(candidate: Candidate, coding: Coding, channels: int) -> tuple[float, bool, int]:
+    return (
+        round(candidate.distance(coding), 1),
+        candidate.channels != channels,
+        -candidate.parameters,
+    )
+
+
+def _coarseness(table: np.ndarray) -> float:
+    return float(np.mean(table[:3, :3]))
+
+
+def _exports(model: str) -> list[str]:
+    """The export or model itself, or what a folder holds: exports, or runs that have one."""
+    folder = pathlib.Path(model)
+    if is_export(model) or not folder.is_dir():
+        return [model]
+    inside = [(each, each / "export") for each in sorted(folder.iterdir())]
+    found = [str(path) for pair in inside for path in pair if export_folder.is_saved_model(path)]
+    return found or [model]  # of which loading says what is wrong
+
+
+def apply(
+    model: Candidate | str | None,
+    image: np.ndarray,
+    coding: Coding,
+    load: Callable[[str], Restorer],
+) -> np.ndarray:
+    """What is chosen, done: uint8 of the image's shape.
+
+    Args:
+      model: of a `Choice`.
+      image: as a file is decoded, uint8, gray [H, W, 1] or RGB [H, W, 3].
+      coding: of the file.
+      load: gives the network of a candidate's path.
+    """
+    if isinstance(model, Candidate):
+        return load(model.path).restore(image, coding)
+    return image if model is None else by_sadct(image, coding)
 
 
 def by_sadct(image: np.ndarray, coding: Coding) -> np.ndarray:

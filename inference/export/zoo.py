@@ -3,7 +3,7 @@
 They lie in the package's folder zoo/ and in the user's, $LOSSYLAB_ZOO or
 ~/.local/share/lossylab/zoo. `base.located` makes exports of them. A card holds what an export's
 says, the SHA-256 of the weights' file, `summary`, `hours` of training, and `quality`: measured
-values with their protocol.
+values with their protocol. Restorers are chosen by `channels` and the JPEG quality among `options`.
 """
 
 from __future__ import annotations
