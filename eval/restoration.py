@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import pathlib
 import shlex
 import sys
@@ -29,19 +28,18 @@ from lossylab.data.decode import DecodedFile
 from lossylab.data.patches import check_sizes
 from lossylab.eval import shards
 from lossylab.eval.measurements import Measurements, Row, about, own_folder, write_about
-from lossylab.eval.metrics import inception, lpips
+from lossylab.eval.metrics import inception
 from lossylab.eval.metrics.psnr import psnr
-from lossylab.eval.metrics.psnr_b import psnr_b
-from lossylab.eval.metrics.ssim import ssim, ssim_uniform
-from lossylab.eval.options.restoration import JPEG, SADCT, RestorationOptions, named
+from lossylab.eval.metrics.ssim import ssim
+from lossylab.eval.options.restoration import JPEG, RESTORE, SADCT, RestorationOptions, named
 from lossylab.eval.report import crop_grid, tables
-from lossylab.eval.restoration_protocols import PROTOCOLS, Protocol
-from lossylab.eval.schemas import OFFICIAL, RESTORATION, RESTORED_SETS, UNTRAINED
+from lossylab.eval.restoration_protocols import PROTOCOLS, Measures, Protocol
+from lossylab.eval.schemas import OFFICIAL, PERCEPTUAL, RESTORATION, RESTORED_SETS, UNTRAINED
+from lossylab.inference.export import restoring
 from lossylab.inference.export.restorer import Restorer
-from lossylab.inference.export.restoring import by_sadct
+from lossylab.inference.export.restoring import Candidate, by_sadct
 from lossylab.models import sadct
 
-_SMALLEST = 16  # pixels, for all of the measures
 _REVISION = 2  # of how images are measured; 1: SSIM averaged in float32
 
 Images = dict[str, list[str]]  # files of each set
@@ -80,15 +78,16 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
     """
     images = _images(options)
     networks = _networks(options)
-    methods = {quality: _methods(options, quality, networks) for quality in options.qualities}
-    _refuse_unused(methods, networks)
-    with naming("lpips"):
-        perceptual = lpips.LPIPS(options.lpips) if options.lpips else None
+    measures = Measures(options)
+    methods = {
+        quality: _methods(options, quality, networks, measures) for quality in options.qualities
+    }
+    _refuse_unused(options, methods, networks)
     with naming("inception"):
         features = inception.Inception(options.inception) if options.inception else None
     out = own_folder(options.out, ("about.json",))
     with Measurements.of(out / "rows.csv", RESTORATION) as table:
-        measured = _measure_images(options, table, methods, images, perceptual)
+        measured = _measure_images(options, table, methods, images, measures)
     _write_about(options)
     if options.crops_dir:
         quality = options.qualities[0]
@@ -104,11 +103,8 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
 def _images(options: RestorationOptions) -> Images:
     """The files of each set; raises UsageError or ImageError if they cannot be measured."""
     images = {name: shards.part(find_images(name), options.shard) for name in options.data}
-    smallest = max(
-        _SMALLEST,
-        lpips.SMALLEST if options.lpips else 0,
-        options.crop_size if options.crops_dir else 0,
-    )
+    crops = options.crop_size if options.crops_dir else 0
+    smallest = max(Measures.smallest(options), crops)
     for name, paths in images.items():
         require_distinct("images", [pathlib.Path(path).stem for path in paths])
         paths[:] = check_sizes(paths, smallest, "the windows", options.skip_small)
@@ -143,7 +139,7 @@ def _measure_images(
     table: Measurements,
     methods: Methods,
     images: Images,
-    perceptual: lpips.LPIPS | None,
+    measures: Measures,
 ) -> list[Row]:
     """The rows of all methods and images; those that are missing are measured."""
     protocol = PROTOCOLS[options.channels]
@@ -178,7 +174,7 @@ def _measure_images(
                             {**common, "method": method.name, "quality": quality}
                             | {"channels": channels},
                             {"identity": method.identity, "content": content},
-                            functools.partial(_measure, method, clean, restore, view, perceptual),
+                            functools.partial(_measure, method, clean, restore, view, measures),
                         )
                         measured.append(row)
                     bar.update()
@@ -204,38 +200,39 @@ def _measure(
     clean: np.ndarray,
     restore: Callable[[], tuple[np.ndarray, float]],
     view: Callable[[np.ndarray], np.ndarray],
-    perceptual: lpips.LPIPS | None,
+    measures: Measures,
 ) -> dict[str, Any]:
     """A row but for what names and decides it."""
     image, milliseconds = restore()
     clean, restored = view(clean), view(image)
     return {
         **{"width": clean.shape[1], "height": clean.shape[0]},
-        "psnr": psnr(clean, restored),
-        "ssim": float(ssim(clean[None], restored[None])[0]),
-        "ssim_uniform": float(ssim_uniform(clean[None], restored[None])[0]),
-        "psnr_b": psnr_b(clean, restored),
-        "lpips": math.nan if perceptual is None else perceptual(clean, restored),
+        **measures(clean, restored),
         "seconds": milliseconds / 1000,
         **{"parameters": method.parameters, "budget": method.budget, "version": _version()},
     }
 
 
-def _refuse_unused(methods: Methods, networks: list[tuple[str, Restorer]]) -> None:
+def _refuse_unused(
+    options: RestorationOptions, methods: Methods, networks: list[tuple[str, Restorer]]
+) -> None:
     """Raises UsageError if a model is for none of the qualities, or nothing is to be measured."""
     used = {method.name for some in methods.values() for method in some}
-    unused = [name for name, _ in networks if name not in used]
+    chosen = RESTORE in options.methods
+    unused = [name for name, _ in networks if name not in used and not chosen]
     require(not unused, f"`models`: {', '.join(unused)} is for none of the `qualities`")
     require(bool(used), "nothing to measure: give `methods` or `models`")
 
 
 def _methods(
-    options: RestorationOptions, quality: int, networks: list[tuple[str, Restorer]]
+    options: RestorationOptions,
+    quality: int,
+    networks: list[tuple[str, Restorer]],
+    measures: Measures,
 ) -> list[Method]:
     """All methods that can restore images of a quality."""
     found = []
     protocol = PROTOCOLS[options.channels]
-    judge = weights_name(options.lpips)
 
     def add(
         name: str,
@@ -244,7 +241,7 @@ def _methods(
         budget: str,
         decides: str,
     ) -> None:
-        identity = rows.identity(_REVISION, decides, budget, PIL.__version__, judge)
+        identity = rows.identity(_REVISION, decides, budget, PIL.__version__, *measures.decides)
         found.append(Method(name, restore, parameters, budget, identity))
 
     if JPEG in options.methods:
@@ -260,11 +257,49 @@ def _methods(
     for name, network in networks:
         if network.quality in (None, quality):
             budget = OFFICIAL if "official" in network.options else options.budget
+            if seen := network.options.get("perceptual_features"):
+                budget += f"; {PERCEPTUAL} {seen}"
             restore = functools.partial(protocol.restore, network)
             add(name, restore, network.parameters, budget, network.identity)
+    if RESTORE in options.methods:
+        chosen = _Chosen([network for _, network in networks])
+        add(RESTORE, chosen, chosen.parameters, options.budget, chosen.identity)
     same = repeated(method.name for method in found)
     require(not same, f"several methods for quality {quality} are named {', '.join(same)}")
     return found
+
+
+class _Chosen:
+    """What `lossylab restore` makes of a file by the networks that it may choose among.
+
+    Attributes:
+      parameters: of the largest network.
+      identity: what decides its results.
+    """
+
+    def __init__(self, networks: list[Restorer]):
+        """Takes the networks that were loaded, or without any those that have names."""
+        self._among = (
+            [Candidate.of(network.path) for network in networks] if networks else restoring.named()
+        )
+        self._loaded = {network.path: network for network in networks}
+        self.parameters = max((each.parameters for each in self._among), default=0)
+        weights = sorted(each.weights for each in self._among)
+        self.identity = f"{RESTORE} {restoring.REVISION} {sadct.REVISION} {' '.join(weights)}"
+
+    def __call__(self, decoded: DecodedFile) -> np.ndarray:
+        """The restored image; left as it is if nothing improves it."""
+        coding, image = decoded.coding, decoded.pixels
+        if coding is None:
+            raise ValueError("networks are chosen for JPEG files only")
+        how = decoded.upright, (SADCT, None)
+        choice = restoring.choose(self._among, coding, image.shape[2], *how)
+        return restoring.apply(choice.model, image, coding, self._load)
+
+    def _load(self, path: str) -> Restorer:
+        if path not in self._loaded:
+            self._loaded[path] = Restorer(path)
+        return self._loaded[path]
 
 
 def _by_sadct(decoded: DecodedFile) -> np.ndarray:

@@ -50,15 +50,22 @@ CODED_COLOR = coded(COLOR_MEASURES, "tensorflow")
 
 # --- Restoration of JPEG images --------------------------------------------------------------
 OFFICIAL, UNTRAINED = "official weights", "no training"  # budgets
-RESTORATION_MEASURES = ("psnr", "ssim", "ssim_uniform", "psnr_b", "lpips")
+PERCEPTUAL = "perceptual loss by"  # in budgets, before the network that it looks through
+# By a trained network's features (`features` names it) and by libvmaf: nan unless asked for.
+RESTORATION_JUDGES = ("vmaf", "feature_distance", "feature_frechet")
+RESTORATION_MEASURES = ("psnr", "ssim", "ssim_uniform", "psnr_b", "lpips", *RESTORATION_JUDGES)
 RESTORATION = Schema(
     (
         *("method", "channels", "quality", "data", "image", "width", "height"),
-        *(*RESTORATION_MEASURES, "seconds", "parameters", "budget", "version", "identity"),
+        *(*RESTORATION_MEASURES, "features", "seconds", "parameters", "budget", "version"),
+        *("identity", "content"),
+    ),
+    (
+        *("method", "channels", "data", "image", "features", "budget", "version", "identity"),
         "content",
     ),
-    ("method", "channels", "data", "image", "budget", "version", "identity", "content"),
     ("method", "channels", "quality", "data", "image"),
+    added={**dict.fromkeys(RESTORATION_JUDGES, "nan"), "features": ""},
 )
 RESTORED_SETS = Schema(
     (

@@ -38,5 +38,10 @@ class FeatureDistance(tf.Module):
     def per_layer(self, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
         """The layers' distances, float32 [B, layers]; arguments as above."""
         features = self._features(tf.concat([reference, distorted], 0))
-        parts = [unit_difference(*tf.split(each, 2)) for each in features]
-        return tf.stack([tf.reduce_mean(tf.reduce_sum(part, -1), (1, 2)) for part in parts], -1)
+        return distance_of(*zip(*(tf.split(each, 2) for each in features)))
+
+
+def distance_of(one: Sequence[tf.Tensor], other: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The distances of each layer's features [B, h, w, C], float32 [B, layers]."""
+    parts = [unit_difference(*pair) for pair in zip(one, other)]
+    return tf.stack([tf.reduce_mean(tf.reduce_sum(part, -1), (1, 2)) for part in parts], -1)

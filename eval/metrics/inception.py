@@ -11,10 +11,10 @@ import logging
 from collections.abc import Iterable
 
 import numpy as np
-import scipy.linalg
 import tensorflow as tf
 
 from lossylab.data.decode import as_rgb
+from lossylab.eval.metrics import frechet
 from lossylab.eval.schemas import ENOUGH_IMAGES
 from lossylab.models.backbones.applications import InceptionFeatures
 
@@ -68,24 +68,7 @@ def frechet_distance(one: Features, other: Features) -> float:
     Raises:
       ValueError: if a set has fewer.
     """
-    if min(len(one.pooled), len(other.pooled)) < 2:
-        raise ValueError("FID needs at least two images in each set")
-    means = [f.pooled.mean(0) for f in (one, other)]
-    roots = [_covariance_root(f.pooled) for f in (one, other)]
-    traces = [np.sum(root**2) for root in roots]
-    # With C = R'R, the trace of the root of C1 C2 is the sum of the singular values of R1 R2'.
-    # R has as many rows as images where these are fewer than features: small, and exact.
-    shared = np.sum(scipy.linalg.svdvals(roots[0] @ roots[1].T))
-    distance = np.sum((means[0] - means[1]) ** 2) + sum(traces) - 2 * shared
-    return max(0.0, float(distance))  # the rest is rounding
-
-
-def _covariance_root(samples: np.ndarray) -> np.ndarray:
-    """A matrix R [min(images, features), features] whose R'R is the samples' covariance."""
-    centered = (samples - samples.mean(0)) / (len(samples) - 1) ** 0.5
-    if len(samples) <= samples.shape[1]:
-        return centered
-    return np.asarray(np.linalg.qr(centered, mode="r"))
+    return frechet.frechet_distance(one.pooled, other.pooled)
 
 
 def warn_if_few(count: int) -> None:

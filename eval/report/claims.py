@@ -183,7 +183,12 @@ def _stands(words: str, rival: Decision) -> str:
 
 def published_size(evidence: Any) -> Obstacle | None:
     """The networks, steps and data of the paper, by the title of the evidence."""
-    title = evidence.title.lower()
+    return budget_of_the_paper(evidence.title)
+
+
+def budget_of_the_paper(said: str) -> Obstacle | None:
+    """The same by what a budget says in words."""
+    title = said.lower()
     if "small budget" in title or "untrained" in title or "random weights" in title:
         return Obstacle(Verdict.UNTESTABLE, "smaller networks and fewer steps than the paper's")
     return None

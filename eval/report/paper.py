@@ -96,11 +96,12 @@ class Paper(Generic[E]):
     def texts(self, evidence: E, judged: Sequence[claims.Judgement]) -> dict[str, str]:
         """Contents of tables.md, claims.md and of every table's CSV and LaTeX, by path."""
         files = {"claims.md": ledger.details(self.name, evidence.title, judged)}
-        page = [f"# {self.name}: paper and ours[^ours]", ""]
+        page, missing = [f"# {self.name}: paper and ours[^ours]", ""], []
         for table in self.tables:
             everything = table.lines(evidence)
             lines = measured_lines(everything)
             if not lines:
+                missing.append(table.heading)
                 continue
             files[f"tables/{table.name}.csv"] = tables.csv_table(lines)
             text = tables.latex_table(lines, table.heading, f"Ours: {evidence.title}")
@@ -110,6 +111,8 @@ class Paper(Generic[E]):
             page += [f"## {table.heading}", "", *([note, ""] if note else [])]
             page += [tables.markdown_table(shown), ""]
             page += _folded([line for line in everything if line not in lines])
+        if missing:
+            page += ["Nothing was measured for:", "", *(f"- {each}" for each in missing), ""]
         files["tables.md"] = "\n".join([*page, f"[^ours]: {evidence.title}"]) + "\n"
         return files
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
+import re
 
 import pandas as pd
 
@@ -13,6 +15,7 @@ from lossylab.eval.report.claims import repetitions
 from lossylab.eval.report.differences import Difference, over_trainings
 from lossylab.eval.schemas import (
     OFFICIAL,
+    PERCEPTUAL,
     RESTORATION,
     RESTORATION_MEASURES,
     RESTORED_SETS,
@@ -29,8 +32,13 @@ SOURCES = {
     "MWCNN": ("mwcnn",),
     "WCDGAN": ("wcdgan",),
 }
-
-
+# Content loss alone, and the same for as many steps as what began with it learned on by others.
+CONTENT, CONTINUED = "wcdgan_content", "wcdgan_content_continued"
+# The paper does not say with which losses its network for luma was trained. All rivals minimize
+# errors of pixels, so that a network that does is compared.
+_LUMA = {"WCDGAN": (CONTENT, "wcdgan")}
+# How color files are measured as users restore them, and the rows of it.
+FILE = {"RGB": "file_rgb", "Y": "file_y", "Cb, Cr": "file_c"}
 _WITHOUT_BUDGET = (OFFICIAL, UNTRAINED)
 
 
@@ -66,6 +74,16 @@ class Evidence:
             mine = mine[:0]
         return mine.astype(float).mean()
 
+    def mean_of_trainings(
+        self, method: str, data: str, quality: int, channels: str = "y"
+    ) -> tuple[pd.Series, int]:
+        """Means over all trainings of a method that were measured whole, and their number."""
+        names = repetitions(self.names, method)
+        means = [self.mean(name, data, quality, channels) for name in names]
+        known = [each for each in means if math.isfinite(each.psnr)]
+        unknown = pd.Series(dict.fromkeys(RESTORATION_MEASURES, math.nan))
+        return pd.DataFrame(known or [unknown]).mean(), len(known)
+
     def whole(self, data: str, quality: int, channels: str = "y") -> int:
         """How many images a set has: as many as were measured of any method."""
         t = self.table
@@ -76,9 +94,14 @@ class Evidence:
         self, one: str, other: str, measure: str, data: str, quality: int = 10, channels: str = "y"
     ) -> Difference | None:
         """One method's measure minus another's over a whole set, and all pairs of trainings."""
-        whole, gaps = self.whole(data, quality, channels), []
-        for pair in zip(repetitions(self.names, one), repetitions(self.names, other)):
-            a, b = (self.images(name, data, quality, channels)[measure] for name in pair)
+        where = data, quality, channels
+        whole, gaps = self.whole(*where), []
+        measured = [
+            [name for name in repetitions(self.names, each) if len(self.images(name, *where))]
+            for each in (one, other)
+        ]
+        for pair in zip(measured[0], measured[1]):
+            a, b = (self.images(name, *where)[measure] for name in pair)
             same = list(a.index) == list(b.index) and len(a) == whole
             gaps.append(a - b if same else None)
         return over_trainings(gaps)
@@ -91,7 +114,8 @@ class Evidence:
 
     def source(self, column: str, data: str, quality: int, channels: str = "y") -> str:
         """The method that stands for a column of the paper; '' if none was measured."""
-        for method in SOURCES[column]:
+        sources = {**SOURCES, **(_LUMA if channels == "y" else {})}[column]
+        for method in sources:
             if len(self.images(method, data, quality, channels)):
                 return method
         return ""
@@ -100,6 +124,21 @@ class Evidence:
         """What a method was trained with; '' if it was not measured."""
         mine = self.images(method, data, quality, channels)
         return "; ".join(dict.fromkeys(mine.budget))
+
+    def perceptual(self, method: str, data: str, quality: int, channels: str = "y") -> str:
+        """The network of a method's perceptual loss, as its budget says; '' without."""
+        found = re.findall(rf"{PERCEPTUAL} ([^;]+)", self.budget(method, data, quality, channels))
+        return "; ".join(dict.fromkeys(found))
+
+    def judge(self, method: str, data: str, quality: int, channels: str = "y") -> str:
+        """The network by whose features a method was judged; '' if by none."""
+        mine = self.images(method, data, quality, channels)
+        return "; ".join(filter(None, dict.fromkeys(mine.features)))
+
+    @property
+    def control(self) -> str:
+        """Content loss alone, to compare other losses with: from the same start if there is one."""
+        return CONTINUED if CONTINUED in self.names else CONTENT
 
 
 def load(folder: str) -> Evidence:

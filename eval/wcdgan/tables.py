@@ -9,11 +9,12 @@ from typing import cast
 import pandas as pd
 
 from lossylab.eval.report import published
+from lossylab.eval.report.differences import Difference
 from lossylab.eval.report.tables import NOT_MEASURED, Line, number
-from lossylab.eval.wcdgan.evidence import Evidence, set_measures
+from lossylab.eval.schemas import OFFICIAL, UNTRAINED
+from lossylab.eval.wcdgan.evidence import CONTENT, FILE, Evidence, set_measures
 
 SETS = {"Classic5": "classic5", "LIVE1": "live1", "DIV2K": "div2k_val"}
-CONTENT = "wcdgan_content"
 ABLATIONS = {
     "proposed": CONTENT,
     "without mixed convolution": f"{CONTENT}_no_mixed_conv",
@@ -55,7 +56,7 @@ def comparison_table(evidence: Evidence, table: str, channels: str) -> list[Line
                 "set": data,
                 "q": quality,
                 "method": method,
-                "ours is": source,
+                "ours is": _named(evidence, source, SETS[data], int(quality), channels),
                 **_pair(evidence, source, SETS[data], int(quality), channels, decibel, similarity),
                 "doubts": _doubts(table, row, method),
             }
@@ -73,7 +74,7 @@ def _pair(
     similarity: float,
 ) -> Line:
     """Paper's and our values of one cell, and the verdict."""
-    mean = evidence.mean(source, data, quality, channels)
+    mean, _ = evidence.mean_of_trainings(source, data, quality, channels)
     budget = evidence.budget(source, data, quality, channels)
     return {
         "paper, dB": number(decibel, 2),
@@ -86,6 +87,12 @@ def _pair(
     }
 
 
+def _named(evidence: Evidence, source: str, data: str, quality: int, channels: str) -> str:
+    """A method, with the number of its trainings if the mean is over several."""
+    _, count = evidence.mean_of_trainings(source, data, quality, channels)
+    return f"{source}, {count} trainings" if count > 1 else source
+
+
 def verdict(mean: pd.Series, decibel: float, similarity: float, budget: str) -> str:
     """How a cell compares, in words."""
     if not math.isfinite(mean.psnr):
@@ -96,7 +103,9 @@ def verdict(mean: pd.Series, decibel: float, similarity: float, budget: str) -> 
         return f"reproduced, SSIM {windows[0]}"
     if agrees:
         return "PSNR reproduced, SSIM not"
-    return "small budget" if _SMALL in budget.lower() else "not reproduced"
+    if _SMALL in budget.lower():
+        return _SMALL
+    return "not reproduced" if budget in ("", OFFICIAL, UNTRAINED) else "trained for less"
 
 
 def _doubts(table: str, row: str, method: str) -> str:
@@ -135,7 +144,8 @@ def elsewhere(evidence: Evidence) -> list[Line]:
 def everything(evidence: Evidence) -> list[Line]:
     """Every method at every set and quality, with its gain over JPEG; no means of parts of sets."""
     lines = []
-    groups = evidence.table.groupby(["channels", "data", "quality"], sort=True)
+    table = evidence.table[~evidence.table.channels.isin(FILE.values())]
+    groups = table.groupby(["channels", "data", "quality"], sort=True)
     for key, mine in groups:
         channels, data, quality = cast("tuple[str, str, int]", key)
         whole = evidence.whole(data, quality, channels)
@@ -199,21 +209,34 @@ def ablation(evidence: Evidence, table: str) -> list[Line]:
         data, quality = row.split("/")
         first, *others = variants
         where = SETS[data], int(quality)
-        base = evidence.mean(variants[first], *where)
         small = _SMALL in evidence.budget(variants[first], *where).lower()
         for column in others:
-            mean = evidence.mean(variants[column], *where)
-            known = math.isfinite(base.psnr) and math.isfinite(mean.psnr)
-            line = {"set": data, "q": quality, "variant": column}
+            line, decided = {"set": data, "q": quality, "variant": column}, []
             for measure, key, digits in (("PSNR", "psnr", 3), ("SSIM", "ssim", 4)):
                 unit = ", dB" if measure == "PSNR" else ""
                 printed = [values[row, f"{c}/{measure}", "value"] for c in (first, column)]
-                line[f"paper, {measure}{unit}"] = number(printed[1] - printed[0], digits, "+")
-                line[f"ours, {measure}{unit}"] = number(mean[key] - base[key], digits, "+")
-            verdict_of_it = (_SMALL if small else "measured") if known else NOT_MEASURED
-            doubts = _doubts(table, row, first)
-            lines.append({**line, "verdict": verdict_of_it, "doubts": doubts})
+                change = printed[1] - printed[0]
+                gap = evidence.difference(variants[column], variants[first], key, *where)
+                line[f"paper, {measure}{unit}"] = number(change, digits, "+")
+                line[f"ours, {measure}{unit}"] = said(gap, digits)
+                decided.append(f"{measure} {_sides(gap, change)}" if gap else NOT_MEASURED)
+                line["trainings"] = str(gap.trainings) if gap else ""
+            words = _SMALL if small and NOT_MEASURED not in decided else ", ".join(decided)
+            words = NOT_MEASURED if NOT_MEASURED in decided else words
+            lines.append({**line, "verdict": words, "doubts": _doubts(table, row, first)})
     return lines
+
+
+def said(gap: Difference | None, digits: int) -> str:
+    """A difference with its margin; n/a where there is none."""
+    return gap.said(f".{digits}f") if gap else number(math.nan, digits)
+
+
+def _sides(gap: Difference, printed: float) -> str:
+    """Whether a change goes the paper's way, in words."""
+    if abs(gap.mean) <= gap.margin:
+        return "undecided"
+    return "as the paper's" if gap.mean * printed > 0 else "the other way"
 
 
 def realism(evidence: Evidence) -> list[Line]:

@@ -159,7 +159,7 @@ def test_frechet_distance_of_gaussians(random):
     assert inception.frechet_distance(_features(x), _features(x)) == pytest.approx(0, abs=1e-6)
     got = inception.frechet_distance(_features(x), _features(scaled))
     assert got == pytest.approx(1 + 0 + 1 + 4, rel=0.05)
-    with pytest.raises(ValueError, match="at least two images"):
+    with pytest.raises(ValueError, match="at least two samples"):
         inception.frechet_distance(_features(x[:1]), _features(x))
 
 

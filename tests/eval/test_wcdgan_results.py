@@ -18,6 +18,7 @@ from lossylab.eval import schemas
 from lossylab.eval.report import crop_grid, published
 from lossylab.eval.report.claims import UNMEASURED, Verdict
 from lossylab.eval.wcdgan import __main__ as wcdgan
+from lossylab.eval.wcdgan import beside
 from lossylab.eval.wcdgan import claims as wcdgan_claims
 from lossylab.eval.wcdgan import evidence as wcdgan_evidence
 from lossylab.eval.wcdgan import tables as wcdgan_tables
@@ -269,3 +270,169 @@ def test_committed_rows_reach_the_figures_of_the_readme():
     for line in lines:
         limit = 0.15 if line["method"] == "SA-DCT" else 0.015
         assert abs(float(line["difference, dB"])) <= limit, line
+
+
+def _paper_row(method, seen="VGG-16 (HED)", **more):
+    """What a row of a network at the paper's size says of its training and its judge."""
+    budget = (
+        f"as published; {schemas.PERCEPTUAL} {seen}"
+        if method != "wcdgan_content_continued"
+        else "as published"
+    )
+    return {"budget": budget, "features": "VGG-16 (HED)", **more}
+
+
+def _judged_sets(wcdgan, continued, **more):
+    """Rows of WCDGAN with all losses and of content loss alone from the same start."""
+    return [
+        *_sets("jpeg", 27, budget=""),
+        *_sets("wcdgan_content", 28.4, wobble=0.01, budget="as published"),
+        *_sets("wcdgan", wobble=0.01, **{**_paper_row("wcdgan"), **more, **wcdgan}),
+        *_sets(
+            "wcdgan_content_continued", **{**_paper_row("wcdgan_content_continued"), **continued}
+        ),
+    ]
+
+
+def test_losses_are_decided_by_runs_from_one_start_with_trained_features(tmp_path):
+    ours = {"decibel": 28.2, "feature_frechet": 3.0, "feature_distance": 0.1}
+    control = {"decibel": 28.5, "feature_frechet": 4.0, "feature_distance": 0.2}
+    groups = _judged_sets(ours, control)
+    found = {
+        number: _judged(number, tmp_path / number, groups) for number in ("3a", "3b", "3c", "3d")
+    }
+    assert {number: each.verdict for number, each in found.items()} == {
+        "3a": Verdict.FAILS,  # PSNR falls
+        "3b": Verdict.HOLDS,  # and SSIM
+        "3c": Verdict.HOLDS,
+        "3d": Verdict.HOLDS,
+    }
+    assert found["3a"].measured.startswith(
+        "WCDGAN over content loss alone from the same start -0.30"
+    )
+    assert found["3a"].measured.endswith("; perceptual loss by VGG-16 (HED)")
+    assert found["3c"].measured.endswith("perceptual loss by VGG-16 (HED); judged by VGG-16 (HED)")
+    assert "Fréchet distance of features -1.0000" in found["3c"].measured
+    random = _judged_sets({**ours, "features": "VGG-16 (random weights)"}, control)
+    assert _judged("3c", tmp_path / "a", random).reason == "the judge had random weights"
+    assert _judged("3a", tmp_path / "b", random).verdict is Verdict.FAILS
+    blind = _judged_sets({**ours, **_paper_row("wcdgan", "VGG-16 (random weights)")}, control)
+    assert _judged("3a", tmp_path / "c", blind).reason == "the perceptual loss had random weights"
+
+
+def test_budgets_of_other_methods_forbid_no_verdict(tmp_path):
+    """A small budget in color says nothing of networks for luma as published."""
+    paper = {"budget": "as published"}
+    name = "wcdgan_content_no_mixed_conv"
+    groups = _seeds("wcdgan_content", 28.5, **paper), _seeds(name, 28.3, **paper)
+    small = _sets("wcdgan", 26, channels="rgb")
+    assert _judged("2a", tmp_path / "a", *groups, small).verdict is Verdict.HOLDS
+
+
+def test_differences_leave_out_trainings_that_were_not_measured_there(tmp_path):
+    """At q = 5 there is one training of the three."""
+    more = [_sets(name, 26 - shift, quality=5) for name, shift in (("a", 0), ("b", 0.5))]
+    folder = _folder(tmp_path / "a", _seeds("a", 28.0), _seeds("b", 27.5), *more)
+    evidence = wcdgan_evidence.load(folder)
+    assert evidence.difference("a", "b", "psnr", "live1", 10).trainings == 3
+    gap = evidence.difference("a", "b", "psnr", "live1", 5)
+    assert (round(gap.mean, 6), gap.trainings) == (0.5, 1)
+    mean, count = evidence.mean_of_trainings("a", "live1", 10)
+    assert (round(mean.psnr, 6), count) == (28.25, 3)
+    assert evidence.mean_of_trainings("a", "live1", 5)[1] == 1
+    assert evidence.mean_of_trainings("none", "live1", 5)[1] == 0
+
+
+def test_ablations_say_which_way_they_go_and_of_how_many_trainings(tmp_path):
+    paper = {"budget": "as published"}
+    folder = _folder(
+        tmp_path / "a",
+        _seeds("wcdgan_content", 28.5, **paper),
+        _seeds("wcdgan_content_no_mixed_conv", 28.3, **paper),
+        _seeds("wcdgan_content_no_mixed_attention", 28.5, spread=0.2, **paper),
+    )
+    lines = wcdgan_tables.ablation(wcdgan_evidence.load(folder), "4")
+    conv = _line(lines, set="LIVE1", q="10", variant="without mixed convolution")
+    assert conv["verdict"] == "PSNR as the paper's, SSIM as the paper's"
+    assert (conv["ours, PSNR, dB"].split(" ±")[0], conv["trainings"]) == ("-0.200", "3")
+    attention = _line(lines, set="LIVE1", q="10", variant="without mixed attention")
+    assert attention["verdict"] == "PSNR undecided, SSIM undecided"
+    assert _line(lines, set="LIVE1", q="5", variant="without mixed attention")["verdict"] == (
+        "not measured"
+    )
+
+
+def test_trained_networks_are_not_called_unreproduced(tmp_path):
+    trained = [_row("mwcnn", "live1", 10, "p", 28.6, budget="published sizes, 15,000 steps")]
+    lines = wcdgan_tables.comparison_table(
+        wcdgan_evidence.load(_folder(tmp_path / "a", trained)), "1", "y"
+    )
+    assert _line(lines, set="LIVE1", q="10", method="MWCNN")["verdict"] == "trained for less"
+
+
+def test_luma_is_compared_by_content_loss_and_color_by_all(tmp_path):
+    groups = [
+        _seeds("wcdgan_content", 28),
+        _sets("wcdgan", 27),
+        _sets("wcdgan", 26, channels="rgb"),
+    ]
+    evidence = wcdgan_evidence.load(_folder(tmp_path / "a", *groups))
+    assert evidence.source("WCDGAN", "live1", 10) == "wcdgan_content"
+    assert evidence.source("WCDGAN", "live1", 10, "rgb") == "wcdgan"
+    lines = wcdgan_tables.comparison_table(evidence, "1", "y")
+    shown = _line(lines, set="LIVE1", q="10", method="WCDGAN")
+    assert shown["ours is"] == "wcdgan_content, 3 trainings"
+
+
+def _file_rows(method, gain, quality=10, images=3):
+    """Rows of color files: RGB, Y and colors."""
+    base = {"file_rgb": 25.0, "file_y": 27.0, "file_c": 35.0}
+    return [
+        _row(method, data, quality, f"p{i}", base[view] + gain * (i + 1) / images, channels=view)
+        for data in ("live1", "bsds500_val")
+        for i in range(images)
+        for view in base
+    ]
+
+
+def test_the_users_table_has_gains_over_all_sets_and_the_worst_image(tmp_path):
+    groups = [_file_rows("jpeg", 0), _file_rows("wcdgan", -0.9), _file_rows("sadct", 0.6)[:-3]]
+    evidence = wcdgan_evidence.load(_folder(tmp_path / "a", *groups))
+    ours, cut = beside.users(evidence)
+    assert (ours["method"], ours["images"], ours["sets"]) == ("WCDGAN", "6", "bsds500_val, live1")
+    assert ours["gain of RGB, dB"].startswith("-0.60 ± ")
+    assert ours["gain of Cb, Cr, dB"] == ours["gain of Y, dB"] == ours["gain of RGB, dB"]
+    assert ours["worst image, dB"] == "-0.90 (p2)"
+    assert (cut["images"], cut["gain of RGB, dB"], cut["worst image, dB"]) == (
+        "5 of 6",
+        "n/a",
+        "n/a",
+    )
+    assert not any(
+        line["channels"].startswith("file") for line in wcdgan_tables.everything(evidence)
+    )
+
+
+def test_tables_without_rows_say_so(tmp_path):
+    evidence = wcdgan_evidence.load(_folder(tmp_path / "a", _sets("jpeg", 27)))
+    texts = wcdgan.PAPER.texts(evidence, wcdgan.PAPER.judgements(evidence))
+    page = texts["tables.md"].split("Nothing was measured for:")[1]
+    for table in (
+        "Color JPEG in, image out",
+        "Perceptual and adversarial loss",
+        "Table 3",
+        "Table 6",
+    ):
+        assert f"- {table}" in page
+    assert "tables/users.csv" not in texts
+
+
+def test_the_table_of_losses_compares_with_the_same_start(tmp_path):
+    groups = _judged_sets({"decibel": 28.2, "vmaf": 80.0}, {"decibel": 28.5, "vmaf": 78.0})
+    evidence = wcdgan_evidence.load(_folder(tmp_path / "a", groups))
+    both = _line(beside.losses(evidence), set="live1", losses="content, perceptual, adversarial")
+    assert both["VMAF"].startswith("+2.00 ± ")
+    assert both["against"] == "WCDGAN (content loss alone, continued)"
+    assert (both["seen through"], both["judged by"]) == ("VGG-16 (HED)", "VGG-16 (HED)")
+    alone = _line(beside.losses(evidence), set="live1", losses="content, perceptual")
+    assert alone["against"] == "not measured"
