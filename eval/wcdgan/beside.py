@@ -9,7 +9,7 @@ import pandas as pd
 
 from lossylab.eval.report.differences import mean_difference
 from lossylab.eval.report.names import published_name
-from lossylab.eval.report.tables import NOT_MEASURED, Line, number
+from lossylab.eval.report.tables import Line, number
 from lossylab.eval.wcdgan.evidence import FILE, Evidence
 from lossylab.eval.wcdgan.tables import said
 
@@ -30,7 +30,7 @@ _JUDGED = {
 
 
 def losses(evidence: Evidence) -> list[Line]:
-    """Perceptual and adversarial loss, each alone and both, against content loss alone."""
+    """Perceptual and adversarial loss, each alone and both, against content loss; what there is."""
     lines = []
     for data in ("live1", "classic5"):
         for name, words in _LOSSES.items():
@@ -44,15 +44,13 @@ def losses(evidence: Evidence) -> list[Line]:
             line |= {title: said(gap, _JUDGED[title][1]) for title, gap in gaps.items()}
             line["seen through"] = evidence.perceptual(name, *where)
             line["judged by"] = evidence.judge(name, *where)
-            lines.append(line if any(gaps.values()) else {**line, "against": NOT_MEASURED})
+            lines += [line] if any(gaps.values()) else []
     return lines
 
 
 def users(evidence: Evidence) -> list[Line]:
     """Color files in, images out: gains of every method over all images, and the worst image."""
     table = evidence.table[evidence.table.channels.isin(FILE.values())]
-    if not len(table):
-        return [{"q": "any", "method": "any", "gain of RGB, dB": NOT_MEASURED}]
     lines = []
     for quality in sorted(set(table.quality)):
         mine = table[table.quality == quality]

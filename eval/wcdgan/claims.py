@@ -46,10 +46,13 @@ _replaced = functools.partial(replaced, table="method")
 Wanted = tuple[str, str, str]  # better, worse, measure
 
 
-def _said(wanted: Wanted, gaps: Iterable[Difference]) -> str:
-    """A difference on every set, in their order."""
+def _said(wanted: Wanted, gaps: Iterable[Difference], ours: str = "") -> str:
+    """A difference on every set, in their order; `ours` has a published name."""
     better, worse, measure = wanted
-    names = " over ".join(_NAMES.get(name) or published_name(name) for name in (better, worse))
+    names = " over ".join(
+        published_name(name) if name == ours else _NAMES.get(name) or published_name(name)
+        for name in (better, worse)
+    )
     spec = ".2f" if measure in _UNITS else ".4f"
     text = " and ".join(gap.said(spec) for gap in gaps)
     return f"{names} {_WORDS[measure]}{text}{_UNITS.get(measure, '')}"
@@ -61,8 +64,9 @@ def _differ(
     quality: int = _QUALITY,
     channels: str = "y",
     sets: Sequence[str] = _SETS,
+    ours: str = "",
 ) -> Decide:
-    """A decision that differences of methods have a sign on every set."""
+    """A decision that differences of methods have a sign on every set; `ours` as for `_said`."""
 
     def decide(evidence: Evidence) -> Decision:
         found = {
@@ -73,7 +77,7 @@ def _differ(
         known = all_known(found)
         if known is None:
             return UNMEASURED
-        text = "; ".join(_said(each, [known[each, data] for data in sets]) for each in wanted)
+        text = "; ".join(_said(each, [known[each, data] for data in sets], ours) for each in wanted)
         text += f" ({', '.join(sets)})"
         return decision_by_gains(text, ((sign * gap.mean, gap.margin) for gap in known.values()))
 
@@ -95,7 +99,7 @@ def _above_all(evidence: Evidence) -> Decision:
     (other, _, data), least = min(
         ((key, gap) for key, gap in known.items() if key[1] == "psnr"), key=lambda x: x[1].mean
     )
-    text = f"{_said((ours, other, 'psnr'), [least])} ({data})"
+    text = f"{_said((ours, other, 'psnr'), [least], ours)} ({data})"
     return decision_by_gains(text, ((gap.mean, gap.margin) for gap in known.values()))
 
 
@@ -107,7 +111,7 @@ def _of_luma(evidence: Evidence) -> str:
 def _restores(evidence: Evidence) -> Decision:
     """WCDGAN above JPEG."""
     ours = _of_luma(evidence)
-    return _differ((ours, "jpeg", "psnr"), (ours, "jpeg", "psnr_b"))(evidence)
+    return _differ((ours, "jpeg", "psnr"), (ours, "jpeg", "psnr_b"), ours=ours)(evidence)
 
 
 def _printed(

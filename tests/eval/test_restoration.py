@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.linalg
 import tensorflow as tf
@@ -14,11 +15,11 @@ import lossylab
 from lossylab.cli import __main__ as cli
 from lossylab.core import rows
 from lossylab.core.errors import BackboneError, UsageError
-from lossylab.data.color import studio_luma
+from lossylab.data.color import jpeg_ycbcr, studio_luma
 from lossylab.data.jpeg import degrade, luminance_table
 from lossylab.data.lattice_pairs import read_planes
 from lossylab.eval import restoration, schemas
-from lossylab.eval.metrics import inception, lpips
+from lossylab.eval.metrics import features, inception, lpips
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.psnr_b import blocking_effect, psnr_b
 from lossylab.eval.metrics.ssim import ssim, ssim_uniform
@@ -250,7 +251,7 @@ def test_files_are_measured_as_a_user_restores_them(name, place, tmp_path, capsy
     """The rows are those of the images that `lossylab restore` writes of the same files."""
     options = [f"--models=net:{place / name}", "--budget=t"] if name != "sadct" else []
     table = _run(place, tmp_path, "--channels=file", *options, "--qualities=10")
-    assert len(table) == 2 * 2 * (2 + len(options) // 2)
+    assert len(table) == 2 * 3 * (2 + len(options) // 2)
     mine = table[table.method == (name if name == "sadct" else "net")].set_index(
         ["image", "channels"]
     )
@@ -267,6 +268,57 @@ def test_files_are_measured_as_a_user_restores_them(name, place, tmp_path, capsy
         assert mine.loc[(stem, "file_rgb")].psnr == pytest.approx(psnr(*pair), rel=1e-6)
         luma = [studio_luma(image) for image in pair]
         assert mine.loc[(stem, "file_y")].psnr == pytest.approx(psnr(*luma), rel=1e-6)
+        colors = [jpeg_ycbcr(image)[..., 1:] for image in pair]
+        assert mine.loc[(stem, "file_c")].psnr == pytest.approx(psnr(*colors), rel=1e-6)
+
+
+@pytest.mark.parametrize("channels", ["y", "file"])
+def test_judges_say_what_they_are_asked_for(channels, place, tmp_path):
+    first = _run(place, tmp_path, "--methods=jpeg", f"--channels={channels}", "--qualities=10")
+    assert first[list(schemas.RESTORATION_JUDGES)].isna().all(axis=None)
+    judged = ("--features=random", "--vmaf")
+    table = _run(
+        place, tmp_path, "--methods=jpeg", f"--channels={channels}", "--qualities=10", *judged
+    )
+    assert len(table) == len(first)
+    seen = table[table.channels != "file_c"]
+    assert set(seen.features) == {"VGG-16 (random weights)"}
+    assert np.isfinite(seen[list(schemas.RESTORATION_JUDGES)]).all(axis=None)
+    assert (seen.vmaf < 97).all()
+    colors = table[table.channels == "file_c"]
+    assert len(colors) == (2 if channels == "file" else 0)
+    assert colors[list(schemas.RESTORATION_JUDGES)].isna().all(axis=None)
+    np.testing.assert_array_equal(table.psnr, first.psnr)
+
+
+def test_restore_is_measured_by_what_it_chooses(place, tmp_path):
+    models = f"--models=luma:{place / 'y10'},color:{place / 'rgb'}"
+    table = _run(
+        place, tmp_path, "--methods=sadct,restore", models, "--budget=t", "--channels=file",
+        "--qualities=10,70,97",
+    )  # fmt: skip
+    mine = table.set_index(["quality", "method", "image", "channels"]).psnr
+    pd.testing.assert_series_equal(mine.loc[10, "restore"], mine.loc[10, "color"])
+    pd.testing.assert_series_equal(mine.loc[70, "restore"], mine.loc[70, "sadct"])
+    jpeg = _run(place, tmp_path / "b", "--methods=jpeg", "--channels=file", "--qualities=97")
+    plain = jpeg.set_index(["image", "channels"]).psnr
+    pd.testing.assert_series_equal(mine.loc[97, "restore"], plain)
+
+
+def test_features_judge_by_where_and_by_what(images, random):
+    judge = features.FeatureJudge("random")
+    image = images[0][:48, :64]
+    assert judge(image, image) == {"feature_distance": 0, "feature_frechet": 0}
+    noise = random.normal(size=image.shape)
+    near, far = (
+        judge(image, np.clip(image + std * noise, 0, 255).astype(np.uint8)) for std in (3, 30)
+    )
+    for name in near:
+        assert 0 < near[name] < far[name]
+    gray = judge(image[..., :1], degrade(image[..., :1], 5))
+    assert all(value > 0 for value in gray.values())
+    with pytest.raises(ValueError, match="the pair must have one shape"):
+        judge(image, image[1:])
 
 
 def test_what_is_known_is_not_measured_again(place, tmp_path, monkeypatch):
@@ -321,6 +373,8 @@ def test_color_protocol_sets_and_crops(place, tmp_path, monkeypatch):
     ("flags", "message"),
     [
         (["--out="], "--out is needed"),
+        (["--methods=restore"], "--methods=restore goes with --channels=file"),
+        (["--features=nowhere.npz"], "--features: weights 'nowhere.npz' of vgg16: no such file"),
         (["--methods=magic"], "--methods=magic is none of jpeg, sadct"),
         (["--models=x:EXPORT"], "--budget is needed"),
         (["--models=EXPORT", "--budget=t"], "--models takes NAME:EXPORT, got"),

@@ -1,6 +1,8 @@
 """train.wcdgan end to end on tiny networks: all models, two phases, exact resume, bad flags."""
 
+import dataclasses
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from lossylab.train.loop.optimizers import Halving, scheduled
 from lossylab.train.options import studies
 from lossylab.train.options.wcdgan import MEMNET, Recipe, WcdganOptions
 from lossylab.train.session import Files
-from lossylab.train.wcdgan import RestorationTask, train
+from lossylab.train.wcdgan import RestorationTask, make_network, train
 
 _TINY = [
     *("--train_data=sample_train", "--patch=32", "--stride=256", "--batch=2", "--steps=4"),
@@ -306,7 +308,7 @@ def _study(*words):
 def test_the_small_budget_names_every_variant(capsys):
     _study("--flagfile=wcdgan_small", "--out=s", "--dry_run")
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(studies.WCDGAN)
+    assert len(lines) == len(studies.WCDGAN) == 9
     for line in lines:
         options = core_flags.parse(
             WcdganOptions, line.removeprefix("lossylab train wcdgan ").split()
@@ -334,6 +336,77 @@ def test_a_study_gives_each_variant_its_options(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="filters must be a multiple of 4, got 6"):
         _study(*arguments, "--variant=wcdgan_content:filters=6")
     assert len(trained) == 2
+
+
+def _planned(capsys, *words):
+    """Options of the runs that a study would train, by name."""
+    _study(*words, "--dry_run")
+    lines = capsys.readouterr().out.splitlines()
+    made = [
+        core_flags.parse(WcdganOptions, line.removeprefix("lossylab train wcdgan ").split())
+        for line in lines
+    ]
+    return {pathlib.Path(each.run_dir).name: each for each in made}
+
+
+_BUDGETS = {
+    "wcdgan_luma": (8 + 2 * 4, ()),
+    "wcdgan_color": (2 * 5, ()),
+    "wcdgan_qualities": (2 * 8, ("--start_from=luma",)),
+    "wcdgan_losses": (4, ("--start_from=luma", "--variant=wcdgan*:weights=vgg16.npz")),
+}
+
+
+@pytest.mark.parametrize("name", _BUDGETS)
+def test_every_run_of_a_budget_makes_sense(name, capsys):
+    """Equal steps and patches of all runs, networks that can be made, starts that will be there."""
+    count, more = _BUDGETS[name]
+    runs = _planned(capsys, f"--flagfile={name}", "--out=s", *more)
+    assert len(runs) == count
+    assert len({(each.steps, each.batch, each.patch, each.channels) for each in runs.values()}) == 1
+    for run, options in runs.items():
+        make_network(options)
+        content, *others = dataclasses.astuple(options.recipe)
+        assert content == ("l1" if options.model == "wcdgan" else "l2")
+        if name != "wcdgan_losses":
+            assert others == [0, 0, 0], run
+        assert 0 < options.warmup < options.steps
+        assert options.final_learning_rate < options.learning_rate
+    if name == "wcdgan_luma":
+        seeds = {run: each.seed for run, each in runs.items()}
+        assert list(seeds)[:8] == [run for run in seeds if "seed" not in run]
+        assert all(seed == int(run[-1]) for run, seed in seeds.items() if "_seed" in run)
+
+
+def test_qualities_begin_with_the_same_network_and_losses_with_content_alone(capsys):
+    runs = _planned(capsys, "--flagfile=wcdgan_qualities", "--out=s", "--start_from=luma")
+    assert (runs["mwcnn_q5"].quality, runs["mwcnn_q20"].quality) == (5, 20)
+    assert runs["mwcnn_q5"].init_from == runs["mwcnn_q20"].init_from == "luma/runs/mwcnn/export"
+    _, more = _BUDGETS["wcdgan_losses"]
+    runs = _planned(capsys, "--flagfile=wcdgan_losses", "--out=s", "--seeds=2", *more)
+    assert len(runs) == 8
+    found = {}
+    for run, options in runs.items():
+        seed = "_seed2" if run.endswith("_seed2") else ""
+        assert options.init_from == f"luma/runs/wcdgan_content{seed}/export"
+        assert options.generator_epochs == 0
+        recipe = options.recipe.perceptual, options.recipe.adversarial
+        found[run.removesuffix("_seed2")] = recipe
+    assert found == {
+        "wcdgan_content_continued": (0, 0),
+        "wcdgan_perceptual": (1, 0),
+        "wcdgan_adversarial": (0, 1),
+        "wcdgan": (1, 1),
+    }
+
+
+def test_studies_without_their_start_train_nothing(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr("lossylab.train.wcdgan.train", trained.append)
+    words = ["--train_data=sample_train", f"--out={tmp_path}", "--variants=arcnn", "--qualities=5"]
+    with pytest.raises(UsageError, match="init_from.*no checkpoint in .*arcnn/export"):
+        _study(*words, f"--start_from={tmp_path / 'luma'}")
+    assert not trained
 
 
 @pytest.mark.long
@@ -388,6 +461,10 @@ def test_a_divergence_names_the_images(tmp_path):
     [
         (["--train_data=x"], "--out is needed"),
         (["--out=x"], "--train_data is needed"),
+        (
+            ["--out=x", "--train_data=x", "--variants=arcnn", "--repeated=mem*"],
+            r"--repeated=mem\* is none of arcnn",
+        ),
         (["--out=x", "--train_data=x", "--variants=best"], "--variants=best is none of wcdgan, "),
         (["--out=x", "--train_data=x", "--variant=wcdgan"], "expected NAME:OPTION=VALUE"),
         (["--out=x", "--train_data=sample_train", "--variant=best:steps=1"], "no variant best"),

@@ -5,6 +5,7 @@ What a variant is stands here, as options of the training by the variant's name:
 
 from __future__ import annotations
 
+import fnmatch
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
@@ -30,6 +31,15 @@ WCDGAN: Variants = {
     "memnet": {"model": "memnet"},
     "mwcnn": {"model": "mwcnn"},
 }
+
+# What each of the other losses does to a network that has learned by content loss alone, beside
+# the same network that learns on by it.
+WCDGAN_LOSSES: Variants = {
+    "wcdgan_content_continued": _CONTENT,
+    "wcdgan_perceptual": {"model": "wcdgan", "adversarial_weight": 0.0},
+    "wcdgan_adversarial": {"model": "wcdgan", "perceptual_weight": 0.0},
+}
+CONTENT = "wcdgan_content"
 
 # Table I, Fig. 3 and Fig. 4.
 _JPEG = {"distortion": "jpeg"}
@@ -130,9 +140,35 @@ class WcdganStudyOptions(StudyOptions):
     Each variant is a run of `lossylab train wcdgan` in OUT/runs/NAME with the options of this
     command and those of the variant. Killed or stopped, the same command goes on where it was; a
     variant that has all its steps is only exported again.
+
+      lossylab train wcdgan_study --flagfile=wcdgan_losses --out=losses --start_from=study
+
+    With --start_from, each begins with what another study has made of the same variant, or of
+    wcdgan_content for wcdgan and its single losses. With --seeds, first all variants are trained
+    once, then those that --repeated names again, as NAME_seed2, NAME_seed3 and so on; with
+    --qualities each for several, as NAME_q5.
     """
 
-    variants: tuple[str, ...] = _which(WCDGAN)
+    variants: tuple[str, ...] = _which((*WCDGAN, *WCDGAN_LOSSES), WCDGAN)
+    seeds: int = option(
+        1, "Trainings of each variant: differences of two networks need three.", minimum=1
+    )
+    repeated: tuple[str, ...] = option(
+        ("*",), "Variants, or patterns of their names, that `seeds` is for."
+    )
+    qualities: tuple[int, ...] = option(
+        (), "JPEG qualities to train each variant for.", minimum=1, maximum=100
+    )
+    start_from: str = option(
+        "", "The `out` of another study, whose exports of the same seeds the variants begin with."
+    )
+
+    def check(self) -> None:
+        """Refuses patterns that mean nothing."""
+        super().check()
+        for pattern in self.repeated:
+            found = fnmatch.filter(self.variants, pattern)
+            require(found, f"`repeated`={pattern} is none of {', '.join(self.variants)}")
 
 
 @option_class

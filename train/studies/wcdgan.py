@@ -2,25 +2,77 @@
 
 from __future__ import annotations
 
+import fnmatch
 import pathlib
+from typing import Any
 
-from lossylab.core import command
-from lossylab.train.options.studies import WCDGAN, Variants, WcdganStudyOptions
+from lossylab.core import checkpoints, command
+from lossylab.inference.export.base import is_export
+from lossylab.train.loop import warm_start
+from lossylab.train.loop.run_dir import RunDir
+from lossylab.train.options.studies import (
+    CONTENT,
+    WCDGAN,
+    WCDGAN_LOSSES,
+    Variants,
+    WcdganStudyOptions,
+)
 from lossylab.train.options.wcdgan import WcdganOptions
 from lossylab.train.studies.study import Study
+from lossylab.train.wcdgan import make_network
+
+_KNOWN: Variants = {**WCDGAN, **WCDGAN_LOSSES}
+_ALL_LOSSES = "wcdgan"
 
 
-def _variants(options: WcdganStudyOptions) -> Variants:
-    return {name: WCDGAN[name] for name in options.variants}
+def _runs(options: WcdganStudyOptions) -> Variants:
+    """Options of all runs: first seeds before second ones, qualities one after the other."""
+    found: dict[str, dict[str, Any]] = {}
+    for number in range(1, options.seeds + 1):
+        for quality in options.qualities or (None,):
+            for name in options.variants:
+                if number == 1 or any(fnmatch.fnmatch(name, each) for each in options.repeated):
+                    run, values = _run(options, name, number, quality)
+                    found[run] = values
+    return found
+
+
+def _run(
+    options: WcdganStudyOptions, name: str, number: int, quality: int | None
+) -> tuple[str, dict[str, Any]]:
+    """Name and options of the so many-th training of a variant."""
+    seed = f"_seed{number}" if number > 1 else ""
+    values = dict(_KNOWN[name])
+    if seed:
+        values["seed"] = number
+    if quality is not None:
+        values["quality"] = quality
+    if options.start_from:
+        begins = CONTENT if name in (_ALL_LOSSES, *WCDGAN_LOSSES) else name
+        start = options.replace(out=options.start_from).run_dir(begins + seed)
+        values["init_from"] = str(pathlib.Path(start, "export"))
+    return f"{name}{seed}{f'_q{quality}' if quality is not None else ''}", values
+
+
+def check(options: WcdganOptions) -> None:
+    """Refuses a run whose network cannot be made, or that has nothing to begin with.
+
+    Raises:
+      UsageError: saying so.
+    """
+    make_network(options)
+    begun = checkpoints.newest(RunDir(options.run_dir).checkpoints)
+    if options.init_from and not begun and not is_export(options.init_from):
+        warm_start.checkpoint_of(options.init_from, "init_from")
 
 
 STUDY = Study(
     "train wcdgan",
     WcdganOptions,
     "lossylab.train.wcdgan:train",
-    stages=(_variants,),
-    names=lambda options: WCDGAN,
-    check="lossylab.train.wcdgan:make_network",
+    stages=(_runs,),
+    names=lambda options: _KNOWN,
+    check="lossylab.train.studies.wcdgan:check",
 )
 
 
