@@ -110,7 +110,7 @@ def test_training_runs_as_a_program(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["restore", "sample_test", "out"], 2, "error: --model is needed"),
+        (["restore", "sample_test", "out", "--quality=0"], 2, "error: --quality=0 must be"),
         (["doctor"], 1, "error: not working: libvmaf"),
         (["--help"], 0, ""),
         ([*_TRAIN, "--run_dir=run", "--optimizer=sgd"], 2, "error: unknown flag --optimizer"),

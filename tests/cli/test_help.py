@@ -27,7 +27,7 @@ QUESTIONS = [
     ["help", "restore"],
     ["compres", "a", "b"],
     ["compress", "a", "b", "--modle=x"],
-    ["restore", "a", "b"],
+    ["restore", "a", "b", "--quality=0"],
     *([*words.split(), "--help"] for words in COMMANDS),
 ]
 _ASK = """
