@@ -102,7 +102,7 @@ def _group(arguments: list[str]) -> None:
     group = next(iter(close(first, groups, 1)), "help")
     if not near:
         members = [words.split()[1] for words in COMMANDS if words.startswith(f"{group} ")]
-        alike = close(second, members) or (members if len(members) <= 3 else [])
+        alike = close(second, members) or (members if len(members) <= 4 else [])
         near = [f"{group} {word}" for word in alike]
     raise UsageError(f"unknown command '{name}'{_hint(list(dict.fromkeys(near))[:3], group)}")
 
