@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import logging
 import os
 import pathlib
 import shlex
+from collections.abc import Sequence
 
 from lossylab.core import command
 from lossylab.core.errors import CodecError, WorkError
@@ -18,12 +20,19 @@ from lossylab.eval.measurements import about, own_folder, write_about
 from lossylab.eval.measures import Color
 from lossylab.eval.options.rd import JpegRdOptions
 from lossylab.eval.sweep import Sweep
+from lossylab.inference.codecs.base import ImageCodec
 from lossylab.inference.codecs.classical import FlatJpeg, Jpeg
+from lossylab.inference.codecs.other_jpegs import OTHERS
 from lossylab.inference.codecs.registry import LearnedJpeg, learned
 from lossylab.inference.export.jpeg import Encoder
 
+log = logging.getLogger("lossylab")
+
 # Of standard JPEG: those that the baseline's code plots.
 QUALITIES = (*range(1, 10), *range(10, 91, 5))
+
+# Of encoders with tables of their own; below, jpegli's and MozJPEG's files hardly get smaller.
+OTHER_QUALITIES = (*range(5, 31, 5), *range(40, 91, 10))
 
 # Of flat tables: 0.25 to 1 bits per pixel on Kodak.
 STEPS = (255, 200, 160, 128, 104, 88, 72, 60, 50, 42, 36, 30, 24, 20)
@@ -34,14 +43,18 @@ _START = "start"  # runs of a study in which the tables that the variants begin 
 _BUDGET = (
     *("attention", "backbone", "weights", "steps", "batch", "patch", "lmbda", "learning_rate"),
     *("table_scale", "lpips_weight", "lpips", "lpips_network", "ms_ssim_weight", "table_weight"),
+    *("perceptual", "perceptual_weights", "perceptual_blocks", "train_backbone"),
+    *("rate", "final_learning_rate", "average"),
     *("attention_weight", "attention_gain", "attention_offset", "preprocess", "initial_entry"),
     *("lstm_input", "lstm_output", "tables_from", "init_from", "train_data", "seed"),
 )
 _OLD_NAMES = {"first_step": "initial_entry"}  # in exports of version 0.1.0
-_FILES = ("lpips", "tables_from", "init_from", "train_data", "weights")
-# What has no effect without networks, convolutional attention, LSTMs, LPIPS.
-_NETWORKS = ("backbone", "weights", "attention_weight", "preprocess")
-_CONV, _LSTM = ("attention_gain", "attention_offset"), ("lstm_input", "lstm_output")
+_FILES = ("lpips", "tables_from", "init_from", "train_data", "weights", "perceptual_weights")
+# What has no effect without networks, a sigmoid of logits, LSTMs, LPIPS, features in its place.
+_NETWORKS = ("backbone", "weights", "attention_weight", "preprocess", "train_backbone")
+_LOGITS, _LSTM = ("attention_gain", "attention_offset"), ("lstm_input", "lstm_output")
+_LPIPS = ("lpips", "lpips_network")
+_FEATURES = ("perceptual", "perceptual_weights", "perceptual_blocks")
 
 
 def measure(options: JpegRdOptions) -> None:
@@ -61,7 +74,8 @@ def measure(options: JpegRdOptions) -> None:
     with naming("lpips"):
         measures = Color(options.lpips, options.lpips_network)
     own_folder(options.out, ("about.json",))
-    codecs = [Jpeg(qualities=QUALITIES), FlatJpeg(STEPS), *encoders]
+    others, absent = _others(options.compare_with)
+    codecs = [Jpeg(qualities=QUALITIES), FlatJpeg(STEPS), *others, *encoders]
     try:
         with contextlib.closing(
             Sweep(options.out, codecs, measures=measures, data=options.data)
@@ -74,13 +88,30 @@ def measure(options: JpegRdOptions) -> None:
         **shards.said(options.shard),
         "protocol": measures.protocol,
         "lpips": measures.lpips,
+        "models": _all_models(options.out, encoders),
+        "not measured": absent,
     }
-    write_about(options.out, {**facts, "models": _all_models(options.out, encoders)})
+    write_about(options.out, facts)
     command.written(
         options.out,
         "rows.csv, about.json",
         f"lossylab eval jpeg_encoder --results={shlex.quote(options.out)}",
     )
+
+
+def _others(names: Sequence[str]) -> tuple[list[ImageCodec], dict[str, str]]:
+    """The other encoders that are installed, and why the rest is not there, which is logged."""
+    found, absent = [], {}
+    for name in names:
+        codec = OTHERS[name](OTHER_QUALITIES)
+        try:
+            codec.version()
+        except CodecError as error:
+            absent[name] = str(error)
+            log.warning("not measured: %s", error)
+            continue
+        found.append(codec)
+    return found, absent
 
 
 def _models_of(study: str) -> list[str]:
@@ -104,12 +135,15 @@ def _budget(encoder: Encoder) -> dict:
     found = {name: options[name] for name in _BUDGET if options.get(name) not in (None, "")}
     for name in set(_FILES) & set(found):  # names say enough, wherever things lay
         found[name] = pathlib.Path(found[name]).name
-    attention = found.get("attention")
+    attention, lpips = found.get("attention"), found.get("perceptual", "lpips") == "lpips"
+    logits = attention == "conv" or found.get("lstm_output") == "sigmoid_logits"
     idle = [
         *(_NETWORKS if attention == "none" else ()),
-        *(_CONV if attention != "conv" else ()),
+        *(() if logits else _LOGITS),
         *(_LSTM if attention not in ("lstm", "bilstm") else ()),
-        *(() if found.get("lpips_weight") else ("lpips", "lpips_network")),
+        *(_LPIPS if not (found.get("lpips_weight") and lpips) else ()),
+        *(_FEATURES if not found.get("lpips_weight") or lpips else ()),
+        *(("average",) if not found.get("average") else ()),
     ]
     return {name: value for name, value in found.items() if name not in idle}
 

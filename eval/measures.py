@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import abc
+import contextlib
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from lossylab.core import ffmpeg
+from lossylab.core.errors import WorkError
 from lossylab.data.color import is_gray
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.metrics.lpips import LPIPS
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
-from lossylab.eval.schemas import COLOR_MEASURES, LIBVMAF_MEASURES
+from lossylab.eval.schemas import CODED_COLOR, COLOR_MEASURES, LIBVMAF_MEASURES
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 
 _JPEG = b"\xff\xd8"  # how its files begin
@@ -28,6 +31,7 @@ class Measures(abc.ABC):
       version: what it says there.
       protocol: how is measured, in words; rows of another protocol are measured again.
       smallest: height and width in pixels that images need at least.
+      added: columns that rows of earlier versions lack, and what is taken for them.
     """
 
     names: tuple[str, ...]
@@ -35,6 +39,7 @@ class Measures(abc.ABC):
     version: str
     protocol: str
     smallest: int
+    added: Mapping[str, str] = {}
 
     def exception(self, image: np.ndarray) -> str:
         """What is measured otherwise of an image than `protocol` says, in words; '' if nothing."""
@@ -77,13 +82,14 @@ class Libvmaf(Measures):
 
 
 class Color(Measures):
-    """MSE, MS-SSIM and LPIPS of RGB, as the JPEG encoder's paper reports them (Sec. 6.3).
+    """MSE, MS-SSIM and LPIPS of RGB, as the JPEG encoder's paper reports them, and VMAF.
 
     Of JPEG files also their size with optimized Huffman codes, coefficients unchanged, and how far
-    ffmpeg's decoder differs from Pillow's, in sample values of the stored planes.
+    ffmpeg's decoder differs from Pillow's, in sample values of the stored planes. Files with chroma
+    sub-sampling, which other encoders write with codes of their own, keep their size.
     """
 
-    names = COLOR_MEASURES
+    names, added = COLOR_MEASURES, CODED_COLOR.added
     tool = "tensorflow"
     version = tf.__version__
     smallest = MS_SSIM_SMALLEST
@@ -103,7 +109,7 @@ class Color(Measures):
         if self._lpips is not None:
             weights = lpips if lpips == "random" else self._lpips.fingerprint()
             self.lpips = f"LPIPS {network}, weights {weights}"
-        self.protocol = f"RGB, 8 bit, MS-SSIM in float64; {self.lpips}"
+        self.protocol = f"RGB, 8 bit, MS-SSIM in float64; {self.lpips}; {vmaf.PROTOCOL}"
 
     def __call__(self, image: np.ndarray, decoded: np.ndarray, data: bytes) -> dict[str, float]:
         """Measures a pair; see `Measures`."""
@@ -111,10 +117,13 @@ class Color(Measures):
             "mse": float(np.mean(np.square(image.astype(np.float64) - decoded))),
             "psnr_rgb": psnr(image, decoded),
             "ms_ssim_rgb": float(ms_ssim(image[None], decoded[None])[0]),
+            "vmaf": float(vmaf.measure(image[None], decoded[None])["vmaf"][0]),
         }
         if data.startswith(_JPEG):
-            values["bytes_optimized"] = len(jpeg_files.optimized(data))
-            values["decoder_difference"] = jpeg_decoders.apart(data)
+            values["bytes_optimized"] = len(data)
+            with contextlib.suppress(WorkError):  # of sub-sampled files
+                values["bytes_optimized"] = len(jpeg_files.optimized(data))
+                values["decoder_difference"] = jpeg_decoders.apart(data)
         if self._lpips is not None:
             values["lpips"] = self._lpips(image, decoded)
         return values

@@ -28,11 +28,11 @@ class Schema:
 # --- Rate and distortion of codecs -----------------------------------------------------------
 LIBVMAF_MEASURES = ("psnr", "psnr_rgb", "ssim", "ms_ssim", "vif", "vif_scale0", "vmaf")
 COLOR_MEASURES = (
-    *("mse", "psnr_rgb", "ms_ssim_rgb", "lpips", "bytes_optimized", "decoder_difference"),
+    *("mse", "psnr_rgb", "ms_ssim_rgb", "lpips", "bytes_optimized", "decoder_difference", "vmaf"),
 )
 
 
-def coded(measures: tuple[str, ...], tool: str) -> Schema:
+def coded(measures: tuple[str, ...], tool: str, **added: str) -> Schema:
     """Of codecs' rows, by a set of measures and the column that names their software."""
     return Schema(
         (
@@ -42,11 +42,13 @@ def coded(measures: tuple[str, ...], tool: str) -> Schema:
         ),
         ("codec", "setting", "data", "image", "version", tool, "identity", "content"),
         ("codec", "setting", "data", "image"),
+        added=added,
     )
 
 
+OTHER_JPEGS = ("jpegli", "mozjpeg", "mozjpeg444")  # encoders of packages that need not be there
 CODED = coded(LIBVMAF_MEASURES, "ffmpeg")
-CODED_COLOR = coded(COLOR_MEASURES, "tensorflow")
+CODED_COLOR = coded(COLOR_MEASURES, "tensorflow", vmaf="nan")
 
 # --- Restoration of JPEG images --------------------------------------------------------------
 OFFICIAL, UNTRAINED = "official weights", "no training"  # budgets

@@ -73,7 +73,8 @@ class Sweep:
         }
         with contextlib.ExitStack() as opened:
             path = self._folder / "rows.csv"
-            self._rows = Measurements.of(path, self._schema, without_data(folder))
+            added = {**self._measures.added, **without_data(folder)}
+            self._rows = Measurements.of(path, self._schema, added)
             opened.callback(self._rows.close)
             self._probes = Measurements(
                 self._folder / "probes.csv", _PROBES, key=("identity", "content"), identity=()

@@ -19,7 +19,7 @@ __getattr__, __dir__ = exports(
         ),
         "distortion_gan": ("sparsity",),
         "features": ("FeatureDistance",),
-        "jpeg_encoder": ("attention_rate", "mse", "table_rate"),
+        "jpeg_encoder": ("attention_rate", "coefficient_rate", "mse", "table_rate"),
         "lpips": ("LPIPS",),
         "mmd": ("prior_term", "squared_mmd"),
         "pixelcnn": ("bits_per_dim", "discretized_mixture_nll"),

@@ -28,11 +28,13 @@ class Coded(NamedTuple):
       attention: of luminance and chrominance, each float32 [B, H / 8, W / 8, 8, 8], 0..1; empty
         without an attention network.
       quantized: coefficients, float32 [B, 3, H / 8, W / 8, 64], whole numbers.
+      weighted: the same before their division by the tables.
     """
 
     decoded: tf.Tensor
     attention: tuple[tf.Tensor, ...]
     quantized: tf.Tensor
+    weighted: tf.Tensor
 
 
 @tf.keras.saving.register_keras_serializable("lossylab")
@@ -97,10 +99,11 @@ class JPEGEncoder(Network):
         """
         del training
         tables = self.tables
-        quantized, attention = self.quantize(image, tables)
+        weighted, attention = self.weigh(image)
+        quantized = jpeg.quantize(weighted, tables)
         height, width = tf.unstack(tf.shape(image)[1:3])
         decoded = jpeg.reconstruction(jpeg.dequantize(quantized, tables), height, width)
-        return Coded(tf.ensure_shape(decoded, image.shape), attention, quantized)
+        return Coded(tf.ensure_shape(decoded, image.shape), attention, quantized, weighted)
 
     def encode(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What a file holds: quantized coefficients and rounded tables.
@@ -112,7 +115,7 @@ class JPEGEncoder(Network):
           int16 [B, 3, ceil(H / 8), ceil(W / 8), 8, 8] and int32 [2, 8, 8], 1..255.
         """
         tables = self.rounded_tables()
-        coded = self.quantize(image, tables)[0]
+        coded = jpeg.quantize(self.weigh(image)[0], tables)
         shape = tf.concat([tf.shape(coded)[:-1], (jpeg.BLOCK, jpeg.BLOCK)], 0)
         return tf.cast(tf.reshape(coded, shape), tf.int16), tf.cast(tables, tf.int32)
 
@@ -120,14 +123,12 @@ class JPEGEncoder(Network):
         """The tables of files, float32 [2, 8, 8]."""
         return tf.clip_by_value(tf.round(self.tables), 1.0, float(jpeg.LARGEST_STEP))
 
-    def quantize(
-        self, image: tf.Tensor, tables: tf.Tensor
-    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-        """Quantized coefficients as in `Coded`, and the attention (Eq. 4-6)."""
+    def weigh(self, image: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        """Coefficients times attention, and the attention, as in `Coded` (Eq. 4-6)."""
         found = jpeg.coefficients(image)
         if self.attention is None:
-            return jpeg.quantize(found, tables), ()
+            return found, ()
         luma, chroma = self.attention(pad_to_multiple(image, jpeg.BLOCK), found)
         weights = tf.stack([luma, chroma, chroma], 1)
         weights = tf.reshape(weights, tf.shape(found))
-        return jpeg.quantize(found * weights, tables), (luma, chroma)
+        return found * weights, (luma, chroma)

@@ -2,7 +2,7 @@
 
 CODECS = ("bls2017", "bmshj2018")
 BACKBONES = ("vgg19", "vgg16", "resnet152", "resnet152_block1")  # of the JPEG encoder's attention
-ATTENTION_RANGES = ("sigmoid", "tanh", "minmax")  # from an LSTM's outputs to attention
+ATTENTION_RANGES = ("sigmoid", "tanh", "minmax", "sigmoid_logits")  # from an LSTM's outputs
 VGGS = ("vgg19", "vgg16")  # of the perceptual loss
 LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
 UPSAMPLINGS = ("nearest", "transposed")  # of the residual U-Net

@@ -20,16 +20,17 @@ from lossylab.eval.metrics.ssim import MS_SSIM_SMALLEST, ms_ssim
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 from lossylab.inference.export.jpeg import Encoder
 from lossylab.losses import jpeg_encoder as losses
-from lossylab.losses.lpips import LPIPS, SMALLEST
-from lossylab.models.backbones.block_features import BACKBONES
-from lossylab.models.jpeg_encoder import JPEGEncoder
-from lossylab.models.layers import attention as attentions
+from lossylab.losses.lpips import SMALLEST
+from lossylab.train import jpeg_parts as parts
 from lossylab.train import session
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import adam, gradients, with_slots
-from lossylab.train.options.jpeg_encoder import TERMS, JpegEncoderOptions
+from lossylab.train.loop.optimizers import adam, gradients, scheduled, with_slots
+from lossylab.train.loop.weight_mean import WeightMean
+from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
+
+_RATES = {"tables": "tables", "coefficients": "bits"}  # option `rate` -> its metric
 
 
 class EncoderTask(PaperTask[JpegEncoderOptions]):
@@ -50,14 +51,13 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
         super().__init__(options, files.train)
         self._validation = [read_image(path) for path in files.validation]
         with session.naming("weights"):
-            self.encoder = make_encoder(options)
-        self._adam = adam(options.learning_rate)
-        self._lpips = None
-        if options.lpips_weight:
-            with session.naming("lpips"):
-                self._lpips = LPIPS(options.lpips or "", options.lpips_network)
-        self.metrics = ("loss", "mse", "tables")
-        self.metrics += tuple(term for term, name in TERMS.items() if getattr(options, name))
+            self.encoder = parts.make_encoder(options)
+            self.mean = WeightMean(
+                self.encoder, lambda: parts.make_encoder(options), options.average
+            )
+        self._adam = adam(scheduled(options, options.learning_rate))
+        self._terms = parts.make_terms(options)
+        self.metrics = ("loss", "mse", _RATES[options.rate], *self._terms)
         if options.attention != "none":
             self.metrics += ("attention",)
 
@@ -77,17 +77,14 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
                 f"`init_from`: {run} has `table_scale`={theirs}, give the same",
             )
             warm_start.begin_with({"encoder": self.encoder}, run, "init_from")
-        run = self.options.tables_from
-        if run:
-            checkpoint = warm_start.checkpoint_of(run, "tables_from")
-            scale = warm_start.option_of(run, "table_scale")
-            require(scale, f"`tables_from`: {run} trains no JPEG encoder")
-            name = "encoder/scaled_tables/.ATTRIBUTES/VARIABLE_VALUE"
-            self.encoder.set_tables(tf.train.load_variable(checkpoint, name) / scale)
+        if self.options.tables_from:
+            self.encoder.set_tables(parts.tables_of(self.options.tables_from))
+        self.mean.begin()
 
     def checkpointed(self) -> dict[str, Any]:
-        """The encoder and the optimizer."""
-        return {"encoder": self.encoder, "adam": with_slots(self._adam, self.encoder)}
+        """The encoder, its mean and the optimizer."""
+        state = {"encoder": self.encoder, "adam": with_slots(self._adam, self.encoder)}
+        return state | self.mean.checkpointed
 
     def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step of everything."""
@@ -100,6 +97,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
             loss = scale * report["loss"]
         changes = gradients(tape, loss, variables, self._adam)
         self._adam.apply_gradients(zip(changes, variables))
+        self.mean.update()
         return {name: scale * report[name] for name in self.metrics}
 
     def _losses(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -108,17 +106,17 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
         coded = self.encoder(image)
         report = {"mse": losses.mse(image, coded.decoded)}
         distortion = report["mse"]
-        if self._lpips is not None:
-            report["lpips"] = tf.reduce_mean(self._lpips(image, coded.decoded))
-            distortion += options.lpips_weight * report["lpips"]
-        if options.ms_ssim_weight:
-            report["ms_ssim"] = losses.ms_ssim_loss(image, coded.decoded)
-            distortion += options.ms_ssim_weight * report["ms_ssim"]
-        report["tables"] = losses.table_rate(self.encoder.tables)
-        rate = options.table_weight * report["tables"]
+        for name, term in self._terms.items():
+            report[name] = tf.reduce_mean(term(image, coded.decoded))
+            distortion += options.terms[name] * report[name]
         if coded.attention:
             report["attention"] = losses.attention_rate(coded.attention)
-            rate += options.attention_weight * report["attention"]
+        if options.rate == "coefficients":
+            report["bits"] = rate = losses.coefficient_rate(coded.weighted, self.encoder.tables)
+        else:
+            report["tables"] = losses.table_rate(self.encoder.tables)
+            rate = options.table_weight * report["tables"]
+            rate += options.attention_weight * report.get("attention", 0.0)
         return {"loss": options.lmbda * distortion + rate, **report}
 
     def images(self) -> dict[str, tf.Tensor]:
@@ -131,7 +129,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
         return {name: tf.constant(each[None], tf.float32) for name, each in shown.items()}
 
     def validate(self) -> dict[str, float]:
-        """Rate of real files, and MSE, MS-SSIM and LPIPS of what Pillow decodes; means."""
+        """Rate of real files; MSE, MS-SSIM and perceptual distance of what Pillow decodes."""
         rows = []
         for image in self._validation:
             data, decoded = self._file(image)
@@ -142,8 +140,9 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
             }
             if min(image.shape[:2]) >= MS_SSIM_SMALLEST:
                 row["ms_ssim"] = float(ms_ssim(*pair)[0])
-            if self._lpips is not None and min(image.shape[:2]) >= SMALLEST:
-                row["lpips"] = float(self._lpips(*pair)[0])
+            for name in self._terms.keys() - {"ms_ssim"}:
+                if min(image.shape[:2]) >= SMALLEST:
+                    row[name] = float(self._terms[name](*pair)[0])
             rows.append(row)
         names = [name for name in rows[0] if all(name in row for row in rows)] if rows else []
         return {name: float(np.mean([row[name] for row in rows])) for name in names}
@@ -156,31 +155,12 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
 
     @tf.function(autograph=False, reduce_retracing=True)
     def _encode(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.encoder.encode(image)
+        served: Any = self.mean.served
+        return served.encode(image)
 
     def save(self, path: str) -> None:
         """Writes the encoder as a SavedModel."""
-        Encoder.save(self.encoder, path, self.recorded, self.options.export_precision)
-
-
-def make_encoder(options: JpegEncoderOptions) -> JPEGEncoder:
-    """The encoder that the options ask for; raises BackboneError."""
-    attention = None
-    if options.attention != "none":
-        backbone = None
-        if options.attention == "conv" or options.lstm_input == "features":
-            make = BACKBONES[options.backbone]
-            backbone = make(weights=options.weights, preprocess=options.preprocess)
-        if options.attention == "conv":
-            gain, offset = options.attention_gain, options.attention_offset
-            attention = attentions.ConvAttention(backbone, gain, offset)
-        else:
-            both = options.attention == "bilstm"
-            attention = attentions.LSTMAttention(backbone, both, options.lstm_output)
-    encoder = JPEGEncoder(attention, options.table_scale)
-    if options.initial_entry:
-        encoder.set_tables(np.full((2, 8, 8), options.initial_entry))
-    return encoder
+        Encoder.save(self.mean.served, path, self.recorded, self.options.export_precision)
 
 
 def train(options: JpegEncoderOptions) -> pathlib.Path:

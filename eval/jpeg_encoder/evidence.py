@@ -38,6 +38,7 @@ _STRAIGHT = {
     "psnr_rgb": (np.asarray, np.asarray),
     "ms_ssim_rgb": (lambda value: -np.log(1 - value), lambda value: 1 - np.exp(-value)),
     "lpips": (np.log, np.exp),
+    "vmaf": (np.asarray, np.asarray),
 }
 
 
@@ -73,8 +74,10 @@ class Evidence:
 
         small = "" if said("steps") == "20000" else "small budget: "
         tables = " after tables alone" if any("tables_from" in each for each in options) else ""
-        lpips = said("lpips_weight")
-        without = ", no LPIPS in the loss" if lpips == "0.0" else f", LPIPS weighs {lpips}"
+        lpips, distance = said("lpips_weight"), "LPIPS"
+        if said("perceptual", "lpips") != "lpips":
+            distance = f"the distance of {said('perceptual_weights')}'s features in LPIPS's place"
+        without = ", no LPIPS in the loss" if lpips == "0.0" else f", {distance} weighs {lpips}"
         return (
             f"{small}{said('steps')} steps of {said('batch')} crops of {said('patch')} pixels from "
             f"{said('train_data')}{tables}, backbones {said('weights')}{without}; measured on "

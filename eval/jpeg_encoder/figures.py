@@ -13,12 +13,21 @@ from lossylab.eval.jpeg_encoder.evidence import FLAT, HUFFMAN, JPEG, Evidence
 from lossylab.eval.report import plots
 from lossylab.eval.report.names import published_label, published_name
 from lossylab.eval.report.paper import Draw
+from lossylab.eval.schemas import OTHER_JPEGS
 
 # Name -> heading and curves; those that were not measured are left out.
 _CURVES = {
     "fig05_ms_ssim_in_the_loss": (
         "Fig. 5: MS-SSIM in the loss",
         (FLAT, "tables", "vgg", "vgg_ms_ssim"),
+    ),
+    "others": (
+        "Encoders that standard decoders read",
+        ("jpegli", "mozjpeg", "mozjpeg444", "tables", "tables_bits", "vgg16_bits"),
+    ),
+    "attention": (
+        "Attention by trained and by random features",
+        ("tables", "vgg", "vgg16", "vgg16_ms_ssim", "tables_bits", "vgg16_bits"),
     ),
     "fig07_weights": (
         "Fig. 7: weights of LPIPS and MS-SSIM",
@@ -33,19 +42,27 @@ _CURVES = {
         "Fig. 15: LSTMs",
         ("vgg", "lstm", "bilstm", "lstm_tanh", "lstm_minmax"),
     ),
+    "lstm_range": (
+        "LSTMs whose attention reaches 0..1",
+        ("vgg16", "lstm", "bilstm", "lstm_minmax", "lstm_logits", "bilstm_logits"),
+    ),
 }
 # An encoder has the same color in all figures; those of one figure have different ones.
 _STYLES = {
     **{"vgg": 0, "vgg_ms_ssim": 1, "tables": 2, "resnet": 3, "resnet_ms_ssim": 4, "lstm": 5},
     **{"bilstm": 6, "vgg_no_lpips": 2, "vgg_half_weights": 3, "resnet_block1": 4},
-    **{FLAT: 5, "lstm_tanh": 1, "lstm_minmax": 2},
+    **{FLAT: 5, "lstm_tanh": 1, "lstm_minmax": 2, "lstm_logits": 0, "bilstm_logits": 1},
+    **{"vgg16": 4, "vgg16_ms_ssim": 6, "vgg16_bits": 1, "tables_bits": 3},
+    **{"jpegli": 4, "mozjpeg": 5, "mozjpeg444": 6},
 }
 _PANELS = {
     "mse": "MSE",
     "ms_ssim_db": "MS-SSIM, dB: -10 log10(1 - MS-SSIM)",
     "lpips": "LPIPS",
+    "vmaf": "VMAF",
 }
-_FEWEST = {"fig07_weights": 3}  # curves without which a figure says nothing
+# Curves without which a figure says nothing.
+_FEWEST = {"fig07_weights": 3, "others": 3, "attention": 4, "lstm_range": 4}
 _RANGE = 1.25  # times the highest rate of the learned encoders
 GRIDS = {
     "fig06_crops": "Fig. 6: JPEG, the baseline and MS-SSIM in the loss",
@@ -88,7 +105,7 @@ def _curves(evidence: Evidence, heading: str, models: Sequence[str], path: pathl
     size = (4.2 * len(panels), 0.8 + 2.9 * len(HUFFMAN))
     with plots.figure(path, heading, *shape, size, note=evidence.title) as axes:
         for line, (huffman, rate) in zip(axes, HUFFMAN.items()):
-            learned = [model for model in models if model not in (JPEG, FLAT)]
+            learned = [model for model in models if model not in (JPEG, FLAT, *OTHER_JPEGS)]
             most = _RANGE * max(evidence.curve(model)[rate].max() for model in learned)
             for axis, (measure, label) in zip(line, panels.items()):
                 for model in models:

@@ -11,7 +11,9 @@ from lossylab.eval.metrics import bd_rate
 from lossylab.eval.report import published
 from lossylab.eval.report.comparison import Cell
 from lossylab.eval.report.differences import mean_difference
+from lossylab.eval.report.names import published_name
 from lossylab.eval.report.tables import Line, number
+from lossylab.eval.schemas import OTHER_JPEGS
 
 # Column -> heading, digits, whether more is better.
 MEASURED = {
@@ -19,6 +21,12 @@ MEASURED = {
     "psnr_rgb": ("PSNR of RGB, dB", 2, True),
     "ms_ssim_rgb": ("MS-SSIM", 4, True),
     "lpips": ("LPIPS", 5, False),
+    "vmaf": ("VMAF", 2, True),
+}
+_AT_EQUAL_SIZE = {
+    "psnr_rgb": ("PSNR of RGB, dB", 2),
+    "ms_ssim_rgb": ("MS-SSIM", 4),
+    "vmaf": ("VMAF", 2),
 }
 COMMON = 0.9  # fraction of the images that an encoder must compare on to have a mean
 # What curves are compared by at equal quality: each rises with the rate.
@@ -104,14 +112,31 @@ def equal_rate(evidence: Evidence) -> list[Line]:
                 line = {"bits per pixel": name, "Huffman codes": huffman, "encoder": model}
                 for measure, (heading, digits, _) in MEASURED.items():
                     gap = by_image(evidence, model, JPEG, measure, huffman, low, high).gap
-                    found = mean_difference(gap)
-                    line[heading] = (
-                        f"{found.said(f'.{digits}f')} ({found.count})"
-                        if found
-                        else f"n/a ({gap.notna().sum()} of {len(gap)} images)"
-                    )
+                    line[heading] = _said(gap, digits)
                 lines.append(line)
     return lines
+
+
+def _said(gap: pd.Series, digits: int) -> str:
+    """A mean difference with its interval and the number of images."""
+    found = mean_difference(gap)
+    if found is None:
+        return f"n/a ({gap.notna().sum()} of {len(gap)} images)"
+    return f"{found.said(f'.{digits}f')} ({found.count})"
+
+
+def others(evidence: Evidence) -> list[Line]:
+    """Every encoder minus those that users pick, at equal size, over all common rates."""
+    rivals = [name for name in OTHER_JPEGS if name in evidence.models]
+    found = []
+    for rival in rivals:
+        for model in (name for name in evidence.models if name not in OTHER_JPEGS):
+            line = {"encoder": model, "minus": published_name(rival)}
+            for measure, (heading, digits) in _AT_EQUAL_SIZE.items():
+                gap = by_image(evidence, model, rival, measure, "optimized", 0, math.inf).gap
+                line[heading] = _said(gap, digits)
+            found.append(line)
+    return found
 
 
 def printed(evidence: Evidence) -> list[Line]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from lossylab.core.options import option, option_class
 from lossylab.eval.options.base import JobsOptions, MeasurementOptions, skip_small
 from lossylab.eval.options.merge import ShardOptions
+from lossylab.eval.schemas import OTHER_JPEGS
 from lossylab.models.names import LPIPS_NETWORKS
 
-CODECS = ("jpeg", "jpeg_optimized", "jpeg2000", "hevc444", "hevc420")
+CODECS = ("jpeg", "jpeg_optimized", "jpeg2000", "hevc444", "hevc420", *OTHER_JPEGS)
 EXTERNAL = ("hm444", "hm420", "kakadu", "jpegxt")
 _MODELS = (
     "Exports of learned codecs, NAME:EXPORT each. Those of one name are points of one curve; "
@@ -29,7 +30,11 @@ class RdOptions(ShardOptions, JobsOptions, MeasurementOptions):
     """
 
     skip_small: bool = skip_small("32x32 pixels, which libvmaf's windows need")
-    codecs: tuple[str, ...] = option(("jpeg",), "Codecs that need no training.", choices=CODECS)
+    codecs: tuple[str, ...] = option(
+        ("jpeg",),
+        "Codecs that need no training; jpegli and mozjpeg need `pip install lossylab[encoders]`.",
+        choices=CODECS,
+    )
     models: tuple[str, ...] = option((), _MODELS)
     external: tuple[str, ...] = option(
         (),
@@ -56,14 +61,20 @@ class JpegRdOptions(ShardOptions, JobsOptions, MeasurementOptions):
     lossylab eval jpeg_rd --models=mine:runs/mine_*/export --data=kodak --out=results/x
 
     Every file is written, decoded by Pillow and measured: rate, MSE, MS-SSIM and LPIPS of RGB as
-    the paper defines them (Sec. 6.3), the size with optimized Huffman codes, and how far ffmpeg's
-    decoder differs. Killed and given again, the command computes nothing twice. `lossylab eval
-    jpeg_encoder` makes the figures, tables and claims.
+    the paper defines them (Sec. 6.3), VMAF, the size with optimized Huffman codes, and how far
+    ffmpeg's decoder differs. Killed and given again, the command computes nothing twice. `lossylab
+    eval jpeg_encoder` makes the figures, tables and claims.
     """
 
     skip_small: bool = skip_small("161x161 pixels, which MS-SSIM needs")
     models: tuple[str, ...] = option((), _MODELS)
     study: str | None = option(None, "Folder of a study: all runs in it are measured, by variant.")
+    compare_with: tuple[str, ...] = option(
+        OTHER_JPEGS,
+        "Other encoders to compare with, which need `pip install lossylab[encoders]`; those that "
+        "are not installed are left out, which is said.",
+        choices=OTHER_JPEGS,
+    )
     lpips: str | None = option(
         None, "Weights of LPIPS: a file, or random. LPIPS is left out if not given."
     )

@@ -18,6 +18,7 @@ from lossylab.core.options import naming, repeated, require
 from lossylab.inference.codecs import jpeg_files
 from lossylab.inference.codecs.base import EncodedFile, ImageCodec
 from lossylab.inference.codecs.classical import Hevc, Jpeg, Jpeg2000, pillow_decode
+from lossylab.inference.codecs.other_jpegs import OTHERS
 from lossylab.inference.export import container, zoo
 from lossylab.inference.export.base import fingerprint, signature_names
 from lossylab.inference.export.codec import REVISION, Codec
@@ -118,13 +119,14 @@ class LearnedJpeg(_Exports):
         model.encode(image)
 
 
-# Name -> codec, of those that need nothing but this package.
+# Name -> codec, of those that need no training; `version` raises CodecError where one is missing.
 CLASSICAL = {
     "jpeg": Jpeg,
     "jpeg_optimized": lambda: Jpeg(optimized=True),
     "jpeg2000": Jpeg2000,
     "hevc444": lambda: Hevc(444),
     "hevc420": lambda: Hevc(420),
+    **OTHERS,
 }
 
 

@@ -76,6 +76,8 @@ class LSTMAttention(Attention):
         backbone: Layer | None,
         both_ways: bool = False,
         outputs: str = "sigmoid",
+        gain: float = 1.0,
+        offset: float = 0.0,
         name: str = "attention",
     ):
         """Creates the LSTMs.
@@ -84,8 +86,12 @@ class LSTMAttention(Attention):
           backbone: gives the features, see `backbones.block_features`; None feeds the DCT
             coefficients instead, divided by 1024, for chrominance the mean of Cb's and Cr's.
           both_ways: also from the end to the beginning; the mean of the two counts.
-          outputs: from the LSTM's outputs in -1..1 to attention: 'sigmoid' of them, 'tanh' as
-            they are, or 'minmax', stretched to 0..1 in each image and plane.
+          outputs: from the LSTM's outputs in -1..1 to attention: 'sigmoid' of them, which stays
+            within 0.27..0.73, 'tanh' as they are, 'minmax', stretched to 0..1 in each image and
+            plane, or 'sigmoid_logits', the sigmoid of a 1x1 convolution of each plane's, which
+            reaches all of 0..1.
+          gain: of that convolution's initial kernel of variance gain / inputs.
+          offset: its initial bias: attention begins near sigmoid(offset).
           name: name of the module.
 
         Raises:
@@ -97,7 +103,7 @@ class LSTMAttention(Attention):
                 f"outputs must be one of {', '.join(ATTENTION_RANGES)}, got '{outputs}'"
             )
         self.backbone, self._range = backbone, outputs
-        self._directions, self.conv = 1 + both_ways, None
+        self._directions, self.conv, self.logits = 1 + both_ways, None, []
         with self.scope():
             if backbone is not None:
                 self.conv = Conv2D(backbone.channels, 2 * _UNITS, 1, gain=1.0)
@@ -106,18 +112,27 @@ class LSTMAttention(Attention):
                 for plane in ("luma", "chroma")
                 for i in range(self._directions)
             ]
+            if outputs == "sigmoid_logits":
+                self.logits = [
+                    Conv2D(_UNITS, _UNITS, 1, gain=gain, offset=offset, name=f"{plane}_logits")
+                    for plane in ("luma", "chroma")
+                ]
 
     def call(self, image: tf.Tensor, coefficients: tf.Tensor) -> Maps:
         """Looks at the image; see `Attention`."""
         maps, count = [], self._directions
         cells_of_planes = self.cells[:count], self.cells[count:]
-        for cells, blocks in zip(cells_of_planes, self._blocks(image, coefficients)):
+        planes = zip(cells_of_planes, self._blocks(image, coefficients))
+        for plane, (cells, blocks) in enumerate(planes):
             batch, rows, columns = tf.unstack(tf.shape(blocks)[:3])
             sequence = tf.reshape(blocks, (batch, rows * columns, _UNITS))
             found = cells[0](sequence)
             if len(cells) > 1:
                 found = (found + cells[1](sequence[:, ::-1])[:, ::-1]) / 2.0
-            maps.append(tf.reshape(self._in_range(found), tf.shape(blocks)))
+            found = tf.reshape(found, tf.shape(blocks))
+            if self.logits:
+                found = self.logits[plane](found)
+            maps.append(self._in_range(found))
         return _maps(*maps)
 
     def _blocks(self, image: tf.Tensor, coefficients: tf.Tensor) -> Sequence[tf.Tensor]:
@@ -127,11 +142,11 @@ class LSTMAttention(Attention):
         return tf.split(self.conv(self.backbone(image)), 2, -1)
 
     def _in_range(self, found: tf.Tensor) -> tf.Tensor:
-        if self._range == "sigmoid":
+        if self._range in ("sigmoid", "sigmoid_logits"):
             return tf.sigmoid(found)
         if self._range == "minmax":
-            low = tf.reduce_min(found, (1, 2), keepdims=True)
-            high = tf.reduce_max(found, (1, 2), keepdims=True)
+            low = tf.reduce_min(found, (1, 2, 3), keepdims=True)
+            high = tf.reduce_max(found, (1, 2, 3), keepdims=True)
             return (found - low) / (high - low + _EPSILON)
         return found
 

@@ -119,16 +119,17 @@ def quantize(coefficients: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
     """
     lowest = np.full(BLOCK**2, -LARGEST_AC, np.float32)
     lowest[0] = SMALLEST_DC
-    steps = _of_planes(tables)
+    steps = of_planes(tables)
     return tf.clip_by_value(round_cubic(coefficients / steps), lowest, float(LARGEST_AC))
 
 
 def dequantize(quantized: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:
     """Coefficients again; arguments and result as for `quantize`."""
-    return quantized * _of_planes(tables)
+    return quantized * of_planes(tables)
 
 
-def _of_planes(tables: tf.Tensor) -> tf.Tensor:
+def of_planes(tables: tf.Tensor) -> tf.Tensor:
+    """Steps of Y, Cb, Cr, [3, 1, 1, 64], of tables [2, 8, 8]."""
     steps = tf.stack([tables[table] for table in TABLE_OF_PLANE])  # tf.gather's gradient is sparse
     steps = tf.reshape(steps, (3, BLOCK**2))
     return steps[:, None, None]

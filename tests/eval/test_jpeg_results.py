@@ -2,10 +2,13 @@
 
 import csv
 import dataclasses
+import io
 import json
 import math
 import pathlib
+import sys
 
+import fake_encoders
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,6 +73,7 @@ def test_color_measures_are_the_definitions(random):
     assert found["psnr_rgb"] == pytest.approx(10 * math.log10(255**2 / mse))
     assert 0 < found["ms_ssim_rgb"] < 1
     assert found["lpips"] > 0
+    assert 0 < found["vmaf"] < 97.43
     assert "bytes_optimized" not in found
     assert "lpips" not in Color()(one, other, b"no jpeg")
 
@@ -84,7 +88,20 @@ def test_jpeg_files_tell_their_optimized_size(images):
     assert found["decoder_difference"] <= 1
 
 
-def test_a_study_is_measured_once(exported, folder, tmp_path, capsys):
+def test_files_of_other_encoders_keep_their_size(images):
+    """Their planes are sub-sampled: they cannot be written anew, and have codes of their own."""
+    file = io.BytesIO()
+    image = np.tile(images[0], (2, 2, 1))
+    Image.fromarray(image).save(file, "JPEG", quality=20, subsampling=2, progressive=True)
+    data = file.getvalue()
+    found = Color()(image, np.array(Image.open(file)), data)
+    assert found["bytes_optimized"] == len(data)
+    assert "decoder_difference" not in found
+
+
+def test_a_study_is_measured_once(exported, folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyjpegli", None)
+    monkeypatch.setitem(sys.modules, "pyvips", None)
     out = tmp_path / "out"
     arguments = ["eval", "jpeg_rd", f"--study={exported}", f"--data={folder}", f"--out={out}"]
     cli.main([*arguments, "--lpips=random"])
@@ -104,9 +121,17 @@ def test_a_study_is_measured_once(exported, folder, tmp_path, capsys):
     cli.main(["eval", "jpeg_encoder", f"--results={out}"])
     assert "BD-rates against standard JPEG" in (out / "tables.md").read_text()
     assert (out / "figures" / "fig05_ms_ssim_in_the_loss.png").stat().st_size > 5_000
-    # Another way to measure sets the old rows aside.
+    assert set(evidence.about["not measured"]) >= {"jpegli"}
+    # What is installed later is measured, too, and another way to measure sets old rows aside.
+    fake_encoders.pillow_as_jpegli(monkeypatch)
     cli.main(arguments)
-    assert jpeg_encoder_evidence.load(str(out)).table.lpips.isna().all()
+    evidence = jpeg_encoder_evidence.load(str(out))
+    assert evidence.table.lpips.isna().all()
+    assert "jpegli" in evidence.models
+    assert "jpegli" not in evidence.about["not measured"]
+    lines = jpeg_encoder_tables.others(evidence)
+    assert {line["minus"] for line in lines} == {"jpegli"}
+    assert [line["encoder"] for line in lines] == ["jpeg", "jpeg_flat", "tables"]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +192,7 @@ def _curve(name, gain=0.0, wobble=0.0, images=6, rates=_RATES):
             row |= {"mse": mse, "psnr_rgb": 10 * math.log10(255**2 / mse)}
             row |= {"ms_ssim_rgb": 0.8 + 0.2 * rate + 0.1 * better, "lpips": 0.1 / rate}
             row |= {"bytes_optimized": rate * 70_000, "decoder_difference": 1}
+            row |= {"vmaf": 60 + 50 * rate + 10 * better}
             row |= {"encode_ms": 1, "decode_ms": 1}
             made.append(row)
     return made
@@ -290,6 +316,46 @@ def test_trained_encoders_need_three_trainings_and_trained_backbones(tmp_path):
     assert verdict(paper, one).reason == "one training each, 3 are needed"
 
 
+def _with_seeds(name, gain, wobble=0.1):
+    return [_curve(f"{name}{seed}", gain, wobble) for seed in ("", "_seed2", "_seed3")]
+
+
+def test_claims_of_ours_need_no_published_size_but_three_trainings(tmp_path):
+    """Random features are named as what they are; so are small budgets, in the title."""
+    groups = [("tables", 0), ("vgg", 1), ("vgg16", 5), ("vgg16_ms_ssim", 8), ("lstm_logits", 2)]
+    curves = [curve for name, gain in groups for curve in _with_seeds(name, gain)]
+    evidence = _evidence(tmp_path / "a", _curve("jpeg"), *curves)
+    about = {**evidence.about, "models": {"vgg": {"0.1": {"steps": "300", "weights": "random"}}}}
+    evidence = dataclasses.replace(evidence, about=about)
+    judged = _judged(evidence)
+    for number in ("8a", "8b", "8c", "8d", "8f"):
+        assert judged[number].verdict is Verdict.HOLDS, number
+    assert judged["8g"].reason == "not measured"
+    one = evidence.table[~evidence.table.codec.str.contains("_seed")]
+    judged = _judged(dataclasses.replace(evidence, table=one))
+    assert judged["8a"].reason == "one training each, 3 are needed"
+
+
+def test_a_gain_everywhere_is_one_in_each_third(tmp_path):
+    curves = [_curve("vgg16"), _curve("vgg16_ms_ssim", 5, 0.1)]
+    assert _decide("8d", _evidence(tmp_path / "a", *curves)).holds is True
+    for row in curves[1]:
+        row["ms_ssim_rgb"] -= 0.03 * (row["bpp_file"] > 0.35)
+    assert _decide("8d", _evidence(tmp_path / "b", *curves)).holds is False
+
+
+@pytest.mark.parametrize("number", ["9a", "9b", "9c"])
+def test_learned_tables_are_compared_with_what_users_pick(number, tmp_path):
+    better = [_curve(name, gain, 0.1) for name, gain in (("jpegli", 2), ("mozjpeg", 3))]
+    curves = [_curve("jpeg"), *better, _curve("tables_bits", 9, 0.1)]
+    judged = _judged(_evidence(tmp_path / "a", *curves))[number]
+    assert judged.verdict is Verdict.HOLDS
+    curves[-1] = _curve("tables_bits", 1, 0.1)
+    assert _judged(_evidence(tmp_path / "b", *curves))[number].verdict is Verdict.FAILS
+    absent = _evidence(tmp_path / "c", *curves[:2], curves[-1])
+    assert _decide(number, absent) is UNMEASURED
+
+
 def test_lstms_are_compared_over_all_rates(tmp_path):
     curves = [_curve("vgg", 5, 0.1), _curve("lstm"), _curve("bilstm")]
     assert _decide("4a", _evidence(tmp_path / "a", *curves)).holds is True
@@ -345,6 +411,10 @@ def test_times_decide(tmp_path):
 def test_decoders_that_differ_are_noticed(tmp_path):
     apart = _curve("jpeg")
     assert _decide("6", _evidence(tmp_path / "a", apart)).holds is True
+    other = _curve("mozjpeg")
+    for row in other:
+        row["decoder_difference"] = math.nan
+    assert _decide("6", _evidence(tmp_path / "d", apart, other)).holds is True
     apart[3]["decoder_difference"] = 9
     assert _decide("6", _evidence(tmp_path / "b", apart)).holds is False
     found = _judged(_evidence(tmp_path / "c", _curve("jpeg"), _curve("vgg")))["6"]

@@ -284,6 +284,19 @@ def test_lstm_attention_has_the_range_it_is_asked_for(outputs, both, random):
     assert attention.receptive_field_radius is None
 
 
+def test_an_lstm_with_logits_reaches_all_of_0_to_1(random):
+    image = tf.constant(random.uniform(0, 255, (2, 16, 24, 3)), tf.float32)
+    found = {}
+    for gain, offset in ((1e-6, 4.0), (4000.0, 0.0)):
+        attention = LSTMAttention(_Flat(), True, "sigmoid_logits", gain, offset)
+        names = {v.name.rpartition("attention/")[2] for v in attention.trainable_variables}
+        assert {"luma_logits/kernel:0", "chroma_logits/bias:0"} <= names
+        found[gain] = attention(image, jpeg.coefficients(image))[0].numpy()
+    np.testing.assert_allclose(found[1e-6], 1 / (1 + np.exp(-4)), atol=1e-3)  # begins open
+    assert found[4000.0].min() < 0.1
+    assert found[4000.0].max() > 0.9
+
+
 def test_lstms_go_in_raster_order(random):
     """A change reaches blocks behind it only, and with two directions all of them."""
     image = random.uniform(0, 255, (1, 24, 24, 3))

@@ -493,6 +493,22 @@ def test_the_small_budget_names_every_variant(capsys):
         assert core_flags.parse(DistortionGanOptions, words).filters == 16
 
 
+def test_variants_may_be_trained_more_often(capsys):
+    words = [
+        "--train_data=sample_train",
+        "--out=s",
+        "--variants=jpeg,pink_noise_input",
+        "--trainings=3",
+    ]
+    cli.main(["train", "distortion_gan_study", *words, "--dry_run"])
+    lines = capsys.readouterr().out.splitlines()
+    runs = [line.partition("--run_dir=s/runs/")[2].split()[0] for line in lines]
+    names = ("jpeg", "pink_noise_input")
+    assert runs == [f"{name}{seed}" for seed in ("", "_seed2", "_seed3") for name in names]
+    assert ["--seed=3" in line for line in lines] == [False] * 4 + [True] * 2
+    assert "--noise_input=3" in lines[1]
+
+
 # Distorting files.
 
 

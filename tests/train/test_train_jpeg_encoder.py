@@ -15,6 +15,9 @@ from lossylab.cli import __main__ as cli
 from lossylab.core import flags as core_flags
 from lossylab.core.errors import UsageError
 from lossylab.inference.export.jpeg import Encoder
+from lossylab.inference.export.restorer import Restorer
+from lossylab.models.arcnn import ARCNN
+from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
 
 _TINY = [
@@ -158,6 +161,55 @@ def test_tables_of_another_run(tmp_path):
     )
 
 
+def test_tables_of_an_export(tmp_path):
+    encoder = JPEGEncoder(table_scale=1e-3)
+    encoder.set_tables(np.arange(1, 129).reshape(2, 8, 8))
+    Encoder.save(encoder, tmp_path / "export", {"table_scale": 1e-3})
+    begin = ["--learning_rate=0", "--steps=1", f"--tables_from={tmp_path / 'export'}"]
+    _train(tmp_path / "run", _TABLES, *begin)
+    expected = np.arange(1, 129).reshape(2, 8, 8)
+    np.testing.assert_allclose(_tables(tmp_path / "run", 1e-5), expected, rtol=1e-5)
+    Restorer.save(ARCNN(1), tmp_path / "other", {})
+    with pytest.raises(UsageError, match="--tables_from: .* is no JPEG encoder's"):
+        _train(tmp_path / "two", _TABLES, f"--tables_from={tmp_path / 'other'}")
+
+
+def test_a_backbone_may_stay_as_it_is(tmp_path):
+    flags = ["--backbone=resnet152_block1", "--learning_rate=1e-2", "--checkpoint_every=1"]
+    _train(tmp_path / "run", *flags, "--steps=2", "--notrain_backbone")
+    before, after = (run_files.weights(tmp_path / "run", step) for step in (1, 2))
+    names = [name for name in after if name.endswith("kernel/.ATTRIBUTES/VARIABLE_VALUE")]
+    for name in names:
+        assert np.array_equal(before[name], after[name]) == ("backbone" in name), name
+    assert any("backbone" in name for name in names)
+
+
+@pytest.mark.parametrize("attention", ["none", "lstm"])
+def test_a_rate_that_counts_bits_has_no_other_terms(attention, tmp_path):
+    flags = [f"--attention={attention}", "--rate=coefficients", "--lmbda=0.02", "--average=0.5"]
+    flags += ["--lstm_output=sigmoid_logits", "--attention_offset=4"] if attention == "lstm" else []
+    _train(tmp_path / "run", *flags, "--final_learning_rate=1e-7", "--export")
+    for row in run_files.rows(tmp_path / "run"):
+        assert row["loss"] == pytest.approx(0.02 * row["mse"] + row["bits"], rel=1e-4)
+    run_files.cut(tmp_path / "run", tmp_path / "parts", 2)
+    _train(tmp_path / "parts", *flags, "--final_learning_rate=1e-7")
+    run_files.assert_equal(tmp_path / "run", tmp_path / "parts")
+    assert Encoder(tmp_path / "run" / "export").options["rate"] == "coefficients"
+
+
+def test_features_stand_in_the_place_of_lpips(tmp_path):
+    flags = ["--perceptual=vgg16", "--perceptual_weights=random", "--perceptual_blocks=2"]
+    flags += ["--lpips_weight=300", "--precision=mixed_bfloat16", "--steps=2", _TABLES]
+    _train(tmp_path / "run", *flags, "--validation_data=sample_test", "--validate_every=2")
+    for row in run_files.rows(tmp_path / "run"):
+        distortion = row["mse"] + 300 * row["feature_distance"]
+        assert row["loss"] == pytest.approx(0.01 * distortion + 10 * row["tables"], rel=1e-3)
+        assert 0 < row["feature_distance"] < 2
+    (found,) = run_files.rows(tmp_path / "run", "validation.csv")
+    assert 0 < found["feature_distance"] < 2
+    assert not any("vgg" in name for name in run_files.weights(tmp_path / "run"))
+
+
 def test_a_run_can_begin_with_another(tmp_path):
     _train(tmp_path / "one", "--attention=conv", "--steps=2")
     _train(
@@ -187,7 +239,7 @@ def test_attention_begins_where_it_is_told(tmp_path):
         (["--lpips_weight=1"], "--lpips is needed, the file of LPIPS's weights"),
         (["--lpips_weight=1", "--lpips=nowhere.npz"], "weights 'nowhere.npz' of LPIPS cannot be"),
         (["--ms_ssim_weight=1"], "MS-SSIM needs --patch of at least 161 pixels, got 32"),
-        (["--lpips_weight=1", "--lpips=random", "--patch=16"], "LPIPS needs --patch of at least"),
+        (["--lpips_weight=1", "--lpips=random", "--patch=16"], "--lpips_weight needs --patch of"),
         (["--weights=nowhere.h5"], "weights 'nowhere.h5' of vgg19: no such file"),
         (["--table_scale=0"], "--table_scale=0.0 must be above 0"),
         (["--initial_entry=0.5"], "--initial_entry=0.5: table entries are at least 1"),
@@ -196,6 +248,13 @@ def test_attention_begins_where_it_is_told(tmp_path):
         (["--lstm_output=tanh"], "--lstm_output makes no sense for --attention=conv"),
         ([_TABLES, "--attention_offset=1"], "--attention_offset makes no sense for --attention=no"),
         (["--patch=4000"], "images are smaller than the patch of 4000x4000 pixels"),
+        (
+            ["--lpips_weight=1", "--perceptual=vgg16"],
+            "--perceptual_weights goes with --perceptual=vgg16 or vgg19, got none with vgg16",
+        ),
+        (["--perceptual_weights=x"], "--perceptual_weights goes with"),
+        (["--rate=coefficients", "--table_weight=2"], "--table_weight make no sense with --rate="),
+        ([_TABLES, "--notrain_backbone"], "--train_backbone makes no sense for --attention=none"),
         (["--attention=cnn"], "--attention=cnn is none of none, conv, lstm, bilstm"),
         (["--validate_every=5"], "--validate_every needs --validation_data"),
         (["stray"], "unexpected arguments: stray"),
@@ -240,6 +299,22 @@ def test_the_small_budget_is_sound(capsys):
 
 def _study(*words):
     cli.main(["train", "jpeg_encoder_study", *words])
+
+
+def test_a_study_repeats_trainings_and_knows_lambdas_of_tables(capsys):
+    words = ["--train_data=sample_train", "--out=s", "--dry_run"]
+    words += ["--common=lpips_weight=0,ms_ssim_weight=0"]
+    words += ["--variants=tables,vgg16", "--lmbdas=0.01", "--table_lmbdas=0.1,0.01"]
+    _study(*words, "--trainings=2", "--table_steps=9", "--variant=vgg16*:weights=w.npz")
+    lines = capsys.readouterr().out.splitlines()
+    runs = [flag.partition("s/runs/")[2] for line in lines for flag in line.split()]
+    assert [run for run in runs if run.count("_") > 0 and "start" not in run] == [
+        *("tables_0.01", "vgg16_0.01", "tables_seed2_0.01", "vgg16_seed2_0.01"),
+        *("tables_0.1", "tables_seed2_0.1"),
+    ]
+    assert all(("--seed=2" in line) == ("seed2" in line) for line in lines)
+    assert sum("--weights=w.npz" in line for line in lines) == 2
+    assert sum("--tables_from=s/runs/start_0.1" in line for line in lines) == 2
 
 
 def test_a_study_trains_tables_first(tmp_path):

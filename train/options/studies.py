@@ -62,6 +62,7 @@ DISTORTION_GAN: Variants = {
 # they are compared with the baseline.
 _PLAIN = {"ms_ssim_weight": 0.0}
 _VGG = {"attention": "conv", "backbone": "vgg19"}
+_VGG16 = {"attention": "conv", "backbone": "vgg16", "preprocess": True}
 _RESNET = {"attention": "conv", "backbone": "resnet152"}
 _LSTM = {"attention": "lstm", **_PLAIN}
 JPEG_ENCODER: Variants = {
@@ -77,6 +78,15 @@ JPEG_ENCODER: Variants = {
     "bilstm": {**_LSTM, "attention": "bilstm"},
     "lstm_tanh": {**_LSTM, "lstm_output": "tanh"},
     "lstm_minmax": {**_LSTM, "lstm_output": "minmax"},
+    # Not of the paper: features of a trained VGG-16, a rate that counts bits, and LSTMs whose
+    # attention reaches 0..1.
+    "vgg16": {**_VGG16, **_PLAIN},
+    "vgg16_ms_ssim": _VGG16,
+    "vgg16_perceptual": {**_VGG16, **_PLAIN, "perceptual": "vgg16", "perceptual_blocks": 3},
+    "tables_bits": {"attention": "none", **_PLAIN, "rate": "coefficients"},
+    "vgg16_bits": {**_VGG16, **_PLAIN, "rate": "coefficients"},
+    "lstm_logits": {**_LSTM, "lstm_output": "sigmoid_logits"},
+    "bilstm_logits": {**_LSTM, "attention": "bilstm", "lstm_output": "sigmoid_logits"},
 }
 
 # The metric itself as the loss is used beside the pixel loss (_mse) and alone.
@@ -132,6 +142,24 @@ class StudyOptions(Options):
 
 
 @option_class
+class RepeatedStudyOptions(StudyOptions):
+    """Trains several variants, each once or more often."""
+
+    trainings: int = option(
+        1,
+        "Trainings of each variant, by seeds 1, 2 and so on; the second is called NAME_seed2. "
+        "Three decide about differences of two networks.",
+        minimum=1,
+    )
+
+    @property
+    def repetitions(self) -> dict[str, dict[str, int]]:
+        """Options of each training of a variant by what follows its name."""
+        others = range(2, self.trainings + 1)
+        return {"": {}, **{f"_seed{seed}": {"seed": seed} for seed in others}}
+
+
+@option_class
 class WcdganStudyOptions(StudyOptions):
     """Trains WCDGAN, its ablations and the networks that it is compared to.
 
@@ -172,7 +200,7 @@ class WcdganStudyOptions(StudyOptions):
 
 
 @option_class
-class DistortionGanStudyOptions(StudyOptions):
+class DistortionGanStudyOptions(RepeatedStudyOptions):
     """Trains the distortion GAN's four distortions, its lambda study and its pixel losses.
 
       lossylab train distortion_gan_study --flagfile=distortion_gan_small --out=study
@@ -190,7 +218,7 @@ class DistortionGanStudyOptions(StudyOptions):
 
 
 @option_class
-class JpegEncoderStudyOptions(StudyOptions):
+class JpegEncoderStudyOptions(RepeatedStudyOptions):
     """Trains the JPEG encoder's variants at several rates, for the paper's figures.
 
       lossylab train jpeg_encoder_study --flagfile=jpeg_encoder_small --out=study
@@ -208,6 +236,9 @@ class JpegEncoderStudyOptions(StudyOptions):
         "Weights of the distortion (Eq. 7).",
         above=0.0,
         assumed="those of the baseline's code",
+    )
+    table_lmbdas: tuple[float, ...] = option(
+        (), "Weights of the distortion for tables alone, beside `lmbdas`.", above=0.0
     )
     table_steps: int = option(
         0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 from lossylab.core import command
 from lossylab.train.options.distortion_gan import DistortionGanOptions
@@ -31,11 +32,13 @@ def _starts(options: DistortionGanStudyOptions) -> Variants:
 
 
 def _variants(options: DistortionGanStudyOptions) -> Variants:
-    found = {}
-    for name in options.variants:
-        found[name] = dict(DISTORTION_GAN[name])
-        if options.start_steps and _start_of(name):
-            found[name]["init_from"] = options.run_dir(_start_of(name))
+    found: dict[str, dict[str, Any]] = {}
+    for again, seed in options.repetitions.items():
+        for name in options.variants:
+            values = {**DISTORTION_GAN[name], **seed}
+            if options.start_steps and _start_of(name):
+                values["init_from"] = options.run_dir(_start_of(name))
+            found[name + again] = values
     return found
 
 

@@ -16,15 +16,21 @@ _START = "start"  # where tables learn alone
 def _runs(options: JpegEncoderStudyOptions) -> Variants:
     """All of a lambda, the tables that the others begin with first."""
     found = {}
-    for lmbda in options.lmbdas:
+    for lmbda in _lmbdas(options):
         start = f"{_START}_{lmbda:g}"
         rest: dict[str, Any] = {"lmbda": lmbda}
         if options.table_steps:
             found[start] = {**JPEG_ENCODER["tables"], **rest, "steps": options.table_steps}
             rest["tables_from"] = options.run_dir(start)
-        for name in options.variants:
-            found[f"{name}_{lmbda:g}"] = {**JPEG_ENCODER[name], **rest}
+        variants = options.variants if lmbda in options.lmbdas else ("tables",)
+        for again, seed in options.repetitions.items():
+            for name in variants:
+                found[f"{name}{again}_{lmbda:g}"] = {**JPEG_ENCODER[name], **rest, **seed}
     return found
+
+
+def _lmbdas(options: JpegEncoderStudyOptions) -> list[float]:
+    return [*dict.fromkeys((*options.lmbdas, *options.table_lmbdas))]
 
 
 STUDY = Study(
@@ -33,7 +39,7 @@ STUDY = Study(
     "lossylab.train.jpeg_encoder:train",
     stages=(_runs,),
     names=lambda options: [
-        f"{name}_{lmbda:g}" for name in (_START, *JPEG_ENCODER) for lmbda in options.lmbdas
+        f"{name}_{lmbda:g}" for name in (_START, *JPEG_ENCODER) for lmbda in _lmbdas(options)
     ],
 )
 
