@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from lossylab.cli.options.files import ImageFilesOptions, max_pixels
-from lossylab.core.options import option, option_class
+from lossylab.core.options import option, option_class, require
 from lossylab.core.trust import EXPORT
+
+QUALITY = 4  # the default
 
 
 @option_class
 class JpegOptions(ImageFilesOptions):
     """Writes standard .jpg files with a learned encoder.
 
+    lossylab jpeg photos coded
+    lossylab jpeg photos coded --quality=6 --huffman=optimized --verify
     lossylab jpeg image.png image.jpg --model=runs/vgg_0.01/export
-    lossylab jpeg photos coded --model=runs/vgg_0.01/export --huffman=optimized --verify
 
-    The files are baseline JFIF, 4:4:4, with the exact coefficients and tables of the encoder: every
-    decoder reads them. Gray images become gray files. A table of what was written goes to standard
-    output, as CSV.
+    Without --model learned tables that come with lossylab are taken. The files are baseline JFIF,
+    4:4:4, with the exact coefficients and tables of the encoder: every decoder reads them. Gray
+    images become gray files. A table of what was written goes to standard output, as CSV.
     """
 
-    model: str = option(help=f"Exported JPEG encoder: {EXPORT}.", may_differ=True)
+    model: str | None = option(None, f"Exported JPEG encoder: {EXPORT}.", may_differ=True)
+    quality: int | None = option(
+        None,
+        "Rate of the tables that are taken without `model`: from 1, about .3 bits per pixel of "
+        f"photographs with optimized Huffman codes, to 6, about 1.6; {QUALITY} if not given.",
+        minimum=1,
+        maximum=6,
+    )
     huffman: str = option(
         "standard",
         "Huffman codes: those of the standard, or optimized for each image, which makes smaller "
@@ -33,3 +43,11 @@ class JpegOptions(ImageFilesOptions):
         may_differ=True,
     )
     max_pixels: int = max_pixels(2**20, "strips over the whole width")
+
+    def check(self) -> None:
+        """Refuses a quality of an encoder that has one already."""
+        super().check()
+        require(
+            self.model is None or self.quality is None,
+            "`quality` goes without `model`: an exported encoder has one rate",
+        )

@@ -21,6 +21,7 @@ from lossylab.core.errors import ExportError
 from lossylab.core.files import cache_folder
 
 _LOWEST_LAMBDA = 0.0005  # of the quality 1
+_LOWEST_TABLES_LAMBDA = 0.0015  # of JPEG encoders, whose loss weighs MSE against bits a pixel
 PACKAGED = pathlib.Path(__file__).parents[2] / "zoo"
 
 
@@ -67,15 +68,35 @@ def codec(quality: int) -> str:
     Raises:
       ExportError: if there is no codec; of those there are, the nearest lambda is taken.
     """
-    wanted = math.log(_LOWEST_LAMBDA * 2 ** (quality - 1))
+    return _nearest("codec", {"metric": "mse"}, "bmshj2018", _LOWEST_LAMBDA * 2 ** (quality - 1))
+
+
+def jpeg_encoder(quality: int) -> str:
+    """Name of the encoder of JPEG files for a rate: of those whose loss counts bits.
+
+    Args:
+      quality: 1 to 6, of which each has twice the lambda of the one before, from .0015 on.
+
+    Raises:
+      ExportError: if there is none; of those there are, the nearest lambda is taken.
+    """
+    wanted = _LOWEST_TABLES_LAMBDA * 2 ** (quality - 1)
+    return _nearest("jpeg_encoder", {"rate": "coefficients"}, "jpeg_encoder", wanted)
+
+
+def _nearest(kind: str, trained: dict[str, str], preferred: str, lmbda: float) -> str:
+    """The model of a kind and of some options whose lambda is nearest, first of one network."""
     found = {}
     for name in names():
-        options = card(name)["options"]
-        if card(name)["kind"] == "codec" and options.get("metric") == "mse":
-            plain = card(name)["model"] != "bmshj2018"
-            found[name] = (plain, abs(math.log(options["lmbda"]) - wanted), name)
+        known = card(name)
+        if known["kind"] == kind and trained.items() <= known["options"].items():
+            distance = abs(math.log(known["options"]["lmbda"] / lmbda))
+            found[name] = (known["model"] != preferred, distance, name)
     if not found:
-        raise ExportError("no codec has a name here: give a `model`, or `lossylab models add` one")
+        raise ExportError(
+            f"no {kind.replace('_', ' ')} has a name here: give a `model`, or `lossylab models "
+            "add` one"
+        )
     return min(found, key=lambda name: found[name])
 
 

@@ -15,8 +15,13 @@ from PIL import Image
 from lossylab.cli import __main__ as cli
 from lossylab.cli import jpeg
 from lossylab.core.errors import ExportError, UsageError, WorkError
+from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
 from lossylab.data.jpeg import chrominance_table, luminance_table
+from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.codecs import jpeg_decoders, jpeg_files
+from lossylab.inference.codecs.classical import Jpeg
+from lossylab.inference.export import zoo
 from lossylab.inference.export.jpeg import Encoder
 from lossylab.inference.importers import torch_files
 from lossylab.losses.lpips import LPIPS
@@ -272,8 +277,9 @@ def test_nothing_that_exists_is_replaced_unasked(exported, tmp_path, capsys, ima
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "INPUT is needed: .*; OUTPUT is needed: .*; --model is needed"),
-        (["a.png", "b.jpg"], "--model is needed"),
+        ([], "INPUT is needed: .*; OUTPUT is needed: "),
+        (["a.png", "b.jpg", "--model=x", "--quality=2"], "--quality goes without --model"),
+        (["a.png", "b.jpg", "--quality=7"], "--quality=7 must be at most 6"),
         (["{in}", "{out}.png", "--model={model}"], "must end in one of .jpg, .jpeg$"),
         (["{in}", "{out}.jpg", "--model=nowhere"], "nowhere: no such folder"),
         (
@@ -287,6 +293,48 @@ def test_bad_usage(arguments, message, exported, tmp_path, images):
     words = {"in": str(tmp_path / "in.png"), "out": str(tmp_path / "out"), "model": exported}
     with pytest.raises(UsageError, match=message):
         cli.main(["jpeg", *(argument.format(**words) for argument in arguments)])
+
+
+def test_without_a_model_packaged_tables_are_taken_by_quality(tmp_path, capsys, images, caplog):
+    image = np.tile(images[0], (2, 2, 1))
+    Image.fromarray(image).save(tmp_path / "in.png")
+    found = []
+    for quality in (1, 4, 6):
+        with caplog.at_level("INFO", "lossylab"):
+            target = tmp_path / f"{quality}.jpg"
+            found += _run(capsys, tmp_path / "in.png", target, f"--quality={quality}", "--verify")
+        assert "encoder: jpeg-tables-" in caplog.text
+        caplog.clear()
+    assert [row["verified"] for row in found] == ["yes"] * 3
+    assert sorted(found, key=lambda row: float(row["bpp"])) == found
+    assert sorted(found, key=lambda row: float(row["psnr"])) == found
+    usual = _run(capsys, tmp_path / "in.png", tmp_path / "usual.jpg")
+    assert usual[0]["bytes"] == found[1]["bytes"]
+
+
+def test_without_packaged_tables_it_is_said(tmp_path, monkeypatch, images):
+    monkeypatch.setattr(zoo, "PACKAGED", tmp_path / "packaged")
+    monkeypatch.setenv("LOSSYLAB_ZOO", str(tmp_path / "zoo"))
+    Image.fromarray(images[0]).save(tmp_path / "in.png")
+    with pytest.raises(ExportError, match="no jpeg encoder has a name here: give a --model"):
+        cli.main(["jpeg", str(tmp_path / "in.png"), str(tmp_path / "out.jpg")])
+
+
+@pytest.mark.parametrize("quality", range(1, 7))
+def test_packaged_tables_beat_standard_ones_on_photographs(quality, random):
+    """Smooth images with edges: fewer bytes than standard JPEG of at least the same PSNR."""
+    encoder = Encoder(zoo.jpeg_encoder(quality))
+    assert encoder.card["options"]["lmbda"] == pytest.approx(0.0015 * 2 ** (quality - 1))
+    image = read_image(find_images("sample_test")[0])[:384, :512]
+    for huffman in jpeg_files.HUFFMAN:
+        data = jpeg.encode(encoder, image, huffman)[1]
+        wanted = psnr(image, jpeg_decoders.by_pillow(data))
+        codec = Jpeg(optimized=huffman == "optimized")
+        for setting in codec.settings:
+            file = codec.encode(image, setting)
+            if psnr(image, codec.decode(file, setting)) >= wanted:
+                break
+        assert len(data) < len(file.data), huffman
 
 
 def test_verify_notices_what_is_wrong(exported, images):
