@@ -84,7 +84,7 @@ PAPER = Paper(
             beside.users,
             "Files as Pillow writes them, 4:2:0, restored as `lossylab restore` does, networks "
             "where they were trained for the quality: gain of PSNR over the files on the mean of "
-            "all images of all sets, ± half of a 95 % interval. `restore` is what is chosen by the "
+            "all images of all sets, ± half of a 95 % interval. restore is what is chosen by the "
             "file's tables.",
         ),
     ),

@@ -100,6 +100,8 @@ def test_streams_keep_their_values():
         "DROPOUT": 7,
         "BLEND": 8,
         "GENERATOR_NOISE": 4,
+        "MIRROR": 3,
+        "GENERATED": 4,
     }
 
 

@@ -25,7 +25,7 @@ from lossylab.data.scaled_pairs import (
     degraded_pair,
 )
 from lossylab.data.schedule import Schedule
-from lossylab.eval import degradation_nll, rank_accuracy, schemas
+from lossylab.eval import degradation_nll, schemas
 from lossylab.eval.report import crop_grid
 from lossylab.inference.export.degradation import Degradation, degraded_options
 from lossylab.inference.export.rankiqa import Scorer
@@ -537,9 +537,10 @@ def test_both_kinds_of_rows_can_be_superseded_in_one_folder(exported, files, tmp
         _score(f"--model={exported[1]}", "--window=8", *shared, title)
         ranks = [f"--model={tmp_path / 'rankiqa'}", "--num_crops=1", *shared, title]
         cli.main(["eval", "rank_accuracy", *ranks])
-    for name, module in (("nll", degradation_nll), ("rank_accuracy", rank_accuracy)):
+    measured = {"nll": schemas.DEGRADATION_NLL, "rank_accuracy": schemas.RANK_ACCURACY}
+    for name, schema in measured.items():
         for file, budget in ((name, "two"), (f"{name}_superseded", "one")):
-            found = rows.read(tmp_path / "out" / f"{file}.csv", module.COLUMNS)
+            found = rows.read(tmp_path / "out" / f"{file}.csv", schema.columns)
             assert {row["budget"] for row in found} == {budget}
 
 
