@@ -34,7 +34,7 @@ GRID = {
 }
 # Blocks show up to this quality; stronger white noise hides the image; weaker pink noise is a tint.
 LIMITS = {"jpeg": (0, 40), "white": (0, 60), "pink": (10, 255)}
-_KEPT = 20  # lines of the table within the limits, and of all others
+_KEPT = 6  # lines of the table within the limits, and of all others
 _LEAST = 1e-6
 
 

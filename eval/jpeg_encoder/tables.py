@@ -47,11 +47,16 @@ def points(evidence: Evidence) -> list[Line]:
                     "bpp, optimized": number(means.bpp_optimized, 4),
                     **{
                         heading: number(means[name], digits)
-                        for name, (heading, digits, _) in MEASURED.items()
+                        for name, (heading, digits, _) in _measured(evidence).items()
                     },
                 }
             )
     return lines
+
+
+def _measured(evidence: Evidence) -> dict[str, tuple[str, int, bool]]:
+    """Those measures that any row has."""
+    return {name: said for name, said in MEASURED.items() if evidence.table[name].notna().any()}
 
 
 def _images(evidence: Evidence, setting: str) -> str:
@@ -110,7 +115,7 @@ def equal_rate(evidence: Evidence) -> list[Line]:
         for huffman in HUFFMAN:
             for model in evidence.models[1:]:
                 line = {"bits per pixel": name, "Huffman codes": huffman, "encoder": model}
-                for measure, (heading, digits, _) in MEASURED.items():
+                for measure, (heading, digits, _) in _measured(evidence).items():
                     gap = by_image(evidence, model, JPEG, measure, huffman, low, high).gap
                     line[heading] = _said(gap, digits)
                 lines.append(line)
