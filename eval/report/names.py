@@ -67,6 +67,7 @@ NAMES = {
     "bilstm_logits": "Bi-LSTM (reaching 0..1)",
     "jpegli": "jpegli",
     "mozjpeg": "MozJPEG",
+    "mozjpeg444": "MozJPEG 4:4:4",
     "bls2017": "BLS",
     # The distortion GAN.
     "white": "white noise",
