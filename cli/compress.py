@@ -9,7 +9,7 @@ import os
 import pathlib
 
 from lossylab.cli import gain, jobs
-from lossylab.cli.options.compress import QUALITY, CompressOptions, DecompressOptions
+from lossylab.cli.options.compress import CompressOptions, DecompressOptions
 from lossylab.core import memory
 from lossylab.core.errors import BitstreamError, CollectionError
 from lossylab.core.files import write_bytes
@@ -22,19 +22,16 @@ from lossylab.inference.export.codec import Codec
 _BYTES = 24  # that image, latent and file take for a pixel
 _TILE = 2**19  # pixels that transforms see at once, at least
 _TILE_BYTES = 5  # that they take for a pixel and filter
-log = logging.getLogger("lossylab")
-
 _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp_file", "bpp_estimated")
+
+log = logging.getLogger("lossylab")
 
 
 def compress(options: CompressOptions) -> None:
     """Compresses images; raises as `jobs.plan` and `jobs.run`, ExportError without any model."""
     sources = find_images(options.input)
     plan = jobs.plan(options, sources, container.SUFFIX, beside=container.SUFFIX)
-    model = options.model
-    if model is None:
-        model = zoo.codec(options.quality or QUALITY)
-        log.info("codec: %s, %s", model, zoo.card(model)["summary"])
+    model = jobs.model_of(options.model, options.quality, zoo.codec, "codec")
     with naming("model"):
         codec = Codec(model)
     compare = options.compare
@@ -51,7 +48,7 @@ def decompress(options: DecompressOptions) -> None:
     with naming("model"):
         codec = Codec(options.model or _model_of(sources[0]))
     work = functools.partial(_decompress_one, codec)
-    jobs.run(plan, work, _COLUMNS, (codec.weights,), (container.BitstreamError,))
+    jobs.run(plan, work, _COLUMNS, (codec.weights,), (BitstreamError,))
 
 
 def _model_of(source: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import functools
 import io
 import math
 
@@ -40,19 +42,15 @@ def best_jpeg(image: np.ndarray, size: int) -> float:
 
 
 def _jpeg(image: np.ndarray, size: int, subsampling: int) -> float:
-    low, high = 1, 101  # the first quality with enough bytes is in [low, high)
-    files: dict[int, bytes] = {}
-    while low < high:
-        quality = (low + high) // 2
-        files[quality] = _coded(image, min(quality, 100), subsampling)
-        low, high = (low, quality) if len(files[quality]) >= size else (quality + 1, high)
-    if low not in files or low > 100:
+    code = functools.cache(functools.partial(_coded, image, subsampling))
+    quality = 1 + bisect.bisect_left(range(1, 101), size, key=lambda quality: len(code(quality)))
+    if quality > 100:
         return math.nan
-    shown = Image.open(io.BytesIO(files[low])).convert("L" if image.shape[2] == 1 else "RGB")
+    shown = Image.open(io.BytesIO(code(quality))).convert("L" if image.shape[2] == 1 else "RGB")
     return psnr(image, np.asarray(shown).reshape(image.shape))
 
 
-def _coded(image: np.ndarray, quality: int, subsampling: int) -> bytes:
+def _coded(image: np.ndarray, subsampling: int, quality: int) -> bytes:
     file = io.BytesIO()
     shown = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
     shown.save(file, "JPEG", quality=quality, subsampling=subsampling, optimize=True)

@@ -15,7 +15,7 @@ import tqdm
 from PIL import Image
 
 from lossylab.cli.journal import Journal
-from lossylab.cli.options.files import FilesOptions
+from lossylab.cli.options.files import QUALITY, FilesOptions
 from lossylab.core import command
 from lossylab.core.digest import file_digest
 from lossylab.core.errors import ImageError, UsageError, WorkError
@@ -29,6 +29,7 @@ from lossylab.core.files import (
 from lossylab.core.options import repeated, require, specs
 from lossylab.core.rows import identity
 from lossylab.data.decode import require_file
+from lossylab.inference.export import zoo
 
 log = logging.getLogger("lossylab")
 
@@ -101,6 +102,27 @@ def plan(
     both = [target for target in targets if os.path.realpath(target) in inputs]
     require(not both, f"{both[0] if both else ''} is an input: choose another output")
     return Plan(list(zip(sources, targets)), options, journal)
+
+
+def model_of(
+    model: str | None, quality: int | None, by_quality: Callable[[int], str], kind: str
+) -> str:
+    """The model that is given or, saying which, the one that comes with lossylab for a quality.
+
+    Args:
+      model: as it is given.
+      quality: likewise.
+      by_quality: gives the name of a model, as `zoo.codec`.
+      kind: what it is.
+
+    Raises:
+      ExportError: if there is none of that kind.
+    """
+    if model is not None:
+        return model
+    name = by_quality(quality or QUALITY)
+    log.info("%s: %s, %s", kind, name, zoo.card(name)["summary"])
+    return name
 
 
 def run(

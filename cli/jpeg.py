@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import logging
 from typing import Any
 
 import numpy as np
 
 from lossylab.cli import jobs
-from lossylab.cli.options.jpeg import QUALITY, JpegOptions
+from lossylab.cli.options.jpeg import JpegOptions
 from lossylab.core import memory
 from lossylab.core.environment import timed
 from lossylab.core.errors import WorkError
@@ -23,8 +22,6 @@ from lossylab.inference.codecs import jpeg_decoders, jpeg_files
 from lossylab.inference.export import zoo
 from lossylab.inference.export.jpeg import Encoder
 
-log = logging.getLogger("lossylab")
-
 _SUFFIXES = (".jpg", ".jpeg")
 # Pixel values by which decoders differ that round inside their inverse DCT, as the standard allows.
 _TOLERANCE = 3
@@ -36,10 +33,7 @@ def write_files(options: JpegOptions) -> None:
     """Writes the files; raises as `jobs.plan` and `jobs.run`."""
     sources = find_images(options.input)
     plan = jobs.plan(options, sources, ".jpg", _SUFFIXES)
-    model = options.model
-    if model is None:
-        model = zoo.jpeg_encoder(options.quality or QUALITY)
-        log.info("encoder: %s, %s", model, zoo.card(model)["summary"])
+    model = jobs.model_of(options.model, options.quality, zoo.jpeg_encoder, "encoder")
     with naming("model"):
         encoder = Encoder(model, options.max_pixels)
     work = functools.partial(_write_one, options, encoder)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from lossylab.cli.options.files import FilesOptions
-from lossylab.core.options import argument, option, option_class, require
+from lossylab.cli.options.files import QUALITY, FilesOptions, require_one_rate
+from lossylab.core.options import argument, option, option_class
 from lossylab.core.trust import EXPORT
-
-QUALITY = 4  # the default
 
 
 @option_class
@@ -44,10 +42,7 @@ class CompressOptions(FilesOptions):
     def check(self) -> None:
         """Refuses a quality of a codec that has one already."""
         super().check()
-        require(
-            self.model is None or self.quality is None,
-            "`quality` goes without `model`: an exported codec has one rate",
-        )
+        require_one_rate(self.model, self.quality, "codec")
 
 
 @option_class

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lossylab.core.options import argument, option, option_class
+from lossylab.core.options import argument, option, option_class, require
 from lossylab.core.trust import TrustOptions
+
+QUALITY = 4  # of what comes with lossylab, where neither a model nor a quality is given
 
 
 @option_class
@@ -47,4 +49,12 @@ def max_pixels(default: int, seen: str) -> Any:
         minimum=2**12,
         unit="pixels",
         may_differ=True,
+    )
+
+
+def require_one_rate(model: str | None, quality: int | None, kind: str) -> None:
+    """Raises UsageError of a quality beside a model of this kind, which has one already."""
+    require(
+        model is None or quality is None,
+        f"`quality` goes without `model`: an exported {kind} has one rate",
     )

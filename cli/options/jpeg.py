@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from lossylab.cli.options.files import ImageFilesOptions, max_pixels
-from lossylab.core.options import option, option_class, require
+from lossylab.cli.options.files import (
+    QUALITY,
+    ImageFilesOptions,
+    max_pixels,
+    require_one_rate,
+)
+from lossylab.core.options import option, option_class
 from lossylab.core.trust import EXPORT
-
-QUALITY = 4  # the default
 
 
 @option_class
@@ -47,7 +50,4 @@ class JpegOptions(ImageFilesOptions):
     def check(self) -> None:
         """Refuses a quality of an encoder that has one already."""
         super().check()
-        require(
-            self.model is None or self.quality is None,
-            "`quality` goes without `model`: an exported encoder has one rate",
-        )
+        require_one_rate(self.model, self.quality, "encoder")

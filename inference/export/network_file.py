@@ -5,9 +5,10 @@ An .npz that is read as data: nothing in it is run, and no class is made that is
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -56,26 +57,30 @@ def read(path: str | pathlib.Path) -> Network:
     Raises:
       ExportError: if there is no such file, or it is damaged or of another version's network.
     """
-    try:
-        # NumPy would leave a damaged file open.
-        with open(path, "rb") as whole, np.load(whole, allow_pickle=False) as file:
-            header = json.loads(file[_HEADER].tobytes())
-            kind = getattr(models, header["class"])
-            if not issubclass(kind, Network):
-                raise TypeError(f"{header['class']} is no network of lossylab's")
-            network = kind.from_config(_ours(header["config"]))
-            _fill(network, file)
-    except Exception as error:
-        raise ExportError(f"{path}: no file of a network, or a damaged one: {error}") from error
+    with _opened(path) as file:
+        header = json.loads(file[_HEADER].tobytes())
+        kind = getattr(models, header["class"])
+        if not issubclass(kind, Network):
+            raise TypeError(f"{header['class']} is no network of lossylab's")
+        network = kind.from_config(_ours(header["config"]))
+        _fill(network, file)
     return network
 
 
 def tables(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     """The tables that `write` was given; raises ExportError likewise."""
+    with _opened(path) as file:
+        names = [name for name in file.files if name.startswith(_TABLES)]
+        return {name.removeprefix(_TABLES): file[name] for name in names}
+
+
+@contextlib.contextmanager
+def _opened(path: str | pathlib.Path) -> Iterator[NpzFile]:
+    """The archive; whatever is wrong with it or what it holds becomes an ExportError."""
     try:
+        # NumPy would leave a damaged file open.
         with open(path, "rb") as whole, np.load(whole, allow_pickle=False) as file:
-            names = [name for name in file.files if name.startswith(_TABLES)]
-            return {name.removeprefix(_TABLES): file[name] for name in names}
+            yield file
     except Exception as error:
         raise ExportError(f"{path}: no file of a network, or a damaged one: {error}") from error
 

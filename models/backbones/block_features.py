@@ -8,6 +8,7 @@ the whole networks, and because batch normalization with fixed moments folds int
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import tensorflow as tf
 
@@ -23,16 +24,27 @@ class _VGGBackbone(VGG):
     """A VGG up to block3_pool: 256 channels (Sec. 3.2), trainable."""
 
     channels, receptive_field_radius = 256, 32
+    network: ClassVar[str]
 
     def __init__(
         self,
-        network: str,
-        weights: str,
-        preprocess: bool,
-        means: Sequence[float] | None,
-        name: str,
+        weights: str = "imagenet",
+        preprocess: bool = False,
+        means: Sequence[float] | None = None,
+        name: str | None = None,
     ):
-        super().__init__(network, weights, ("block3_pool",), preprocess, means, True, name)
+        """Loads the network.
+
+        Args:
+          weights: 'imagenet', 'random', or the path of a file, see `backbones.vgg`.
+          preprocess: feed Keras's preprocessing instead of RGB in 0..1.
+          means: of the preprocessing; by default those of the weights.
+          name: name of the module; by default the network's.
+
+        Raises:
+          BackboneError: if there are no such weights.
+        """
+        super().__init__(self.network, weights, ("block3_pool",), preprocess, means, True, name)
 
     def call(self, image: tf.Tensor) -> tf.Tensor:
         """Features [B, H / 8, W / 8, 256] of RGB [B, H, W, 3] in pixel values, multiples of 8."""
@@ -43,40 +55,14 @@ class _VGGBackbone(VGG):
 class VGG19Backbone(_VGGBackbone):
     """VGG-19, the paper's."""
 
-    def __init__(
-        self,
-        weights: str = "imagenet",
-        preprocess: bool = False,
-        means: Sequence[float] | None = None,
-        name: str = "vgg19",
-    ):
-        """Loads the network.
-
-        Args:
-          weights: 'imagenet', 'random', or the path of a file, see `backbones.vgg`.
-          preprocess: feed Keras's preprocessing instead of RGB in 0..1.
-          means: of the preprocessing; by default those of the weights.
-          name: name of the module.
-
-        Raises:
-          BackboneError: if there are no such weights.
-        """
-        super().__init__("vgg19", weights, preprocess, means, name)
+    network = "vgg19"
 
 
 @tf.keras.saving.register_keras_serializable("lossylab")
 class VGG16Backbone(_VGGBackbone):
     """VGG-16, which has one convolution less in its third block."""
 
-    def __init__(
-        self,
-        weights: str = "imagenet",
-        preprocess: bool = False,
-        means: Sequence[float] | None = None,
-        name: str = "vgg16",
-    ):
-        """Loads the network; arguments and errors as for `VGG19Backbone`."""
-        super().__init__("vgg16", weights, preprocess, means, name)
+    network = "vgg16"
 
 
 class _NormConv(Layer):

@@ -383,7 +383,7 @@ def test_qualities_begin_with_the_same_network_and_losses_with_content_alone(cap
     assert (runs["mwcnn_q5"].quality, runs["mwcnn_q20"].quality) == (5, 20)
     assert runs["mwcnn_q5"].init_from == runs["mwcnn_q20"].init_from == "luma/runs/mwcnn/export"
     _, more = _BUDGETS["wcdgan_losses"]
-    runs = _planned(capsys, "--flagfile=wcdgan_losses", "--out=s", "--seeds=2", *more)
+    runs = _planned(capsys, "--flagfile=wcdgan_losses", "--out=s", "--trainings=2", *more)
     assert len(runs) == 8
     found = {}
     for run, options in runs.items():

@@ -160,7 +160,7 @@ class RepeatedStudyOptions(StudyOptions):
 
 
 @option_class
-class WcdganStudyOptions(StudyOptions):
+class WcdganStudyOptions(RepeatedStudyOptions):
     """Trains WCDGAN, its ablations and the networks that it is compared to.
 
       lossylab train wcdgan_study --flagfile=wcdgan_small --out=study
@@ -172,17 +172,14 @@ class WcdganStudyOptions(StudyOptions):
       lossylab train wcdgan_study --flagfile=wcdgan_losses --out=losses --start_from=study
 
     With --start_from, each begins with what another study has made of the same variant, or of
-    wcdgan_content for wcdgan and its single losses. With --seeds, first all variants are trained
-    once, then those that --repeated names again, as NAME_seed2, NAME_seed3 and so on; with
+    wcdgan_content for wcdgan and its single losses. With --trainings, first all variants are
+    trained once, then those that --repeated names again, as NAME_seed2, NAME_seed3 and so on; with
     --qualities each for several, as NAME_q5.
     """
 
     variants: tuple[str, ...] = _which((*WCDGAN, *WCDGAN_LOSSES), WCDGAN)
-    seeds: int = option(
-        1, "Trainings of each variant: differences of two networks need three.", minimum=1
-    )
     repeated: tuple[str, ...] = option(
-        ("*",), "Variants, or patterns of their names, that `seeds` is for."
+        ("*",), "Variants, or patterns of their names, that `trainings` is for."
     )
     qualities: tuple[int, ...] = option(
         (), "JPEG qualities to train each variant for.", minimum=1, maximum=100

@@ -28,30 +28,28 @@ _ALL_LOSSES = "wcdgan"
 def _runs(options: WcdganStudyOptions) -> Variants:
     """Options of all runs: first seeds before second ones, qualities one after the other."""
     found: dict[str, dict[str, Any]] = {}
-    for number in range(1, options.seeds + 1):
+    for again, seed in options.repetitions.items():
         for quality in options.qualities or (None,):
             for name in options.variants:
-                if number == 1 or any(fnmatch.fnmatch(name, each) for each in options.repeated):
-                    run, values = _run(options, name, number, quality)
+                if not again or any(fnmatch.fnmatch(name, each) for each in options.repeated):
+                    run, values = _run(options, name, again, quality)
+                    values |= seed
                     found[run] = values
     return found
 
 
 def _run(
-    options: WcdganStudyOptions, name: str, number: int, quality: int | None
+    options: WcdganStudyOptions, name: str, again: str, quality: int | None
 ) -> tuple[str, dict[str, Any]]:
-    """Name and options of the so many-th training of a variant."""
-    seed = f"_seed{number}" if number > 1 else ""
+    """Name and options of a training of a variant; `again` follows its name in other seeds'."""
     values = dict(_KNOWN[name])
-    if seed:
-        values["seed"] = number
     if quality is not None:
         values["quality"] = quality
     if options.start_from:
         begins = CONTENT if name in (_ALL_LOSSES, *WCDGAN_LOSSES) else name
-        start = options.replace(out=options.start_from).run_dir(begins + seed)
+        start = options.replace(out=options.start_from).run_dir(begins + again)
         values["init_from"] = str(pathlib.Path(start, "export"))
-    return f"{name}{seed}{f'_q{quality}' if quality is not None else ''}", values
+    return f"{name}{again}{f'_q{quality}' if quality is not None else ''}", values
 
 
 def check(options: WcdganOptions) -> None:
