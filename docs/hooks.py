@@ -1,6 +1,7 @@
 """Pages that are made when the documentation is built: of commands' options, and of results/.
 
-mkdocs calls `on_config`, `on_files` and `on_page_markdown`; the rest knows nothing of it.
+mkdocs calls `on_config`, `on_files` and `on_page_markdown`; the rest knows nothing of it. As a
+program it copies the score of results/claims.md into README.md.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 STEMS = ("proxiqa", "wcdgan", "jpeg_encoder", "distortion_gan", "mmd_restoration")
 _PAGES = {"README.md": "Overview", "tables.md": "Tables", "claims.md": "Claims"}
 _CODE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
+_SCORE = re.compile(r"(?<=<!-- scoreboard:).*?(?=<!-- end -->)", re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()(?!https?:|#)([^)\s#]+)(#[^)\s]*)?(?=\))")
 
 
@@ -64,6 +66,15 @@ def results() -> dict[str, str]:
 def figures() -> list[pathlib.Path]:
     """Figures of all papers, which pages show."""
     return sorted((ROOT / "results").glob("*/figures/*.png"))
+
+
+def with_score(text: str) -> str:
+    """The README with the score at the head of the ledger of claims."""
+    ledger = (ROOT / "results" / "claims.md").read_text("utf-8")
+    lines = [line for line in ledger.partition("\n## ")[0].splitlines() if line[:1] == "|"]
+    table = "\n".join(lines).replace("](#", "](results/claims.md#")
+    said = "from results/claims.md by `python docs/hooks.py` -->"
+    return _SCORE.sub(lambda _: f" {said}\n\n{table}\n\n", text)
 
 
 def _site_path(path: pathlib.Path) -> str:
@@ -196,3 +207,8 @@ def relinked(markdown: str, here: str, known: set[str]) -> str:
 
 def _heading(text: str) -> str:
     return re.sub(r"\[\^\w+\]", "", text.split("\n", 1)[0].removeprefix("# "))
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    readme.write_text(with_score(readme.read_text("utf-8")), "utf-8")

@@ -145,6 +145,22 @@ def test_links_of_the_repository_become_links_of_the_site(here, link, there, hoo
     assert found == (f"see [this]({there})." if there else "see this.")
 
 
+def test_the_readme_is_short_and_has_the_score_of_the_claims(hooks):
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) <= 900
+    told = "README.md has another score than results/claims.md: run `python docs/hooks.py`"
+    assert hooks.with_score(text) == text, told
+    (total,) = re.findall(r"^\| together (.*)$", text, re.MULTILINE)
+    ledger = (ROOT / "results" / "claims.md").read_text()
+    assert f"| together {total}" in ledger
+
+
+def test_pictures_of_the_readme_exist_and_say_what_they_show():
+    pictures = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert len(pictures) >= 6
+    assert all(said and (ROOT / path).is_file() for said, path in pictures)
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(AttributeError, match="'lossylab' has no attribute 'modles'"):
         _ = lossylab.modles

@@ -184,46 +184,6 @@ def _parse(words, arguments):
     command.run(options, lambda made: made, arguments, words)
 
 
-def _documented_commands(name):
-    """Command lines of lossylab in the code blocks of a document."""
-    text = (ROOT / name).read_text()
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    blocks = [block for language, block in fenced if language in ("", "sh", "bash")]
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split("#")[0].strip() for line in lines if "lossylab" in line.split("#")[0]]
-
-
-DOCUMENTS = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))]
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_documented_commands_parse(document, monkeypatch):
-    """Each documented command exists and takes the flags it is shown with."""
-    monkeypatch.chdir(ROOT)
-    commands = [shlex.split(line) for line in _documented_commands(document)]
-    commands = [words for words in commands if words[0] in ("lossylab", "python")]
-    assert commands or "/tutorials/" not in document
-    for words in commands:
-        if words[0] == "python" and "lossylab" not in words:
-            continue
-        key = next(k for k in (" ".join(words[1:3]), words[1]) if k in COMMANDS)
-        _parse(key, words[1 + len(key.split()) :])
-
-
-def test_the_readmes_python_example_runs(tmp_path, monkeypatch, images):
-    """The block is executed as it is, in a folder with an export where it looks for one."""
-    from lossylab.inference.export.codec import Codec
-    from lossylab.models.bls2017 import BLS2017
-
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    Codec.save(BLS2017(4), str(tmp_path / "runs" / "vmaf" / "export"), {})
-    monkeypatch.chdir(tmp_path)
-    names = {"image": images[0]}
-    exec(example, names)
-    assert names["decoded"].shape == images[0].shape
-    assert names["decoded"].dtype == "uint8"
-
-
 def test_flag_files_parse_and_say_command_result_and_time():
     files = sorted((ROOT / "train" / "flags").glob("*.flags"))
     assert files

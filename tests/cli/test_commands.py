@@ -1,100 +1,28 @@
-"""Commands as a user meets them: the README's, exit statuses, the benchmark's rows."""
+"""Commands as a user meets them: as programs, exit statuses, the benchmark's rows."""
 
 import json
-import pathlib
-import re
-import shlex
-import shutil
 import subprocess
 import sys
 
 import pytest
 import tensorflow as tf
-from PIL import Image
 
-import lossylab
 from lossylab.cli import __main__ as cli
 from lossylab.cli.benchmark import __main__ as benchmark
 from lossylab.cli.benchmark import generators as benchmark_generators
 from lossylab.cli.benchmark import jpeg as benchmark_jpeg
 from lossylab.cli.benchmark import restoration as benchmark_restoration
 from lossylab.cli.options.installation import SECTIONS
-from lossylab.core import command
 from lossylab.core.errors import UsageError
 
-README = pathlib.Path(lossylab.__file__).parent / "README.md"
-# Appended to the README's commands so that they end in seconds; later flags win.
-TINY = {
-    "train proxiqa": "--steps=2 --filters=4 --patch=32 --batch=2 --min_scale=1",
-    "train wcdgan": "--steps=2 --filters=4 --blocks=1 --patch=32 --stride=32 --batch=2",
-    "train jpeg_encoder": "--steps=2 --patch=32 --batch=1 --ms_ssim_weight=0",
-    "train distortion_gan": "--steps=2 --patch=32 --batch=1 --filters=2 --discriminator_filters=2",
-    "restore made": "--steps=2 --fit_samples=100 --samples=50",
-    "eval latent_study": "--rows=5 --tasks=downscale --images=2 --fit_samples=100",
-    "train mmd_restoration": "--steps=2 --patch=16 --max_patch=16 --batch=1 --filters=4 "
-    "--blocks=1 --mixtures=2 --condition_filters=4",
-    "eval degradation_nll": "--window=16",
-    "train rankiqa": "--steps=1 --filters=2 --units=8 --patch=64",
-    "eval rankiqa": "--num_crops=2",
-    "eval restoration": "--data=photos --methods=jpeg",
-    "eval rd": "--data=images --models=mse:runs/vmaf/export,vmaf:runs/mse/export",
-}
-
-
-def _readme_commands():
-    blocks = re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL)
-    lines = [line.split("#")[0].strip() for line in "\n".join(blocks).splitlines()]
-    return [line for line in lines if line.startswith("lossylab")]
-
-
-def test_the_readmes_commands_are_understood(monkeypatch):
-    resolve, done = command.resolve, []
-    monkeypatch.setattr(
-        command, "resolve", lambda path: resolve(path) if "options" in path else done.append
-    )
-    monkeypatch.setattr(cli, "_find_images", lambda made: None)
-    commands = _readme_commands()
-    assert len(commands) > 30
-    for line in commands:
-        cli.main(shlex.split(line)[1:])
-    assert len(done) == len(commands)
-
-
-@pytest.mark.long
-def test_the_readmes_commands_run_in_their_order(tmp_path, monkeypatch, images, capsys):
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(README.parent / "results", "results")
-    for folder in ("photos", "images"):
-        pathlib.Path(folder).mkdir()
-        Image.fromarray(images[0]).save(f"{folder}/a.png")
-    Image.fromarray(images[1]).save("image.png")
-    commands = [line for line in _readme_commands() if "proxiqa_study" not in line]
-    assert len(commands) >= 4
-    for line in commands:
-        if line.startswith("lossylab eval rd"):
-            cli.main(shlex.split(f"{commands[0]} {TINY['train proxiqa']} --run_dir=runs/mse")[1:])
-        extra = next((flags for key, flags in TINY.items() if f"lossylab {key} " in line), "")
-        cli.main(shlex.split(f"{line} {extra}")[1:])
-    assert pathlib.Path("image.lossy").stat().st_size > 60
-    with Image.open("decoded.png") as decoded:
-        assert decoded.size == images[1].shape[1::-1]
-    assert "BD-rate against jpeg" in pathlib.Path("results/mine/table.md").read_text()
-    assert pathlib.Path("results/claims.md").exists()
-
-
-def test_the_studys_flag_file_in_the_readme_exists():
-    (line,) = [line for line in _readme_commands() if "proxiqa_study" in line]
-    (name,) = re.findall(r"--flagfile=(\S+)", line)
-    assert (README.parent / "train" / "flags" / f"{name}.flags").exists()
-
-
+_TINY = "--steps=2 --filters=4 --patch=32 --batch=2 --min_scale=1"
 _TRAIN = ["train", "proxiqa", "--train_data=sample_train", "--metric=mse"]
 
 
 def test_training_runs_as_a_program(tmp_path):
     """Not only in-process: as a program, with its log and exit status."""
     done = subprocess.run(
-        [sys.executable, "-m", "lossylab", *_TRAIN, *TINY["train proxiqa"].split(), "--run_dir=r"],
+        [sys.executable, "-m", "lossylab", *_TRAIN, *_TINY.split(), "--run_dir=r"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
