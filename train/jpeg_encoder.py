@@ -24,7 +24,7 @@ from lossylab.losses.lpips import SMALLEST
 from lossylab.train import jpeg_parts as parts
 from lossylab.train import session
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import adam, gradients, scheduled, with_slots
+from lossylab.train.loop.optimizers import chosen, gradients, with_slots
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
 from lossylab.train.session import Files
@@ -55,7 +55,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
             self.mean = WeightMean(
                 self.encoder, lambda: parts.make_encoder(options), options.average
             )
-        self._adam = adam(scheduled(options, options.learning_rate))
+        self._optimizer = chosen(options, options.learning_rate)
         self._terms = parts.make_terms(options)
         self.metrics = ("loss", "mse", _RATES[options.rate], *self._terms)
         if options.attention != "none":
@@ -83,7 +83,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
 
     def checkpointed(self) -> dict[str, Any]:
         """The encoder, its mean and the optimizer."""
-        state = {"encoder": self.encoder, "adam": with_slots(self._adam, self.encoder)}
+        state = {"encoder": self.encoder, "adam": with_slots(self._optimizer, self.encoder)}
         return state | self.mean.checkpointed
 
     def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -95,8 +95,8 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
             tape.watch(variables)
             report = self._losses(batch)
             loss = scale * report["loss"]
-        changes = gradients(tape, loss, variables, self._adam)
-        self._adam.apply_gradients(zip(changes, variables))
+        changes = gradients(tape, loss, variables, self._optimizer)
+        self._optimizer.apply_gradients(zip(changes, variables))
         self.mean.update()
         return {name: scale * report[name] for name in self.metrics}
 

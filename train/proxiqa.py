@@ -27,7 +27,7 @@ from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import session
 from lossylab.train.codec_quality import Trained, codec_quality, evaluator
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import adam, gradients, scheduled, with_slots
+from lossylab.train.loop.optimizers import adam, chosen, gradients, with_slots
 from lossylab.train.loop.oracle import libvmaf_oracle
 from lossylab.train.loop.waiting_pair import WaitingPair
 from lossylab.train.loop.weight_mean import WeightMean
@@ -68,7 +68,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         )
         self._versions = self._older_codecs()
         rate = _dropped(options.learning_rate, options.drop_step)
-        self._codec_adam = adam(scheduled(options, rate))
+        self._codec_optimizer = chosen(options, rate)
         self._proxy_adam = adam(_dropped(options.proxy_learning_rate, options.drop_step))
         self._oracle: Any = None
         if options.uses_proxy and options.metric != "ms_ssim":
@@ -121,7 +121,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
 
     def checkpointed(self) -> dict[str, Any]:
         """Codec, proxy, both optimizers and the pair that waits for its score."""
-        state = {"codec": self.codec, "codec_adam": with_slots(self._codec_adam, self.codec)}
+        state = {"codec": self.codec, "codec_adam": with_slots(self._codec_optimizer, self.codec)}
         state |= self.mean.checkpointed
         if self.proxy is not None:
             state["proxy"] = self.proxy
@@ -143,7 +143,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         if options.uses_proxy:
             report |= self._proxy_update(batch, distorted, step, scale, after)
         if options.trains_codec:
-            self._codec_adam.apply_gradients(zip(changes, self.codec.trainable_variables))
+            self._codec_optimizer.apply_gradients(zip(changes, self.codec.trainable_variables))
             self.mean.update()
         else:
             report["loss"] = report["metric_loss"]
@@ -169,7 +169,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
                 loss = losses.total_loss(rate, pixel, perceptual, options.lmbda, options.alpha)
             total = scale * tf.reduce_sum(loss)
         report = {name: scale * tf.reduce_sum(values) for name, values in report.items()}
-        changes = gradients(tape, total, variables, self._codec_adam)
+        changes = gradients(tape, total, variables, self._codec_optimizer)
         return clipped, {"loss": total, **report}, changes
 
     def _perceptual(self, image: tf.Tensor, reconstruction: tf.Tensor, scale: float) -> tf.Tensor:

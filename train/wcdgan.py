@@ -27,7 +27,7 @@ from lossylab.models.backbones import vgg
 from lossylab.models.wcdgan import Discriminator
 from lossylab.train import session
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import Halving, adam, gradients, scheduled, with_slots
+from lossylab.train.loop.optimizers import Halving, adam, chosen, gradients, with_slots
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.wcdgan import TERMS, WcdganOptions
 from lossylab.train.session import Files
@@ -60,8 +60,8 @@ class RestorationTask(PaperTask[WcdganOptions]):
         self._validation = [_pair(path, channels, options.quality) for path in files.validation]
         self.network = make_network(options)
         self.mean = WeightMean(self.network, lambda: make_network(options, "mean"), options.average)
-        rate = scheduled(options, Halving(options.learning_rate, options.halve_every))
-        self._adam = adam(rate, options.beta_1)
+        rate = Halving(options.learning_rate, options.halve_every)
+        self._optimizer = chosen(options, rate, options.beta_1)
         self.discriminator: Any = None
         if self._recipe.adversarial:
             self._begin_adversarial(channels)
@@ -100,7 +100,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
 
     def checkpointed(self) -> dict[str, Any]:
         """Both networks, their optimizers and the mean."""
-        state = {"network": self.network, "adam": with_slots(self._adam, self.network)}
+        state = {"network": self.network, "adam": with_slots(self._optimizer, self.network)}
         state |= self.mean.checkpointed
         if self.discriminator is not None:
             state["discriminator"] = self.discriminator
@@ -118,10 +118,10 @@ class RestorationTask(PaperTask[WcdganOptions]):
             restored, *others = restorers.supervised(self.network, degraded)
             report = self._losses(clean, restored, others)
             loss = scale * report["loss"]
-        changes = gradients(tape, loss, variables, self._adam)
+        changes = gradients(tape, loss, variables, self._optimizer)
         if self._adversarial:
             report["discriminator"] = self._discriminator_step(clean, restored, scale)
-        self._adam.apply_gradients(zip(changes, variables))
+        self._optimizer.apply_gradients(zip(changes, variables))
         self.mean.update()
         return {name: scale * report.get(name, 0.0) for name in self.metrics}
 

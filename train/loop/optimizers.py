@@ -1,4 +1,4 @@
-"""Adam and its rates as the papers' codes have them."""
+"""Adam and its rates as the papers' codes have them, and Muon in its place."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from lossylab.models.layers import precision
+from lossylab.train.loop.muon import Muon
 from lossylab.train.options.rates import RateOptions
 
 Rate = float | tf.keras.optimizers.schedules.LearningRateSchedule
@@ -16,6 +17,20 @@ Rate = float | tf.keras.optimizers.schedules.LearningRateSchedule
 def adam(rate: Rate, beta_1: float = 0.9, beta_2: float = 0.999) -> tf.keras.optimizers.Optimizer:
     """TensorFlow 1's Adam, epsilon (1e-8) included, in one fused operation."""
     return loss_scaled(tf.keras.optimizers.legacy.Adam(rate, beta_1, beta_2, epsilon=1e-8))
+
+
+def chosen(options: RateOptions, usual: Rate, beta_1: float = 0.9) -> tf.keras.optimizers.Optimizer:
+    """The optimizer that the options ask for.
+
+    Args:
+      options: of the training.
+      usual: rate where they do not ask for another course, see `scheduled`.
+      beta_1: of Adam's mean of gradients.
+    """
+    rate = scheduled(options, usual)
+    if options.optimizer == "adam":
+        return adam(rate, beta_1)
+    return loss_scaled(Muon(rate, beta_1=beta_1, epsilon=1e-8))
 
 
 def scheduled(options: RateOptions, usual: Rate) -> Rate:

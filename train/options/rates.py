@@ -1,4 +1,4 @@
-"""Options of trainings whose learning rate may rise and fall, and whose weights may be averaged."""
+"""Options of trainings that may choose their optimizer, its rate's course and a mean of weights."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ from lossylab.train.options.loop import TrainingOptions, positive
 
 @option_class
 class RateOptions(TrainingOptions):
-    """Trains by a rate that may warm up and decay; what is exported may be a mean."""
+    """Trains by Adam or Muon, by a rate that may warm up and decay; exports may be a mean."""
 
+    optimizer: str = option(
+        "adam",
+        "Optimizer of the network. muon moves all directions of a convolution's kernel equally far "
+        "and leaves all else to Adam; it wants a `warmup` and a `final_learning_rate`, and reaches "
+        "in some hundred steps what takes Adam thousands.",
+        choices=("adam", "muon"),
+        assumed="the papers have adam",
+    )
     learning_rate: float = positive(1e-4, "Learning rate of the network.")
     warmup: int = option(
         0,
