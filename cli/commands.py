@@ -241,8 +241,13 @@ COMMANDS: dict[str, Command] = {
     ),
     "describe": Command(
         "Print what an export says of itself, and its hash.",
-        "lossylab.cli.options.describe:DescribeOptions",
-        "lossylab.cli.describe:describe",
+        "lossylab.cli.options.exports:DescribeOptions",
+        "lossylab.cli.exports:describe",
+    ),
+    "export": Command(
+        "Convert an export to ONNX or TensorFlow Lite.",
+        "lossylab.cli.options.exports:ConvertOptions",
+        "lossylab.cli.exports:convert",
     ),
     "doctor": Command(
         "Check this installation.",
@@ -315,6 +320,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "models",
         "models add",
         "describe",
+        "export",
         "doctor",
         "benchmark",
     ),

@@ -137,7 +137,7 @@ class TNRD(Network):
         projected = tf.nn.depth_to_space(tf.tensordot(blocks, atoms, 1), _BLOCK) + 128.0
         height, width = tf.unstack(tf.shape(u)[1:3])
         whole = [tf.range(size) < size // _BLOCK * _BLOCK for size in (height, width)]
-        mask = (whole[0][:, None] & whole[1])[None, :, :, None]
+        mask = tf.reshape(whole[0], (1, -1, 1, 1)) & tf.reshape(whole[1], (1, 1, -1, 1))
         return tf.where(mask, projected[:, :height, :width], u)
 
 

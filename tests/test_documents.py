@@ -38,7 +38,8 @@ TINY = {
 # What wants days, hours, or files of others.
 UNTRIED = re.compile(
     r"_study |study/|--study|report study|report runs/bls|doctor|\.mat|\.pth|official/|alex\.npz|"
-    r"ffhq|faces|emoji|runs/prior|answers_|results/jpeg --out"
+    r"ffhq|faces|emoji|runs/prior|answers_|results/jpeg --out|"
+    r"--format=onnx"
 )
 
 

@@ -228,6 +228,11 @@ class Export(abc.ABC):
         return output
 
 
+def to_uint8(image: tf.Tensor) -> tf.Tensor:
+    """Pixel values rounded and clipped; TensorFlow Lite knows these operations."""
+    return tf.cast(tf.clip_by_value(tf.round(image), 0.0, 255.0), tf.uint8)
+
+
 def load(path: str | os.PathLike) -> Export:
     """The export in a folder, or the model of a name, of the class that its signatures tell.
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.inference.export import tiling
-from lossylab.inference.export.base import Export, Served
+from lossylab.inference.export.base import Export, Served, to_uint8
 from lossylab.models.unet import MULTIPLE, RECEPTIVE_FIELD_RADIUS, ResidualUNet
 
 MAX_PIXELS = 2**23  # pixels that the network sees at once
@@ -42,7 +42,7 @@ class Distorter(Export):
         def distort(image: tf.Tensor, *noise: tf.Tensor) -> dict[str, tf.Tensor]:
             seen = noise[0][None] if noise else None
             distorted = network(tf.cast(image[None], tf.float32), noise=seen)
-            return {"distorted": tf.saturate_cast(tf.round(distorted[0]), tf.uint8)}
+            return {"distorted": to_uint8(distorted[0])}
 
         return Served(network, {"distort": distort}, {"noise_channels": channels})
 

@@ -55,7 +55,8 @@ class Encoder(Export):
         )
         def encode(image: tf.Tensor) -> dict[str, tf.Tensor]:
             coefficients, tables = network.encode(tf.cast(image[None], tf.float32))
-            return {"coefficients": coefficients[0], "tables": tables}
+            # TensorFlow Lite takes no part of what has six dimensions.
+            return {"coefficients": tf.squeeze(coefficients, 0), "tables": tables}
 
         @tf.function(
             autograph=False,

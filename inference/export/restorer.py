@@ -32,7 +32,7 @@ from lossylab.data.color import gray_mean
 from lossylab.data.decode import as_rgb
 from lossylab.data.jpeg import Coding
 from lossylab.inference.export import tiling
-from lossylab.inference.export.base import Export, Served
+from lossylab.inference.export.base import Export, Served, to_uint8
 from lossylab.inference.export.planes import by_planes
 from lossylab.models.tnrd import TNRD
 from lossylab.models.wcdgan import WCDGAN
@@ -96,7 +96,7 @@ class Restorer(Export):
         )
         def restore(image: tf.Tensor) -> dict[str, tf.Tensor]:
             (restored,) = restore_planes(tf.cast(image, tf.float32)).values()
-            return {"restored": tf.saturate_cast(tf.round(restored), tf.uint8)}
+            return {"restored": to_uint8(restored)}
 
         functions = {"restore": restore, _EXACT: restore_planes}
         details = {

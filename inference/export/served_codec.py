@@ -46,7 +46,7 @@ class ServedCodec(tf.Module):
     def __init__(self, codec: BLS2017 | BMSHJ2018, tables: Tables | None = None) -> None:
         """Copies a trained codec, which is left as it is; building its tables takes seconds."""
         super().__init__(name="served")
-        self._codec = _frozen(codec)
+        self._codec = frozen(codec)
         self._positions = codec.tile_pixels // STRIDE**2
         if isinstance(codec, BMSHJ2018):
             self._coder = HyperpriorCoder(self._codec, codec.hyper_synthesis_transform, tables)
@@ -127,7 +127,7 @@ def _within(
     return demanded(fits, f"expected an image of 1 to {codec.max_pixels} pixels")
 
 
-def _frozen(codec: BLS2017 | BMSHJ2018) -> BLS2017 | BMSHJ2018:
+def frozen(codec: BLS2017 | BMSHJ2018) -> BLS2017 | BMSHJ2018:
     """A copy whose kernels and GDN parameters are stored as they are used."""
     copy = type(codec)(codec.filters)
     for mine, theirs in zip(copy.prior.trainable_variables, codec.prior.trainable_variables):

@@ -6,7 +6,9 @@ shifts strided convolutions by a pixel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +19,21 @@ from lossylab.models.layers.rdft import RDFTKernel
 
 _TRUNCATED_STD = 0.87962566103423978  # of a unit normal that is cut off at 2
 _FEW = 16  # channels: RGB, not a hidden layer's
+_plain: contextvars.ContextVar[bool] = contextvars.ContextVar("plain", default=False)
+
+
+@contextlib.contextmanager
+def only_plain() -> Iterator[None]:
+    """In it, up-sampling is traced without transposed convolutions, for converters of graphs.
+
+    They mistake what such a convolution pads, or do not know it; plain ones that compute phases
+    take up to 1.5 times as many products.
+    """
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
 
 
 def downsample(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
@@ -41,7 +58,7 @@ def upsample(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     Returns:
       float32 [B, H * stride, W * stride, a].
     """
-    if _by_phases(kernel, stride):
+    if _by_phases(kernel, stride, _plain.get()):
         turned = tf.transpose(_kernel_of_phases(kernel, stride)[::-1, ::-1], (0, 1, 3, 2))
         return tf.nn.depth_to_space(precision.conv2d(x, turned, 1, "SAME"), stride)
     size = kernel.shape[0]
@@ -70,14 +87,15 @@ def upsample(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     return tf.cast(transposed(*precision.narrowed(x, kernel)), x.dtype)
 
 
-def _by_phases(kernel: tf.Tensor, stride: int) -> bool:
+def _by_phases(kernel: tf.Tensor, stride: int, always: bool = False) -> bool:
     """Whether the image's phases are channels: twice as fast for RGB in narrow types, not float32.
 
     oneDNN's transposed convolution with few outputs takes 25 times as long in bfloat16.
     """
     size, channels = kernel.shape[0], kernel.shape[2]
     narrow = precision.compute_dtype() != tf.float32
-    return narrow and channels <= _FEW and stride > 1 and size // 2 <= stride
+    wanted = always or (narrow and channels <= _FEW)
+    return wanted and stride > 1 and size // 2 <= stride
 
 
 def _phases(x: tf.Tensor, stride: int) -> tf.Tensor:

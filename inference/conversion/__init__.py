@@ -1,0 +1,1 @@
+"""Exports as files of other runtimes: ONNX and TensorFlow Lite."""
