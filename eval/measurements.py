@@ -12,11 +12,12 @@ were finished; given again, it measures those that are missing.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import pathlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from typing_extensions import Self
@@ -28,7 +29,7 @@ from lossylab.core.options import require
 from lossylab.eval.schemas import Schema
 
 Row = dict[str, str]
-_SEPARATOR = "\n"  # of a key's parts: no value has line breaks
+_TOGETHER = 1000  # rows that are forced to disk together
 
 
 class Measurements:
@@ -56,12 +57,11 @@ class Measurements:
           UsageError: if another process has it open.
           OutputError: if it cannot be written.
         """
-        self._columns, self._key, self._identity = tuple(columns), tuple(key), tuple(identity)
-        self._table: rows.Rows | list[Row] = []
+        self._key, self._identity = tuple(key), tuple(identity)
+        self._table: rows.Rows | _Memory = _Memory(columns, self._key)
         if path is not None:
-            self._table = rows.Rows(path, columns, added)
+            self._table = rows.Rows(path, columns, added, self._key)
         self._guard = threading.Lock()
-        self._find()
 
     @classmethod
     def of(
@@ -83,32 +83,27 @@ class Measurements:
         more = {**schema.added, **(added or {})}
         return cls(path, schema.columns, schema.key, schema.identity, more)
 
-    def _find(self) -> None:
-        """Makes the index, from keys to numbers of rows; of rows of one key the last holds."""
-        self._index: dict[str, int] = {}
-        self._outdated: set[int] = set()
-        if isinstance(self._table, rows.Rows):
-            for number, key in enumerate(self._table.values(self._key)):
-                self._put(_SEPARATOR.join(key), number)
-
-    def _put(self, key: str, number: int) -> None:
-        if key in self._index:
-            self._outdated.add(self._index[key])
-        self._index[key] = number
+    def __len__(self) -> int:
+        """How many rows hold."""
+        return len(self._table) - len(self._table.outdated)
 
     def __iter__(self) -> Iterator[Row]:
         """All rows that hold, as text, in the order in which their keys were met first."""
-        return (self._table[number] for number in self._index.values())
+        return self._table.held()
 
     @property
     def rows(self) -> list[Row]:
         """Those rows as a list."""
         return list(self)
 
-    def _known(self, key: str, decides: Row) -> Row | None:
+    def find(self, key: Mapping[str, Any]) -> Row | None:
+        """The row of a key, whatever decided it, or None."""
+        number = self._table.find([rows.text(key[name]) for name in self._key])
+        return None if number is None else self._table[number]
+
+    def _known(self, key: Mapping[str, Any], decides: Row) -> Row | None:
         """The row of a key if what decides it is the same."""
-        number = self._index.get(key)
-        row = None if number is None else self._table[number]
+        row = self.find(key)
         return row if row is not None and decides.items() <= row.items() else None
 
     def get_or_measure(
@@ -131,28 +126,35 @@ class Measurements:
           UsageError: if a text has line breaks.
           OutputError: if the file cannot be written.
         """
-        place = _SEPARATOR.join(rows.text(key[name]) for name in self._key)
         decides = {name: rows.text(identity[name]) for name in self._identity}
-        known = self._known(place, decides)
+        known = self._known(key, decides)
         if known is not None:
             return known
         row = {**key, **identity, **function()}
         with self._guard:
-            known = self._known(place, decides)
+            known = self._known(key, decides)
             if known is not None:
                 return known  # another thread was faster
-            if isinstance(self._table, rows.Rows):
-                row = self._table.append(row)
-            else:
-                row = {name: rows.text(row[name]) for name in self._columns}
-                self._table.append(row)
-            self._put(place, len(self._table) - 1)
-        return row
+            return self._table.append(row)
 
-    def supersede(self, is_old: Callable[[Row], bool], why: str) -> None:
+    def add(self, measured: Iterable[Row]) -> None:
+        """Adds rows of other files, each unless it is known; raises as `get_or_measure`."""
+        left = iter(measured)
+        while some := list(itertools.islice(left, _TOGETHER)):
+            with self._guard:
+                new = {
+                    tuple([row[name] for name in self._key]): row
+                    for row in some
+                    if self._known(row, {name: row[name] for name in self._identity}) is None
+                }
+                self._table.extend(new.values())
+
+    def supersede(
+        self, is_old: Callable[[Row], bool], why: str, columns: Sequence[str] | None = None
+    ) -> None:
         """Moves rows to the file of superseded ones; see `Rows.supersede`."""
-        if isinstance(self._table, rows.Rows) and self._table.supersede(is_old, why):
-            self._find()
+        if isinstance(self._table, rows.Rows):
+            self._table.supersede(is_old, why, columns)
 
     def close(self) -> None:
         """Supersedes rows that were measured again, and lets other processes write."""
@@ -160,7 +162,7 @@ class Measurements:
             return
         try:
             self._table.supersede_numbers(
-                self._outdated, "were measured again, as something has changed"
+                self._table.outdated, "were measured again, as something has changed"
             )
         finally:
             self._table.close()
@@ -170,6 +172,41 @@ class Measurements:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Memory:
+    """Rows that are in no file."""
+
+    def __init__(self, columns: Sequence[str], key: Sequence[str]) -> None:
+        self._columns, self._key = tuple(columns), tuple(key)
+        self._rows: list[Row] = []
+        self._index: dict[tuple[str, ...], int] = {}
+        self.outdated: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> Row:
+        return self._rows[number]
+
+    def find(self, values: Sequence[str]) -> int | None:
+        return self._index.get(tuple(values))
+
+    def held(self) -> Iterator[Row]:
+        return (self._rows[number] for number in self._index.values())
+
+    def append(self, row: Mapping[str, Any]) -> Row:
+        texts = {name: rows.text(row[name]) for name in self._columns}
+        key = tuple([texts[name] for name in self._key])
+        if key in self._index:
+            self.outdated.add(self._index[key])
+        self._index[key] = len(self._rows)
+        self._rows.append(texts)
+        return texts
+
+    def extend(self, some: Iterable[Mapping[str, Any]]) -> None:
+        for row in some:
+            self.append(row)
 
 
 def write_about(

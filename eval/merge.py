@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import pathlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lossylab.core import command, rows
@@ -30,14 +31,15 @@ def merge(options: MergeOptions) -> None:
     require(bool(names), f"no {' or '.join(FILES)} in {', '.join(options.shards)}")
     out = own_folder(options.out, [FILES[name] for name in names], names[0])
     for name in names:
-        schema, found = _read(options.shards, name)
-        added = without_data(options.shards[0])
-        with Measurements.of(out / name, schema, added) as table:
-            _check_alike(options.out, table, schema, found)
-            before = len(table.rows)
-            for row in found:
-                table.get_or_measure(row, row, dict)
-        sys.stdout.write(f"{name}: {len(found)} rows, {len(table.rows) - before} of them new\n")
+        schema = _schema_of_all(options.shards, name)
+        paths = [_path(folder, name) for folder in options.shards]
+        with Measurements.of(out / name, schema, without_data(options.shards[0])) as table:
+            count = _check_alike(options.out, table, schema, paths)
+            before = len(table)
+            for path in paths:
+                table.add(_rows(path))
+            new = len(table) - before
+        sys.stdout.write(f"{name}: {count} rows, {new} of them new\n")
         write_about(out, _facts(options.shards, FILES[name]), FILES[name])
     command.written(out, ", ".join([*names, *(FILES[name] for name in names)]))
 
@@ -62,18 +64,20 @@ def _check_all_given(folders: Sequence[str]) -> None:
         require(not missing, f"shard {', '.join(missing)} is missing: give all at once")
 
 
-def _read(folders: Sequence[str], name: str) -> tuple[Schema, list[Row]]:
-    """The rows of all folders, with what kind they are; raises WorkError."""
-    found: list[tuple[Schema, list[Row]]] = []
+def _schema_of_all(folders: Sequence[str], name: str) -> Schema:
+    """What the rows of all folders are; raises WorkError, UsageError."""
     for folder in folders:
-        path = _path(folder, name)
-        if not path.exists():
+        if not _path(folder, name).exists():
             raise WorkError(f"{folder} has no {name}: measure its shard to the end")
-        schema = _schema(path)
-        found.append((schema, rows.read(path, schema.columns, schema.added)))
-    kinds = {schema.columns for schema, _ in found}
+    schemas = [_schema(_path(folder, name)) for folder in folders]
+    kinds = {schema.columns for schema in schemas}
     require(len(kinds) == 1, f"{name} of {', '.join(folders)} are of different measurements")
-    return found[0][0], [row for _, some in found for row in some]
+    return schemas[0]
+
+
+def _rows(path: pathlib.Path) -> Iterator[Row]:
+    schema = _schema(path)
+    return rows.each(path, schema.columns, schema.added)
 
 
 def _schema(path: pathlib.Path) -> Schema:
@@ -87,18 +91,47 @@ def _schema(path: pathlib.Path) -> Schema:
     raise WorkError(f"{path} has columns of no measurement: {', '.join(sorted(header))}")
 
 
-def _check_alike(out: str, table: Measurements, schema: Schema, found: Sequence[Row]) -> None:
-    """Refuses rows of one name that something else decided, before any is written."""
-    decided: dict[tuple[str, ...], Row] = {}
-    for row in [*table, *found]:
-        key = tuple(row[name] for name in schema.key)
-        known = decided.setdefault(key, row)
-        differ = [name for name in schema.identity if known[name] != row[name]]
-        require(
-            not differ,
-            f"{', '.join(key)}: two rows of different {' and '.join(differ)}, as of other weights, "
-            f"options or images: measure one of them again, or choose another folder than {out}",
-        )
+def _check_alike(
+    out: str, table: Measurements, schema: Schema, paths: Sequence[pathlib.Path]
+) -> int:
+    """Refuses rows of one name that something else decided, before any is written.
+
+    Returns:
+      How many rows the files have.
+    """
+    decided: dict[int, int] = {}  # hashes of keys and identities: rows may be many
+    count = 0
+    for path in paths:
+        for row in _rows(path):
+            count += 1
+            key, identity = _hash(row, schema.key), _hash(row, schema.identity)
+            known = table.find(row)
+            differs = known is not None and _hash(known, schema.identity) != identity
+            if differs or decided.setdefault(key, identity) != identity:
+                _refuse(out, [*([known] if known else ()), *_of_key(row, schema, paths)], schema)
+    return count
+
+
+def _hash(row: Row, names: Sequence[str]) -> int:
+    return hash(tuple([row[name] for name in names]))
+
+
+def _of_key(row: Row, schema: Schema, paths: Sequence[pathlib.Path]) -> Iterator[Row]:
+    """All rows of the files that have the name of this one."""
+    for other in itertools.chain.from_iterable(map(_rows, paths)):
+        if all(other[name] == row[name] for name in schema.key):
+            yield other
+
+
+def _refuse(out: str, alike: Sequence[Row], schema: Schema) -> None:
+    """Refuses rows of one name if something else decided them; raises UsageError."""
+    key = ", ".join(alike[0][name] for name in schema.key)
+    differ = [name for name in schema.identity if len({row[name] for row in alike}) > 1]
+    require(
+        not differ,
+        f"{key}: two rows of different {' and '.join(differ)}, as of other weights, options or "
+        f"images: measure one of them again, or choose another folder than {out}",
+    )
 
 
 def _facts(folders: Sequence[str], name: str) -> Mapping[str, Any]:

@@ -7,7 +7,6 @@ finds all its rows is done in seconds; rows of other weights or versions are sup
 
 from __future__ import annotations
 
-import collections
 import concurrent.futures
 import contextlib
 import functools
@@ -80,17 +79,9 @@ class Sweep:
                 self._folder / "probes.csv", _PROBES, key=("identity", "content"), identity=()
             )
             opened.callback(self._probes.close)
-            self._rows.supersede(self._is_old, "are of other weights or versions")
+            looked_at = ("codec", "setting", "identity")
+            self._rows.supersede(self._is_old, "are of other weights or versions", looked_at)
             self._opened = opened.pop_all()
-        # What is known of each searched curve before anything is measured.
-        self._curves: dict[tuple[str, ...], list[tuple[int, int, str]]] = collections.defaultdict(
-            list
-        )
-        searched = {codec.name for codec in codecs if codec.searched}
-        for row in self._rows:
-            if row["codec"] in searched and row["data"] == data:
-                point = int(row["point"]), int(row["points"]), row["setting"]
-                self._curves[row["codec"], row["image"], row["content"]].append(point)
 
     def close(self) -> None:
         """Lets other processes write the rows."""
@@ -137,7 +128,8 @@ class Sweep:
             gone = bool(self._data) and row["image"] not in names
             return row["data"] == self._data and (content != row["content"] or gone)
 
-        self._rows.supersede(is_old, "are of images that have changed")
+        looked_at = ("codec", "data", "image", "content")
+        self._rows.supersede(is_old, "are of images that have changed", looked_at)
         if failed:
             raise WorkError(
                 f"{len(failed)} of {len(pending)} curves could not be measured; the others are in "
@@ -168,7 +160,7 @@ class Sweep:
         for point, setting in enumerate(settings):
             facts = {"point": point, "points": len(settings), "setting": setting}
             row = self._rows.get_or_measure(
-                {"codec": codec.name, "setting": setting, "data": self._data, "image": name},
+                self._key(codec, setting, name),
                 {"identity": self._identities[codec.name, setting], "content": content},
                 functools.partial(self._measure, codec, image, name, facts, coded),
             )
@@ -178,10 +170,19 @@ class Sweep:
 
     def _finished(self, codec: ImageCodec, name: str, content: str) -> list[str] | None:
         """The settings of a searched curve all of whose points are known, or None."""
-        mine = self._curves.get((codec.name, name, content), ())
-        if not codec.searched or not mine or len(mine) < mine[0][1]:
+        if not codec.searched:
+            return None
+        mine = []
+        for setting in codec.settings:
+            row = self._rows.find(self._key(codec, setting, name))
+            if row is not None and row["content"] == content:
+                mine.append((int(row["point"]), int(row["points"]), setting))
+        if not mine or len(mine) < mine[0][1]:
             return None
         return [setting for _, _, setting in sorted(mine)]
+
+    def _key(self, codec: ImageCodec, setting: str, name: str) -> dict[str, str]:
+        return {"codec": codec.name, "setting": setting, "data": self._data, "image": name}
 
     def _search(
         self, codec: ImageCodec, image: np.ndarray, content: str, coded: dict[str, tuple]

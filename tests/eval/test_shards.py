@@ -94,6 +94,15 @@ def test_the_merged_table_is_that_of_one_process(measured, tmp_path, capsys):
     assert set(about["codecs"]) == {"jpeg", "jpeg2000"}
 
 
+def test_rows_that_several_folders_have_are_there_once(measured, tmp_path, capsys):
+    folders = [str(measured / name) for name in ("whole", "part1", "part2", "part3")]
+    cli.main(["eval", "merge", str(tmp_path / "all"), *folders])
+    assert "rows.csv: 160 rows, 80 of them new" in capsys.readouterr().out
+    merged, whole = tmp_path / "all" / "rows.csv", measured / "whole" / "rows.csv"
+    assert merged.read_bytes() == whole.read_bytes()
+    assert not merged.with_name("superseded.csv").exists()
+
+
 def test_a_merged_folder_goes_on(measured, folder, tmp_path, caplog):
     """The command without a shard finds all rows there."""
     _merge(measured, tmp_path / "all")
