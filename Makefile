@@ -1,4 +1,4 @@
-# make demo   a codec trained for MSE and for VMAF, compared with JPEG, in about five minutes: demo/report.html
+# make demo   what comes with lossylab beside JPEG and JPEG 2000, in about four minutes: demo/report.html
 # make test   the tests
 # make docs   the documentation, in site/
 # make lint   style and types
@@ -13,8 +13,7 @@ READY := $(VENV)/ready
 .PHONY: demo test test-long docs lint types check-results lock wheel clean
 
 demo: $(READY)
-	$(VENV)/bin/python -m lossylab train proxiqa_study --flagfile=proxiqa_demo --out=demo
-	$(VENV)/bin/python -m lossylab report demo --out=demo/report.html --title=Demonstration
+	$(VENV)/bin/python -m lossylab demo --out=demo
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile --no-loadscope-reorder

@@ -249,6 +249,11 @@ COMMANDS: dict[str, Command] = {
         "lossylab.cli.options.exports:ConvertOptions",
         "lossylab.cli.exports:convert",
     ),
+    "demo": Command(
+        "Compress, train, restore and report: what comes with lossylab, on a few images.",
+        "lossylab.cli.options.demo:DemoOptions",
+        "lossylab.cli.demo.__main__:demo",
+    ),
     "doctor": Command(
         "Check this installation.",
         "lossylab.cli.options.installation:DoctorOptions",
@@ -316,6 +321,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "eval rank_accuracy",
     ),
     "Reports, exports and this installation": (
+        "demo",
         "report",
         "models",
         "models add",

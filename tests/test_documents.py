@@ -20,13 +20,13 @@ TRIED = [page for page in PAGES if re.match(r"README|docs/(index|guide/|tutorial
 # Appended to the commands so that they end in seconds; later flags win.
 TINY = {
     "train proxiqa": "--train_data=photos --steps=2 --filters=4 --patch=32 --batch=2 --min_scale=1",
-    "train wcdgan": "--steps=2 --filters=4 --blocks=1 --patch=32 --stride=32 --batch=2",
+    "train wcdgan": "--steps=2 --filters=4 --patch=32 --stride=32 --batch=2",
     "train jpeg_encoder": "--steps=2 --patch=32 --batch=1 --ms_ssim_weight=0",
     "train distortion_gan": "--steps=2 --patch=32 --batch=1 --filters=2 --discriminator_filters=2",
     "restore generated": "--steps=2 --fit_samples=100 --samples=50",
     "eval latent_study": "--rows=5 --tasks=downscale --images=2 --fit_samples=100",
     "train mmd_restoration": "--train_data=photos --steps=2 --patch=16 --max_patch=16 --batch=1 "
-    "--filters=4 --blocks=1 --mixtures=2 --condition_filters=4 --validate_every=0",
+    "--filters=4 --blocks=1 --mixtures=2 --condition_filters=4 --validate_every=0 --export_at=",
     "eval degradation_nll": "--data=photos --window=16",
     "train rankiqa": "--steps=1 --filters=2 --units=8 --patch=64",
     "eval rankiqa": "--num_crops=2",
@@ -37,8 +37,8 @@ TINY = {
 }
 # What wants days, hours, or files of others.
 UNTRIED = re.compile(
-    r"_study |study/|--study|report study|report runs/bls|doctor|\.mat|\.pth|official/|alex\.npz|"
-    r"ffhq|faces|emoji|runs/prior|answers_|results/jpeg --out|"
+    r"_study |lossylab demo|study/|--study|report study|report runs/bls|doctor|\.mat|\.pth|"
+    r"official/|alex\.npz|ffhq|faces|emoji|runs/prior|answers_|results/jpeg --out|"
     r"--format=onnx"
 )
 

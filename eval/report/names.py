@@ -22,6 +22,8 @@ NAMES = {
     "bls_frozen_proxy": "BLS (frozen proxy)",
     "bmshj_mse": "BMSHJ MSE",
     "bmshj_vmaf_p": "BMSHJ VMAF_p",
+    "tuned": "codec trained on for VMAF",
+    "jpeg_tables": "learned JPEG tables",
     # WCDGAN.
     "sadct": "SA-DCT",
     "arcnn": "ARCNN",

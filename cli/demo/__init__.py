@@ -1,0 +1,1 @@
+"""`lossylab demo`: what comes with lossylab at work on a few images."""
