@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from lossylab.cli import jobs
-from lossylab.cli.options.distort import DistortOptions
+from lossylab.cli.options.distort import SEVERITIES, DistortOptions
 from lossylab.core import memory
 from lossylab.core.environment import timed
 from lossylab.core.errors import UsageError
@@ -21,6 +22,7 @@ from lossylab.data.decode import as_rgb, decode_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.eval.metrics import nss
 from lossylab.eval.metrics.psnr import psnr
+from lossylab.inference.export import zoo
 from lossylab.inference.export.distorter import Distorter
 
 _BYTES = 64  # that a small generator takes for a pixel that it sees
@@ -28,11 +30,14 @@ _COLUMNS = ("input", "output", "width", "height", "psnr", "jsd", "seconds")
 
 _Work = Callable[[str, np.ndarray], np.ndarray]  # from a path and its image to the distorted image
 
+log = logging.getLogger("lossylab")
+
 
 def distort(options: DistortOptions) -> None:
     """Distorts images; raises as `jobs.plan` and `jobs.run`."""
     sources = find_images(options.input)
-    plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
+    options = _resolved(options)
+    plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS, ".distorted.png")
     weights = None
     if options.model:
         with naming("model"):
@@ -44,8 +49,26 @@ def distort(options: DistortOptions) -> None:
         work, weights = _by_network(network, options), network.weights
     else:
         work = _by_distortion(options)
-    one = functools.partial(_distort_one, work, options.keep_profile)
+    one = functools.partial(_distort_one, work, options.keep_profile, len(sources) == 1)
     jobs.run(plan, one, _COLUMNS, (weights,))
+
+
+def _resolved(options: DistortOptions) -> DistortOptions:
+    """The options with what `like` means: a generator that has a name, or the distortion itself."""
+    if not options.like:
+        return options
+    name = zoo.distorter(options.like)
+    if name:
+        log.info("generator: %s, %s", name, zoo.card(name)["summary"])
+        return options.replace(like=None, model=name)
+    unit, severity = SEVERITIES[options.like]
+    log.info(
+        "no generator of %s has a name here: the distortion itself, %s %g",
+        options.like,
+        unit,
+        severity,
+    )
+    return options.replace(like=None, distortion=options.like)
 
 
 def _by_network(network: Distorter, options: DistortOptions) -> _Work:
@@ -75,13 +98,17 @@ def _seed(path: str, options: DistortOptions) -> int:
     return (noise_seed(path) + options.seed) % 2**32
 
 
-def _distort_one(work: _Work, keep_profile: bool, source: str, target: str) -> dict[str, Any]:
+def _distort_one(
+    work: _Work, keep_profile: bool, alone: bool, source: str, target: str
+) -> dict[str, Any]:
     decoded = decode_image(source, keep_profile=keep_profile)
     image = decoded.pixels
     distorted, milliseconds = timed(work, source, image)
     jobs.write_image(target, distorted, decoded.profile)
     height, width = image.shape[:2]
-    jsd = ""
+    quality, jsd = psnr(image, distorted), ""
+    if alone:
+        log.info("%s: %.2f dB from the original", target, quality)
     if min(height, width) > 1:
         one, other = (nss.histogram(as_rgb(each)) for each in (image, distorted))
         jsd = f"{nss.jensen_shannon(one, other):.4f}"
@@ -90,7 +117,7 @@ def _distort_one(work: _Work, keep_profile: bool, source: str, target: str) -> d
         "output": target,
         "width": width,
         "height": height,
-        "psnr": f"{psnr(image, distorted):.2f}",
+        "psnr": f"{quality:.2f}",
         "jsd": jsd,
         "seconds": f"{milliseconds / 1000:.3f}",
     }

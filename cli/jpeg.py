@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import Any
 
 import numpy as np
 
-from lossylab.cli import jobs
+from lossylab.cli import gain, jobs
 from lossylab.cli.options.jpeg import JpegOptions
 from lossylab.core import memory
 from lossylab.core.environment import timed
@@ -28,19 +29,24 @@ _TOLERANCE = 3
 _BYTES = 128  # that coding without attention takes for a pixel that it sees
 _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp", "psnr", "seconds", "verified")
 
+log = logging.getLogger("lossylab")
+
 
 def write_files(options: JpegOptions) -> None:
     """Writes the files; raises as `jobs.plan` and `jobs.run`."""
     sources = find_images(options.input)
-    plan = jobs.plan(options, sources, ".jpg", _SUFFIXES)
+    plan = jobs.plan(options, sources, ".jpg", _SUFFIXES, ".learned.jpg")
     model = jobs.model_of(options.model, options.quality, zoo.jpeg_encoder, "encoder")
     with naming("model"):
         encoder = Encoder(model, options.max_pixels)
-    work = functools.partial(_write_one, options, encoder)
+    alone = options.model is None and len(sources) == 1
+    work = functools.partial(_write_one, options, encoder, alone)
     jobs.run(plan, work, _COLUMNS, (encoder.identity,))
 
 
-def _write_one(options: JpegOptions, encoder: Encoder, source: str, target: str) -> dict[str, Any]:
+def _write_one(
+    options: JpegOptions, encoder: Encoder, compare: bool, source: str, target: str
+) -> dict[str, Any]:
     source_file = decode_image(source, keep_profile=options.keep_profile)
     image = source_file.pixels
     height, width = image.shape[:2]
@@ -51,6 +57,9 @@ def _write_one(options: JpegOptions, encoder: Encoder, source: str, target: str)
     decoded = jpeg_decoders.by_pillow(data)
     if options.verify:
         verify(encoder, contents, data, decoded)
+    shown = decoded[..., : image.shape[2]]
+    if compare:
+        log.info("%s: %s", target, gain.beside_jpeg(image, shown, len(data)))
     profile = source_file.profile
     write_bytes(target, jpeg_with_profile(data, profile) if profile else data)
     return {
@@ -60,7 +69,7 @@ def _write_one(options: JpegOptions, encoder: Encoder, source: str, target: str)
         "height": height,
         "bytes": len(data),
         "bpp": f"{8 * len(data) / (height * width):.4f}",
-        "psnr": f"{psnr(image, decoded[..., : image.shape[2]]):.2f}",
+        "psnr": f"{psnr(image, shown):.2f}",
         "seconds": f"{milliseconds / 1000:.3f}",
         "verified": "yes" if options.verify else "",
     }

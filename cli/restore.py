@@ -111,7 +111,7 @@ def restore(options: RestoreOptions) -> None:
         latent_restore.restore(options)
         return
     sources = find_images(options.input)
-    plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS)
+    plan = jobs.plan(options, sources, ".png", jobs.LOSSLESS, ".restored.png")
     restoration = _Restoration(options)
     work = functools.partial(_restore_one, options, restoration)
     jobs.run(plan, work, _COLUMNS, restoration.identity)

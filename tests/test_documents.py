@@ -88,7 +88,7 @@ def test_documented_commands_run_in_their_order(page, tmp_path, monkeypatch, ima
     pathlib.Path("photos").mkdir()
     for name, image in zip("ab", images):
         Image.fromarray(image).save(f"photos/{name}.jpg", quality=10)
-    for name in ("image.png", "photo.png"):
+    for name in ("image.png", "photo.png", "photo.jpg"):
         Image.fromarray(images[1]).save(name)
     lines = _tried(page)
     if not any("--run_dir=runs/mse" in line for line in lines):

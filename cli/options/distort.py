@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossylab.cli.options.files import ImageFilesOptions, max_pixels
+from lossylab.cli.options.files import ImageFilesOptions, max_pixels, output_beside
 from lossylab.core.options import option, option_class, require
 from lossylab.core.trust import EXPORT
 
@@ -19,17 +19,26 @@ SEVERITIES = {
 class DistortOptions(ImageFilesOptions):
     """Distorts images, by a trained generator or by a codec or noise itself.
 
+    lossylab distort photo.png --like=jpeg
     lossylab distort image.png worse.png --model=runs/jpeg/export
     lossylab distort photos noisy --distortion=white --severity=25 --seed=7
 
     A table of what was written goes to standard output, as CSV.
     """
 
+    output: str = output_beside(".distorted.png")
     model: str | None = option(None, f"Exported generator: {EXPORT}.", may_differ=True)
     distortion: str | None = option(
         None,
         "The distortion itself instead of a generator: the image is coded and decoded, or noise is "
         "added.",
+        choices=SEVERITIES,
+    )
+    like: str | None = option(
+        None,
+        "The distortion to imitate: a generator of it that comes with lossylab or was added to "
+        "`lossylab models`, and as long as there is none the distortion itself at its default "
+        "severity; it is said which.",
         choices=SEVERITIES,
     )
     severity: float | None = option(
@@ -50,8 +59,8 @@ class DistortOptions(ImageFilesOptions):
         """Refuses both kinds of distortion, and neither."""
         super().check()
         require(
-            bool(self.model) != bool(self.distortion),
-            "give either `model`, the folder of an exported generator, or `distortion`",
+            sum(map(bool, (self.model, self.distortion, self.like))) == 1,
+            "give one of `model`, the folder of an exported generator, `distortion` and `like`",
         )
         require(
             self.distortion or self.severity is None,

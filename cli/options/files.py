@@ -35,6 +35,19 @@ class ImageFilesOptions(FilesOptions):
     )
 
 
+def output_beside(suffix: str) -> Any:
+    """The argument `output` of a command that writes one input's file beside it; see `argument`.
+
+    Args:
+      suffix: of that file, for its help.
+    """
+    return argument(
+        "File for one input, folder for several; NAME/ is a folder. By default one input's file is "
+        f"written beside it, with the suffix {suffix}.",
+        "",
+    )
+
+
 def max_pixels(default: int, seen: str) -> Any:
     """The option `max_pixels` of a network's command; see `option`.
 

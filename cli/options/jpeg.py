@@ -6,6 +6,7 @@ from lossylab.cli.options.files import (
     QUALITY,
     ImageFilesOptions,
     max_pixels,
+    output_beside,
     require_one_rate,
 )
 from lossylab.core.options import option, option_class
@@ -16,6 +17,7 @@ from lossylab.core.trust import EXPORT
 class JpegOptions(ImageFilesOptions):
     """Writes standard .jpg files with a learned encoder.
 
+    lossylab jpeg photo.png
     lossylab jpeg photos coded
     lossylab jpeg photos coded --quality=6 --huffman=optimized --verify
     lossylab jpeg image.png image.jpg --model=runs/vgg_0.01/export
@@ -25,6 +27,7 @@ class JpegOptions(ImageFilesOptions):
     images become gray files. A table of what was written goes to standard output, as CSV.
     """
 
+    output: str = output_beside(".learned.jpg")
     model: str | None = option(None, f"Exported JPEG encoder: {EXPORT}.", may_differ=True)
     quality: int | None = option(
         None,

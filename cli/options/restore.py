@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from lossylab.cli.options.files import ImageFilesOptions, max_pixels
+from lossylab.cli.options.files import ImageFilesOptions, max_pixels, output_beside
 from lossylab.core import export_folder
 from lossylab.core.options import (
     default_of,
@@ -24,6 +24,7 @@ SADCT = "sadct"
 class NetworkOptions(ImageFilesOptions):
     """Options of a restoration by a network, or by SA-DCT."""
 
+    output: str = output_beside(".restored.png")
     method: str = option(
         NETWORK,
         "An exported network, PULSE, or the search under an MMD constraint.",
@@ -56,6 +57,7 @@ class NetworkOptions(ImageFilesOptions):
 class RestoreOptions(SearchOptions, NetworkOptions):
     """Restores images with an exported network, with SA-DCT, or by a search in a StyleGAN.
 
+    lossylab restore photo.jpg
     lossylab restore photos restored
     lossylab restore INPUT OUTPUT --model=runs/wcdgan_q10/export
     lossylab restore photos restored --model=runs,sadct

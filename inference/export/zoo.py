@@ -84,6 +84,15 @@ def jpeg_encoder(quality: int) -> str:
     return _nearest("jpeg_encoder", {"rate": "coefficients"}, "jpeg_encoder", wanted)
 
 
+def distorter(distortion: str) -> str | None:
+    """Name of a generator of a distortion, the first; None if there is none."""
+    for name in names():
+        known = card(name)
+        if (known["kind"], known["options"].get("distortion")) == ("distorter", distortion):
+            return name
+    return None
+
+
 def _nearest(kind: str, trained: dict[str, str], preferred: str, lmbda: float) -> str:
     """The model of a kind and of some options whose lambda is nearest, first of one network."""
     found = {}

@@ -12,10 +12,15 @@ from skimage import data
 from lossylab.cli import __main__ as cli
 from lossylab.cli import gain
 from lossylab.core.errors import BitstreamError, ExportError, UsageError
+from lossylab.data.distortions import distort
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.export import zoo
 from lossylab.inference.export.codec import Codec
+from lossylab.inference.export.distorter import Distorter
+from lossylab.inference.export.jpeg import Encoder
 from lossylab.models.bls2017 import BLS2017
+from lossylab.models.jpeg_encoder import JPEGEncoder
+from lossylab.models.unet import ResidualUNet
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +110,53 @@ def test_what_is_missing_is_said(image, tmp_path, monkeypatch):
         cli.main(["decompress", "coded/a.lossy"])
     with pytest.raises(ExportError, match="^no codec has a name here"):
         cli.main(["compress", "photos/a.png"])
+
+
+@pytest.fixture
+def photo(image, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(image).save("photo.png")
+    return image
+
+
+def test_a_photo_alone_becomes_a_jpg_file(photo, tmp_path, monkeypatch, caplog):
+    tf.random.set_seed(1)
+    Encoder.save(JPEGEncoder(), tmp_path / "export", {"lmbda": 0.01, "rate": "coefficients"})
+    monkeypatch.setenv("LOSSYLAB_ZOO", str(tmp_path / "zoo"))
+    cli.main(["models", "add", str(tmp_path / "export"), "tables", "--summary=untrained"])
+    with caplog.at_level("INFO", "lossylab"):
+        cli.main(["jpeg", "photo.png"])
+    with Image.open("photo.learned.jpg") as shown:
+        line = gain.beside_jpeg(
+            photo, np.asarray(shown), (tmp_path / "photo.learned.jpg").stat().st_size
+        )
+    assert f"photo.learned.jpg: {line}" in caplog.messages
+
+
+def test_a_photo_alone_is_distorted_and_restored_beside_it(photo, caplog):
+    with caplog.at_level("INFO", "lossylab"):
+        cli.main(["distort", "photo.png", "--like=jpeg"])
+    assert "no generator of jpeg has a name here: the distortion itself, " in caplog.text
+    with Image.open("photo.distorted.png") as shown:
+        distorted = np.asarray(shown)
+    np.testing.assert_array_equal(distorted, distort(photo, "jpeg"))
+    assert f"photo.distorted.png: {psnr(photo, distorted):.2f} dB from the original" in caplog.text
+    Image.fromarray(photo).save("photo.jpg", quality=10)
+    cli.main(["restore", "photo.jpg"])
+    with Image.open("photo.jpg") as given, Image.open("photo.restored.png") as restored:
+        assert psnr(photo, np.asarray(restored)) > psnr(photo, np.asarray(given))
+
+
+def test_a_generator_that_has_a_name_goes_before_the_distortion(
+    photo, tmp_path, monkeypatch, caplog
+):
+    Distorter.save(ResidualUNet(2), tmp_path / "export", {"distortion": "pink"})
+    monkeypatch.setenv("LOSSYLAB_ZOO", str(tmp_path / "zoo"))
+    cli.main(["models", "add", str(tmp_path / "export"), "worse", "--summary=untrained"])
+    assert (zoo.distorter("pink"), zoo.distorter("white")) == ("worse", None)
+    with caplog.at_level("INFO", "lossylab"):
+        cli.main(["distort", "photo.png", "--like=pink"])
+    assert "generator: worse, untrained" in caplog.messages
+    with Image.open("photo.distorted.png") as shown:
+        expected = Distorter("worse").distort(photo)
+        np.testing.assert_array_equal(np.asarray(shown), expected)

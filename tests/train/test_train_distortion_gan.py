@@ -562,8 +562,10 @@ def test_bad_files_do_not_stop_the_others(tmp_path, capsys, images):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "give either --model, the folder of an exported generator, or --distortion"),
-        (["--model={model}", "--distortion=jpeg"], "give either --model"),
+        ([], "give one of --model, the folder of an exported generator, --distortion and --like"),
+        (["--model={model}", "--distortion=jpeg"], "give one of --model"),
+        (["--like=jpeg", "--distortion=jpeg"], "give one of --model"),
+        (["--like=jpeg", "--severity=3"], "--severity goes with --distortion"),
         (["--model={model}", "--severity=3"], "--severity goes with --distortion"),
         (["--model={model}", "--seed=3"], "--seed: the generator of --model sees no noise"),
         (["--distortion=jpeg", "--severity=500"], "--severity: severity of jpeg"),
