@@ -33,7 +33,7 @@ class ProxIQA(Network):
         widths = (6, 16, 32, 64)
         with self.scope():
             self.kernels = [
-                tf.Variable(_glorot((5, 5, a, b)), name=f"conv{i}")
+                tf.Variable(_glorot((5, 5, a, b)), name=f"kernel{i}")
                 for i, (a, b) in enumerate(zip(widths, widths[1:]))
             ]
             self.biases = [

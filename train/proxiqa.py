@@ -27,7 +27,7 @@ from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import session
 from lossylab.train.codec_quality import Trained, codec_quality, evaluator
 from lossylab.train.loop import warm_start
-from lossylab.train.loop.optimizers import adam, chosen, gradients, with_slots
+from lossylab.train.loop.optimizers import chosen, gradients, named, with_slots
 from lossylab.train.loop.oracle import libvmaf_oracle
 from lossylab.train.loop.waiting_pair import WaitingPair
 from lossylab.train.loop.weight_mean import WeightMean
@@ -69,7 +69,8 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         self._versions = self._older_codecs()
         rate = _dropped(options.learning_rate, options.drop_step)
         self._codec_optimizer = chosen(options, rate)
-        self._proxy_adam = adam(_dropped(options.proxy_learning_rate, options.drop_step))
+        rate = _dropped(options.proxy_learning_rate, options.drop_step)
+        self._proxy_optimizer = named(options.proxy_optimizer, rate)
         self._oracle: Any = None
         if options.uses_proxy and options.metric != "ms_ssim":
             self._oracle = libvmaf_oracle(options.metric)
@@ -125,7 +126,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         state |= self.mean.checkpointed
         if self.proxy is not None:
             state["proxy"] = self.proxy
-            state["proxy_adam"] = with_slots(self._proxy_adam, self.proxy)
+            state["proxy_adam"] = with_slots(self._proxy_optimizer, self.proxy)
         if self._previous:
             state["previous_pair"] = self._previous
         return state
@@ -227,8 +228,8 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             predicted = self.proxy(pair)
             loss = scale * tf.reduce_sum(losses.metric_loss(predicted, scores))
         if self.options.trains_proxy:
-            changes = gradients(tape, loss, variables, self._proxy_adam)
-            self._proxy_adam.apply_gradients(zip(changes, variables))
+            changes = gradients(tape, loss, variables, self._proxy_optimizer)
+            self._proxy_optimizer.apply_gradients(zip(changes, variables))
         # Identical pairs are there to be learned, not to be reported.
         identical, count = self._identical(image, pair_step)
         kept = tf.where(identical, 0.0, 1.0 / count)

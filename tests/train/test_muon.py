@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from lossylab.models.bls2017 import BLS2017
+from lossylab.models.proxiqa import ProxIQA
 from lossylab.train.loop.muon import Muon, orthogonalized
 from lossylab.train.loop.optimizers import adam, chosen
 from lossylab.train.options.proxiqa import ProxiqaOptions
@@ -90,6 +91,12 @@ def test_every_convolution_of_a_codec_is_a_kernel():
         moved = np.sqrt(np.mean((each.numpy() - before[each.name]) ** 2))
         # Ones are a matrix of rank one, whose orthogonal part is short; Adam moves all by the rate.
         assert (moved < 0.5 * RATE) == ("conv" in each.name and "bias" not in each.name), each.name
+
+
+def test_every_convolution_of_a_proxy_is_a_kernel():
+    assert [
+        "kernel" in each.name for each in ProxIQA(16).trainable_variables if each.shape.rank == 4
+    ] == [True] * 3
 
 
 def test_options_choose():

@@ -91,6 +91,7 @@ def test_a_proxy_that_learns_by_all_means_and_is_judged(tmp_path):
             blend=1.3,
             proxy_bias=85.0,
             proxy_differences=True,
+            proxy_optimizer="muon",
             validate_every=2,
             proxy_patches=4,
             run_dir=str(tmp_path / "proxy"),

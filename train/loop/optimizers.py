@@ -20,15 +20,19 @@ def adam(rate: Rate, beta_1: float = 0.9, beta_2: float = 0.999) -> tf.keras.opt
 
 
 def chosen(options: RateOptions, usual: Rate, beta_1: float = 0.9) -> tf.keras.optimizers.Optimizer:
-    """The optimizer that the options ask for.
+    """The optimizer that the options ask for, at their rate.
 
     Args:
       options: of the training.
       usual: rate where they do not ask for another course, see `scheduled`.
       beta_1: of Adam's mean of gradients.
     """
-    rate = scheduled(options, usual)
-    if options.optimizer == "adam":
+    return named(options.optimizer, scheduled(options, usual), beta_1)
+
+
+def named(name: str, rate: Rate, beta_1: float = 0.9) -> tf.keras.optimizers.Optimizer:
+    """Adam or Muon, by the name that options give it."""
+    if name == "adam":
         return adam(rate, beta_1)
     return loss_scaled(Muon(rate, beta_1=beta_1, epsilon=1e-8))
 

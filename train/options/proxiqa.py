@@ -12,7 +12,7 @@ from lossylab.train.options.loop import (
     require_multiple,
     steps,
 )
-from lossylab.train.options.rates import RateOptions
+from lossylab.train.options.rates import OPTIMIZERS, RateOptions
 
 MODES = ("proxy", "frozen_proxy", "pretrain_proxy", "direct")
 STRIDE = 16  # pixels of the image per latent sample
@@ -129,6 +129,14 @@ class ProxiqaOptions(RateOptions):
         "metric's mean on what the codec makes, such as 85, spares that.",
         maximum=100.0,
         assumed="not printed; the default of the authors' library",
+    )
+    proxy_optimizer: str = option(
+        "adam",
+        "Optimizer of the proxy. By adam, what both patches show decides its score for thousands "
+        "of steps; muon finds their differences within hundreds, at a `proxy_learning_rate` of "
+        "1e-3, with `proxy_bias` and `proxy_differences`.",
+        choices=OPTIMIZERS,
+        assumed="the paper has adam",
     )
     proxy_differences: bool = option(
         False,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from lossylab.core.options import option, option_class, require
 from lossylab.train.options.loop import TrainingOptions, positive
 
+OPTIMIZERS = ("adam", "muon")
+
 
 @option_class
 class RateOptions(TrainingOptions):
@@ -15,7 +17,7 @@ class RateOptions(TrainingOptions):
         "Optimizer of the network. muon moves all directions of a convolution's kernel equally far "
         "and leaves all else to Adam; it wants a `warmup` and a `final_learning_rate`, and reaches "
         "in some hundred steps what takes Adam thousands.",
-        choices=("adam", "muon"),
+        choices=OPTIMIZERS,
         assumed="the papers have adam",
     )
     learning_rate: float = positive(1e-4, "Learning rate of the network.")
