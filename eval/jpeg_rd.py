@@ -22,6 +22,7 @@ from lossylab.eval.options.rd import JpegRdOptions
 from lossylab.eval.sweep import Sweep
 from lossylab.inference.codecs.base import ImageCodec
 from lossylab.inference.codecs.classical import FlatJpeg, Jpeg
+from lossylab.inference.codecs.formats import FORMATS
 from lossylab.inference.codecs.other_jpegs import OTHERS
 from lossylab.inference.codecs.registry import LearnedJpeg, learned
 from lossylab.inference.export.jpeg import Encoder
@@ -103,7 +104,7 @@ def _others(names: Sequence[str]) -> tuple[list[ImageCodec], dict[str, str]]:
     """The other encoders that are installed, and why the rest is not there, which is logged."""
     found, absent = [], {}
     for name in names:
-        codec = OTHERS[name](OTHER_QUALITIES)
+        codec = {**OTHERS, **FORMATS}[name](OTHER_QUALITIES)
         try:
             codec.version()
         except CodecError as error:

@@ -86,7 +86,8 @@ class Color(Measures):
 
     Of JPEG files also their size with optimized Huffman codes, coefficients unchanged, and how far
     ffmpeg's decoder differs from Pillow's, in sample values of the stored planes. Files with chroma
-    sub-sampling, which other encoders write with codes of their own, keep their size.
+    sub-sampling, which other encoders write with codes of their own, and other formats keep their
+    size.
     """
 
     names, added = COLOR_MEASURES, CODED_COLOR.added
@@ -119,8 +120,8 @@ class Color(Measures):
             "ms_ssim_rgb": float(ms_ssim(image[None], decoded[None])[0]),
             "vmaf": float(vmaf.measure(image[None], decoded[None])["vmaf"][0]),
         }
+        values["bytes_optimized"] = len(data)
         if data.startswith(_JPEG):
-            values["bytes_optimized"] = len(data)
             with contextlib.suppress(WorkError):  # of sub-sampled files
                 values["bytes_optimized"] = len(jpeg_files.optimized(data))
                 values["decoder_difference"] = jpeg_decoders.apart(data)

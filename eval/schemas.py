@@ -47,6 +47,8 @@ def coded(measures: tuple[str, ...], tool: str, **added: str) -> Schema:
 
 
 OTHER_JPEGS = ("jpegli", "mozjpeg", "mozjpeg444")  # encoders of packages that need not be there
+OTHER_FORMATS = ("webp", "avif444", "avif420", "jpegxl")  # what JPEG competes with, newer codecs
+COMPETITORS = (*OTHER_JPEGS, *OTHER_FORMATS)
 CODED = coded(LIBVMAF_MEASURES, "ffmpeg")
 CODED_COLOR = coded(COLOR_MEASURES, "tensorflow", vmaf="nan")
 

@@ -36,7 +36,7 @@ from lossylab.eval.report.claims import (
     trainings,
 )
 from lossylab.eval.report.names import published_label, published_name
-from lossylab.eval.schemas import OTHER_JPEGS
+from lossylab.eval.schemas import COMPETITORS
 
 # Signs of a gain.
 _BETTER = {"mse": -1, "psnr_rgb": 1, "ms_ssim_rgb": 1, "lpips": -1, "vmaf": 1}
@@ -150,7 +150,7 @@ def faster_than_bls(evidence: Evidence) -> Decision:
 
 def decoders_agree(evidence: Evidence) -> Decision:
     """Two decoders give nearly the same of every file that is ours or libjpeg's."""
-    gaps = evidence.table[~evidence.table.codec.isin(OTHER_JPEGS)].decoder_difference
+    gaps = evidence.table[~evidence.table.codec.isin(COMPETITORS)].decoder_difference
     if gaps.isna().any():
         return UNMEASURED
     text = f"pixel values differ by at most {gaps.max():.0f} over {len(gaps)} files"

@@ -13,7 +13,7 @@ from lossylab.eval.jpeg_encoder.evidence import FLAT, HUFFMAN, JPEG, Evidence
 from lossylab.eval.report import plots
 from lossylab.eval.report.names import published_label, published_name
 from lossylab.eval.report.paper import Draw
-from lossylab.eval.schemas import OTHER_JPEGS
+from lossylab.eval.schemas import COMPETITORS
 
 # Name -> heading and curves; those that were not measured are left out.
 _CURVES = {
@@ -105,7 +105,7 @@ def _curves(evidence: Evidence, heading: str, models: Sequence[str], path: pathl
     size = (4.2 * len(panels), 0.8 + 2.9 * len(HUFFMAN))
     with plots.figure(path, heading, *shape, size, note=evidence.title) as axes:
         for line, (huffman, rate) in zip(axes, HUFFMAN.items()):
-            learned = [model for model in models if model not in (JPEG, FLAT, *OTHER_JPEGS)]
+            learned = [model for model in models if model not in (JPEG, FLAT, *COMPETITORS)]
             most = _RANGE * max(evidence.curve(model)[rate].max() for model in learned)
             for axis, (measure, label) in zip(line, panels.items()):
                 for model in models:

@@ -13,7 +13,7 @@ from lossylab.eval.report.comparison import Cell
 from lossylab.eval.report.differences import mean_difference
 from lossylab.eval.report.names import published_name
 from lossylab.eval.report.tables import Line, number
-from lossylab.eval.schemas import OTHER_JPEGS
+from lossylab.eval.schemas import COMPETITORS
 
 # Column -> heading, digits, whether more is better.
 MEASURED = {
@@ -132,10 +132,10 @@ def _said(gap: pd.Series, digits: int) -> str:
 
 def others(evidence: Evidence) -> list[Line]:
     """Every encoder minus those that users pick, at equal size, over all common rates."""
-    rivals = [name for name in OTHER_JPEGS if name in evidence.models]
+    rivals = [name for name in COMPETITORS if name in evidence.models]
     found = []
     for rival in rivals:
-        for model in (name for name in evidence.models if name not in OTHER_JPEGS):
+        for model in (name for name in evidence.models if name not in COMPETITORS):
             line = {"encoder": model, "minus": published_name(rival)}
             for measure, (heading, digits) in _AT_EQUAL_SIZE.items():
                 gap = by_image(evidence, model, rival, measure, "optimized", 0, math.inf).gap

@@ -5,10 +5,10 @@ from __future__ import annotations
 from lossylab.core.options import option, option_class
 from lossylab.eval.options.base import JobsOptions, MeasurementOptions, skip_small
 from lossylab.eval.options.merge import ShardOptions
-from lossylab.eval.schemas import OTHER_JPEGS
+from lossylab.eval.schemas import COMPETITORS, OTHER_FORMATS, OTHER_JPEGS
 from lossylab.models.names import LPIPS_NETWORKS
 
-CODECS = ("jpeg", "jpeg_optimized", "jpeg2000", "hevc444", "hevc420", *OTHER_JPEGS)
+CODECS = ("jpeg", "jpeg_optimized", "jpeg2000", "hevc444", "hevc420", *OTHER_FORMATS, *OTHER_JPEGS)
 EXTERNAL = ("hm444", "hm420", "kakadu", "jpegxt")
 _MODELS = (
     "Exports of learned codecs, NAME:EXPORT each. Those of one name are points of one curve; "
@@ -32,7 +32,8 @@ class RdOptions(ShardOptions, JobsOptions, MeasurementOptions):
     skip_small: bool = skip_small("32x32 pixels, which libvmaf's windows need")
     codecs: tuple[str, ...] = option(
         ("jpeg",),
-        "Codecs that need no training; jpegli and mozjpeg need `pip install lossylab[encoders]`.",
+        "Codecs that need no training; jpegli, mozjpeg and jpegxl need `pip install "
+        "lossylab[encoders]`.",
         choices=CODECS,
     )
     models: tuple[str, ...] = option((), _MODELS)
@@ -71,9 +72,9 @@ class JpegRdOptions(ShardOptions, JobsOptions, MeasurementOptions):
     study: str | None = option(None, "Folder of a study: all runs in it are measured, by variant.")
     compare_with: tuple[str, ...] = option(
         OTHER_JPEGS,
-        "Other encoders to compare with, which need `pip install lossylab[encoders]`; those that "
-        "are not installed are left out, which is said.",
-        choices=OTHER_JPEGS,
+        "Other encoders and formats to compare with, most of which need `pip install "
+        "lossylab[encoders]`; those that are not installed are left out, which is said.",
+        choices=COMPETITORS,
     )
     lpips: str | None = option(
         None, "Weights of LPIPS: a file, or random. LPIPS is left out if not given."

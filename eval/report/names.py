@@ -12,6 +12,10 @@ NAMES = {
     "jpeg2000": "JPEG 2000",
     "hevc444": "HEVC 4:4:4",
     "hevc420": "HEVC 4:2:0",
+    "webp": "WebP",
+    "avif444": "AVIF 4:4:4",
+    "avif420": "AVIF 4:2:0",
+    "jpegxl": "JPEG XL",
     # ProxIQA.
     "bls_mse": "BLS MSE",
     "bls_vmaf_p": "BLS VMAF_p",

@@ -56,7 +56,7 @@ class Jpeg(ImageCodec):
         return {"quality": int(setting), "subsampling": 0, "optimize": self._optimized}
 
     def encode(self, image: np.ndarray, setting: str) -> EncodedFile:
-        return _pillow_encode(image, "JPEG", self.name, self.options(setting))
+        return pillow_encode(image, "JPEG", self.name, self.options(setting))
 
     def decode(self, file: EncodedFile, setting: str) -> np.ndarray:
         return pillow_decode(file.data, self.name)
@@ -95,7 +95,7 @@ class Jpeg2000(ImageCodec):
         return jpeg2000_options(float(setting))
 
     def encode(self, image: np.ndarray, setting: str) -> EncodedFile:
-        return _pillow_encode(image, "JPEG2000", self.name, self.options(setting))
+        return pillow_encode(image, "JPEG2000", self.name, self.options(setting))
 
     def decode(self, file: EncodedFile, setting: str) -> np.ndarray:
         return pillow_decode(file.data, self.name)
@@ -178,7 +178,8 @@ class Hevc(ImageCodec):
         return out
 
 
-def _pillow_encode(image: np.ndarray, kind: str, name: str, options: dict) -> EncodedFile:
+def pillow_encode(image: np.ndarray, kind: str, name: str, options: dict) -> EncodedFile:
+    """The file of an image in a format that Pillow knows; raises CodecError."""
     height, width = image.shape[:2]
     file = io.BytesIO()
     try:

@@ -18,6 +18,7 @@ from lossylab.core.options import naming, repeated, require
 from lossylab.inference.codecs import jpeg_files
 from lossylab.inference.codecs.base import EncodedFile, ImageCodec
 from lossylab.inference.codecs.classical import Hevc, Jpeg, Jpeg2000, pillow_decode
+from lossylab.inference.codecs.formats import FORMATS
 from lossylab.inference.codecs.other_jpegs import OTHERS
 from lossylab.inference.export import container, zoo
 from lossylab.inference.export.base import fingerprint, signature_names
@@ -126,6 +127,7 @@ CLASSICAL = {
     "jpeg2000": Jpeg2000,
     "hevc444": lambda: Hevc(444),
     "hevc420": lambda: Hevc(420),
+    **FORMATS,
     **OTHERS,
 }
 

@@ -1,0 +1,132 @@
+"""Formats of the web beside JPEG: WebP and AVIF by Pillow, JPEG XL by a plugin of it.
+
+Effort and speed are those that Pillow and the formats' own tools take by themselves, but for WebP,
+which is fast enough for its best; one thread, so that times compare.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from PIL import features
+
+from lossylab.core.errors import CodecError
+from lossylab.inference.codecs.base import EncodedFile, ImageCodec
+from lossylab.inference.codecs.classical import pillow_decode, pillow_encode
+
+
+class _Format(ImageCodec):
+    """A format that Pillow writes and reads; settings are its qualities."""
+
+    settings = tuple(str(quality) for quality in range(101))
+    _KIND: str
+
+    def __init__(self, qualities: Sequence[int] = ()) -> None:
+        """A codec.
+
+        Args:
+          qualities: points of the curve, rising; searched for given rates if there are none.
+        """
+        if qualities:
+            self.searched, self.settings = False, tuple(map(str, qualities))
+
+    def encode(self, image: np.ndarray, setting: str) -> EncodedFile:
+        """See `ImageCodec`."""
+        self.version()
+        return pillow_encode(image, self._KIND, self.name, self.options(setting))
+
+    def decode(self, file: EncodedFile, setting: str) -> np.ndarray:
+        """See `ImageCodec`."""
+        self.version()
+        return pillow_decode(file.data, self.name)
+
+    def _require(self, feature: str) -> str:
+        """The version of what Pillow was built with; raises CodecError if it was not."""
+        if not features.check(feature):
+            raise CodecError(f"{self.name} needs a Pillow with {feature}: pip install -U pillow")
+        return str(features.version(feature))
+
+
+class WebP(_Format):
+    """WebP by Pillow's libwebp: lossy, 4:2:0, which is all it has, and its slowest method."""
+
+    name, _KIND = "webp", "WEBP"
+
+    def options(self, setting: str) -> dict[str, Any]:
+        """What Pillow is told."""
+        return {"quality": int(setting), "method": 6}
+
+    def version(self) -> str:
+        """Name and version of the library; raises CodecError if it is not there."""
+        return f"libwebp {self._require('webp')}"
+
+
+class Avif(_Format):
+    """AVIF by Pillow's libavif and libaom, 8 bits, at the speed that avifenc takes by itself."""
+
+    _KIND = "AVIF"
+    cost = 1
+
+    def __init__(self, qualities: Sequence[int] = (), sampling: int = 444) -> None:
+        """A codec with chroma sampling 444 or 420; `qualities` as for `WebP`."""
+        super().__init__(qualities)
+        self.name = f"avif{sampling}"
+        self._sampling = {444: "4:4:4", 420: "4:2:0"}[sampling]
+
+    def options(self, setting: str) -> dict[str, Any]:
+        """What Pillow is told."""
+        known = {"subsampling": self._sampling, "speed": 6, "codec": "aom", "max_threads": 1}
+        return {"quality": int(setting), **known}
+
+    def version(self) -> str:
+        """Names and versions of the libraries; raises CodecError if they are not there."""
+        return f"libavif {self._require('avif')}, {_av1_coders()}"
+
+
+class JpegXl(_Format):
+    """JPEG XL by pillow-jxl-plugin's libjxl: XYB colors, effort 7 as cjxl by itself."""
+
+    name, _KIND = "jpegxl", "JXL"
+    _PLUGIN, _PACKAGE = "pillow_jxl", "pillow-jxl-plugin"
+
+    def options(self, setting: str) -> dict[str, Any]:
+        """What the plugin is told."""
+        return {"quality": int(setting), "effort": 7, "num_threads": 1}
+
+    def decode(self, file: EncodedFile, setting: str) -> np.ndarray:
+        """See `ImageCodec`."""
+        try:
+            return super().decode(file, setting)
+        except CodecError:
+            raise
+        except RuntimeError as error:  # the plugin's own
+            raise CodecError(f"{self.name} cannot decode its file: {error}") from error
+
+    def version(self) -> str:
+        """Name and version of the package; raises CodecError if it is not installed."""
+        try:
+            importlib.import_module(self._PLUGIN)
+        except (ImportError, OSError) as error:
+            cure = "pip install lossylab[encoders]"
+            raise CodecError(f"{self.name} needs the package {self._PACKAGE}: {cure}") from error
+        return f"{self._PACKAGE} {metadata.version(self._PACKAGE)}"
+
+
+@functools.cache
+def _av1_coders() -> str:
+    """Which AV1 encoder and decoder libavif has, with their versions."""
+    return str(importlib.import_module("PIL._avif").codec_versions())
+
+
+# Name -> a codec with these qualities.
+FORMATS = {
+    "webp": WebP,
+    "avif444": Avif,
+    "avif420": functools.partial(Avif, sampling=420),
+    "jpegxl": JpegXl,
+}
