@@ -90,10 +90,14 @@ def _others(options: GenerateOptions, side: int) -> list[np.ndarray]:
 def _compare(options: GenerateOptions, made: list[np.ndarray], others: list[np.ndarray]) -> None:
     # Its features need TensorFlow's networks: only where it is asked for.
     from lossylab.eval.metrics.feature_frechet import FeatureFrechet
+    from lossylab.eval.metrics.inception import frechet_distance
+    from lossylab.eval.metrics.kernel_distance import kernel_distance
 
     distance = FeatureFrechet(options.features)
+    sets = [distance.features(images) for images in (made, others)]
     found = {
-        "frechet_distance": round(distance(made, others), 4),
+        "frechet_distance": round(frechet_distance(*sets), 4),
+        "kernel_distance": float(f"{kernel_distance(*(each.pooled for each in sets)):.4g}"),
         "features": distance.label,
         "generated": len(made),
         "compared_with": len(others),

@@ -10,6 +10,7 @@ __getattr__, __dir__ = exports(
     __name__,
     {
         "collections": ("COLLECTIONS", "Collection", "find_images"),
+        "color": ("LUMA_CONVENTIONS", "luma_by"),
         "decode": ("DecodedFile", "decode_image", "read_image"),
         "distortions": ("DISTORTIONS", "Distortion", "distort"),
         "jpeg": ("chrominance_table", "degrade", "luminance_table", "nearest_quality"),

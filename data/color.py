@@ -7,6 +7,9 @@ JPEG restoration measure MATLAB's luma, the same range.
 import numpy as np
 import tensorflow as tf
 
+from lossylab.core.options import require_known
+
+LUMA_CONVENTIONS = ("studio", "full")
 _ROWS = (
     (65.481, 128.553, 24.966),
     (-37.797, -74.203, 112.0),
@@ -42,6 +45,26 @@ def studio_luma(image: np.ndarray) -> np.ndarray:
     """Y of uint8 RGB [H, W, 3] as MATLAB's rgb2ycbcr rounds it: uint8 [H, W, 1], 16..235."""
     luma = 16 + (image.astype(np.float64) @ np.array(_ROWS[0])) / 255
     return np.floor(luma + 0.5).astype(np.uint8)[..., None]
+
+
+def luma_by(image: np.ndarray, convention: str) -> np.ndarray:
+    """Y of RGB by the name of a convention; values of one are not comparable with the other's.
+
+    Args:
+      image: uint8 [H, W, 3].
+      convention: 'studio' (16..235, MATLAB's rgb2ycbcr, papers on restoration) or 'full' (0..255,
+        JPEG's, OpenCV's and Pillow's).
+
+    Returns:
+      uint8 [H, W, 1].
+
+    Raises:
+      UsageError: for other conventions.
+    """
+    require_known("convention", [convention], LUMA_CONVENTIONS)
+    if convention == "studio":
+        return studio_luma(image)
+    return np.floor(image.astype(np.float64) @ np.array(_JFIF[0]) + 0.5).astype(np.uint8)[..., None]
 
 
 def is_gray(image: np.ndarray) -> np.ndarray:

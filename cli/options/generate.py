@@ -14,7 +14,8 @@ class GenerateOptions(Options):
     lossylab generate images --generator=generator.npz --count=892 --compare_with=held_out
 
     Images are PNG files, 000.png and so on, that a seed decides. With --compare_with the Frechet
-    distance of features to other images goes to standard output, as JSON.
+    distance and the kernel distance of features to other images, as FID and KID have them but of a
+    VGG-16's features, go to standard output, as JSON.
     """
 
     output: str = argument("Folder to write the images to.")

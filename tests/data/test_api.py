@@ -9,6 +9,7 @@ from PIL import Image
 
 import lossylab.data
 import lossylab.losses
+from lossylab.core.errors import UsageError
 from lossylab.core.lazy import exports
 
 _IMPORTS = """
@@ -51,3 +52,15 @@ def test_an_image_is_read_degraded_and_distorted(tmp_path, images):
     degraded = lossylab.data.degrade(image, 40)
     np.testing.assert_array_equal(degraded, lossylab.data.distort(image, "jpeg", 40))
     assert degraded.dtype == image.dtype == np.uint8
+
+
+def test_luma_has_a_convention_by_name(images):
+    image = images[0]
+    studio, full = (lossylab.data.luma_by(image, name) for name in ("studio", "full"))
+    assert studio.dtype == full.dtype == np.uint8
+    pillow = np.asarray(Image.fromarray(image).convert("YCbCr"))[..., :1]
+    assert np.abs(pillow.astype(int) - full).max() <= 1
+    np.testing.assert_allclose(studio, 16 + full * (219 / 255), atol=1)
+    assert lossylab.data.luma_by(np.full((1, 1, 3), 255, np.uint8), "studio").item() == 235
+    with pytest.raises(UsageError, match="studio"):
+        lossylab.data.luma_by(image, "opencv")
