@@ -4,16 +4,22 @@
 # make lint   style and types
 # make check-results   that results/ follows from its rows
 # make lock   requirements/: all packages and their hashes, for each Python; needs uv
+# make setup  only .venv, with the packages of requirements/; make setup-gpu adds CUDA's libraries
 # make wheel  the built wheel, tried in an environment and a folder of its own
 # Each sets up .venv first, if it is not there.
 
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: demo test test-long docs lint types check-results lock wheel clean
+.PHONY: setup setup-gpu demo test test-long docs lint types check-results lock wheel clean
 
 demo: $(READY)
 	$(VENV)/bin/python -m lossylab demo --out=demo
+
+setup: $(READY)
+
+setup-gpu: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[gpu]'
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile --no-loadscope-reorder

@@ -4,7 +4,13 @@ What is named here is imported when it is used first: see docs/api.md.
 """
 
 import os as _os
+import sys as _sys
 from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+if _sys.platform == "win32":
+    raise ImportError(
+        "lossylab runs on Linux and macOS, x86-64: on Windows use WSL 2 or the Dockerfile"
+    )
 
 from lossylab.core.errors import LossylabError
 from lossylab.core.lazy import exports as _exports

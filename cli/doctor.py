@@ -83,8 +83,12 @@ def _tensorflow() -> Iterator[Finding]:
 
 def _tfc() -> Iterator[Finding]:
     import tensorflow as tf
-    import tensorflow_compression as tfc
 
+    try:
+        from lossylab.models.layers.compression import tfc
+    except WorkError as error:
+        yield Finding("note", "tensorflow-compression", "absent: no learned codecs", str(error))
+        return
     version = metadata.version("tensorflow-compression")
     prior = tfc.NoisyLogistic(loc=[0.0], scale=[2.0])
     coder = tfc.ContinuousBatchedEntropyModel(prior, coding_rank=2, compression=True)

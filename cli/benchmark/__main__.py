@@ -15,7 +15,6 @@ from functools import partial
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_compression as tfc
 
 from lossylab.cli.benchmark import generators as benchmark_generators
 from lossylab.cli.benchmark import jpeg as benchmark_jpeg
@@ -33,6 +32,7 @@ from lossylab.data.schedule import Schedule
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.layers import precision
+from lossylab.models.layers.compression import tfc
 from lossylab.train.loop.oracle import Oracle
 from lossylab.train.options.proxiqa import ProxiqaOptions
 from lossylab.train.proxiqa import ProxIQATask

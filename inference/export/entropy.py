@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_compression as tfc
 
 from lossylab.inference.export import graph_tiles, range_coding
 from lossylab.inference.export.exact import ExactHyperSynthesis
 from lossylab.models.bmshj2018 import BMSHJ2018, HYPER_STRIDE
 from lossylab.models.layers import factorized, gaussian
+from lossylab.models.layers.compression import tfc
 from lossylab.models.layers.conv import Chain
 
 # No tensor: one made at import would start TensorFlow before a strategy can configure it.

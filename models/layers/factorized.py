@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import tensorflow as tf
-import tensorflow_compression as tfc
+
+from lossylab.models.layers.compression import tfc
 
 # Smallest difference u - l whose logarithm is taken: beyond it float32 has lost both.
 _SMALLEST_STEP = 1e-12

@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_compression as tfc
+
+from lossylab.models.layers.compression import tfc
 
 SMALLEST_SCALE, LARGEST_SCALE, NUM_SCALES = 0.11, 256.0, 64
 _STEP = math.log(LARGEST_SCALE / SMALLEST_SCALE) / (NUM_SCALES - 1)

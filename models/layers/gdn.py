@@ -6,9 +6,9 @@ y_i = x_i / sqrt(beta_i + sum_j gamma_ji x_j^2); the inverse (IGDN) multiplies i
 from __future__ import annotations
 
 import tensorflow as tf
-import tensorflow_compression as tfc
 
 from lossylab.models.layers.base import Layer
+from lossylab.models.layers.compression import tfc
 
 
 def _flat(x: tf.Tensor) -> tf.Tensor:
