@@ -10,6 +10,8 @@ from lossylab.cli.options.models import ModelsOptions
 from lossylab.core.options import require, require_known
 from lossylab.inference.export import zoo
 
+_FIRST = ("summary", "quality", "data", "license", "hours")
+
 
 def show(options: ModelsOptions) -> None:
     """Prints a table of all models, or the card of one; raises UsageError if there is none such."""
@@ -17,7 +19,11 @@ def show(options: ModelsOptions) -> None:
     require(bool(names), "no models have names here; `lossylab models add` gives them some")
     if options.name:
         require_known("name", [options.name], names)
-        sys.stdout.write(json.dumps(zoo.card(options.name), indent=2, sort_keys=True) + "\n")
+        card = zoo.card(options.name)
+        # What a reader looks for stands above the options of the training.
+        order = (*_FIRST, *sorted(set(card) - {*_FIRST, "options"}), "options")
+        shown = {key: card[key] for key in order if key in card}
+        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
         return
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("name", "kind", "summary"))

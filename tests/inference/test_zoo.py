@@ -80,7 +80,9 @@ def test_a_model_with_a_name_is_an_export_everywhere(export, folder, tmp_path, c
     cli.main(["models"])
     assert capsys.readouterr().out == "name,kind,summary\ntiny,codec,a tiny codec\n"
     cli.main(["models", "tiny"])
-    assert json.loads(capsys.readouterr().out)["quality"] == "30 dB"
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown, shown["quality"]) == (zoo.card("tiny"), "30 dB")
+    assert (*list(shown)[:2], list(shown)[-1]) == ("summary", "quality", "options")
 
 
 @pytest.mark.parametrize("pattern", ["tiny", "tin*"])
