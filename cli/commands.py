@@ -52,7 +52,7 @@ COMMANDS: dict[str, Command] = {
     "eval merge": Command(
         "Put the rows of several machines into one folder.",
         "lossylab.eval.options.merge:MergeOptions",
-        "lossylab.eval.merge:merge",
+        "lossylab.eval.sharing.merge:merge",
     ),
     "eval crops": Command(
         "Show crops of codecs side by side at equal rate.",

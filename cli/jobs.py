@@ -29,6 +29,7 @@ from lossylab.core.files import (
 from lossylab.core.options import repeated, require, specs
 from lossylab.core.rows import identity
 from lossylab.data.decode import require_file
+from lossylab.eval.sharing import shards
 from lossylab.inference.export import zoo
 
 log = logging.getLogger("lossylab")
@@ -68,6 +69,9 @@ def plan(
       suffixes: what the name of an output file may end in; None for anything.
       beside: suffix of the output beside the input, where no output is given.
 
+    Returns:
+      Those of the options' shard.
+
     Raises:
       UsageError: if outputs clash, have a wrong suffix, would replace an input, or exist and were
         not made by such a command.
@@ -96,12 +100,14 @@ def plan(
     remove_rests(folder)
     clash = repeated(targets)
     require(not clash, f"several inputs would be written to {', '.join(clash[:3])}")
-    unknown = [each for each in targets if journal is None or not journal.knows(each)]
+    mine = set(shards.part(sources, options.shard))
+    pairs = [(source, target) for source, target in zip(sources, targets) if source in mine]
+    unknown = [each for _, each in pairs if journal is None or not journal.knows(each)]
     require_new(unknown, options.overwrite)
     inputs = {os.path.realpath(source) for source in sources}
     both = [target for target in targets if os.path.realpath(target) in inputs]
     require(not both, f"{both[0] if both else ''} is an input: choose another output")
-    return Plan(list(zip(sources, targets)), options, journal)
+    return Plan(pairs, options, journal)
 
 
 def model_of(

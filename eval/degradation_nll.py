@@ -18,11 +18,11 @@ from lossylab.core.environment import timed
 from lossylab.core.options import naming, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.scaled_pairs import centered_pairs
-from lossylab.eval import shards
 from lossylab.eval.measurements import Measurements, Row, own_folder, write_about
 from lossylab.eval.options.latent import DegradationNllOptions
 from lossylab.eval.report import degradation_grid, tables
 from lossylab.eval.schemas import DEGRADATION_NLL, KINDS, PAIRED, UNPAIRED
+from lossylab.eval.sharing import shards
 from lossylab.inference.export.degradation import Degradation, degraded_options
 
 PROTOCOL = (

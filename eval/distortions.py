@@ -8,7 +8,7 @@ import functools
 import math
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,13 @@ from lossylab.data.decode import read_image
 from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import check_sizes
-from lossylab.eval import severity_search, shards
+from lossylab.eval import severity_search
 from lossylab.eval.measurements import Measurements, Row, own_folder, write_about
 from lossylab.eval.metrics import nss, residuals
 from lossylab.eval.options.distortions import REAL, UNTOUCHED, DistortionsOptions, named
 from lossylab.eval.report import crop_grid, tables
 from lossylab.eval.schemas import DIVERGENCES
+from lossylab.eval.sharing import pipeline, shards
 from lossylab.inference.export.distorter import Distorter
 
 _REVISION = 2  # of how images are measured
@@ -84,8 +85,25 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
     out = own_folder(options.out, ("about.json",))
     with Measurements.of(out / "rows.csv", DIVERGENCES) as table:
         makers = [*models, *_real_distortions(), _untouched()]
-        measured = _measure_all(options.data, table, makers, paths)
-    write_about(out, {"data": options.data, **shards.said(options.shard), "protocol": nss.PROTOCOL})
+        _supersede(options.data, table, makers, paths)
+        if options.beam is None:
+            measured = _measure_all(options, table, makers, paths)
+        else:
+            images = {options.data: paths}
+            opener = pipeline.Opener(alone, options)
+            pipeline.fill(table, options.beam, options.out, DIVERGENCES, opener, images)
+            names = {maker.name for maker in makers}
+            measured = [
+                row for row in table if row["data"] == options.data and row["generated"] in names
+            ]
+    write_about(
+        out,
+        {
+            "data": options.data,
+            **shards.said(options.shard, options.beam),
+            "protocol": nss.PROTOCOL,
+        },
+    )
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
     command.written(out, "rows.csv, about.json", f"lossylab eval distortion_gan --results={out}")
     return rows.frame(measured, DIVERGENCES.text)
@@ -147,13 +165,28 @@ def _identity(*parts: object) -> str:
     return rows.identity(*parts, _DECIDES, _REVISION, PIL.__version__)
 
 
-def _measure_all(
-    data: str, table: Measurements, makers: list[Maker], paths: list[str]
-) -> list[Row]:
-    """The rows of all makers, real distortions and images; those that are missing are measured."""
-    severities = {name: f"{kind.severity:g}" for name, kind in DISTORTIONS.items()}
+def alone(options: DistortionsOptions, data: str) -> pipeline.Measure:
+    """What measures images in a worker, see `pipeline.Opener`."""
+    del data
+    makers = [*_models(options), *_real_distortions(), _untouched()]
+
+    def measure(path: str, known: Sequence[Row]) -> tuple[list[Row], list[str]]:
+        missing = functools.partial(_measure_all, options, makers=makers, paths=[path])
+        return pipeline.alone(DIVERGENCES, path, known, missing)
+
+    return measure
+
+
+def _severities() -> dict[str, str]:
+    return {name: f"{kind.severity:g}" for name, kind in DISTORTIONS.items()}
+
+
+def _supersede(
+    data: str, table: Measurements, makers: Sequence[Maker], paths: Sequence[str]
+) -> None:
+    """Supersedes rows that these makers and images would not give."""
     current = {maker.name: maker.identity for maker in makers}
-    names = {pathlib.Path(path).stem for path in paths}
+    names, severities = {pathlib.Path(path).stem for path in paths}, _severities()
 
     def is_old(row: Row) -> bool:
         gone = row["data"] == data and row["image"] not in names
@@ -162,8 +195,19 @@ def _measure_all(
         return gone or changed or other
 
     table.supersede(is_old, "are of other weights, severities, budgets or images")
+
+
+def _measure_all(
+    options: DistortionsOptions,
+    table: Measurements,
+    makers: Sequence[Maker],
+    paths: Sequence[str],
+) -> list[Row]:
+    """The rows of all makers, real distortions and images; those that are missing are measured."""
+    data, severities = options.data, _severities()
+    quiet = options.beam is not None
     measured = []
-    for path in tqdm.tqdm(paths, unit="image", desc="measuring"):
+    for path in tqdm.tqdm(paths, unit="image", desc="measuring", disable=quiet):
         image = read_image(path)
         content = digest(image)[:16]
         references = functools.cache(functools.partial(_references, path, image))

@@ -15,10 +15,11 @@ from lossylab.core.errors import CodecError, WorkError
 from lossylab.core.options import naming, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
-from lossylab.eval import shards
 from lossylab.eval.measurements import about, own_folder, write_about
 from lossylab.eval.measures import Color
 from lossylab.eval.options.rd import JpegRdOptions
+from lossylab.eval.sharing import shards
+from lossylab.eval.sharing.pipeline import Measure, Opener
 from lossylab.eval.sweep import Sweep
 from lossylab.inference.codecs.base import ImageCodec
 from lossylab.inference.codecs.classical import FlatJpeg, Jpeg
@@ -68,25 +69,21 @@ def measure(options: JpegRdOptions) -> None:
     paths = shards.part(find_images(options.data), options.shard)
     paths = check_sizes(paths, Color.smallest, "MS-SSIM", options.skip_small)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
-    found = learned([*options.models, *(_models_of(options.study) if options.study else ())])
-    encoders = [codec for codec in found if isinstance(codec, LearnedJpeg)]
-    strange = [codec.name for codec in found if codec not in encoders]
-    require(not strange, f"`models`: {', '.join(strange)} are codecs, see `lossylab eval rd`")
-    with naming("lpips"):
-        measures = Color(options.lpips, options.lpips_network)
+    measures, codecs, encoders, absent = _prepared(options)
     own_folder(options.out, ("about.json",))
-    others, absent = _others(options.compare_with)
-    codecs = [Jpeg(qualities=QUALITIES), FlatJpeg(STEPS), *others, *encoders]
     try:
         with contextlib.closing(
             Sweep(options.out, codecs, measures=measures, data=options.data)
         ) as sweep:
-            sweep.run(paths, options.jobs or os.cpu_count() or 1)
+            if options.beam is None:
+                sweep.run(paths, options.jobs or os.cpu_count() or 1)
+            else:
+                sweep.run_by(options.beam, Opener(alone, options), paths)
     except CodecError as error:
         raise WorkError(str(error)) from error
     facts = {
         "data": options.data,
-        **shards.said(options.shard),
+        **shards.said(options.shard, options.beam),
         "protocol": measures.protocol,
         "lpips": measures.lpips,
         "models": _all_models(options.out, encoders),
@@ -97,6 +94,31 @@ def measure(options: JpegRdOptions) -> None:
         options.out,
         "rows.csv, about.json",
         f"lossylab eval jpeg_encoder --results={shlex.quote(options.out)}",
+    )
+
+
+def alone(options: JpegRdOptions) -> Measure:
+    """What measures images in a worker, see `pipeline.Opener`."""
+    measures, codecs, *_ = _prepared(options)
+    return Sweep(None, codecs, measures=measures, data=options.data).alone
+
+
+def _prepared(
+    options: JpegRdOptions,
+) -> tuple[Color, list[ImageCodec], list[LearnedJpeg], dict[str, str]]:
+    """Measures, all codecs, those of them that are learned, and why others are not there."""
+    found = learned([*options.models, *(_models_of(options.study) if options.study else ())])
+    encoders = [codec for codec in found if isinstance(codec, LearnedJpeg)]
+    strange = [codec.name for codec in found if codec not in encoders]
+    require(not strange, f"`models`: {', '.join(strange)} are codecs, see `lossylab eval rd`")
+    with naming("lpips"):
+        measures = Color(options.lpips, options.lpips_network)
+    others, absent = _others(options.compare_with)
+    return (
+        measures,
+        [Jpeg(qualities=QUALITIES), FlatJpeg(STEPS), *others, *encoders],
+        encoders,
+        absent,
     )
 
 

@@ -17,13 +17,13 @@ from lossylab.core import command, rows
 from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder
 from lossylab.core.options import require
-from lossylab.eval import shards
 from lossylab.eval.latent_rows import COMPRESSED, ROWS, UNSEARCHED, UNTOUCHED, Row
 from lossylab.eval.latent_trials import PROTOCOL, Trial, Trials
 from lossylab.eval.measurements import Measurements, about, own_folder, write_about
 from lossylab.eval.options.latent import DOWNSCALE, GENERATED, JPEG, LatentStudyOptions
 from lossylab.eval.report import crop_grid, tables
 from lossylab.eval.schemas import LATENT, LATENT_MEASURES
+from lossylab.eval.sharing import shards
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent.cases import Case
 from lossylab.inference.latent.settings import Settings

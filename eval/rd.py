@@ -15,11 +15,12 @@ from lossylab.core.errors import CodecError, UsageError, WorkError
 from lossylab.core.options import naming, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.patches import check_sizes
-from lossylab.eval import shards
 from lossylab.eval.measurements import about, own_folder, write_about
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.options.rd import RdOptions
 from lossylab.eval.report import rd_report
+from lossylab.eval.sharing import shards
+from lossylab.eval.sharing.pipeline import Measure, Opener
 from lossylab.eval.sweep import Sweep
 from lossylab.inference.codecs import external
 from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
@@ -52,7 +53,10 @@ def measure(options: RdOptions) -> None:
         with contextlib.closing(
             Sweep(options.out, codecs, options.keep_files, data=options.data)
         ) as sweep:
-            sweep.run(paths, jobs)
+            if options.beam is None:
+                sweep.run(paths, jobs)
+            else:
+                sweep.run_by(options.beam, Opener(alone, options), paths)
     except CodecError as error:
         raise WorkError(str(error)) from error
     rd_report.add(elsewhere, options.out)
@@ -63,6 +67,11 @@ def measure(options: RdOptions) -> None:
         f"rows.csv, about.json, {', '.join(rd_report.WRITTEN)}; BD-rates are in table.md",
         f"lossylab eval rd --remake --out={shlex.quote(options.out)} draws them again",
     )
+
+
+def alone(options: RdOptions) -> Measure:
+    """What measures images in a worker, see `pipeline.Opener`."""
+    return Sweep(None, _codecs(options), data=options.data).alone
 
 
 def _codecs(options: RdOptions) -> list[ImageCodec]:
@@ -114,7 +123,7 @@ def _write_about(options: RdOptions, codecs: list[ImageCodec], jobs: int) -> Non
         "title": options.title,
         "anchor": options.anchor,
         "data": options.data,
-        **shards.said(options.shard),
+        **shards.said(options.shard, options.beam),
         "protocol": {
             "rate": "bytes of the whole file * 8 / pixels",
             "settings": f"searched per image for {POINTS} rates spaced logarithmically from "

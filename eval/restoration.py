@@ -7,7 +7,7 @@ import functools
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,6 @@ from lossylab.core.options import naming, repeated, require, require_distinct
 from lossylab.data.collections import find_images
 from lossylab.data.decode import DecodedFile
 from lossylab.data.patches import check_sizes
-from lossylab.eval import shards
 from lossylab.eval.measurements import Measurements, Row, about, own_folder, write_about
 from lossylab.eval.metrics import inception
 from lossylab.eval.metrics.psnr import psnr
@@ -35,6 +34,7 @@ from lossylab.eval.options.restoration import JPEG, RESTORE, SADCT, RestorationO
 from lossylab.eval.report import crop_grid, tables
 from lossylab.eval.restoration_protocols import PROTOCOLS, Measures, Protocol
 from lossylab.eval.schemas import OFFICIAL, PERCEPTUAL, RESTORATION, RESTORED_SETS, UNTRAINED
+from lossylab.eval.sharing import pipeline, shards
 from lossylab.inference.export import restoring
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.export.restoring import Candidate, by_sadct
@@ -87,7 +87,18 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
         features = inception.Inception(options.inception) if options.inception else None
     out = own_folder(options.out, ("about.json",))
     with Measurements.of(out / "rows.csv", RESTORATION) as table:
-        measured = _measure_images(options, table, methods, images, measures)
+        _supersede(options, table, methods, images)
+        if options.beam is None:
+            measured = _measure_images(options, table, methods, images, measures)
+        else:
+            opener = pipeline.Opener(alone, options)
+            pipeline.fill(table, options.beam, options.out, RESTORATION, opener, images)
+            current = _current(options, methods)
+            measured = [
+                row
+                for row in table
+                if row["data"] in images and current.get(_method(row)) == row["identity"]
+            ]
     _write_about(options)
     if options.crops_dir:
         quality = options.qualities[0]
@@ -134,6 +145,51 @@ def means(table: pd.DataFrame) -> list[dict[str, str]]:
     return lines
 
 
+def alone(options: RestorationOptions, data: str) -> pipeline.Measure:
+    """What measures images of a set in a worker, see `pipeline.Opener`."""
+    networks, measures = _networks(options), Measures(options)
+    methods = {
+        quality: _methods(options, quality, networks, measures) for quality in options.qualities
+    }
+
+    def measure(path: str, known: Sequence[Row]) -> tuple[list[Row], list[str]]:
+        images = {data: [path]}
+        missing = functools.partial(
+            _measure_images, options, methods=methods, images=images, measures=measures
+        )
+        return pipeline.alone(RESTORATION, path, known, missing)
+
+    return measure
+
+
+def _current(options: RestorationOptions, methods: Methods) -> dict[tuple[str, ...], str]:
+    """The identities of methods by `_method`."""
+    return {
+        (method.name, view, str(quality)): method.identity
+        for quality, some in methods.items()
+        for method in some
+        for view in PROTOCOLS[options.channels].views
+    }
+
+
+def _method(row: Row) -> tuple[str, ...]:
+    return row["method"], row["channels"], row["quality"]
+
+
+def _supersede(
+    options: RestorationOptions, table: Measurements, methods: Methods, images: Images
+) -> None:
+    """Supersedes rows that these methods and images would not give."""
+    current = _current(options, methods)
+    names = {data: {pathlib.Path(path).stem for path in paths} for data, paths in images.items()}
+
+    def is_old(row: Row) -> bool:
+        gone = row["image"] not in names.get(row["data"], {row["image"]})
+        return gone or current.get(_method(row), row["identity"]) != row["identity"]
+
+    table.supersede(is_old, "are of other weights, budgets, versions or images")
+
+
 def _measure_images(
     options: RestorationOptions,
     table: Measurements,
@@ -143,24 +199,10 @@ def _measure_images(
 ) -> list[Row]:
     """The rows of all methods and images; those that are missing are measured."""
     protocol = PROTOCOLS[options.channels]
-    current = {
-        (method.name, view, str(quality)): method.identity
-        for quality, some in methods.items()
-        for method in some
-        for view in protocol.views
-    }
-
-    names = {data: {pathlib.Path(path).stem for path in paths} for data, paths in images.items()}
-
-    def is_old(row: Row) -> bool:
-        method = row["method"], row["channels"], row["quality"]
-        gone = row["image"] not in names.get(row["data"], {row["image"]})
-        return gone or current.get(method, row["identity"]) != row["identity"]
-
-    table.supersede(is_old, "are of other weights, budgets, versions or images")
     measured = []
     total = sum(map(len, methods.values())) * sum(map(len, images.values()))
-    with tqdm.tqdm(total=total, unit="image", desc="measuring") as bar:
+    quiet = options.beam is not None
+    with tqdm.tqdm(total=total, unit="image", desc="measuring", disable=quiet) as bar:
         for name, path in _each(images):
             clean = protocol.read(path)
             content = digest(clean)[:16]
@@ -332,7 +374,7 @@ def _write_about(options: RestorationOptions) -> None:
     before = about(options.out).get("commands", [])
     now = shlex.join(environment()["command"])
     commands = [*(each for each in before if each != now), now]
-    write_about(options.out, {**shards.said(options.shard), "commands": commands})
+    write_about(options.out, {**shards.said(options.shard, options.beam), "commands": commands})
 
 
 def _write_crops(

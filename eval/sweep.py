@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import copy
 import functools
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,10 @@ from lossylab.core.errors import BitstreamError, CodecError, ImageError, WorkErr
 from lossylab.core.files import replacing, write_bytes
 from lossylab.data.decode import read_image
 from lossylab.eval import rate_search
-from lossylab.eval.measurements import Measurements, without_data
+from lossylab.eval.measurements import Measurements, Row, without_data
 from lossylab.eval.measures import Libvmaf, Measures
 from lossylab.eval.schemas import coded
+from lossylab.eval.sharing.pipeline import Opener, Pipeline
 from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
 from lossylab.inference.export.container import SUFFIX
 
@@ -43,7 +45,7 @@ class Sweep:
 
     def __init__(
         self,
-        folder: str,
+        folder: str | None,
         codecs: Sequence[ImageCodec],
         keep_files: bool = False,
         measures: Measures | None = None,
@@ -52,7 +54,8 @@ class Sweep:
         """Opens the folder's rows; those of these codecs' other versions are superseded.
 
         Args:
-          folder: gets rows.csv and probes.csv, the sizes met while searching for rates.
+          folder: gets rows.csv and probes.csv, the sizes met while searching for rates; None for
+            `alone`, which needs none.
           codecs: what to measure.
           keep_files: whether to write learned codecs' files and decoded images too.
           measures: of the decoded images; `Libvmaf` if not given.
@@ -62,7 +65,8 @@ class Sweep:
           CodecError: if a codec's software is missing.
           WorkError: if the rows are damaged.
         """
-        self._folder, self._codecs, self._keep = pathlib.Path(folder), list(codecs), keep_files
+        self._folder = None if folder is None else pathlib.Path(folder)
+        self._codecs, self._keep = list(codecs), keep_files
         self._measures, self._data = measures or Libvmaf(), data
         self._schema = coded(self._measures.names, self._measures.tool)
         self._identities = {
@@ -71,17 +75,17 @@ class Sweep:
             for setting in codec.settings
         }
         with contextlib.ExitStack() as opened:
-            path = self._folder / "rows.csv"
-            added = {**self._measures.added, **without_data(folder)}
-            self._rows = Measurements.of(path, self._schema, added)
+            added = {**self._measures.added, **(without_data(folder) if folder else {})}
+            self._rows = Measurements.of(self._path("rows.csv"), self._schema, added)
             opened.callback(self._rows.close)
-            self._probes = Measurements(
-                self._folder / "probes.csv", _PROBES, key=("identity", "content"), identity=()
-            )
+            self._probes = _probes(self._path("probes.csv"))
             opened.callback(self._probes.close)
             looked_at = ("codec", "setting", "identity")
             self._rows.supersede(self._is_old, "are of other weights or versions", looked_at)
             self._opened = opened.pop_all()
+
+    def _path(self, name: str) -> pathlib.Path | None:
+        return None if self._folder is None else self._folder / name
 
     def close(self) -> None:
         """Lets other processes write the rows."""
@@ -119,6 +123,60 @@ class Sweep:
                     found += future.result()
                 except _FAILURES as error:
                     failed.append(f"{codec.name}, {path}: {error}")
+        self._finish(found, paths)
+        self._refuse(failed, len(pending))
+        table = rows.frame(found, self._schema.text)
+        order = [codec.name for codec in self._codecs]
+        table = table.sort_values(
+            ["codec", "image", "point"],
+            key=lambda column: column.map(order.index) if column.name == "codec" else column,
+        )
+        return table.reset_index(drop=True)
+
+    def run_by(self, runner: str, opener: Opener, paths: Sequence[str]) -> None:
+        """Has Apache Beam's workers measure what is missing.
+
+        Args:
+          runner: options of Beam's runner.
+          opener: gives the workers `alone` of such a sweep.
+          paths: image files.
+
+        Raises:
+          UsageError: if Beam is not installed.
+          WorkError: as `run`, and if the pipeline fails.
+        """
+        pipeline = Pipeline(runner, str(self._folder), self._schema.columns, opener)
+        pipeline.run(paths, (row for row in self._rows if row["data"] == self._data))
+        self._rows.add(row for row in pipeline.rows() if not self._is_old(row))
+        self._finish(pipeline.rows(), paths)
+        failed = pipeline.failures()
+        pipeline.clear()
+        self._refuse(failed, len(paths) * len(self._codecs))
+
+    def alone(self, path: str, known: Sequence[Row]) -> tuple[list[Row], list[str]]:
+        """Measures one image, whatever the folder holds; usable by several threads.
+
+        Args:
+          path: its file.
+          known: rows of it.
+
+        Returns:
+          Those that were missing, and what could not be measured, in words.
+        """
+        own = copy.copy(self)
+        own._rows = Measurements.of(None, self._schema)
+        own._probes = _probes(None)
+        own._rows.add(row for row in known if not self._is_old(row))
+        failed = []
+        for codec in self._codecs:
+            try:
+                own._curve(codec, path, tqdm.tqdm(disable=True))
+            except _FAILURES as error:
+                failed.append(f"{codec.name}, {path}: {error}")
+        return [row for row in own._rows if row not in known], failed
+
+    def _finish(self, found: Iterable[Row], paths: Sequence[str]) -> None:
+        """Supersedes rows of images that are not what they were."""
         now = {(row["codec"], row["image"]): row["content"] for row in found}
         names = {pathlib.Path(path).stem for path in paths}
 
@@ -130,18 +188,14 @@ class Sweep:
 
         looked_at = ("codec", "data", "image", "content")
         self._rows.supersede(is_old, "are of images that have changed", looked_at)
+
+    def _refuse(self, failed: Sequence[str], count: int) -> None:
+        """Raises WorkError if anything could not be measured."""
         if failed:
             raise WorkError(
-                f"{len(failed)} of {len(pending)} curves could not be measured; the others are in "
-                f"{self._folder / 'rows.csv'}:\n" + "\n".join(sorted(failed))
+                f"{len(failed)} of {count} curves could not be measured; the others are in "
+                f"{self._path('rows.csv')}:\n" + "\n".join(sorted(failed))
             )
-        table = rows.frame(found, self._schema.text)
-        order = [codec.name for codec in self._codecs]
-        table = table.sort_values(
-            ["codec", "image", "point"],
-            key=lambda column: column.map(order.index) if column.name == "codec" else column,
-        )
-        return table.reset_index(drop=True)
 
     def _curve(self, codec: ImageCodec, path: str, bar: tqdm.tqdm) -> list[dict]:
         """All rows of one codec and image."""
@@ -218,7 +272,7 @@ class Sweep:
         decoded, decode_ms = timed(codec.decode, file, setting)
         if decoded.shape != image.shape:
             raise CodecError(f"{codec.name} decoded {decoded.shape} from {image.shape}")
-        if self._keep and codec.keeps_files:
+        if self._keep and self._folder and codec.keeps_files:
             _write_files(self._folder / "files" / codec.name / setting, name, file.data, decoded)
         scores = self._measures(image, decoded, file.data)
         return {
@@ -239,6 +293,10 @@ class Sweep:
         """Whether a row is of one of these codecs' settings, but not as it is now."""
         current = self._identities.get((row["codec"], row["setting"]), row["identity"])
         return row["identity"] != current
+
+
+def _probes(path: pathlib.Path | None) -> Measurements:
+    return Measurements(path, _PROBES, key=("identity", "content"), identity=())
 
 
 def _write_files(folder: pathlib.Path, name: str, data: bytes, decoded: np.ndarray) -> None:

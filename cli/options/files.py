@@ -6,6 +6,7 @@ from typing import Any
 
 from lossylab.core.options import argument, option, option_class, require
 from lossylab.core.trust import TrustOptions
+from lossylab.eval.options.merge import of_shard
 
 QUALITY = 4  # of what comes with lossylab, where neither a model nor a quality is given
 
@@ -22,6 +23,18 @@ class FilesOptions(TrustOptions):
         "left out.",
         may_differ=True,
     )
+    shard: str = option(
+        "",
+        "I/N takes the I-th of N parts of the inputs, chosen by their contents; all parts may be "
+        "written into one folder at the same time.",
+        may_differ=True,
+    )
+
+    def check(self) -> None:
+        """See `Options.check`."""
+        super().check()
+        if self.shard:
+            of_shard(self.shard)
 
 
 @option_class

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
 from lossylab.eval.options.base import CropOptions, MeasurementOptions, named, skip_small
-from lossylab.eval.options.merge import ShardOptions
+from lossylab.eval.options.beam import BeamOptions
 
 UNTOUCHED = "untouched"
 REAL = "real "  # before the name of a real distortion among what is generated
 
 
 @option_class
-class DistortionsOptions(ShardOptions, CropOptions, MeasurementOptions):
+class DistortionsOptions(BeamOptions, CropOptions, MeasurementOptions):
     """Measures how like real distortions generated ones are, by natural scene statistics: rows.
 
     lossylab eval distortions --models=jpeg:study/runs/jpeg/export,white:study/runs/white/export \\
@@ -45,6 +45,10 @@ class DistortionsOptions(ShardOptions, CropOptions, MeasurementOptions):
         require(bool(self.crops_dir) or bool(self.out), "`out` is needed: the folder of the rows")
         require(bool(self.budget or not self.models), "`budget` is needed: the models' budget")
         require(bool(self.models or not self.crops_dir), "`crops_dir` needs `models`")
+        require(
+            self.beam is None or not (self.shard or self.search or self.crops_dir),
+            "`beam` goes without `shard`, `search` and `crops_dir`",
+        )
         taken = [
             name
             for name, _ in named("models", self.models)

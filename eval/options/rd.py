@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lossylab.core.options import option, option_class
+from lossylab.core.options import option, option_class, require
 from lossylab.eval.options.base import JobsOptions, MeasurementOptions, skip_small
-from lossylab.eval.options.merge import ShardOptions
+from lossylab.eval.options.beam import BeamOptions
 from lossylab.eval.schemas import COMPETITORS, OTHER_FORMATS, OTHER_JPEGS
 from lossylab.models.names import LPIPS_NETWORKS
 
@@ -17,7 +17,7 @@ _MODELS = (
 
 
 @option_class
-class RdOptions(ShardOptions, JobsOptions, MeasurementOptions):
+class RdOptions(BeamOptions, JobsOptions, MeasurementOptions):
     """Measures rate and quality of codecs over images: rows, tables with BD-rates, and a plot.
 
     lossylab eval rd --codecs=jpeg,jpeg2000,hevc444,hevc420 --data=kodak --out=results/classical
@@ -53,9 +53,14 @@ class RdOptions(ShardOptions, JobsOptions, MeasurementOptions):
     remake: bool = option(False, "Only make tables and plot again, from OUT/rows.csv.")
     keep_files: bool = option(False, "Write learned codecs' files and decoded images too.")
 
+    def check(self) -> None:
+        """See `Options.check`."""
+        super().check()
+        require(not (self.keep_files and self.beam), "`keep_files` goes without `beam`")
+
 
 @option_class
-class JpegRdOptions(ShardOptions, JobsOptions, MeasurementOptions):
+class JpegRdOptions(BeamOptions, JobsOptions, MeasurementOptions):
     """Measures learned JPEG encoders beside standard JPEG, from real files.
 
     lossylab eval jpeg_rd --study=study --data=kodak --lpips=alex.npz --out=results/jpeg_encoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
 from lossylab.eval.options.base import CropOptions, MeasurementOptions, named, skip_small
-from lossylab.eval.options.merge import ShardOptions
+from lossylab.eval.options.beam import BeamOptions
 
 JPEG, SADCT = METHODS = ("jpeg", "sadct")
 RESTORE = "restore"
@@ -13,7 +13,7 @@ CHANNELS = ("rgb", "y", FILE)
 
 
 @option_class
-class RestorationOptions(ShardOptions, CropOptions, MeasurementOptions):
+class RestorationOptions(BeamOptions, CropOptions, MeasurementOptions):
     """Measures the restoration of JPEG images: methods x qualities x images to rows.
 
     lossylab eval restoration --data=live1,classic5 --methods=jpeg,sadct --qualities=10 \\
@@ -79,6 +79,7 @@ class RestorationOptions(ShardOptions, CropOptions, MeasurementOptions):
         require(
             not (self.inception and self.shard), "`inception` measures whole sets, not a `shard`"
         )
+        require(not (self.inception and self.beam), "`inception` goes without `beam`")
         require(bool(self.qualities), "`qualities` is needed: JPEG qualities from 1 to 100")
         for name, _ in named("models", self.models):
             taken = name in (*METHODS, RESTORE)

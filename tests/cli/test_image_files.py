@@ -70,3 +70,30 @@ def test_a_pattern_without_quotes_gets_a_hint(pieces, tmp_path):
         Image.fromarray(pieces).save(name)
     with pytest.raises(UsageError, match=r"unexpected arguments: .*put a pattern .* into quotes"):
         cli.main(["distort", *names, str(tmp_path / "out"), "--distortion=jpeg"])
+
+
+def test_shards_together_write_what_one_command_writes(pieces, tmp_path, capsys):
+    given = tmp_path / "given"
+    given.mkdir()
+    for number in range(5):
+        Image.fromarray(np.roll(pieces, number, 0)).save(given / f"{number}.png")
+
+    def run(out, *more):
+        cli.main(["distort", str(given), str(tmp_path / out), "--distortion=jpeg", *more])
+        return [line.split(",")[0] for line in capsys.readouterr().out.splitlines()[1:]]
+
+    whole = run("whole")
+    parts = [run("parts", f"--shard={number}/3") for number in (1, 2, 3)]
+    assert sorted(map(len, parts)) == [1, 2, 2]
+    assert sorted(name for part in parts for name in part) == whole
+    for path in given.iterdir():
+        one, other = (tmp_path / out / path.name for out in ("whole", "parts"))
+        assert one.read_bytes() == other.read_bytes()
+    assert run("parts") == run("parts", "--shard=2/3") == []  # all is finished
+
+
+@pytest.mark.parametrize("command", ["compress", "decompress", "restore", "jpeg", "distort"])
+def test_commands_of_files_refuse_what_is_no_shard(command, tmp_path):
+    more = ["--distortion=jpeg"] if command == "distort" else []
+    with pytest.raises(UsageError, match="--shard is I/N, from 1/N to N/N, got '3/2'"):
+        cli.main([command, str(tmp_path), str(tmp_path / "out"), "--shard=3/2", *more])

@@ -11,7 +11,7 @@ from skimage import data
 from lossylab.cli import __main__ as cli
 from lossylab.core.digest import file_digest
 from lossylab.core.errors import UsageError, WorkError
-from lossylab.eval import shards
+from lossylab.eval.sharing import shards
 
 
 @pytest.fixture(scope="module")

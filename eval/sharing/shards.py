@@ -1,4 +1,4 @@
-"""Parts of a measurement of images for several machines; `eval.merge` puts their rows together."""
+"""Parts of a measurement of images for several machines; `merge` puts their rows together."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ def every(items: Sequence[T], shard: str) -> list[T]:
     return list(items[number - 1 :: count])
 
 
-def said(shard: str) -> dict[str, str]:
-    """What a measurement says beside its rows of the part that it has measured."""
+def said(shard: str, beam: str | None = None) -> dict[str, str]:
+    """What a measurement says beside its rows of who has measured what."""
+    if beam is not None:
+        return {"workers": "Apache Beam's: times are those of each one's machine"}
     return {"shard": shard} if shard else {}
