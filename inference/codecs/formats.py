@@ -6,9 +6,10 @@ which is fast enough for its best; one thread, so that times compare.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -92,20 +93,33 @@ class JpegXl(_Format):
     """JPEG XL by pillow-jxl-plugin's libjxl: XYB colors, effort 7 as cjxl by itself."""
 
     name, _KIND = "jpegxl", "JXL"
+    settings = tuple(str(quality) for quality in range(100))  # 100 is another mode, without loss
     _PLUGIN, _PACKAGE = "pillow_jxl", "pillow-jxl-plugin"
 
     def options(self, setting: str) -> dict[str, Any]:
         """What the plugin is told."""
         return {"quality": int(setting), "effort": 7, "num_threads": 1}
 
+    def encode(self, image: np.ndarray, setting: str) -> EncodedFile:
+        """See `ImageCodec`."""
+        height, width = image.shape[:2]
+        with self._named(f"cannot code an image of {width}x{height}"):
+            return super().encode(image, setting)
+
     def decode(self, file: EncodedFile, setting: str) -> np.ndarray:
         """See `ImageCodec`."""
-        try:
+        with self._named("cannot decode its file"):
             return super().decode(file, setting)
+
+    @contextlib.contextmanager
+    def _named(self, what: str) -> Iterator[None]:
+        """Makes the plugin's errors ours."""
+        try:
+            yield
         except CodecError:
             raise
-        except RuntimeError as error:  # the plugin's own
-            raise CodecError(f"{self.name} cannot decode its file: {error}") from error
+        except RuntimeError as error:
+            raise CodecError(f"{self.name} {what}: {error}") from error
 
     def version(self) -> str:
         """Name and version of the package; raises CodecError if it is not installed."""

@@ -42,6 +42,20 @@ def test_files_are_of_their_format_and_better_by_the_quality(codec, images):
         codec.decode(EncodedFile(files[0].data[:20], *images[0].shape[:2]), "20")
 
 
+def test_all_settings_from_the_first_to_the_last_are_taken(codec, images):
+    every = FORMATS[codec.name]()
+    sizes = [
+        len(every.encode(images[0], each).data)
+        for each in (every.settings[0], "50", every.settings[-1])
+    ]
+    assert sizes == sorted(sizes)
+
+
+def test_webp_names_an_image_that_is_too_wide_for_it():
+    with pytest.raises(CodecError, match="^webp cannot code an image of 16384x1: "):
+        WebP().encode(np.zeros((1, 16384, 3), np.uint8), "50")
+
+
 def test_avif_has_the_chroma_sampling_of_its_name():
     if not features.check("avif"):
         pytest.skip("Pillow is built without AVIF")
