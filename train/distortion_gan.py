@@ -28,6 +28,7 @@ from lossylab.models.unet import ResidualUNet
 from lossylab.train import session
 from lossylab.train.loop import warm_start
 from lossylab.train.loop.optimizers import adam, gradients, with_slots
+from lossylab.train.loop.parts import place
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.distortion_gan import DistortionGanOptions
 from lossylab.train.session import Files
@@ -62,12 +63,14 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             self.generator, lambda: ResidualUNet(*shape, name="mean"), options.average
         )
         self.discriminator: Any = None
+        self.normalized = (self.generator,)
         self._apart = options.discriminator_norm == "apart"
         self.metrics = ("loss", "residual")
         boundaries = {options.discriminator_first, options.moments_steps or 0} - {0}
         self.boundaries = tuple(sorted(boundaries))
         if options.adversarial:
             self.discriminator = PatchGAN(options.discriminator_filters, options.residual_gain)
+            self.normalized += (self.discriminator,)
             rate = options.discriminator_learning_rate
             self._discriminator_adam = adam(rate, options.beta_1)
             self.metrics += ("adversarial", "discriminator", "score_true", "score_generated")
@@ -97,13 +100,17 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             state["discriminator_adam"] = with_slots(self._discriminator_adam, self.discriminator)
         return state
 
-    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step of the generator, then one of the discriminator on the same images."""
+    @property
+    def _begun(self) -> int:
+        """Steps done when the phase began."""
+        return (0, *self.boundaries)[self.phase]
+
+    def learn(self, batch: Any, step: tf.Tensor) -> dict[str, Any]:
+        """Gradients of the generator, then of the discriminator on the same images."""
         reference, distorted = batch
-        begun = (0, *self.boundaries)[self.phase]  # steps done when the phase began
         kept = self.options.moments_steps
-        moments_move = kept is None or begun < kept
-        scale = 1.0 / tf.distribute.get_replica_context().num_replicas_in_sync
+        moments_move = kept is None or self._begun < kept
+        scale = 1.0 / place().count
         variables = self.generator.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
@@ -111,21 +118,30 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             generated = self.generator(reference, training=moments_move, noise=noise)
             report = self._losses(reference, distorted, generated)
             loss = scale * report["loss"]
-        changes = gradients(tape, loss, variables, self._adam)
+        learned: dict[str, Any] = {"adam": gradients(tape, loss, variables, self._adam)}
         if self.discriminator is not None:
-            report |= self._discriminator_step(reference, distorted, generated, scale)
-        if begun >= self.options.discriminator_first:
-            self._adam.apply_gradients(zip(changes, variables))
+            found = self._discriminator_gradients(reference, distorted, generated, scale)
+            report |= found[0]
+            learned["discriminator"] = found[1]
+        learned["report"] = {name: scale * report[name] for name in self.metrics}
+        return learned
+
+    def change(self, learned: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """One step of the discriminator and, after its first ones, of the generator."""
+        if self.discriminator is not None:
+            variables = self.discriminator.trainable_variables
+            self._discriminator_adam.apply_gradients(zip(learned["discriminator"], variables))
+        if self._begun >= self.options.discriminator_first:
+            self._adam.apply_gradients(zip(learned["adam"], self.generator.trainable_variables))
             self.mean.update()
-        return {name: scale * report[name] for name in self.metrics}
+        return learned["report"]
 
     def _noise(self, reference: tf.Tensor, step: tf.Tensor) -> tf.Tensor | None:
         """What the generator sees beside the images of this device, if it sees noise."""
         if not self.options.noise_input:
             return None
         seed = stream_key(self.options.seed, step, Stream.GENERATOR_NOISE)
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return self.generator.draw(reference, tf.random.fold_in(seed, replica))
+        return self.generator.draw(reference, tf.random.fold_in(seed, place().index))
 
     def _losses(
         self, reference: tf.Tensor, distorted: tf.Tensor, generated: tf.Tensor
@@ -143,10 +159,10 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         loss = report["adversarial"] + options.sparsity_weight * report["residual"]
         return {"loss": loss, **report}
 
-    def _discriminator_step(
+    def _discriminator_gradients(
         self, reference: tf.Tensor, distorted: tf.Tensor, generated: tf.Tensor, scale: float
-    ) -> dict[str, tf.Tensor]:
-        """Eq. 4; returns its loss, the mean scores and the penalty."""
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Eq. 4; returns its loss, the mean scores and the penalty, and the gradients."""
         variables, report = self.discriminator.trainable_variables, {}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
@@ -161,8 +177,8 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
                 loss += self.options.gradient_penalty * report["penalty"]
             scaled = scale * loss
         changes = gradients(tape, scaled, variables, self._discriminator_adam)
-        self._discriminator_adam.apply_gradients(zip(changes, variables))
-        return {**report, "score_true": score, "score_generated": tf.reduce_mean(false)}
+        scores = {"score_true": score, "score_generated": tf.reduce_mean(false)}
+        return {**report, **scores}, changes
 
     def _scores(
         self, reference: tf.Tensor, distorted: tf.Tensor, generated: tf.Tensor

@@ -25,6 +25,7 @@ from lossylab.train import jpeg_parts as parts
 from lossylab.train import session
 from lossylab.train.loop import warm_start
 from lossylab.train.loop.optimizers import chosen, gradients, with_slots
+from lossylab.train.loop.parts import place
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
 from lossylab.train.session import Files
@@ -86,19 +87,23 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
         state = {"encoder": self.encoder, "adam": with_slots(self._optimizer, self.encoder)}
         return state | self.mean.checkpointed
 
-    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step of everything."""
+    def learn(self, batch: Any, step: tf.Tensor) -> dict[str, Any]:
+        """Losses and gradients of everything."""
         del step
-        scale = 1.0 / tf.distribute.get_replica_context().num_replicas_in_sync
+        scale = 1.0 / place().count
         variables = self.encoder.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             report = self._losses(batch)
             loss = scale * report["loss"]
         changes = gradients(tape, loss, variables, self._optimizer)
-        self._optimizer.apply_gradients(zip(changes, variables))
+        return {"report": {name: scale * report[name] for name in self.metrics}, "encoder": changes}
+
+    def change(self, learned: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """One step of the encoder and its mean."""
+        self._optimizer.apply_gradients(zip(learned["encoder"], self.encoder.trainable_variables))
         self.mean.update()
-        return {name: scale * report[name] for name in self.metrics}
+        return learned["report"]
 
     def _losses(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Eq. 7-9."""

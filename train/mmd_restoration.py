@@ -24,6 +24,7 @@ from lossylab.models.pixelcnn import ConditionalPixelCNN
 from lossylab.train import session
 from lossylab.train.loop import warm_start
 from lossylab.train.loop.optimizers import AdamInside, Decay, gradients, loss_scaled, with_slots
+from lossylab.train.loop.parts import place
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.mmd_restoration import MmdRestorationOptions
 from lossylab.train.session import Files
@@ -78,12 +79,12 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
         state = {"network": self.network, "adam": with_slots(self._adam, self.network)}
         return state | self.mean.checkpointed
 
-    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step; the gradient is of the batch's nats, as epsilon goes with their size."""
+    def learn(self, batch: Any, step: tf.Tensor) -> dict[str, Any]:
+        """The gradient is of the batch's nats, as epsilon goes with their size."""
         clean, degraded = batch
-        replica = tf.distribute.get_replica_context()
+        here = place()
         seed = tf.stack([tf.constant(self.options.seed, tf.int64), step])
-        seed = tf.random.fold_in(seed, replica.replica_id_in_sync_group)
+        seed = tf.random.fold_in(seed, here.index)
         variables = self.network.trainable_variables
         family, noise = self.options.family, self.options.context_noise
         context = drifted(degraded, noise, seed) if noise else degraded
@@ -92,10 +93,15 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
             parameters = self.network(context, clean, training=True, seed=seed)
             nats = tf.reduce_sum(discretized_mixture_nll(degraded, parameters, family))
         changes = gradients(tape, nats, variables, self._adam)
-        self._adam.apply_gradients(zip(changes, variables))
+        numbers = here.count * tf.size(degraded)
+        bits = nats / (math.log(2) * tf.cast(numbers, tf.float32))
+        return {"report": {"loss": bits}, "adam": changes}
+
+    def change(self, learned: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """One step of the network and its mean."""
+        self._adam.apply_gradients(zip(learned["adam"], self.network.trainable_variables))
         self.mean.update()
-        numbers = replica.num_replicas_in_sync * tf.size(degraded)
-        return {"loss": nats / (math.log(2) * tf.cast(numbers, tf.float32))}
+        return learned["report"]
 
     @functools.cached_property
     def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -29,6 +29,7 @@ from lossylab.train.codec_quality import Trained, codec_quality, evaluator
 from lossylab.train.loop import warm_start
 from lossylab.train.loop.optimizers import chosen, gradients, named, with_slots
 from lossylab.train.loop.oracle import libvmaf_oracle
+from lossylab.train.loop.parts import place
 from lossylab.train.loop.waiting_pair import WaitingPair
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.proxiqa import DIFFERENTIABLE, ProxiqaOptions
@@ -76,8 +77,8 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             self._oracle = libvmaf_oracle(options.metric)
         self._previous: Any = None  # of an overlapped oracle
         if self._oracle is not None and options.oracle == "overlapped":
-            devices = tf.distribute.get_strategy().num_replicas_in_sync
-            self._previous = WaitingPair(_shape(options, devices))
+            count = tf.distribute.get_strategy().num_replicas_in_sync * options.accumulate
+            self._previous = WaitingPair(_shape(options, count), options.accumulate)
         self.metrics = ("loss", "bpp", "pixel")
         if options.uses_proxy:
             self.metrics += ("proxy", "proxy_std", "score", "score_std", "metric_loss")
@@ -131,20 +132,35 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             state["previous_pair"] = self._previous
         return state
 
-    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One alternating update; see `Task.step`."""
-        options, devices = self.options, tf.distribute.get_replica_context().num_replicas_in_sync
-        batch = tf.ensure_shape(batch, _shape(options, devices))
+    def learn(self, batch: Any, step: tf.Tensor) -> dict[str, Any]:
+        """What one alternating update needs."""
+        options, learned = self.options, {}
+        batch = tf.ensure_shape(batch, _shape(options, place().count))
         scale = 1.0 / options.batch  # the sum over devices is the mean of the global batch
         if options.trains_codec:
             distorted, report, changes = self._codec_gradients(batch, step, scale)
-            after = changes
+            learned["codec"] = after = changes
         else:
             distorted, report, after = self._distorted(batch, step), _no_rate(), [batch]
         if options.uses_proxy:
-            report |= self._proxy_update(batch, distorted, step, scale, after)
+            learned |= self._proxy_gradients(batch, distorted, step, scale, after)
+            report["metric_loss"] = learned["metric_loss"]
+        return {**learned, "report": report}
+
+    def change(self, learned: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """One alternating update; the metrics of the proxy are of all scores at once."""
+        options, report = self.options, learned["report"]
+        if options.uses_proxy:
+            if options.trains_proxy:
+                variables = self.proxy.trainable_variables
+                self._proxy_optimizer.apply_gradients(zip(learned["proxy"], variables))
+            for name, values in learned["scores"].items():
+                report[name] = tf.reduce_sum(learned["kept"] * values)
+                report[f"{name}_std"] = weighted_std(values, learned["kept"])
         if options.trains_codec:
-            self._codec_optimizer.apply_gradients(zip(changes, self.codec.trainable_variables))
+            self._codec_optimizer.apply_gradients(
+                zip(learned["codec"], self.codec.trainable_variables)
+            )
             self.mean.update()
         else:
             report["loss"] = report["metric_loss"]
@@ -187,18 +203,18 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             return losses.ssim_loss(image, reconstruction, options.ssim_channels)
         return losses.ms_ssim_loss(image, reconstruction)
 
-    def _proxy_update(
+    def _proxy_gradients(
         self,
         image: tf.Tensor,
         distorted: tf.Tensor,
         step: tf.Tensor,
         scale: float,
         after: list[tf.Tensor | None],
-    ) -> dict[str, tf.Tensor]:
-        """Eq. 11 on this step's pairs, or on the previous step's; returns its metrics.
+    ) -> dict[str, Any]:
+        """Eq. 11 on this step's pairs, or on the previous step's: its loss, gradients and scores.
 
         Args:
-          image: this device's patches.
+          image: this part's patches.
           distorted: what the codec made of them.
           step: number of steps done.
           scale: of the loss.
@@ -210,16 +226,12 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             shown = self._draws.blended(image, shown, step, *wide)
         pair = (image, self._mix_identical(image, shown, step))
         pair_step = step
-        replica = tf.distribute.get_replica_context()
-        tickets = step * replica.num_replicas_in_sync + tf.cast(
-            replica.replica_id_in_sync_group, tf.int64
-        )
+        here = place()
+        tickets = step * here.count + tf.cast(here.index, tf.int64)
         if self._previous is not None:
             self._oracle.submit(tickets, *pair)
-            pair, tickets = self._previous.swap(
-                pair, tickets, replica.num_replicas_in_sync, first=tf.equal(step, 0)
-            )
-            pair_step = tickets // replica.num_replicas_in_sync
+            pair, tickets = self._previous.swap(pair, tickets, here, first=tf.equal(step, 0))
+            pair_step = tickets // here.count
         with tf.control_dependencies([tensor for tensor in after if tensor is not None]):
             scores = self._score(tickets, *pair)
         variables = self.proxy.trainable_variables
@@ -227,19 +239,14 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             tape.watch(variables)
             predicted = self.proxy(pair)
             loss = scale * tf.reduce_sum(losses.metric_loss(predicted, scores))
+        learned: dict[str, Any] = {"metric_loss": loss}
         if self.options.trains_proxy:
-            changes = gradients(tape, loss, variables, self._proxy_optimizer)
-            self._proxy_optimizer.apply_gradients(zip(changes, variables))
+            learned["proxy"] = gradients(tape, loss, variables, self._proxy_optimizer)
         # Identical pairs are there to be learned, not to be reported.
         identical, count = self._identical(image, pair_step)
-        kept = tf.where(identical, 0.0, 1.0 / count)
-        return {
-            "proxy": tf.reduce_sum(kept * predicted),
-            "proxy_std": weighted_std(predicted, kept),
-            "score": tf.reduce_sum(kept * scores),
-            "score_std": weighted_std(scores, kept),
-            "metric_loss": loss,
-        }
+        learned["kept"] = here.alone(tf.where(identical, 0.0, 1.0 / count))
+        learned["scores"] = {"proxy": here.alone(predicted), "score": here.alone(scores)}
+        return learned
 
     def _score(self, ticket: tf.Tensor, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
         """True scores [B] of pairs; those submitted under their ticket are waited for."""
@@ -334,9 +341,9 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         Codec.save(self.mean.served, path, self.recorded, self.options.export_precision)
 
 
-def _shape(options: ProxiqaOptions, devices: int) -> tuple[int, int, int, int]:
-    """Shape of the patches that one device gets a step."""
-    return options.batch // devices, options.patch, options.patch, 3
+def _shape(options: ProxiqaOptions, parts: int) -> tuple[int, int, int, int]:
+    """Shape of the patches that are learned from at a time, one of so many parts of the batch."""
+    return options.batch // parts, options.patch, options.patch, 3
 
 
 def _no_rate() -> dict[str, tf.Tensor]:
@@ -352,6 +359,11 @@ def train(options: ProxiqaOptions) -> pathlib.Path:
     needed_by = "the patch", "libvmaf's windows"
     smallest = max(vmaf.SMALLEST, options.patch if options.uses_proxy else 0)
     files = Files.of(options).checked(options, options.patch, smallest, needed_by)
+    whole = options.trains_codec and options.uses_proxy and options.proxy_loss == "abs"
+    require(
+        options.accumulate == 1 or not whole,
+        "`accumulate`: `proxy_loss`=abs is of the whole batch's mean score, not of parts",
+    )
     return session.run(options, files, lambda: ProxIQATask(options, files))
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from lossylab.data.proxy_distortions import distort
 from lossylab.data.schedule import Stream, stream_key
+from lossylab.train.loop.parts import place
 
 _LATENT_STREAMS = (Stream.LATENT_NOISE, Stream.HYPER_LATENT_NOISE)
 
@@ -70,7 +71,7 @@ class Draws:
         return distort(image, self._local(seeds, image))
 
     def _local(self, values: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
-        """This device's part of something that has a row for each sample of the global batch."""
-        local = image.shape[0]
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        return values[replica * local : (replica + 1) * local]
+        """A part's rows of something that has one for each sample of the global batch."""
+        local, index = image.shape[0], place().index
+        rows = values[index * local : (index + 1) * local]
+        return tf.ensure_shape(rows, (local, *values.shape[1:]))

@@ -64,7 +64,7 @@ def weighted_std(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Standard deviation over the global batch, divided by the number of devices.
 
     Args:
-      values: of this device's part, float32 [B].
+      values: of this device's share, float32 [B].
       weights: of them; over all devices their sum is 1.
     """
     replica = tf.distribute.get_replica_context()

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from lossylab.core import command
 from lossylab.core.errors import BackboneError, UsageError
+from lossylab.core.options import require
 from lossylab.data.decode import read_image
 from lossylab.data.patch_pairs import noise_seed
 from lossylab.data.patches import CropOptions
@@ -41,6 +42,7 @@ from lossylab.models.rankiqa import RankIQA
 from lossylab.train import session
 from lossylab.train.loop import warm_start
 from lossylab.train.loop.optimizers import adam, gradients, loss_scaled, with_slots
+from lossylab.train.loop.parts import place
 from lossylab.train.options.rankiqa import RankiqaOptions
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
@@ -102,21 +104,27 @@ class RankIQATask(PaperTask[RankiqaOptions]):
         parts = {"body": self.network.body, "last": self.network.last}
         return {**parts, "optimizer": with_slots(self._optimizer, self.network)}
 
-    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step on distortion levels, or on crops and their images' scores."""
-        context = tf.distribute.get_replica_context()
-        scale = 1.0 / context.num_replicas_in_sync
+    def learn(self, batch: Any, step: tf.Tensor) -> dict[str, Any]:
+        """Gradients on distortion levels, or on crops and their images' scores."""
+        here = place()
+        scale = 1.0 / here.count
         seed = stream_key(self.options.seed, step, Stream.DROPOUT)
-        seed = tf.random.fold_in(seed, context.replica_id_in_sync_group)
+        seed = tf.random.fold_in(seed, here.index)
         variables = self.network.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             report = self._losses(batch, seed)
             loss = scale * report["loss"]
         changes = gradients(tape, loss, variables, self._optimizer)
-        pairs = [(self._scaled(g, v, scale), v) for g, v in zip(changes, variables)]
+        return {"report": {name: scale * report[name] for name in self.metrics}, "sgd": changes}
+
+    def change(self, learned: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """One step, with weight decay."""
+        variables = self.network.trainable_variables
+        share = 1.0 / tf.distribute.get_replica_context().num_replicas_in_sync
+        pairs = [(self._scaled(g, v, share), v) for g, v in zip(learned["sgd"], variables)]
         self._optimizer.apply_gradients(pairs)
-        return {name: scale * report[name] for name in self.metrics}
+        return learned["report"]
 
     def _losses(self, batch: Any, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         if self.options.phase == "finetune":
@@ -124,9 +132,11 @@ class RankIQATask(PaperTask[RankiqaOptions]):
             scores = self.network(crops, dropout_seed=seed)
             return {"loss": losses.euclidean(scores, targets)}
         scores = self.network(batch, dropout_seed=seed)
-        loss = losses.ranking_hinge(scores, len(DISTORTION_LEVELS), LEVELS, self.options.margin)
+        # A part has some of the distortions, whole: levels of one are compared, of all images.
+        kinds = len(DISTORTION_LEVELS) // place().parts
+        loss = losses.ranking_hinge(scores, kinds, LEVELS, self.options.margin)
         # Without a margin: the fraction of neighboring levels of an image that are in order.
-        groups = tf.reshape(scores, (len(DISTORTION_LEVELS), LEVELS, -1))
+        groups = tf.reshape(scores, (kinds, LEVELS, -1))
         ordered = tf.reduce_mean(tf.cast(groups[:, :-1] > groups[:, 1:], tf.float32))
         return {"loss": loss, "ordered": ordered}
 
@@ -223,6 +233,11 @@ def train(options: RankiqaOptions) -> pathlib.Path:
 
     def check(strategy: tf.distribute.Strategy) -> None:
         if options.phase == "rank":
+            require(
+                len(DISTORTION_LEVELS) % options.accumulate == 0,
+                f"`accumulate`={options.accumulate} must be 1, 2 or 4: a part of a batch to rank "
+                "has one or more of its four distortions, whole",
+            )
             try:
                 images_of_device(options.batch, strategy.num_replicas_in_sync)
             except ValueError as error:

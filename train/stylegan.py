@@ -32,6 +32,7 @@ from lossylab.models.layers.stylegan_base import StyleGAN
 from lossylab.models.stylegan2_discriminator import StyleGAN2Discriminator
 from lossylab.train import session
 from lossylab.train.loop.optimizers import adam, gradients, with_slots
+from lossylab.train.loop.parts import place
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.stylegan import GROUP, StyleganOptions
 from lossylab.train.session import Files
@@ -86,11 +87,11 @@ class StyleganTask(PaperTask[StyleganOptions]):
             **self.mean.checkpointed,
         }
 
-    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step of both networks."""
-        options, replica = self.options, tf.distribute.get_replica_context()
-        scale = 1.0 / replica.num_replicas_in_sync
-        draws = _Draws(options.seed, step, replica.replica_id_in_sync_group)
+    def learn(self, batch: Any, step: tf.Tensor) -> dict[str, Any]:
+        """Gradients of both networks."""
+        options, here = self.options, place()
+        scale = 1.0 / here.count
+        draws = _Draws(options.seed, step, here.index)
         ours, theirs = (each.trainable_variables for each in (self.generator, self.discriminator))
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch([*ours, *theirs])
@@ -110,12 +111,20 @@ class StyleganTask(PaperTask[StyleganOptions]):
             step, options.r1_every * bool(options.r1), replies,
             lambda: self._r1_gradients(batch, scale), tf.zeros(()),
         )  # fmt: skip
-        self._adam.apply_gradients(zip(changes, ours))
-        self._discriminator_adam.apply_gradients(zip(replies, theirs))
-        self._length.assign(length)
-        self.mean.update()
         report = loss, against, tf.reduce_mean(real), tf.reduce_mean(false), slope, length
-        return {name: scale * value for name, value in zip(self.metrics, report)}
+        report = {name: scale * value for name, value in zip(self.metrics, report)}
+        share = length / here.parts if here.parts > 1 else length
+        return {"report": report, "adam": changes, "discriminator": replies, "length": share}
+
+    def change(self, learned: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """One step of both networks and of the means."""
+        self._adam.apply_gradients(zip(learned["adam"], self.generator.trainable_variables))
+        self._discriminator_adam.apply_gradients(
+            zip(learned["discriminator"], self.discriminator.trainable_variables)
+        )
+        self._length.assign(learned["length"])
+        self.mean.update()
+        return learned["report"]
 
     def _styles(self, count: int, draws: _Draws) -> tf.Tensor:
         """Styles [count, L, D]: of one latent each, or of a second one from some layer on."""
@@ -201,10 +210,10 @@ class StyleganTask(PaperTask[StyleganOptions]):
 
 
 class _Draws:
-    """Random numbers of one step on one device, others with every call."""
+    """Random numbers of one part of a step, others with every call."""
 
-    def __init__(self, seed: int, step: tf.Tensor, replica: int) -> None:
-        self._key = tf.random.fold_in(stream_key(seed, step, Stream.GENERATED), replica)
+    def __init__(self, seed: int, step: tf.Tensor, part: int | tf.Tensor) -> None:
+        self._key = tf.random.fold_in(stream_key(seed, step, Stream.GENERATED), part)
         self._calls = itertools.count()
 
     def normal(self, shape: tuple[int, ...]) -> tf.Tensor:
@@ -252,9 +261,11 @@ def train(options: StyleganOptions) -> pathlib.Path:
     )
 
     def check(strategy: tf.distribute.Strategy) -> None:
-        share = options.batch // strategy.num_replicas_in_sync
+        share = options.batch // (strategy.num_replicas_in_sync * options.accumulate)
         require(
-            share % GROUP == 0, f"`batch` on each device must be a multiple of {GROUP}, got {share}"
+            share % GROUP == 0,
+            f"`batch` on each device, and each part of it by `accumulate`, must be a multiple of "
+            f"{GROUP}, got {share}",
         )
 
     return session.run(options, files, lambda: StyleganTask(options, files), check)

@@ -28,6 +28,7 @@ from lossylab.models.wcdgan import Discriminator
 from lossylab.train import session
 from lossylab.train.loop import warm_start
 from lossylab.train.loop.optimizers import Halving, adam, chosen, gradients, with_slots
+from lossylab.train.loop.parts import place
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.wcdgan import TERMS, WcdganOptions
 from lossylab.train.session import Files
@@ -63,6 +64,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
         rate = Halving(options.learning_rate, options.halve_every)
         self._optimizer = chosen(options, rate, options.beta_1)
         self.discriminator: Any = None
+        self.normalized = (self.network,)
         if self._recipe.adversarial:
             self._begin_adversarial(channels)
         self._features: Any = None
@@ -77,6 +79,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
     def _begin_adversarial(self, channels: int) -> None:
         options = self.options
         self.discriminator = Discriminator(channels, options.patch)
+        self.normalized += (self.discriminator,)
         alone = round(options.generator_epochs * self._lattice.total / options.batch)
         schedule = Halving(options.discriminator_learning_rate, options.halve_every, alone)
         self._discriminator_adam = adam(schedule, options.beta_1)
@@ -107,23 +110,32 @@ class RestorationTask(PaperTask[WcdganOptions]):
             state["discriminator_adam"] = with_slots(self._discriminator_adam, self.discriminator)
         return state
 
-    def step(self, batch: Any, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step of the network and, in the second phase, one of the discriminator."""
+    def learn(self, batch: Any, step: tf.Tensor) -> dict[str, Any]:
+        """Gradients of the network and, in the second phase, of the discriminator."""
         del step
         clean, degraded = batch
-        scale = 1.0 / tf.distribute.get_replica_context().num_replicas_in_sync
+        scale = 1.0 / place().count
         variables = self.network.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             restored, *others = restorers.supervised(self.network, degraded)
             report = self._losses(clean, restored, others)
             loss = scale * report["loss"]
-        changes = gradients(tape, loss, variables, self._optimizer)
+        learned: dict[str, Any] = {"network": gradients(tape, loss, variables, self._optimizer)}
         if self._adversarial:
-            report["discriminator"] = self._discriminator_step(clean, restored, scale)
-        self._optimizer.apply_gradients(zip(changes, variables))
+            found = self._discriminator_gradients(clean, restored, scale)
+            report["discriminator"], learned["discriminator"] = found
+        learned["report"] = {name: scale * report.get(name, 0.0) for name in self.metrics}
+        return learned
+
+    def change(self, learned: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """One step of the network and its mean and, in the second phase, of the discriminator."""
+        if self._adversarial:
+            variables = self.discriminator.trainable_variables
+            self._discriminator_adam.apply_gradients(zip(learned["discriminator"], variables))
+        self._optimizer.apply_gradients(zip(learned["network"], self.network.trainable_variables))
         self.mean.update()
-        return {name: scale * report.get(name, 0.0) for name in self.metrics}
+        return learned["report"]
 
     @property
     def _adversarial(self) -> bool:
@@ -152,8 +164,10 @@ class RestorationTask(PaperTask[WcdganOptions]):
             loss += recipe.adversarial * report["adversarial"]
         return {"loss": loss, **report}
 
-    def _discriminator_step(self, clean: tf.Tensor, restored: tf.Tensor, scale: float) -> tf.Tensor:
-        """Eq. 20; returns its loss."""
+    def _discriminator_gradients(
+        self, clean: tf.Tensor, restored: tf.Tensor, scale: float
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Eq. 20; returns its loss and gradients."""
         variables = self.discriminator.trainable_variables
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
@@ -163,9 +177,7 @@ class RestorationTask(PaperTask[WcdganOptions]):
             ]
             loss = adversarial.least_squares_discriminator(*scores)
             scaled = scale * loss
-        changes = gradients(tape, scaled, variables, self._discriminator_adam)
-        self._discriminator_adam.apply_gradients(zip(changes, variables))
-        return loss
+        return loss, gradients(tape, scaled, variables, self._discriminator_adam)
 
     def images(self) -> dict[str, tf.Tensor]:
         """The first validation image, its JPEG version and the restored one."""

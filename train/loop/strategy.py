@@ -51,6 +51,12 @@ def make_strategy(options: TrainingOptions) -> tf.distribute.Strategy:
         options.batch % replicas == 0,
         f"`batch`={options.batch} cannot be shared by {replicas} devices: choose a multiple",
     )
+    require(
+        options.batch // replicas % options.accumulate == 0,
+        f"`batch`={options.batch} cannot be shared by {replicas} devices in "
+        f"`accumulate`={options.accumulate} parts each: choose a multiple of "
+        f"{replicas * options.accumulate}",
+    )
     return strategy
 
 

@@ -103,6 +103,13 @@ class TrainingOptions(LoopOptions):
     )
     batch: int = batch(8)
     patch: int = patch(128)
+    accumulate: int = option(
+        1,
+        "Parts that each device works through its share of the batch in, one after the other, "
+        "before the weights change once: memory for a part is enough. Batch normalization sees a "
+        "part at a time.",
+        minimum=1,
+    )
     check_images: bool = option(
         True,
         "Decode all images before the training begins; what was found good is remembered.",
@@ -146,6 +153,11 @@ class TrainingOptions(LoopOptions):
         require(
             not self.validate_every or self.validates,
             "`validate_every` needs `validation_data`",
+        )
+        require(
+            not self.batch or self.batch % self.accumulate == 0,
+            f"`batch`={self.batch} cannot be shared by `accumulate`={self.accumulate} parts: "
+            "choose a multiple",
         )
         require(
             self.strategy == "mirrored" or not self.devices,
