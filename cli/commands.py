@@ -254,6 +254,11 @@ COMMANDS: dict[str, Command] = {
         "lossylab.cli.options.demo:DemoOptions",
         "lossylab.cli.demo.__main__:demo",
     ),
+    "data_worker": Command(
+        "Make batches for trainings on other machines.",
+        "lossylab.train.options.data_worker:DataWorkerOptions",
+        "lossylab.train.loop.data_worker:serve",
+    ),
     "doctor": Command(
         "Check this installation.",
         "lossylab.cli.options.installation:DoctorOptions",
@@ -327,6 +332,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "models add",
         "describe",
         "export",
+        "data_worker",
         "doctor",
         "benchmark",
     ),

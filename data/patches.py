@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import ImageError
+from lossylab.data import served
 from lossylab.data.checking import leave_out
 from lossylab.data.decode import read_image, smaller_side
 from lossylab.data.decoded import Decoded
@@ -119,13 +122,17 @@ def crop_at_random(
     return image[..., top : top + size, left : left + size, :]
 
 
-def random_patches(paths: list[str], options: PatchOptions, schedule: Schedule) -> tf.data.Dataset:
+def random_patches(
+    paths: list[str], options: PatchOptions, schedule: Schedule, services: Sequence[str] = ()
+) -> tf.data.Dataset:
     """Endless batches of patches.
 
     Args:
       paths: image files.
       options: what a patch is.
       schedule: which patches, and in which order.
+      services: data workers that make them, see `served.merged`; none makes them here, where
+        decoded images are kept in memory.
 
     Returns:
       Data set of float32 [device_batch, size, size, 3], pixel values 0..255.
@@ -135,15 +142,28 @@ def random_patches(paths: list[str], options: PatchOptions, schedule: Schedule) 
     """
     if not paths:
         raise ValueError("no images to draw patches from")
+    read = _reader(paths, options, bool(services))
+
+    def patches(offset: int, every: int) -> tf.data.Dataset:
+        def patch(number: tf.Tensor) -> tf.Tensor:
+            image = read(schedule.image_index(number, len(paths)))
+            return _crop(image, options, schedule, number)
+
+        return schedule.batches(patch, offset, every)
+
+    return served.merged(services, patches).prefetch(4)
+
+
+def _reader(
+    paths: list[str], options: PatchOptions, elsewhere: bool
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What reads the image of an index inside a pipeline: of this process, or of any."""
+    if elsewhere:
+        names = tf.constant([os.path.abspath(path) for path in paths])
+        return lambda index: served.read(names[index])
     # A plain closure, not a tensor: a graph with a million paths would be slow to build.
     images = Decoded(paths, read_image, options.cache_mb)
-
-    def patch(number: tf.Tensor) -> tf.Tensor:
-        index = schedule.image_index(number, len(paths))
-        image = read_whole(images, paths, index, options.size, (None, None, 3))
-        return _crop(image, options, schedule, number)
-
-    return schedule.batches(patch).prefetch(4)
+    return lambda index: read_whole(images, paths, index, options.size, (None, None, 3))
 
 
 def split_pair(both: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

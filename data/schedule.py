@@ -87,15 +87,20 @@ class Schedule:
         device = self.shard * self.replicas + replica
         return step * self.batch + device * self.device_batch
 
-    def elements(self) -> tf.data.Dataset:
-        """Endless numbers of elements, int64, from the first step on."""
-        return tf.data.Dataset.range(self.first_step * self.replicas, np.iinfo(np.int64).max)
+    def elements(self, offset: int = 0, every: int = 1) -> tf.data.Dataset:
+        """Endless numbers of elements, int64, from the first step on: every so many of them."""
+        first = self.first_step * self.replicas + offset
+        return tf.data.Dataset.range(first, np.iinfo(np.int64).max, every)
 
-    def batches(self, sample: Callable[[tf.Tensor], Any]) -> tf.data.Dataset:
+    def batches(
+        self, sample: Callable[[tf.Tensor], Any], offset: int = 0, every: int = 1
+    ) -> tf.data.Dataset:
         """Endless batches of samples, one an element.
 
         Args:
           sample: from the number of a sample, int64, to a tensor or a tuple of tensors.
+          offset: elements that are left out in the beginning.
+          every: of the others, only every so many are made.
 
         Returns:
           Data set of what `sample` returns, each with a first dimension of `device_batch`.
@@ -108,7 +113,7 @@ class Schedule:
             return tf.data.Dataset.from_tensor_slices(first + tf.range(local, dtype=tf.int64))
 
         return (
-            self.elements()
+            self.elements(offset, every)
             .flat_map(numbers)
             .map(plain(sample), num_parallel_calls=os.cpu_count(), deterministic=True)
             .batch(local, drop_remainder=True)

@@ -66,7 +66,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
         """Patches."""
         options = self.options
         patch = PatchOptions(options.patch, cache_mb=options.cache_mb)
-        return random_patches(self.paths, patch, schedule)
+        return random_patches(self.paths, patch, schedule, options.data_service)
 
     def begin(self) -> None:
         """Loads another run's encoder or tables."""
@@ -171,7 +171,7 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
 def train(options: JpegEncoderOptions) -> pathlib.Path:
     """Trains an encoder; raises UsageError, WorkError or OutputError, see `session.run`."""
     files = Files.of(options).checked(options, options.patch)
-    return session.run(options, files, lambda: EncoderTask(options, files))
+    return session.run(options, files, lambda: EncoderTask(options, files), served=True)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
 
     def dataset(self, schedule: Schedule) -> tf.data.Dataset:
         """Patches."""
-        return random_patches(self.paths, self._patch, schedule)
+        return random_patches(self.paths, self._patch, schedule, self.options.data_service)
 
     @property
     def _patch(self) -> PatchOptions:
@@ -364,7 +364,7 @@ def train(options: ProxiqaOptions) -> pathlib.Path:
         options.accumulate == 1 or not whole,
         "`accumulate`: `proxy_loss`=abs is of the whole batch's mean score, not of parts",
     )
-    return session.run(options, files, lambda: ProxIQATask(options, files))
+    return session.run(options, files, lambda: ProxIQATask(options, files), served=True)
 
 
 if __name__ == "__main__":

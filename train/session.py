@@ -18,11 +18,12 @@ import tensorflow as tf
 from lossylab.core import checkpoints, command
 from lossylab.core.environment import environment
 from lossylab.core.errors import BackboneError, UsageError
-from lossylab.core.options import specs
+from lossylab.core.options import require, specs
 from lossylab.data.checking import usable
 from lossylab.data.collections import find_images
 from lossylab.data.patches import HEADERS_CHECKED
 from lossylab.data.schedule import Schedule
+from lossylab.data.served import require_equal, require_workers
 from lossylab.models.layers import precision
 from lossylab.train.loop.fit import fit
 from lossylab.train.loop.run_dir import RunDir
@@ -88,6 +89,7 @@ def run(
     make_task: Callable[[], PaperTask],
     check: Callable[[tf.distribute.Strategy], None] = lambda strategy: None,
     more: dict[str, str] | None = None,
+    served: bool = False,
 ) -> pathlib.Path:
     """Trains in the options' `run_dir`, which is resumed if it holds a run.
 
@@ -97,6 +99,7 @@ def run(
       make_task: builds the task, called inside the strategy's scope; it is closed at the end.
       check: refuses strategies that the task cannot use.
       more: what else a resumed run must have alike, by name.
+      served: whether the task's data can be made by data workers.
 
     Returns:
       The run directory.
@@ -104,6 +107,11 @@ def run(
     Raises:
       UsageError, WorkError, OutputError: see `RunDir.open` and `loop.fit`.
     """
+    require(
+        served or not options.data_service,
+        "`data_service`: this training's images are distorted or scaled by Python, which data "
+        "workers cannot do",
+    )
     prepare_gpus(options.tf32)
     strategy = make_strategy(options)
     check(strategy)
@@ -112,6 +120,9 @@ def run(
         shown = {**options.to_json(), "environment": environment()}
         sys.stdout.write(json.dumps(shown, indent=2, sort_keys=True) + "\n")
         return run_dir.path
+    if options.data_service:
+        require_workers(options.data_service)
+        require_equal(files.train)
     policy = options.precision if options.precision != "auto" else precision.fastest()
     resolved = {**options.to_json(), "train_images": fingerprint(files.train), **(more or {})}
     resolved["precision"] = policy  # as it is recorded, and what a resumed run must have

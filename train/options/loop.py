@@ -138,6 +138,13 @@ class TrainingOptions(LoopOptions):
     devices: tuple[str, ...] = option(
         (), "Devices for `strategy`=mirrored, such as GPU:0,GPU:1; empty is all GPUs."
     )
+    data_service: tuple[str, ...] = option(
+        (),
+        "Addresses of data workers that make the batches, such as grpc://host:5050, one for each "
+        "`lossylab data_worker`; they see the images under the same paths. Order and numbers stay "
+        "the same. Empty makes them here.",
+        may_differ=True,
+    )
     export: bool = option(True, "Write run_dir/export at the end.", may_differ=True)
     dry_run: bool = option(
         False, "Print options and environment as JSON and stop.", may_differ=True
