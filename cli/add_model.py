@@ -31,10 +31,9 @@ def add(options: AddModelOptions) -> None:
         **{key: getattr(options, key) for key in ("summary", "quality", "hours")},
         "license": options.license or known.get("license"),
     }
-    network_file.write(network, weights, narrow=True)
-    rounded = network_file.read(weights)
-    served = class_of(known["kind"]).serve(rounded)
-    network_file.write(rounded, weights, narrow=True, tables=served.tables)
+    network_file.narrow(network)
+    served = class_of(known["kind"]).serve(network)
+    network_file.write(network, weights, narrow=True, tables=served.tables)
     card["weights"] = weights_hash(served.network)
     card["sha256"] = file_digest(weights)
     text = json.dumps(card, indent=1, sort_keys=True) + "\n"

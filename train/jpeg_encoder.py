@@ -165,7 +165,8 @@ class EncoderTask(PaperTask[JpegEncoderOptions]):
 
     def save(self, path: str) -> None:
         """Writes the encoder as a SavedModel."""
-        Encoder.save(self.mean.served, path, self.recorded, self.options.export_precision)
+        card = {**self.recorded, **parts.features_of(self.options)}
+        Encoder.save(self.mean.served, path, card, self.options.export_precision)
 
 
 def train(options: JpegEncoderOptions) -> pathlib.Path:

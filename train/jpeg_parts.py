@@ -14,10 +14,11 @@ from lossylab.losses import jpeg_encoder as losses
 from lossylab.losses.features import FeatureDistance
 from lossylab.losses.lpips import LPIPS
 from lossylab.models.backbones.block_features import BACKBONES
-from lossylab.models.backbones.vgg import VGG, last_conv
+from lossylab.models.backbones.vgg import VGG, label, last_conv
 from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.layers import attention as attentions
 from lossylab.models.layers.base import Layer
+from lossylab.models.names import VGGS
 from lossylab.train import session
 from lossylab.train.loop import warm_start
 from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
@@ -30,7 +31,7 @@ def make_encoder(options: JpegEncoderOptions) -> JPEGEncoder:
     if options.attention == "conv":
         attention = attentions.ConvAttention(_backbone(options), *begin)
     elif options.attention != "none":
-        seen = _backbone(options) if options.lstm_input == "features" else None
+        seen = _backbone(options) if _looks(options) else None
         both = options.attention == "bilstm"
         attention = attentions.LSTMAttention(seen, both, options.lstm_output, *begin)
     encoder = JPEGEncoder(attention, options.table_scale)
@@ -44,6 +45,22 @@ def _backbone(options: JpegEncoderOptions) -> Layer:
     found = make(weights=options.weights, preprocess=options.preprocess)
     found.trainable = options.train_backbone
     return found
+
+
+def features_of(options: JpegEncoderOptions) -> dict[str, str]:
+    """What VGGs a run looks through, in words, for its card; nothing where it has none."""
+    seen = {}
+    if _looks(options) and options.backbone in VGGS:
+        seen["backbone_features"] = label(options.backbone, options.weights)
+    if "feature_distance" in options.terms:
+        seen["perceptual_features"] = label(options.perceptual, options.perceptual_weights)
+    return seen
+
+
+def _looks(options: JpegEncoderOptions) -> bool:
+    """Whether attention sees a backbone's features."""
+    lstm = options.attention in ("lstm", "bilstm")
+    return options.attention == "conv" or (lstm and options.lstm_input == "features")
 
 
 def make_terms(options: JpegEncoderOptions) -> dict[str, Callable[..., tf.Tensor]]:

@@ -39,7 +39,6 @@ from lossylab.train.proxiqa import ProxIQATask
 from lossylab.train.session import Files
 
 _BATCH, _PATCH = 8, 128
-_LAMBDA = 0.01
 _MANY_PATHS = 1_000_000
 _MEMORY_STEPS = 2_000
 _LONG = 3.0  # seconds of a turn
@@ -93,12 +92,12 @@ def _step(filters: Sequence[int], rounds: int):
         np.random.default_rng(0).random((_BATCH, _PATCH, _PATCH, 3)) * 255, tf.float32
     )
     for n in filters:
-        ours = _training_step(BLS2017(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
-        theirs = _training_step(_TfcBLS(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
-        adam = tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8)
-        narrow = _training_step(BLS2017(n), adam, "mixed_bfloat16")
-        steps = {"ours": ours, "tfc": theirs, "narrow": narrow}
-        seconds = in_turns({k: partial(step, image) for k, step in steps.items()}, rounds)
+        steps = {
+            "ours": _training_step(image, "bls2017", n),
+            "tfc": _training_step(image, "bls2017", n, codec=_TfcBLS(n)),
+            "narrow": _training_step(image, "bls2017", n, "mixed_bfloat16"),
+        }
+        seconds = in_turns(steps, rounds)
         yield {
             "codec": BLS2017.model_id,
             "filters": n,
@@ -107,8 +106,7 @@ def _step(filters: Sequence[int], rounds: int):
             "ratio": seconds["tfc"] / seconds["ours"],
             "ratio_mixed_bfloat16": seconds["tfc"] / seconds["narrow"],
         }
-        step = _training_step(BMSHJ2018(n), tf.keras.optimizers.legacy.Adam(1e-4, epsilon=1e-8))
-        seconds = in_turns({"ours": partial(step, image)}, rounds)
+        seconds = in_turns({"ours": _training_step(image, "bmshj2018", n)}, rounds)
         yield {
             "codec": BMSHJ2018.model_id,
             "filters": n,
@@ -116,25 +114,20 @@ def _step(filters: Sequence[int], rounds: int):
         }
 
 
-def _training_step(codec, adam, policy="float32"):
-    shapes = [(_BATCH, *shape) for shape in codec.noise_shapes(_PATCH, _PATCH)]
-    done = adam.iterations  # made here: a graph must not create it
-    adam._create_all_weights(codec.trainable_variables)
-
-    @tf.function
-    def step(image):
-        with precision.policy(policy), tf.GradientTape() as tape:
-            seed = tf.stack([tf.constant(1, tf.int64), done.read_value()])
-            noise = [tf.random.stateless_uniform(shape, seed, -0.5, 0.5) for shape in shapes]
-            decoded, bits = codec(image, noise=noise)
-            error = tf.reduce_mean(tf.math.squared_difference(image, decoded))
-            loss = _LAMBDA * error + tf.reduce_mean(bits) / _PATCH**2
-            variables = codec.trainable_variables
-            changes = tape.gradient(loss, variables)
-        adam.apply_gradients(zip(changes, variables))
-        return loss
-
-    return lambda image: step(image).numpy()
+def _training_step(
+    image: tf.Tensor, kind: str, n: int, policy: str = "float32", codec: tf.Module | None = None
+) -> Callable[[], object]:
+    """A step for MSE of `lossylab train proxiqa`, of another codec if one is given."""
+    options = ProxiqaOptions(
+        run_dir="none", train_data="none", metric="mse", codec=kind, filters=n, batch=_BATCH,
+        patch=_PATCH, precision=policy,
+    )  # fmt: skip
+    with precision.policy(policy):
+        task = ProxIQATask(options, Files([], []))
+        if codec is not None:
+            task.codec = codec
+        task.checkpointed()
+    return _stepper(tf.distribute.get_strategy(), task, image, 1)
 
 
 class _TfcBLS(tf.Module):
@@ -209,15 +202,19 @@ def _oracle(filters: Sequence[int], rounds: int):
         }
 
 
-def _stepper(strategy, task, image):
+def _stepper(strategy, task, image, length=5):
     """Runs several steps a call, as training does, and returns when they are done."""
     count = tf.Variable(0, dtype=tf.int64)
+
+    def one(step):
+        with precision.policy(task.options.precision):
+            return task.step(image, step)
 
     @tf.function
     def steps():
         total = 0.0
-        for _ in tf.range(5):
-            total += strategy.run(task.step, args=(image, count.read_value()))["loss"]
+        for _ in tf.range(length):
+            total += strategy.run(one, args=(count.read_value(),))["loss"]
             count.assign_add(1)
         return total
 

@@ -14,8 +14,9 @@ class SampleOptions(ImageFilesOptions):
     lossylab sample image.png degraded.png --model=runs/jpeg5/export
     lossylab sample photos drawn --model=runs/jpeg5/export --seed=7
 
-    Images are taken as the model knows them: they are not scaled down. Pixels are drawn in their
-    order. A table of what was written goes to standard output, as CSV; the column named model
+    Images are taken as the model knows them: they are not scaled down. Gray images come out in
+    color, if only a little: the model draws red, green and blue of each pixel. Pixels are drawn in
+    their order. A table of what was written goes to standard output, as CSV; the column named model
     has the hash of the model's weights.
     """
 

@@ -9,8 +9,10 @@ import pytest
 import tensorflow as tf
 
 from lossylab.cli import __main__ as cli
+from lossylab.cli.benchmark import __main__ as benchmark
 from lossylab.cli.benchmark import profiles, steps
 from lossylab.core.errors import UsageError, WorkError
+from lossylab.train.proxiqa import ProxIQATask
 
 _TINY = {"metric": "mse", "filters": 4, "patch": 32, "batch": 1}
 _PEER = """
@@ -33,6 +35,26 @@ def tiny(monkeypatch):
 def _rows(capsys, *words):
     cli.main(["benchmark", "--json", "--rounds=3", *words])
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_steps_are_the_trainings_own(capsys, monkeypatch):
+    """Of each codec its own weights move, tfc's among them."""
+    monkeypatch.setattr(benchmark, "_BATCH", 2)
+    monkeypatch.setattr(benchmark, "_PATCH", 32)
+    moved = []
+    change = ProxIQATask.change
+
+    def seen(task, learned):
+        moved.append((type(task.codec).__name__, len(learned["codec"])))
+        return change(task, learned)
+
+    monkeypatch.setattr(ProxIQATask, "change", seen)
+    bls, bmshj = _rows(capsys, "--sections=step", "--filters=4")
+    assert (bls["codec"], bmshj["codec"]) == ("bls2017", "bmshj2018")
+    ratio = bls["steps_per_second"] / bls["tfc_steps_per_second"]
+    assert bls["ratio"] == pytest.approx(ratio)
+    assert {name for name, _ in moved} == {"BLS2017", "_TfcBLS", "BMSHJ2018"}
+    assert all(count > 0 for _, count in moved)
 
 
 @pytest.mark.long

@@ -41,7 +41,7 @@ def test_training_runs_as_a_program(tmp_path):
         (["restore", "sample_test", "out", "--quality=0"], 2, "error: --quality=0 must be"),
         (["doctor"], 1, "error: not working: libvmaf"),
         (["--help"], 0, ""),
-        ([*_TRAIN, "--run_dir=run", "--optimizer=sgd"], 2, "error: unknown flag --optimizer"),
+        ([*_TRAIN, "--run_dir=run", "--optimiser=sgd"], 2, "error: unknown flag --optimiser"),
     ],
 )
 def test_exit_status_tells_wrong_usage_from_failure(arguments, status, message, tmp_path):
@@ -60,7 +60,7 @@ def test_exit_status_tells_wrong_usage_from_failure(arguments, status, message, 
 def test_benchmark_tells_times_as_rates_and_ratios(monkeypatch, capsys):
     times = {"ours": 0.5, "tfc": 2.0, "narrow": 0.25}
     monkeypatch.setattr(benchmark, "_TfcBLS", abs)
-    monkeypatch.setattr(benchmark, "_training_step", lambda *_: abs)
+    monkeypatch.setattr(benchmark, "_training_step", lambda *_, **__: abs)
     monkeypatch.setattr(benchmark, "samples", lambda work, _: {n: [times[n]] for n in work})
     rows = cli.main(["benchmark", "--sections=step", "--filters=2", "--json"])
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == rows

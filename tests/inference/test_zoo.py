@@ -63,6 +63,16 @@ def test_an_export_keeps_its_network(export):
     )
 
 
+def test_a_model_that_cannot_be_served_leaves_no_file(export, folder, monkeypatch):
+    def fail(network):
+        raise ExportError("its tables cannot be built")
+
+    monkeypatch.setattr(Codec, "serve", fail)
+    with pytest.raises(ExportError, match="cannot be built"):
+        _add(export)
+    assert not folder.exists()
+
+
 def test_a_model_with_a_name_is_an_export_everywhere(export, folder, tmp_path, capsys):
     _add(export, hours=0.5, license="CC0", quality="30 dB")
     assert zoo.names() == ["tiny"]

@@ -18,6 +18,7 @@ from lossylab.inference.export.jpeg import Encoder
 from lossylab.inference.export.restorer import Restorer
 from lossylab.models.arcnn import ARCNN
 from lossylab.models.jpeg_encoder import JPEGEncoder
+from lossylab.train.jpeg_parts import features_of
 from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
 
 _TINY = [
@@ -110,6 +111,30 @@ def test_validation_measures_files(tmp_path):
     assert [row["step"] for row in rows] == [2, 4]
     assert all(set(row) == {"step", "bpp", "mse", "ms_ssim", "lpips"} for row in rows)
     assert all(1 < row["bpp"] < 24 and row["ms_ssim"] > 0.9 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--backbone=vgg16"], {"backbone_features": "VGG-16 (random weights)"}),
+        (["--backbone=resnet152_block1"], {}),
+        ([_TABLES], {}),
+        (["--attention=lstm", "--lstm_input=dct"], {}),
+        (
+            [_TABLES, "--perceptual=vgg19", "--perceptual_weights=random", "--lpips_weight=1"],
+            {"perceptual_features": "VGG-19 (random weights)"},
+        ),
+    ],
+)
+def test_cards_name_what_is_looked_through(flags, named):
+    given = [*_TINY, "--run_dir=r", *flags]
+    assert features_of(core_flags.parse(JpegEncoderOptions, given)) == named
+
+
+def test_the_exports_card_names_the_backbone(tmp_path):
+    _train(tmp_path / "run", "--backbone=vgg16", "--steps=1", "--export")
+    card = Encoder(str(tmp_path / "run" / "export")).card
+    assert card["options"]["backbone_features"] == "VGG-16 (random weights)"
 
 
 @pytest.mark.parametrize("flags", [[_TABLES], ["--attention=lstm", "--lstm_input=dct"]])
