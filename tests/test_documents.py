@@ -39,7 +39,7 @@ TINY = {
 UNTRIED = re.compile(
     r"_study |lossylab demo|study/|--study|report study|report runs/bls|doctor|\.mat|\.pth|"
     r"official/|alex\.npz|ffhq|faces|emoji|runs/prior|answers_|results/jpeg --out|"
-    r"--format=onnx|--beam="
+    r"--format=onnx|--beam=|data_worker|--data_service"
 )
 
 

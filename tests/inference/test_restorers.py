@@ -316,7 +316,7 @@ def test_sadct_needs_to_know_how_a_image_was_coded(folder, tmp_path, caplog):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (["in"], UsageError, "OUTPUT is needed: file for one"),
+        (["in"], UsageError, "OUTPUT is needed: a folder, as there are several"),
         (["in/gray.jpg", "a.jpg", "--model=sadct"], UsageError, "which lose nothing"),
         (["nothing", "out", "--model=sadct"], CollectionError, "no images found for 'nothing'"),
         (["in", "out", "--model=nowhere"], ExportError, "no such folder"),
