@@ -75,15 +75,13 @@ def _tune(options: DemoOptions, base: str, out: pathlib.Path) -> pathlib.Path:
         "metric": "vmaf",
         "init_from": base,
         "precision": "auto",
-        "proxy_optimizer": "muon",
         "log_every": 10,
         "summary_every": 0,
         **{name: known[name] for name in ("codec", "filters")},
     }
     proxy, run = str(out / "runs" / "proxy"), str(out / "runs" / "tuned")
     _say(f"VMAF's proxy learns from what {base} makes, {options.proxy_steps} steps")
-    alone = {"optimize": "pretrain_proxy", "lmbda": 0.0}
-    alone |= {"proxy_bias": 85.0, "proxy_differences": True}
+    alone = {"optimize": "pretrain_proxy", "proxy_bias": 85.0, "lmbda": 0.0}
     steps = {"steps": options.proxy_steps, "proxy_learning_rate": 1e-3}
     proxiqa.train(ProxiqaOptions(**shared, **alone, **steps, run_dir=proxy))
     _say(f"{base} learns by the proxy, {options.steps} steps")
