@@ -98,6 +98,17 @@ def images():
     return [each.pixels[60:188, 80:240] for each in found]
 
 
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory, images):
+    """A folder of `images` as PNG files, to be read only."""
+    from PIL import Image
+
+    place = tmp_path_factory.mktemp("images")
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(place / f"{index}.png")
+    return place
+
+
 @pytest.fixture(scope="session", autouse=True)
 def environment(tmp_path_factory):
     """Uses the packaged ffmpeg and remembers nothing, whatever the user has set."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossylab.cli.options.files import QUALITY, FilesOptions, require_one_rate
+from lossylab.cli.options.files import QUALITY, FilesOptions, output_beside, require_one_rate
 from lossylab.core.options import argument, option, option_class
 from lossylab.core.trust import EXPORT
 
@@ -19,11 +19,7 @@ class CompressOptions(FilesOptions):
     standard output, as CSV.
     """
 
-    output: str = argument(
-        "File for one input, folder for several; NAME/ is a folder. By default one input's file is "
-        "written beside it, with the suffix .lossy.",
-        "",
-    )
+    output: str = output_beside(".lossy")
     model: str | None = option(None, f"Exported codec: {EXPORT}.", may_differ=True)
     quality: int | None = option(
         None,
@@ -58,11 +54,7 @@ class DecompressOptions(FilesOptions):
     """
 
     input: str = argument("Compressed file, folder of such files, or glob.")
-    output: str = argument(
-        "File for one input, folder for several; NAME/ is a folder. By default one input's image "
-        "is written beside it, with the suffix .decoded.png.",
-        "",
-    )
+    output: str = output_beside(".decoded.png", "image")
     model: str | None = option(
         None, f"Exported codec that compressed them: {EXPORT}.", may_differ=True
     )

@@ -48,15 +48,16 @@ class ImageFilesOptions(FilesOptions):
     )
 
 
-def output_beside(suffix: str) -> Any:
+def output_beside(suffix: str, made: str = "file") -> Any:
     """The argument `output` of a command that writes one input's file beside it; see `argument`.
 
     Args:
       suffix: of that file, for its help.
+      made: what it is, likewise.
     """
     return argument(
-        "File for one input, folder for several; NAME/ is a folder. By default one input's file is "
-        f"written beside it, with the suffix {suffix}.",
+        f"File for one input, folder for several; NAME/ is a folder. By default one input's {made} "
+        f"is written beside it, with the suffix {suffix}.",
         "",
     )
 

@@ -159,7 +159,7 @@ class Pipeline:
         count = max(1, min(len(paths), max(_ELEMENTS, -(-len(paths) // _TOGETHER))))
         element = functools.partial(batch_of, count)
         named = [(element(stem(path)), path) for path in paths]
-        parsed = functools.partial(_parsed, self._columns)
+        parsed = functools.partial(_parsed, Parser(self._columns))
         with beam.Pipeline(options=self._options) as pipeline:
             known = (
                 pipeline
@@ -300,10 +300,10 @@ def _write(files: Any, place: str, name: str, lines: Iterable[bytes]) -> None:
     files.rename([beside], [files.join(place, name)])
 
 
-def _parsed(columns: Sequence[str], text: str) -> list[Row]:
+def _parsed(parser: Parser, text: str) -> list[Row]:
     """The row of a line, if it is as it was written."""
     body = body_of(f"{text}\n".encode())
-    return [] if body is None else [Parser(columns)(body)]
+    return [] if body is None else [parser(body)]
 
 
 def _keyed(element: Callable[[str], int], row: Row) -> tuple[int, Row]:

@@ -8,11 +8,13 @@ libjpeg-turbo, OpenJPEG and x265, and `lossylab.inference.codecs.external` runs 
 from __future__ import annotations
 
 import functools
+import importlib
 import io
 import os
 import re
 import subprocess
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 from PIL import Image, features
@@ -29,8 +31,35 @@ from lossylab.inference.codecs.base import (
 )
 from lossylab.inference.codecs.jpeg_decoders import by_pillow
 
+CURE = "pip install lossylab[encoders]"
 
-class Jpeg(ImageCodec):
+
+class QualityCodec(ImageCodec):
+    """A codec whose settings are numbers, such as qualities, and whose files Pillow decodes."""
+
+    def __init__(self, qualities: Sequence[int] = ()) -> None:
+        """A codec.
+
+        Args:
+          qualities: points of the curve, rising; searched for given rates if there are none.
+        """
+        if qualities:
+            self.searched, self.settings = False, tuple(map(str, qualities))
+
+    def decode(self, file: EncodedFile, setting: str) -> np.ndarray:
+        """See `ImageCodec`."""
+        return pillow_decode(file.data, self.name)
+
+
+def require_package(module: str, package: str, codec: str) -> ModuleType:
+    """A module of an optional package; raises CodecError, with what to do, without it."""
+    try:
+        return importlib.import_module(module)
+    except (ImportError, OSError) as error:
+        raise CodecError(f"{codec} needs the package {package}: {CURE}") from error
+
+
+class Jpeg(QualityCodec):
     """JPEG 4:4:4 by Pillow's libjpeg-turbo.
 
     With the standard Huffman tables by default, because only these agree with ProxIQA's
@@ -45,21 +74,17 @@ class Jpeg(ImageCodec):
 
         Args:
           optimized: which.
-          qualities: points of the curve, rising; searched for given rates if there are none.
+          qualities: as for `QualityCodec`.
         """
+        super().__init__(qualities)
         self.name = "jpeg_optimized" if optimized else "jpeg"
         self._optimized = optimized
-        if qualities:
-            self.searched, self.settings = False, tuple(map(str, qualities))
 
     def options(self, setting: str) -> dict:
         return {"quality": int(setting), "subsampling": 0, "optimize": self._optimized}
 
     def encode(self, image: np.ndarray, setting: str) -> EncodedFile:
         return pillow_encode(image, "JPEG", self.name, self.options(setting))
-
-    def decode(self, file: EncodedFile, setting: str) -> np.ndarray:
-        return pillow_decode(file.data, self.name)
 
     def version(self) -> str:
         return f"libjpeg-turbo {features.version('libjpeg_turbo')}"

@@ -17,24 +17,15 @@ import numpy as np
 from PIL import features
 
 from lossylab.core.errors import CodecError
-from lossylab.inference.codecs.base import EncodedFile, ImageCodec
-from lossylab.inference.codecs.classical import pillow_decode, pillow_encode
+from lossylab.inference.codecs.base import EncodedFile
+from lossylab.inference.codecs.classical import QualityCodec, pillow_encode, require_package
 
 
-class _Format(ImageCodec):
+class _Format(QualityCodec):
     """A format that Pillow writes and reads; settings are its qualities."""
 
     settings = tuple(str(quality) for quality in range(101))
     _KIND: str
-
-    def __init__(self, qualities: Sequence[int] = ()) -> None:
-        """A codec.
-
-        Args:
-          qualities: points of the curve, rising; searched for given rates if there are none.
-        """
-        if qualities:
-            self.searched, self.settings = False, tuple(map(str, qualities))
 
     def encode(self, image: np.ndarray, setting: str) -> EncodedFile:
         """See `ImageCodec`."""
@@ -44,7 +35,7 @@ class _Format(ImageCodec):
     def decode(self, file: EncodedFile, setting: str) -> np.ndarray:
         """See `ImageCodec`."""
         self.version()
-        return pillow_decode(file.data, self.name)
+        return super().decode(file, setting)
 
     def _require(self, feature: str) -> str:
         """The version of what Pillow was built with; raises CodecError if it was not."""
@@ -74,7 +65,7 @@ class Avif(_Format):
     cost = 1
 
     def __init__(self, qualities: Sequence[int] = (), sampling: int = 444) -> None:
-        """A codec with chroma sampling 444 or 420; `qualities` as for `WebP`."""
+        """A codec with chroma sampling 444 or 420; `qualities` as for `QualityCodec`."""
         super().__init__(qualities)
         self.name = f"avif{sampling}"
         self._sampling = {444: "4:4:4", 420: "4:2:0"}[sampling]
@@ -123,11 +114,7 @@ class JpegXl(_Format):
 
     def version(self) -> str:
         """Name and version of the package; raises CodecError if it is not installed."""
-        try:
-            importlib.import_module(self._PLUGIN)
-        except (ImportError, OSError) as error:
-            cure = "pip install lossylab[encoders]"
-            raise CodecError(f"{self.name} needs the package {self._PACKAGE}: {cure}") from error
+        require_package(self._PLUGIN, self._PACKAGE, self.name)
         return f"{self._PACKAGE} {metadata.version(self._PACKAGE)}"
 
 

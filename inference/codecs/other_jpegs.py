@@ -8,7 +8,6 @@ their own, so that a comparison with standard codes on the other side flatters t
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Sequence
 from importlib.metadata import version as _installed
 from types import ModuleType
@@ -17,42 +16,24 @@ from typing import Any
 import numpy as np
 
 from lossylab.core.errors import CodecError
-from lossylab.inference.codecs.base import EncodedFile, ImageCodec
-from lossylab.inference.codecs.classical import pillow_decode
-
-_CURE = "pip install lossylab[encoders]"
+from lossylab.inference.codecs.base import EncodedFile
+from lossylab.inference.codecs.classical import CURE, QualityCodec, require_package
 
 
-class _OtherJpeg(ImageCodec):
-    """An encoder of another package, whose files Pillow decodes; settings are its qualities."""
+class _OtherJpeg(QualityCodec):
+    """An encoder of another package, which only `version` and `encode` look for."""
 
     settings = tuple(str(quality) for quality in range(1, 101))
     _MODULE: str
     _PACKAGES: tuple[str, ...]
-
-    def __init__(self, qualities: Sequence[int] = ()) -> None:
-        """Finds nothing yet: `version` does.
-
-        Args:
-          qualities: points of the curve, rising; searched for given rates if there are none.
-        """
-        if qualities:
-            self.searched, self.settings = False, tuple(map(str, qualities))
 
     def version(self) -> str:
         """Name and version of the packages; raises CodecError if they are not installed."""
         self._module()
         return ", ".join(f"{name} {_installed(name)}" for name in self._PACKAGES)
 
-    def decode(self, file: EncodedFile, setting: str) -> np.ndarray:
-        return pillow_decode(file.data, self.name)
-
     def _module(self) -> ModuleType:
-        try:
-            return importlib.import_module(self._MODULE)
-        except (ImportError, OSError) as error:
-            reason = f"{self.name} needs the package {self._PACKAGES[-1]}: {_CURE}"
-            raise CodecError(reason) from error
+        return require_package(self._MODULE, self._PACKAGES[-1], self.name)
 
 
 class Jpegli(_OtherJpeg):
@@ -81,7 +62,7 @@ class MozJpeg(_OtherJpeg):
     }
 
     def __init__(self, qualities: Sequence[int] = (), sampling: int = 420) -> None:
-        """A codec with chroma sampling 420, cjpeg's, or 444; `qualities` as for `Jpegli`."""
+        """A codec with chroma sampling 420, cjpeg's, or 444; `qualities` as for `QualityCodec`."""
         super().__init__(qualities)
         self.name = "mozjpeg" if sampling == 420 else f"mozjpeg{sampling}"
         self._subsampled = sampling == 420
@@ -101,7 +82,7 @@ class MozJpeg(_OtherJpeg):
         """As above; raises CodecError, too, if libvips was built without MozJPEG."""
         found = super().version()
         if not _has_mozjpeg(self._module()):
-            raise CodecError(f"{self.name}: libvips here is built without MozJPEG: {_CURE}")
+            raise CodecError(f"{self.name}: libvips here is built without MozJPEG: {CURE}")
         return found
 
 

@@ -94,16 +94,8 @@ def _take(paths, batch, count, size=32, seed=3, first_step=0, **place):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, images):
-    place = tmp_path_factory.mktemp("images")
-    for index, image in enumerate(images):
-        Image.fromarray(image).save(place / f"{index}.png")
-    return place
-
-
-@pytest.fixture(scope="module")
-def paths(folder):
-    return find_images(str(folder))
+def paths(image_folder):
+    return find_images(str(image_folder))
 
 
 def test_batches_are_ordered_by_distortion_level_and_image(paths):
@@ -315,9 +307,9 @@ def test_crops_reach_all_places_and_whole_images(images):
         random_crops(square, 33, 1, 0)
 
 
-def test_the_command_writes_scores_and_means(export, folder, tmp_path, capsys):
+def test_the_command_writes_scores_and_means(export, image_folder, tmp_path, capsys):
     flags = [f"--model={export}", "--num_crops=4", f"--out={tmp_path / 'scores.csv'}"]
-    cli.main(["eval", "rankiqa", str(folder), *flags])
+    cli.main(["eval", "rankiqa", str(image_folder), *flags])
     with open(tmp_path / "scores.csv") as file:
         scores = list(csv.DictReader(file))
     assert len(scores) == 3
@@ -328,7 +320,7 @@ def test_the_command_writes_scores_and_means(export, folder, tmp_path, capsys):
     assert [f"{mean:.2f}" for mean in means] == re.findall(r"\d+\.\d\d", said)
 
 
-def test_bad_scoring(export, folder, tmp_path):
+def test_bad_scoring(export, image_folder, tmp_path):
     def refused(kind, message, *arguments):
         with pytest.raises(kind, match=message):
             cli.main(["eval", "rankiqa", *arguments])
@@ -336,8 +328,8 @@ def test_bad_scoring(export, folder, tmp_path):
     Image.fromarray(np.zeros((31, 40, 3), np.uint8)).save(tmp_path / "small.png")
     model = f"--model={export}"
     refused(UsageError, "INPUT is needed", model)
-    refused(UsageError, "--model is needed", str(folder))
-    refused(ExportError, "no such folder", str(folder), "--model=nowhere")
+    refused(UsageError, "--model is needed", str(image_folder))
+    refused(ExportError, "no such folder", str(image_folder), "--model=nowhere")
     small = str(tmp_path / "small.png")
     refused(ImageError, r"smaller than the crops of 32x32 pixels: .*small.png", small, model)
     cli.main(["eval", "rankiqa", small, model, "--scoring=resize", "--num_crops=2"])
@@ -356,8 +348,8 @@ def test_accuracy_counts_pairs_of_levels():
     assert rank_accuracy.srocc(np.zeros((2, 3))) == 0
 
 
-def test_rank_accuracy_writes_rows_once(export, folder, tmp_path, capsys, monkeypatch):
-    flags = [f"--model={export}", f"--data={folder}", "--budget=tiny", f"--out={tmp_path}"]
+def test_rank_accuracy_writes_rows_once(export, image_folder, tmp_path, capsys, monkeypatch):
+    flags = [f"--model={export}", f"--data={image_folder}", "--budget=tiny", f"--out={tmp_path}"]
     cli.main(["eval", "rank_accuracy", *flags, "--num_crops=2"])
     found = read(tmp_path / "rank_accuracy.csv", schemas.RANK_ACCURACY.columns)
     said = capsys.readouterr().out
@@ -374,8 +366,8 @@ def test_rank_accuracy_writes_rows_once(export, folder, tmp_path, capsys, monkey
 
 
 @pytest.mark.parametrize("changed", ["--num_crops=2", "--seed=1", "--budget=other"])
-def test_rows_of_other_options_are_superseded(changed, export, folder, tmp_path):
-    flags = [f"--model={export}", f"--data={folder}", "--budget=tiny", f"--out={tmp_path}"]
+def test_rows_of_other_options_are_superseded(changed, export, image_folder, tmp_path):
+    flags = [f"--model={export}", f"--data={image_folder}", "--budget=tiny", f"--out={tmp_path}"]
     cli.main(["eval", "rank_accuracy", *flags, "--num_crops=1"])
     before = read(tmp_path / "rank_accuracy.csv")
     cli.main(["eval", "rank_accuracy", *flags, "--num_crops=1", "--name=another"])

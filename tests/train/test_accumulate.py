@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import run_files
 import tensorflow as tf
-from PIL import Image
 
 from lossylab.cli import __main__ as cli
 from lossylab.core import flags as core_flags
@@ -70,19 +69,16 @@ _STEMS = {
 }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory, images):
-    """Small images."""
-    place = tmp_path_factory.mktemp("images")
-    for index, image in enumerate(images):
-        Image.fromarray(image).save(place / f"{index}.png")
-    return place
-
-
 def _task(stem, folder, count, *flags):
     """A task whose weights are the same whatever the number of parts."""
     sizes, (options, task) = _STEMS[stem]
-    given = [*_LOOP, *sizes.split(), f"--train_data={folder}", f"--accumulate={count}", *flags]
+    given = [
+        *_LOOP,
+        *sizes.split(),
+        f"--train_data={folder}",
+        f"--accumulate={count}",
+        *flags,
+    ]
     found = core_flags.parse(options, given)
     tf.random.set_seed(1)
     with precision.policy(found.precision):
@@ -131,8 +127,8 @@ _EQUAL = [
 
 
 @pytest.mark.parametrize(("stem", "flags"), _EQUAL, ids=_named)
-def test_parts_teach_what_the_whole_batch_does(stem, flags, folder):
-    whole, divided = (_task(stem, folder, count, *flags) for count in (1, 2))
+def test_parts_teach_what_the_whole_batch_does(stem, flags, image_folder):
+    whole, divided = (_task(stem, image_folder, count, *flags) for count in (1, 2))
     options = whole.options
     batch = next(iter(whole.dataset(Schedule(options.batch, options.seed))))
     with _learned(whole, batch) as one, _learned(divided, batch) as two:
@@ -155,15 +151,21 @@ _AS_DEVICES = [
 
 
 def _train(stem, folder, run, *flags):
-    words = [*_LOOP, *_STEMS[stem][0].split(), f"--train_data={folder}", f"--run_dir={run}", *flags]
+    words = [
+        *_LOOP,
+        *_STEMS[stem][0].split(),
+        f"--train_data={folder}",
+        f"--run_dir={run}",
+        *flags,
+    ]
     cli.main(["train", stem, *words, "--checkpoint_every=1"])
 
 
 @pytest.mark.parametrize(("stem", "flags"), _AS_DEVICES, ids=_named)
-def test_a_part_is_what_a_device_is(stem, flags, folder, tmp_path):
+def test_a_part_is_what_a_device_is(stem, flags, image_folder, tmp_path):
     """Batch statistics, their moving means and what is drawn for it, too."""
     for name, how in (("devices", _TWO), ("parts", ["--accumulate=2"])):
-        _train(stem, folder, tmp_path / name, *flags, *how, "--steps=2")
+        _train(stem, image_folder, tmp_path / name, *flags, *how, "--steps=2")
     one, two = (run_files.rows(tmp_path / name) for name in ("devices", "parts"))
     for expected, found in zip(one, two, strict=True):
         np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-4)
@@ -192,21 +194,21 @@ def _moving(weights):
     ],
     ids=_named,
 )
-def test_resuming_is_exact(stem, flags, folder, tmp_path):
+def test_resuming_is_exact(stem, flags, image_folder, tmp_path):
     """The pair that each part waits with is saved, too."""
     flags = [*flags, "--accumulate=2"]
-    _train(stem, folder, tmp_path / "whole", *flags, "--steps=3")
+    _train(stem, image_folder, tmp_path / "whole", *flags, "--steps=3")
     run_files.cut(tmp_path / "whole", tmp_path / "parts", 2)
-    _train(stem, folder, tmp_path / "parts", *flags, "--steps=3")
+    _train(stem, image_folder, tmp_path / "parts", *flags, "--steps=3")
     run_files.assert_equal(tmp_path / "whole", tmp_path / "parts")
     with pytest.raises(UsageError, match="other options: --accumulate was 2, is 4"):
-        _train(stem, folder, tmp_path / "parts", *flags, "--accumulate=4", "--steps=4")
+        _train(stem, image_folder, tmp_path / "parts", *flags, "--accumulate=4", "--steps=4")
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_parts_are_summed_in_mixed_precision(policy, folder):
+def test_parts_are_summed_in_mixed_precision(policy, image_folder):
     flags = ["--metric=mse", f"--precision={policy}"]
-    whole, divided = (_task("proxiqa", folder, count, *flags) for count in (1, 4))
+    whole, divided = (_task("proxiqa", image_folder, count, *flags) for count in (1, 4))
     batch = next(iter(whole.dataset(Schedule(whole.options.batch, whole.options.seed))))
     with _learned(whole, batch) as one, _learned(divided, batch) as two:
         for expected, found in zip(one[1], two[1], strict=True):
@@ -243,7 +245,7 @@ def test_an_overflow_in_one_part_skips_the_step():
         ("proxiqa", ["--accumulate=2", "--metric=ssim", "--proxy_loss=abs"], "whole batch's mean"),
     ],
 )
-def test_batches_that_cannot_be_divided_are_refused(stem, flags, message, folder, tmp_path):
+def test_batches_that_cannot_be_divided_are_refused(stem, flags, message, image_folder, tmp_path):
     with pytest.raises(UsageError, match=message):
-        _train(stem, folder, tmp_path / "run", *flags)
+        _train(stem, image_folder, tmp_path / "run", *flags)
     assert not (tmp_path / "run" / "checkpoints").exists()
