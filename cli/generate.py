@@ -14,6 +14,7 @@ import tqdm
 from PIL import Image
 
 from lossylab.cli.options.generate import GenerateOptions
+from lossylab.core import command
 from lossylab.core.files import make_folder, replacing, require_new
 from lossylab.core.options import naming, require
 from lossylab.data.collections import find_images
@@ -42,7 +43,7 @@ def generate(options: GenerateOptions) -> None:
     make_folder(out)
     kept: list[Case] = []
     cases = latent_cases.generated(generator, options.count, options.seed, options.psi)
-    for path, case in zip(paths, tqdm.tqdm(cases, total=options.count, unit="image")):
+    for path, case in zip(tqdm.tqdm(paths, unit="image"), cases):
         _write(path, case.clean)
         if any(asked.values()) or others:
             kept.append(case)
@@ -53,6 +54,8 @@ def generate(options: GenerateOptions) -> None:
         _write(more["interpolation"], tiled(line, options.interpolate + 2))
     if others:
         _compare(options, [case.clean for case in kept], others)
+    also = "".join(f", {more[name].name}" for name in more if asked[name])
+    command.written(out, f"{options.count} images{also}")
 
 
 def tiled(images: Sequence[np.ndarray], columns: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The codec of Balle, Laparra and Simoncelli (ICLR 2017), as ProxIQA trains it.
 
-  image  -> 9x9/4 GDN -> 5x5/2 GDN -> 5x5/2 -> latent [H/16, W/16, N]
+  image  -> 9x9/4 GDN -> 5x5/2 GDN -> 5x5/2 -> latent [H/16, W/16, M]
   latent -> 5x5*2 IGDN -> 5x5*2 IGDN -> 9x9*4 -> image
 
 Layers, initial values and parameterization follow tensorflow-compression 1.0, the release
@@ -29,21 +29,21 @@ class BLS2017(Network):
     max_pixels = 2**26  # 8192x8192: by estimate, more than 16 GiB beyond it at N = 192
     tile_pixels = 2**21  # that transforms see at once: some 150 bytes a pixel
 
-    def __init__(self, filters: int = 192, name: str = "bls2017"):
+    def __init__(
+        self, filters: int = 192, latent_filters: int | None = None, name: str = "bls2017"
+    ):
         """Creates the codec.
 
         Args:
-          filters: N, channels of every hidden layer and of the latent; 192 in ProxIQA
-            (Sec. IV-A).
+          filters: N, channels of every hidden layer; 192 in ProxIQA (Sec. IV-A).
+          latent_filters: M, those of the latent; None is N, as in ProxIQA.
           name: name of the model.
 
         Raises:
-          ValueError: if `filters` is below 1.
+          ValueError: if `filters` or `latent_filters` is below 1.
         """
         super().__init__(name=name)
-        if filters < 1:
-            raise ValueError(f"filters must be at least 1, got {filters}")
-        n = self.filters = filters
+        n, m = self.filters, self.latent_filters = factorized.widths(filters, latent_filters)
         with self.scope("analysis"):
             self.analysis_transform = Chain(
                 [
@@ -51,14 +51,14 @@ class BLS2017(Network):
                     GDN(n, name="gdn0"),
                     SignalConv(n, n, 5, 2, name="conv1"),
                     GDN(n, name="gdn1"),
-                    SignalConv(n, n, 5, 2, bias=False, name="conv2"),
+                    SignalConv(n, m, 5, 2, bias=False, name="conv2"),
                 ],
                 name="analysis",
             )
         with self.scope("synthesis"):
             self.synthesis_transform = Chain(
                 [
-                    SignalConv(n, n, 5, 2, up=True, name="conv0"),
+                    SignalConv(m, n, 5, 2, up=True, name="conv0"),
                     GDN(n, inverse=True, name="gdn0"),
                     SignalConv(n, n, 5, 2, up=True, name="conv1"),
                     GDN(n, inverse=True, name="gdn1"),
@@ -67,18 +67,18 @@ class BLS2017(Network):
                 name="synthesis",
             )
         with self.scope("prior"):
-            self.prior = factorized.make_prior(n)
+            self.prior = factorized.make_prior(m)
 
     def noise_shapes(self, height: int, width: int) -> tuple[tuple[int, int, int]]:
         """Shape of one sample's noise for a call, for images of this size."""
-        return ((-(-height // STRIDE), -(-width // STRIDE), self.filters),)
+        return ((-(-height // STRIDE), -(-width // STRIDE), self.latent_filters),)
 
     def analysis(self, image: tf.Tensor) -> tf.Tensor:
-        """Latent [B, ceil(H/16), ceil(W/16), N] of an image [B, H, W, 3] in pixel values 0..255."""
+        """Latent [B, ceil(H/16), ceil(W/16), M] of an image [B, H, W, 3] in pixel values 0..255."""
         return self.analysis_transform(image / 255.0)
 
     def synthesis(self, latent: tf.Tensor) -> tf.Tensor:
-        """Image [B, 16h, 16w, 3] in pixel values, unclipped, of a latent [B, h, w, N]."""
+        """Image [B, 16h, 16w, 3] in pixel values, unclipped, of a latent [B, h, w, M]."""
         return self.synthesis_transform(latent) * 255.0
 
     def call(

@@ -1,17 +1,18 @@
 """The scale hyperprior codec of Balle, Minnen, Singh, Hwang and Johnston (ICLR 2018).
 
-  image   -> 4 x (5x5/2, GDN but for the last) -> latent y [H/16, W/16, N]
+  image   -> 4 x (5x5/2, GDN but for the last) -> latent y [H/16, W/16, M]
   |y|     -> 3x3, ReLU, 5x5/2, ReLU, 5x5/2     -> hyper-latent z [H/64, W/64, N]
   z       -> 5x5*2, ReLU, 5x5*2, ReLU, 3x3     -> standard deviation of every sample of y
   y       -> 4 x (5x5*2, IGDN but for the last) -> image
 
 Layers, initial values and parameterization follow tensorflow-compression 1.2, the release
-that ProxIQA names in Table III, with as many filters everywhere ("192 filters at every
-layer", Sec. IV-A).
+that ProxIQA names in Table III, by default with as many filters everywhere ("192 filters at
+every layer", Sec. IV-A).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -33,28 +34,29 @@ class BMSHJ2018(Network):
     max_pixels = 2**24  # by estimate, some 16 GiB beyond it at N = 192
     tile_pixels = 2**19  # that transforms see at once: up to 1 KiB a pixel
 
-    def __init__(self, filters: int = 192, name: str = "bmshj2018"):
+    def __init__(
+        self, filters: int = 192, latent_filters: int | None = None, name: str = "bmshj2018"
+    ):
         """Creates the codec.
 
         Args:
-          filters: N = M, channels of every hidden layer and of both latents.
+          filters: N, channels of every hidden layer and of the hyper-latent.
+          latent_filters: M, those of the latent; None is N, as in ProxIQA.
           name: name of the model.
 
         Raises:
-          ValueError: if `filters` is below 1.
+          ValueError: if `filters` or `latent_filters` is below 1.
         """
         super().__init__(name=name)
-        if filters < 1:
-            raise ValueError(f"filters must be at least 1, got {filters}")
-        n = self.filters = filters
+        n, m = self.filters, self.latent_filters = factorized.widths(filters, latent_filters)
         with self.scope("analysis"):
-            self.analysis_transform = _transform(n, up=False, name="analysis")
+            self.analysis_transform = _transform([3, n, n, n, m], up=False, name="analysis")
         with self.scope("synthesis"):
-            self.synthesis_transform = _transform(n, up=True, name="synthesis")
+            self.synthesis_transform = _transform([m, n, n, n, 3], up=True, name="synthesis")
         with self.scope("hyper_analysis"):
             self.hyper_analysis_transform = Chain(
                 [
-                    SignalConv(n, n, 3, 1, name="conv0"),
+                    SignalConv(m, n, 3, 1, name="conv0"),
                     tf.nn.relu,
                     SignalConv(n, n, 5, 2, name="conv1"),
                     tf.nn.relu,
@@ -69,7 +71,7 @@ class BMSHJ2018(Network):
                     tf.nn.relu,
                     SignalConv(n, n, 5, 2, up=True, rdft=False, name="conv1"),
                     tf.nn.relu,
-                    SignalConv(n, n, 3, 1, rdft=False, name="conv2"),
+                    SignalConv(n, m, 3, 1, rdft=False, name="conv2"),
                 ],
                 name="hyper_synthesis",
             )
@@ -80,18 +82,18 @@ class BMSHJ2018(Network):
         """Shapes of one sample's noise for a call, for images of this size."""
         sides = -(-height // STRIDE), -(-width // STRIDE)
         hyper = -(-sides[0] // HYPER_STRIDE), -(-sides[1] // HYPER_STRIDE)
-        return (*sides, self.filters), (*hyper, self.filters)
+        return (*sides, self.latent_filters), (*hyper, self.filters)
 
     def analysis(self, image: tf.Tensor) -> tf.Tensor:
-        """Latent [B, ceil(H/16), ceil(W/16), N] of an image [B, H, W, 3] in pixel values 0..255."""
+        """Latent [B, ceil(H/16), ceil(W/16), M] of an image [B, H, W, 3] in pixel values 0..255."""
         return self.analysis_transform(image / 255.0)
 
     def synthesis(self, latent: tf.Tensor) -> tf.Tensor:
-        """Image [B, 16h, 16w, 3] in pixel values, unclipped, of a latent [B, h, w, N]."""
+        """Image [B, 16h, 16w, 3] in pixel values, unclipped, of a latent [B, h, w, M]."""
         return self.synthesis_transform(latent) * 255.0
 
     def hyper_analysis(self, latent: tf.Tensor) -> tf.Tensor:
-        """Hyper-latent [B, ceil(h/4), ceil(w/4), N] of a latent [B, h, w, N]."""
+        """Hyper-latent [B, ceil(h/4), ceil(w/4), N] of a latent [B, h, w, M]."""
         return self.hyper_analysis_transform(tf.abs(latent))
 
     def scales(self, hyper: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
@@ -134,12 +136,11 @@ class BMSHJ2018(Network):
         return latent, rate + factorized.bits(self.prior, hyper)
 
 
-def _transform(n: int, up: bool, name: str) -> Chain:
-    """Four convolutions with (inverse) GDN between them, from or to an image."""
+def _transform(channels: Sequence[int], up: bool, name: str) -> Chain:
+    """Convolutions with (inverse) GDN between them, from or to an image."""
     layers = []
-    for i in range(4):
-        channels = (n, 3 if i == 3 else n) if up else (n if i else 3, n)
-        layers.append(SignalConv(*channels, 5, 2, up=up, name=f"conv{i}"))
-        if i < 3:
-            layers.append(GDN(n, inverse=up, name=f"gdn{i}"))
+    for i, (before, after) in enumerate(itertools.pairwise(channels)):
+        if i:
+            layers.append(GDN(before, inverse=up, name=f"gdn{i - 1}"))
+        layers.append(SignalConv(before, after, 5, 2, up=up, name=f"conv{i}"))
     return Chain(layers, name)

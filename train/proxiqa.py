@@ -58,15 +58,13 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         self._draws = Draws(options.seed, options.batch)
         if not options.trains_codec:
             self.next_command = ""  # the export is of the codec that it began with
-        self.codec = CODECS[options.codec](options.filters)
+        self.codec = self._new_codec()
         self.proxy: Any = ProxIQA(options.patch) if options.uses_proxy else None
         if options.uses_proxy:
             self.proxy.dense_bias.assign([options.proxy_bias])
             if options.proxy_differences:
                 self.proxy.begin_with_differences()
-        self.mean = WeightMean(
-            self.codec, lambda: CODECS[options.codec](options.filters, "mean"), options.average
-        )
+        self.mean = WeightMean(self.codec, lambda: self._new_codec("mean"), options.average)
         self._versions = self._older_codecs()
         rate = _dropped(options.learning_rate, options.drop_step)
         self._codec_optimizer = chosen(options, rate)
@@ -283,13 +281,17 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         codecs = [functools.partial(coded, each) for each in (self.codec, *self._versions)]
         return tf.switch_case(tf.cast(step % len(codecs), tf.int32), codecs)
 
+    def _new_codec(self, *name: str) -> Trained:
+        options = self.options
+        return CODECS[options.codec](options.filters, options.latent_filters or None, *name)
+
     def _older_codecs(self) -> list[Trained]:
         """The codec at earlier checkpoints of the run that it begins with."""
         options, found = self.options, []
         if options.init_from and options.versions > 1:
             newest = warm_start.newest_checkpoints(options.init_from, options.versions, "versions")
             for checkpoint in newest[:-1]:
-                found.append(CODECS[options.codec](options.filters, "version"))
+                found.append(self._new_codec("version"))
                 warm_start.fill({"codec": found[-1]}, checkpoint, "init_from")
         return found
 

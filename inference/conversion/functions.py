@@ -65,7 +65,7 @@ def _transforms(network: Any) -> Mapping[str, Function]:
 
     codec = frozen(network)
     image = tf.TensorSpec((None, None, 3), tf.uint8, name="image")
-    latents = (None, None, codec.filters)
+    latents = (None, None, codec.latent_filters)
     latent = tf.TensorSpec(latents, tf.float32, name="latent")
     quantized = tf.TensorSpec(latents, tf.float32, name="quantized_latent")
     height, width = (tf.TensorSpec((), tf.int32, name=name) for name in ("height", "width"))

@@ -91,6 +91,7 @@ class Codec(Export):
         details = {
             "max_pixels": network.max_pixels,
             "filters": network.filters,
+            "latent_filters": network.latent_filters,
             "ends": True,  # decoding does, whatever the string is: not so before 0.2.0
         }
         return Served(served, functions, details, served.tables)

@@ -157,7 +157,7 @@ class HyperpriorCoder(tf.Module):
         length = tf.cast(length, tf.int32)
         side = tf.strings.substr(string, 2 * _WORD, length)
         main = tf.strings.substr(string, 2 * _WORD + length, tf.strings.length(string))
-        shape = tf.stack([height, width, self._codec.filters])
+        shape = tf.stack([height, width, self._codec.latent_filters])
         count = tf.reduce_prod(tf.cast(shape, tf.float64))
         main = range_coding.long_enough(main, self._least * count)
         size = [-(-extent // HYPER_STRIDE) for extent in (height, width)]

@@ -97,7 +97,7 @@ class ServedCodec(tf.Module):
             latent = self._codec.analysis(tf.cast(part[None], tf.float32))[0]
             return latent[rows.inside(), columns.inside()]
 
-        spec = tf.TensorSpec((None, None, self._codec.filters), tf.float32)
+        spec = tf.TensorSpec((None, None, self._codec.latent_filters), tf.float32)
         return in_tiles(work, _latent_size(*size), self._positions, _HALO, spec)[None]
 
     def _image(self, latent: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
@@ -129,7 +129,7 @@ def _within(
 
 def frozen(codec: BLS2017 | BMSHJ2018) -> BLS2017 | BMSHJ2018:
     """A copy whose kernels and GDN parameters are stored as they are used."""
-    copy = type(codec)(codec.filters)
+    copy = type(codec)(codec.filters, codec.latent_filters)
     for mine, theirs in zip(copy.prior.trainable_variables, codec.prior.trainable_variables):
         mine.assign(theirs)
     for part, chain in vars(codec).items():

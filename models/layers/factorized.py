@@ -38,6 +38,18 @@ def _in_a_graph(search: Callable[..., tf.Tensor], *arguments: float) -> tf.Tenso
     return tf.function(lambda: search(*arguments), autograph=False)()
 
 
+def widths(filters: int, latent_filters: int | None) -> tuple[int, int]:
+    """N and M, channels of a codec's layers and of its latent; None is as many.
+
+    Raises:
+      ValueError: if one is below 1.
+    """
+    found = filters, filters if latent_filters is None else latent_filters
+    if min(found) < 1:
+        raise ValueError(f"filters must be at least 1, got {min(found)}")
+    return found
+
+
 def make_prior(channels: int) -> tfc.NoisyDeepFactorized:
     """The prior of tfc 1.x: three hidden layers of three units, initial scale 10."""
     return _Density(batch_shape=(channels,), num_filters=(3, 3, 3), init_scale=10)

@@ -37,7 +37,7 @@ _PATCH = 32
 # One network of every kind and of every architecture that a kind has.
 NETWORKS = {
     "bls2017": ("codec", lambda: BLS2017(4)),
-    "bmshj2018": ("codec", lambda: BMSHJ2018(4)),
+    "bmshj2018": ("codec", lambda: BMSHJ2018(4, 6)),
     "arcnn": ("restorer", lambda: ARCNN(1)),
     "tnrd": ("restorer", lambda: TNRD(1, np.full((8, 8), 40))),
     "dncnn": ("restorer", lambda: DnCNN(3, layers=5, filters=8)),
@@ -133,7 +133,7 @@ def _inputs(export, name, size, random):
     image = random.integers(0, 256, (height, width, getattr(export, "channels", 3)), np.uint8)
     scalars = {"height": np.array(height, np.int32), "width": np.array(width, np.int32)}
     rows, columns = -(-height // 16), -(-width // 16)
-    latent = random.normal(0, 3, (rows, columns, export.card.get("filters", 1)))
+    latent = random.normal(0, 3, (rows, columns, export.card.get("latent_filters", 1)))
     blocks = (3, -(-height // 8), -(-width // 8), 8, 8)
     noise = random.standard_normal((height, width, getattr(export, "noise_channels", 0)))
     pair = random.integers(0, 256, (2, 2, height, width, 3)).astype(np.float32)

@@ -669,10 +669,15 @@ def test_generated_images_are_decided_by_the_seed(place, tmp_path):
     assert np.abs(sides[0] - sides[1]).max() > 1
 
 
-def test_sheets_interpolations_and_distances_are_made_of_the_images(place, tmp_path, capsys):
+def test_sheets_interpolations_and_distances_are_made_of_the_images(
+    place, tmp_path, capsys, caplog
+):
     out = tmp_path / "a"
     words = [f"--generator={place / 'v2.npz'}", "--count=3", "--sheet", "--interpolate=2"]
-    cli.main(["generate", str(out), *words])
+    with caplog.at_level("INFO", "lossylab"):
+        cli.main(["generate", str(out), *words])
+    assert f"written to {out}: 3 images, sheet.png, interpolation.png" in caplog.text
+    assert "100%" in capsys.readouterr().err
     one, two, *_ = (np.asarray(Image.open(path)) for path in sorted(out.glob("0*.png")))
     sheet = np.asarray(Image.open(out / "sheet.png"))
     assert sheet.shape == (32, 32, 3)

@@ -159,6 +159,19 @@ def test_layers_and_parameters_are_those_of_the_paper():
     assert BLS2017().filters == 192
 
 
+def test_the_latent_may_have_more_channels(random):
+    codec = BLS2017(4, 7)
+    image = tf.constant(random.uniform(0, 255, (1, 32, 48, 3)), tf.float32)
+    latent = codec.analysis(image)
+    assert latent.shape == (1, 2, 3, 7) == (1, *codec.noise_shapes(32, 48)[0])
+    assert codec.synthesis(latent).shape == image.shape
+    assert [layer.beta().shape for layer in codec.analysis_transform.layers[1::2]] == [4, 4]
+    assert (BLS2017(4).latent_filters, codec.filters, codec.latent_filters) == (4, 4, 7)
+    copy = BLS2017.from_config(codec.get_config())
+    copy.set_weights(codec.get_weights())
+    np.testing.assert_array_equal(copy.analysis(image), latent)
+
+
 def test_training_pass_adds_the_noise(random):
     codec = BLS2017(8)
     image = tf.constant(random.uniform(0, 255, (2, 32, 32, 3)), tf.float32)
@@ -172,3 +185,5 @@ def test_training_pass_adds_the_noise(random):
 def test_number_of_filters_is_checked():
     with pytest.raises(ValueError, match="filters must be at least 1, got 0"):
         BLS2017(0)
+    with pytest.raises(ValueError, match="filters must be at least 1, got 0"):
+        BLS2017(4, 0)

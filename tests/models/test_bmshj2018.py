@@ -219,6 +219,16 @@ def test_noise_has_the_latents_shapes(size):
     assert codec.scales(hyper, latent).shape == latent.shape
 
 
+def test_the_latent_may_have_more_channels():
+    codec = BMSHJ2018(3, 5)
+    latent = codec.analysis(tf.zeros((1, 65, 128, 3)))
+    hyper = codec.hyper_analysis(latent)
+    assert (latent.shape[-1], hyper.shape[-1]) == (5, 3)
+    assert codec.noise_shapes(65, 128) == (tuple(latent.shape[1:]), tuple(hyper.shape[1:]))
+    assert codec.scales(hyper, latent).shape == latent.shape
+    assert codec.synthesis(latent).shape == (1, 80, 128, 3)
+
+
 def test_number_of_filters_is_checked():
     assert BMSHJ2018(1).filters == 1
     with pytest.raises(ValueError, match="filters must be at least 1, got 0"):

@@ -91,6 +91,14 @@ class ProxiqaOptions(RateOptions):
     filters: int = option(
         192, "Filters of every layer.", minimum=1, maximum=1024, source="Sec. IV-A"
     )
+    latent_filters: int = option(
+        0,
+        "Filters of the layer that makes the latent, if not `filters`: a codec has no more than "
+        "these for 16x16 pixels, and needs them at high rates.",
+        minimum=0,
+        maximum=1024,
+        source="Sec. IV-A: as all",
+    )
     lmbda: float = positive(
         0.01,
         "Lambda of Eq. 8 and 10, per squared pixel value.",

@@ -312,6 +312,9 @@ class ProxiqaStudyOptions(StudyOptions):
         (), "Also export variants at these steps, which are below `steps`.", minimum=1
     )
     filters: int = option(128, "Filters of every layer.", minimum=1)
+    latent_filters: int = option(
+        0, "Filters of the layer that makes the latent, if not `filters`.", minimum=0
+    )
     alpha: float = positive(
         0.5, "Weight of the perceptual loss, see `lossylab train proxiqa`.", maximum=0.99
     )

@@ -91,6 +91,7 @@ def _shared(options: ProxiqaStudyOptions, stage: int) -> dict[str, Any]:
     return {
         "codec": options.codec,
         "filters": options.filters,
+        "latent_filters": options.latent_filters,
         "proxy_loss": options.proxy_loss,
         "ssim_channels": options.ssim_channels,
         "learning_rate": options.learning_rate,
@@ -245,9 +246,10 @@ def _measure(options: ProxiqaStudyOptions, models: list[str]) -> None:
 
 def _title(options: ProxiqaStudyOptions) -> str:
     stages = [options.base_steps, options.lmbda_steps, options.steps]
+    latent = f", M = {options.latent_filters}" if options.latent_filters else ""
     budget = (
         f"{' + '.join(str(steps) for steps in stages if steps)} steps of 8 patches of 128x128, "
-        f"N = {options.filters}, alpha = {options.alpha:g}; the paper trains 2,100,000 at "
+        f"N = {options.filters}{latent}, alpha = {options.alpha:g}; the paper trains 2,100,000 at "
         "N = 192"
     )
     if any(variant.endswith("_p") for variant in options.variants):
