@@ -20,13 +20,13 @@ from lossylab.core.errors import UsageError, WorkError
 from lossylab.core.options import Options
 from lossylab.eval import rd
 from lossylab.eval.options.rd import RdOptions
-from lossylab.eval.schemas import CODED, DIVERGENCES, RESTORATION
+from lossylab.eval.schemas import CODED, CODED_COLOR, DIVERGENCES, RESTORATION
 from lossylab.eval.sharing import pipeline
 from lossylab.eval.sweep import Sweep
 from lossylab.inference.codecs.registry import CLASSICAL
 
 CODECS = "--codecs=jpeg,jpeg2000"
-TIMES = ("encode_ms", "decode_ms")
+TIMES = ("encode_ms", "decode_ms", "seconds")
 HERE = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"  # in this process
 WORKERS = "--runner=DirectRunner --direct_running_mode=multi_processing --direct_num_workers=2"
 
@@ -45,6 +45,16 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """As large as MS-SSIM's windows need."""
+    path = tmp_path_factory.mktemp("large")
+    for index in range(2):
+        image = data.astronaut()[60 * index : 60 * index + 176, 100:292]
+        Image.fromarray(image).save(path / f"{index}.png")
+    return path
+
+
+@pytest.fixture(scope="module")
 def whole(folder, tmp_path_factory):
     """By one process."""
     out = tmp_path_factory.mktemp("rows") / "whole"
@@ -56,9 +66,9 @@ def _rd(folder, out, *more):
     cli.main(["eval", "rd", CODECS, f"--data={folder}", f"--out={out}", *more])
 
 
-def _measured(path):
+def _measured(path, schema=CODED):
     """Rows but for their times, in an order of their own."""
-    found = rows.read(path / "rows.csv", CODED.columns)
+    found = rows.read(path / "rows.csv", schema.columns)
     return sorted([{k: v for k, v in row.items() if k not in TIMES} for row in found], key=str)
 
 
@@ -186,19 +196,20 @@ def test_a_command_that_is_given_again_measures_what_is_missing(folder, whole, t
     [
         (["restoration", "--methods=jpeg", "--qualities=10,20"], RESTORATION, "method"),
         (["distortions"], DIVERGENCES, "generated"),
+        (["jpeg_rd", "--models=tables:jpeg-tables-0.006"], CODED_COLOR, "codec"),
     ],
-    ids=["restoration", "distortions"],
+    ids=["restoration", "distortions", "jpeg_rd"],
 )
-def test_other_measurements_have_the_rows_of_one_process(words, schema, key, folder, tmp_path):
+def test_other_measurements_have_the_rows_of_one_process(
+    words, schema, key, folder, large, tmp_path
+):
+    images = large if "jpeg_rd" in words else folder
     for name, more in (("whole", []), ("many", [f"--beam={HERE}"])):
-        cli.main(["eval", *words, f"--data={folder}", f"--out={tmp_path / name}", *more])
-    one, other = (
-        sorted(({**row, "seconds": ""} for row in rows.read(tmp_path / name / "rows.csv")), key=str)
-        for name in ("whole", "many")
-    )
+        cli.main(["eval", *words, f"--data={images}", f"--out={tmp_path / name}", *more])
+    one, other = (_measured(tmp_path / name, schema) for name in ("whole", "many"))
     assert one == other
     assert {row[key] for row in one}
-    assert all(set(row) == set(schema.columns) for row in one)
+    assert all(set(row) == {*schema.columns} - {*TIMES} for row in one)
 
 
 @beam
