@@ -15,6 +15,7 @@ from lossylab.cli.options.demo import DemoOptions
 from lossylab.cli.options.report import ReportOptions
 from lossylab.cli.options.restore import RestoreOptions
 from lossylab.cli.report.__main__ import report
+from lossylab.cli.report.sources import VERDICT
 from lossylab.core.errors import ExportError
 from lossylab.core.files import make_folder, write_bytes, write_text
 from lossylab.data.collections import find_images
@@ -31,6 +32,7 @@ from lossylab.train import proxiqa
 from lossylab.train.options.proxiqa import ProxiqaOptions
 
 _ALPHA = 0.9  # weight of VMAF's loss where a codec is tuned
+_NETWORK = ("codec", "filters", "latent_filters")  # options that a codec is built by
 _TABLES = 4  # quality of the learned tables by which one file is written
 
 log = logging.getLogger("lossylab")
@@ -45,11 +47,11 @@ def demo(options: DemoOptions) -> None:
         models = [f"{verdict.curve(name)}:{name}" for name in _packaged("codec", "jpeg_encoder")]
         _compress(options, [*models, f"{verdict.TUNED}:{run}/export"], out)
         said = [_restored(options, out), _written(options, out)]
+        text = verdict.text(out / "results", out / "restored", verdict.curve(base), said)
+        write_text(out / VERDICT, text)
         title = "What comes with lossylab, measured on this machine"
         page = f"{options.out}/report.html"
         report(ReportOptions(folders=(options.out,), out=page, title=title))
-    text = verdict.text(out / "results", out / "restored", verdict.curve(base), said)
-    write_text(out / "verdict.txt", text)
     sys.stdout.write(f"{text}\nopen {page}\n")
 
 
@@ -77,7 +79,7 @@ def _tune(options: DemoOptions, base: str, out: pathlib.Path) -> pathlib.Path:
         "precision": "auto",
         "log_every": 10,
         "summary_every": 0,
-        **{name: known[name] for name in ("codec", "filters")},
+        **{name: known[name] for name in _NETWORK if name in known},
     }
     proxy, run = str(out / "runs" / "proxy"), str(out / "runs" / "tuned")
     _say(f"VMAF's proxy learns from what {base} makes, {options.proxy_steps} steps")

@@ -30,7 +30,8 @@ def report(options: ReportOptions) -> None:
     alone = len(sections) == 1
     names = ", ".join(each.root.resolve().name for each in found)
     title = options.title or (sections[0].title if alone else f"Report: {names}")
-    text = page.render(sections, title, "" if alone else _lead(found))
+    verdict = "\n\n".join(filter(None, map(sources.verdict_of, found)))
+    text = page.render(sections, title, "" if alone else _lead(found), verdict)
     size = len(text.encode()) / 2**20
     require(
         size <= options.max_mb,

@@ -25,13 +25,14 @@ _NUMBER = re.compile(r"[*+\-]{0,3}[\d.][\d.,e+\-]*[*%]?( ± \S+)?( \(.*\))?|n/a.
 _WIDE = 60  # letters of a cell that needs a line of its own
 
 
-def render(sections: Sequence[Section], title: str, lead: str) -> str:
+def render(sections: Sequence[Section], title: str, lead: str, verdict: str = "") -> str:
     """The page as text.
 
     Args:
       sections: in their order.
       title: of the page.
       lead: said below it.
+      verdict: lines of what came out of all, below that.
 
     Returns:
       HTML with style, program, images and the drawing library inside.
@@ -45,6 +46,7 @@ def render(sections: Sequence[Section], title: str, lead: str) -> str:
         sections=sections,
         title=title,
         lead=lead,
+        verdict=verdict,
         overview=_overview(sections),
         mark=markupsafe.Markup(MARK),
         style=markupsafe.Markup(_text("page.css")),

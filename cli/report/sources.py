@@ -12,6 +12,7 @@ from lossylab.core.errors import OutputError, UsageError
 _DEPTH = 2  # folders below the one that is given
 ROWS = ("rows.csv", "nll.csv", "rank_accuracy.csv")
 _CROPS = "index.json"
+VERDICT = "verdict.txt"  # what a command says of the whole folder
 # Folders of runs and results that hold neither.
 _PASSED = ("checkpoints", "export", "files", "figures", "summaries", "tables")
 
@@ -65,6 +66,20 @@ def crops_of(results: pathlib.Path) -> list[pathlib.Path]:
     """Folders of crops that belong to a folder of rows."""
     kinds = ("crops", "grids")
     return sorted(path.parent for kind in kinds for path in results.glob(f"{kind}/*/{_CROPS}"))
+
+
+def verdict_of(found: Found) -> str:
+    """What the folder's own file says came out, or nothing.
+
+    Raises:
+      OutputError: if it cannot be read.
+    """
+    try:
+        return (found.root / VERDICT).read_text("utf-8").strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise OutputError(f"{found.root / VERDICT} cannot be read: {error}") from error
 
 
 def _look(folder: pathlib.Path, found: Found, depth: int) -> None:

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import markupsafe
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,7 +53,9 @@ def test_the_demo_runs_and_goes_on(tmp_path, monkeypatch, images, capsys):
     cli.main(["demo", *tiny])
     said = capsys.readouterr().out
     assert said.endswith("\nopen demo/report.html\n")
-    assert pathlib.Path("demo/verdict.txt").read_text() in said
+    text = pathlib.Path("demo/verdict.txt").read_text()
+    assert text in said
+    assert markupsafe.escape(text.strip()) in pathlib.Path("demo/report.html").read_text()
     for ours in ("BLS MSE", "codec trained on for VMAF", "learned JPEG tables"):
         for other in ("JPEG", "JPEG 2000"):
             assert f"{ours} against {other}" in said

@@ -19,7 +19,7 @@ from lossylab.cli import __main__ as cli
 from lossylab.cli.report import curves, measured, page, runs, sources
 from lossylab.core import rows
 from lossylab.core.environment import environment
-from lossylab.core.errors import UsageError, WorkError
+from lossylab.core.errors import OutputError, UsageError, WorkError
 from lossylab.eval.report import crop_grid
 from lossylab.eval.report.claims import Verdict
 from lossylab.eval.schemas import CODED
@@ -120,6 +120,17 @@ def test_the_page_tells_what_was_trained(report):
     options = text[text.index("Options of mse_0.01") :].split("</table>")[0]
     lines = dict(re.findall(r'<tr><td class="text">(\w+)</td><td class="\w+">([^<]*)<', options))
     assert lines == {"steps": "4,000", "train_data": "photos", "metric": "mse", "filters": "96"}
+
+
+def test_a_folders_verdict_is_said_at_the_top(copy, tmp_path):
+    (copy / "verdict.txt").write_text("Files of <3> images:\n  JPEG wins\n")
+    _report(copy, f"--out={tmp_path / 'page.html'}")
+    text = (tmp_path / "page.html").read_text()
+    assert ">Files of &lt;3&gt; images:\n  JPEG wins</pre>" in text
+    assert text.index("JPEG wins") < text.index("<section")
+    (copy / "verdict.txt").write_bytes(b"\xff")
+    with pytest.raises(OutputError, match="verdict.txt cannot be read"):
+        _report(copy, f"--out={tmp_path / 'page.html'}")
 
 
 def test_the_page_has_the_curves_of_the_rows(report):
