@@ -30,6 +30,8 @@ def test_rates_descend_from_one_to_the_next(tmp_path):
     assert starts == ["start_0.1", "start_0.03", "start_0.01"]
     before = ["base", *starts]
     assert [runs[name].init_from for name in starts] == [str(tmp_path / b) for b in before[:-1]]
+    proxies = [runs[f"vmaf_p_{lmbda}"].proxy_from for lmbda in (0.1, 0.03, 0.01)]
+    assert proxies == [str(tmp_path / b) for b in ("vmaf_proxy", "vmaf_p_0.1", "vmaf_p_0.03")]
     straight = STUDY.plan(_options(tmp_path, lmbdas=lmbdas, lmbda_steps=5))
     assert {straight[name].init_from for name in starts} == {str(tmp_path / "base")}
 

@@ -281,7 +281,8 @@ class ProxiqaStudyOptions(StudyOptions):
     descend: bool = option(
         False,
         "Begin each lambda's start with that of the next larger lambda instead of the common one: "
-        "codecs of high rates learn what those of low rates need.",
+        "codecs of high rates learn what those of low rates need. Proxies too are handed on from "
+        "one rate to the next.",
     )
     validation_data: str | None = option(
         None, "Images that proxies are judged on: a collection, folder, glob or @list.", images=True

@@ -42,7 +42,7 @@ def _starts(options: ProxiqaStudyOptions) -> Variants:
     if not options.lmbda_steps:
         return {}
     found, before = {}, options.run_dir(_BASE)
-    for lmbda in sorted(options.lmbdas, reverse=True) if options.descend else options.lmbdas:
+    for lmbda in _in_order(options):
         start = {"steps": options.lmbda_steps, "export": False, "init_from": before}
         name = f"start_{lmbda:g}"
         found[name] = {**_shared(options, 1), "metric": "mse", "lmbda": lmbda, **start}
@@ -65,11 +65,18 @@ def _variants(options: ProxiqaStudyOptions) -> Variants:
                 found[proxy] = _proxy(options, values["metric"])
                 values["proxy_from"] = options.run_dir(proxy)
                 values |= _judged(options, options.steps // _JUDGEMENTS)
-        for lmbda in options.lmbdas:
+        for lmbda in _in_order(options):
             start = f"start_{lmbda:g}" if options.lmbda_steps else _BASE
             rate = {"lmbda": float(f"{lmbda / weight:g}"), "init_from": options.run_dir(start)}
             found[_run(name, lmbda)] = {**values, **rate}
+            if options.descend and "proxy_from" in values:
+                values["proxy_from"] = options.run_dir(_run(name, lmbda))
     return found
+
+
+def _in_order(options: ProxiqaStudyOptions) -> list[float]:
+    """The lambdas in the order of their trainings."""
+    return sorted(options.lmbdas, reverse=True) if options.descend else [*options.lmbdas]
 
 
 def _proxy(options: ProxiqaStudyOptions, metric: str) -> dict[str, Any]:
