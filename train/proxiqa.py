@@ -219,9 +219,11 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
           after: what is to be computed before the scores are waited for.
         """
         shown = tf.stop_gradient(distorted)
+        share = self.options.blend_share
         if self.options.blend:
-            wide = self.options.blend, self.options.blend_share
-            shown = self._draws.blended(image, shown, step, *wide)
+            shown = self._draws.blended(image, shown, step, self.options.blend, share)
+        if self.options.sharpen:
+            shown = self._draws.sharpened(shown, step, self.options.sharpen, share)
         pair = (image, self._mix_identical(image, shown, step))
         pair_step = step
         here = place()

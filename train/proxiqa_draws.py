@@ -12,6 +12,9 @@ from lossylab.train.loop.parts import place
 
 _LATENT_STREAMS = (Stream.LATENT_NOISE, Stream.HYPER_LATENT_NOISE)
 
+_GRID = 4  # each way, of a strength that varies over a patch
+_BINOMIAL = tf.constant([1, 4, 6, 4, 1], tf.float32) / 16
+
 
 class Draws:
     """What is drawn for the samples of a device in a step."""
@@ -64,6 +67,22 @@ class Draws:
         blend = image + weight[:, None, None, None] * (distorted - image)
         return tf.clip_by_value(blend, 0.0, 255.0)
 
+    def sharpened(
+        self, image: tf.Tensor, step: tf.Tensor, largest: float, share: float
+    ) -> tf.Tensor:
+        """A share of the images sharpened or blurred, by a strength that varies over each.
+
+        a of image + a (image - its binomial mean of 5x5) is uniform in -largest..largest on a grid
+        of 4x4 and linear between.
+        """
+        drawn = tf.random.stateless_uniform(
+            (self._batch, 1 + _GRID**2), stream_key(self._seed, step, Stream.SHARPENING)
+        )
+        strength = tf.where(drawn[:, :1] < share, largest * (2.0 * drawn[:, 1:] - 1.0), 0.0)
+        strength = tf.reshape(self._local(strength, image), (-1, _GRID, _GRID, 1))
+        strength = tf.image.resize(strength, image.shape[1:3])
+        return tf.clip_by_value(image + strength * (image - _mean(image)), 0.0, 255.0)
+
     def distorted(self, image: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """The images with synthetic distortions."""
         numbers = step * self._batch + tf.range(self._batch, dtype=tf.int64)
@@ -75,3 +94,10 @@ class Draws:
         local, index = image.shape[0], place().index
         rows = values[index * local : (index + 1) * local]
         return tf.ensure_shape(rows, (local, *values.shape[1:]))
+
+
+def _mean(image: tf.Tensor) -> tf.Tensor:
+    """The binomial mean of 5x5, mirrored at edges."""
+    padded = tf.pad(image, [[0, 0], [2, 2], [2, 2], [0, 0]], "SYMMETRIC")
+    kernel = tf.tile((_BINOMIAL[:, None] * _BINOMIAL)[..., None, None], (1, 1, image.shape[-1], 1))
+    return tf.nn.depthwise_conv2d(padded, kernel, [1, 1, 1, 1], "VALID")

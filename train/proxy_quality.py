@@ -28,22 +28,26 @@ def proxy_quality(
       proxy_correlation: Pearson's, over the patches; 0 if one of both is constant.
       proxy_rmse: of the predicted scores.
       score_std: of the true ones. A constant would have rmse = std.
+      proxy_rise: mean change of the true score where each distorted patch moves by one level (root
+        mean square) along the proxy's gradient: whether a codec learns the metric from it.
       proxy_cosine: mean cosine of the gradients by the distorted pixels of the proxy and of the
         differentiable form, if there is one.
     """
-    predicted, true, cosines = [], [], []
+    predicted, true, moved, cosines = [], [], [], []
     for reference, distorted in pairs:
         predicted.append(proxy(reference, distorted))
         true.append(metric(reference, distorted))
+        slope = _slope(proxy, reference, distorted)
+        moved.append(metric(reference, _one_level_along(slope, distorted)))
         if differentiable is not None:
-            slopes = (_slope(score, reference, distorted) for score in (proxy, differentiable))
-            cosines.append(_cosine(*slopes))
+            cosines.append(_cosine(slope, _slope(differentiable, reference, distorted)))
     guesses, scores = np.concatenate(predicted), np.concatenate(true)
     constant = guesses.std() == 0 or scores.std() == 0
     found = {
         "proxy_correlation": 0.0 if constant else float(np.corrcoef(guesses, scores)[0, 1]),
         "proxy_rmse": float(np.sqrt(np.mean((guesses - scores) ** 2))),
         "score_std": float(scores.std()),
+        "proxy_rise": float(np.mean(np.concatenate(moved) - scores)),
     }
     return found | ({"proxy_cosine": float(np.mean(np.concatenate(cosines)))} if cosines else {})
 
@@ -53,6 +57,11 @@ def _slope(score: Score, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tenso
         tape.watch(distorted)
         scores = score(reference, distorted)
     return tape.gradient(scores, distorted)
+
+
+def _one_level_along(slope: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+    size = tf.sqrt(tf.reduce_mean(tf.square(slope), (1, 2, 3), keepdims=True))
+    return tf.clip_by_value(image + tf.math.divide_no_nan(slope, size), 0.0, 255.0)
 
 
 def _cosine(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import tensorflow as tf
 
 from lossylab.core.errors import UsageError
@@ -42,12 +43,17 @@ def test_the_metric_itself_is_a_perfect_proxy_and_a_constant_is_none():
     assert perfect["proxy_correlation"] == pytest.approx(1)
     assert perfect["proxy_rmse"] == 0
     assert perfect["proxy_cosine"] == pytest.approx(1, abs=1e-6)
-    mean = np.mean(np.concatenate([_error(*pair) for pair in _pairs()]))
-    constant = proxy_quality(lambda a, b: 0 * a[:, 0, 0, 0] + mean, _error, _pairs())
+    # Of errors of e levels, one level less: e^2 - (e - 1)^2, where no pixel is clipped.
+    sizes = np.sqrt(-np.concatenate([_error(*pair) for pair in _pairs()]))
+    assert perfect["proxy_rise"] == pytest.approx(np.mean(2 * sizes - 1), rel=1e-4)
+    mean = np.mean(-(sizes**2))
+    constant = proxy_quality(lambda a, b: 0 * b[:, 0, 0, 0] + mean, _error, _pairs())
     assert constant["proxy_correlation"] == 0
+    assert constant["proxy_rise"] == 0
     assert constant["proxy_rmse"] == pytest.approx(constant["score_std"], rel=1e-5)
     opposite = proxy_quality(lambda a, b: -_error(a, b), _error, _pairs(), _error)
     assert opposite["proxy_correlation"] == pytest.approx(-1)
+    assert opposite["proxy_rise"] < 0
     assert opposite["proxy_cosine"] == pytest.approx(-1, abs=1e-6)
 
 
@@ -77,6 +83,25 @@ def test_blends_lie_on_the_line_through_both_images():
     assert 1.25 < np.max(weights[2]) <= 1.3
 
 
+def test_a_share_is_sharpened_or_blurred_by_places(random):
+    draws, step = Draws(seed=1, batch=256), tf.constant(7, tf.int64)
+    flat = tf.fill((256, 16, 16, 3), 100.0)
+    np.testing.assert_allclose(draws.sharpened(flat, step, 4.0, 1.0), flat, atol=1e-3)
+    image = tf.constant(random.uniform(90, 110, (256, 16, 16, 3)), tf.float32)
+    np.testing.assert_array_equal(draws.sharpened(image, step, 4.0, 0.0), image)
+    half = np.abs(draws.sharpened(image, step, 4.0, 0.5) - image).max((1, 2, 3))
+    assert np.mean(half == 0) == pytest.approx(0.5, abs=0.1)
+    kernel = np.multiply.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
+    mean = scipy.ndimage.correlate(image.numpy(), kernel[None, :, :, None], mode="reflect")
+    made = draws.sharpened(image, step, 4.0, 1.0).numpy()
+    detail = image.numpy() - mean
+    strength = np.where(np.abs(detail) > 2, (made - image.numpy()) / detail, np.nan)
+    assert np.nanmin(strength) == pytest.approx(-4, abs=0.1)
+    assert np.nanmax(strength) == pytest.approx(4, abs=0.1)
+    assert np.nanmean(strength) == pytest.approx(0, abs=0.2)
+    assert np.nanstd(strength[0]) > 0.5
+
+
 def test_a_proxy_that_learns_by_all_means_and_is_judged(tmp_path):
     common = {**SMALL, "validation_data": "sample_test"}
     base = tmp_path / "base"
@@ -89,6 +114,7 @@ def test_a_proxy_that_learns_by_all_means_and_is_judged(tmp_path):
             init_from=str(base),
             versions=2,
             blend=1.3,
+            sharpen=2.0,
             proxy_bias=85.0,
             proxy_differences=True,
             proxy_optimizer="muon",
@@ -99,7 +125,8 @@ def test_a_proxy_that_learns_by_all_means_and_is_judged(tmp_path):
     )
     with open(tmp_path / "proxy" / "validation.csv") as file:
         (row,) = csv.DictReader(file)
-    assert set(row) == {"step", "proxy_correlation", "proxy_rmse", "score_std", "proxy_cosine"}
+    judged = {"proxy_correlation", "proxy_rmse", "proxy_rise", "proxy_cosine"}
+    assert set(row) == {"step", "score_std", *judged}
     with pytest.raises(UsageError, match="`versions`=9: .* has 2 checkpoints"):
         proxiqa.train(
             ProxiqaOptions(

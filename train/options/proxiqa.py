@@ -159,7 +159,17 @@ class ProxiqaOptions(RateOptions):
         maximum=4.0,
         assumed="the paper has none",
     )
-    blend_share: float = positive(0.5, "Fraction of the pairs with `blend`.", maximum=1.0)
+    sharpen: float = positive(
+        0.0,
+        "Largest a of pairs x, x^ + a (x^ - its 5x5 mean) that the proxy learns from beside x, x^, "
+        "with a in -`sharpen`..`sharpen` varying over the patch; 0 is none. A proxy that knows "
+        "only what codecs make does not know which way its metric rises.",
+        maximum=8.0,
+        assumed="the paper has none",
+    )
+    blend_share: float = positive(
+        0.5, "Fraction of the pairs with `blend`, and of those with `sharpen`.", maximum=1.0
+    )
     versions: int = option(
         1,
         "Newest checkpoints of `init_from` that pretrain_proxy takes in turn.",
