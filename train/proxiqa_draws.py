@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from lossylab.data.proxy_distortions import distort
@@ -13,7 +14,7 @@ from lossylab.train.loop.parts import place
 _LATENT_STREAMS = (Stream.LATENT_NOISE, Stream.HYPER_LATENT_NOISE)
 
 _GRID = 4  # each way, of a strength that varies over a patch
-_BINOMIAL = tf.constant([1, 4, 6, 4, 1], tf.float32) / 16
+_BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
 
 class Draws:
@@ -99,5 +100,6 @@ class Draws:
 def _mean(image: tf.Tensor) -> tf.Tensor:
     """The binomial mean of 5x5, mirrored at edges."""
     padded = tf.pad(image, [[0, 0], [2, 2], [2, 2], [0, 0]], "SYMMETRIC")
-    kernel = tf.tile((_BINOMIAL[:, None] * _BINOMIAL)[..., None, None], (1, 1, image.shape[-1], 1))
+    kernel = np.outer(_BINOMIAL, _BINOMIAL)[..., None, None]
+    kernel = np.tile(kernel, (1, 1, image.shape[-1], 1))
     return tf.nn.depthwise_conv2d(padded, kernel, [1, 1, 1, 1], "VALID")

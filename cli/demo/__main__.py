@@ -79,12 +79,14 @@ def _tune(options: DemoOptions, base: str, out: pathlib.Path) -> pathlib.Path:
         "precision": "auto",
         "log_every": 10,
         "summary_every": 0,
+        "sharpen": 1.0,
+        "proxy_optimizer": "muon",
         **{name: known[name] for name in _NETWORK if name in known},
     }
     proxy, run = str(out / "runs" / "proxy"), str(out / "runs" / "tuned")
     _say(f"VMAF's proxy learns from what {base} makes, {options.proxy_steps} steps")
-    alone = {"optimize": "pretrain_proxy", "proxy_bias": 85.0, "lmbda": 0.0}
-    steps = {"steps": options.proxy_steps, "proxy_learning_rate": 1e-3}
+    alone = {"optimize": "pretrain_proxy", "lmbda": 0.0, "proxy_learning_rate": 1e-3}
+    steps = {"steps": options.proxy_steps, "proxy_bias": 85.0, "proxy_differences": True}
     proxiqa.train(ProxiqaOptions(**shared, **alone, **steps, run_dir=proxy))
     _say(f"{base} learns by the proxy, {options.steps} steps")
     # The pixel loss weighs what it weighed before.

@@ -26,7 +26,7 @@ class DemoOptions(Options):
         "sample_train", "Images to train on: folder, glob or named collection.", images=True
     )
     proxy_steps: int = option(
-        120, "Steps for which VMAF's proxy learns alone.", minimum=1, unit="steps"
+        400, "Steps for which VMAF's proxy learns alone.", minimum=1, unit="steps"
     )
     steps: int = option(
         240, "Steps for which the codec learns by the proxy.", minimum=1, unit="steps"
