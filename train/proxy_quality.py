@@ -35,12 +35,12 @@ def proxy_quality(
     """
     predicted, true, moved, cosines = [], [], [], []
     for reference, distorted in pairs:
-        predicted.append(proxy(reference, distorted))
+        guess, slope = _with_slope(proxy, reference, distorted)
+        predicted.append(guess)
         true.append(metric(reference, distorted))
-        slope = _slope(proxy, reference, distorted)
         moved.append(metric(reference, _one_level_along(slope, distorted)))
         if differentiable is not None:
-            cosines.append(_cosine(slope, _slope(differentiable, reference, distorted)))
+            cosines.append(_cosine(slope, _with_slope(differentiable, reference, distorted)[1]))
     guesses, scores = np.concatenate(predicted), np.concatenate(true)
     constant = guesses.std() == 0 or scores.std() == 0
     found = {
@@ -52,11 +52,14 @@ def proxy_quality(
     return found | ({"proxy_cosine": float(np.mean(np.concatenate(cosines)))} if cosines else {})
 
 
-def _slope(score: Score, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+def _with_slope(
+    score: Score, reference: tf.Tensor, distorted: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scores, and their gradient by the distorted pixels."""
     with tf.GradientTape() as tape:
         tape.watch(distorted)
         scores = score(reference, distorted)
-    return tape.gradient(scores, distorted)
+    return scores, tape.gradient(scores, distorted)
 
 
 def _one_level_along(slope: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

@@ -85,8 +85,9 @@ def _tune(options: DemoOptions, base: str, out: pathlib.Path) -> pathlib.Path:
     }
     proxy, run = str(out / "runs" / "proxy"), str(out / "runs" / "tuned")
     _say(f"VMAF's proxy learns from what {base} makes, {options.proxy_steps} steps")
-    alone = {"optimize": "pretrain_proxy", "lmbda": 0.0, "proxy_learning_rate": 1e-3}
-    steps = {"steps": options.proxy_steps, "proxy_bias": 85.0, "proxy_differences": True}
+    alone = {"optimize": "pretrain_proxy", "lmbda": 0.0}
+    alone |= {"proxy_bias": 85.0, "proxy_differences": True}
+    steps = {"steps": options.proxy_steps, "proxy_learning_rate": 1e-3}
     proxiqa.train(ProxiqaOptions(**shared, **alone, **steps, run_dir=proxy))
     _say(f"{base} learns by the proxy, {options.steps} steps")
     # The pixel loss weighs what it weighed before.
