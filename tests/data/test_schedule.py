@@ -99,6 +99,7 @@ def test_streams_keep_their_values():
         "HYPER_LATENT_NOISE": 7,
         "DROPOUT": 7,
         "BLEND": 8,
+        "SHARPENING": 9,
         "GENERATOR_NOISE": 4,
         "MIRROR": 3,
         "GENERATED": 4,

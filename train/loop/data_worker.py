@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import time
 
@@ -20,8 +21,11 @@ def serve(options: DataWorkerOptions) -> None:
     """Runs until it is stopped by a signal; raises UsageError if a port cannot be had."""
     servers = start(options)
     log.info("serving at grpc://%s:%d", options.host, options.port)
-    while servers:
-        time.sleep(_PAUSE)  # not for ever: signals are seen in between
+    try:
+        while servers:
+            time.sleep(_PAUSE)  # not for ever: signals are seen in between
+    except SystemExit as stop:
+        os._exit(int(stop.code or 0))  # a server's own end waits for requests of clients, if gone
 
 
 def start(options: DataWorkerOptions) -> tuple:

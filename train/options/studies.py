@@ -277,6 +277,9 @@ class ProxiqaStudyOptions(StudyOptions):
     )
     base_lmbda: float = positive(0.01, "Lambda of the common start.")
     base_steps: int = option(8000, "Steps of the common start.", minimum=1)
+    start_from: str = option(
+        "", "Run, export or packaged model that is the common start; none is trained then."
+    )
     lmbda_steps: int = option(0, "Steps for MSE at each lambda after it.", minimum=0)
     descend: bool = option(
         False,

@@ -32,16 +32,23 @@ _JUDGEMENTS = 12  # of a proxy while its codec is trained
 
 
 def _base(options: ProxiqaStudyOptions) -> Variants:
-    """The common start of all codecs."""
+    """The common start of all codecs, unless there is one."""
+    if options.start_from:
+        return {}
     start = {"lmbda": options.base_lmbda, "steps": options.base_steps, "export": False}
     return {_BASE: {**_shared(options, 0), "metric": "mse", **start}}
+
+
+def _begin(options: ProxiqaStudyOptions) -> str:
+    """What all codecs begin with."""
+    return options.start_from or options.run_dir(_BASE)
 
 
 def _starts(options: ProxiqaStudyOptions) -> Variants:
     """The start of the codecs of each lambda."""
     if not options.lmbda_steps:
         return {}
-    found, before = {}, options.run_dir(_BASE)
+    found, before = {}, _begin(options)
     for lmbda in _in_order(options):
         start = {"steps": options.lmbda_steps, "export": False, "init_from": before}
         name = f"start_{lmbda:g}"
@@ -66,8 +73,10 @@ def _variants(options: ProxiqaStudyOptions) -> Variants:
                 values["proxy_from"] = options.run_dir(proxy)
                 values |= _judged(options, options.steps // _JUDGEMENTS)
         for lmbda in _in_order(options):
-            start = f"start_{lmbda:g}" if options.lmbda_steps else _BASE
-            rate = {"lmbda": float(f"{lmbda / weight:g}"), "init_from": options.run_dir(start)}
+            start = _begin(options)
+            if options.lmbda_steps:
+                start = options.run_dir(f"start_{lmbda:g}")
+            rate = {"lmbda": float(f"{lmbda / weight:g}"), "init_from": start}
             found[_run(name, lmbda)] = {**values, **rate}
             if options.descend and "proxy_from" in values:
                 values["proxy_from"] = options.run_dir(_run(name, lmbda))
@@ -82,7 +91,7 @@ def _in_order(options: ProxiqaStudyOptions) -> list[float]:
 def _proxy(options: ProxiqaStudyOptions, metric: str) -> dict[str, Any]:
     """A metric's proxy, which learns from what the common start makes."""
     alone = {"optimize": "pretrain_proxy", "lmbda": 0.0, "steps": options.proxy_steps}
-    start = {"metric": metric, "init_from": options.run_dir(_BASE)}
+    start = {"metric": metric, "init_from": _begin(options)}
     return {**_shared(options, 1), **alone, **start, **_judged(options, options.proxy_steps)}
 
 
@@ -252,13 +261,16 @@ def _measure(options: ProxiqaStudyOptions, models: list[str]) -> None:
 
 
 def _title(options: ProxiqaStudyOptions) -> str:
-    stages = [options.base_steps, options.lmbda_steps, options.steps]
+    base = 0 if options.start_from else options.base_steps
+    stages = [base, options.lmbda_steps, options.steps]
     latent = f", M = {options.latent_filters}" if options.latent_filters else ""
     budget = (
         f"{' + '.join(str(steps) for steps in stages if steps)} steps of 8 patches of 128x128, "
         f"N = {options.filters}{latent}, alpha = {options.alpha:g}; the paper trains 2,100,000 at "
         "N = 192"
     )
+    if options.start_from:
+        budget = f"begun with {options.start_from}; {budget}"
     if any(variant.endswith("_p") for variant in options.variants):
         budget = f"proxy first alone for {options.proxy_steps} steps; {budget}"
     return f"{options.title or options.codec + ': ' + ', '.join(options.variants)} ({budget})"
