@@ -12,6 +12,7 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
+import lossylab  # noqa: F401, I001 - says what TensorFlow reads when it is imported
 import tensorflow as tf
 from tensorflow.python.framework import ops
 

@@ -37,6 +37,7 @@ def _rows(capsys, *words):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.long
 def test_steps_are_the_trainings_own(capsys, monkeypatch):
     """Of each codec its own weights move, tfc's among them."""
     monkeypatch.setattr(benchmark, "_BATCH", 2)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from browsers import assert_quiet, chromium
+from lengths import long_but
 
 import lossylab
 from lossylab.cli import __main__ as cli
@@ -592,7 +593,7 @@ def _emulate(browser, scheme, width):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", long_but([390], [390, 1280]))
 @pytest.mark.parametrize("which", ["opened", "claims"])
 def test_pages_are_read_by_all(which, scheme, width, request):
     browser = request.getfixturevalue(which)

@@ -84,6 +84,7 @@ def test_models_and_real_distortions_are_measured_once(exported, folder, tmp_pat
     assert set(distortion_gan_evidence.load(str(out)).images("jpeg", "pink").budget) == {"other"}
 
 
+@pytest.mark.long
 def test_grids_and_tables_are_made(exported, folder, tmp_path):
     out = tmp_path / "out"
     flags = [f"--models=jpeg:{exported},jpeg_l1:{exported}", "--budget=tiny", f"--data={folder}"]

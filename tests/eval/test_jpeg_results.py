@@ -100,6 +100,7 @@ def test_files_of_other_encoders_keep_their_size(images):
     assert "decoder_difference" not in found
 
 
+@pytest.mark.long
 def test_a_study_is_measured_once(exported, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyjpegli", None)
     monkeypatch.setitem(sys.modules, "pyvips", None)

@@ -44,6 +44,7 @@ def _judged(folder):
     return paper, evidence, paper.judgements(evidence)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("folder", _each(COMMITTED))
 def test_committed_tables_and_claims_are_those_of_the_committed_rows(folder):
     paper, evidence, judged = _judged(folder)
@@ -70,6 +71,7 @@ def test_a_verdict_needs_a_competitor_that_does_not_fulfill_the_claim(folder):
         assert not any(decision.holds for decision in known), judgement.claim
 
 
+@pytest.mark.long
 def test_some_claims_are_decided_either_way():
     verdicts = {each.verdict for folder in STEMS for each in _judged(folder)[2]}
     assert verdicts == set(Verdict)

@@ -319,6 +319,7 @@ def test_a_damaged_export_is_refused(exported, tmp_path):
         Codec(str(path))
 
 
+@pytest.mark.long
 def test_an_export_replaces_an_older_one_and_leaves_no_rest(tmp_path):
     for value in (1, 2):
         export.Codec.save(BLS2017(2), str(tmp_path / "export"), {"value": value})

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from lengths import long_but
 
 import lossylab
 from lossylab.cli import __main__ as cli
@@ -186,7 +187,9 @@ def test_onnxruntime_is_within_one_level_of_the_export(name, exported, runtime, 
         assert json.loads(model.custom_metadata_map["lossylab"]) == card
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - NOT_IN_TFLITE))
+@pytest.mark.parametrize(
+    "name", long_but(["bls2017", "wcdgan"], sorted(NETWORKS.keys() - NOT_IN_TFLITE))
+)
 def test_tensorflow_lite_is_within_one_level_of_the_export(name, exported, random, tmp_path):
     cli.main(["export", str(exported(name)), "--format=tflite", f"--out={tmp_path}"])
     assert _check(tmp_path, lossylab.load(exported(name)), "tflite", random)
@@ -200,6 +203,7 @@ def test_what_tensorflow_lite_lacks_is_said_and_nothing_is_written(name, exporte
     assert not out.exists()
 
 
+@pytest.mark.long
 def test_transforms_of_a_named_codec_make_what_its_export_decodes(images, tmp_path, caplog):
     """End to end, but for samples that rounding takes to the other side."""
     (name, *_) = [name for name in lossylab_codecs() if "bls" in name]

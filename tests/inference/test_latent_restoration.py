@@ -146,6 +146,7 @@ def test_gray_stays_gray(place, tmp_path, capsys):
         assert not is_gray(read_image(out / "vivid.png"))
 
 
+@pytest.mark.long
 def test_finished_images_are_kept_and_others_searched_for(place, tmp_path, capsys):
     out = tmp_path / "out"
     first = _restore(capsys, place, out, "--batch=1")
@@ -164,6 +165,7 @@ def test_finished_images_are_kept_and_others_searched_for(place, tmp_path, capsy
         assert len(_restore(capsys, place, out, "--seed=1", "--overwrite")) == 3
 
 
+@pytest.mark.long
 def test_another_image_under_the_same_name_is_searched_for(place, tmp_path, capsys):
     given, out = tmp_path / "given.png", tmp_path / "out.png"
     words = ["--method=mmd", f"--generator={place / 'v2.npz'}", "--steps=2", "--fit_samples=200"]
@@ -189,6 +191,7 @@ def test_files_beside_an_odd_report_are_not_ours(place, tmp_path, capsys, report
     assert (tmp_path / "out" / "000.json").read_text() == report
 
 
+@pytest.mark.long
 def test_a_batch_finds_what_single_searches_find(place, tmp_path, capsys):
     _restore(capsys, place, tmp_path / "one", "--batch=1")
     _restore(capsys, place, tmp_path / "many")
@@ -212,6 +215,7 @@ def failing(monkeypatch):
     monkeypatch.setattr(latent_search.Search, "_step", fail)
 
 
+@pytest.mark.long
 def test_the_best_so_far_is_written_and_others_are_searched_for(place, tmp_path, capsys, failing):
     """A search that fails in the middle leaves images and reports that say so."""
     with pytest.raises(WorkError, match="1 of 3 images failed"):
@@ -221,6 +225,7 @@ def test_the_best_so_far_is_written_and_others_are_searched_for(place, tmp_path,
     assert (tmp_path / "out" / "000.png").exists()
 
 
+@pytest.mark.long
 def test_a_result_is_not_replaced_before_the_end(place, tmp_path, capsys, request):
     out = tmp_path / "out"
     _restore(capsys, place, out)
@@ -245,6 +250,7 @@ def test_a_damaged_image_is_refused_before_any_search(place, tmp_path, capsys):
     assert not list(tmp_path.rglob("out/*"))
 
 
+@pytest.mark.long
 def test_a_model_of_another_scale_is_warned_of(place, tmp_path, capsys, caplog):
     model = f"--degradation_model={place / 'd29'}"
     _restore(capsys, place, tmp_path / "fits", model)
@@ -253,6 +259,7 @@ def test_a_model_of_another_scale_is_warned_of(place, tmp_path, capsys, caplog):
     assert "has learned images scaled down 2 times, these are 4 times" in caplog.text
 
 
+@pytest.mark.long
 def test_the_likelihood_takes_the_place_of_the_pixel_loss(place, tmp_path, capsys):
     model = f"--degradation_model={place / 'd29'}"
     lines = _restore(capsys, place, tmp_path / "out", model)
@@ -391,6 +398,7 @@ def test_a_study_searches_for_nothing_twice(place, studied, tmp_path, monkeypatc
     assert len(rows.read(out / "superseded.csv")) == 3 * 2 + 2 * 2
 
 
+@pytest.mark.long
 def test_a_sweep_has_a_variant_for_each_setting_and_a_figure(place, tmp_path, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr(latent_study, "ROWS", {n: r.changed(steps=2) for n, r in ROWS.items()})
@@ -425,6 +433,7 @@ def test_generators_of_other_sizes_have_no_images_in_common(place, tmp_path):
         )  # fmt: skip
 
 
+@pytest.mark.long
 def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
     (tmp_path / "faces").mkdir()
     for name in "ab":
@@ -461,6 +470,7 @@ def test_a_scorer_of_larger_crops_is_refused_before_any_search(
             _study(place, tmp_path / "out", *words)
 
 
+@pytest.mark.long
 def test_grids_show_what_every_row_makes(place, tmp_path):
     _study(
         place, tmp_path / "out", f"--crops_dir={tmp_path / 'crops'}", "--rows=1,2,5", "--shown=1"

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from lengths import long_but
 from PIL import Image
 
 from lossylab.cli import __main__ as cli
@@ -49,7 +50,7 @@ def exports(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("turned", long_but([False], [False, True]))
 @pytest.mark.parametrize("name", [*_SMALL, "wcdgan_rgb"])
 def test_pieces_do_not_show(name, turned, exports, images):
     network = Restorer(str(exports / name))
@@ -226,6 +227,7 @@ def test_what_a_network_changes_is_scaled_back(exports, images, monkeypatch):
     assert set(np.unique(_older(network).restore(gray) - gray)) == {12}
 
 
+@pytest.mark.long
 def test_cards_say_range_and_colors_and_older_ones_need_not(exports, monkeypatch, tmp_path):
     fields = ("color_space", "luma_range", "chroma")
     expected = {
@@ -379,7 +381,7 @@ def test_exports_replace_exports_only(tmp_path):
     assert Restorer(str(tmp_path / "export")).model == "arcnn"
 
 
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("turned", long_but([True], [False, True]))
 def test_sadct_in_pieces_is_sadct(turned, images, monkeypatch):
     """Long enough for pieces whose surroundings are cut on both ends."""
     image = images[0][:31, :157]

@@ -86,6 +86,7 @@ def test_jpeg_xl_that_is_not_installed_says_how_to_get_it(monkeypatch):
         cli.main(["eval", "rd", "--codecs=jpegxl", "--data=sample_test", "--out=nowhere"])
 
 
+@pytest.mark.long
 def test_learned_encoders_are_compared_with_formats_by_their_files_sizes(tmp_path):
     out = tmp_path / "out"
     cli.main(["eval", "jpeg_rd", "--data=sample_test", "--compare_with=webp", f"--out={out}"])

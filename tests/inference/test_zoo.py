@@ -49,6 +49,7 @@ def _equal(one, other):
     return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights()))
 
 
+@pytest.mark.long
 def test_an_export_keeps_its_network(export):
     network = lossylab.load(export).network()
     image = tf.random.uniform((1, 32, 32, 3), 0, 255)
@@ -95,6 +96,7 @@ def test_a_model_with_a_name_is_an_export_everywhere(export, folder, tmp_path, c
     assert (*list(shown)[:2], list(shown)[-1]) == ("summary", "quality", "options")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pattern", ["tiny", "tin*"])
 def test_models_with_names_are_points_of_curves(pattern, export, folder):
     _add(export)
@@ -114,6 +116,7 @@ def test_an_export_is_made_once_and_of_each_weights_anew(export, folder):
     assert located("tiny") != first
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("network", [BLS2017(4, 6), BMSHJ2018(4, 6)], ids=lambda n: n.model_id)
 def test_a_model_codes_by_the_tables_that_it_was_added_with(network, folder, tmp_path, monkeypatch):
     """Another machine may build other tables of the same weights, by their last bits."""

@@ -179,6 +179,7 @@ def reloaded(tmp_path_factory):
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 @_MODELS
 def test_saved_model_works_in_a_process_without_lossylab(kind, reloaded):
     assert reloaded[kind.__name__] == []

@@ -113,6 +113,13 @@ def _named(value):
     return value if isinstance(value, str) else "".join(value)
 
 
+def _long_but(quick, cases):
+    """The cases; all but those of the quick trainings run with `-m long`."""
+    marks = pytest.mark.long
+    return [pytest.param(*each, marks=[] if each[0] in quick else marks) for each in cases]
+
+
+_QUICK = ("proxiqa", "wcdgan", "distortion_gan")
 _EQUAL = [
     ("proxiqa", ["--metric=mse"]),
     ("proxiqa", ["--metric=ssim"]),
@@ -126,7 +133,7 @@ _EQUAL = [
 ]
 
 
-@pytest.mark.parametrize(("stem", "flags"), _EQUAL, ids=_named)
+@pytest.mark.parametrize(("stem", "flags"), _long_but(_QUICK, _EQUAL), ids=_named)
 def test_parts_teach_what_the_whole_batch_does(stem, flags, image_folder):
     whole, divided = (_task(stem, image_folder, count, *flags) for count in (1, 2))
     options = whole.options
@@ -140,6 +147,7 @@ def test_parts_teach_what_the_whole_batch_does(stem, flags, image_folder):
             np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * scale)
 
 
+_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _TWO = ["--strategy=mirrored", "--devices=CPU:0,CPU:1"]
 _AS_DEVICES = [
     ("proxiqa", ["--metric=ssim", "--average=0.5"]),
@@ -161,7 +169,7 @@ def _train(stem, folder, run, *flags):
     cli.main(["train", stem, *words, "--checkpoint_every=1"])
 
 
-@pytest.mark.parametrize(("stem", "flags"), _AS_DEVICES, ids=_named)
+@pytest.mark.parametrize(("stem", "flags"), _long_but(["proxiqa"], _AS_DEVICES), ids=_named)
 def test_a_part_is_what_a_device_is(stem, flags, image_folder, tmp_path):
     """Batch statistics, their moving means and what is drawn for it, too."""
     for name, how in (("devices", _TWO), ("parts", ["--accumulate=2"])):
@@ -169,10 +177,12 @@ def test_a_part_is_what_a_device_is(stem, flags, image_folder, tmp_path):
     one, two = (run_files.rows(tmp_path / name) for name in ("devices", "parts"))
     for expected, found in zip(one, two, strict=True):
         np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-4)
-    one, two = (_moving(run_files.weights(tmp_path / name)) for name in ("devices", "parts"))
+    saved, two = (run_files.weights(tmp_path / name) for name in ("devices", "parts"))
+    one, two = _moving(saved), _moving(two)
     assert one.keys() == two.keys()
     for name, value in one.items():
-        np.testing.assert_allclose(two[name], value, rtol=1e-4, atol=5e-5, err_msg=name)
+        sure = _is_sure(saved, name)
+        np.testing.assert_allclose(two[name][sure], value[sure], rtol=1e-4, atol=5e-5, err_msg=name)
 
 
 def _moving(weights):
@@ -184,6 +194,17 @@ def _moving(weights):
     kept = {n: v for n, v in weights.items() if not any(part in n for part in without)}
     kernels = {n: v for n, v in weights.items() if "discriminator/convs" in n and "kernel" in n}
     return kept | {n: v for n, v in kernels.items() if "OPTIMIZER" not in n}
+
+
+def _is_sure(weights, name):
+    """Where a weight's gradient is more than rounding, whose sign Adam follows too."""
+    stem = name.removesuffix(_VALUE)
+    (mean,) = [
+        value
+        for slot, value in weights.items()
+        if slot.startswith(f"{stem}/.OPTIMIZER_SLOT/") and slot.endswith(f"/m{_VALUE}")
+    ] or [1.0]
+    return np.abs(mean) > 1e-5 * np.max(np.abs(mean))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +226,9 @@ def test_resuming_is_exact(stem, flags, image_folder, tmp_path):
         _train(stem, image_folder, tmp_path / "parts", *flags, "--accumulate=4", "--steps=4")
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.long)]
+)
 def test_parts_are_summed_in_mixed_precision(policy, image_folder):
     flags = ["--metric=mse", f"--precision={policy}"]
     whole, divided = (_task("proxiqa", image_folder, count, *flags) for count in (1, 4))

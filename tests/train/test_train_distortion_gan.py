@@ -271,6 +271,7 @@ def test_losses_weigh_as_told(trained):
         assert row["adversarial"] == pytest.approx(-row["score_generated"], abs=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("norm", ["l1", "l2"])
 def test_pixel_losses_train_alone(norm, tmp_path):
     flags = [f"--pixel_loss={norm}", "--steps=40", "--learning_rate=1e-2", "--checkpoint_every=99"]
@@ -300,6 +301,7 @@ def test_normalized_together_images_of_another_strength_get_other_scores(tmp_pat
 _NEW = [_GAN, "--discriminator_norm=apart", "--noise_input=2", "--precision=mixed_bfloat16"]
 
 
+@pytest.mark.long
 def test_a_noise_input_norms_apart_and_mixed_precision_resume_exactly(tmp_path):
     _train(tmp_path / "whole", *_NEW, "--keep_checkpoints=4", "--checkpoint_every=1")
     rows = run_files.rows(tmp_path / "whole")
@@ -310,6 +312,7 @@ def test_a_noise_input_norms_apart_and_mixed_precision_resume_exactly(tmp_path):
     assert Distorter(tmp_path / "parts" / "export").noise_channels == 2
 
 
+@pytest.mark.long
 def test_sparsity_keeps_the_residual_small(tmp_path):
     flags = [_GAN, "--steps=40", "--learning_rate=1e-2", "--checkpoint_every=99"]
     last = {}
@@ -371,6 +374,7 @@ def test_a_discriminator_that_tells_nothing_apart_is_warned_of(tmp_path, caplog)
     assert "tells nothing apart" in caplog.text
 
 
+@pytest.mark.long
 def test_the_mean_follows_the_generator(trained, tmp_path):
     before, after = run_files.weights(trained, 3), run_files.weights(trained, 4)
     names = [n for n in after if n.startswith("mean/") and "kernel" in n]
@@ -419,6 +423,7 @@ def test_the_discriminator_may_learn_first(phased):
         assert np.array_equal(one[name], two[name]) == name.startswith("generator"), name
 
 
+@pytest.mark.long
 def test_the_penalty_flattens_the_discriminator(tmp_path):
     flags = [_GAN, "--patch=64", "--batch=4", "--steps=40", "--learning_rate=0"]
     flags += ["--discriminator_learning_rate=1e-2"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import run_files
 import tensorflow as tf
+from lengths import long_but
 
 from lossylab.cli import __main__ as cli
 from lossylab.core import flags as core_flags
@@ -145,6 +146,7 @@ def test_resuming_is_exact(flags, tmp_path):
     run_files.assert_equal(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.long
 def test_two_devices_train_like_one(tmp_path):
     flags = ["--attention=conv", "--batch=4", "--steps=2"]
     _train(tmp_path / "one", *flags)
@@ -209,7 +211,7 @@ def test_a_backbone_may_stay_as_it_is(tmp_path):
     assert any("backbone" in name for name in names)
 
 
-@pytest.mark.parametrize("attention", ["none", "lstm"])
+@pytest.mark.parametrize("attention", long_but(["none"], ["none", "lstm"]))
 def test_a_rate_that_counts_bits_has_no_other_terms(attention, tmp_path):
     flags = [f"--attention={attention}", "--rate=coefficients", "--lmbda=0.02", "--average=0.5"]
     flags += ["--lstm_output=sigmoid_logits", "--attention_offset=4"] if attention == "lstm" else []
@@ -222,6 +224,7 @@ def test_a_rate_that_counts_bits_has_no_other_terms(attention, tmp_path):
     assert Encoder(tmp_path / "run" / "export").options["rate"] == "coefficients"
 
 
+@pytest.mark.long
 def test_features_stand_in_the_place_of_lpips(tmp_path):
     flags = ["--perceptual=vgg16", "--perceptual_weights=random", "--perceptual_blocks=2"]
     flags += ["--lpips_weight=300", "--precision=mixed_bfloat16", "--steps=2", _TABLES]
@@ -342,6 +345,7 @@ def test_a_study_repeats_trainings_and_knows_lambdas_of_tables(capsys):
     assert sum("--tables_from=s/runs/start_0.1" in line for line in lines) == 2
 
 
+@pytest.mark.long
 def test_a_study_trains_tables_first(tmp_path):
     common = ",".join(flag.removeprefix("--") for flag in _TINY[1:])
     arguments = [

@@ -248,6 +248,7 @@ def test_contexts_drift_by_channels_and_pixels():
     assert offsets.std() == pytest.approx(1, abs=0.2)
 
 
+@pytest.mark.long
 def test_noise_in_the_context_leaves_the_target(tmp_path):
     """The first pixel has no context: its part of the loss is the same."""
     for name, noise in (("true", 0), ("noisy", 30)):

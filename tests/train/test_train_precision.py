@@ -45,6 +45,7 @@ def test_a_mixed_training_resumes_and_exports_float32(precision, tmp_path):
     assert tf.keras.mixed_precision.global_policy().name == "float32"
 
 
+@pytest.mark.long
 def test_a_compiled_step_is_the_same_step(tmp_path, monkeypatch):
     # XLA draws other numbers from some keys.
     monkeypatch.setattr(Draws, "latent_noise", lambda draws, shapes, image, step: [0.0])

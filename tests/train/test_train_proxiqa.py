@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import run_files
 import tensorflow as tf
+from lengths import long_but
 from PIL import Image
 
 from lossylab.cli import __main__ as cli
@@ -59,22 +60,30 @@ def _networks(weights):
 _SEQUENTIAL = ["--oracle=sequential", "--noidentical_pairs", "--proxy_loss=abs"]
 
 
+_QUICK = [
+    ["--metric=mse"],
+    ["--metric=vmaf"],
+    ["--metric=ssim", "--optimize=direct"],
+    ["--metric=vmaf", "--optimize=pretrain_proxy"],
+    ["--codec=bmshj2018", "--metric=vmaf"],
+]
+
+
 @pytest.mark.parametrize(
     "flags",
-    [
-        ["--metric=mse"],
-        ["--metric=mse", "--pixel_norm=l1"],
-        ["--metric=vmaf"],
-        ["--metric=vmaf", *_SEQUENTIAL],
-        ["--metric=ssim"],
-        ["--metric=vif"],
-        ["--metric=ms_ssim", "--patch=112", "--batch=2"],
-        ["--metric=ssim", "--optimize=direct"],
-        ["--metric=ms_ssim", "--optimize=direct", "--alpha=1", "--patch=112", "--batch=2"],
-        ["--metric=vmaf", "--optimize=pretrain_proxy"],
-        ["--codec=bmshj2018", "--metric=mse"],
-        ["--codec=bmshj2018", "--metric=vmaf"],
-    ],
+    long_but(
+        _QUICK,
+        [
+            *_QUICK,
+            ["--metric=mse", "--pixel_norm=l1"],
+            ["--metric=vmaf", *_SEQUENTIAL],
+            ["--metric=ssim"],
+            ["--metric=vif"],
+            ["--metric=ms_ssim", "--patch=112", "--batch=2"],
+            ["--metric=ms_ssim", "--optimize=direct", "--alpha=1", "--patch=112", "--batch=2"],
+            ["--codec=bmshj2018", "--metric=mse"],
+        ],
+    ),
     ids=" ".join,
 )
 def test_every_mode_trains_what_it_should(flags, run_of):
@@ -97,7 +106,9 @@ def test_the_same_command_gives_the_same_numbers(run_of, tmp_path):
     assert (run / "metrics.csv").read_text() == (tmp_path / "again/metrics.csv").read_text()
 
 
-@pytest.mark.parametrize("flags", [[], _SEQUENTIAL, ["--codec=bmshj2018"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "flags", long_but([[]], [[], _SEQUENTIAL, ["--codec=bmshj2018"]]), ids=" ".join
+)
 def test_resumed_equals_straight_bit_for_bit(flags, run_of, tmp_path):
     run = run_of("--metric=vmaf", *flags)
     run_files.cut(run, tmp_path / "resumed", 3)
@@ -194,7 +205,9 @@ def test_a_signal_to_the_whole_group_saves_and_exits_with_its_number(metric, num
     assert 0 <= _saved_step(tmp_path) - run_files.rows(tmp_path)[-1]["step"] < 2  # log_every
 
 
-@pytest.mark.parametrize("flags", [[], _SEQUENTIAL], ids=["overlapped", "sequential"])
+@pytest.mark.parametrize(
+    "flags", long_but([[]], [[], _SEQUENTIAL]), ids=["overlapped", "sequential"]
+)
 def test_two_devices_equal_one(flags, run_of, tmp_path):
     flags = ["--metric=vmaf", *flags]
     two = tmp_path / "two"

@@ -193,6 +193,7 @@ def test_regularization_can_be_left_out(folder, tmp_path):
     assert all(row["r1"] == row["path_length"] == 0 for row in rows)
 
 
+@pytest.mark.long
 def test_it_learns_colors(folder, tmp_path):
     """Of the true images' mean and spread, which an untrained generator does not have."""
     options = StyleganOptions(run_dir="r", train_data="x", average=50, **_SIZES | {"batch": 8})
@@ -208,6 +209,7 @@ def test_it_learns_colors(folder, tmp_path):
     assert near < far
 
 
+@pytest.mark.long
 def test_validation_tells_the_distance_of_features(folder, tmp_path):
     words = ["--validate_every=4", "--noexport"]
     _train(folder, tmp_path / "run", f"--validation_data={folder}", *words)
@@ -228,6 +230,7 @@ def test_the_distance_of_features_is_small_for_the_same_kind_of_images(random):
     assert distance(dark, more) < 0.2 * distance(dark, light)
 
 
+@pytest.mark.long
 def test_the_slow_mean_follows_the_generator(folder, tmp_path):
     """With a half-life of one batch it is in the middle."""
     _train(folder, tmp_path / "run", "--noexport", "--checkpoint_every=1", average=4)

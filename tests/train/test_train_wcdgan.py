@@ -364,8 +364,12 @@ def test_every_run_of_a_budget_makes_sense(name, capsys):
     runs = _planned(capsys, f"--flagfile={name}", "--out=s", *more)
     assert len(runs) == count
     assert len({(each.steps, each.batch, each.patch, each.channels) for each in runs.values()}) == 1
-    for run, options in runs.items():
+    made = {
+        (o.model, o.channels, o.quality, *o.network_arguments.items()): o for o in runs.values()
+    }
+    for options in made.values():
         make_network(options)
+    for run, options in runs.items():
         content, *others = dataclasses.astuple(options.recipe)
         assert content == ("l1" if options.model == "wcdgan" else "l2")
         if name != "wcdgan_losses":
