@@ -377,6 +377,19 @@ def test_a_study_has_every_row_task_image_and_seed(studied):
     assert samples.mmd.mean() < mean.mmd.mean()  # the mean is no sample of the prior
 
 
+def test_a_row_is_searched_for_once(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(latent_study, "ROWS", {n: r.changed(steps=2) for n, r in ROWS.items()})
+    words = (tmp_path, "--rows=5", "--tasks=downscale")
+    _study(place, *words)
+    before = (tmp_path / "rows.csv").read_bytes()
+    searched = [row for row in rows.read(tmp_path / "rows.csv") if row["row"] == "5"]
+    assert [(row["version"], row["seed"]) for row in searched] == [("2", "0")] * 2
+    monkeypatch.setattr(latent_study.Trials, "search", lambda *_: pytest.fail("searched again"))
+    _study(place, *words)
+    assert (tmp_path / "rows.csv").read_bytes() == before
+
+
+@pytest.mark.long
 def test_a_study_searches_for_nothing_twice(place, studied, tmp_path, monkeypatch):
     out = tmp_path / "out"
     shutil.copytree(studied, out)
@@ -509,6 +522,7 @@ def test_a_study_refuses_what_does_not_fit(place, tmp_path, flags, message):
 # Tables and claims.
 
 
+@pytest.mark.long
 def test_tables_follow_from_the_rows(studied, tmp_path, capsys):
     shutil.copytree(studied, tmp_path / "results")
     cli.main(["eval", "mmd_restoration", f"--results={tmp_path / 'results'}"])
