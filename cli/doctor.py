@@ -38,6 +38,7 @@ def examine(options: DoctorOptions) -> list[Finding]:
         _python,
         _tensorflow,
         _tfc,
+        _processor,
         _gpu,
         _ffmpeg,
         _encoders,
@@ -97,6 +98,17 @@ def _tfc() -> Iterator[Finding]:
     cure = "" if good else "pip install --force-reinstall tensorflow-compression==2.14.1"
     found = f"{version}, range coder {'works' if good else 'does not give back what it got'}"
     yield Finding("ok" if good else "bad", "tensorflow-compression", found, cure)
+
+
+def _processor() -> Iterator[Finding]:
+    from lossylab.models.layers import precision
+
+    found = f"--precision=auto is {precision.fastest()}"
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        cure = "unset TF_ENABLE_ONEDNN_OPTS: without oneDNN a CPU trains no dilated convolutions"
+        yield Finding("note", "processor", f"oneDNN is off, {found}", cure)
+    else:
+        yield Finding("ok", "processor", f"{os.cpu_count()} cores, {found}")
 
 
 def _gpu() -> Iterator[Finding]:
