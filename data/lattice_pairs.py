@@ -38,6 +38,7 @@ class LatticeOptions:
       size: height and width in pixels.
       stride: distance of the patches in pixels.
       quality: of the JPEG file, 1..100.
+      best_quality: with it, each file has a quality between `quality` and it, another each epoch.
       channels: 1 for luma in studio range (gray files as they are), 3 for RGB with 4:2:0.
       cache_mb: decoded images kept in memory, MiB.
     """
@@ -47,10 +48,13 @@ class LatticeOptions:
     quality: int = 10
     channels: int = 3
     cache_mb: int = 1024
+    best_quality: int | None = None
 
     def __post_init__(self):
         """Checks the ranges; raises ValueError."""
         check_crops(self, "size", "stride")
+        if self.best_quality is not None and self.best_quality < self.quality:
+            raise ValueError(f"best_quality={self.best_quality} is below quality={self.quality}")
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {self.channels}")
 
@@ -108,6 +112,10 @@ class Lattice:
         before = counts[member - 1] if member else 0
         return int(groups[group][member]), int(patch - before)
 
+    def quality(self, seed: int, number: int, image: int) -> int:
+        """Of the file of an image in the epoch that a patch's number is of."""
+        return int(self._qualities(seed, number // self.total)[image])
+
     def pairs(self, schedule: Schedule) -> tf.data.Dataset:
         """Endless batches of pairs.
 
@@ -127,17 +135,21 @@ class Lattice:
                 self.group_mb,
                 options.cache_mb,
             )
-        # Both versions in one array, so that they are kept and forgotten together.
-        kind = ("pair", options.quality, options.channels)
-        load = functools.partial(_load, options=options)
-        images = Decoded(self.paths, load, options.cache_mb, kind)
+
+        @functools.cache
+        def images(quality: int) -> Decoded:
+            # Both versions in one array, so that they are kept and forgotten together.
+            kind = ("pair", quality, options.channels)
+            load = functools.partial(_load, quality=quality, channels=options.channels)
+            return Decoded(self.paths, load, options.cache_mb, kind)
+
+        def patch(number: int) -> np.ndarray:
+            image, position = self.locate(schedule.seed, number)
+            quality = self.quality(schedule.seed, number, image)
+            return _window(images(quality).read(image), position, options)
 
         def cut(first: np.int64) -> np.ndarray:
-            numbers = range(int(first), int(first) + schedule.device_batch)
-            chosen = [self.locate(schedule.seed, number) for number in numbers]
-            return np.stack(
-                [_window(images.read(np.int64(i)), patch, options) for i, patch in chosen]
-            )
+            return np.stack([patch(int(first) + i) for i in range(schedule.device_batch)])
 
         def batch(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             both = tf.numpy_function(cut, [schedule.first_number(element)], tf.uint8)
@@ -157,6 +169,15 @@ class Lattice:
         sizes = [int(self._counts[group].sum()) for group in groups]
         return [0, *np.cumsum(sizes)[:-1].tolist()], groups
 
+    @functools.lru_cache(maxsize=2)  # noqa: B019
+    def _qualities(self, seed: int, epoch: int) -> np.ndarray:
+        """Of all images in an epoch."""
+        least, best = self.options.quality, self.options.best_quality
+        count = len(self._counts)
+        if best is None:
+            return np.full(count, least)
+        return _generator(seed, epoch, 0, 1).integers(least, best, count, endpoint=True)
+
     @functools.lru_cache(maxsize=4)  # noqa: B019
     def _mixed(self, seed: int, epoch: int, group: int) -> np.ndarray:
         groups = self._epoch(seed, epoch)[1]
@@ -171,9 +192,9 @@ def lattice_patches(
     return Lattice(paths, options).pairs(schedule)
 
 
-def _load(path: str, options: LatticeOptions) -> np.ndarray:
-    image = read_planes(path, options.channels)
-    return np.stack([image, degrade(image, options.quality)])
+def _load(path: str, quality: int, channels: int) -> np.ndarray:
+    image = read_planes(path, channels)
+    return np.stack([image, degrade(image, quality)])
 
 
 def _window(pair: np.ndarray, patch: int, options: LatticeOptions) -> np.ndarray:

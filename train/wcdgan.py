@@ -58,7 +58,12 @@ class RestorationTask(PaperTask[WcdganOptions]):
         self._recipe = options.recipe
         channels = CHANNELS[options.channels]
         self._lattice = Lattice(files.train, _pair_options(options))
-        self._validation = [_pair(path, channels, options.quality) for path in files.validation]
+        # Evenly over the qualities of a network that restores several.
+        best = options.best_quality or options.quality
+        qualities = np.linspace(options.quality, best, len(files.validation)).round()
+        self._validation = [
+            _pair(path, channels, int(each)) for path, each in zip(files.validation, qualities)
+        ]
         self.network = make_network(options)
         self.mean = WeightMean(self.network, lambda: make_network(options, "mean"), options.average)
         rate = Halving(options.learning_rate, options.halve_every)
@@ -239,7 +244,7 @@ def features_of(options: WcdganOptions) -> dict[str, str]:
 def _pair_options(options: WcdganOptions) -> LatticeOptions:
     channels = CHANNELS[options.channels]
     sizes = (options.patch, options.stride, options.quality)
-    return LatticeOptions(*sizes, channels, options.cache_mb)
+    return LatticeOptions(*sizes, channels, options.cache_mb, options.best_quality)
 
 
 def _pair(path: str, channels: int, quality: int) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,7 @@ from lossylab.inference.export import tiling, zoo
 from lossylab.inference.export.base import card_of, is_export
 from lossylab.inference.export.narrowing import FLOAT32
 from lossylab.inference.export.planes import by_planes
-from lossylab.inference.export.restorer import MAX_PIXELS, Restorer
+from lossylab.inference.export.restorer import MAX_PIXELS, Restorer, trained_quality
 from lossylab.models import sadct
 from lossylab.models.tnrd import TNRD
 
@@ -45,9 +45,10 @@ class Candidate:
       path: of the export, or its name among `lossylab models`.
       model: the network's name.
       channels: 1 for luma, 3 for RGB.
-      quality: that it was trained for; None for all.
+      quality: that it was trained for; None for all up to `best_quality`.
       parameters: trainable weights.
       weights: what names them and the precision they are used in.
+      best_quality: up to which it restores, if it was trained for several.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Candidate:
     quality: int | None
     parameters: int
     weights: str
+    best_quality: int = 100
 
     @classmethod
     def of(cls, path: str) -> Candidate:
@@ -64,9 +66,18 @@ class Candidate:
         require(card["kind"] == "restorer", f"{path}: is a {card['kind']}, expected a restorer")
         options = card["options"]
         channels = card.get("channels") or _CHANNELS[options["channels"]]
-        known = card["model"], channels, options.get("quality"), card.get("parameters") or 0
+        known = card["model"], channels, trained_quality(options), card.get("parameters") or 0
         weights, precision = card.get("weights") or card["sha256"], card.get("precision", FLOAT32)
-        return cls(path, *known, weights if precision == FLOAT32 else f"{weights} {precision}")
+        if precision != FLOAT32:
+            weights = f"{weights} {precision}"
+        return cls(path, *known, weights, options.get("best_quality") or 100)
+
+    @property
+    def trained_for(self) -> str:
+        """The qualities, in words."""
+        if self.quality is not None:
+            return str(self.quality)
+        return "all qualities" if self.best_quality == 100 else f"1 to {self.best_quality}"
 
     def distance(self, coding: Coding) -> float:
         """How far a file is from what the network has learned, at least 0, in octaves of steps."""
@@ -80,6 +91,8 @@ class Candidate:
         """Whether a file, turned by its EXIF orientation or not, gains enough from the network."""
         if self.model == TNRD.model_id:  # projects onto the coefficients of the table it knows
             return upright and self.knows(coding)
+        if self.quality is None and nearest_quality(coding.tables[0]) > self.best_quality:
+            return False
         return self.distance(coding) <= _FARTHEST
 
     def knows(self, coding: Coding) -> bool:
@@ -140,7 +153,7 @@ def choose(
     fitting = [each for each in among if each.suits(coding, upright)]
     if fitting:
         best = min(fitting, key=lambda each: _rank(each, coding, channels))
-        known = f"for {best.quality or 'all qualities'}"
+        known = f"for {best.trained_for}"
         of = f", the best fit of {len(among)} networks" if len(among) > 1 else ""
         return Choice(best, f"{near}, it is {known}{of}")
     none = f"{near}, for which {'none of the networks is' if among else 'there is no network'}"
@@ -148,10 +161,11 @@ def choose(
         return Choice(SADCT, none)
     if None in fallback:
         return Choice(None, f"{none}: left as it is")
-    qualities = sorted({each.quality for each in among if each.quality})
+    in_order = sorted(among, key=lambda each: each.quality or each.best_quality)
+    qualities = dict.fromkeys(each.trained_for for each in in_order)
     raise UsageError(
         f"was coded with {near}, the network{'s are' if len(qualities) > 1 else ' is'} for "
-        f"{', '.join(map(str, qualities))}"
+        f"{', '.join(qualities)}"
     )
 
 

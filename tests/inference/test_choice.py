@@ -1,6 +1,7 @@
 """Which network restores which file: by tables, colors and size; real-world files end to end."""
 
 import csv
+import dataclasses
 import io
 import pathlib
 
@@ -85,6 +86,10 @@ def test_networks_for_all_qualities_stand_in():
     assert choose([Q10, BLIND], _coding(10), 3).model is Q10
     assert choose([Q10, BLIND], _coding(80), 3).model is BLIND
     assert "it is for all qualities" in choose([Q10, BLIND], _coding(80), 3).reason
+    bounded = dataclasses.replace(BLIND, best_quality=70)
+    assert "it is for 1 to 70" in choose([bounded], _coding(70), 3).reason
+    with pytest.raises(UsageError, match="quality 80, the networks are for 10, 1 to 70"):
+        choose([bounded, Q10], _coding(80), 3)
 
 
 def test_tnrd_needs_the_very_table_and_its_blocks():

@@ -1,5 +1,6 @@
 """JPEG degradation, its tables, and training pairs."""
 
+import dataclasses
 import io
 import itertools
 
@@ -186,6 +187,27 @@ def test_pairs_are_crops_of_the_image_and_of_its_file(files):
         np.testing.assert_array_equal(damaged[i], jpeg.degrade(image, 10)[window])
 
 
+def test_files_have_all_qualities_of_a_range_another_each_epoch(files):
+    options = dataclasses.replace(OPTIONS, best_quality=13)
+    lattice = Lattice(files, options)
+    drawn = np.array(
+        [
+            [lattice.quality(3, epoch * lattice.total, image) for image in range(len(files))]
+            for epoch in range(40)
+        ]
+    )
+    assert set(drawn.flat) == {10, 11, 12, 13}
+    assert all(len(set(image)) > 1 for image in drawn.T)
+    (true, damaged) = next(iter(lattice_patches(files, options, Schedule(4, 3))))
+    index, patch = lattice.locate(3, 0)
+    image = read_image(files[index])
+    place = (patch // ((image.shape[1] - 16) // 15 + 1), patch % ((image.shape[1] - 16) // 15 + 1))
+    top, left = (15 * each for each in place)
+    file = jpeg.degrade(image, int(drawn[0, index]))
+    np.testing.assert_array_equal(damaged[0], file[top : top + 16, left : left + 16])
+    np.testing.assert_array_equal(true[0], image[top : top + 16, left : left + 16])
+
+
 def test_pairs_are_a_function_of_seed_and_step(files):
     whole = _take(files, 6)
     for one, other in zip(whole[4:], _take(files, 2, first_step=4)):
@@ -210,6 +232,11 @@ def test_a_batch_that_devices_cannot_share_is_refused(files):
 def test_images_smaller_than_a_patch_are_refused(files):
     with pytest.raises(ValueError, match="no image is as large as a patch"):
         Lattice(files, LatticeOptions(size=500))
+
+
+def test_a_range_of_qualities_does_not_fall():
+    with pytest.raises(ValueError, match="best_quality=9 is below quality=10"):
+        dataclasses.replace(OPTIONS, best_quality=9)
 
 
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"stride": 0}, {"channels": 2}])

@@ -15,6 +15,7 @@ from lossylab.core.errors import DivergedError, UsageError
 from lossylab.data.collections import find_images
 from lossylab.data.lattice_pairs import Lattice, LatticeOptions
 from lossylab.inference.export.restorer import Restorer
+from lossylab.inference.export.restoring import candidates
 from lossylab.models.backbones import vgg
 from lossylab.models.restorers import NETWORKS
 from lossylab.train.loop.optimizers import Halving, scheduled
@@ -266,6 +267,8 @@ def test_two_devices_train_like_one(tmp_path):
     ("flags", "message"),
     [
         (["--model=tnrd", "--stride=256", "--channels=rgb"], "tnrd restores luma only"),
+        (["--best_quality=9"], "--best_quality=9 is below --quality=10"),
+        (["--model=tnrd", "--best_quality=90", "--stride=256"], "knows one quantization table"),
         (["--model=tnrd", "--stride=75"], "--patch=32 and --stride=75 must be multiples of 8"),
         (["--model=arcnn", "--filters=8"], "--filters makes no sense for arcnn"),
         (["--model=dncnn", "--blocks=2"], "--blocks makes no sense for dncnn"),
@@ -488,6 +491,10 @@ def test_two_tasks_of_one_process_export_what_each_was_given(tmp_path):
     for task, quality in zip(tasks, (10, 40)):
         task.export(str(tmp_path / f"{quality}"))
     assert [Restorer(str(tmp_path / name)).quality for name in ("10", "40")] == [10, 40]
+    RestorationTask(options.replace(best_quality=90), files).export(str(tmp_path / "all"))
+    assert Restorer(str(tmp_path / "all")).quality is None
+    (candidate,) = candidates([str(tmp_path / "all")])
+    assert (candidate.quality, candidate.best_quality) == (None, 90)
 
 
 def test_training_is_a_function_of_options(tmp_path):

@@ -83,6 +83,14 @@ class WcdganOptions(RateOptions):
         minimum=1,
         maximum=100,
     )
+    best_quality: int | None = option(
+        None,
+        "Highest quality of the files: with it, every file has one between `quality` and it, "
+        "another in each epoch, and one network restores all.",
+        minimum=1,
+        maximum=100,
+        assumed="the paper trains one model for each quality",
+    )
     stride: int = option(
         75, "Distance of the patches.", minimum=1, unit="pixels", source="Sec. III-A"
     )
@@ -197,6 +205,15 @@ class WcdganOptions(RateOptions):
             not perceptual or self.patch >= _SMALLEST_PERCEPTUAL,
             f"the perceptual loss needs `patch` of at least {_SMALLEST_PERCEPTUAL} pixels, "
             f"got {self.patch}",
+        )
+        best = self.best_quality
+        require(
+            best is None or self.quality <= best,
+            f"`best_quality`={best} is below `quality`={self.quality}",
+        )
+        require(
+            best is None or self.model != "tnrd",
+            "`best_quality` makes no sense for tnrd, which knows one quantization table",
         )
         aligned = self.patch % 8 == 0 and self.stride % 8 == 0
         require(
