@@ -13,14 +13,22 @@ from skimage import data
 
 from lossylab.cli import gain
 from lossylab.core.digest import file_digest
+from lossylab.data.jpeg import Coding, degrade
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.export import container, zoo
 from lossylab.inference.export.base import class_of
 from lossylab.inference.export.codec import Codec
+from lossylab.inference.export.restorer import Restorer
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "zoo"
 CARDS = sorted(zoo.PACKAGED.glob("*.json"))
-CODECS = [path.stem for path in CARDS if json.loads(path.read_text())["kind"] == "codec"]
+
+
+def _of(kind):
+    return [path.stem for path in CARDS if json.loads(path.read_text())["kind"] == kind]
+
+
+CODECS = _of("codec")
 NEEDED = {"kind", "model", "weights", "options", "steps", "data", "license", "summary", "sha256"}
 _LIMIT = 40 * 2**20  # bytes of all models
 
@@ -48,6 +56,15 @@ def test_cards_say_what_a_user_needs(path):
     assert card["hours"] > 0
     assert re.search(r"\d", card["quality"])
     assert not re.search(r"(^|[ \"])/\w", path.read_text()), "a place on a machine"
+
+
+@pytest.mark.parametrize("quality", [10, 40, 75])
+@pytest.mark.parametrize("name", _of("restorer"))
+def test_restorers_gain_over_the_file(name, quality):
+    clean = data.astronaut()
+    coding, given = Coding.by_quality(quality, 3), degrade(clean, quality)
+    restored = Restorer(name).restore(given, coding)
+    assert psnr(clean, restored) > psnr(clean, given) + 0.2
 
 
 def test_all_models_are_small():
