@@ -104,7 +104,7 @@ def _processor() -> Iterator[Finding]:
     from lossylab.models.layers import precision
 
     found = f"--precision=auto is {precision.fastest()}"
-    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false"):
         cure = "unset TF_ENABLE_ONEDNN_OPTS: without oneDNN a CPU trains no dilated convolutions"
         yield Finding("note", "processor", f"oneDNN is off, {found}", cure)
     else:

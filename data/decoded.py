@@ -7,7 +7,7 @@ import collections
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class Decoded:
     def __init__(
         self,
         paths: list[str],
-        load: Callable[[str], np.ndarray],
+        load: Callable[..., np.ndarray],
         cache_mb: int,
         kind: tuple = (),
     ) -> None:
@@ -99,20 +99,21 @@ class Decoded:
 
         Args:
           paths: image files.
-          load: from a path to the array to keep.
+          load: from a path, and whatever else `read` is given, to the array to keep.
           cache_mb: limit of all that is kept in the process, MiB.
           kind: what tells this `load` from those of other pipelines.
         """
         self._paths, self._load, self._kind = paths, load, kind
         SHARED.resize(cache_mb)
 
-    def read(self, index: int | np.integer) -> np.ndarray:
+    def read(self, index: int | np.integer, *how: Hashable) -> np.ndarray:
         """What `load` makes of the file of that index; raises ImageError with its name."""
         SHARED.last_read = time.monotonic()
         if _exiting.is_set():
             raise RuntimeError("the program is ending")
         path = self._paths[index]
-        return SHARED.get_or_load((*_identity(path), *self._kind), lambda: self._load(path))
+        key = (*_identity(path), *self._kind, *how)
+        return SHARED.get_or_load(key, lambda: self._load(path, *how))
 
 
 def _identity(path: str) -> tuple:

@@ -38,7 +38,8 @@ class LatticeOptions:
       size: height and width in pixels.
       stride: distance of the patches in pixels.
       quality: of the JPEG file, 1..100.
-      best_quality: with it, each file has a quality between `quality` and it, another each epoch.
+      best_quality: with it, each file has a quality between `quality` and it, another each epoch,
+        in which it is decoded and coded anew.
       channels: 1 for luma in studio range (gray files as they are), 3 for RGB with 4:2:0.
       cache_mb: decoded images kept in memory, MiB.
     """
@@ -53,8 +54,10 @@ class LatticeOptions:
     def __post_init__(self):
         """Checks the ranges; raises ValueError."""
         check_crops(self, "size", "stride")
-        if self.best_quality is not None and self.best_quality < self.quality:
-            raise ValueError(f"best_quality={self.best_quality} is below quality={self.quality}")
+        if self.best_quality is not None and not self.quality <= self.best_quality <= 100:
+            raise ValueError(
+                f"best_quality must be in {self.quality} (quality) .. 100, got {self.best_quality}"
+            )
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {self.channels}")
 
@@ -135,18 +138,13 @@ class Lattice:
                 self.group_mb,
                 options.cache_mb,
             )
-
-        @functools.cache
-        def images(quality: int) -> Decoded:
-            # Both versions in one array, so that they are kept and forgotten together.
-            kind = ("pair", quality, options.channels)
-            load = functools.partial(_load, quality=quality, channels=options.channels)
-            return Decoded(self.paths, load, options.cache_mb, kind)
+        # Both versions in one array, so that they are kept and forgotten together.
+        images = Decoded(self.paths, _load, options.cache_mb, ("pair",))
 
         def patch(number: int) -> np.ndarray:
             image, position = self.locate(schedule.seed, number)
             quality = self.quality(schedule.seed, number, image)
-            return _window(images(quality).read(image), position, options)
+            return _window(images.read(image, quality, options.channels), position, options)
 
         def cut(first: np.int64) -> np.ndarray:
             return np.stack([patch(int(first) + i) for i in range(schedule.device_batch)])

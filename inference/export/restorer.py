@@ -46,18 +46,13 @@ _EXACT = "restore_planes"
 _LEAST_ROWS = 32  # of a strip, however wide
 
 
-def trained_quality(options: dict[str, Any]) -> int | None:
-    """Of the JPEG files that a network with these options is for; None of one for a range."""
-    return None if options.get("best_quality") else options.get("quality")
-
-
 class Restorer(Export):
     """A loaded export: uint8 images in, uint8 images out.
 
     Attributes:
       channels: 1 for luma, 3 for RGB.
       luma_range: of the luma that it has learned, `STUDIO` or `FULL`; None of RGB.
-      quality: of the JPEG files that it was trained for; None if it takes all.
+      quality: of the JPEG files that it was trained for; None if it takes several.
     """
 
     kind = "restorer"
@@ -80,7 +75,8 @@ class Restorer(Export):
         self.luma_range: str | None = self.card.get("luma_range", ours)
         if self.luma_range not in (None, *_RANGES):
             raise ExportError(f"{path}: its luma is of an unknown range, {self.luma_range!r:.80}")
-        self.quality = trained_quality(self.options)
+        several = self.options.get("best_quality")
+        self.quality: int | None = None if several else self.options.get("quality")
         self._multiple: int = self.card["multiple"]
         self._radius: Any = self.card["receptive_field_radius"]
         self._blocks = self.card.get("blocks", 0)

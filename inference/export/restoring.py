@@ -23,7 +23,7 @@ from lossylab.inference.export import tiling, zoo
 from lossylab.inference.export.base import card_of, is_export
 from lossylab.inference.export.narrowing import FLOAT32
 from lossylab.inference.export.planes import by_planes
-from lossylab.inference.export.restorer import MAX_PIXELS, Restorer, trained_quality
+from lossylab.inference.export.restorer import MAX_PIXELS, Restorer
 from lossylab.models import sadct
 from lossylab.models.tnrd import TNRD
 
@@ -32,7 +32,7 @@ _CHANNELS = {"y": 1, "rgb": 3}
 # Measured with ARCNN's official networks, see docs/decisions/wcdgan.md: a file finer by an octave
 # costs as much as one coarser by two, and beyond this distance SA-DCT restores more.
 _FINER, _FARTHEST = 2.0, 1.2
-_BLIND = 0.5  # distance of networks that take all qualities
+_SEVERAL = 0.5  # more distance of networks that take several qualities, or all
 REVISION = 1  # of how is chosen
 FINEST = 90  # quality up to which SA-DCT gains on the mean
 
@@ -45,10 +45,10 @@ class Candidate:
       path: of the export, or its name among `lossylab models`.
       model: the network's name.
       channels: 1 for luma, 3 for RGB.
-      quality: that it was trained for; None for all up to `best_quality`.
+      quality: that it was trained for, of several the lowest; None for all.
       parameters: trainable weights.
       weights: what names them and the precision they are used in.
-      best_quality: up to which it restores, if it was trained for several.
+      best_quality: of several that it was trained for the highest.
     """
 
     path: str
@@ -57,7 +57,7 @@ class Candidate:
     quality: int | None
     parameters: int
     weights: str
-    best_quality: int = 100
+    best_quality: int | None = None
 
     @classmethod
     def of(cls, path: str) -> Candidate:
@@ -66,33 +66,34 @@ class Candidate:
         require(card["kind"] == "restorer", f"{path}: is a {card['kind']}, expected a restorer")
         options = card["options"]
         channels = card.get("channels") or _CHANNELS[options["channels"]]
-        known = card["model"], channels, trained_quality(options), card.get("parameters") or 0
+        known = card["model"], channels, options.get("quality"), card.get("parameters") or 0
         weights, precision = card.get("weights") or card["sha256"], card.get("precision", FLOAT32)
         if precision != FLOAT32:
             weights = f"{weights} {precision}"
-        return cls(path, *known, weights, options.get("best_quality") or 100)
+        return cls(path, *known, weights, options.get("best_quality"))
 
     @property
     def trained_for(self) -> str:
         """The qualities, in words."""
-        if self.quality is not None:
-            return str(self.quality)
-        return "all qualities" if self.best_quality == 100 else f"1 to {self.best_quality}"
+        if self.quality is None:
+            return "all qualities"
+        return f"{self.quality} to {self.best_quality}" if self.best_quality else f"{self.quality}"
 
     def distance(self, coding: Coding) -> float:
         """How far a file is from what the network has learned, at least 0, in octaves of steps."""
         if self.quality is None:
-            return _BLIND
-        learned = luminance_table(self.quality)
-        octaves = math.log2(_coarseness(coding.tables[0]) / _coarseness(learned))
-        return octaves if octaves >= 0 else -_FINER * octaves
+            return _SEVERAL
+        coarser, finer = (
+            math.log2(_coarseness(coding.tables[0]) / _coarseness(luminance_table(quality)))
+            for quality in (self.quality, self.best_quality or self.quality)
+        )
+        beyond = max(coarser, -_FINER * finer, 0.0)
+        return beyond + _SEVERAL if self.best_quality else beyond
 
     def suits(self, coding: Coding, upright: bool = True) -> bool:
         """Whether a file, turned by its EXIF orientation or not, gains enough from the network."""
         if self.model == TNRD.model_id:  # projects onto the coefficients of the table it knows
             return upright and self.knows(coding)
-        if self.quality is None and nearest_quality(coding.tables[0]) > self.best_quality:
-            return False
         return self.distance(coding) <= _FARTHEST
 
     def knows(self, coding: Coding) -> bool:
@@ -161,7 +162,7 @@ def choose(
         return Choice(SADCT, none)
     if None in fallback:
         return Choice(None, f"{none}: left as it is")
-    in_order = sorted(among, key=lambda each: each.quality or each.best_quality)
+    in_order = sorted(among, key=lambda each: each.quality or 0)
     qualities = dict.fromkeys(each.trained_for for each in in_order)
     raise UsageError(
         f"was coded with {near}, the network{'s are' if len(qualities) > 1 else ' is'} for "

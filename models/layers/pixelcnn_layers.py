@@ -100,7 +100,7 @@ class WeightNormConv(Layer):
         d = self._dilation
         if d == 1:
             return precision.conv2d(x, kernel, 1, self._pads)
-        # Without oneDNN, TensorFlow has no gradient of dilated convolutions on a CPU.
+        # Without oneDNN, as on ARM, TensorFlow has no gradient of dilated convolutions on a CPU.
         size = tf.shape(x)[1:3]
         crops = tf.stack([tf.zeros_like(size), -size % d], 1)
         y = precision.conv2d(tf.space_to_batch(x, (d, d), crops), kernel, 1, self._pads)

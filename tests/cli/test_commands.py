@@ -61,9 +61,10 @@ def test_exit_status_tells_wrong_usage_from_failure(arguments, status, message, 
 
 
 def test_dilated_convolutions_train_on_every_processor():
-    """TensorFlow alone has oneDNN on where a processor has VNNI only."""
+    """TensorFlow alone has oneDNN on where a processor has VNNI or AMX only."""
     learn = (
-        "import lossylab, tensorflow as tf\n"
+        "import os, lossylab, tensorflow as tf\n"
+        f"assert os.environ[{_ONEDNN!r}] == '1'\n"
         "x, kernel = tf.ones((1, 8, 8, 2)), tf.Variable(tf.ones((3, 3, 2, 2)))\n"
         "with tf.GradientTape() as tape:\n"
         "    y = tf.nn.conv2d(x, kernel, 1, 'SAME', dilations=2)\n"

@@ -57,7 +57,7 @@ def services():
         yield [f"grpc://localhost:{port}" for port in ports]
         for child in children:
             child.send_signal(signal.SIGTERM)
-            assert child.wait(30) == 128 + signal.SIGTERM
+            assert child.wait(10) == 128 + signal.SIGTERM
     finally:
         for child in children:
             child.kill()

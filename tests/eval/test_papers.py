@@ -44,7 +44,6 @@ def _judged(folder):
     return paper, evidence, paper.judgements(evidence)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("folder", _each(COMMITTED))
 def test_committed_tables_and_claims_are_those_of_the_committed_rows(folder):
     paper, evidence, judged = _judged(folder)

@@ -702,7 +702,6 @@ def test_rows_of_codecs_are_committed():
     assert "proxiqa" in {path.parent.name for path in CODEC_ROWS}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("path", CODEC_ROWS, ids=lambda p: p.parent.name)
 def test_committed_tables_are_those_of_their_rows(path):
     table, about = rd_report.load(str(path.parent))

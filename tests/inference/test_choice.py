@@ -87,10 +87,20 @@ def test_networks_for_all_qualities_stand_in():
     assert choose([Q10, BLIND], _coding(10), 3).model is Q10
     assert choose([Q10, BLIND], _coding(80), 3).model is BLIND
     assert "it is for all qualities" in choose([Q10, BLIND], _coding(80), 3).reason
-    bounded = dataclasses.replace(BLIND, best_quality=70)
-    assert "it is for 1 to 70" in choose([bounded], _coding(70), 3).reason
-    with pytest.raises(UsageError, match="quality 80, the networks are for 10, 1 to 70"):
-        choose([bounded, Q10], _coding(80), 3)
+
+
+def test_networks_for_a_range_stand_in_where_they_have_learned():
+    several = dataclasses.replace(BLIND, quality=20, best_quality=70)
+    assert [several.distance(_coding(q)) for q in (20, 45, 70)] == [0.5, 0.5, 0.5]
+    assert choose([several, Q10], _coding(11), 3).model is Q10
+    assert choose([several, Q20], _coding(21), 3).model is Q20
+    assert choose([several, Q20], _coding(60), 3).model is several
+    assert "it is for 20 to 70" in choose([several], _coding(60), 3).reason
+    for quality in (5, 95):
+        with pytest.raises(UsageError, match=f"quality {quality}, the network is for 20 to 70"):
+            choose([several], _coding(quality), 3)
+    assert nearest([several, Q10], _coding(8), 3) is Q10
+    assert nearest([several, dataclasses.replace(Q40, quality=90)], _coding(95), 3).quality == 90
 
 
 def test_tnrd_needs_the_very_table_and_its_blocks():

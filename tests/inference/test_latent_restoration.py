@@ -165,7 +165,6 @@ def test_finished_images_are_kept_and_others_searched_for(place, tmp_path, capsy
         assert len(_restore(capsys, place, out, "--seed=1", "--overwrite")) == 3
 
 
-@pytest.mark.long
 def test_another_image_under_the_same_name_is_searched_for(place, tmp_path, capsys):
     given, out = tmp_path / "given.png", tmp_path / "out.png"
     words = ["--method=mmd", f"--generator={place / 'v2.npz'}", "--steps=2", "--fit_samples=200"]
@@ -215,7 +214,6 @@ def failing(monkeypatch):
     monkeypatch.setattr(latent_search.Search, "_step", fail)
 
 
-@pytest.mark.long
 def test_the_best_so_far_is_written_and_others_are_searched_for(place, tmp_path, capsys, failing):
     """A search that fails in the middle leaves images and reports that say so."""
     with pytest.raises(WorkError, match="1 of 3 images failed"):
@@ -225,7 +223,6 @@ def test_the_best_so_far_is_written_and_others_are_searched_for(place, tmp_path,
     assert (tmp_path / "out" / "000.png").exists()
 
 
-@pytest.mark.long
 def test_a_result_is_not_replaced_before_the_end(place, tmp_path, capsys, request):
     out = tmp_path / "out"
     _restore(capsys, place, out)

@@ -64,7 +64,6 @@ def test_a_narrow_export_says_so_and_is_near(kind, make, names, images, tmp_path
     assert tf.keras.mixed_precision.global_policy().name == "float32"
 
 
-@pytest.mark.long
 def test_only_the_encoder_of_a_codec_is_narrow(images, tmp_path):
     Codec.save(BMSHJ2018(4), tmp_path / "export", {}, "bfloat16")
     narrow = Codec(tmp_path / "export")

@@ -116,8 +116,11 @@ def test_an_export_is_made_once_and_of_each_weights_anew(export, folder):
     assert located("tiny") != first
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("network", [BLS2017(4, 6), BMSHJ2018(4, 6)], ids=lambda n: n.model_id)
+@pytest.mark.parametrize(
+    "network",
+    [BLS2017(4, 6), pytest.param(BMSHJ2018(4, 6), marks=pytest.mark.long)],
+    ids=lambda n: n.model_id,
+)
 def test_a_model_codes_by_the_tables_that_it_was_added_with(network, folder, tmp_path, monkeypatch):
     """Another machine may build other tables of the same weights, by their last bits."""
     Codec.save(network, tmp_path / "export", {})

@@ -235,8 +235,9 @@ def test_images_smaller_than_a_patch_are_refused(files):
 
 
 def test_a_range_of_qualities_does_not_fall():
-    with pytest.raises(ValueError, match="best_quality=9 is below quality=10"):
-        dataclasses.replace(OPTIONS, best_quality=9)
+    for wrong in (9, 101):
+        with pytest.raises(ValueError, match=f"best_quality must be in 10 .* got {wrong}"):
+            dataclasses.replace(OPTIONS, best_quality=wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"stride": 0}, {"channels": 2}])

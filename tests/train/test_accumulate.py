@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import run_files
 import tensorflow as tf
+from lengths import long_cases_but
 
 from lossylab.cli import __main__ as cli
 from lossylab.core import flags as core_flags
@@ -113,12 +114,6 @@ def _named(value):
     return value if isinstance(value, str) else "".join(value)
 
 
-def _long_but(quick, cases):
-    """The cases; all but those of the quick trainings run with `-m long`."""
-    marks = pytest.mark.long
-    return [pytest.param(*each, marks=[] if each[0] in quick else marks) for each in cases]
-
-
 _QUICK = ("proxiqa", "wcdgan", "distortion_gan")
 _EQUAL = [
     ("proxiqa", ["--metric=mse"]),
@@ -133,7 +128,7 @@ _EQUAL = [
 ]
 
 
-@pytest.mark.parametrize(("stem", "flags"), _long_but(_QUICK, _EQUAL), ids=_named)
+@pytest.mark.parametrize(("stem", "flags"), long_cases_but(_QUICK, _EQUAL), ids=_named)
 def test_parts_teach_what_the_whole_batch_does(stem, flags, image_folder):
     whole, divided = (_task(stem, image_folder, count, *flags) for count in (1, 2))
     options = whole.options
@@ -169,7 +164,7 @@ def _train(stem, folder, run, *flags):
     cli.main(["train", stem, *words, "--checkpoint_every=1"])
 
 
-@pytest.mark.parametrize(("stem", "flags"), _long_but(["proxiqa"], _AS_DEVICES), ids=_named)
+@pytest.mark.parametrize(("stem", "flags"), long_cases_but(["proxiqa"], _AS_DEVICES), ids=_named)
 def test_a_part_is_what_a_device_is(stem, flags, image_folder, tmp_path):
     """Batch statistics, their moving means and what is drawn for it, too."""
     for name, how in (("devices", _TWO), ("parts", ["--accumulate=2"])):
@@ -182,6 +177,7 @@ def test_a_part_is_what_a_device_is(stem, flags, image_folder, tmp_path):
     assert one.keys() == two.keys()
     for name, value in one.items():
         sure = _is_sure(saved, name)
+        assert np.mean(sure) > 0.98, name
         np.testing.assert_allclose(two[name][sure], value[sure], rtol=1e-4, atol=5e-5, err_msg=name)
 
 

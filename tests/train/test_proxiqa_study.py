@@ -37,15 +37,20 @@ def test_rates_descend_from_one_to_the_next(tmp_path):
 
 
 def test_a_study_begins_with_what_another_has_made(tmp_path):
-    runs = STUDY.plan(_options(tmp_path, start_from="bls-mse-0.016", lmbdas=(0.1, 0.03)))
+    runs = STUDY.plan(_options(tmp_path, init_from="bls-mse-0.016", lmbdas=(0.1, 0.03)))
     assert [*runs] == ["mse_0.1", "mse_0.03", "vmaf_proxy", "vmaf_p_0.1", "vmaf_p_0.03"]
     assert {each.init_from for each in runs.values()} == {"bls-mse-0.016"}
-    options = _options(
-        tmp_path, start_from="other", lmbda_steps=5, descend=True, lmbdas=(0.1, 0.03)
-    )
+    options = _options(tmp_path, init_from="other", lmbda_steps=5, descend=True, lmbdas=(0.1, 0.03))
     runs = STUDY.plan(options)
     assert (runs["start_0.1"].init_from, runs["vmaf_proxy"].init_from) == ("other", "other")
     assert runs["start_0.03"].init_from == str(tmp_path / "start_0.1")
+
+
+def test_a_start_that_is_not_there_is_said_before_anything_is_trained(tmp_path):
+    options = _options(tmp_path / "out", init_from=str(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match="`init_from`: no checkpoint in"):
+        train(options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_proxies_are_judged_on_images_of_their_own(tmp_path):

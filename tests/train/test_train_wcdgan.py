@@ -13,6 +13,8 @@ from lossylab.core import flags as core_flags
 from lossylab.core.digest import file_digest
 from lossylab.core.errors import DivergedError, UsageError
 from lossylab.data.collections import find_images
+from lossylab.data.decode import read_image
+from lossylab.data.jpeg import degrade
 from lossylab.data.lattice_pairs import Lattice, LatticeOptions
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.export.restoring import candidates
@@ -482,6 +484,25 @@ def test_wrong_studies_are_refused(flags, message):
         _study(*flags)
 
 
+def test_a_training_for_several_qualities_resumes_exactly(tmp_path):
+    """Three patches are an epoch, four steps see eight."""
+    words = ["--best_quality=60", "--train_data=sample_test", "--stride=512"]
+    _train(tmp_path / "whole", *words, model="arcnn")
+    run_files.cut(tmp_path / "whole", tmp_path / "parts", 2)
+    _train(tmp_path / "parts", *words, model="arcnn")
+    run_files.assert_equal(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_several_qualities_are_validated_from_the_lowest_to_the_best():
+    given = {"run_dir": "r", "train_data": "sample_test", "model": "arcnn", "patch": 32}
+    paths = find_images("sample_test")
+    task = RestorationTask(WcdganOptions(**given, best_quality=90), Files(paths, paths))
+    for path, quality, pair in zip(paths, (10, 50, 90), task._validation, strict=True):
+        clean = read_image(path)
+        np.testing.assert_array_equal(pair[0], clean)
+        np.testing.assert_array_equal(pair[1], degrade(clean, quality))
+
+
 def test_two_tasks_of_one_process_export_what_each_was_given(tmp_path):
     options = WcdganOptions(
         run_dir="r", train_data="sample_test", model="arcnn", patch=32, stride=256, quality=10
@@ -494,7 +515,7 @@ def test_two_tasks_of_one_process_export_what_each_was_given(tmp_path):
     RestorationTask(options.replace(best_quality=90), files).export(str(tmp_path / "all"))
     assert Restorer(str(tmp_path / "all")).quality is None
     (candidate,) = candidates([str(tmp_path / "all")])
-    assert (candidate.quality, candidate.best_quality) == (None, 90)
+    assert (candidate.quality, candidate.best_quality) == (10, 90)
 
 
 def test_training_is_a_function_of_options(tmp_path):

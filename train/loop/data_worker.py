@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import time
 
@@ -24,8 +25,9 @@ def serve(options: DataWorkerOptions) -> None:
     try:
         while servers:
             time.sleep(_PAUSE)  # not for ever: signals are seen in between
-    except SystemExit as stop:
-        os._exit(int(stop.code or 0))  # a server's own end waits for requests of clients, if gone
+    except (SystemExit, KeyboardInterrupt) as stop:
+        # Python's own end would stop the servers, which wait for clients that may be gone.
+        os._exit(int(getattr(stop, "code", 128 + signal.SIGINT)))
 
 
 def start(options: DataWorkerOptions) -> tuple:

@@ -250,11 +250,11 @@ class ProxiqaStudyOptions(StudyOptions):
 
       lossylab train proxiqa_study --flagfile=proxiqa_demo --out=demo
 
-    One codec is trained for MSE first, then one for every lambda; for every perceptual metric a
-    proxy learns from what the first codec makes. From there every (variant, lambda) continues for
-    the same number of steps. Variants are mse (Eq. 8); ssim_p, ms_ssim_p, vmaf_p and vif_p through
-    a proxy (Eq. 10, 11); ssim_mse with the metric itself beside the pixel loss (Eq. 13) and ssim
-    with the metric alone (Eq. 14), likewise for ms_ssim.
+    One codec is trained for MSE first, unless --init_from names one, then one for every lambda; for
+    every perceptual metric a proxy learns from what the first codec makes. From there every
+    (variant, lambda) continues for the same number of steps. Variants are mse (Eq. 8); ssim_p,
+    ms_ssim_p, vmaf_p and vif_p through a proxy (Eq. 10, 11); ssim_mse with the metric itself beside
+    the pixel loss (Eq. 13) and ssim with the metric alone (Eq. 14), likewise for ms_ssim.
 
     All are exported and compress images they were not trained on; rows, tables against the first
     variant, a plot, files and decoded images are written. Killed, the same command goes on where
@@ -277,8 +277,10 @@ class ProxiqaStudyOptions(StudyOptions):
     )
     base_lmbda: float = positive(0.01, "Lambda of the common start.")
     base_steps: int = option(8000, "Steps of the common start.", minimum=1)
-    start_from: str = option(
-        "", "Run, export or packaged model that is the common start; none is trained then."
+    init_from: str = option(
+        "",
+        "Run, export or name of `lossylab models` that is the common start; none is trained then, "
+        "and `base_lmbda` and `base_steps` mean nothing.",
     )
     lmbda_steps: int = option(0, "Steps for MSE at each lambda after it.", minimum=0)
     descend: bool = option(

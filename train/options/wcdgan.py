@@ -79,14 +79,15 @@ class WcdganOptions(RateOptions):
     )
     quality: int = option(
         10,
-        "Quality of the JPEG files, for which one model each is trained (5, 10, 20).",
+        "Quality of the JPEG files, for which one model each is trained (5, 10, 20); with "
+        "`best_quality` the lowest.",
         minimum=1,
         maximum=100,
     )
     best_quality: int | None = option(
         None,
-        "Highest quality of the files: with it, every file has one between `quality` and it, "
-        "another in each epoch, and one network restores all.",
+        "Highest quality of the JPEG files: with it, every image is coded at one between `quality` "
+        "and it, drawn anew in each epoch, and one network restores files of all of these.",
         minimum=1,
         maximum=100,
         assumed="the paper trains one model for each quality",

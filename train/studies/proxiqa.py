@@ -20,6 +20,8 @@ from lossylab.eval import rd
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.options.rd import RdOptions
 from lossylab.inference.codecs.registry import CLASSICAL
+from lossylab.inference.export.base import is_export
+from lossylab.train.loop import warm_start
 from lossylab.train.options.loop import TrainingOptions
 from lossylab.train.options.proxiqa import ProxiqaOptions
 from lossylab.train.options.studies import PROXIQA, ProxiqaStudyOptions, Variants
@@ -33,7 +35,7 @@ _JUDGEMENTS = 12  # of a proxy while its codec is trained
 
 def _base(options: ProxiqaStudyOptions) -> Variants:
     """The common start of all codecs, unless there is one."""
-    if options.start_from:
+    if options.init_from:
         return {}
     start = {"lmbda": options.base_lmbda, "steps": options.base_steps, "export": False}
     return {_BASE: {**_shared(options, 0), "metric": "mse", **start}}
@@ -41,7 +43,7 @@ def _base(options: ProxiqaStudyOptions) -> Variants:
 
 def _begin(options: ProxiqaStudyOptions) -> str:
     """What all codecs begin with."""
-    return options.start_from or options.run_dir(_BASE)
+    return options.init_from or options.run_dir(_BASE)
 
 
 def _starts(options: ProxiqaStudyOptions) -> Variants:
@@ -146,6 +148,8 @@ def train(options: ProxiqaStudyOptions) -> None:
     )
     if STUDY.only_tells(options, runs):
         return
+    if options.init_from and not is_export(options.init_from):
+        warm_start.checkpoint_of(options.init_from, "init_from")
     test = find_images(options.test_data)
     overlap = set(test) & set(find_images(options.train_data))
     require(not overlap, "`test_data` overlaps `train_data`")
@@ -261,7 +265,7 @@ def _measure(options: ProxiqaStudyOptions, models: list[str]) -> None:
 
 
 def _title(options: ProxiqaStudyOptions) -> str:
-    base = 0 if options.start_from else options.base_steps
+    base = 0 if options.init_from else options.base_steps
     stages = [base, options.lmbda_steps, options.steps]
     latent = f", M = {options.latent_filters}" if options.latent_filters else ""
     budget = (
@@ -269,8 +273,8 @@ def _title(options: ProxiqaStudyOptions) -> str:
         f"N = {options.filters}{latent}, alpha = {options.alpha:g}; the paper trains 2,100,000 at "
         "N = 192"
     )
-    if options.start_from:
-        budget = f"begun with {options.start_from}; {budget}"
+    if options.init_from:
+        budget = f"begun with {pathlib.Path(options.init_from).name}; {budget}"
     if any(variant.endswith("_p") for variant in options.variants):
         budget = f"proxy first alone for {options.proxy_steps} steps; {budget}"
     return f"{options.title or options.codec + ': ' + ', '.join(options.variants)} ({budget})"
