@@ -34,7 +34,8 @@ _CHANNELS = {"y": 1, "rgb": 3}
 _FINER, _FARTHEST = 2.0, 1.2
 _SEVERAL = 0.5  # more distance of networks that take several qualities, or all
 REVISION = 1  # of how is chosen
-FINEST = 90  # quality up to which SA-DCT gains on the mean
+# Quality up to which SA-DCT, and networks for several qualities, gain on the mean.
+FINEST = 90
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +95,8 @@ class Candidate:
         """Whether a file, turned by its EXIF orientation or not, gains enough from the network."""
         if self.model == TNRD.model_id:  # projects onto the coefficients of the table it knows
             return upright and self.knows(coding)
+        if self.best_quality and nearest_quality(coding.tables[0]) > FINEST:
+            return False
         return self.distance(coding) <= _FARTHEST
 
     def knows(self, coding: Coding) -> bool:

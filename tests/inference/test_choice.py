@@ -99,6 +99,9 @@ def test_networks_for_a_range_stand_in_where_they_have_learned():
     for quality in (5, 95):
         with pytest.raises(UsageError, match=f"quality {quality}, the network is for 20 to 70"):
             choose([several], _coding(quality), 3)
+    finest = dataclasses.replace(several, best_quality=95)
+    assert choose([finest], _coding(90), 3).model is finest
+    assert choose([finest], _coding(91), 3, fallback=(SADCT, None)).model is None
     assert nearest([several, Q10], _coding(8), 3) is Q10
     assert nearest([several, dataclasses.replace(Q40, quality=90)], _coding(95), 3).quality == 90
 
