@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from lossylab.core.errors import WorkError
 
 _DRAWN_BY = re.compile(r"Matplotlib v[\w.]+")
+# What matplotlib calls clips and markers: hashes of places, to the last bit of the processor's.
+_NAME = re.compile(r"\b[mp][0-9a-f]{10}\b")
 
 
 def texts(files: Mapping[pathlib.Path, str], tables: pathlib.Path) -> list[str]:
@@ -49,4 +51,10 @@ def _names(folder: pathlib.Path) -> set[str]:
 def _differ(fresh: str, there: str) -> bool:
     versions: Iterable[list[str]] = (_DRAWN_BY.findall(text) for text in (fresh, there))
     one, other = versions
-    return one == other and fresh != there
+    return one == other and _renamed(fresh) != _renamed(there)
+
+
+def _renamed(text: str) -> str:
+    """The text with names in the order of their appearance."""
+    names: dict[str, str] = {}
+    return _NAME.sub(lambda found: names.setdefault(found[0], f"name{len(names)}"), text)

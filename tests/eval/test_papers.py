@@ -16,7 +16,7 @@ from lossylab.cli import __main__ as cli
 from lossylab.cli.commands import COMMANDS
 from lossylab.core import command
 from lossylab.core.errors import UsageError, WorkError
-from lossylab.eval.report import ledger, plots
+from lossylab.eval.report import ledger, plots, stale
 from lossylab.eval.report.claims import UNMEASURED, Verdict, claims_of
 from lossylab.eval.report.names import NAMES, published_label, published_name
 
@@ -289,3 +289,18 @@ def test_reports_need_no_tensorflow(stem):
     """They read rows and draw: three seconds of import would be most of their time."""
     code = f"import sys, lossylab.eval.{stem}.__main__; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_names_that_hash_last_bits_may_differ_and_what_they_name_may_not(tmp_path):
+    drawn = 'Matplotlib v3 <clipPath id="p74a3011ee8"/><path d="M 1 2" clip="p74a3011ee8"/>'
+    for folder in ("fresh", "there"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "fresh" / "a.svg").write_text(drawn)
+
+    def wrong(text):
+        (tmp_path / "there" / "a.svg").write_text(text)
+        return stale.figures(tmp_path / "fresh", tmp_path / "there")
+
+    assert not wrong(drawn.replace("p74a3011ee8", "p8d87f2f7ce"))
+    assert wrong(drawn.replace("p74a3011ee8", "p8d87f2f7ce", 1))
+    assert wrong(drawn.replace("M 1 2", "M 1 3"))
