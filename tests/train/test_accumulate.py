@@ -175,10 +175,12 @@ def test_a_part_is_what_a_device_is(stem, flags, image_folder, tmp_path):
     saved, two = (run_files.weights(tmp_path / name) for name in ("devices", "parts"))
     one, two = _moving(saved), _moving(two)
     assert one.keys() == two.keys()
+    unlike = 0
     for name, value in one.items():
-        sure = _is_sure(saved, name)
-        assert np.mean(sure) > 0.98, name
-        np.testing.assert_allclose(two[name][sure], value[sure], rtol=1e-4, atol=5e-5, err_msg=name)
+        close = np.isclose(two[name], value, rtol=1e-4, atol=5e-5)
+        assert np.all(close | ~_is_sure(saved, name)), name
+        unlike += np.sum(~close)
+    assert unlike <= 1e-5 * sum(value.size for value in one.values())
 
 
 def _moving(weights):
@@ -199,7 +201,7 @@ def _is_sure(weights, name):
         value
         for slot, value in weights.items()
         if slot.startswith(f"{stem}/.OPTIMIZER_SLOT/") and slot.endswith(f"/m{_VALUE}")
-    ] or [1.0]
+    ] or [np.ones(())]
     return np.abs(mean) > 1e-5 * np.max(np.abs(mean))
 
 
