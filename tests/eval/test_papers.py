@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from lengths import long_but
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
@@ -29,7 +30,7 @@ HEAVY = ("proxiqa", "jpeg_encoder")
 
 
 def _each(folders):
-    return [pytest.param(f, marks=pytest.mark.long) if f in HEAVY else f for f in folders]
+    return long_but([each for each in folders if each not in HEAVY], folders)
 
 
 def _paper(stem):

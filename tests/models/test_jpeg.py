@@ -174,15 +174,20 @@ def _take(files, count, **options):
     return [[side.numpy() for side in batch] for batch in batches.take(count)]
 
 
+def _window(image, patch):
+    """Where a patch of `OPTIONS` lies in its image."""
+    columns = (image.shape[1] - 16) // 15 + 1
+    top, left = (15 * place for place in divmod(patch, columns))
+    return slice(top, top + 16), slice(left, left + 16)
+
+
 def test_pairs_are_crops_of_the_image_and_of_its_file(files):
     lattice = Lattice(files, OPTIONS)
     (true, damaged), *_ = _take(files, 1)
     for i in range(4):
         index, patch = lattice.locate(3, i)
         image = read_image(files[index])
-        columns = (image.shape[1] - 16) // 15 + 1
-        top, left = (15 * place for place in divmod(patch, columns))
-        window = slice(top, top + 16), slice(left, left + 16)
+        window = _window(image, patch)
         np.testing.assert_array_equal(true[i], image[window])
         np.testing.assert_array_equal(damaged[i], jpeg.degrade(image, 10)[window])
 
@@ -201,11 +206,10 @@ def test_files_have_all_qualities_of_a_range_another_each_epoch(files):
     (true, damaged) = next(iter(lattice_patches(files, options, Schedule(4, 3))))
     index, patch = lattice.locate(3, 0)
     image = read_image(files[index])
-    place = (patch // ((image.shape[1] - 16) // 15 + 1), patch % ((image.shape[1] - 16) // 15 + 1))
-    top, left = (15 * each for each in place)
+    window = _window(image, patch)
     file = jpeg.degrade(image, int(drawn[0, index]))
-    np.testing.assert_array_equal(damaged[0], file[top : top + 16, left : left + 16])
-    np.testing.assert_array_equal(true[0], image[top : top + 16, left : left + 16])
+    np.testing.assert_array_equal(damaged[0], file[window])
+    np.testing.assert_array_equal(true[0], image[window])
 
 
 def test_pairs_are_a_function_of_seed_and_step(files):
