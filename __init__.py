@@ -23,10 +23,6 @@ if _TYPE_CHECKING:
 # TensorFlow prints a page of notes at import, even of missing GPUs; failures are raised anyway.
 _os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# TensorFlow leaves oneDNN off on processors that do not multiply whole numbers for networks (VNNI,
-# AMX), and trains no dilated convolutions without it.
-_os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
 __version__ = "0.2.0"
 
 __all__ = ("LossylabError", "data", "load", "losses", "metrics", "models", "train")

@@ -103,12 +103,8 @@ def _tfc() -> Iterator[Finding]:
 def _processor() -> Iterator[Finding]:
     from lossylab.models.layers import precision
 
-    found = f"--precision=auto is {precision.fastest()}"
-    if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1").lower() in ("0", "false"):
-        cure = "unset TF_ENABLE_ONEDNN_OPTS: without oneDNN a CPU trains no dilated convolutions"
-        yield Finding("note", "processor", f"oneDNN is off, {found}", cure)
-    else:
-        yield Finding("ok", "processor", f"{os.cpu_count()} cores, {found}")
+    found = f"{os.cpu_count()} cores, --precision=auto is {precision.fastest()}"
+    yield Finding("ok", "processor", found)
 
 
 def _gpu() -> Iterator[Finding]:

@@ -97,14 +97,7 @@ class WeightNormConv(Layer):
         return tf.nn.l2_normalize(tf.cast(self.v, dtype), (0, 1, 2))
 
     def _filter(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        d = self._dilation
-        if d == 1:
-            return precision.conv2d(x, kernel, 1, self._pads)
-        # Without oneDNN, as on ARM, TensorFlow has no gradient of dilated convolutions on a CPU.
-        size = tf.shape(x)[1:3]
-        crops = tf.stack([tf.zeros_like(size), -size % d], 1)
-        y = precision.conv2d(tf.space_to_batch(x, (d, d), crops), kernel, 1, self._pads)
-        return tf.batch_to_space(y, (d, d), crops)
+        return precision.conv2d(x, kernel, 1, self._pads, self._dilation)
 
 
 class GatedBlock(Layer):

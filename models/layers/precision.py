@@ -58,9 +58,40 @@ def conv2d(
     padding: str | Sequence[Sequence[int]],
     dilations: int = 1,
 ) -> tf.Tensor:
-    """`tf.nn.conv2d` in the policy's type; the result has the type of x."""
+    """`tf.nn.conv2d` in the policy's type; the result has the type of x.
+
+    Dilations above 1 need stride 1 and kernels of odd sides, and pad as SAME.
+    """
     operands = narrowed(x, kernel)
-    return tf.cast(tf.nn.conv2d(*operands, strides, padding, dilations=dilations), x.dtype)
+    if dilations > 1:
+        y = _dilated(dilations)(*operands)
+    else:
+        y = tf.nn.conv2d(*operands, strides, padding)
+    return tf.cast(y, x.dtype)
+
+
+def _dilated(distance: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A dilated convolution, of which TensorFlow has no gradient on CPUs without oneDNN."""
+
+    def filtered(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def gradient(above: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # Each of the distance ** 2 grids of pixels is an image, filtered without dilation.
+            size = tf.shape(x)[1:3]
+            grids = (distance, distance), tf.stack([tf.zeros_like(size), -size % distance], 1)
+            inputs, above = tf.space_to_batch(x, *grids), tf.space_to_batch(above, *grids)
+            by_x = tf.nn.conv2d_transpose(above, kernel, tf.shape(inputs), 1, "SAME")
+            by_kernel = tf.raw_ops.Conv2DBackpropFilter(
+                input=inputs,
+                filter_sizes=kernel.shape,
+                out_backprop=above,
+                strides=[1] * 4,
+                padding="SAME",
+            )
+            return tf.batch_to_space(by_x, *grids), by_kernel
+
+        return tf.nn.conv2d(x, kernel, 1, "SAME", dilations=distance), gradient
+
+    return tf.custom_gradient(filtered)
 
 
 def conv2d_transpose(

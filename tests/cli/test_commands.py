@@ -1,7 +1,6 @@
 """Commands as a user meets them: as programs, exit statuses, the benchmark's rows."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -9,7 +8,6 @@ import pytest
 import tensorflow as tf
 
 from lossylab.cli import __main__ as cli
-from lossylab.cli import doctor
 from lossylab.cli.benchmark import __main__ as benchmark
 from lossylab.cli.benchmark import generators as benchmark_generators
 from lossylab.cli.benchmark import jpeg as benchmark_jpeg
@@ -17,7 +15,6 @@ from lossylab.cli.benchmark import restoration as benchmark_restoration
 from lossylab.cli.options.installation import SECTIONS
 from lossylab.core.errors import UsageError
 
-_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 _TINY = "--steps=2 --filters=4 --patch=32 --batch=2 --min_scale=1"
 _TRAIN = ["train", "proxiqa", "--train_data=sample_train", "--metric=mse"]
 
@@ -58,29 +55,6 @@ def test_exit_status_tells_wrong_usage_from_failure(arguments, status, message, 
     assert done.returncode == status, done.stderr
     assert done.stderr.startswith(message)
     assert "Traceback" not in done.stderr
-
-
-def test_dilated_convolutions_train_on_every_processor():
-    """TensorFlow alone has oneDNN on where a processor has VNNI or AMX only."""
-    learn = (
-        "import os, lossylab, tensorflow as tf\n"
-        f"assert os.environ[{_ONEDNN!r}] == '1'\n"
-        "x, kernel = tf.ones((1, 8, 8, 2)), tf.Variable(tf.ones((3, 3, 2, 2)))\n"
-        "with tf.GradientTape() as tape:\n"
-        "    y = tf.nn.conv2d(x, kernel, 1, 'SAME', dilations=2)\n"
-        "tape.gradient(y, kernel)"
-    )
-    environment = {name: os.environ[name] for name in os.environ if name != _ONEDNN}
-    subprocess.run([sys.executable, "-c", learn], env=environment, check=True)
-
-
-def test_the_doctor_tells_who_turned_onednn_off(monkeypatch):
-    (finding,) = doctor._processor()
-    assert (finding.state, finding.cure) == ("ok", "")
-    monkeypatch.setenv(_ONEDNN, "0")
-    (finding,) = doctor._processor()
-    assert finding.state == "note"
-    assert f"unset {_ONEDNN}" in finding.cure
 
 
 def test_benchmark_tells_times_as_rates_and_ratios(monkeypatch, capsys):

@@ -53,6 +53,36 @@ def test_only_convolutions_are_narrow(policy, make, inputs):
     assert {v.dtype for v in network.trainable_variables} == {tf.float32}
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (1, 5)])
+@pytest.mark.parametrize("dilations", [2, 3])
+def test_gradients_of_dilated_convolutions_need_no_dilated_operation(dilations, shape):
+    """TensorFlow computes those on CPUs by oneDNN only, which it leaves off on some."""
+    image = tf.random.stateless_normal((2, 13, 16, 2), (1, 2))
+    kernel = tf.random.stateless_normal((*shape, 2, 3), (3, 4))
+    between = slice(None, None, dilations)
+
+    def gradients(x, kernel):
+        y = precision.conv2d(x, kernel, 1, "SAME", dilations)
+        return tf.gradients(tf.reduce_sum(tf.sin(y)), (x, kernel))
+
+    concrete = tf.function(gradients).get_concrete_function(image, kernel)
+    backward = [op for op in concrete.graph.get_operations() if "Backprop" in op.type]
+    assert len(backward) == 2
+    assert all(op.get_attr("dilations") == [1, 1, 1, 1] for op in backward)
+
+    # The same kernel with zeros between.
+    spread = np.zeros([dilations * (n - 1) + 1 for n in shape] + [2, 3], np.float32)
+    spread[between, between] = kernel
+    spread = tf.constant(spread)
+    with tf.GradientTape() as tape:
+        tape.watch((image, spread))
+        loss = tf.reduce_sum(tf.sin(tf.nn.conv2d(image, spread, 1, "SAME")))
+    by_image, by_kernel = tape.gradient(loss, (image, spread))
+    expected = by_image, by_kernel[between, between]
+    for mine, theirs in zip(concrete(image, kernel), expected):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(("size", "stride"), [(9, 4), (5, 2), (3, 2), (5, 3)])
 @pytest.mark.parametrize("height", [24, 25])
 def test_phases_are_the_same_convolution(size, stride, height):
