@@ -19,7 +19,7 @@ from lossylab.core.files import make_folder, replacing, require_new
 from lossylab.core.options import naming, require
 from lossylab.data.collections import find_images
 from lossylab.data.squares import read_square
-from lossylab.inference.importers import stylegan_files
+from lossylab.inference.export.generator import find_generator
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent.cases import Case
 from lossylab.models.layers.stylegan_base import StyleGAN
@@ -38,7 +38,7 @@ def generate(options: GenerateOptions) -> None:
     more = {"sheet": out / "sheet.png", "interpolation": out / "interpolation.png"}
     asked = {"sheet": options.sheet, "interpolation": options.interpolate > 0}
     require_new([*paths, *(more[name] for name in more if asked[name])], options.overwrite)
-    generator = stylegan_files.load(options.generator)
+    generator = find_generator(options.generator)
     others = _others(options, generator.resolution)
     make_folder(out)
     kept: list[Case] = []

@@ -32,6 +32,7 @@ from lossylab.data.color import is_gray
 from lossylab.data.decode import as_rgb, decode_image, read_image, stored_size
 from lossylab.data.scaling import scaled
 from lossylab.inference.export.degradation import Degradation
+from lossylab.inference.export.generator import find_generator
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent.prior import Prior
 from lossylab.inference.latent.search import Iterate, Search
@@ -67,7 +68,7 @@ def restore(options: RestoreOptions) -> None:
     # Reports tell which outputs are of the same search, so jobs.plan need not refuse them.
     overwriting = options.replace(overwrite=True)
     plan = jobs.plan(overwriting, sources, ".png", jobs.LOSSLESS).pairs
-    generator = stylegan_files.load(str(options.generator))
+    generator = find_generator(str(options.generator))
     sizes = {source: _size(source, options.size, generator.resolution) for source, _ in plan}
     with naming("degradation_model"):
         degradation = Degradation(options.degradation_model) if options.degradation_model else None

@@ -20,6 +20,7 @@ from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import SSIM_SMALLEST, ssim
 from lossylab.eval.options.latent import JPEG, LatentStudyOptions
 from lossylab.inference.export.degradation import Degradation
+from lossylab.inference.export.generator import find_generator
 from lossylab.inference.export.rankiqa import RESIZED, Scorer
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
@@ -70,7 +71,7 @@ class Trials:
         self._files: dict[int, str] = {}
         for path in options.generators:
             with naming("generators"):
-                generator = stylegan_files.load(path)
+                generator = find_generator(path)
             version, size = generator.version, generator.resolution
             require(version not in self.generators, f"`generators`: two are of version {version}")
             for task, factor in options.factors.items():

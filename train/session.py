@@ -152,7 +152,7 @@ def run(
         fit(task, dataset_of_worker, options, strategy, run_dir)
     log.info("done: %s", run_dir.path)
     if options.export and task.next_command and is_chief(strategy):
-        export = shlex.quote(str(run_dir.export / task.export_file))
+        export = shlex.quote(str(run_dir.export))
         use = f"{task.next_command} --{task.export_flag}={export}"
         command.written(run_dir.path, "export", use)
     return run_dir.path

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +22,7 @@ from lossylab.data.schedule import Schedule, Stream, stream_key
 from lossylab.data.squares import read_square, square_images
 from lossylab.eval.metrics.feature_frechet import FeatureFrechet
 from lossylab.eval.metrics.inception import Features, frechet_distance
-from lossylab.inference.importers import stylegan_files
+from lossylab.inference.export.generator import Generator
 from lossylab.inference.latent.prior import Prior
 from lossylab.losses import adversarial
 from lossylab.losses import stylegan as losses
@@ -47,7 +46,7 @@ class StyleganTask(PaperTask[StyleganOptions]):
     """Generator, discriminator, their optimizers, and the mean of the generator's weights."""
 
     next_command = "lossylab generate IMAGES"
-    export_flag, export_file = "generator", "generator.npz"
+    export_flag = "generator"
     metrics = ("loss", "discriminator", "score_true", "score_generated", "r1", "path_length")
 
     def __init__(self, options: StyleganOptions, files: Files) -> None:
@@ -201,12 +200,12 @@ class StyleganTask(PaperTask[StyleganOptions]):
         return self.mean.served(latents, psi=1.0)
 
     def save(self, path: str) -> None:
-        """Writes the generator of the mean weights, as `lossylab import stylegan` does."""
+        """Writes the generator of the mean weights."""
         generator = _generator(self.options)
         for variable, value in zip(generator.variables, self.mean.served.variables):
             variable.assign(value)
         generator.mean.assign(Prior(generator, fit_samples=2).mean)
-        stylegan_files.save(generator, os.path.join(path, self.export_file))
+        Generator.save(generator, path, self.recorded)
 
 
 class _Draws:

@@ -24,12 +24,10 @@ class PaperTask(Task, Generic[OptionsOfPaper]):
       normalized: networks whose batch normalization sees what is learned from.
       next_command: what uses the export, a command without its `export_flag`.
       export_flag: the flag that takes the export.
-      export_file: file in the export that the flag takes; empty for the folder.
     """
 
     next_command = ""
     export_flag = "model"
-    export_file = ""
 
     def __init__(self, options: OptionsOfPaper, paths: list[str]) -> None:
         """Keeps what all tasks need; subclasses build their networks."""

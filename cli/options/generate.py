@@ -10,8 +10,8 @@ class GenerateOptions(Options):
     """Makes images with a StyleGAN's generator, from random latents.
 
     lossylab generate images --generator=generator.npz --count=100
-    lossylab generate images --generator=generator.npz --count=64 --sheet --interpolate=6
-    lossylab generate images --generator=generator.npz --count=892 --compare_with=held_out
+    lossylab generate images --generator=runs/prior/export --count=64 --sheet --interpolate=6
+    lossylab generate images --generator=runs/prior/export --count=892 --compare_with=held_out
 
     Images are PNG files, 000.png and so on, that a seed decides. With --compare_with the Frechet
     distance and the kernel distance of features to other images, as FID and KID have them but of a
@@ -20,7 +20,8 @@ class GenerateOptions(Options):
 
     output: str = argument("Folder to write the images to.")
     generator: str = option(
-        help="File that `lossylab import stylegan` or `lossylab train stylegan` wrote."
+        help="Export of `lossylab train stylegan`, name of such a model, or file that "
+        "`lossylab import stylegan` wrote."
     )
     count: int = option(10, "Number of images to make.", minimum=1)
     seed: int = option(0, "Decides latents and noise.", minimum=0, maximum=2**30)

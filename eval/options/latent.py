@@ -32,7 +32,8 @@ class LatentStudyOptions(ShardOptions, MeasurementOptions):
     """
 
     generators: tuple[str, ...] = option(
-        help="Files that `lossylab import stylegan` wrote, one for each version."
+        help="Exports, names of models, or files that `lossylab import stylegan` wrote: one for "
+        "each version."
     )
     budget: str = option(help="Budget of networks and searches, for the rows.")
     out: str = option("", "Folder of rows.csv.")

@@ -8,6 +8,7 @@
                 -> image
   scorer        score(crops) -> scores
   degradation   nll(degraded, condition) -> bits
+  generator     generate(latents, psi) -> images
 
 Latents are float32 [h, w, N]; all else is as the modules of `inference/export/` say. Images go in
 at once, not in tiles, and other runtimes do not check what they are given.
@@ -41,6 +42,7 @@ _CONVERTED = {
     "jpeg_encoder": ("encode", "decode"),
     "scorer": ("score",),
     "degradation": ("nll",),
+    "generator": ("generate",),
 }
 
 

@@ -52,6 +52,7 @@ _KINDS = {
     "distort": "lossylab.inference.export.distorter:Distorter",
     "nll": "lossylab.inference.export.degradation:Degradation",
     "score": "lossylab.inference.export.rankiqa:Scorer",
+    "generate": "lossylab.inference.export.generator:Generator",
 }
 _NETWORK = "assets.extra/network.npz"  # in an export, beside the program
 # What cards of models that have names say, and those of their exports do, too.
@@ -81,7 +82,7 @@ class Export(abc.ABC):
     """A loaded export; a subclass for each kind.
 
     Attributes:
-      kind: what it is: codec, restorer, jpeg_encoder, distorter, degradation or scorer.
+      kind: what it is: codec, restorer, jpeg_encoder, distorter, degradation, scorer or generator.
       signatures: functions that it must have.
       packages: whose versions the card names.
       path: where it was loaded from.

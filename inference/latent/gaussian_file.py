@@ -1,4 +1,4 @@
-"""PULSE's Gaussian of a generator's mapping, kept beside the generator's file.
+"""PULSE's Gaussian of a generator's mapping, kept beside the generator.
 
 A million samples take a minute for a mapping of 512; two vectors remember what came out.
 """
@@ -12,7 +12,8 @@ import zipfile
 import numpy as np
 
 from lossylab.core.errors import OutputError
-from lossylab.core.files import replacing
+from lossylab.core.files import make_folder, replacing
+from lossylab.inference.export import zoo
 
 log = logging.getLogger("lossylab")
 
@@ -21,8 +22,9 @@ _MOST = 2**20  # bytes; such a file has two vectors
 
 
 def beside(generator: str) -> str:
-    """Path of the Gaussian of a generator's file."""
-    return generator.removesuffix(".npz") + _SUFFIX
+    """Path of the Gaussian of a generator's file or export, or of a model that has a name."""
+    path = str(zoo.place(generator)) if zoo.is_named(generator) else os.path.normpath(generator)
+    return path.removesuffix(".npz") + _SUFFIX
 
 
 def load(
@@ -59,6 +61,7 @@ def save(
     """Remembers a Gaussian, if the folder can be written."""
     mean, std = gaussian
     try:
+        make_folder(os.path.dirname(path) or ".")
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, mean=mean, std=std, fingerprint=fingerprint, samples=samples)
     except OutputError as error:

@@ -109,7 +109,9 @@ class StyleGAN(Network, abc.ABC):
             )
         return x
 
-    def truncate(self, w: tf.Tensor, psi: float, cutoff: int | None = None) -> tf.Tensor:
+    def truncate(
+        self, w: tf.Tensor, psi: float | tf.Tensor, cutoff: int | None = None
+    ) -> tf.Tensor:
         """Moves vectors toward their mean: mean + psi * (w - mean).
 
         Args:
@@ -118,8 +120,8 @@ class StyleGAN(Network, abc.ABC):
           cutoff: only the first so many of the L are moved; None for all.
         """
         last = self.num_layers if cutoff is None else cutoff
-        factor = [[psi if i < last else 1.0] for i in range(self.num_layers)]
-        return self.mean + tf.constant(factor, w.dtype) * (w - self.mean)
+        factor = tf.where(tf.range(self.num_layers) < last, tf.cast(psi, w.dtype), 1.0)
+        return self.mean + factor[:, None] * (w - self.mean)
 
     def synthesis(self, w: tf.Tensor, noise: Sequence[tf.Tensor] | None = None) -> tf.Tensor:
         """The image of style vectors, not truncated.
@@ -161,7 +163,7 @@ class StyleGAN(Network, abc.ABC):
         self,
         z: tf.Tensor,
         training: bool = False,
-        psi: float | None = None,
+        psi: float | tf.Tensor | None = None,
         cutoff: int | None = None,
     ) -> tf.Tensor:
         """The full network, with truncation.

@@ -16,6 +16,7 @@ from lossylab.cli import __main__ as cli
 from lossylab.core.errors import ExportError, UsageError
 from lossylab.inference.conversion import files, onnx_files
 from lossylab.inference.export.base import Export, class_of
+from lossylab.models import stylegan
 from lossylab.models.arcnn import ARCNN
 from lossylab.models.backbones.block_features import VGG19Backbone
 from lossylab.models.bls2017 import BLS2017
@@ -34,6 +35,7 @@ from lossylab.models.wcdgan import WCDGAN
 
 SIZES = ((1, 1), (7, 13), (64, 48))
 _PATCH = 32
+_WIDTHS = {"latent": 6, "mapping": 5, "width": 4, "depth": 2}
 
 # One network of every kind and of every architecture that a kind has.
 NETWORKS = {
@@ -58,6 +60,8 @@ NETWORKS = {
         "degradation",
         lambda: ConditionalPixelCNN(4, 2, 2, condition_filters=4),
     ),
+    "stylegan1": ("generator", lambda: stylegan.random(1, 16, 1, 32, 8, **_WIDTHS)),
+    "stylegan2": ("generator", lambda: stylegan.random(2, 16, 1, 32, 8, **_WIDTHS)),
 }
 NOT_IN_TFLITE = {"jpeg_lstm": "encode .* no BlockLSTM", "pixelcnn": "nll .* no StridedSlice"}
 
@@ -138,7 +142,9 @@ def _inputs(export, name, size, random):
     blocks = (3, -(-height // 8), -(-width // 8), 8, 8)
     noise = random.standard_normal((height, width, getattr(export, "noise_channels", 0)))
     pair = random.integers(0, 256, (2, 2, height, width, 3)).astype(np.float32)
+    latents = random.standard_normal((height, getattr(export, "latent", 1))).astype(np.float32)
     return {
+        "generate": {"latents": latents, "psi": np.array(0.8, np.float32)},
         "distort": {"image": image, **({"noise": noise.astype(np.float32)} if noise.size else {})},
         "decode": {
             "coefficients": random.integers(-5, 6, blocks).astype(np.int16),

@@ -25,7 +25,7 @@ class StyleganOptions(TrainingOptions):
     Images are cut to their central square and scaled to `patch`. Generator and discriminator learn
     at once, from the same images, by the logistic loss with R1 and path lengths every few steps;
     the mean of the generator's weights is exported. Killed or stopped, the same command resumes
-    the run; run_dir/export/generator.npz is used like an imported network by `lossylab generate`,
+    the run; run_dir/export is used like an imported network by `lossylab generate`,
     `lossylab restore --method=mmd` and `lossylab eval latent_study`.
 
     T. Karras, S. Laine, M. Aittala, J. Hellsten, J. Lehtinen, T. Aila: "Analyzing and Improving the
