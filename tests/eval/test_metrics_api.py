@@ -48,7 +48,7 @@ def test_the_direction_is_known(metric, pairs):
 def test_lpips_needs_weights(pairs):
     metric = api.lpips("random")
     assert not metric.higher_is_better
-    assert metric(pairs[0][0], pairs[0][0]) == 0.0
+    assert metric(pairs[0][0], pairs[0][0]) < 1e-12  # places of a batch are rounded apart
     assert metric(*pairs).shape == (2,)
 
 

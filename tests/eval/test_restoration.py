@@ -138,7 +138,7 @@ def test_lpips_is_the_official_one(tmp_path):
 
 def test_lpips_of_equal_images_is_zero_and_bad_weights_are_refused(images, tmp_path):
     distance = lpips.LPIPS("random")
-    assert distance(images[0], images[0]) == 0.0
+    assert distance(images[0], images[0]) < 1e-12  # places of a batch are rounded apart
     assert distance(images[0], images[1]) > 0.0
     assert distance.fingerprint() == "5e163b18efc26f72"  # as in rows of version 0.1.0
     with pytest.raises(BackboneError, match="expected 'random' or a NumPy archive"):

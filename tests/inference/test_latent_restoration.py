@@ -105,6 +105,7 @@ def test_pulse_is_content_with_an_error_below_its_epsilon(place, tmp_path, capsy
     assert {line["met"] for line in lines} == {"no"}
 
 
+@pytest.mark.long
 def test_the_last_iterate_is_kept_and_the_best_where_asked_for(place, tmp_path, capsys):
     for keep in ("last", "best"):
         extra = () if keep == "last" else ("--iterate=best",)
@@ -116,6 +117,7 @@ def test_the_last_iterate_is_kept_and_the_best_where_asked_for(place, tmp_path, 
             assert report["best"]["losses"]["total"] <= report["losses"]["total"]
 
 
+@pytest.mark.long
 def test_duplicates_have_seeds_and_names_of_their_own(place, tmp_path, capsys):
     out = tmp_path / "out"
     lines = _restore(capsys, place, out, "--duplicates=2", "--seed=3", method="pulse")
@@ -127,6 +129,7 @@ def test_duplicates_have_seeds_and_names_of_their_own(place, tmp_path, capsys):
     assert not _restore(capsys, place, out, "--duplicates=2", "--seed=3", method="pulse")
 
 
+@pytest.mark.long
 def test_gray_stays_gray(place, tmp_path, capsys):
     """Gray files, and color files that have no color."""
     (tmp_path / "in").mkdir()
@@ -165,6 +168,7 @@ def test_finished_images_are_kept_and_others_searched_for(place, tmp_path, capsy
         assert len(_restore(capsys, place, out, "--seed=1", "--overwrite")) == 3
 
 
+@pytest.mark.long
 def test_another_image_under_the_same_name_is_searched_for(place, tmp_path, capsys):
     given, out = tmp_path / "given.png", tmp_path / "out.png"
     words = ["--method=mmd", f"--generator={place / 'v2.npz'}", "--steps=2", "--fit_samples=200"]
@@ -223,6 +227,7 @@ def test_the_best_so_far_is_written_and_others_are_searched_for(place, tmp_path,
     assert (tmp_path / "out" / "000.png").exists()
 
 
+@pytest.mark.long
 def test_a_result_is_not_replaced_before_the_end(place, tmp_path, capsys, request):
     out = tmp_path / "out"
     _restore(capsys, place, out)

@@ -39,7 +39,9 @@ def _attention():
     ("kind", "make", "names"),
     [
         (Restorer, lambda: WCDGAN(3, 8, 2), ("restore", "enter", "next", "leave")),
-        (Encoder, lambda: JPEGEncoder(_attention()), ("encode",)),
+        pytest.param(
+            *(Encoder, lambda: JPEGEncoder(_attention()), ("encode",)), marks=pytest.mark.long
+        ),
     ],
     ids=("restorer", "jpeg_encoder"),
 )
@@ -64,6 +66,7 @@ def test_a_narrow_export_says_so_and_is_near(kind, make, names, images, tmp_path
     assert tf.keras.mixed_precision.global_policy().name == "float32"
 
 
+@pytest.mark.long
 def test_only_the_encoder_of_a_codec_is_narrow(images, tmp_path):
     Codec.save(BMSHJ2018(4), tmp_path / "export", {}, "bfloat16")
     narrow = Codec(tmp_path / "export")

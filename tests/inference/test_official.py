@@ -57,9 +57,9 @@ def test_published_quality_on_classic5(file, quality, decibel, similarity, colle
     ("file", "options", "decibel"),
     [
         ("arcnn_q10.mat", {"quality": 10}, 1.0),
-        ("arcnn_q20.mat", {"quality": 20}, 1.0),
+        pytest.param("arcnn_q20.mat", {"quality": 20}, 1.0, marks=pytest.mark.long),
         ("arcnn_q40.mat", {"quality": 40}, 1.0),
-        ("dncnn3.mat", {}, 1.0),
+        pytest.param("dncnn3.mat", {}, 1.0, marks=pytest.mark.long),
     ],
 )
 def test_color_files_gain_what_the_luma_of_the_papers_does(
@@ -160,6 +160,7 @@ def test_two_arguments_are_needed():
         cli.main(["import", "restorer", "a.mat"])
 
 
+@pytest.mark.long
 def test_flipped_bytes_end_in_weights_or_one_error(tmp_path, random):
     """SciPy's reader dies of some of them: it runs in a process of its own."""
     _arcnn_file(tmp_path / "a.mat", random)

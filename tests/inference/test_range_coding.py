@@ -100,6 +100,7 @@ def test_any_string_ends(string, decoded):
     decoded(string)
 
 
+@pytest.mark.long
 def test_strings_that_end_in_an_escape_end(cdf, decoded):
     """Those whose last number is an escape just where the string's own bits end."""
     whole = range_coding.encode(tf.constant(_symbols(5, 0.2)), cdf).numpy()

@@ -141,7 +141,9 @@ def folder(tmp_path, images):
     return place
 
 
-@pytest.mark.parametrize("name", [*_SMALL, "wcdgan_rgb", "sadct"])
+@pytest.mark.parametrize(
+    "name", long_but(["arcnn", "wcdgan_rgb"], [*_SMALL, "wcdgan_rgb", "sadct"])
+)
 def test_a_folder_of_all_kinds(name, exports, folder, tmp_path, capsys):
     model = name if name == "sadct" else exports / name
     extra = ["--quality=10"] if name == "sadct" else []

@@ -892,6 +892,7 @@ def _loss(codec, image, noise):
     return tf.reduce_sum(bits) / image[..., 0].shape.num_elements() + 0.01 * distortion
 
 
+@pytest.mark.long
 def test_a_training_step_lowers_the_loss_of_its_batch(random):
     codec = BMSHJ2018(4)
     image = tf.image.resize(random.uniform(0, 255, (8, 16, 16, 3)), (128, 128), "bicubic")

@@ -454,7 +454,7 @@ def test_ms_ssim_loss_has_a_gradient_where_structure_is_inverted(images):
 def test_lpips_of_every_network(network, images):
     distance = LPIPS("random", network)
     one, other = (_batch(image) for image in images[:2])
-    assert distance(one, one) == 0
+    assert float(distance(one, one)[0]) < 1e-12  # places of a batch are rounded apart
     assert float(distance(one, other)[0]) > 0
     small = one + tf.random.normal(one.shape)
     assert 0 < float(distance(one, small)[0]) < float(distance(one, other)[0])

@@ -147,7 +147,7 @@ def test_known_weights_have_a_name_and_means_of_their_own(tmp_path, random, monk
 def test_feature_distance_is_a_distance(random, images):
     distance = FeatureDistance(VGG("vgg16", "random", ("block1_conv2", "block2_conv2")))
     clean = tf.constant(np.stack(images[:2])[:, :40, :56], tf.float32)
-    assert np.array_equal(distance(clean, clean), [0, 0])
+    assert np.max(distance(clean, clean)) < 1e-12  # places of a batch are rounded apart
     noise = tf.constant(random.normal(size=clean.shape), tf.float32)
     near, far = (distance(clean, clean + std * noise).numpy() for std in (2, 20))
     assert (near > 0).all()

@@ -114,7 +114,7 @@ def _named(value):
     return value if isinstance(value, str) else "".join(value)
 
 
-_QUICK = ("proxiqa", "wcdgan", "distortion_gan")
+_QUICK = ("wcdgan", "distortion_gan")
 _EQUAL = [
     ("proxiqa", ["--metric=mse"]),
     ("proxiqa", ["--metric=ssim"]),

@@ -301,6 +301,7 @@ def test_normalized_together_images_of_another_strength_get_other_scores(tmp_pat
 _NEW = [_GAN, "--discriminator_norm=apart", "--noise_input=2", "--precision=mixed_bfloat16"]
 
 
+@pytest.mark.long
 def test_a_noise_input_norms_apart_and_mixed_precision_resume_exactly(tmp_path):
     _train(tmp_path / "whole", *_NEW, "--keep_checkpoints=4", "--checkpoint_every=1")
     rows = run_files.rows(tmp_path / "whole")

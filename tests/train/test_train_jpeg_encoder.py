@@ -88,6 +88,7 @@ def test_losses_are_the_equations(tmp_path):
         assert min(row.values()) > 0
 
 
+@pytest.mark.long
 def test_training_trades_quality_for_rate(tmp_path):
     flags = ["--steps=80", "--log_every=20", "--checkpoint_every=100", "--learning_rate=1e-5"]
     flags += ["--validation_data=sample_test", "--validate_every=40", _TABLES]

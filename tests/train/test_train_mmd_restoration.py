@@ -258,6 +258,7 @@ def test_noise_in_the_context_leaves_the_target(tmp_path):
     assert two == pytest.approx(one, rel=0.5)
 
 
+@pytest.mark.long
 def test_training_lowers_the_loss(tmp_path):
     flags = ["--steps=40", "--learning_rate=2e-2", "--dropout=0", "--max_patch=8", "--noexport"]
     _train(tmp_path / "run", *flags, "--checkpoint_every=99", "--log_every=10", "--merged")
@@ -347,6 +348,7 @@ def test_one_validation_image_is_too_few(tmp_path, files):
         _train(tmp_path / "run", f"--validation_data={files[0]}", "--validate_every=2")
 
 
+@pytest.mark.long
 def test_a_run_can_begin_with_another(trained, tmp_path):
     flags = ["--learning_rate=0", "--steps=1", "--noexport", f"--init_from={trained}"]
     _train(tmp_path / "two", *flags)

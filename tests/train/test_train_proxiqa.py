@@ -106,7 +106,9 @@ def test_the_same_command_gives_the_same_numbers(run_of, tmp_path):
     assert (run / "metrics.csv").read_text() == (tmp_path / "again/metrics.csv").read_text()
 
 
-@pytest.mark.parametrize("flags", [[], _SEQUENTIAL, ["--codec=bmshj2018"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "flags", long_but([[]], [[], _SEQUENTIAL, ["--codec=bmshj2018"]]), ids=" ".join
+)
 def test_resumed_equals_straight_bit_for_bit(flags, run_of, tmp_path):
     run = run_of("--metric=vmaf", *flags)
     run_files.cut(run, tmp_path / "resumed", 3)
@@ -232,6 +234,7 @@ def _free_ports(count):
     return ports
 
 
+@pytest.mark.long
 def test_two_workers_over_loopback_equal_one(run_of, tmp_path):
     flags = ["--metric=vmaf", "--strategy=multiworker"]
     workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
@@ -329,6 +332,7 @@ def test_proxy_learns_from_a_codec_that_stays_as_it_is(run_of, tmp_path):
     assert scores[0] + 10 < scores[1]  # an untrained codec's images are worse than most
 
 
+@pytest.mark.long
 def test_a_proxy_of_another_metric_is_not_taken(run_of, tmp_path):
     other = run_of("--metric=ssim")
     with pytest.raises(UsageError, match="has a proxy for ssim, not vmaf"):

@@ -123,8 +123,9 @@ def test_runs_are_exported_with_their_options(phase, name, images, request):
     assert np.isfinite(list(model.table2(images[0], crops=3).values())).all()
 
 
+@pytest.mark.long
 def test_ranking_learns_to_order(train):
-    flags = ["--steps=60", "--checkpoint_every=99", "--optimizer=adam", "--learning_rate=3e-3"]
+    flags = ["--steps=120", "--checkpoint_every=99", "--optimizer=adam", "--learning_rate=3e-3"]
     run = train("run", _RANK, *flags, "--dropout=0", "--margin=1", "--filters=4", "--units=16")
     rows = run_files.rows(run)
     late = np.mean([row["loss"] for row in rows[-10:]])
@@ -190,6 +191,7 @@ def test_the_rate_falls_by_steps():
     assert rates == pytest.approx([1e-5, 1e-5, 1e-6, 1e-7])
 
 
+@pytest.mark.long
 def test_fine_tuning_begins_with_all_but_the_last_layer(ranked, train):
     flags = ["--steps=1", "--learning_rate=0", f"--init_from={ranked}"]
     one = run_files.weights(ranked)
@@ -200,6 +202,7 @@ def test_fine_tuning_begins_with_all_but_the_last_layer(ranked, train):
         assert np.array_equal(one[name], tuned[name]) == name.startswith("body/"), name
 
 
+@pytest.mark.long
 def test_fine_tuning_comes_near_the_ratings(train):
     flags = ["--steps=80", "--checkpoint_every=99", "--optimizer=adam", "--learning_rate=3e-3"]
     rows = run_files.rows(train("run", _TUNE, *flags, "--dropout=0"))
@@ -274,6 +277,7 @@ def test_two_devices_average_what_their_levels_teach(random):
         np.testing.assert_allclose(mine, expected, atol=1e-3 * gap + 1e-6)
 
 
+@pytest.mark.long
 def test_two_devices_run_through_the_loop(train):
     run = train("run", _RANK, *_TWO, "--batch=48", "--steps=2")
     assert [row["step"] for row in run_files.rows(run)] == [1, 2]
@@ -282,6 +286,7 @@ def test_two_devices_run_through_the_loop(train):
 # Resuming.
 
 
+@pytest.mark.long
 def test_other_ratings_are_no_resumed_run(train, folder, tmp_path):
     """The file may lie elsewhere, but must say the same of the same images."""
     run = ["run", _TUNE, "--steps=1"]

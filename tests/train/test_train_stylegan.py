@@ -189,6 +189,7 @@ def test_regularization_comes_now_and_then(trained):
     assert lengths[0] == lengths[1] < lengths[2] == lengths[3]
 
 
+@pytest.mark.long
 def test_regularization_can_be_left_out(folder, tmp_path):
     _train(folder, tmp_path / "run", "--noexport", r1=0, path_weight=0)
     rows = run_files.rows(tmp_path / "run")

@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 import run_files
+from lengths import long_but, long_cases_but
 
 from lossylab.cli import __main__ as cli
 from lossylab.core import flags as core_flags
@@ -144,7 +145,9 @@ def test_the_backbone_is_named_by_card_and_run(tmp_path):
         _train(tmp_path / "run", *words, "--steps=2")
 
 
-@pytest.mark.parametrize(("model", "power"), [("wcdgan", 1), ("arcnn", 2)])
+@pytest.mark.parametrize(
+    ("model", "power"), long_cases_but(["arcnn"], [("wcdgan", 1), ("arcnn", 2)])
+)
 def test_the_loss_range_scales_content_and_variation_alone(model, power, tmp_path):
     rows = {}
     for loss_range in (255, 1):
@@ -244,6 +247,7 @@ def test_a_run_can_begin_with_another(tmp_path):
         _train(tmp_path / "three", *_CONTENT, f"--init_from={tmp_path / 'one'}", "--filters=8")
 
 
+@pytest.mark.long
 def test_a_run_of_a_version_without_an_option_goes_on_with_its_default(tmp_path):
     _train(tmp_path / "run", *_CONTENT, "--steps=2")
     path = tmp_path / "run" / "options.json"
@@ -256,6 +260,7 @@ def test_a_run_of_a_version_without_an_option_goes_on_with_its_default(tmp_path)
     assert json.loads(path.read_text())["warmup"] == 0
 
 
+@pytest.mark.long
 def test_two_devices_train_like_one(tmp_path):
     flags = [*_CONTENT, "--batch=4", "--steps=2"]
     _train(tmp_path / "one", *flags)
@@ -362,7 +367,7 @@ _BUDGETS = {
 }
 
 
-@pytest.mark.parametrize("name", _BUDGETS)
+@pytest.mark.parametrize("name", long_but(["wcdgan_color", "wcdgan_losses"], _BUDGETS))
 def test_every_run_of_a_budget_makes_sense(name, capsys):
     """Equal steps and patches of all runs, networks that can be made, starts that will be there."""
     count, more = _BUDGETS[name]
