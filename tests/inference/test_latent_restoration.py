@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from lengths import long_cases_but
 from PIL import Image
 
 import lossylab
@@ -468,7 +469,10 @@ def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
         assert float(row["resize_mean"]) == float(row["resize_mean"])
 
 
-@pytest.mark.parametrize(("scoring", "kept"), [("crops", False), ("both", False), ("resize", True)])
+@pytest.mark.parametrize(
+    ("scoring", "kept"),
+    long_cases_but(["crops"], [("crops", False), ("both", False), ("resize", True)]),
+)
 def test_a_scorer_of_larger_crops_is_refused_before_any_search(
     scoring, kept, place, tmp_path, monkeypatch
 ):

@@ -66,15 +66,18 @@ def test_levels_come_as_often_as_the_likelihood_says(family):
 @pytest.mark.parametrize(
     ("options", "size"),
     [
-        ({}, (7, 9)),
         ({"merged": True}, (9, 7)),
         ({"family": "gaussian"}, (5, 30)),
         ({"blocks": 1, "phase": 4, "dilations": (1, 2)}, (9, 11)),
-        ({"condition_filters": 0}, (6, 8)),
-        ({"blocks": 3, "merged": True, "condition_filters": 0}, (4, 12)),
         ({}, (1, 5)),
-        ({}, (6, 1)),
         ({}, (1, 1)),
+        pytest.param({}, (6, 1), marks=pytest.mark.long),
+        pytest.param({}, (7, 9), marks=pytest.mark.long),
+        pytest.param({"condition_filters": 0}, (6, 8), marks=pytest.mark.long),
+        pytest.param(
+            *({"blocks": 3, "merged": True, "condition_filters": 0}, (4, 12)),
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_both_ways_draw_the_same_image(options, size, random):

@@ -312,13 +312,13 @@ def _flip(path):
     ("file", "damage", "step"),
     [
         ("checkpoint", os.unlink, 20),
-        ("checkpoint", _empty, 20),
+        pytest.param("checkpoint", _empty, 20, marks=pytest.mark.long),
         ("checkpoint", lambda path: path.write_bytes(b"\xff garbage"), 20),
         ("ckpt-20.index", os.unlink, 15),
-        ("ckpt-20.index", _empty, 15),
+        pytest.param("ckpt-20.index", _empty, 15, marks=pytest.mark.long),
         ("ckpt-20.index", _cut, 15),
         ("ckpt-20.data-00000-of-00001", os.unlink, 15),
-        ("ckpt-20.data-00000-of-00001", _cut, 15),
+        pytest.param("ckpt-20.data-00000-of-00001", _cut, 15, marks=pytest.mark.long),
         ("ckpt-20.data-00000-of-00001", _flip, 15),
     ],
 )
