@@ -8,7 +8,7 @@ values, which ProxIQA reports, are of luma and, for SSIM, of a down-sampled imag
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
+from scipy.ndimage import uniform_filter1d
 from skimage.metrics import structural_similarity
 
 from lossylab.eval.metrics.psnr import check_same_shape
@@ -33,7 +33,7 @@ def ssim(reference: npt.ArrayLike, distorted: npt.ArrayLike) -> np.ndarray:
     return np.array([_channels(*pair).mean() for pair in pairs])
 
 
-def ssim_uniform(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+def ssim_uniform(reference: npt.ArrayLike, distorted: npt.ArrayLike) -> np.ndarray:
     """SSIM with a uniform 8x8 window, as the ARCNN paper and its followers have it.
 
     Args:
@@ -49,17 +49,23 @@ def ssim_uniform(reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
     check_same_shape(reference, distorted)
     _check(reference, UNIFORM_SMALLEST, "SSIM with an 8x8 window")
     # Variances are differences of large numbers: float32 would lose them.
-    x, y = (tf.cast(image, tf.float64) for image in (reference, distorted))
-
-    def mean(values: tf.Tensor) -> tf.Tensor:
-        return tf.nn.avg_pool2d(values, UNIFORM_SMALLEST, 1, "VALID")
-
-    mean_x, mean_y = mean(x), mean(y)
-    variances = mean(x * x) - mean_x**2 + mean(y * y) - mean_y**2
-    covariance = mean(x * y) - mean_x * mean_y
+    x, y = (np.asarray(image, np.float64) for image in (reference, distorted))
+    mean_x, mean_y = _uniform_mean(x), _uniform_mean(y)
+    variances = _uniform_mean(x * x + y * y) - mean_x**2 - mean_y**2
+    covariance = _uniform_mean(x * y) - mean_x * mean_y
     c1, c2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    return tf.reduce_mean(luminance * (2 * covariance + c2) / (variances + c2), (1, 2, 3))
+    return (luminance * (2 * covariance + c2) / (variances + c2)).mean((1, 2, 3))
+
+
+def _uniform_mean(values: np.ndarray) -> np.ndarray:
+    """Means of the 8x8 pixels at each place of [B, H, W, C] where they fit."""
+    for axis in (1, 2):
+        means = uniform_filter1d(values, UNIFORM_SMALLEST, axis, mode="constant")
+        first = UNIFORM_SMALLEST // 2  # SciPy's windows lie about a place
+        last = first + values.shape[axis] - UNIFORM_SMALLEST
+        values = np.take(means, range(first, last + 1), axis)
+    return values
 
 
 def ms_ssim(reference: npt.ArrayLike, distorted: npt.ArrayLike) -> np.ndarray:
@@ -107,8 +113,8 @@ def _halve(image: np.ndarray) -> np.ndarray:
     return even.reshape(-(-height // 2), 2, -(-width // 2), 2, channels).mean((1, 3))
 
 
-def _check(image: tf.Tensor, smallest: int, name: str) -> None:
-    height, width = image.shape[1:3]
+def _check(image: npt.ArrayLike, smallest: int, name: str) -> None:
+    height, width = np.shape(image)[1:3]
     if min(height, width) < smallest:
         raise ValueError(
             f"{name} needs images of at least {smallest}x{smallest} pixels, got {width}x{height}"
