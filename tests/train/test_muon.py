@@ -99,6 +99,12 @@ def test_every_convolution_of_a_proxy_is_a_kernel():
     ] == [True] * 3
 
 
+def test_a_config_makes_the_same_optimizer():
+    one = Muon(0.02, momentum=0.8, beta_1=0.7, epsilon=1e-5)
+    assert one.get_config()["momentum"] == 0.8
+    assert Muon.from_config(one.get_config()).get_config() == one.get_config()
+
+
 def test_options_choose():
     options = ProxiqaOptions(run_dir="r", train_data="x", metric="mse")
     assert options.optimizer == "adam"

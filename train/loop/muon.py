@@ -43,17 +43,23 @@ class Muon(tf.keras.optimizers.legacy.Adam):
     .2 of the rate, about Adam's, so that one rate fits both.
     """
 
-    def __init__(self, rate, momentum: float = 0.95, name: str = "Muon", **adam: float) -> None:
+    def __init__(
+        self, learning_rate, momentum: float = 0.95, name: str = "Muon", **adam: float
+    ) -> None:
         """Creates the optimizer.
 
         Args:
-          rate: learning rate, or a schedule.
+          learning_rate: a number or a schedule.
           momentum: of the kernels, with Nesterov's look ahead.
           name: of the optimizer.
           **adam: beta_1, beta_2 and epsilon of the other variables.
         """
-        super().__init__(rate, name=name, **adam)
+        super().__init__(learning_rate, name=name, **adam)
         self._momentum = momentum
+
+    def get_config(self) -> dict:
+        """The arguments, as `from_config` takes them."""
+        return {**super().get_config(), "momentum": self._momentum}
 
     def _resource_apply_dense(
         self, grad: tf.Tensor, var: tf.Variable, apply_state: dict | None = None
