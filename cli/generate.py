@@ -38,7 +38,8 @@ def generate(options: GenerateOptions) -> None:
     more = {"sheet": out / "sheet.png", "interpolation": out / "interpolation.png"}
     asked = {"sheet": options.sheet, "interpolation": options.interpolate > 0}
     require_new([*paths, *(more[name] for name in more if asked[name])], options.overwrite)
-    generator = find_generator(options.generator)
+    with naming("generator"):
+        generator = find_generator(options.generator)
     others = _others(options, generator.resolution)
     make_folder(out)
     kept: list[Case] = []

@@ -34,6 +34,7 @@ from lossylab.data.scaling import scaled
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.export.generator import find_generator
 from lossylab.inference.importers import stylegan_files
+from lossylab.inference.latent import gaussian_file
 from lossylab.inference.latent.prior import Prior
 from lossylab.inference.latent.search import Iterate, Search
 from lossylab.inference.latent.settings import LOSSES, SMALLEST, Settings, settings_of
@@ -68,7 +69,9 @@ def restore(options: RestoreOptions) -> None:
     # Reports tell which outputs are of the same search, so jobs.plan need not refuse them.
     overwriting = options.replace(overwrite=True)
     plan = jobs.plan(overwriting, sources, ".png", jobs.LOSSLESS).pairs
-    generator = find_generator(str(options.generator))
+    with naming("generator"):
+        generator = find_generator(str(options.generator))
+    gaussian = gaussian_file.beside(str(options.generator))
     sizes = {source: _size(source, options.size, generator.resolution) for source, _ in plan}
     with naming("degradation_model"):
         degradation = Degradation(options.degradation_model) if options.degradation_model else None
@@ -91,7 +94,7 @@ def restore(options: RestoreOptions) -> None:
     failed = 0
     for mine, targets in searches:
         numbers = mine.samples, options.fit_samples, mine.seed
-        prior = Prior(generator, *numbers, str(options.generator))
+        prior = Prior(generator, *numbers, gaussian)
         failed += _Searches(options, mine, generator, prior, degradation).run(targets, writer)
     if failed:
         raise WorkError(f"{failed} of {count} images failed, see above")

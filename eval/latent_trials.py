@@ -24,6 +24,7 @@ from lossylab.inference.export.generator import find_generator
 from lossylab.inference.export.rankiqa import RESIZED, Scorer
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
+from lossylab.inference.latent import gaussian_file
 from lossylab.inference.latent.cases import Case
 from lossylab.inference.latent.prior import Prior
 from lossylab.inference.latent.search import Search
@@ -68,7 +69,7 @@ class Trials:
         self.options = options
         self.generators: dict[int, StyleGAN] = {}
         self._fingerprints: dict[int, str] = {}
-        self._files: dict[int, str] = {}
+        self._gaussians: dict[int, str] = {}
         for path in options.generators:
             with naming("generators"):
                 generator = find_generator(path)
@@ -80,7 +81,8 @@ class Trials:
                     f"`generators`: {path} makes images of {size} pixels: {task} cannot make them "
                     f"{factor} times smaller, change its factor",
                 )
-            self.generators[version], self._files[version] = generator, path
+            self.generators[version] = generator
+            self._gaussians[version] = gaussian_file.beside(path)
             self._fingerprints[version] = stylegan_files.fingerprint(generator)
         with naming("models"):
             self._models = {
@@ -200,8 +202,8 @@ class Trials:
         key = (row.version, settings.samples, settings.seed)
         if key not in self._priors:
             numbers = settings.samples, self.options.fit_samples, settings.seed
-            generator, file = self.generators[row.version], self._files[row.version]
-            self._priors[key] = Prior(generator, *numbers, file)
+            generator, gaussian = self.generators[row.version], self._gaussians[row.version]
+            self._priors[key] = Prior(generator, *numbers, gaussian)
         return self._priors[key]
 
     @property

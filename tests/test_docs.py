@@ -49,10 +49,8 @@ def test_the_pages_examples_run(tmp_path, monkeypatch, capsys):
 
 
 _LIGHT = """
-import sys, time
-start = time.perf_counter()
+import sys
 import lossylab
-assert time.perf_counter() - start < 0.2
 assert not {"tensorflow", "numpy", "PIL", "absl"} & set(sys.modules)
 names = {"LossylabError", "data", "load", "losses", "metrics", "models", "train"}
 assert names <= set(dir(lossylab)), dir(lossylab)

@@ -7,7 +7,6 @@ values, which ProxIQA reports, are of luma and, for SSIM, of a down-sampled imag
 """
 
 import numpy as np
-import numpy.typing as npt
 from scipy.ndimage import uniform_filter1d
 from skimage.metrics import structural_similarity
 
@@ -21,7 +20,7 @@ _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales (Wa
 _NO_LUMINANCE = 1e6  # a constant that makes the luminance's factor of SSIM 1
 
 
-def ssim(reference: npt.ArrayLike, distorted: npt.ArrayLike) -> np.ndarray:
+def ssim(reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:
     """SSIM (Wang et al. 2004) of [B, H, W, 3], pixel values 0..255; float64 [B], at most 1.
 
     Raises:
@@ -33,7 +32,7 @@ def ssim(reference: npt.ArrayLike, distorted: npt.ArrayLike) -> np.ndarray:
     return np.array([_channels(*pair).mean() for pair in pairs])
 
 
-def ssim_uniform(reference: npt.ArrayLike, distorted: npt.ArrayLike) -> np.ndarray:
+def ssim_uniform(reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:
     """SSIM with a uniform 8x8 window, as the ARCNN paper and its followers have it.
 
     Args:
@@ -60,15 +59,14 @@ def ssim_uniform(reference: npt.ArrayLike, distorted: npt.ArrayLike) -> np.ndarr
 
 def _uniform_mean(values: np.ndarray) -> np.ndarray:
     """Means of the 8x8 pixels at each place of [B, H, W, C] where they fit."""
+    height, width = (size - UNIFORM_SMALLEST + 1 for size in values.shape[1:3])
     for axis in (1, 2):
-        means = uniform_filter1d(values, UNIFORM_SMALLEST, axis, mode="constant")
-        first = UNIFORM_SMALLEST // 2  # SciPy's windows lie about a place
-        last = first + values.shape[axis] - UNIFORM_SMALLEST
-        values = np.take(means, range(first, last + 1), axis)
-    return values
+        values = uniform_filter1d(values, UNIFORM_SMALLEST, axis)
+    first = UNIFORM_SMALLEST // 2  # SciPy's windows lie about a place
+    return values[:, first : first + height, first : first + width]
 
 
-def ms_ssim(reference: npt.ArrayLike, distorted: npt.ArrayLike) -> np.ndarray:
+def ms_ssim(reference: np.ndarray, distorted: np.ndarray) -> np.ndarray:
     """MS-SSIM (Wang et al. 2003), five scales; arguments and result as for `ssim`.
 
     Raises:
@@ -113,8 +111,8 @@ def _halve(image: np.ndarray) -> np.ndarray:
     return even.reshape(-(-height // 2), 2, -(-width // 2), 2, channels).mean((1, 3))
 
 
-def _check(image: npt.ArrayLike, smallest: int, name: str) -> None:
-    height, width = np.shape(image)[1:3]
+def _check(image: np.ndarray, smallest: int, name: str) -> None:
+    height, width = image.shape[1:3]
     if min(height, width) < smallest:
         raise ValueError(
             f"{name} needs images of at least {smallest}x{smallest} pixels, got {width}x{height}"

@@ -14,10 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.core.errors import UsageError
+from lossylab.core.options import require
 from lossylab.inference.export import network_file
-from lossylab.inference.export.base import Export, Served, is_export, network_path, to_uint8
+from lossylab.inference.export.base import Export, Served, network_path, to_uint8
 from lossylab.inference.importers import stylegan_files
-from lossylab.models.layers.stylegan_base import StyleGAN
+from lossylab.models.layers.stylegan_base import StyleGAN, served
 
 
 class Generator(Export):
@@ -45,7 +46,9 @@ class Generator(Export):
 
         @tf.function(autograph=False, input_signature=[latents, psi])
         def generate(latents: tf.Tensor, psi: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"images": to_uint8(network(latents, psi=psi, cutoff=network.num_layers))}
+            with served():
+                images = network(latents, psi=psi, cutoff=network.num_layers)
+            return {"images": to_uint8(images)}
 
         sizes = {"latent": network.latent, "resolution": network.resolution}
         return Served(network, {"generate": generate}, sizes)
@@ -54,13 +57,18 @@ class Generator(Export):
         """Images of random latents.
 
         Args:
-          count: of images.
-          seed: decides them.
+          count: of images, at least 1.
+          seed: decides them, at least 0; `lossylab generate` draws others, with noise of their own.
           psi: truncation: 0 gives the mean image, 1 truncates nothing.
 
         Returns:
           uint8 [count, R, R, 3].
+
+        Raises:
+          UsageError: if one of them is out of range.
         """
+        require(count >= 1 and seed >= 0, f"count={count} or seed={seed} is too small")
+        require(0 <= psi <= 1, f"psi={psi} is not within 0..1")
         random = np.random.default_rng(seed)
         images = [self._made(random.standard_normal(self.latent), psi) for _ in range(count)]
         return np.stack(images)
@@ -75,9 +83,9 @@ def find_generator(path: str | os.PathLike) -> StyleGAN:
 
     Raises:
       UsageError: if it is no generator, or a damaged file.
-      ExportError: if it is a damaged export.
+      ExportError: if there is nothing, or a damaged export.
     """
-    if not is_export(path):
+    if os.path.isfile(path) or os.fspath(path).endswith(".npz"):
         return stylegan_files.load(os.fspath(path))
     network = network_file.read(network_path(path))
     if not isinstance(network, StyleGAN):

@@ -23,7 +23,7 @@ _MOST = 2**20  # bytes; such a file has two vectors
 
 def beside(generator: str) -> str:
     """Path of the Gaussian of a generator's file or export, or of a model that has a name."""
-    path = str(zoo.place(generator)) if zoo.is_named(generator) else os.path.normpath(generator)
+    path = str(zoo.place(generator)) if zoo.is_named(generator) else os.path.abspath(generator)
     return path.removesuffix(".npz") + _SUFFIX
 
 

@@ -57,7 +57,7 @@ class Prior:
         samples: int = SAMPLES,
         fit_samples: int = FIT_SAMPLES,
         seed: int = 0,
-        generator_file: str | None = None,
+        gaussian_path: str | None = None,
     ) -> None:
         """Draws the samples that stand for the prior; the rest is computed when it is asked for.
 
@@ -66,7 +66,7 @@ class Prior:
           samples: k' of Eq. 7, the same ones through all of a search.
           fit_samples: for PULSE's Gaussian, which has a seed of its own.
           seed: of all else that is drawn.
-          generator_file: where the generator comes from; the Gaussian is kept beside it.
+          gaussian_path: file that the Gaussian is kept in, see `gaussian_file.beside`.
 
         Raises:
           ValueError: for fewer than two samples.
@@ -74,7 +74,7 @@ class Prior:
         if min(samples, fit_samples) < 2:
             raise ValueError(f"at least two samples are needed, got {min(samples, fit_samples)}")
         self._generator, self._seed, self._fit_samples = generator, seed, fit_samples
-        self._file = generator_file
+        self._path = gaussian_path
         self._map = tf.function(generator.map, autograph=False, reduce_retracing=True)
         self._thresholds: dict[tuple[int, float, int], float] = {}
         self._terms: dict[tuple[float, int], float] = {}
@@ -96,13 +96,13 @@ class Prior:
     @functools.cached_property
     def gaussian(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and std, float32 [D] each, of styles before the mapping's last LeakyReLU."""
-        if self._file is None:
+        if self._path is None:
             return self._fitted()
-        place, name = gaussian_file.beside(self._file), stylegan_files.fingerprint(self._generator)
-        kept = gaussian_file.load(place, name, self._fit_samples, self._generator.width)
+        name = stylegan_files.fingerprint(self._generator)
+        kept = gaussian_file.load(self._path, name, self._fit_samples, self._generator.width)
         if kept is None:
             kept = self._fitted()
-            gaussian_file.save(place, name, self._fit_samples, kept)
+            gaussian_file.save(self._path, name, self._fit_samples, kept)
         return kept
 
     def _fitted(self) -> tuple[np.ndarray, np.ndarray]:

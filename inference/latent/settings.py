@@ -138,7 +138,11 @@ def _setting(name: str, help: str, **details: Any) -> Any:  # noqa: A002 - as `o
 class SearchOptions(Options):
     """What a search works with, and changes of its method's settings."""
 
-    generator: str | None = option(None, "File that `lossylab import stylegan` wrote.")
+    generator: str | None = option(
+        None,
+        "Export of `lossylab train stylegan`, name of such a model, or file that "
+        "`lossylab import stylegan` wrote.",
+    )
     degradation_model: str | None = option(
         None, "Export of `lossylab train mmd_restoration`: the search is by its likelihood."
     )

@@ -40,7 +40,7 @@ class Conv2D(Layer):
           outputs: channels of the output.
           kernel_size: height and width of the kernel, odd.
           stride: sampling factor.
-          dilation: distance of the kernel's weights in pixels; 1 unless the stride is 1.
+          dilation: distance of the kernel's weights in pixels; 1 with strides and `replicate`.
           bias: whether to add one.
           replicate: pad with the nearest pixel instead of zeros.
           gain: of the initial normal kernel of variance gain / fan-in: 2 keeps the variance
@@ -48,8 +48,13 @@ class Conv2D(Layer):
           offset: initial bias.
           identity: so many first channels begin as the input's, unchanged.
           name: name of the layer.
+
+        Raises:
+          ValueError: for a dilation with a stride or `replicate`.
         """
         super().__init__(name=name)
+        if dilation > 1 and (stride > 1 or replicate):
+            raise ValueError(f"dilation {dilation} needs stride 1 and zeros around")
         fan_in = kernel_size * kernel_size * inputs
         shape = (kernel_size, kernel_size, inputs, outputs)
         initial = tf.random.normal(shape, stddev=(gain / fan_in) ** 0.5)
@@ -70,8 +75,10 @@ class Conv2D(Layer):
             y = precision.conv2d(replicate_pad(x, pad), self.kernel, 1, "VALID")
         elif self._stride > 1:  # TensorFlow's SAME would shift by a pixel
             y = downsample(x, self.kernel, self._stride)
+        elif self._dilation > 1:
+            y = precision.dilated_conv2d(x, self.kernel, self._dilation)
         else:
-            y = precision.conv2d(x, self.kernel, 1, "SAME", dilations=self._dilation)
+            y = precision.conv2d(x, self.kernel, 1, "SAME")
         return y if self.bias is None else precision.bias_add(y, self.bias)
 
 

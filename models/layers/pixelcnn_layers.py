@@ -97,7 +97,9 @@ class WeightNormConv(Layer):
         return tf.nn.l2_normalize(tf.cast(self.v, dtype), (0, 1, 2))
 
     def _filter(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return precision.conv2d(x, kernel, 1, self._pads, self._dilation)
+        if self._dilation > 1:
+            return precision.dilated_conv2d(x, kernel, self._dilation)
+        return precision.conv2d(x, kernel, 1, self._pads)
 
 
 class GatedBlock(Layer):

@@ -52,27 +52,24 @@ def compute_dtype() -> tf.DType:
 
 
 def conv2d(
-    x: tf.Tensor,
-    kernel: tf.Tensor,
-    strides: int,
-    padding: str | Sequence[Sequence[int]],
-    dilations: int = 1,
+    x: tf.Tensor, kernel: tf.Tensor, strides: int, padding: str | Sequence[Sequence[int]]
 ) -> tf.Tensor:
-    """`tf.nn.conv2d` in the policy's type; the result has the type of x.
+    """`tf.nn.conv2d` in the policy's type; the result has the type of x."""
+    return tf.cast(tf.nn.conv2d(*narrowed(x, kernel), strides, padding), x.dtype)
 
-    Dilations above 1 need stride 1 and kernels of odd sides, and pad as SAME.
+
+def dilated_conv2d(x: tf.Tensor, kernel: tf.Tensor, distance: int) -> tf.Tensor:
+    """A convolution of stride 1 in the policy's type; the result has the size and type of x.
+
+    TensorFlow has no gradient of dilated convolutions on CPUs without oneDNN; this one has.
+
+    Args:
+      x: [B, H, W, inputs].
+      kernel: [height, width, inputs, outputs], of odd sides.
+      distance: of the kernel's weights in pixels, at least 1.
     """
-    operands = narrowed(x, kernel)
-    if dilations > 1:
-        y = _dilated(dilations)(*operands)
-    else:
-        y = tf.nn.conv2d(*operands, strides, padding)
-    return tf.cast(y, x.dtype)
 
-
-def _dilated(distance: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """A dilated convolution, of which TensorFlow has no gradient on CPUs without oneDNN."""
-
+    @tf.custom_gradient
     def filtered(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         def gradient(above: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # Each of the distance ** 2 grids of pixels is an image, filtered without dilation.
@@ -91,7 +88,7 @@ def _dilated(distance: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 
         return tf.nn.conv2d(x, kernel, 1, "SAME", dilations=distance), gradient
 
-    return tf.custom_gradient(filtered)
+    return tf.cast(filtered(*narrowed(x, kernel)), x.dtype)
 
 
 def conv2d_transpose(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import abc
 import collections
+import contextlib
+import contextvars
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
@@ -20,6 +22,17 @@ from lossylab.models.layers.stylegan_sizes import Sizes, Weight, mapping_weights
 
 SLOPE = 0.2  # of every leaky ReLU
 _NORM_FLOOR = 1e-8  # added to the mean square of z
+_served: contextvars.ContextVar[bool] = contextvars.ContextVar("served", default=False)
+
+
+@contextlib.contextmanager
+def served() -> Iterator[None]:
+    """For graphs of SavedModels, which keep no gradients of gradients: none of our own inside."""
+    token = _served.set(True)
+    try:
+        yield
+    finally:
+        _served.reset(token)
 
 
 class StyleGAN(Network, abc.ABC):
@@ -258,14 +271,17 @@ def filter_separably(x: tf.Tensor, kernel: Sequence[float], pad: int | None = No
     """
     pad = (len(kernel) - 1) // 2 if pad is None else pad
 
-    # The adjoint is such a filter, too, and four times as fast as TensorFlow's gradient.
-    @tf.custom_gradient
-    def filtered(x: tf.Tensor) -> tuple:
-        y, around = x, (pad, pad)
+    def filtered(x: tf.Tensor) -> tf.Tensor:
+        around = (pad, pad)
         for shape, padding in (((-1, 1), (around, (0, 0))), ((1, -1), ((0, 0), around))):
             line = tf.reshape(tf.constant(kernel, x.dtype), (*shape, 1, 1))
             filters = tf.tile(line, (1, 1, x.shape[-1], 1))
-            y = tf.nn.depthwise_conv2d(y, filters, (1, 1, 1, 1), ((0, 0), *padding, (0, 0)))
-        return y, lambda dy: filter_separably(dy, kernel, len(kernel) - 1 - pad)
+            x = tf.nn.depthwise_conv2d(x, filters, (1, 1, 1, 1), ((0, 0), *padding, (0, 0)))
+        return x
 
-    return filtered(x)
+    # The adjoint is such a filter, too, and four times as fast as TensorFlow's gradient.
+    @tf.custom_gradient
+    def with_gradient(x: tf.Tensor) -> tuple:
+        return filtered(x), lambda dy: filter_separably(dy, kernel, len(kernel) - 1 - pad)
+
+    return filtered(x) if _served.get() else with_gradient(x)

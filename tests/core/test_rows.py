@@ -10,7 +10,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 import tracemalloc
 
 import pandas as pd
@@ -417,20 +416,18 @@ def test_columns_that_a_file_lacks_are_added_with_the_next_row(tmp_path):
     assert read(path, COLUMNS) == [{**first, "bytes": "?"}, second]
 
 
-def test_many_rows_take_little_time_and_memory(tmp_path):
+def test_many_rows_take_little_memory(tmp_path):
     columns, count = [f"column {n}" for n in range(24)], 20_000
     with contextlib.closing(Rows(tmp_path / "rows.csv", columns)) as file:
         one = {name: f"{n}.23456789" for n, name in enumerate(columns)}
         file.replace(one for _ in range(count))
     size = (tmp_path / "rows.csv").stat().st_size
     tracemalloc.start()
-    begin = time.process_time()
     file = Rows(tmp_path / "rows.csv", columns)
-    seconds, used = time.process_time() - begin, tracemalloc.get_traced_memory()[0]
+    used = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert len(file) == count
     assert used < size / 4
-    assert seconds < 2  # a tenth of it where nothing traces memory
     file.close()
 
 

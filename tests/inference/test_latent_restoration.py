@@ -28,6 +28,7 @@ from lossylab.eval.mmd_restoration.claims import CHECKS
 from lossylab.eval.report import crop_grid
 from lossylab.eval.report.claims import UNMEASURED, Decision
 from lossylab.inference.export.degradation import Degradation
+from lossylab.inference.export.generator import Generator
 from lossylab.inference.export.rankiqa import Scorer
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
@@ -49,6 +50,7 @@ def place(tmp_path_factory):
         network = stylegan.random(version, 16, 3, **SIZES)
         stylegan_files.scale_contrast(network, 50.0)
         stylegan_files.save(network, str(folder / f"v{version}.npz"))
+    Generator.save(network, folder / "v2", {})
     options = {"degradation": "jpeg", "severity": 5.0, "factor": 2, "grid": 1}
     for epochs in EPOCHS:
         degradation = ConditionalPixelCNN(4, 1, 2, condition_filters=4)
@@ -61,18 +63,21 @@ def place(tmp_path_factory):
     return folder
 
 
-def _restore(capsys, place, out, *extra, method="mmd"):
+def _restore(capsys, place, out, *extra, method="mmd", generator="v2.npz"):
     fast = ("--steps=4", "--samples=32", "--fit_samples=200", "--batch=3")
     cli.main(
         ["restore", str(place / "in"), str(out), f"--method={method}",
-         f"--generator={place / 'v2.npz'}", *fast, *extra]
+         f"--generator={place / generator}", *fast, *extra]
     )  # fmt: skip
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
 
-@pytest.mark.parametrize(("method", "constraint"), [("mmd", "mmd"), ("pulse", "pixel")])
-def test_images_are_restored_with_reports(place, tmp_path, capsys, method, constraint):
-    lines = _restore(capsys, place, tmp_path / "out", "--batch=2", method=method)
+@pytest.mark.parametrize(
+    ("method", "constraint", "generator"), [("mmd", "mmd", "v2"), ("pulse", "pixel", "v2.npz")]
+)
+def test_images_are_restored_with_reports(place, tmp_path, capsys, method, constraint, generator):
+    more = {"method": method, "generator": generator}
+    lines = _restore(capsys, place, tmp_path / "out", "--batch=2", **more)
     assert [pathlib.Path(line["output"]).name for line in lines] == [f"00{i}.png" for i in range(3)]
     for line in lines:
         with Image.open(line["output"]) as image:
@@ -169,7 +174,6 @@ def test_finished_images_are_kept_and_others_searched_for(place, tmp_path, capsy
         assert len(_restore(capsys, place, out, "--seed=1", "--overwrite")) == 3
 
 
-@pytest.mark.long
 def test_another_image_under_the_same_name_is_searched_for(place, tmp_path, capsys):
     given, out = tmp_path / "given.png", tmp_path / "out.png"
     words = ["--method=mmd", f"--generator={place / 'v2.npz'}", "--steps=2", "--fit_samples=200"]
@@ -228,7 +232,6 @@ def test_the_best_so_far_is_written_and_others_are_searched_for(place, tmp_path,
     assert (tmp_path / "out" / "000.png").exists()
 
 
-@pytest.mark.long
 def test_a_result_is_not_replaced_before_the_end(place, tmp_path, capsys, request):
     out = tmp_path / "out"
     _restore(capsys, place, out)

@@ -11,6 +11,7 @@ from lengths import long_but
 from lossylab.data.scaling import scaled
 from lossylab.eval.latent_rows import ROWS
 from lossylab.inference.latent import cases as latent_cases
+from lossylab.inference.latent import gaussian_file
 from lossylab.inference.latent import prior as latent_space
 from lossylab.inference.latent.prior import Prior
 from lossylab.inference.latent.search import Search
@@ -69,7 +70,7 @@ def test_pulses_gaussian_has_the_styles_moments(version):
 
 
 def test_pulses_gaussian_is_kept_beside_the_generator(tmp_path, monkeypatch):
-    file = str(tmp_path / "v2.npz")
+    file = gaussian_file.beside(str(tmp_path / "v2.npz"))
     fitted = Prior(generator(), 64, FIT, 0, file).gaussian
     np.testing.assert_array_equal(fitted, prior().gaussian)
     assert (tmp_path / "v2.gaussian.npz").exists()
@@ -83,7 +84,7 @@ def test_pulses_gaussian_is_kept_beside_the_generator(tmp_path, monkeypatch):
     (tmp_path / "v2.gaussian.npz").write_bytes(b"PK damaged")
     _ = Prior(generator(1), 64, 100, 0, file).gaussian
     assert len(calls) == 3
-    _ = Prior(generator(), 64, 100, 0, str(tmp_path / "file" / "v2.npz")).gaussian
+    _ = Prior(generator(), 64, 100, 0, str(tmp_path / "v2.gaussian.npz" / "a.npz")).gaussian
 
 
 @pytest.mark.long

@@ -1,6 +1,7 @@
 """Exported restorers: in pieces as at once, without lossylab, and the `restore` command."""
 
 import dataclasses
+import functools
 import pathlib
 import subprocess
 import sys
@@ -38,27 +39,20 @@ def _network(name, channels=1):
     return network
 
 
-class _Exports:
-    """An export for each network, luma, and of WCDGAN for RGB, made when it is asked for."""
-
-    def __init__(self, folder):
-        self._folder = folder
-
-    def __truediv__(self, name):
-        path = self._folder / name
-        if not path.exists():
-            tf.random.set_seed(3)
-            network, channels = {"wcdgan_rgb": ("wcdgan", 3), "blind": ("dncnn", 1)}.get(
-                name, (name, 1)
-            )
-            options = {} if name == "blind" else {"quality": 10}
-            Restorer.save(_network(network, channels), str(path), options)
-        return path
-
-
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory):
-    return _Exports(tmp_path_factory.mktemp("exports"))
+    """The path of a network's export, luma, by name; made when it is asked for."""
+    folder = tmp_path_factory.mktemp("exports")
+    special = {"wcdgan_rgb": ("wcdgan", 3), "blind": ("dncnn", 1)}
+
+    @functools.cache
+    def make(name):
+        tf.random.set_seed(3)
+        network = _network(*special.get(name, (name, 1)))
+        Restorer.save(network, str(folder / name), {} if name == "blind" else {"quality": 10})
+        return folder / name
+
+    return make
 
 
 @pytest.mark.parametrize("turned", long_but([False], [False, True]))
@@ -66,12 +60,12 @@ def exports(tmp_path_factory):
     "name", long_but(["arcnn", "mwcnn", "wcdgan_rgb"], [*_SMALL, "wcdgan_rgb"])
 )
 def test_pieces_do_not_show(name, turned, exports, images):
-    network = Restorer(str(exports / name))
+    network = Restorer(str(exports(name)))
     image = np.concatenate([images[0], images[1], images[2]], 1)[:123, :429, : network.channels]
     if turned:
         image = np.ascontiguousarray(image.transpose(1, 0, 2))
     whole = network.apply(image)
-    in_tiles = Restorer(str(exports / name), max_pixels=2**13).apply(image)
+    in_tiles = Restorer(str(exports(name)), max_pixels=2**13).apply(image)
     difference = np.abs(whole.astype(int) - in_tiles)
     assert whole.std() > 1
     # Sums in another order may fall on the other side of a rounding, here and there.
@@ -81,7 +75,7 @@ def test_pieces_do_not_show(name, turned, exports, images):
 
 def test_pieces_are_really_made(exports, images, monkeypatch):
     calls = []
-    network = Restorer(str(exports / "wcdgan"), max_pixels=2**12)
+    network = Restorer(str(exports("wcdgan")), max_pixels=2**12)
     call = network._only
     monkeypatch.setattr(network, "_only", lambda *a, **k: (calls.append(a[0]), call(*a, **k))[1])
     network.apply(images[0][..., :1])
@@ -90,16 +84,16 @@ def test_pieces_are_really_made(exports, images, monkeypatch):
 
 
 def test_what_an_export_says_of_itself(exports):
-    network = Restorer(str(exports / "wcdgan"))
+    network = Restorer(str(exports("wcdgan")))
     assert (network.model, network.channels, network.quality) == ("wcdgan", 1, 10)
     assert network.parameters == sum(
         v.shape.num_elements() for v in _network("wcdgan").trainable_variables
     )
-    assert Restorer(str(exports / "blind")).quality is None
+    assert Restorer(str(exports("blind"))).quality is None
 
 
 def test_outputs_are_not_called_as_inputs(exports):
-    for name, function in tf.saved_model.load(str(exports / "wcdgan")).signatures.items():
+    for name, function in tf.saved_model.load(str(exports("wcdgan"))).signatures.items():
         inputs = function.structured_input_signature[1]
         assert not set(inputs) & set(function.structured_outputs), name
 
@@ -118,7 +112,7 @@ assert "lossylab" not in sys.modules
 def test_exports_need_no_lossylab(exports, images, tmp_path):
     image = images[0][:37, :51, :1]
     np.save(tmp_path / "in.npy", image)
-    paths = [str(exports / "wcdgan"), str(tmp_path / "in.npy"), str(tmp_path / "out.npy")]
+    paths = [str(exports("wcdgan")), str(tmp_path / "in.npy"), str(tmp_path / "out.npy")]
     subprocess.run(
         [sys.executable, "-c", _ELSEWHERE, *paths], check=True, cwd=tmp_path, capture_output=True
     )
@@ -158,7 +152,7 @@ def folder(tmp_path, images):
     "name", long_but(["arcnn", "wcdgan_rgb"], [*_SMALL, "wcdgan_rgb", "sadct"])
 )
 def test_a_folder_of_all_kinds(name, exports, folder, tmp_path, capsys):
-    model = name if name == "sadct" else exports / name
+    model = name if name == "sadct" else exports(name)
     extra = ["--quality=10"] if name == "sadct" else []
     _restore(folder, tmp_path / "out", f"--model={model}", *extra)
     for source in folder.iterdir():
@@ -174,7 +168,7 @@ def test_bad_files_do_not_stop_the_good_ones(exports, folder, tmp_path, caplog, 
     (folder / "text.jpg").write_text("no image")
     Image.fromarray(images[0]).save(folder / "fine.jpg", quality=80)
     with pytest.raises(WorkError, match="4 of 9 files failed"):
-        _restore(folder, tmp_path / "out", f"--model={exports / 'arcnn'}")
+        _restore(folder, tmp_path / "out", f"--model={exports('arcnn')}")
     assert sorted(p.stem for p in (tmp_path / "out").glob("[!.]*")) == [
         *("cmyk", "color", "gray", "lossless", "tiny"),
     ]
@@ -189,7 +183,7 @@ def test_bad_files_do_not_stop_the_good_ones(exports, folder, tmp_path, caplog, 
 
 def test_luma_networks_keep_the_colors(exports, folder):
     image = read_image(folder / "color.jpg")
-    network = Restorer(str(exports / "dncnn"))
+    network = Restorer(str(exports("dncnn")))
     restored = network.restore(image)
     luma = restored.astype(float) @ (0.299, 0.587, 0.114)
     before = image.astype(float) @ (0.299, 0.587, 0.114)
@@ -209,7 +203,7 @@ def _older(network):
 def test_exports_without_functions_of_floats_restore_to_the_rounding(exports, images):
     for name in ("arcnn", "wcdgan", "wcdgan_rgb"):
         image = degrade(images[0], 10)
-        newest, older = (Restorer(str(exports / name)) for _ in range(2))
+        newest, older = (Restorer(str(exports(name))) for _ in range(2))
         wanted, got = newest.restore(image), _older(older).restore(image)
         near = np.abs(wanted.astype(int) - got) <= 2  # random networks spread a rounding
         assert near.mean() > 0.8
@@ -226,7 +220,7 @@ def test_luma_is_seen_in_the_range_that_was_learned(exports, images, monkeypatch
     gray = degrade(images[0][..., :1], 10).copy()
     gray[:2, :2], gray[-2:, -2:] = 0, 255
     for name, wanted in (("arcnn", _mapped(gray)), ("tnrd", gray), ("dncnn", _mapped(gray))):
-        seen, network = [], Restorer(str(exports / name))
+        seen, network = [], Restorer(str(exports(name)))
         with monkeypatch.context() as patched:
             patched.setattr(network, "_whole", lambda x, seen=seen: seen.append(x) or x)
             np.testing.assert_array_equal(network.restore(gray), gray)
@@ -236,7 +230,7 @@ def test_luma_is_seen_in_the_range_that_was_learned(exports, images, monkeypatch
 
 def test_what_a_network_changes_is_scaled_back(exports, images, monkeypatch):
     gray = images[0][..., :1] // 2 + 50
-    network = Restorer(str(exports / "dncnn"))
+    network = Restorer(str(exports("dncnn")))
     monkeypatch.setattr(network, "_whole", lambda seen: seen + 10)
     np.testing.assert_array_equal(network.restore(gray), gray + 12)  # 10 * 255 / 219
     assert set(np.unique(_older(network).restore(gray) - gray)) == {12}
@@ -250,7 +244,7 @@ def test_cards_say_range_and_colors_and_older_ones_need_not(exports, monkeypatch
         **{"tnrd": ("y", "full", "kept"), "wcdgan_rgb": ("rgb", None, "restored")},
     }
     for name, values in expected.items():
-        assert tuple(Restorer(str(exports / name)).card[field] for field in fields) == values
+        assert tuple(Restorer(str(exports(name))).card[field] for field in fields) == values
     serve = Restorer.serve.__func__
 
     def older(cls, network):
@@ -274,7 +268,7 @@ def test_cards_say_range_and_colors_and_older_ones_need_not(exports, monkeypatch
 
 def test_planes_that_a_file_has_coded_are_restored(exports, images, tmp_path, monkeypatch):
     """Of a file of R, G and B each; of one of luma and colors the luma alone."""
-    network, seen = Restorer(str(exports / "dncnn")), []
+    network, seen = Restorer(str(exports("dncnn"))), []
     monkeypatch.setattr(network, "_whole", lambda plane: seen.append(plane) or plane)
     Image.fromarray(images[0]).save(tmp_path / "a.jpg", quality=10, keep_rgb=True)
     decoded = decode_image(tmp_path / "a.jpg")
@@ -312,12 +306,12 @@ def test_sadct_says_where_it_restores_little(images, tmp_path, caplog):
 
 def test_quality_is_checked_unless_told_not_to(exports, folder, tmp_path, images):
     Image.fromarray(images[0]).save(tmp_path / "fine.jpg", quality=50)
-    model = f"--model={exports / 'arcnn'}"
+    model = f"--model={exports('arcnn')}"
     with pytest.raises(WorkError, match="1 of 1 files failed"):
         _restore(tmp_path / "fine.jpg", tmp_path / "a.png", model)
     assert not (tmp_path / "a.png").exists()
     _restore(tmp_path / "fine.jpg", tmp_path / "a.png", model, "--any_quality")
-    _restore(tmp_path / "fine.jpg", tmp_path / "b.png", f"--model={exports / 'blind'}")
+    _restore(tmp_path / "fine.jpg", tmp_path / "b.png", f"--model={exports('blind')}")
     assert (tmp_path / "a.png").exists()
     assert (tmp_path / "b.png").exists()
 
@@ -364,14 +358,14 @@ def test_wrong_usage_is_refused(arguments, error, message, folder, tmp_path, mon
 
 
 def test_gray_is_restored_by_rgb_networks_as_the_mean(exports, images):
-    network = Restorer(str(exports / "wcdgan_rgb"))
+    network = Restorer(str(exports("wcdgan_rgb")))
     gray = degrade(images[0][..., :1], 10)
     wanted = network.apply(np.repeat(gray, 3, 2)).mean(2, keepdims=True)
     assert np.abs(network.restore(gray) - wanted).max() <= 0.5
 
 
 def test_tnrd_needs_its_table_and_its_blocks(exports, tmp_path, images, caplog):
-    model = f"--model={exports / 'tnrd'}"
+    model = f"--model={exports('tnrd')}"
     Image.fromarray(images[0]).save(tmp_path / "near.jpg", quality=9)
     turned = Image.Exif()
     turned[0x0112] = 3
@@ -380,7 +374,7 @@ def test_tnrd_needs_its_table_and_its_blocks(exports, tmp_path, images, caplog):
         with pytest.raises(WorkError, match="1 of 1 files failed"):
             _restore(tmp_path / f"{name}.jpg", tmp_path / "a.png", model, "--any_quality")
         assert words in caplog.text
-    _restore(tmp_path / "turned.jpg", tmp_path / "b.png", f"--model={exports / 'arcnn'}")
+    _restore(tmp_path / "turned.jpg", tmp_path / "b.png", f"--model={exports('arcnn')}")
     with Image.open(tmp_path / "b.png") as made:
         assert made.size == images[0].shape[1::-1]
 
@@ -417,6 +411,6 @@ def test_too_little_memory_is_said(exports, folder, tmp_path, monkeypatch, caplo
 
     monkeypatch.setattr(Restorer, "restore", scarce)
     with pytest.raises(WorkError, match="1 of 5 files failed"):
-        _restore(folder, tmp_path / "out", f"--model={exports / 'arcnn'}")
+        _restore(folder, tmp_path / "out", f"--model={exports('arcnn')}")
     assert "not enough memory for an image of this size" in caplog.text
     assert len(list((tmp_path / "out").glob("[!.]*"))) == 4

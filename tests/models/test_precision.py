@@ -10,7 +10,7 @@ from lossylab.models.backbones.vgg import VGG
 from lossylab.models.bls2017 import BLS2017
 from lossylab.models.bmshj2018 import BMSHJ2018
 from lossylab.models.dncnn import DnCNN
-from lossylab.models.layers import conv, precision
+from lossylab.models.layers import blocks, conv, precision
 from lossylab.models.patchgan import PatchGAN
 from lossylab.models.unet import ResidualUNet
 
@@ -53,25 +53,27 @@ def test_only_convolutions_are_narrow(policy, make, inputs):
     assert {v.dtype for v in network.trainable_variables} == {tf.float32}
 
 
-@pytest.mark.parametrize("shape", [(3, 3), (1, 5)])
-@pytest.mark.parametrize("dilations", [2, 3])
-def test_gradients_of_dilated_convolutions_need_no_dilated_operation(dilations, shape):
+@pytest.mark.parametrize("name", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(("distance", "shape"), [(2, (3, 3)), (3, (3, 3)), (3, (1, 5))])
+def test_gradients_of_dilated_convolutions_need_no_dilated_operation(name, distance, shape):
     """TensorFlow computes those on CPUs by oneDNN only, which it leaves off on some."""
     image = tf.random.stateless_normal((2, 13, 16, 2), (1, 2))
     kernel = tf.random.stateless_normal((*shape, 2, 3), (3, 4))
-    between = slice(None, None, dilations)
+    between = slice(None, None, distance)
 
     def gradients(x, kernel):
-        y = precision.conv2d(x, kernel, 1, "SAME", dilations)
-        return tf.gradients(tf.reduce_sum(tf.sin(y)), (x, kernel))
+        with precision.policy(name):
+            y = precision.dilated_conv2d(x, kernel, distance)
+            return tf.gradients(tf.reduce_sum(tf.sin(y)), (x, kernel))
 
-    concrete = tf.function(gradients).get_concrete_function(image, kernel)
+    sizes = tf.TensorSpec((None, None, None, 2), tf.float32), tf.TensorSpec(kernel.shape)
+    concrete = tf.function(gradients).get_concrete_function(*sizes)
     backward = [op for op in concrete.graph.get_operations() if "Backprop" in op.type]
     assert len(backward) == 2
     assert all(op.get_attr("dilations") == [1, 1, 1, 1] for op in backward)
 
     # The same kernel with zeros between.
-    spread = np.zeros([dilations * (n - 1) + 1 for n in shape] + [2, 3], np.float32)
+    spread = np.zeros([distance * (n - 1) + 1 for n in shape] + [2, 3], np.float32)
     spread[between, between] = kernel
     spread = tf.constant(spread)
     with tf.GradientTape() as tape:
@@ -80,7 +82,31 @@ def test_gradients_of_dilated_convolutions_need_no_dilated_operation(dilations, 
     by_image, by_kernel = tape.gradient(loss, (image, spread))
     expected = by_image, by_kernel[between, between]
     for mine, theirs in zip(concrete(image, kernel), expected):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+        if name == "float32":
+            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-4)
+        assert _relative(mine, theirs) < 0.03
+
+
+def test_dilated_convolutions_learn_on_two_devices():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        layer = blocks.Conv2D(1, 2, 3, dilation=2)
+    image = tf.random.stateless_normal((1, 9, 9, 1), (1, 2))
+
+    def gradient():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.sin(layer(image)))
+        return tape.gradient(loss, layer.kernel)
+
+    both = strategy.experimental_local_results(tf.function(lambda: strategy.run(gradient))())
+    for each in both:
+        np.testing.assert_allclose(each, gradient(), rtol=1e-4, atol=1e-5)
+
+
+def test_dilations_go_with_no_stride():
+    for other in ({"stride": 2}, {"replicate": True}):
+        with pytest.raises(ValueError, match="dilation 2 needs stride 1 and zeros around"):
+            blocks.Conv2D(1, 1, 3, dilation=2, **other)
 
 
 @pytest.mark.parametrize(("size", "stride"), [(9, 4), (5, 2), (3, 2), (5, 3)])

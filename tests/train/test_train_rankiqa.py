@@ -286,7 +286,6 @@ def test_two_devices_run_through_the_loop(train):
 # Resuming.
 
 
-@pytest.mark.long
 def test_other_ratings_are_no_resumed_run(train, folder, tmp_path):
     """The file may lie elsewhere, but must say the same of the same images."""
     run = ["run", _TUNE, "--steps=1"]

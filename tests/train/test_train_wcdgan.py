@@ -247,7 +247,6 @@ def test_a_run_can_begin_with_another(tmp_path):
         _train(tmp_path / "three", *_CONTENT, f"--init_from={tmp_path / 'one'}", "--filters=8")
 
 
-@pytest.mark.long
 def test_a_run_of_a_version_without_an_option_goes_on_with_its_default(tmp_path):
     _train(tmp_path / "run", *_CONTENT, "--steps=2")
     path = tmp_path / "run" / "options.json"
