@@ -37,6 +37,7 @@ NAMES = {
     "tnrd": "TNRD",
     "dncnn": "DnCNN",
     "dncnn3_official": "DnCNN-3 (official weights)",
+    "dncnn_rgb": "DnCNN (12 layers, packaged)",
     "memnet": "MemNet",
     "mwcnn": "MWCNN",
     "wcdgan": "WCDGAN",

@@ -58,8 +58,8 @@ class Evidence:
 
     @property
     def title(self) -> str:
-        """The budgets of what was trained here."""
-        budgets = dict.fromkeys(self.table.budget)
+        """The budgets of what was trained here for the paper's tables."""
+        budgets = dict.fromkeys(self.table.budget[~self.table.channels.isin(FILE.values())])
         return "; ".join(b for b in budgets if b not in ("", *_WITHOUT_BUDGET))
 
     @property
