@@ -257,6 +257,7 @@ def _with_own(evidence, values, untouched, std=10.0):
     return dataclasses.replace(evidence, table=table)
 
 
+@pytest.mark.long
 def test_own_measures_decide_and_the_untouched_image_fails(tmp_path):
     nothing = _rows("untouched", [0.03, 0.04, 0.5, 0.02], 0)
     groups = [_rows(name, [0.01] * 4) for name in KINDS]

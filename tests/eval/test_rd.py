@@ -463,6 +463,7 @@ def test_identity_of_a_learned_codec_is_that_of_name_run_and_content(exported, t
     assert identity("mse", copy) != before
 
 
+@pytest.mark.long
 def test_exporting_the_same_weights_again_gives_the_same_codec(model, exported, loaded, tmp_path):
     """As the study does when it is given again: nothing must be measured anew then."""
     again = tmp_path / "first_0.1" / "export"

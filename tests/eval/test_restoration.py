@@ -347,6 +347,7 @@ def test_rows_of_other_weights_are_superseded(place, tmp_path):
     assert {row["budget"] for row in aside} == {"a"}
 
 
+@pytest.mark.long
 def test_color_protocol_sets_and_crops(place, tmp_path, monkeypatch):
     class Network:
         def __call__(self, image):

@@ -296,7 +296,7 @@ def _gains(folder, quality, clean, *words):
     }
 
 
-_QUALITIES = long_but([15, 90], [5, 15, 25, 40, 60, 90])
+_QUALITIES = long_but([15], [5, 15, 25, 40, 60, 90])
 
 
 @pytest.mark.parametrize("quality", _QUALITIES)

@@ -193,9 +193,7 @@ def test_onnxruntime_is_within_one_level_of_the_export(name, exported, runtime, 
         assert json.loads(model.custom_metadata_map["lossylab"]) == card
 
 
-@pytest.mark.parametrize(
-    "name", long_but(["bls2017", "wcdgan"], sorted(NETWORKS.keys() - NOT_IN_TFLITE))
-)
+@pytest.mark.parametrize("name", long_but(["wcdgan"], sorted(NETWORKS.keys() - NOT_IN_TFLITE)))
 def test_tensorflow_lite_is_within_one_level_of_the_export(name, exported, random, tmp_path):
     cli.main(["export", str(exported(name)), "--format=tflite", f"--out={tmp_path}"])
     assert _check(tmp_path, lossylab.load(exported(name)), "tflite", random)

@@ -223,6 +223,7 @@ def failing(monkeypatch):
     monkeypatch.setattr(latent_search.Search, "_step", fail)
 
 
+@pytest.mark.long
 def test_the_best_so_far_is_written_and_others_are_searched_for(place, tmp_path, capsys, failing):
     """A search that fails in the middle leaves images and reports that say so."""
     with pytest.raises(WorkError, match="1 of 3 images failed"):
@@ -702,6 +703,7 @@ def test_generated_images_are_decided_by_the_seed(place, tmp_path):
     assert np.abs(sides[0] - sides[1]).max() > 1
 
 
+@pytest.mark.long
 def test_sheets_interpolations_and_distances_are_made_of_the_images(
     place, tmp_path, capsys, caplog
 ):

@@ -231,6 +231,7 @@ def test_the_stored_mean_can_be_begun_with():
     np.testing.assert_allclose(start, generator().mean, rtol=1e-6)
 
 
+@pytest.mark.long
 def test_the_same_seed_finds_the_same_and_another_does_not():
     one, again = (search(short(mean_init=False)).run() for _ in range(2))
     np.testing.assert_array_equal(one.last.images, again.last.images)

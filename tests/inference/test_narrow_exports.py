@@ -89,6 +89,7 @@ def test_what_bfloat16_shows_in_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_a_finished_training_is_exported_again(tmp_path):
     options = WcdganOptions(
         run_dir=str(tmp_path), train_data="sample_train", model="arcnn", batch=2, patch=32, steps=1

@@ -200,6 +200,7 @@ def _older(network):
     return network
 
 
+@pytest.mark.long
 def test_exports_without_functions_of_floats_restore_to_the_rounding(exports, images):
     for name in ("arcnn", "wcdgan", "wcdgan_rgb"):
         image = degrade(images[0], 10)

@@ -104,6 +104,7 @@ def test_models_with_names_are_points_of_curves(pattern, export, folder):
     assert (codec.name, codec.settings) == ("mse", ("tiny",))
 
 
+@pytest.mark.long
 def test_an_export_is_made_once_and_of_each_weights_anew(export, folder):
     _add(export)
     first = located("tiny")

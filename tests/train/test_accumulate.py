@@ -114,7 +114,7 @@ def _named(value):
     return value if isinstance(value, str) else "".join(value)
 
 
-_QUICK = ("wcdgan", "distortion_gan")
+_QUICK = ("distortion_gan",)
 _EQUAL = [
     ("proxiqa", ["--metric=mse"]),
     ("proxiqa", ["--metric=ssim"]),
@@ -205,11 +205,12 @@ def _is_sure(weights, name):
     return np.abs(mean) > 1e-5 * np.max(np.abs(mean))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("stem", "flags"),
     [
         ("proxiqa", ["--metric=ssim", "--average=0.5"]),
-        pytest.param("distortion_gan", ["--discriminator_filters=2"], marks=pytest.mark.long),
+        ("distortion_gan", ["--discriminator_filters=2"]),
     ],
     ids=_named,
 )

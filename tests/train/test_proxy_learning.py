@@ -102,6 +102,7 @@ def test_a_share_is_sharpened_or_blurred_by_places(random):
     assert np.nanstd(strength[0]) > 0.5
 
 
+@pytest.mark.long
 def test_a_proxy_that_learns_by_all_means_and_is_judged(tmp_path):
     common = {**SMALL, "validation_data": "sample_test"}
     base = tmp_path / "base"

@@ -104,6 +104,7 @@ def test_training_trades_quality_for_rate(tmp_path):
     )
 
 
+@pytest.mark.long
 def test_validation_measures_files(tmp_path):
     _train(
         tmp_path / "run", _TABLES, "--validation_data=sample_test", "--validate_every=2",

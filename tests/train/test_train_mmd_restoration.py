@@ -223,6 +223,7 @@ def test_resuming_is_exact(trained, tmp_path):
     run_files.assert_equal(trained, tmp_path / "parts")
 
 
+@pytest.mark.long
 def test_the_weights_begin_by_the_first_batch_and_the_mean_with_them(tmp_path):
     flags = ["--learning_rate=0", "--steps=1", "--dropout=0", "--noexport", "--max_patch=8"]
     _train(tmp_path / "run", *flags)
@@ -437,6 +438,7 @@ def _sample(capsys, *arguments):
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
 
+@pytest.mark.long
 def test_samples_of_files_are_the_same_by_both_samplers(exported, tmp_path, capsys, images):
     (tmp_path / "in").mkdir()
     for i, image in enumerate(images[:2]):
@@ -506,6 +508,7 @@ def test_a_grid_has_what_was_drawn(exported, tmp_path):
         assert np.abs(sides[2].astype(int) - sides[3]).max() > 0
 
 
+@pytest.mark.long
 def test_scores_of_other_windows_are_superseded(exported, tmp_path):
     flags = [f"--model={exported[1]}", "--data=sample_test", "--window=16", "--budget=tiny"]
     _score(*flags, f"--out={tmp_path}")
@@ -533,6 +536,7 @@ def test_scores_of_images_that_are_gone_are_superseded(exported, files, tmp_path
     assert len(rows.read(tmp_path / "out" / "nll_superseded.csv")) == 3
 
 
+@pytest.mark.long
 def test_both_kinds_of_rows_can_be_superseded_in_one_folder(exported, files, tmp_path):
     Scorer.save(RankIQA(2, 8, 32, "random"), str(tmp_path / "rankiqa"), {})
     shared = [f"--data={pathlib.Path(files[0]).parent}", f"--out={tmp_path / 'out'}"]

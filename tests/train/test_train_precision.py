@@ -27,9 +27,8 @@ def _options(run, steps, precision, **more):
     )
 
 
-@pytest.mark.parametrize(
-    "precision", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_a_mixed_training_resumes_and_exports_float32(precision, tmp_path):
     proxiqa.train(_options(tmp_path / "whole", 4, precision))
     proxiqa.train(_options(tmp_path / "parts", 2, precision, export=False))

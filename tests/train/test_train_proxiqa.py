@@ -117,6 +117,7 @@ def test_resumed_equals_straight_bit_for_bit(flags, run_of, tmp_path):
     assert (run / "metrics.csv").read_text() == (tmp_path / "resumed/metrics.csv").read_text()
 
 
+@pytest.mark.long
 def test_overlapped_oracle_teaches_the_same_pairs_one_step_later(tmp_path):
     """With a frozen codec, overlapping only delays: losses repeat the first pair's, then shift."""
     flags = ["--metric=vmaf", "--learning_rate=0", "--log_every=1", "--proxy_learning_rate=0"]
@@ -185,13 +186,14 @@ def test_killed_runs_end_with_the_weights_of_one_never_killed(kills, steps, tmp_
     assert one.read_text() == other.read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("metric", "number"),
     [
         ("vmaf", signal.SIGINT),
-        pytest.param("mse", signal.SIGTERM, marks=pytest.mark.long),
-        pytest.param("mse", signal.SIGINT, marks=pytest.mark.long),
-        pytest.param("vmaf", signal.SIGTERM, marks=pytest.mark.long),
+        ("mse", signal.SIGTERM),
+        ("mse", signal.SIGINT),
+        ("vmaf", signal.SIGTERM),
     ],
 )
 def test_a_signal_to_the_whole_group_saves_and_exits_with_its_number(metric, number, tmp_path):
@@ -308,6 +310,7 @@ def test_a_run_begins_with_the_codec_and_proxy_of_another(run_of, tmp_path):
 _PRETRAIN = ["--metric=vmaf", "--optimize=pretrain_proxy"]
 
 
+@pytest.mark.long
 def test_frozen_proxy_stays_as_it_was_pretrained(run_of, tmp_path):
     proxy = run_of(*_PRETRAIN)
     _train(
@@ -322,6 +325,7 @@ def test_frozen_proxy_stays_as_it_was_pretrained(run_of, tmp_path):
     assert {"proxy", "proxy_std", "score", "score_std"} <= rows[0].keys()
 
 
+@pytest.mark.long
 def test_proxy_learns_from_a_codec_that_stays_as_it_is(run_of, tmp_path):
     codec = run_of("--metric=mse")
     _train(tmp_path / "proxy", *_PRETRAIN, f"--init_from={codec}")

@@ -302,6 +302,7 @@ def test_other_ratings_are_no_resumed_run(train, folder, tmp_path):
             train(*again)
 
 
+@pytest.mark.long
 def test_weights_are_read_by_runs_that_begin_only(train, monkeypatch):
     """A resumed run has them in its checkpoint: the file may be gone."""
     tiny = {"filters": 2, "units": 8, "patch": 32}  # as if it were VGG-16's

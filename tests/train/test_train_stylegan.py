@@ -174,6 +174,7 @@ def _named(key):
     return key.replace(".S", "/")
 
 
+@pytest.mark.long
 def test_resuming_is_exact(folder, trained, tmp_path):
     """Also when the step that was killed has regularizations."""
     run_files.cut(trained, tmp_path / "parts", 2)

@@ -127,6 +127,7 @@ def _weights_file(path):
     np.savez(path, **arrays)
 
 
+@pytest.mark.long
 def test_the_backbone_is_named_by_card_and_run(tmp_path):
     _weights_file(tmp_path / "vgg.npz")
     words = ["--backbone=vgg16", f"--weights={tmp_path / 'vgg.npz'}", "--adversarial_weight=0"]
@@ -161,6 +162,7 @@ def test_the_loss_range_scales_content_and_variation_alone(model, power, tmp_pat
         assert narrow["perceptual"] == pytest.approx(wide["perceptual"], rel=1e-4)
 
 
+@pytest.mark.long
 def test_the_mean_is_validated_exported_and_resumed(tmp_path):
     flags = [*_CONTENT, "--average=0.5", "--learning_rate=1e-2", "--export", "--warmup=2"]
     flags += ["--final_learning_rate=1e-3"]
