@@ -19,9 +19,9 @@ from lossylab.core.files import make_folder, replacing, require_new
 from lossylab.core.options import naming, require
 from lossylab.data.collections import find_images
 from lossylab.data.squares import read_square
-from lossylab.inference.export.generator import find_generator
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent.cases import Case
+from lossylab.inference.latent.generator import find_generator
 from lossylab.models.layers.stylegan_base import StyleGAN
 
 

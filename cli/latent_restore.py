@@ -32,9 +32,9 @@ from lossylab.data.color import is_gray
 from lossylab.data.decode import as_rgb, decode_image, read_image, stored_size
 from lossylab.data.scaling import scaled
 from lossylab.inference.export.degradation import Degradation
-from lossylab.inference.export.generator import find_generator
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import gaussian_file
+from lossylab.inference.latent.generator import find_generator
 from lossylab.inference.latent.prior import Prior
 from lossylab.inference.latent.search import Iterate, Search
 from lossylab.inference.latent.settings import LOSSES, SMALLEST, Settings, settings_of

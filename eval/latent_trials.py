@@ -20,12 +20,12 @@ from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import SSIM_SMALLEST, ssim
 from lossylab.eval.options.latent import JPEG, LatentStudyOptions
 from lossylab.inference.export.degradation import Degradation
-from lossylab.inference.export.generator import find_generator
 from lossylab.inference.export.rankiqa import RESIZED, Scorer
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent import gaussian_file
 from lossylab.inference.latent.cases import Case
+from lossylab.inference.latent.generator import find_generator
 from lossylab.inference.latent.prior import Prior
 from lossylab.inference.latent.search import Search
 from lossylab.losses.pulse import squared_error

@@ -22,7 +22,7 @@ from lossylab.data.schedule import Schedule, Stream, stream_key
 from lossylab.data.squares import read_square, square_images
 from lossylab.eval.metrics.feature_frechet import FeatureFrechet
 from lossylab.eval.metrics.inception import Features, frechet_distance
-from lossylab.inference.export.generator import Generator
+from lossylab.inference.latent.generator import Generator
 from lossylab.inference.latent.prior import Prior
 from lossylab.losses import adversarial
 from lossylab.losses import stylegan as losses

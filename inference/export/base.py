@@ -52,7 +52,7 @@ _KINDS = {
     "distort": "lossylab.inference.export.distorter:Distorter",
     "nll": "lossylab.inference.export.degradation:Degradation",
     "score": "lossylab.inference.export.rankiqa:Scorer",
-    "generate": "lossylab.inference.export.generator:Generator",
+    "generate": "lossylab.inference.latent.generator:Generator",
 }
 _NETWORK = "assets.extra/network.npz"  # in an export, beside the program
 # What cards of models that have names say, and those of their exports do, too.

@@ -1,4 +1,4 @@
-"""inference.export.generator: exports of StyleGAN generators, found by folder, name or file."""
+"""inference.latent.generator: exports of StyleGAN generators, found by folder, name or file."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,10 @@ import lossylab
 from lossylab.cli import __main__ as cli
 from lossylab.core.errors import ExportError, UsageError
 from lossylab.inference.export import zoo
-from lossylab.inference.export.generator import Generator, find_generator
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import gaussian_file
+from lossylab.inference.latent.generator import Generator, find_generator
 from lossylab.models import stylegan
 from lossylab.models.arcnn import ARCNN
 

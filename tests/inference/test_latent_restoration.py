@@ -28,12 +28,12 @@ from lossylab.eval.mmd_restoration.claims import CHECKS
 from lossylab.eval.report import crop_grid
 from lossylab.eval.report.claims import UNMEASURED, Decision
 from lossylab.inference.export.degradation import Degradation
-from lossylab.inference.export.generator import Generator
 from lossylab.inference.export.rankiqa import Scorer
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent import prior as latent_space
 from lossylab.inference.latent import search as latent_search
+from lossylab.inference.latent.generator import Generator
 from lossylab.models import rankiqa as rankiqa_model
 from lossylab.models import stylegan
 from lossylab.models.pixelcnn import ConditionalPixelCNN

@@ -156,7 +156,7 @@ def test_nineteen_of_twenty_perfect_sets_meet_the_threshold():
 
 
 @pytest.mark.parametrize(
-    "name", long_but(["1", "5", "7"], [name for name, row in ROWS.items() if not row.epochs])
+    "name", long_but(["1", "5"], [name for name, row in ROWS.items() if not row.epochs])
 )
 def test_every_row_of_table_2_goes_down(name):
     row = ROWS[name]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from golden_models import GOLDENS, PARTS
+from lengths import long_but
 
 import lossylab.models
 from lossylab.models import names, restorers
@@ -199,7 +200,7 @@ def test_config_makes_an_equal_network(kind):
 
 
 @_MODELS
-@pytest.mark.parametrize("file", ["model.weights.h5", "checkpoint"])
+@pytest.mark.parametrize("file", long_but(["model.weights.h5"], ["model.weights.h5", "checkpoint"]))
 def test_weights_files_lose_nothing(kind, file, random, tmp_path):
     golden = GOLDENS[kind]
     one, other, image = golden.build(), golden.build(), _image(golden.sizes[-1], random)
@@ -234,6 +235,7 @@ def test_summary_counts_every_weight(kind):
     assert any(line.startswith(f"Total params: {count} (") for line in lines)
 
 
+@pytest.mark.long
 @_MODELS
 def test_works_inside_another_keras_model(kind, random):
     golden, model = GOLDENS[kind], _network(kind)

@@ -240,6 +240,7 @@ def test_features_stand_in_the_place_of_lpips(tmp_path):
     assert not any("vgg" in name for name in run_files.weights(tmp_path / "run"))
 
 
+@pytest.mark.long
 def test_a_run_can_begin_with_another(tmp_path):
     _train(tmp_path / "one", "--attention=conv", "--steps=2")
     _train(

@@ -64,8 +64,6 @@ _QUICK = [
     ["--metric=mse"],
     ["--metric=vmaf"],
     ["--metric=ssim", "--optimize=direct"],
-    ["--metric=vmaf", "--optimize=pretrain_proxy"],
-    ["--codec=bmshj2018", "--metric=vmaf"],
 ]
 
 
@@ -75,6 +73,8 @@ _QUICK = [
         _QUICK,
         [
             *_QUICK,
+            ["--metric=vmaf", "--optimize=pretrain_proxy"],
+            ["--codec=bmshj2018", "--metric=vmaf"],
             ["--metric=mse", "--pixel_norm=l1"],
             ["--metric=vmaf", *_SEQUENTIAL],
             ["--metric=ssim"],

@@ -12,7 +12,7 @@ from lossylab.core.errors import UsageError
 from lossylab.data.schedule import Schedule
 from lossylab.data.squares import read_square, square_images
 from lossylab.eval.metrics.feature_frechet import FeatureFrechet
-from lossylab.inference.export.generator import find_generator
+from lossylab.inference.latent.generator import find_generator
 from lossylab.losses import adversarial
 from lossylab.losses import stylegan as losses
 from lossylab.models.layers.stylegan_base import filter_separably

@@ -110,6 +110,7 @@ def test_resuming_is_exact_across_the_phases(stop, phased, tmp_path):
     assert run_files.rows(phased) == run_files.rows(tmp_path / "parts")
 
 
+@pytest.mark.long
 def test_losses_weigh_as_told(tmp_path):
     _train(tmp_path / "run", "--adversarial_weight=0", "--tv_weight=3", "--content_weight=0.5")
     for row in run_files.rows(tmp_path / "run"):
@@ -236,6 +237,7 @@ def test_validation_tells_the_gain(tmp_path):
     assert all(row["psnr"] > row["gain"] for row in rows)
 
 
+@pytest.mark.long
 def test_a_run_can_begin_with_another(tmp_path):
     _train(tmp_path / "one", *_CONTENT)
     _train(
