@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossylab.core.options import Options, argument, option, option_class, require
+from lossylab.inference.latent.settings import GENERATOR
 
 
 @option_class
@@ -19,10 +20,7 @@ class GenerateOptions(Options):
     """
 
     output: str = argument("Folder to write the images to.")
-    generator: str = option(
-        help="Export of `lossylab train stylegan`, name of such a model, or file that "
-        "`lossylab import stylegan` wrote."
-    )
+    generator: str = option(help=GENERATOR)
     count: int = option(10, "Number of images to make.", minimum=1)
     seed: int = option(0, "Decides latents and noise.", minimum=0, maximum=2**30)
     psi: float = option(

@@ -50,8 +50,7 @@ def losses(evidence: Evidence) -> list[Line]:
 
 def users(evidence: Evidence) -> list[Line]:
     """Color files in, images out: gains of every method over all images, and the worst image."""
-    table = evidence.table[evidence.table.channels.isin(FILE.values())]
-    lines = []
+    table, lines = evidence.files, []
     for quality in sorted(set(table.quality)):
         mine = table[table.quality == quality]
         gains = {title: _gains_by_image(mine, channels) for title, channels in FILE.items()}

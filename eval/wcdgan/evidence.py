@@ -57,9 +57,19 @@ class Evidence:
     sets: pd.DataFrame
 
     @property
+    def files(self) -> pd.DataFrame:
+        """Rows of color files, measured as users restore them."""
+        return self.table[self.table.channels.isin(FILE.values())]
+
+    @property
+    def published(self) -> pd.DataFrame:
+        """Rows by the papers' protocols."""
+        return self.table[~self.table.channels.isin(FILE.values())]
+
+    @property
     def title(self) -> str:
         """The budgets of what was trained here for the paper's tables."""
-        budgets = dict.fromkeys(self.table.budget[~self.table.channels.isin(FILE.values())])
+        budgets = dict.fromkeys(self.published.budget)
         return "; ".join(b for b in budgets if b not in ("", *_WITHOUT_BUDGET))
 
     @property

@@ -12,7 +12,7 @@ from lossylab.eval.report import published
 from lossylab.eval.report.differences import Difference
 from lossylab.eval.report.tables import NOT_MEASURED, Line, number
 from lossylab.eval.schemas import OFFICIAL, UNTRAINED
-from lossylab.eval.wcdgan.evidence import CONTENT, FILE, Evidence, set_measures
+from lossylab.eval.wcdgan.evidence import CONTENT, Evidence, set_measures
 
 SETS = {"Classic5": "classic5", "LIVE1": "live1", "DIV2K": "div2k_val"}
 ABLATIONS = {
@@ -144,8 +144,7 @@ def elsewhere(evidence: Evidence) -> list[Line]:
 def everything(evidence: Evidence) -> list[Line]:
     """Every method at every set and quality, with its gain over JPEG; no means of parts of sets."""
     lines = []
-    table = evidence.table[~evidence.table.channels.isin(FILE.values())]
-    groups = table.groupby(["channels", "data", "quality"], sort=True)
+    groups = evidence.published.groupby(["channels", "data", "quality"], sort=True)
     for key, mine in groups:
         channels, data, quality = cast("tuple[str, str, int]", key)
         whole = evidence.whole(data, quality, channels)

@@ -12,7 +12,7 @@ A SavedModel is a program: loading and calling one can read and write files. Loa
 not trust; `core.export_folder.content_hash` and `core.trust` hold an export to a known hash.
 
 No output is called as an input, so that signatures can be converted to ONNX. Beside those that the
-modules of this folder name, all kinds have describe() -> card, JSON text.
+modules of `_KINDS` name, all kinds have describe() -> card, JSON text.
 """
 
 from __future__ import annotations

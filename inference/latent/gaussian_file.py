@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pathlib
 import zipfile
 
 import numpy as np
@@ -61,7 +62,7 @@ def save(
     """Remembers a Gaussian, if the folder can be written."""
     mean, std = gaussian
     try:
-        make_folder(os.path.dirname(path) or ".")
+        make_folder(pathlib.Path(path).parent)
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, mean=mean, std=std, fingerprint=fingerprint, samples=samples)
     except OutputError as error:

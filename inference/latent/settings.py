@@ -12,6 +12,11 @@ from typing import Any
 from lossylab.core.errors import UsageError
 from lossylab.core.options import Options, option, option_class, require
 
+GENERATOR = (  # help of options that `generator.find_generator` takes
+    "Export of `lossylab train stylegan`, name of such a model, or file that "
+    "`lossylab import stylegan` wrote."
+)
+
 SPACES = ("z", "w")
 SPHERES = ("origin", "mean", "none")
 MEANS = ("sampled", "stored")
@@ -138,11 +143,7 @@ def _setting(name: str, help: str, **details: Any) -> Any:  # noqa: A002 - as `o
 class SearchOptions(Options):
     """What a search works with, and changes of its method's settings."""
 
-    generator: str | None = option(
-        None,
-        "Export of `lossylab train stylegan`, name of such a model, or file that "
-        "`lossylab import stylegan` wrote.",
-    )
+    generator: str | None = option(None, GENERATOR)
     degradation_model: str | None = option(
         None, "Export of `lossylab train mmd_restoration`: the search is by its likelihood."
     )

@@ -40,7 +40,10 @@ def _attention():
     [
         (Restorer, lambda: WCDGAN(3, 8, 2), ("restore", "enter", "next", "leave")),
         pytest.param(
-            *(Encoder, lambda: JPEGEncoder(_attention()), ("encode",)), marks=pytest.mark.long
+            Encoder,
+            lambda: JPEGEncoder(_attention()),
+            ("encode",),
+            marks=pytest.mark.long,
         ),
     ],
     ids=("restorer", "jpeg_encoder"),

@@ -75,7 +75,8 @@ def test_levels_come_as_often_as_the_likelihood_says(family):
         pytest.param({}, (7, 9), marks=pytest.mark.long),
         pytest.param({"condition_filters": 0}, (6, 8), marks=pytest.mark.long),
         pytest.param(
-            *({"blocks": 3, "merged": True, "condition_filters": 0}, (4, 12)),
+            {"blocks": 3, "merged": True, "condition_filters": 0},
+            (4, 12),
             marks=pytest.mark.long,
         ),
     ],
