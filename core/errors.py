@@ -6,6 +6,12 @@ command line shows them as its flags.
 
 from __future__ import annotations
 
+NO_TFC = (
+    "learned codecs need tensorflow-compression 2.14.1, which has wheels for Linux and macOS on "
+    "x86-64 alone: install it there, or use the Dockerfile; restorers, distorters, JPEG encoders "
+    "and scorers do without it"
+)
+
 
 class LossylabError(Exception):
     """Base of all errors that a user can understand and act on.

@@ -17,6 +17,7 @@ from lossylab.core import command, rows
 from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder
 from lossylab.core.options import require
+from lossylab.data.collections import find_images
 from lossylab.eval.latent_rows import COMPRESSED, ROWS, UNSEARCHED, UNTOUCHED, Row
 from lossylab.eval.latent_trials import PROTOCOL, Trial, Trials
 from lossylab.eval.measurements import Measurements, about, own_folder, write_about
@@ -131,8 +132,8 @@ def _cases(
     """By version the same images; the styles of generated ones are those of the newest version."""
     sizes = {version: trials.generators[version].resolution for version in versions}
     if options.data != GENERATED:
-        found = {v: latent_cases.photographed(options.data, size) for v, size in sizes.items()}
-        return {version: shards.every(mine, options.shard) for version, mine in found.items()}
+        paths = shards.part(find_images(options.data), options.shard)
+        return {v: latent_cases.photographed(paths, size) for v, size in sizes.items()}
     newest = max(trials.generators)
     source = trials.generators[newest]
     require(

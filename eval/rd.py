@@ -37,11 +37,13 @@ def measure(options: RdOptions) -> None:
     if options.remake:
         rd_report.remake(options.out)
         return
-    paths = shards.part(find_images(options.data), options.shard)
+    everything = find_images(options.data)
+    paths = shards.part(everything, options.shard)
     paths = check_sizes(paths, vmaf.SMALLEST, "libvmaf's windows", options.skip_small)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
     codecs = _codecs(options)
-    elsewhere = _elsewhere(options, {pathlib.Path(path).stem for path in paths}, codecs)
+    elsewhere = _elsewhere(options, everything, codecs)
+    elsewhere = elsewhere[elsewhere.image.isin([pathlib.Path(path).stem for path in paths])]
     known = {codec.name for codec in codecs} | set(elsewhere.codec)
     require(
         options.anchor in known,
@@ -95,13 +97,13 @@ def _codecs(options: RdOptions) -> list[ImageCodec]:
     return codecs
 
 
-def _elsewhere(options: RdOptions, images: set[str], codecs: list[ImageCodec]) -> pd.DataFrame:
+def _elsewhere(options: RdOptions, paths: list[str], codecs: list[ImageCodec]) -> pd.DataFrame:
     """Points measured elsewhere; raises UsageError if they do not fit."""
     with naming("points"):
         tables = [rd_report.read_elsewhere(path) for path in options.points]
     table = pd.concat(tables) if tables else rd_report.no_points()
     table["data"] = options.data
-    strange = sorted(set(table.image) - images)
+    strange = sorted(set(table.image) - {pathlib.Path(path).stem for path in paths})
     require(not strange, f"`points` has images that `data` has not: {', '.join(strange[:3])}")
     names = {codec.name for codec in codecs}
     same = sorted((names | rd_report.measured(options.out)) & set(table.codec))

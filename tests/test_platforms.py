@@ -7,8 +7,10 @@ import sys
 
 import pytest
 import yaml
+from PIL import Image
 
 import lossylab
+from lossylab.core import rows
 
 ROOT = pathlib.Path(lossylab.__file__).parent
 _TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -32,9 +34,10 @@ def test_hosted_jobs_do_all_that_the_local_ones_do():
     wanted = workflow["jobs"]["checks"]["strategy"]["matrix"]["python"]
     locks = {path.stem.removeprefix("python") for path in (ROOT / "requirements").glob("*.txt")}
     assert set(wanted) == locks
-    tests = re.findall(r"tests/\S+\.py", str(workflow["jobs"]["extras"]))
-    assert tests
-    assert all((ROOT / path).exists() for path in tests)
+    for job in ("extras", "beam"):
+        tests = re.findall(r"tests/\S+\.py", str(workflow["jobs"][job]))
+        assert tests
+        assert all((ROOT / path).exists() for path in tests)
 
 
 def test_the_container_has_both_targets_and_no_downloads():
@@ -63,10 +66,22 @@ try:
     models.BLS2017(4)
 except LossylabError as error:
     print(error)
+from lossylab.cli import __main__ as cli
+cli.main(["eval", "rd", "--codecs=jpeg", "--data=sample_test", "--out=rows"])
+try:
+    cli.main(["compress", "image.png", "image.lossy", "--model=bls-mse-0.016"])
+except LossylabError as error:
+    print(error)
 """
 
 
-def test_without_tensorflow_compression_only_codecs_are_missing():
+def test_without_tensorflow_compression_only_codecs_are_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 64)).save("image.png")
     done = _run(_WITHOUT)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.startswith("learned codecs need tensorflow-compression 2.14.1, which has")
+    said = "learned codecs need tensorflow-compression 2.14.1, which has"
+    assert done.stdout.startswith(said)
+    assert done.stdout.count(said) == 2
+    assert len(rows.read(tmp_path / "rows" / "rows.csv")) == 3 * 8
+    assert not (tmp_path / "image.lossy").exists()

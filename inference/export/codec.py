@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow as tf
 
-from lossylab.inference.export import range_coding  # noqa: F401 - registers its operations
+from lossylab.inference.export import range_coding
 from lossylab.inference.export.base import Export, Served
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class Codec(Export):
     packages = ("lossylab", "tensorflow", "tensorflow-compression")
 
     def __init__(self, path: str | os.PathLike) -> None:
-        """Loads an export; raises ExportError if `path` is no codec's."""
+        """Loads an export; raises ExportError if `path` is no codec's, WorkError without tfc."""
+        range_coding.operations()  # a SavedModel with unknown operations cannot be loaded
         super().__init__(path)
         self.max_pixels: int = self.card.get("max_pixels", _OLD_MAX_PIXELS)
         self._ends: bool = self.card.get("ends", False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
+import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from lossylab.models.layers.base import Network
 
 _HEADER = "network.json"
 _TABLES = "tables/"  # begins their names
+_MANY = 4096  # weights of a kernel, of which each matters little
 _SERIALIZED = {"class_name", "config", "module", "registered_name"}  # of Keras's layers in configs
 
 
@@ -37,7 +39,7 @@ def write(
       network: one of `lossylab.models`.
       path: of the file, ending in .npz.
       narrow: whether the file shall be small: compressed, float32 weights rounded to float16 where
-        that changes none by more than a thousandth.
+        that changes none by more than a thousandth, those of large kernels to eight bits of it.
       tables: what was built of its weights.
     """
     header = {"class": type(network).__name__, "config": network.get_config()}
@@ -46,9 +48,13 @@ def write(
         value = variable.numpy()
         arrays[variable.name] = _narrowed(value) if narrow else value
     arrays |= {_TABLES + name: value for name, value in (tables or {}).items()}
-    save = np.savez_compressed if narrow else np.savez
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        save(file, **arrays)
+    method = zipfile.ZIP_LZMA if narrow else zipfile.ZIP_STORED
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy")  # without a time: equal networks, equal files
+            member.compress_type = method
+            with archive.open(member, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
 def narrow(network: Network) -> None:
@@ -95,10 +101,13 @@ def _opened(path: str | pathlib.Path) -> Iterator[NpzFile]:
 def _narrowed(value: np.ndarray) -> np.ndarray:
     if value.dtype != np.float32 or not value.size:
         return value
+    bits = 8 if value.size > _MANY else 11
+    fraction, exponent = np.frexp(value)
+    rounded = np.ldexp(np.round(fraction * 2**bits) / 2**bits, exponent)
     with np.errstate(over="ignore"):
-        half = value.astype(np.float16)
+        half = rounded.astype(np.float16)
     near = 2**-20 * float(np.abs(value).max())
-    return half if np.allclose(half, value, rtol=2**-10, atol=near) else value
+    return half if np.allclose(half, value, rtol=2.0**-bits, atol=near) else value
 
 
 def _ours(config: Any) -> Any:

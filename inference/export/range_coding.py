@@ -10,6 +10,7 @@ decode can use up. What was decoded must be encoded as the very same string agai
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.machinery
 import importlib.util
 import pathlib
@@ -17,6 +18,8 @@ import types
 
 import numpy as np
 import tensorflow as tf
+
+from lossylab.core.errors import NO_TFC, WorkError
 
 # In messages of errors, to tell them apart. No apostrophe: TensorFlow escapes them.
 TOO_SHORT = "the string is too short for so many numbers"
@@ -32,19 +35,24 @@ _SLACK = 8 * 16  # bits
 _NOISE = 2**13  # bits, beside twice the expected ones
 
 
-def _operations() -> types.ModuleType:
-    """tfc's operations alone: its Python loads TensorFlow Probability, which takes seconds."""
-    package = importlib.util.find_spec("tensorflow_compression")
+@functools.cache
+def operations() -> types.ModuleType:
+    """tfc's operations alone: its Python loads TensorFlow Probability, which takes seconds.
+
+    Raises:
+      WorkError: if tfc is not installed.
+    """
+    try:
+        package = importlib.util.find_spec("tensorflow_compression")
+    except ValueError:  # it is blocked
+        package = None
     if package is None or not package.submodule_search_locations:
-        raise ImportError("codecs need tensorflow-compression")
+        raise WorkError(NO_TFC)
     path = pathlib.Path(package.submodule_search_locations[0], "python", "ops", "gen_ops.py")
     loader = importlib.machinery.SourceFileLoader("tfc_operations", str(path))
     module = types.ModuleType(loader.name)
     loader.exec_module(module)
     return module
-
-
-_tfc = _operations()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,12 +88,13 @@ def costs(cdf: np.ndarray) -> Costs:
 
 def encode(symbols: tf.Tensor, cdf: tf.Tensor, index: tf.Tensor | None = None) -> tf.Tensor:
     """The string, a scalar, of symbols int32 [1, h, w, C]; tables by channel or by index."""
-    handle = _tfc.create_range_encoder([1], cdf)
+    tfc = operations()
+    handle = tfc.create_range_encoder([1], cdf)
     if index is None:
-        handle = _tfc.entropy_encode_channel(handle, symbols)
+        handle = tfc.entropy_encode_channel(handle, symbols)
     else:
-        handle = _tfc.entropy_encode_index(handle, index, symbols)
-    return _tfc.entropy_encode_finalize(handle)[0]
+        handle = tfc.entropy_encode_index(handle, index, symbols)
+    return tfc.entropy_encode_finalize(handle)[0]
 
 
 def decode(
@@ -113,11 +122,12 @@ def decode(
     words = tf.cast((2 * mean_bits + _NOISE) / 32, tf.int32)
     noise = tf.random.stateless_uniform(words[None], (1, 2), None, None, tf.int32)
     padded = tf.strings.join([string, _ZEROS, tf.io.serialize_tensor(noise)])
-    handle = _tfc.create_range_decoder(padded[None], cdf)
+    tfc = operations()
+    handle = tfc.create_range_decoder(padded[None], cdf)
     if index is None:
-        _, symbols = _tfc.entropy_decode_channel(handle, shape, tf.int32)
+        _, symbols = tfc.entropy_decode_channel(handle, shape, tf.int32)
     else:
-        _, symbols = _tfc.entropy_decode_index(handle, index, shape, tf.int32)
+        _, symbols = tfc.entropy_decode_index(handle, index, shape, tf.int32)
     codable = tf.reduce_all((symbols > -_LARGEST) & (symbols < _LARGEST))
     with demanded(codable, NO_ENCODING):
         again = encode(symbols, cdf, index)

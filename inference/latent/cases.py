@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from lossylab.core.options import require, require_distinct
 from lossylab.data import jpeg
-from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image, stored_size
 from lossylab.data.scaling import scaled
 from lossylab.inference.latent.prior import normal
@@ -58,13 +57,12 @@ def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> Iterato
         yield Case(f"{index:03d}", clean, styles[0].numpy())
 
 
-def photographed(data: str, resolution: int) -> list[Case]:
-    """Square images of a folder or collection, scaled to the generator's resolution.
+def photographed(paths: Sequence[str], resolution: int) -> list[Case]:
+    """Square images, scaled to the generator's resolution.
 
     Raises:
-      UsageError: if one is not square, or smaller.
+      UsageError: if one is not square, or smaller, or two have one name.
     """
-    paths = find_images(data)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
     for path in paths:
         height, width = stored_size(path)

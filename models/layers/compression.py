@@ -6,15 +6,11 @@ TensorFlow 2.14 does: restorers, distorters, JPEG encoders, scorers, generators 
 
 from __future__ import annotations
 
-from lossylab.core.errors import WorkError
+from lossylab.core.errors import NO_TFC, WorkError
 
 try:
     import tensorflow_compression as tfc
 except ImportError as error:
-    raise WorkError(
-        "learned codecs need tensorflow-compression 2.14.1, which has wheels for Linux and macOS "
-        "on x86-64 alone: install it there, or use the Dockerfile; restorers, distorters, JPEG "
-        "encoders and scorers do without it"
-    ) from error
+    raise WorkError(NO_TFC) from error
 
 __all__ = ("tfc",)

@@ -6,11 +6,15 @@ import shutil
 
 import pytest
 from PIL import Image
+from shards import measured_by_two
 from skimage import data
 
 from lossylab.cli import __main__ as cli
+from lossylab.core import rows
 from lossylab.core.digest import file_digest
 from lossylab.core.errors import UsageError, WorkError
+from lossylab.eval.report import rd_report
+from lossylab.eval.schemas import CODED_COLOR, DIVERGENCES, LIBVMAF_MEASURES, RESTORATION
 from lossylab.eval.sharing import shards
 
 
@@ -92,6 +96,44 @@ def test_the_merged_table_is_that_of_one_process(measured, tmp_path, capsys):
     about = json.loads((tmp_path / "all" / "about.json").read_text())
     assert about["shards"].startswith("3, measured apart")
     assert set(about["codecs"]) == {"jpeg", "jpeg2000"}
+
+
+@pytest.mark.parametrize(
+    ("words", "schema"),
+    [
+        (["restoration", "--methods=jpeg", "--qualities=10,20"], RESTORATION),
+        pytest.param(["distortions"], DIVERGENCES, marks=pytest.mark.long),
+        pytest.param(
+            ["jpeg_rd", "--models=tables:jpeg-tables-0.006"], CODED_COLOR, marks=pytest.mark.long
+        ),
+    ],
+    ids=["restoration", "distortions", "jpeg_rd"],
+)
+def test_other_measurements_have_the_rows_of_one_process(words, schema, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for index in range(3):  # as large as MS-SSIM's windows need
+        image = data.astronaut()[60 * index : 60 * index + 176, 100:292]
+        Image.fromarray(image).save(images / f"{index}.png")
+    words = ["eval", *words, f"--data={images}"]
+    whole, merged = measured_by_two(words, tmp_path / "rows", schema)
+    assert len(whole) >= 3
+    assert merged == whole
+
+
+def test_points_measured_elsewhere_are_those_of_the_shards_images(measured, folder, tmp_path):
+    points = tmp_path / "bpg.csv"
+    table = rd_report.load(str(measured / "whole"))[0]
+    table = table[table.codec == "jpeg"].assign(codec="bpg")
+    table[["codec", "image", "bpp_file", *LIBVMAF_MEASURES]].to_csv(points, index=False)
+    cli.main(
+        ["eval", "rd", "--codecs=jpeg", f"--data={folder}", f"--points={points}", "--shard=1/2",
+         f"--out={tmp_path / 'part'}"]
+    )  # fmt: skip
+    kept = {row["image"] for row in rows.read(tmp_path / "part" / "rows.csv")}
+    others = set(rd_report.elsewhere(str(tmp_path / "part")).image)
+    assert others == kept
+    assert 0 < len(kept) < 5
 
 
 def test_rows_that_several_folders_have_are_there_once(measured, tmp_path, capsys):

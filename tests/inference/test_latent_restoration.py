@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from lengths import long_cases_but
 from PIL import Image
+from shards import measured_by_two
 
 import lossylab
 from lossylab.cli import __main__ as cli
@@ -471,6 +472,22 @@ def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
     for row in found:
         assert row["latent"] == "nan"
         assert float(row["resize_mean"]) == float(row["resize_mean"])
+
+
+@pytest.mark.long
+def test_shards_search_for_what_one_process_does(place, tmp_path, random):
+    (tmp_path / "faces").mkdir()
+    for name in "abc":
+        image = random.integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(image).save(tmp_path / "faces" / f"{name}.png")
+    words = [
+        *("eval", "latent_study", f"--generators={place / 'v1.npz'}", "--rows=1"),
+        *("--tasks=downscale", "--downscale_factor=2", "--seeds=1", "--budget=tiny"),
+        *(f"--data={tmp_path / 'faces'}", "--fit_samples=200", "--batch=1"),
+    ]
+    whole, merged = measured_by_two(words, tmp_path, schemas.LATENT)
+    assert [row["row"] for row in whole].count("1") == 3
+    assert merged == whole
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 import run_files
 import tensorflow as tf
 from PIL import Image
+from shards import measured_by_two
 
 from lossylab.cli import __main__ as cli
 from lossylab.cli import sample
@@ -490,6 +491,15 @@ def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
     _score(*flags, f"--out={tmp_path}")
     assert capsys.readouterr().out == said
     assert len(rows.read(tmp_path / "nll.csv")) == 6
+
+
+def test_shards_have_the_scores_of_one_process(exported, tmp_path):
+    words = [f"--model={exported[1]}", "--data=sample_test", "--window=16", "--budget=tiny"]
+    whole, merged = measured_by_two(
+        ["eval", "degradation_nll", *words], tmp_path, schemas.DEGRADATION_NLL, "nll.csv"
+    )
+    assert len(whole) == 6
+    assert merged == whole
 
 
 def test_a_grid_has_what_was_drawn(exported, tmp_path):

@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import tempfile
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -19,6 +20,7 @@ log = logging.getLogger("lossylab")
 
 # What TensorFlow raises for checkpoints that are damaged, or do not fit.
 UNREADABLE = (AssertionError, LookupError, RuntimeError, ValueError, tf.errors.OpError)
+_VALUE, _SLOT = "/.ATTRIBUTES/VARIABLE_VALUE", "/.OPTIMIZER_SLOT/"  # in names of checkpoints
 _ROW = "row"  # the sums of a row of metrics.csv that is not complete: older checkpoints lack it
 
 
@@ -65,7 +67,7 @@ class Saver:
                 self._load(checkpoint)
             except UNREADABLE as error:
                 if is_readable(checkpoint):
-                    reason = str(error).splitlines()[0]
+                    reason = mismatch(self._parts, checkpoint) or str(error).splitlines()[0]
                     raise WorkError(
                         f"{checkpoint} cannot be resumed: was it trained on another number of "
                         f"devices, or by another version of lossylab? {reason}"
@@ -141,6 +143,57 @@ class Saver:
         """Makes the state what it was when it was last kept."""
         for variable, value in zip((*self._variables, *self._slots), self._copy):
             variable.assign(value)
+
+
+def mismatch(parts: Mapping[str, Any], checkpoint: str) -> str:
+    """In which variables a checkpoint and some parts of a task differ, for a message.
+
+    Args:
+      parts: trackable objects by the names they have in the checkpoint.
+      checkpoint: one that can be read.
+
+    Returns:
+      Names, three at most of those that it lacks, has besides, and has in another shape; or "".
+    """
+    mine = _shapes(tf.train.Checkpoint(**parts))
+    with checkpoints.readable_name(checkpoint) as path:
+        stored = {
+            name.removesuffix(_VALUE): tuple(shape)
+            for name, shape in tf.train.list_variables(path)
+            if name.endswith(_VALUE) and name.partition("/")[0] in parts and _SLOT not in name
+        }
+    reshaped = [
+        f"{name} {list(stored[name])}, here {list(shape)}"
+        for name, shape in mine.items()
+        if stored.get(name, shape) != shape
+    ]
+    found = {
+        "it lacks": [name for name in mine if name not in stored],
+        "it has besides": [name for name in stored if name not in mine],
+        "of another shape": reshaped,
+    }
+    return "; ".join(f"{what}: {_first(names)}" for what, names in found.items() if names)
+
+
+def _first(names: Sequence[str], count: int = 3) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
+
+
+def _shapes(root: tf.train.Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Of all variables below, by their paths, the shortest ones, as checkpoints name them."""
+    view, shapes, seen = tf.train.TrackableView(root), {}, set()
+    nodes: list[tuple[str, Any]] = [("", root)]
+    for path, node in nodes:
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, tf.Variable):
+            shapes[path] = tuple(node.shape)
+        children = view.children(node).items()
+        nodes += [(f"{path}/{name}" if path else name, child) for name, child in children]
+    shapes.pop("save_counter", None)  # of a checkpoint that was made for this
+    return shapes
 
 
 def is_readable(checkpoint: str) -> bool:
