@@ -46,6 +46,14 @@ def test_a_study_begins_with_what_another_has_made(tmp_path):
     assert runs["start_0.03"].init_from == str(tmp_path / "start_0.1")
 
 
+def test_a_flag_file_serves_other_variants_too(tmp_path):
+    """What it says of runs that are not trained this time means nothing."""
+    named = ("*_proxy:steps=7", "start_*:steps=8", "base:steps=9", "vmaf_p_0.1:steps=3")
+    runs = STUDY.plan(_options(tmp_path, variants=("ssim",), lmbdas=(0.1,), variant=named))
+    assert [*runs] == ["base", "ssim_0.1"]
+    assert runs["base"].steps == 9
+
+
 def test_a_start_that_is_not_there_is_said_before_anything_is_trained(tmp_path):
     options = _options(tmp_path / "out", init_from=str(tmp_path / "nowhere"))
     with pytest.raises(UsageError, match="`init_from`: no checkpoint in"):

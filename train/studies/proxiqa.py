@@ -53,7 +53,7 @@ def _starts(options: ProxiqaStudyOptions) -> Variants:
     found, before = {}, _begin(options)
     for lmbda in _in_order(options):
         start = {"steps": options.lmbda_steps, "export": False, "init_from": before}
-        name = f"start_{lmbda:g}"
+        name = _run("start", lmbda)
         found[name] = {**_shared(options, 1), "metric": "mse", "lmbda": lmbda, **start}
         before = options.run_dir(name) if options.descend else before
     return found
@@ -77,7 +77,7 @@ def _variants(options: ProxiqaStudyOptions) -> Variants:
         for lmbda in _in_order(options):
             start = _begin(options)
             if options.lmbda_steps:
-                start = options.run_dir(f"start_{lmbda:g}")
+                start = options.run_dir(_run("start", lmbda))
             rate = {"lmbda": float(f"{lmbda / weight:g}"), "init_from": start}
             found[_run(name, lmbda)] = {**values, **rate}
             if options.descend and "proxy_from" in values:
@@ -125,12 +125,20 @@ def _run(variant: str, lmbda: float) -> str:
     return f"{variant}_{lmbda:g}"
 
 
+def _names(options: ProxiqaStudyOptions) -> list[str]:
+    """Of all runs that these lambdas may have, whatever the variants."""
+    codecs = [_run(name, lmbda) for name in PROXIQA for lmbda in options.lmbdas]
+    metrics = dict.fromkeys(values["metric"] for values in PROXIQA.values())
+    proxies = [f"{metric}_proxy" for metric in metrics]
+    return [_BASE, *(_run("start", lmbda) for lmbda in options.lmbdas), *proxies, *codecs]
+
+
 STUDY = Study(
     "train proxiqa",
     ProxiqaOptions,
     "lossylab.train.proxiqa:train",
     stages=(_base, _starts, _variants),
-    names=lambda options: [_run(name, lmbda) for name in PROXIQA for lmbda in options.lmbdas],
+    names=_names,
 )
 
 
