@@ -244,7 +244,8 @@ def test_a_killed_worker_loses_nothing(folder, whole, tmp_path, importable):
             assert re.search("the pipeline failed: .*trying again with what is missing", said)
         except subprocess.TimeoutExpired:  # Beam goes on waiting for the worker: give it again
             for process in (command.pid, *_below(command.pid)):
-                os.kill(process, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
             command.wait()
             again = [sys.executable, "-m", "lossylab", *words]
             status = subprocess.run(again, stderr=log, timeout=300).returncode
