@@ -75,7 +75,7 @@ def _curves(
     size = (3.7 * len(found), 3.5)
     with plots.figure(path, title, 1, len(found), size, note=evidence.title) as axes:
         for axis, image in zip(axes.flat, found):
-            for codec in codecs:
+            for codec in filter(evidence.names.__contains__, codecs):
                 curve = table[(table.image == image) & (table.codec == codec)]
                 curve = curve.sort_values("bpp_file")
                 axis.plot(curve.bpp_file, curve[metric], label=plots.label(codec))
