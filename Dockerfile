@@ -1,6 +1,6 @@
 # docker build --target cpu --tag lossylab .
 # docker build --target gpu --tag lossylab:gpu .
-# docker run --rm --volume "$PWD:/work" lossylab compress /work/photo.png /work/photo.lossy
+# docker run --rm --volume "$PWD:/here" lossylab compress /here/photo.png /here/photo.lossy
 #
 # The environment is that of make, by lock file; no images and no weights are downloaded. Data sets
 # go to /data, what is kept between runs to /cache.

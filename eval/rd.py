@@ -40,10 +40,11 @@ def measure(options: RdOptions) -> None:
     everything = find_images(options.data)
     paths = shards.part(everything, options.shard)
     paths = check_sizes(paths, vmaf.SMALLEST, "libvmaf's windows", options.skip_small)
-    require_distinct("images", [pathlib.Path(path).stem for path in paths])
+    stems = [pathlib.Path(path).stem for path in paths]
+    require_distinct("images", stems)
     codecs = _codecs(options)
     elsewhere = _elsewhere(options, everything, codecs)
-    elsewhere = elsewhere[elsewhere.image.isin([pathlib.Path(path).stem for path in paths])]
+    elsewhere = elsewhere[elsewhere.image.isin(stems)]
     known = {codec.name for codec in codecs} | set(elsewhere.codec)
     require(
         options.anchor in known,

@@ -71,11 +71,12 @@ def _curves(
     found = [p for p in images if ((table.image == p) & (table.codec == codecs[0])).any()]
     if not found:
         return False
+    measured = [codec for codec in codecs if codec in evidence.names]
     title = f"{heading}: {LABELS[metric]} over rate"
     size = (3.7 * len(found), 3.5)
     with plots.figure(path, title, 1, len(found), size, note=evidence.title) as axes:
         for axis, image in zip(axes.flat, found):
-            for codec in filter(evidence.names.__contains__, codecs):
+            for codec in measured:
                 curve = table[(table.image == image) & (table.codec == codec)]
                 curve = curve.sort_values("bpp_file")
                 axis.plot(curve.bpp_file, curve[metric], label=plots.label(codec))

@@ -38,8 +38,8 @@ def write(
     Args:
       network: one of `lossylab.models`.
       path: of the file, ending in .npz.
-      narrow: whether the file shall be small: compressed, float32 weights rounded to float16 where
-        that changes none by more than a thousandth, those of large kernels to eight bits of it.
+      narrow: whether the file shall be small: compressed, float32 weights rounded to float16
+        where it holds them, those of large kernels to eight significant bits.
       tables: what was built of its weights.
     """
     header = {"class": type(network).__name__, "config": network.get_config()}

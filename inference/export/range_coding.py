@@ -42,10 +42,7 @@ def operations() -> types.ModuleType:
     Raises:
       WorkError: if tfc is not installed.
     """
-    try:
-        package = importlib.util.find_spec("tensorflow_compression")
-    except ValueError:  # it is blocked
-        package = None
+    package = importlib.util.find_spec("tensorflow_compression")
     if package is None or not package.submodule_search_locations:
         raise WorkError(NO_TFC)
     path = pathlib.Path(package.submodule_search_locations[0], "python", "ops", "gen_ops.py")

@@ -5,8 +5,8 @@ import re
 import shutil
 
 import pytest
+from measured_rows import measured_by_two
 from PIL import Image
-from shards import measured_by_two
 from skimage import data
 
 from lossylab.cli import __main__ as cli

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from lengths import long_cases_but
+from measured_rows import measured_by_two
 from PIL import Image
-from shards import measured_by_two
 
 import lossylab
 from lossylab.cli import __main__ as cli
@@ -454,12 +454,16 @@ def test_generators_of_other_sizes_have_no_images_in_common(place, tmp_path):
         )  # fmt: skip
 
 
+def _squares(folder, random, names, side):
+    folder.mkdir()
+    for name in names:
+        image = random.integers(0, 256, (side, side, 3), np.uint8)
+        Image.fromarray(image).save(folder / f"{name}.png")
+
+
 @pytest.mark.long
 def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
-    (tmp_path / "faces").mkdir()
-    for name in "ab":
-        image = random.integers(0, 256, (40, 40, 3), np.uint8)
-        Image.fromarray(image).save(tmp_path / "faces" / f"{name}.png")
+    _squares(tmp_path / "faces", random, "ab", 40)
     network = stylegan.random(2, 32, 3, **SIZES)
     stylegan_files.save(network, str(tmp_path / "v2.npz"))
     cli.main(
@@ -476,10 +480,7 @@ def test_images_of_a_folder_are_scored_without_latents(place, tmp_path, random):
 
 @pytest.mark.long
 def test_shards_search_for_what_one_process_does(place, tmp_path, random):
-    (tmp_path / "faces").mkdir()
-    for name in "abc":
-        image = random.integers(0, 256, (16, 16, 3), np.uint8)
-        Image.fromarray(image).save(tmp_path / "faces" / f"{name}.png")
+    _squares(tmp_path / "faces", random, "abc", 16)
     words = [
         *("eval", "latent_study", f"--generators={place / 'v1.npz'}", "--rows=1"),
         *("--tasks=downscale", "--downscale_factor=2", "--seeds=1", "--budget=tiny"),

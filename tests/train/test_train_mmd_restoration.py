@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import run_files
 import tensorflow as tf
+from measured_rows import measured_by_two
 from PIL import Image
-from shards import measured_by_two
 
 from lossylab.cli import __main__ as cli
 from lossylab.cli import sample

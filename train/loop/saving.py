@@ -67,7 +67,7 @@ class Saver:
                 self._load(checkpoint)
             except UNREADABLE as error:
                 if is_readable(checkpoint):
-                    reason = mismatch(self._parts, checkpoint) or str(error).splitlines()[0]
+                    reason = misfit(self._parts, checkpoint, error)
                     raise WorkError(
                         f"{checkpoint} cannot be resumed: was it trained on another number of "
                         f"devices, or by another version of lossylab? {reason}"
@@ -145,15 +145,17 @@ class Saver:
             variable.assign(value)
 
 
-def mismatch(parts: Mapping[str, Any], checkpoint: str) -> str:
-    """In which variables a checkpoint and some parts of a task differ, for a message.
+def misfit(parts: Mapping[str, Any], checkpoint: str, error: Exception) -> str:
+    """Why a checkpoint does not fit some parts of a task, for a message.
 
     Args:
       parts: trackable objects by the names they have in the checkpoint.
       checkpoint: one that can be read.
+      error: what restoring it raised.
 
     Returns:
-      Names, three at most of those that it lacks, has besides, and has in another shape; or "".
+      Variables, three at most of those that it lacks, has besides, and has in another shape; if
+      there are none, what the error says.
     """
     mine = _shapes(tf.train.Checkpoint(**parts))
     with checkpoints.readable_name(checkpoint) as path:
@@ -172,7 +174,8 @@ def mismatch(parts: Mapping[str, Any], checkpoint: str) -> str:
         "it has besides": [name for name in stored if name not in mine],
         "of another shape": reshaped,
     }
-    return "; ".join(f"{what}: {_first(names)}" for what, names in found.items() if names)
+    said = [f"{what}: {_first(names)}" for what, names in found.items() if names]
+    return "; ".join(said) or str(error).splitlines()[0]
 
 
 def _first(names: Sequence[str], count: int = 3) -> str:
@@ -192,7 +195,6 @@ def _shapes(root: tf.train.Checkpoint) -> dict[str, tuple[int, ...]]:
             shapes[path] = tuple(node.shape)
         children = view.children(node).items()
         nodes += [(f"{path}/{name}" if path else name, child) for name, child in children]
-    shapes.pop("save_counter", None)  # of a checkpoint that was made for this
     return shapes
 
 

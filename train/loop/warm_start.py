@@ -15,7 +15,7 @@ from lossylab.inference.export import network_file
 from lossylab.inference.export.base import card_of, is_export, network_path
 from lossylab.models.layers.base import Network
 from lossylab.train.loop.run_dir import RunDir
-from lossylab.train.loop.saving import UNREADABLE, is_readable, mismatch
+from lossylab.train.loop.saving import UNREADABLE, is_readable, misfit
 
 
 def begin_with(parts: dict, run: str, option: str) -> None:
@@ -63,7 +63,7 @@ def fill(parts: dict, checkpoint: str, option: str) -> None:
             status = tf.train.Checkpoint(**parts).restore(path)
             status.assert_existing_objects_matched().expect_partial()
     except UNREADABLE as error:
-        reason = mismatch(parts, checkpoint) or str(error).splitlines()[0]
+        reason = misfit(parts, checkpoint, error)
         raise UsageError(
             f"`{option}`: {checkpoint} does not fit this model's options, or is of another version "
             f"of lossylab: {reason}"

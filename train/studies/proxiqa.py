@@ -128,8 +128,7 @@ def _run(variant: str, lmbda: float) -> str:
 def _names(options: ProxiqaStudyOptions) -> list[str]:
     """Of all runs that these lambdas may have, whatever the variants."""
     codecs = [_run(name, lmbda) for name in PROXIQA for lmbda in options.lmbdas]
-    metrics = dict.fromkeys(values["metric"] for values in PROXIQA.values())
-    proxies = [f"{metric}_proxy" for metric in metrics]
+    proxies = [f"{values['metric']}_proxy" for values in PROXIQA.values()]
     return [_BASE, *(_run("start", lmbda) for lmbda in options.lmbdas), *proxies, *codecs]
 
 
