@@ -25,7 +25,6 @@ from lossylab.eval.metrics.psnr import psnr
 from lossylab.inference.export import zoo
 from lossylab.inference.export.distorter import Distorter
 
-_BYTES = 64  # that a small generator takes for a pixel that it sees
 _COLUMNS = ("input", "output", "width", "height", "psnr", "jsd", "seconds")
 
 _Work = Callable[[str, np.ndarray], np.ndarray]  # from a path and its image to the distorted image
@@ -73,8 +72,8 @@ def _resolved(options: DistortOptions) -> DistortOptions:
 
 def _by_network(network: Distorter, options: DistortOptions) -> _Work:
     def work(path: str, image: np.ndarray) -> np.ndarray:
-        pixels_in_work = min(options.max_pixels, image.shape[0] * image.shape[1])
-        memory.demand(_BYTES * pixels_in_work, ": lower `max_pixels`")
+        pixels = network.pixels_at_once(*image.shape[:2])
+        memory.demand(network.bytes_per_pixel * pixels, ": lower `max_pixels`")
         distorted = network.distort(as_rgb(image), _seed(path, options))
         return distorted if image.shape[2] == 3 else gray_mean(distorted)
 

@@ -37,8 +37,9 @@ def import_icons(options: ImportIconsOptions) -> None:
         )
     ]
     counts = collections.Counter()
-    for icon in icons.thinned(drawn, options.per_outline):
-        part = _PARTS[icons.is_held_out(icon, options.held_out)]
+    kept = icons.thinned(drawn, options.per_outline)
+    for icon, held_out in zip(kept, icons.held_out(kept, options.held_out)):
+        part = _PARTS[held_out]
         counts[part] += 1
         with replacing(output / part / f"{icon.name}.png") as temporary:
             Image.fromarray(icon.image).save(temporary)

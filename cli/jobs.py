@@ -34,6 +34,8 @@ from lossylab.inference.export import zoo
 
 log = logging.getLogger("lossylab")
 
+# What outputs depend on beside input and options, such as the weights' hash: of all, or of a file.
+Decides = Sequence[object] | Callable[[str], Sequence[object]]
 LOSSLESS = (".png", ".ppm", ".bmp", ".tif", ".tiff")
 _WITHOUT_PROFILE = (".ppm", ".bmp")
 
@@ -135,7 +137,7 @@ def run(
     plan: Plan,
     work: Callable[[str, str], dict],
     columns: Sequence[str],
-    decides: Sequence[object],
+    decides: Decides,
     failures: tuple[type[Exception], ...] = (),
 ) -> None:
     """Does the work file by file, with a table of what was written on standard output, as CSV.
@@ -146,7 +148,8 @@ def run(
       plan: input and output files.
       work: from such a pair to a row of the table.
       columns: of the table.
-      decides: what the outputs depend on beside input and options, such as the weights' hash.
+      decides: what the outputs depend on; of each input what it gives, where it is a function,
+        which may raise UsageError for an input that cannot be worked on.
       failures: exceptions, beside the usual ones, that concern one file only.
 
     Raises:
@@ -179,7 +182,7 @@ def run(
     log.info("%d files written: %s", len(pairs), place)
 
 
-def _unfinished(plan: Plan, decides: Sequence[object]) -> list[tuple[str, str]]:
+def _unfinished(plan: Plan, decides: Decides) -> list[tuple[str, str]]:
     """What is left to do; raises UsageError if there are files of other inputs or options."""
     if plan.options.overwrite or plan.journal is None:
         return plan.pairs
@@ -189,7 +192,7 @@ def _unfinished(plan: Plan, decides: Sequence[object]) -> list[tuple[str, str]]:
         if os.path.lexists(target):
             try:
                 found = _identity(plan.options, source, decides)
-            except OSError:  # working on it will say why it cannot be read
+            except (OSError, UsageError):  # working on it will say what is wrong with it
                 left.append((source, target))
                 continue
             state = plan.journal.state(target, found)
@@ -205,7 +208,7 @@ def _noted(
     plan: Plan,
     source: str,
     target: str,
-    decides: Sequence[object],
+    decides: Decides,
     work: Callable[[str, str], dict],
 ) -> dict:
     """Does the work of one pair, and notes in the folder what it is of."""
@@ -219,7 +222,7 @@ def _noted(
     return row
 
 
-def _identity(options: FilesOptions, source: str, decides: Sequence[object]) -> str:
+def _identity(options: FilesOptions, source: str, decides: Decides) -> str:
     """Names what decides an output: the input, the options, and what the command adds."""
     values = options.to_json()
     kept = {
@@ -228,8 +231,8 @@ def _identity(options: FilesOptions, source: str, decides: Sequence[object]) -> 
         if not spec.may_differ and not spec.positional
     }
     content = file_digest(source) if os.path.isfile(source) else ""
-    name = os.path.basename(source)
-    return identity(type(options).__name__, sorted(kept.items()), name, content, *decides)
+    name, known = os.path.basename(source), decides(source) if callable(decides) else decides
+    return identity(type(options).__name__, sorted(kept.items()), name, content, *known)
 
 
 def _is_of_one_file(source: str, error: Exception, failures: tuple[type[Exception], ...]) -> bool:

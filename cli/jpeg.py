@@ -26,7 +26,6 @@ from lossylab.inference.export.jpeg import Encoder
 _SUFFIXES = (".jpg", ".jpeg")
 # Pixel values by which decoders differ that round inside their inverse DCT, as the standard allows.
 _TOLERANCE = 3
-_BYTES = 128  # that coding without attention takes for a pixel that it sees
 _COLUMNS = ("input", "output", "width", "height", "bytes", "bpp", "psnr", "seconds", "verified")
 
 log = logging.getLogger("lossylab")
@@ -51,17 +50,19 @@ def _write_one(
     image = source_file.pixels
     height, width = image.shape[:2]
     jpeg_files.check_size(height, width)
-    pixels_in_work = min(options.max_pixels, height * width)
-    memory.demand(_BYTES * pixels_in_work, ": lower `max_pixels`")
+    cure = ": its LSTMs see whole images" if encoder.sees_all else ": lower `max_pixels`"
+    memory.demand(encoder.bytes_per_pixel * encoder.pixels_at_once(height, width), cure)
     (contents, data), milliseconds = timed(encode, encoder, image, options.huffman)
+    profile = source_file.profile
+    if profile:
+        data = jpeg_with_profile(data, profile)
     decoded = jpeg_decoders.by_pillow(data)
     if options.verify:
         verify(encoder, contents, data, decoded)
     shown = decoded[..., : image.shape[2]]
     if compare:
-        log.info("%s: %s", target, gain.beside_jpeg(image, shown, len(data)))
-    profile = source_file.profile
-    write_bytes(target, jpeg_with_profile(data, profile) if profile else data)
+        log.info("%s: %s", target, gain.beside_jpeg(image, shown, len(data), profile))
+    write_bytes(target, data)
     return {
         "input": source,
         "output": target,

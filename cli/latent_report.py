@@ -1,4 +1,4 @@
-"""An image found by a latent search and the report beside it: written, and recognized later."""
+"""What a latent search found, the image, its latents and a report: written, recognized later."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image
 from lossylab.core.digest import file_digest
 from lossylab.core.files import replacing, write_text
 from lossylab.core.options import require
+from lossylab.inference.latent import latents
 from lossylab.inference.latent.search import Iterate
 from lossylab.inference.latent.settings import Settings
 
@@ -28,6 +29,8 @@ class Target:
       target: the file of the result.
       size: side of the image that is searched for, pixels.
       identity: names image, networks and settings.
+      generator: fingerprint of its weights.
+      colorless: the given image has no color, and so gets the result.
       gray: the given image's file has one channel, and so gets the result's.
       untouched: leave the files alone until the search has ended, as they hold another result.
     """
@@ -36,6 +39,8 @@ class Target:
     target: str
     size: int
     identity: str
+    generator: str
+    colorless: bool = False
     gray: bool = False
     untouched: bool = False
 
@@ -43,6 +48,11 @@ class Target:
     def report(self) -> pathlib.Path:
         """The report's file."""
         return pathlib.Path(self.target).with_suffix(".json")
+
+    @property
+    def latents(self) -> pathlib.Path:
+        """The file of styles and noise, see `inference.latent.latents`."""
+        return pathlib.Path(self.target).with_suffix(".npz")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +77,7 @@ def waiting(target: Target, overwrite: bool) -> Target | None:
       UsageError: if there are files of something else, and they may not be overwritten.
     """
     path = pathlib.Path(target.target)
-    if not os.path.lexists(path) and not os.path.lexists(target.report):
+    if not any(map(os.path.lexists, (path, target.report, target.latents))):
         return target
     report = _read(target.report)
     mine = report.get("identity") == target.identity
@@ -76,7 +86,7 @@ def waiting(target: Target, overwrite: bool) -> Target | None:
         return None
     require(
         overwrite or mine,
-        f"{target.target} or its report exists, of another search: `overwrite`",
+        f"{target.target}, its report or its latents exists, of another search: `overwrite`",
     )
     return dataclasses.replace(target, untouched=overwrite or not mine)
 
@@ -98,7 +108,7 @@ def write(
     constraint: Constraint,
     history: dict[str, np.ndarray] | None = None,
 ) -> dict:
-    """Writes an image and its report; the report says 'finished' only once both are there.
+    """Writes an image, its latents and a report, which says 'finished' once all are there.
 
     Args:
       target: the files.
@@ -134,6 +144,9 @@ def write(
     image = np.clip(np.rint(kept.images[index]), 0, 255).astype(np.uint8)
     with replacing(target.target) as temporary:
         Image.fromarray(image[..., 0] if target.gray else image).save(temporary)
+    noise = [each[index : index + 1] for each in kept.noise]
+    styles, gray = kept.styles[index], target.colorless
+    latents.save(target.latents, target.generator, settings, styles, noise, gray)
     if history is not None:
         report |= {"finished": True, "sha256": file_digest(target.target)}
         report["history"] = {

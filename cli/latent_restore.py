@@ -1,8 +1,9 @@
 """`lossylab restore --method=pulse|mmd`: images by a search in a StyleGAN's latent space.
 
 Every image found is a PNG file with a report beside it (JSON): settings, losses over the steps,
-whether the constraint was met. Both are there from the first steps on, with what is found so far.
-A killed command, given again, begins anew with the images that are not finished.
+whether the constraint was met; and its latents (.npz), which `lossylab generate --styles` renders.
+All are there from the first steps on, with what is found so far. A killed command, given again,
+begins anew with the images that are not finished.
 """
 
 from __future__ import annotations
@@ -83,8 +84,13 @@ def restore(options: RestoreOptions) -> None:
         model = degradation and degradation.weights
         decides = (mine.identity, name, model, options.fit_samples, options.iterate)
         pairs = [(s, _numbered(t, number, options.duplicates), sizes[s]) for s, t in plan]
-        searches.append((mine, _waiting(pairs, decides, options.overwrite)))
+        searches.append((mine, _waiting(pairs, name, decides, options.overwrite)))
     left = [target for _, targets in searches for target in targets]
+    for target in left:
+        require(
+            os.path.realpath(target.latents) != os.path.realpath(str(options.generator)),
+            f"{target.latents} is the generator, latents would replace it: choose another output",
+        )
     if len(left) < count:
         log.info("%d of %d images are finished", count - len(left), count)
     if degradation is not None:
@@ -106,14 +112,21 @@ def _numbered(target: str, number: int, duplicates: int) -> str:
     return f"{stem}_{number + 1}{suffix}" if duplicates > 1 else target
 
 
-def _waiting(pairs: list[tuple[str, str, int]], decides: tuple, overwrite: bool) -> list[Target]:
+def _waiting(
+    pairs: list[tuple[str, str, int]], generator: str, decides: tuple, overwrite: bool
+) -> list[Target]:
     """What is left to search for, of sources, targets and sizes."""
     targets = []
     for source, target, size in pairs:
         pixels = decode_image(source).pixels
         given = scaled(as_rgb(pixels), size)
-        identity = rows.identity(digest(given), *decides, *(["gray"] if is_gray(given) else []))
-        found = Target(source, target, size, identity, gray=pixels.shape[2] == 1)
+        gray = is_gray(given)
+        identity = rows.identity(digest(given), *decides, *(["gray"] if gray else []))
+        found = Target(
+            *(source, target, size, identity, generator),
+            colorless=bool(gray),
+            gray=pixels.shape[2] == 1,
+        )
         targets.append(latent_report.waiting(found, overwrite))
     return [target for target in targets if target is not None]
 

@@ -53,11 +53,13 @@ class _Restoration:
         if self._alone and self._among:
             self._network(self._among[0].path)
 
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """What results depend on."""
-        sadct_too = (f"{SADCT} {sadct.REVISION}",) if self._fallback else ()
-        return (*(each.weights for each in self._among), *sadct_too)
+    def identity(self, source: str) -> tuple[object, ...]:
+        """What a file's result depends on: what restores it; raises ImageError or UsageError."""
+        model = self.chosen(_decoded(source)).model
+        if isinstance(model, Candidate):
+            return restoring.REVISION, model.weights
+        rest = (SADCT, sadct.REVISION) if model else ("nothing",)
+        return (restoring.REVISION, *rest)
 
     @property
     def chooses(self) -> bool:
@@ -73,7 +75,7 @@ class _Restoration:
         channels = decoded.pixels.shape[2]
         if self._alone and not self._among:
             return Choice(SADCT, _ALONE)
-        if self._alone and decoded.coding is None:
+        if self._alone and self._known(decoded) is None:
             return Choice(self._among[0], _ALONE)
         coding = self._coding(decoded)
         if self._among and self._options.any_quality:
@@ -84,25 +86,38 @@ class _Restoration:
         except UsageError as error:
             raise UsageError(f"{error}: choose another `model`, or `any_quality`") from error
 
-    def _coding(self, decoded: DecodedFile) -> jpeg.Coding:
-        if decoded.coding is not None:
-            return decoded.coding
+    def _known(self, decoded: DecodedFile) -> jpeg.Coding | None:
+        """How a file was coded, if that is known; a quality that is given decides."""
         quality = self._options.quality
-        require(quality is not None, "no JPEG file: give the `quality` it was coded at")
-        return jpeg.Coding.by_quality(quality or 1, decoded.pixels.shape[2])
+        if quality is None:
+            return decoded.coding
+        return jpeg.Coding.by_quality(quality, decoded.pixels.shape[2])
 
-    def restored(self, decoded: DecodedFile, chosen: Choice) -> tuple[np.ndarray, float]:
+    def _coding(self, decoded: DecodedFile) -> jpeg.Coding:
+        coding = self._known(decoded)
+        if coding is None:
+            raise UsageError("no JPEG file: give the `quality` it was coded at")
+        return coding
+
+    def restored(
+        self, source: str, decoded: DecodedFile, chosen: Choice
+    ) -> tuple[np.ndarray, float]:
         """The restored image, and milliseconds; raises UsageError if it cannot be."""
-        image = decoded.pixels
-        if isinstance(chosen.model, Candidate):
-            _check_blocks(chosen.model, decoded)
+        image, model, known = decoded.pixels, chosen.model, self._known(decoded)
+        if decoded.coding is not None and known is not decoded.coding:
+            own = jpeg.nearest_quality(decoded.coding.tables[0])
+            text = f"taken for coded at the `quality` given, its own tables are near {own}"
+            say_once("quality", source, text)
+        if isinstance(model, Candidate):
+            if model.model == TNRD.model_id:
+                _check_blocks(source, model, decoded, known)
             pixels_in_work = min(self._options.max_pixels, image.shape[0] * image.shape[1])
             memory.demand(_BYTES * pixels_in_work, ": lower `max_pixels`")
-            return timed(self._network(chosen.model.path).restore, image, decoded.coding)
+            return timed(self._network(model.path).restore, image, known)
         coding = self._coding(decoded)
-        if chosen.model == SADCT:
+        if model == SADCT:
             _warn_if_fine(jpeg.nearest_quality(coding.tables[0]))
-        return timed(restoring.apply, chosen.model, image, coding, self._network)
+        return timed(restoring.apply, model, image, coding, self._network)
 
 
 def restore(options: RestoreOptions) -> None:
@@ -120,11 +135,10 @@ def restore(options: RestoreOptions) -> None:
 def _restore_one(
     options: RestoreOptions, restoration: _Restoration, source: str, target: str
 ) -> dict[str, Any]:
-    # Restored are the values that the file has coded; they are converted afterwards.
-    decoded = decode_image(source, keep_profile=True)
+    decoded = _decoded(source)
     image, coding = decoded.pixels, decoded.coding
     chosen = restoration.chosen(decoded)
-    restored, milliseconds = restoration.restored(decoded, chosen)
+    restored, milliseconds = restoration.restored(source, decoded, chosen)
     name = chosen.model.path if isinstance(chosen.model, Candidate) else chosen.model or "nothing"
     if restoration.chooses:
         log.info("%s: by %s (%s)", source, name, chosen.reason)
@@ -146,6 +160,11 @@ def _restore_one(
     }
 
 
+def _decoded(source: str) -> DecodedFile:
+    # Restored are the values that the file has coded; they are converted afterwards.
+    return decode_image(source, keep_profile=True)
+
+
 def _warn_if_fine(quality: int) -> None:
     if quality > restoring.FINEST:
         log.warning(
@@ -155,12 +174,17 @@ def _warn_if_fine(quality: int) -> None:
         )
 
 
-def _check_blocks(network: Candidate, decoded: DecodedFile) -> None:
+def _check_blocks(
+    source: str, network: Candidate, decoded: DecodedFile, coding: jpeg.Coding | None
+) -> None:
     """TNRD projects onto the file's coefficients: its table and blocks must be the trained ones."""
-    if network.model != TNRD.model_id or decoded.coding is None:
+    if coding is None or coding is not decoded.coding:
+        text = f"tnrd takes it for coded at quality {network.quality}, its blocks for"
+        say_once("blocks", source, f"{text} beginning in the upper left corner")
+    if coding is None:
         return
     require(
-        network.knows(decoded.coding),
+        network.knows(coding),
         f"has another quantization table than quality {network.quality}, which tnrd projects "
         "onto: choose another `model`",
     )

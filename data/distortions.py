@@ -38,6 +38,10 @@ class Distortion:
     severity: float
     random: bool = False
 
+    def said(self, severity: float) -> str:
+        """A severity beside what it is, such as 'quality 40'."""
+        return f"{self.unit.partition(',')[0].removeprefix('JPEG ')} {severity:g}"
+
 
 def _jpeg(image: np.ndarray, severity: float, seed: int) -> np.ndarray:
     del seed

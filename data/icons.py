@@ -1,7 +1,8 @@
 """Sets of icons as images: packages of drawings (Iconify's JSON) to PNGs, drawn by resvg.
 
   package = read_package("node_modules/@iconify-json/noto/icons.json")
-  icons = draw(package, 64)
+  icons = list(draw(package, 64))
+  test = held_out(icons, 0.1)
 
 Emoji and other icons are free, packaged and no faces of persons: enough to train a small generator.
 """
@@ -19,9 +20,15 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from lossylab.core.errors import UsageError
 
+# What does not make an icon another one: tones of skin, direction, who does it.
+_TONES = ("dark", "light", "medium", "skin", "tone")
+_PERSONS = ("man", "men", "woman", "women", "person", "people", "boy", "girl")
+_VARIED = {*_TONES, *_PERSONS, "facing", "left", "right"}
 _OPAQUE = 128  # of 255, from where on a pixel belongs to an outline
 _OUTLINED = 64  # pixels, of the drawing that an outline is taken of, whatever the size
 _SVG = (
@@ -56,11 +63,14 @@ class Icon:
       image: uint8 [S, S, 3], RGB, on white.
       outline: SHA-256 over which pixels are drawn on, in hexadecimal, the same at all sizes: what
         differs in color alone, such as tones of skin or flags, has the same.
+      subject: what is drawn: words of the drawing's name but for tone, direction and person, the
+        same in all packages.
     """
 
     name: str
     image: np.ndarray
     outline: str
+    subject: str
 
 
 def read_package(path: str) -> Package:
@@ -113,7 +123,13 @@ def draw(package: Package, size: int) -> Iterator[Icon]:
         white = Image.new("RGBA", pixels.size, "white")
         image = np.asarray(Image.alpha_composite(white, pixels).convert("RGB"))
         drawn_on = np.packbits(np.asarray(opaque)[..., 3] >= _OPAQUE)
-        yield Icon(f"{package.name}-{name}", image, hashlib.sha256(drawn_on.tobytes()).hexdigest())
+        outline = hashlib.sha256(drawn_on.tobytes()).hexdigest()
+        yield Icon(f"{package.name}-{name}", image, outline, _subject(name))
+
+
+def _subject(name: str) -> str:
+    words = name.split("-")
+    return "-".join(word for word in words if word not in _VARIED) or name
 
 
 def _rendered(render: Any, drawing: dict[str, Any], size: int) -> Image.Image:
@@ -139,9 +155,31 @@ def thinned(icons: Sequence[Icon], per_outline: int) -> list[Icon]:
     return kept
 
 
-def is_held_out(icon: Icon, share: float) -> bool:
-    """Whether an icon is for tests: its outline decides, so that look-alikes stay together."""
-    return int(icon.outline[:8], 16) < share * 2**32
+def held_out(icons: Sequence[Icon], share: float) -> list[bool]:
+    """Which icons are for tests: none has an outline or a subject in common with the others.
+
+    Args:
+      icons: of all packages.
+      share: of the groups of such icons that is held out, by the hash of a subject.
+    """
+    known: dict[str, int] = {}
+    keys = [
+        known.setdefault(key, len(known))
+        for icon in icons
+        for key in (f"outline {icon.outline}", f"subject {icon.subject}")
+    ]
+    edges = np.ones(len(icons)), (keys[::2], keys[1::2])
+    _, groups = connected_components(coo_array(edges, shape=(len(known), len(known))))
+    mine = [groups[key] for key in keys[::2]]
+    first: dict[int, str] = {}
+    for group, icon in zip(mine, icons):
+        first[group] = min(icon.subject, first.get(group, icon.subject))
+    return [_hash(first[group]) < share for group in mine]
+
+
+def _hash(text: str) -> float:
+    """A number from 0 to 1 that a text decides."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def _renderer() -> Any:

@@ -50,11 +50,11 @@ class Coding:
     @classmethod
     def of(cls, image: JpegImagePlugin.JpegImageFile) -> Coding:
         """What the headers of an opened file say: which table is whose says the frame header."""
-        _, heights, widths, tables = zip(*image.layer)
-        largest = max(heights) * max(widths)
+        _, horizontal, vertical, tables = zip(*image.layer)
+        largest = max(horizontal) * max(vertical)
         return cls(
             tuple(np.reshape(image.quantization[index], (8, 8)) for index in tables),
-            tuple(largest / (height * width) for height, width in zip(heights, widths)),
+            tuple(largest / (across * down) for across, down in zip(horizontal, vertical)),
             _has_luma(image),
         )
 

@@ -29,7 +29,8 @@ class DistortedOptions:
       distortion: one of `distortions.DISTORTIONS`.
       severity: of it.
       size: height and width in pixels.
-      grid: patches begin at its multiples, pixels; 8 keeps JPEG's blocks where they are.
+      grid: patches begin at its multiples, pixels; 16 keeps JPEG's blocks where they are: its
+        colors are sub-sampled, 4:2:0.
       cache_mb: decoded images kept in memory, MiB.
     """
 

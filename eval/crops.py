@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 from collections.abc import Sequence
 
@@ -20,7 +19,7 @@ from lossylab.eval import rate_search
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.options.crops import CropsOptions
 from lossylab.eval.report import crop_grid
-from lossylab.inference.codecs.base import ImageCodec
+from lossylab.inference.codecs.base import EncodedFile, ImageCodec
 from lossylab.inference.codecs.registry import CLASSICAL, learned
 from lossylab.models.proxiqa import ProxIQA
 
@@ -43,8 +42,14 @@ def write(options: CropsOptions) -> None:
     codecs = learned(options.models) + [CLASSICAL[name]() for name in options.codecs]
     proxy = _proxy(options.proxy_from, options.crop_size) if options.proxy_from else None
     out = make_folder(options.out)
-    images = {pathlib.Path(path).stem: _crops(options, codecs, path, proxy) for path in paths}
-    crop_grid.write(out, options.title or f"{options.bpp:g} bits per pixel", images)
+    images, ratios = {}, []
+    for path in paths:
+        images[pathlib.Path(path).stem], ratio = _crops(options, codecs, path, proxy)
+        ratios.append(ratio)
+    title = options.title or f"{options.bpp:g} bits per pixel"
+    if len(codecs) > 1:
+        title += f"; rates differ by {max(ratios) - 1:.0%} at most"
+    crop_grid.write(out, title, images)
     command.written(out, f"crops of {len(images)} images, index.json")
 
 
@@ -70,14 +75,14 @@ def _crops(
     codecs: Sequence[ImageCodec],
     path: str,
     proxy: ProxIQA | None,
-) -> list[crop_grid.Tile]:
-    """The crops of one image."""
+) -> tuple[list[crop_grid.Tile], float]:
+    """The crops of one image, and the ratio of the highest rate to the lowest."""
     image = read_image(path)
     height, width = image.shape[:2]
     window = crop_grid.window(height, width, options.crop_size, options.center)
     items = [crop_grid.Tile(image[window], "original")]
-    for codec in codecs:
-        decoded, bpp = _nearest(codec, image, options.bpp)
+    coded = _coded(codecs, image, options.bpp)
+    for codec, (decoded, bpp) in zip(codecs, coded):
         names = [n for n in options.metrics if n in (*vmaf.reported_for(*image.shape[:2]), "vmaf")]
         scores = vmaf.measure(image[None], decoded[None], names)
         words = [f"{_SHORT[name]} {values[0]:.4g}" for name, values in scores.items()]
@@ -85,29 +90,48 @@ def _crops(
             words = _proxy_words(proxy, image[window], decoded[window])
         label = f"{codec.name}, {bpp:.3f} bpp\n{', '.join(words)}"
         items.append(crop_grid.Tile(decoded[window], label))
-    return items
+    rates = [bpp for _, bpp in coded]
+    return items, max(rates) / min(rates)
 
 
-def _nearest(codec: ImageCodec, image: np.ndarray, rate: float) -> tuple[np.ndarray, float]:
-    """What the setting nearest to a rate decodes to, and its rate."""
-    pixels = image.shape[0] * image.shape[1]
-    coded = {}
-
-    def rate_of(index: int) -> float:
-        if index not in coded:
-            coded[index] = codec.encode(image, codec.settings[index])
-        return 8 * len(coded[index].data) / pixels
-
+def _coded(
+    codecs: Sequence[ImageCodec], image: np.ndarray, rate: float
+) -> list[tuple[np.ndarray, float]]:
+    """What each codec's file decodes to, and its rate: all near to each other and to the wanted."""
     try:
-        codec.check(*image.shape[:2])
-        if codec.searched:
-            best = rate_search.choose(len(codec.settings), rate_of, rate, rate, 1)[0]
-        else:
-            indexes = range(len(codec.settings))
-            best = min(indexes, key=lambda i: abs(math.log(rate_of(i) / rate)))
-        return codec.decode(coded[best], codec.settings[best]), rate_of(best)
+        files = [_files(codec, image, rate) for codec in codecs]
+        rates = [[_bpp(file) for file in each.values()] for each in files]
+        found = []
+        for codec, each, place in zip(codecs, files, rate_search.together(rates, rate)):
+            setting, file = list(each.items())[place]
+            found.append((codec.decode(file, setting), _bpp(file)))
+        return found
     except CodecError as error:
         raise UsageError(str(error)) from error
+
+
+def _files(codec: ImageCodec, image: np.ndarray, rate: float) -> dict[str, EncodedFile]:
+    """Files of an image by setting: the one nearest to a rate if any rate can be had, else all."""
+    codec.check(*image.shape[:2])
+    if (setting := codec.setting_for(rate)) is not None:
+        return {setting: codec.encode(image, setting)}
+    files: dict[str, EncodedFile] = {}
+
+    def rate_of(index: int) -> float:
+        setting = codec.settings[index]
+        if setting not in files:
+            files[setting] = codec.encode(image, setting)
+        return _bpp(files[setting])
+
+    if codec.searched:
+        best = rate_search.choose(len(codec.settings), rate_of, rate, rate, 1)[0]
+        setting = codec.settings[best]
+        return {setting: files[setting]}
+    return {setting: codec.encode(image, setting) for setting in codec.settings}
+
+
+def _bpp(file: EncodedFile) -> float:
+    return 8 * len(file.data) / (file.height * file.width)
 
 
 def _proxy_words(proxy: ProxIQA, crop: np.ndarray, decoded: np.ndarray) -> list[str]:

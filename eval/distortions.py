@@ -19,6 +19,7 @@ import tqdm
 from lossylab.core import command, rows
 from lossylab.core.digest import digest
 from lossylab.core.environment import timed
+from lossylab.core.errors import UsageError
 from lossylab.core.files import make_folder, write_text
 from lossylab.core.options import naming, repeated, require, require_distinct
 from lossylab.data.collections import find_images
@@ -30,7 +31,7 @@ from lossylab.eval import severity_search
 from lossylab.eval.measurements import Measurements, Row, own_folder, write_about
 from lossylab.eval.metrics import nss, residuals
 from lossylab.eval.options.distortions import REAL, UNTOUCHED, DistortionsOptions, named
-from lossylab.eval.report import crop_grid, tables
+from lossylab.eval.report import budgets, crop_grid, tables
 from lossylab.eval.schemas import DIVERGENCES
 from lossylab.eval.sharing import pipeline, shards
 from lossylab.inference.export.distorter import Distorter
@@ -51,6 +52,7 @@ class Maker:
       parameters: trainable weights.
       budget: of its training.
       identity: what decides its results.
+      trained: what counts of its training, see `budgets`.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Maker:
     parameters: int
     budget: str
     identity: str
+    trained: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def measure(options: DistortionsOptions) -> pd.DataFrame | None:
@@ -67,8 +70,9 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
       The rows of all makers and images, if they were asked for.
 
     Raises:
-      UsageError: if models or images do not fit each other.
+      UsageError: if models or images do not fit each other, or severities make no sense.
     """
+    severities = _severities(options)
     paths = shards.part(find_images(options.data), options.shard)
     require_distinct("images", [pathlib.Path(path).stem for path in paths])
     smallest = max(2, options.crop_size if options.crops_dir else 2)
@@ -84,8 +88,8 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
         return None
     out = own_folder(options.out, ("about.json",))
     with Measurements.of(out / "rows.csv", DIVERGENCES) as table:
-        makers = [*models, *_real_distortions(), _untouched()]
-        _supersede(options.data, table, makers, paths)
+        makers = [*models, *_real_distortions(severities), _untouched()]
+        _supersede(options, table, makers, paths)
         if options.beam is None:
             measured = _measure_all(options, table, makers, paths)
         else:
@@ -102,6 +106,8 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
             "data": options.data,
             **shards.said(options.shard, options.beam),
             "protocol": nss.PROTOCOL,
+            "severities": severities,
+            **budgets.beside_others(options.out, {each.name: each.trained for each in models}),
         },
     )
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
@@ -109,12 +115,27 @@ def measure(options: DistortionsOptions) -> pd.DataFrame | None:
     return rows.frame(measured, DIVERGENCES.text)
 
 
+def _severities(options: DistortionsOptions) -> dict[str, float]:
+    """The severity of each real distortion, as given or its own; raises UsageError."""
+    found = {name: kind.severity for name, kind in DISTORTIONS.items()}
+    for text in options.severities:
+        name, _, value = text.partition("=")
+        try:
+            severity = float(value)
+            distort(np.zeros((8, 8, 3), np.uint8), name, severity)
+        except ValueError as error:
+            raise UsageError(f"`severities` takes NAME=VALUE, got {text}: {error}") from error
+        # Whole numbers as the distortions' own: identities of rows tell 40 from 40.0.
+        found[name] = int(severity) if severity.is_integer() else severity
+    return found
+
+
 def _models(options: DistortionsOptions) -> list[Maker]:
-    makers = []
+    makers, severities = [], _severities(options)
     for name, path in named("models", options.models):
         with naming("models"):
             network = Distorter(path)
-        _check_severity(name, network.options)
+        _check_severity(name, network.options, severities)
         makers.append(
             Maker(
                 name,
@@ -122,6 +143,7 @@ def _models(options: DistortionsOptions) -> list[Maker]:
                 network.parameters,
                 options.budget,
                 _identity(network.weights, options.budget),
+                budgets.counted("distortion_gan", [network.options]),
             )
         )
     same = repeated(maker.name for maker in makers)
@@ -129,30 +151,31 @@ def _models(options: DistortionsOptions) -> list[Maker]:
     return makers
 
 
-def _check_severity(name: str, options: dict) -> None:
+def _check_severity(name: str, options: dict, severities: dict[str, float]) -> None:
     """Refuses models that were trained for other severities than they are measured against."""
-    kind = DISTORTIONS.get(options.get("distortion", ""))
-    trained = options.get("severity")
+    kind, trained = options.get("distortion", ""), options.get("severity")
+    if kind not in DISTORTIONS or trained is None:
+        return
     require(
-        kind is None or trained in (None, kind.severity),
-        f"`models`: {name} was trained for severity {trained}, real distortions here have "
-        f"{kind.severity if kind else ''}",
+        trained == severities[kind],
+        f"`models`: {name} was trained for {DISTORTIONS[kind].said(trained)}, the real distortion "
+        f"has {severities[kind]:g}: give `severities`={kind}={trained:g}",
     )
 
 
-def _real_distortions() -> list[Maker]:
+def _real_distortions(severities: dict[str, float]) -> list[Maker]:
     """The real distortions, noise of another seed than what is compared with."""
     return [
         Maker(
             REAL + name,
-            lambda path, image, name=name: distort(
-                image, name, seed=noise_seed(path) ^ _OTHER_SEED
+            lambda path, image, name=name, severity=severity: distort(
+                image, name, severity, noise_seed(path) ^ _OTHER_SEED
             ),
             0,
             "",
-            _identity(name, kind.severity),
+            _identity(name, severity),
         )
-        for name, kind in DISTORTIONS.items()
+        for name, severity in severities.items()
     ]
 
 
@@ -168,7 +191,7 @@ def _identity(*parts: object) -> str:
 def alone(options: DistortionsOptions, data: str) -> pipeline.Measure:
     """What measures images in a worker, see `pipeline.Opener`."""
     del data
-    makers = [*_models(options), *_real_distortions(), _untouched()]
+    makers = [*_models(options), *_real_distortions(_severities(options)), _untouched()]
 
     def measure(path: str, known: Sequence[Row]) -> tuple[list[Row], list[str]]:
         missing = functools.partial(_measure_all, options, makers=makers, paths=[path])
@@ -177,19 +200,23 @@ def alone(options: DistortionsOptions, data: str) -> pipeline.Measure:
     return measure
 
 
-def _severities() -> dict[str, str]:
-    return {name: f"{kind.severity:g}" for name, kind in DISTORTIONS.items()}
+def _texts(severities: dict[str, float]) -> dict[str, str]:
+    """As rows have them."""
+    return {name: f"{severity:g}" for name, severity in severities.items()}
 
 
 def _supersede(
-    data: str, table: Measurements, makers: Sequence[Maker], paths: Sequence[str]
+    options: DistortionsOptions, table: Measurements, makers: Sequence[Maker], paths: Sequence[str]
 ) -> None:
-    """Supersedes rows that these makers and images would not give."""
+    """Supersedes rows that these makers and images would not give.
+
+    Those of other severities too, of whatever data: means are over all rows of a folder.
+    """
     current = {maker.name: maker.identity for maker in makers}
-    names, severities = {pathlib.Path(path).stem for path in paths}, _severities()
+    names, severities = {pathlib.Path(path).stem for path in paths}, _texts(_severities(options))
 
     def is_old(row: Row) -> bool:
-        gone = row["data"] == data and row["image"] not in names
+        gone = row["data"] == options.data and row["image"] not in names
         changed = row["severity"] != severities.get(row["reference"])
         other = row["identity"] != current.get(row["generated"], row["identity"])
         return gone or changed or other
@@ -204,16 +231,16 @@ def _measure_all(
     paths: Sequence[str],
 ) -> list[Row]:
     """The rows of all makers, real distortions and images; those that are missing are measured."""
-    data, severities = options.data, _severities()
+    data, severities = options.data, _severities(options)
     quiet = options.beam is not None
     measured = []
     for path in tqdm.tqdm(paths, unit="image", desc="measuring", disable=quiet):
         image = read_image(path)
         content = digest(image)[:16]
-        references = functools.cache(functools.partial(_references, path, image))
+        references = functools.cache(functools.partial(_references, path, image, severities))
         for maker in makers:
             generated = functools.cache(functools.partial(_generate, maker, path, image))
-            for name, severity in severities.items():
+            for name, severity in _texts(severities).items():
                 row = table.get_or_measure(
                     {
                         **{"generated": maker.name, "reference": name, "severity": severity},
@@ -254,10 +281,10 @@ def _generate(maker: Maker, path: str, image: np.ndarray) -> _Distorted:
     return _Distorted.of(image, generated, milliseconds / 1000)
 
 
-def _references(path: str, image: np.ndarray) -> _References:
+def _references(path: str, image: np.ndarray, severities: dict[str, float]) -> _References:
     real = {
-        name: _Distorted.of(image, distort(image, name, seed=noise_seed(path)))
-        for name in DISTORTIONS
+        name: _Distorted.of(image, distort(image, name, severity, noise_seed(path)))
+        for name, severity in severities.items()
     }
     return _References(nss.histogram(image), real)
 
@@ -320,13 +347,16 @@ def _means(measured: list[Row]) -> list[dict[str, str]]:
 
 def _write_crops(options: DistortionsOptions, models: list[Maker], paths: list[str]) -> None:
     """Crops of reference, real and generated distortion and residual, by image and model."""
-    out = make_folder(options.crops_dir)
+    out, severities = make_folder(options.crops_dir), _severities(options)
     images: dict[str, list[crop_grid.Tile]] = {}
     for path in paths:
         image, stem = read_image(path), pathlib.Path(path).stem
         height, width = image.shape[:2]
         window = crop_grid.window(height, width, options.crop_size, options.center)
-        real = {name: distort(image, name, seed=noise_seed(path)) for name in DISTORTIONS}
+        real = {
+            name: distort(image, name, severity, noise_seed(path))
+            for name, severity in severities.items()
+        }
         for model in models:
             name = model.name.partition("_")[0]
             require(name in real, f"`models`: {model.name} does not begin with a distortion")
@@ -339,7 +369,7 @@ def _write_crops(options: DistortionsOptions, models: list[Maker], paths: list[s
             shown = [
                 crop_grid.Tile(image[window], "original"),
                 crop_grid.Tile(
-                    real[name][window], f"{name}, severity {DISTORTIONS[name].severity:g}"
+                    real[name][window], f"{name}, {DISTORTIONS[name].said(severities[name])}"
                 ),
                 crop_grid.Tile(generated[window], f"{model.name}\nJSD {jsd:.4f}", facts),
                 crop_grid.Tile(residual[window], "what was added, twice"),

@@ -41,14 +41,11 @@ STEPS = (255, 200, 160, 128, 104, 88, 72, 60, 50, 42, 36, 30, 24, 20)
 
 _START = "start"  # runs of a study in which the tables that the variants begin with learn alone
 
-# What of the training's options tells budgets apart.
-_BUDGET = (
-    *("attention", "backbone", "weights", "steps", "batch", "patch", "lmbda", "learning_rate"),
-    *("table_scale", "lpips_weight", "lpips", "lpips_network", "ms_ssim_weight", "table_weight"),
-    *("perceptual", "perceptual_weights", "perceptual_blocks", "train_backbone"),
-    *("rate", "final_learning_rate", "average"),
-    *("attention_weight", "attention_gain", "attention_offset", "preprocess", "initial_entry"),
-    *("lstm_input", "lstm_output", "tables_from", "init_from", "train_data", "seed"),
+# Options of the training that tell no budgets apart: where, how often and how fast, not what.
+_NO_BUDGET = (
+    *("run_dir", "log_every", "checkpoint_every", "summary_every", "validate_every"),
+    *("validation_data", "keep_checkpoints", "check_images", "cache_mb", "data_service"),
+    *("devices", "export", "dry_run"),
 )
 _OLD_NAMES = {"first_step": "initial_entry"}  # in exports of version 0.1.0
 _FILES = ("lpips", "tables_from", "init_from", "train_data", "weights", "perceptual_weights")
@@ -154,8 +151,13 @@ def _all_models(out: str, encoders: list[LearnedJpeg]) -> dict[str, dict]:
 
 
 def _budget(encoder: Encoder) -> dict:
+    """All options of a training but those that are not set, idle or of `_NO_BUDGET`."""
     options = {_OLD_NAMES.get(name, name): value for name, value in encoder.options.items()}
-    found = {name: options[name] for name in _BUDGET if options.get(name) not in (None, "")}
+    found = {
+        name: value
+        for name, value in options.items()
+        if name not in _NO_BUDGET and value not in (None, "", [])
+    }
     for name in set(_FILES) & set(found):  # names say enough, wherever things lay
         found[name] = pathlib.Path(found[name]).name
     attention, lpips = found.get("attention"), found.get("perceptual", "lpips") == "lpips"

@@ -18,7 +18,7 @@ from lossylab.data.scaling import scaled
 from lossylab.eval.latent_rows import COMPRESSED, MEAN, ORIGINAL, UNSEARCHED, Row
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import SSIM_SMALLEST, ssim
-from lossylab.eval.options.latent import JPEG, LatentStudyOptions
+from lossylab.eval.options.latent import DOWNSCALE, JPEG, LatentStudyOptions
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.export.rankiqa import RESIZED, Scorer
 from lossylab.inference.importers import stylegan_files
@@ -36,7 +36,6 @@ PROTOCOL = (
     "last iterate; PSNR and SSIM of RGB levels; latent: mean distance of a layer's style from the "
     "true one; nll by the longest trained degradation model"
 )
-_REVISION = 2  # of how searches are measured; 1: SSIM averaged in float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Trials:
             row.settings.identity,
             *(self._fingerprints[row.version], model and model.weights, judge and judge.weights),
             *(self._rankiqa and (self._rankiqa.weights, self.options.scoring), task),
-            *(self.options.factors[task], PROTOCOL, _REVISION),
+            *(self.options.factors[task], PROTOCOL, _revision(row, task)),
             *(self.options.quality if task == JPEG else 0, self.options.fit_samples),
             *(digest(case.clean), case.styles is not None and case.styles.tobytes()),
         )
@@ -150,6 +149,8 @@ class Trials:
             return self._unsearched(row, task, case, given)
         if row.name == ORIGINAL:
             measures = self._judged(row, task, case, case.clean, given)
+            clean = tf.constant(case.clean[None], tf.float32)
+            measures["pixel"] = _pixel_error(given, clean)
             if case.styles is not None:
                 measures |= self._of_styles(row, case, case.styles)
             return Trial(measures, case.clean)
@@ -168,9 +169,8 @@ class Trials:
         else:
             styles = prior.chance(layers, seed, zlib.crc32(case.name.encode()))
         made = generator.synthesis(tf.constant(styles[None]))
-        error = squared_error(tf.constant(given[None], tf.float32), _small(made, len(given)))
         image = np.clip(np.rint(made[0].numpy()), 0, 255).astype(np.uint8)
-        measures = {"pixel": float(error[0]), **self._of_styles(row, case, styles)}
+        measures = {"pixel": _pixel_error(given, made), **self._of_styles(row, case, styles)}
         return Trial(measures | self._judged(row, task, case, image, given), image)
 
     def _of_styles(self, row: Row, case: Case, styles: np.ndarray) -> dict[str, float]:
@@ -231,10 +231,19 @@ class Trials:
         return measures
 
 
-def _small(images: tf.Tensor, side: int) -> tf.Tensor:
-    """Images scaled down to a side that divides theirs."""
-    factor = images.shape[1] // side
-    return downscale(images, factor) if factor > 1 else images
+def _revision(row: Row, task: str) -> int:
+    """Of how a row is measured: with another one it is measured again.
+
+    1: SSIM averaged in float32. 2: images to restore scaled down by Pillow, which only those of
+    JPEG still are; the original's `pixel` not measured.
+    """
+    return 3 if task == DOWNSCALE or row.name == ORIGINAL else 2
+
+
+def _pixel_error(given: np.ndarray, image: tf.Tensor) -> float:
+    """Squared error of an image [1, R, R, 3], scaled down, from the given one, as the search's."""
+    small = downscale(image, image.shape[1] // len(given))
+    return float(squared_error(tf.constant(given[None], tf.float32), small)[0])
 
 
 def _require_crops(patch: int, side: int, scoring: str) -> None:

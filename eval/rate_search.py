@@ -1,9 +1,9 @@
-"""Which settings of a codec give the rates wanted, with as few encodings as it takes."""
+"""Which settings of codecs give the rates wanted, with as few encodings as it takes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -41,6 +41,32 @@ def choose(
     first = max(math.log(low), known[0])
     last = max(first, min(math.log(high), max(known.values())))
     return sorted({_nearest(target, look, known) for target in np.linspace(first, last, points)})
+
+
+def together(rates: Sequence[Sequence[float]], target: float) -> list[int]:
+    """One rate of each codec, so that all and the target lie within the smallest ratio.
+
+    Args:
+      rates: of each codec, above 0.
+      target: the rate wanted.
+
+    Returns:
+      Of each codec the place of its rate: within that ratio, the one nearest to the target.
+    """
+    ratios = []
+    for low in {target, *(rate for each in rates for rate in each if rate < target)}:
+        above = [[rate for rate in each if rate >= low] for each in rates]
+        if all(above):
+            high = max(target, *map(min, above))
+            ratios.append((high / low, low, high))
+    _, low, high = min(ratios)
+    return [
+        min(
+            (place for place, rate in enumerate(each) if low <= rate <= high),
+            key=lambda place: abs(math.log(each[place] / target)),
+        )
+        for each in rates
+    ]
 
 
 def _nearest(target: float, look: Callable[[int], float], known: dict[int, float]) -> int:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 import shlex
+from typing import Any
 
 import pandas as pd
 
@@ -18,13 +19,15 @@ from lossylab.data.patches import check_sizes
 from lossylab.eval.measurements import about, own_folder, write_about
 from lossylab.eval.metrics import vmaf
 from lossylab.eval.options.rd import RdOptions
-from lossylab.eval.report import rd_report
+from lossylab.eval.report import budgets, rd_report
 from lossylab.eval.sharing import shards
 from lossylab.eval.sharing.pipeline import Measure, Opener
 from lossylab.eval.sweep import Sweep
 from lossylab.inference.codecs import external
 from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
-from lossylab.inference.codecs.registry import CLASSICAL, learned
+from lossylab.inference.codecs.registry import CLASSICAL, Learned, LearnedJpeg, learned
+
+_TOLD = ("ssim_channels",)  # options that claims ask for beside the numbers that count
 
 
 def measure(options: RdOptions) -> None:
@@ -127,6 +130,7 @@ def _write_about(options: RdOptions, codecs: list[ImageCodec], jobs: int) -> Non
         "anchor": options.anchor,
         "data": options.data,
         **shards.said(options.shard, options.beam),
+        **budgets.beside_others(options.out, _trained(codecs)),
         "protocol": {
             "rate": "bytes of the whole file * 8 / pixels",
             "settings": f"searched per image for {POINTS} rates spaced logarithmically from "
@@ -153,6 +157,16 @@ def _write_about(options: RdOptions, codecs: list[ImageCodec], jobs: int) -> Non
         },
     }
     write_about(options.out, facts)
+
+
+def _trained(codecs: list[ImageCodec]) -> dict[str, dict[str, Any]]:
+    """By learned codec, what of its training claims ask for."""
+    found = {}
+    for codec in codecs:
+        if isinstance(codec, (Learned, LearnedJpeg)):
+            of = {o: codec.trainings[0][o] for o in _TOLD if o in codec.trainings[0]}
+            found[codec.name] = {**budgets.counted("proxiqa", codec.trainings), **of}
+    return found
 
 
 if __name__ == "__main__":

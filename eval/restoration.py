@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import pathlib
@@ -31,7 +32,7 @@ from lossylab.eval.metrics import inception
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import ssim
 from lossylab.eval.options.restoration import JPEG, RESTORE, SADCT, RestorationOptions, named
-from lossylab.eval.report import crop_grid, tables
+from lossylab.eval.report import budgets, crop_grid, tables
 from lossylab.eval.restoration_protocols import PROTOCOLS, Measures, Protocol
 from lossylab.eval.schemas import OFFICIAL, PERCEPTUAL, RESTORATION, RESTORED_SETS, UNTRAINED
 from lossylab.eval.sharing import pipeline, shards
@@ -99,7 +100,7 @@ def measure(options: RestorationOptions) -> pd.DataFrame:
                 for row in table
                 if row["data"] in images and current.get(_method(row)) == row["identity"]
             ]
-    _write_about(options)
+    _write_about(options, networks)
     if options.crops_dir:
         quality = options.qualities[0]
         _write_crops(options, methods[quality], quality, images)
@@ -369,12 +370,17 @@ def _version() -> str:
     return f"lossylab {lossylab.__version__}, TensorFlow {tf.__version__}, Pillow {PIL.__version__}"
 
 
-def _write_about(options: RestorationOptions) -> None:
+def _write_about(options: RestorationOptions, networks: list[tuple[str, Restorer]]) -> None:
     """Keeps the commands that made the rows, and the newest one's software, beside them."""
+    trainings = collections.defaultdict(list)
+    for name, network in networks:
+        trainings[f"{name} {options.channels}"].append(network.options)
+    trained = {name: budgets.counted("wcdgan", each) for name, each in trainings.items()}
     before = about(options.out).get("commands", [])
     now = shlex.join(environment()["command"])
     commands = [*(each for each in before if each != now), now]
-    write_about(options.out, {**shards.said(options.shard, options.beam), "commands": commands})
+    facts = {**shards.said(options.shard, options.beam), "commands": commands}
+    write_about(options.out, {**facts, **budgets.beside_others(options.out, trained)})
 
 
 def _write_crops(

@@ -127,6 +127,7 @@ LATENT = Schema(
     {"cosine": "nan"},
 )
 PAIRED, UNPAIRED = KINDS = ("paired", "unpaired")  # of degraded images and conditions
+ONE_SPREAD = "clean image with one spread"  # begins the names of degradation models' rival
 DEGRADATION_NLL = Schema(
     (
         *("model", "degradation", "severity", "factor", "kind", "data", "image", "condition"),
@@ -140,6 +141,13 @@ DEGRADATION_NLL = Schema(
     ("model", "kind", "data", "image"),
     ("condition", "identity", "content"),
 )
+
+
+def one_spread(degradation: str, severity: float, factor: int) -> str:
+    """Name of the rival of models of a degradation: see `eval.one_spread`."""
+    return f"{ONE_SPREAD}: {degradation} {severity:g}, 1/{factor}"
+
+
 RANK_ACCURACY = Schema(
     (
         *("paper", "model", "distortion", "levels", "data", "images", "crops", "seed"),

@@ -6,15 +6,14 @@ import numpy as np
 import scipy.spatial.distance
 import tensorflow as tf
 
-GAMMA = 512.0  # bandwidth, Sec. 4.1
-POWERS = (1, 2)  # of the distance: as printed, and a Gaussian's
+from lossylab.models.names import MMD_GAMMA, MMD_POWERS
 
 
 def squared_mmd(
     styles: tf.Tensor,
     samples: tf.Tensor,
     prior: float,
-    gamma: float = GAMMA,
+    gamma: float = MMD_GAMMA,
     power: int = 1,
 ) -> tf.Tensor:
     """Biased estimate of the squared discrepancy (Eq. 7), differentiable in the styles.
@@ -47,7 +46,7 @@ def _kernel(differences: tf.Tensor, gamma: float, power: int) -> tf.Tensor:
     return tf.where(same, tf.ones_like(squares), tf.exp(-distances / gamma))
 
 
-def prior_term(samples: np.ndarray, gamma: float = GAMMA, power: int = 1) -> float:
+def prior_term(samples: np.ndarray, gamma: float = MMD_GAMMA, power: int = 1) -> float:
     """The mean kernel among samples [n, D] of the prior, itself included: constant in a search.
 
     Raises:
@@ -57,7 +56,7 @@ def prior_term(samples: np.ndarray, gamma: float = GAMMA, power: int = 1) -> flo
         raise ValueError(f"at least two samples of the prior are needed, got {len(samples)}")
     if not gamma > 0:
         raise ValueError(f"gamma must be above 0, got {gamma}")
-    if power not in POWERS:
+    if power not in MMD_POWERS:
         raise ValueError(f"power must be 1 or 2, got {power}")
     distances = scipy.spatial.distance.pdist(np.asarray(samples, np.float64))
     pairs = np.exp(-(distances**power) / gamma).sum()

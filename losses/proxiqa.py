@@ -72,9 +72,12 @@ def ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor, channels: str = "rgb"
     return UPPER_BOUND * (1.0 - tf.image.ssim(image, reconstruction, _RANGE))
 
 
-def ms_ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
-    """Eq. 14 with MS-SSIM in place of SSIM; a window of 7, so patches above 96 pixels do."""
-    return UPPER_BOUND - ms_ssim_training_score(image, reconstruction)
+def ms_ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor, channels: str = "rgb") -> tf.Tensor:
+    """Eq. 14 with MS-SSIM in place of SSIM; a window of 7, so patches above 96 pixels do.
+
+    Arguments and result are those of `ssim_loss`.
+    """
+    return UPPER_BOUND - _ms_ssim(image, reconstruction, channels)
 
 
 def ms_ssim_training_score(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Tensor:
@@ -82,11 +85,15 @@ def ms_ssim_training_score(image: tf.Tensor, reconstruction: tf.Tensor) -> tf.Te
 
     For training only: libvmaf's MS-SSIM, with which results are measured, needs 176 pixels.
     """
+    return _ms_ssim(image, reconstruction, "luma")
+
+
+def _ms_ssim(image: tf.Tensor, reconstruction: tf.Tensor, channels: str) -> tf.Tensor:
+    reconstruction = finite_gradient(reconstruction)
+    if channels == "luma":
+        image, reconstruction = luma(image), luma(reconstruction)
     score = tf.image.ssim_multiscale(
-        luma(image),
-        luma(finite_gradient(reconstruction)),
-        _RANGE,
-        filter_size=MS_SSIM_TRAINING_WINDOW,
+        image, reconstruction, _RANGE, filter_size=MS_SSIM_TRAINING_WINDOW
     )
     return UPPER_BOUND * score
 

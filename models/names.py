@@ -1,4 +1,4 @@
-"""Names that options choose networks and their parts by; imports nothing, so that help is quick."""
+"""Names and sizes that options and networks share; imports nothing, so that help is quick."""
 
 CODECS = ("bls2017", "bmshj2018")
 BACKBONES = ("vgg19", "vgg16", "resnet152", "resnet152_block1")  # of the JPEG encoder's attention
@@ -8,3 +8,7 @@ LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
 UPSAMPLINGS = ("nearest", "transposed")  # of the residual U-Net
 DISCRIMINATOR_NORMS = ("together", "apart")  # of real and generated images, in PatchGAN
 PIXEL_DISTRIBUTIONS = ("logistic", "gaussian")  # components of PixelCNN's mixtures
+RANKIQA_SIZES = {"filters": 64, "units": 4096, "patch": 224}  # of VGG-16
+RANKIQA_SHRINK = 32  # pixels that become one before RankIQA's dense layers
+MMD_GAMMA = 512.0  # bandwidth of the MMD's kernel, Sec. 4.1
+MMD_POWERS = (1, 2)  # of the distance in Eq. 7: as printed, and a Gaussian's

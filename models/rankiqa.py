@@ -12,11 +12,10 @@ import tensorflow as tf
 from lossylab.models.backbones import applications
 from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer, Network
+from lossylab.models.names import RANKIQA_SHRINK, RANKIQA_SIZES
 
 _BLOCKS = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))  # widths in filters of the first layer
-SHRINK = 2 ** len(_BLOCKS)  # pixels that become one before the dense layers
 DROPOUT = 0.5  # of the authors' code
-FULL = {"filters": 64, "units": 4096, "patch": 224}  # of VGG-16
 
 
 @tf.keras.saving.register_keras_serializable("lossylab")
@@ -33,9 +32,9 @@ class RankIQA(Network):
 
     def __init__(
         self,
-        filters: int = FULL["filters"],
-        units: int = FULL["units"],
-        patch: int = FULL["patch"],
+        filters: int = RANKIQA_SIZES["filters"],
+        units: int = RANKIQA_SIZES["units"],
+        patch: int = RANKIQA_SIZES["patch"],
         weights: str | None = "imagenet",
         dropout: float = DROPOUT,
         name: str = "rankiqa",
@@ -55,17 +54,17 @@ class RankIQA(Network):
           ValueError: for sizes below these, or weights that a reduced network cannot take.
           BackboneError: if there are no such weights.
         """
-        if filters < 1 or units < 1 or patch < SHRINK:
+        if filters < 1 or units < 1 or patch < RANKIQA_SHRINK:
             raise ValueError(
-                f"filters and units must be at least 1 and patch {SHRINK}, got {filters}, {units} "
-                f"and {patch}"
+                f"filters and units must be at least 1 and patch {RANKIQA_SHRINK}, got {filters}, "
+                f"{units} and {patch}"
             )
         sizes = {"filters": filters, "units": units, "patch": patch}
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
         super().__init__(name=name)
         self.patch = patch
-        self._misfit = "" if sizes == FULL else f"fit {FULL} only, got {sizes}"
+        self._misfit = "" if sizes == RANKIQA_SIZES else f"fit {RANKIQA_SIZES} only, got {sizes}"
         with self.scope():
             self.body = _Body(filters, units, patch, dropout, drawn=weights == "random")
             self.last = _Weights((units, 1), units**-0.5, "last")
@@ -133,7 +132,7 @@ class _Body(Layer):
                 with self.scope():
                     layers.append(_Weights(shape, drawn * (2 / (9 * inputs)) ** 0.5, label))
                 inputs = width * filters
-        inputs *= (patch // SHRINK) ** 2
+        inputs *= (patch // RANKIQA_SHRINK) ** 2
         for label in ("fc1", "fc2"):
             with self.scope():
                 layers.append(_Weights((inputs, units), drawn * (2 / inputs) ** 0.5, label))

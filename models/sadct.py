@@ -64,7 +64,8 @@ def restore_luma(plane: np.ndarray, sigma: float, lengths: np.ndarray) -> np.nda
     first = _average(plane, lengths, _used(_SCALES, sigma), functools.partial(_hard, sigma))
     scales = _used(_WIENER_SCALES, sigma)
     capped = np.minimum(lengths, len(scales) - 1)
-    return _average(plane, capped, scales, functools.partial(_wiener, sigma, first))
+    keep = functools.partial(_wiener, sigma, _padded(first, scales))
+    return _average(plane, capped, scales, keep)
 
 
 def _used(scales: tuple[int, ...], sigma: float) -> tuple[int, ...]:
@@ -103,15 +104,15 @@ def directional_lengths(plane: np.ndarray, sigma: float) -> np.ndarray:
     """
     gamma = max(0.8, 2.4 / math.log(1 + 60 * sigma / LEVELS))
     scales = _used(_SCALES, sigma)
-    receptive_field_radius = scales[-1] - 1
-    wide = np.pad(plane.astype(np.float64), receptive_field_radius, mode="symmetric")
+    pad = scales[-1] - 1
+    wide = _padded(plane.astype(np.float64), scales)
     height, width = plane.shape
     chosen = np.zeros((len(_DIRECTIONS), height, width), np.int8)
     for direction, (down, right) in enumerate(_DIRECTIONS):
         shifted = [
             wide[
-                receptive_field_radius + j * down : receptive_field_radius + j * down + height,
-                receptive_field_radius + j * right : receptive_field_radius + j * right + width,
+                pad + j * down : pad + j * down + height,
+                pad + j * right : pad + j * right + width,
             ]
             for j in range(scales[-1])
         ]
@@ -129,8 +130,13 @@ def directional_lengths(plane: np.ndarray, sigma: float) -> np.ndarray:
     return chosen
 
 
+def _padded(plane: np.ndarray, scales: Sequence[int]) -> np.ndarray:
+    """A plane [H, W] with as much around it as the longest arms reach, mirrored at its edges."""
+    return np.pad(plane, scales[-1] - 1, mode="symmetric")
+
+
 def _kernel(scale: int, mixture: float) -> np.ndarray:
-    """One-sided kernel for its first sample: (1 + s) of first order - s of zero order."""
+    """One-sided kernel [scale] for its first sample: (1 + s) of first order - s of zero order."""
     j = np.arange(scale)
     first = (2 * (2 * scale - 1) - 6 * j) / (scale * (scale + 1)) if scale > 1 else np.ones(1)
     return (1 + mixture) * first - mixture / scale
@@ -143,11 +149,8 @@ def _octants(scales: tuple[int, ...]) -> np.ndarray:
     Returns:
       bool [8, scales, scales, side, side]: octant, scale of its first and of its second arm.
     """
-    receptive_field_radius = max(scales) - 1
-    y, x = np.mgrid[
-        -receptive_field_radius : receptive_field_radius + 1,
-        -receptive_field_radius : receptive_field_radius + 1,
-    ]
+    half = scales[-1] - 1
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
     masks = np.zeros((8, len(scales), len(scales), *y.shape), bool)
     for octant in range(8):
         one, two = _DIRECTIONS[octant], _DIRECTIONS[(octant + 1) % 8]
@@ -261,43 +264,35 @@ def _average(plane, lengths, scales, shrink) -> np.ndarray:
       plane: float64 [H, W].
       lengths: indexes into `scales`, [8, H, W].
       scales: lengths in pixels.
-      shrink: from shapes, their samples without mean, and the padding to (samples, weights of
-        the shapes).
+      shrink: from shapes, their samples without mean, and these means [samples] to (samples,
+        weights of the shapes).
+
+    Returns:
+      float64 [H, W].
     """
-    receptive_field_radius = max(scales) - 1
-    wide = np.pad(plane, receptive_field_radius, mode="symmetric")
+    pad = scales[-1] - 1
+    wide = _padded(plane, scales)
     total, weight = np.zeros(wide.size), np.zeros(wide.size)
     todo = _centers(lengths, scales)
-    inner = np.ones(plane.shape, bool)
     while todo.any():
         for masks, corners in _windows(todo, lengths, scales, wide.shape[1]):
             shapes = _Shapes.of(masks, corners, wide.shape[1])
             samples = wide.ravel().take(shapes.pixels)
             mean = shapes.spread(shapes.per_shape(samples) / shapes.sizes)
-            estimate, share = shrink(shapes, samples - mean, mean, receptive_field_radius)
+            estimate, share = shrink(shapes, samples - mean, mean)
             share = shapes.spread(share / shapes.sizes)
             first = shapes.pixels.min()  # the shapes of a chunk lie in a few rows
             here = shapes.pixels - first
             for sums, values in ((total, share * (estimate + mean)), (weight, share)):
                 found = np.bincount(here, values)
                 sums[first : first + found.size] += found
-        covered = (
-            weight.reshape(wide.shape)[
-                receptive_field_radius:-receptive_field_radius,
-                receptive_field_radius:-receptive_field_radius,
-            ]
-            > 0
-        )
-        todo = inner & ~covered
+        todo = weight.reshape(wide.shape)[pad:-pad, pad:-pad] == 0
     result = (total / np.maximum(weight, 1e-300)).reshape(wide.shape)
-    return result[
-        receptive_field_radius:-receptive_field_radius,
-        receptive_field_radius:-receptive_field_radius,
-    ]
+    return result[pad:-pad, pad:-pad]
 
 
 def _centers(lengths, scales) -> np.ndarray:
-    """Pixels whose shapes are estimated: all, or of large ones every second."""
+    """Pixels whose shapes are estimated, bool [H, W]: all, or of large ones every second."""
     arms = np.asarray(scales)[lengths]
     following = np.roll(arms, -1, 0)
     area = np.maximum(1, np.sum(arms * following, 0) / 2)  # of the octagon, in unit triangles
@@ -307,37 +302,39 @@ def _centers(lengths, scales) -> np.ndarray:
 
 
 def _windows(todo, lengths, scales, stride):
-    """Masks of the shapes at the pixels of `todo`, and the corners of their windows."""
-    octants = _octants(scales)
+    """Shapes around pixels, some at a time.
+
+    Args:
+      todo: the pixels, bool [H, W].
+      lengths: indexes into `scales`, [8, H, W].
+      scales: lengths in pixels.
+      stride: width of the padded image.
+
+    Yields:
+      Masks [n, side, side], and flat indexes of their corners in the padded image, [n].
+    """
+    octants, pad = _octants(scales), scales[-1] - 1
     y, x = np.nonzero(todo)
     chosen = lengths[:, y, x]
     largest = chosen.max(0)
     for index, scale in enumerate(scales):  # small shapes in small windows
         mine = np.flatnonzero(largest == index)
-        middle, receptive_field_radius = max(scales) - 1, scale - 1
-        crop = slice(middle - receptive_field_radius, middle + receptive_field_radius + 1)
+        radius = scale - 1
+        crop = slice(pad - radius, pad + radius + 1)
         cropped = octants[..., crop, crop]
         for start in range(0, mine.size, _CHUNK):
             part = mine[start : start + _CHUNK]
-            masks = np.zeros(
-                (part.size, 2 * receptive_field_radius + 1, 2 * receptive_field_radius + 1), bool
-            )
+            masks = np.zeros((part.size, 2 * radius + 1, 2 * radius + 1), bool)
             for octant in range(8):
                 one, two = chosen[octant, part], chosen[(octant + 1) % 8, part]
                 masks |= cropped[octant, one, two]
-            # Windows are those of the padded image, whose padding is `middle` wide.
-            yield (
-                masks,
-                (y[part] + middle - receptive_field_radius) * stride
-                + x[part]
-                + middle
-                - receptive_field_radius,
-            )
+            top, left = y[part] + pad - radius, x[part] + pad - radius
+            yield masks, top * stride + left
 
 
-def _hard(sigma, shapes, samples, mean, receptive_field_radius):
-    """Keeps coefficients above the universal threshold; weight by the number kept."""
-    del mean, receptive_field_radius
+def _hard(sigma, shapes, samples, mean):
+    """Keeps coefficients above the universal threshold; weights [shapes] by the number kept."""
+    del mean
     coefficients = shapes.transform(samples)
     threshold = _THRESHOLD * sigma * np.sqrt(2 * np.log(shapes.sizes) + 1)
     kept = np.abs(coefficients) > shapes.spread(threshold)
@@ -345,10 +342,9 @@ def _hard(sigma, shapes, samples, mean, receptive_field_radius):
     return shapes.inverse(coefficients * kept), 1 / (sigma**2 * count)
 
 
-def _wiener(sigma, first, shapes, samples, mean, receptive_field_radius):
-    """Weighs coefficients by those of the first estimate."""
-    wide = np.pad(first, receptive_field_radius, mode="symmetric")
-    reference = shapes.transform(wide.ravel().take(shapes.pixels) - mean)
+def _wiener(sigma, first, shapes, samples, mean):
+    """Weighs coefficients by those of the first estimate, which is padded."""
+    reference = shapes.transform(first.ravel().take(shapes.pixels) - mean)
     gain = reference**2 / (reference**2 + sigma**2)
     energy = 1 + shapes.per_shape(gain**2)
     return shapes.inverse(shapes.transform(samples) * gain), 1 / (sigma**2 * energy)

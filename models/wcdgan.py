@@ -224,7 +224,11 @@ class WCDGAN(Network):
 
 @tf.keras.saving.register_keras_serializable("lossylab")
 class Discriminator(Network):
-    """Tells restored patches from real ones (Sec. II-A, Fig. 3)."""
+    """Tells restored patches from real ones (Sec. II-A, Fig. 3).
+
+    All convolutions but the first have batch normalization (assumed), by the patches of a call:
+    real and restored ones, which are scored apart, are normalized apart.
+    """
 
     def __init__(
         self,

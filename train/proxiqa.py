@@ -152,9 +152,10 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             if options.trains_proxy:
                 variables = self.proxy.trainable_variables
                 self._proxy_optimizer.apply_gradients(zip(learned["proxy"], variables))
+            weights = _weights(learned["kept"], options.batch)
             for name, values in learned["scores"].items():
-                report[name] = tf.reduce_sum(learned["kept"] * values)
-                report[f"{name}_std"] = weighted_std(values, learned["kept"])
+                report[name] = tf.reduce_sum(weights * values)
+                report[f"{name}_std"] = weighted_std(values, weights)
         if options.trains_codec:
             self._codec_optimizer.apply_gradients(
                 zip(learned["codec"], self.codec.trainable_variables)
@@ -197,9 +198,8 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
                 replica = tf.distribute.get_replica_context()
                 mean = replica.all_reduce("sum", tf.stop_gradient(scale * tf.reduce_sum(scores)))
             return losses.proxy_loss(scores, mean)
-        if options.metric == "ssim":
-            return losses.ssim_loss(image, reconstruction, options.ssim_channels)
-        return losses.ms_ssim_loss(image, reconstruction)
+        loss = losses.ssim_loss if options.metric == "ssim" else losses.ms_ssim_loss
+        return loss(image, reconstruction, options.ssim_channels)
 
     def _proxy_gradients(
         self,
@@ -218,13 +218,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
           scale: of the loss.
           after: what is to be computed before the scores are waited for.
         """
-        shown = tf.stop_gradient(distorted)
-        share = self.options.blend_share
-        if self.options.blend:
-            shown = self._draws.blended(image, shown, step, self.options.blend, share)
-        if self.options.sharpen:
-            shown = self._draws.sharpened(shown, step, self.options.sharpen, share)
-        pair = (image, self._mix_identical(image, shown, step))
+        pair = (image, self._shown(image, tf.stop_gradient(distorted), step))
         pair_step = step
         here = place()
         tickets = step * here.count + tf.cast(here.index, tf.int64)
@@ -242,9 +236,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         learned: dict[str, Any] = {"metric_loss": loss}
         if self.options.trains_proxy:
             learned["proxy"] = gradients(tape, loss, variables, self._proxy_optimizer)
-        # Identical pairs are there to be learned, not to be reported.
-        identical, count = self._identical(image, pair_step)
-        learned["kept"] = here.alone(tf.where(identical, 0.0, 1.0 / count))
+        learned["kept"] = here.alone(tf.where(self._altered(image, pair_step), 0.0, 1.0))
         learned["scores"] = {"proxy": here.alone(predicted), "score": here.alone(scores)}
         return learned
 
@@ -258,15 +250,33 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         shapes = self.codec.noise_shapes(self.options.patch, self.options.patch)
         return self._draws.latent_noise(shapes, image, step)
 
-    def _mix_identical(self, image: tf.Tensor, distorted: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """With probability 1/2 replaces one pair of the global batch by (x, x)."""
-        identical, _ = self._identical(image, step)
-        return tf.where(identical[:, None, None, None], image, distorted)
+    def _shown(self, image: tf.Tensor, distorted: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """What a proxy that learns sees: blends, sharpened images and (x, x) among the codec's."""
+        options, draws = self.options, self._draws
+        if not options.trains_proxy:
+            return distorted
+        if options.blend:
+            distorted = draws.blended(image, distorted, step, options.blend, options.blend_share)
+        if options.sharpen:
+            distorted = draws.sharpened(distorted, step, options.sharpen, options.blend_share)
+        if options.identical_pairs:
+            identical = draws.identical(image, step)
+            distorted = tf.where(identical[:, None, None, None], image, distorted)
+        return distorted
 
-    def _identical(self, image: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if not self.options.identical_pairs or not self.options.trains_proxy:
-            return tf.fill(image.shape[:1], False), tf.constant(float(self.options.batch))
-        return self._draws.identical(image, step)
+    def _altered(self, image: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Which pairs of a step are to be learned, not to be reported: others than the codec's."""
+        options, draws = self.options, self._draws
+        altered = tf.fill(image.shape[:1], False)
+        if not options.trains_proxy:
+            return altered
+        if options.blend:
+            altered |= draws.is_blended(image, step, options.blend_share)
+        if options.sharpen:
+            altered |= draws.is_sharpened(image, step, options.blend_share)
+        if options.identical_pairs:
+            altered |= draws.identical(image, step)
+        return altered
 
     def _distorted(self, image: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """What a proxy sees beside the patches: the codec's, or synthetic distortions."""
@@ -326,13 +336,13 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             (image, self._distorted(image, tf.constant(number, tf.int64)))
             for number, image in enumerate(patches.take(options.proxy_patches // size))
         )
-        by_luma = functools.partial(losses.ssim_loss, channels="luma")  # as libvmaf's
-        slope = by_luma if metric == "ssim" else losses.ms_ssim_loss
+        loss = losses.ssim_loss if metric == "ssim" else losses.ms_ssim_loss
+        by_luma = functools.partial(loss, channels="luma")  # as the true scores are
         return proxy_quality(
             lambda *pair: self.proxy(pair),
             functools.partial(self._score, tf.constant(-1, tf.int64)),
             pairs,
-            (lambda *pair: -slope(*pair)) if metric in DIFFERENTIABLE else None,
+            (lambda *pair: -by_luma(*pair)) if metric in DIFFERENTIABLE else None,
         )
 
     def export(self, path: str) -> None:
@@ -352,6 +362,16 @@ def _shape(options: ProxiqaOptions, parts: int) -> tuple[int, int, int, int]:
 
 def _no_rate() -> dict[str, tf.Tensor]:
     return dict.fromkeys(("loss", "bpp", "pixel"), tf.constant(0.0))
+
+
+def _weights(kept: tf.Tensor, batch: int) -> tf.Tensor:
+    """Of this device's scores in the mean over those of the global batch that are kept, [B].
+
+    Over all where none is kept: a row of metrics.csv is the mean of all its steps, and a score of 0
+    would be false.
+    """
+    count = tf.distribute.get_replica_context().all_reduce("sum", tf.reduce_sum(kept))
+    return tf.where(count > 0, tf.math.divide_no_nan(kept, count), 1.0 / batch)
 
 
 def _dropped(rate: float, drop_step: int) -> tf.keras.optimizers.schedules.PiecewiseConstantDecay:

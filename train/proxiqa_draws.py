@@ -43,30 +43,37 @@ class Draws:
             for shape, stream in zip(shapes, _LATENT_STREAMS)
         ]
 
-    def identical(self, image: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Which pairs of this device are of equal patches, and how many of all devices are not.
+    def identical(self, image: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Which pairs of this device are of equal patches, bool [B].
 
         One pair of the global batch is, with probability 1/2.
         """
-        batch = self._batch
         chosen = tf.random.stateless_uniform(
-            (), stream_key(self._seed, step, Stream.IDENTICAL_PAIR), 0, 2 * batch, tf.int32
+            (), stream_key(self._seed, step, Stream.IDENTICAL_PAIR), 0, 2 * self._batch, tf.int32
         )
-        others = tf.where((chosen < batch) & (batch > 1), batch - 1, batch)
-        return self._local(tf.range(batch), image) == chosen, tf.cast(others, tf.float32)
+        return self._local(tf.range(self._batch), image) == chosen
+
+    def is_blended(self, image: tf.Tensor, step: tf.Tensor, share: float) -> tf.Tensor:
+        """Which pairs of this device `blended` changes, bool [B]."""
+        return self._local(self._blend(step)[0] < share, image)
 
     def blended(
         self, image: tf.Tensor, distorted: tf.Tensor, step: tf.Tensor, largest: float, share: float
     ) -> tf.Tensor:
         """A share of the pairs with w times their distortion, w uniform in 0..largest."""
-        chosen, weight = tf.unstack(
-            tf.random.stateless_uniform(
-                (2, self._batch), stream_key(self._seed, step, Stream.BLEND)
-            )
-        )
+        chosen, weight = self._blend(step)
         weight = self._local(tf.where(chosen < share, largest * weight, 1.0), image)
         blend = image + weight[:, None, None, None] * (distorted - image)
         return tf.clip_by_value(blend, 0.0, 255.0)
+
+    def _blend(self, step: tf.Tensor) -> list[tf.Tensor]:
+        """Two numbers in 0..1 a sample of the global batch: what chooses it, and its weight."""
+        key = stream_key(self._seed, step, Stream.BLEND)
+        return tf.unstack(tf.random.stateless_uniform((2, self._batch), key))
+
+    def is_sharpened(self, image: tf.Tensor, step: tf.Tensor, share: float) -> tf.Tensor:
+        """Which images of this device `sharpened` changes, bool [B]."""
+        return self._local(self._sharpening(step)[:, 0] < share, image)
 
     def sharpened(
         self, image: tf.Tensor, step: tf.Tensor, largest: float, share: float
@@ -76,13 +83,16 @@ class Draws:
         a of image + a (image - its binomial mean of 5x5) is uniform in -largest..largest on a grid
         of 4x4 and linear between.
         """
-        drawn = tf.random.stateless_uniform(
-            (self._batch, 1 + _GRID**2), stream_key(self._seed, step, Stream.SHARPENING)
-        )
+        drawn = self._sharpening(step)
         strength = tf.where(drawn[:, :1] < share, largest * (2.0 * drawn[:, 1:] - 1.0), 0.0)
         strength = tf.reshape(self._local(strength, image), (-1, _GRID, _GRID, 1))
         strength = tf.image.resize(strength, image.shape[1:3])
         return tf.clip_by_value(image + strength * (image - _mean(image)), 0.0, 255.0)
+
+    def _sharpening(self, step: tf.Tensor) -> tf.Tensor:
+        """Numbers in 0..1, of the global batch: what chooses a sample, and its strengths."""
+        key = stream_key(self._seed, step, Stream.SHARPENING)
+        return tf.random.stateless_uniform((self._batch, 1 + _GRID**2), key)
 
     def distorted(self, image: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """The images with synthetic distortions."""

@@ -1,19 +1,22 @@
 """Trains a StyleGAN2 generator, the prior of restoration in latent space.
 
-T. Karras et al.: "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020. Three things
+T. Karras et al.: "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020. Four things
 differ from the authors' code: generator and discriminator learn from the same forward pass and
 change at once; their regularization is added to the loss of its step instead of having a step
-of its own; and the exported mean of w is computed at the end instead of followed.
+of its own; each image has its own layer from which on a second style is mixed in, where theirs is
+drawn for a minibatch; and the exported mean of w is computed at the end instead of followed.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import logging
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from lossylab.core import command
@@ -21,7 +24,7 @@ from lossylab.core.options import require
 from lossylab.data.schedule import Schedule, Stream, stream_key
 from lossylab.data.squares import read_square, square_images
 from lossylab.eval.metrics.feature_frechet import FeatureFrechet
-from lossylab.eval.metrics.inception import Features, frechet_distance
+from lossylab.eval.metrics.frechet import frechet_distance
 from lossylab.inference.latent.generator import Generator
 from lossylab.inference.latent.prior import Prior
 from lossylab.losses import adversarial
@@ -30,6 +33,7 @@ from lossylab.models import stylegan
 from lossylab.models.layers.stylegan_base import StyleGAN
 from lossylab.models.stylegan2_discriminator import StyleGAN2Discriminator
 from lossylab.train import session
+from lossylab.train.loop import warm_start
 from lossylab.train.loop.optimizers import adam, gradients, with_slots
 from lossylab.train.loop.parts import place
 from lossylab.train.loop.weight_mean import WeightMean
@@ -37,9 +41,12 @@ from lossylab.train.options.stylegan import GROUP, StyleganOptions
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
 
+log = logging.getLogger("lossylab")
+
 _SHRINK = 2  # the batch of path lengths is smaller by this factor
 _LENGTH_DECAY = 0.01  # of the mean path length
-_SHOWN = 8  # rows and columns of the images for TensorBoard
+_SHOWN, _SHOWN_PIXELS = 8, 2048  # rows and columns of the images for TensorBoard, and their side
+_MAX_PIXELS = 2**20  # that the generator makes at once
 
 
 class StyleganTask(PaperTask[StyleganOptions]):
@@ -66,6 +73,7 @@ class StyleganTask(PaperTask[StyleganOptions]):
         self._adam = adam(options.learning_rate, *moments)
         self._discriminator_adam = adam(options.learning_rate, *moments)
         self._validation = files.validation
+        self.stops = tuple(sorted(options.export_at))
         self._length = tf.Variable(
             0.0, trainable=False, name="path_length", aggregation=tf.VariableAggregation.MEAN
         )
@@ -74,6 +82,13 @@ class StyleganTask(PaperTask[StyleganOptions]):
         """Whole images."""
         options = self.options
         return square_images(self.paths, options.patch, options.mirror, options.cache_mb, schedule)
+
+    def begin(self) -> None:
+        """Loads another run's networks."""
+        if self.options.init_from:
+            parts = {"generator": self.generator, "discriminator": self.discriminator}
+            parts |= {"path_length": self._length, **self.mean.checkpointed}
+            warm_start.begin_with(parts, self.options.init_from, "init_from")
 
     def checkpointed(self) -> dict[str, Any]:
         """Both networks, their optimizers, the mean weights and the mean path length."""
@@ -170,42 +185,65 @@ class StyleganTask(PaperTask[StyleganOptions]):
         return gradients(tape, loss, variables, self._discriminator_adam), slope
 
     def images(self) -> dict[str, tf.Tensor]:
-        """Images of fixed latents, with the mean weights."""
-        latents = tf.random.stateless_normal((_SHOWN**2, self.options.width), (0, 0))
-        made = self._show(latents)
-        side = self.options.patch
-        grid = tf.transpose(tf.reshape(made, (_SHOWN, _SHOWN, side, side, 3)), (0, 2, 1, 3, 4))
-        return {"samples": tf.reshape(grid, (1, _SHOWN * side, _SHOWN * side, 3))}
+        """Images of fixed latents, with the mean weights; of large ones fewer."""
+        side, at_once = self.options.patch, self._at_once
+        rows = min(_SHOWN, _SHOWN_PIXELS // side)
+        latents = tf.random.stateless_normal((rows**2, self.options.width), (0, 0))
+        parts = [self._show(latents[i : i + at_once]) for i in range(0, rows**2, at_once)]
+        made = tf.reshape(tf.concat(parts, 0), (rows, rows, side, side, 3))
+        grid = tf.transpose(made, (0, 2, 1, 3, 4))
+        return {"samples": tf.reshape(grid, (1, rows * side, rows * side, 3))}
+
+    @property
+    def _at_once(self) -> int:
+        """How many images are made at once."""
+        return max(1, min(_SHOWN**2, _MAX_PIXELS // self.options.patch**2))
 
     @functools.cached_property
-    def _distance(self) -> tuple[FeatureFrechet, Features]:
+    def _distance(self) -> tuple[FeatureFrechet, np.ndarray]:
         """What validation compares by, and with; made when it is first asked for."""
         with session.naming("features"):
             distance = FeatureFrechet(self.options.features)
-        images = [read_square(path, self.options.patch) for path in self._validation]
+        log.info("validation compares features of %s", distance.label)
+        images = (read_square(path, self.options.patch) for path in self._validation)
         return distance, distance.features(images)
 
     def validate(self) -> dict[str, float]:
         """The distance of as many new images, by features like FID's; lower is better."""
         distance, others = self._distance
-        made, count, size = [], len(self._validation), _SHOWN**2
+        return {"frechet": frechet_distance(distance.features(self._new_images()), others)}
+
+    def _new_images(self) -> Iterator[np.ndarray]:
+        """Images, uint8 [R, R, 3], each with noise of its own as those of `lossylab generate`."""
+        count, size = len(self._validation), self._at_once
         for first in range(0, count, size):
             latents = tf.random.stateless_normal((size, self.options.width), (1, first))
-            images = tf.saturate_cast(tf.round(self._show(latents)), tf.uint8).numpy()
-            made += list(images[: count - first])
-        return {"frechet": frechet_distance(distance.features(made), others)}
+            noise = [
+                tf.random.stateless_normal((size, *stored.shape[1:]), (2 + layer, first))
+                for layer, stored in enumerate(self.generator.noise)
+            ]
+            images = tf.saturate_cast(tf.round(self._show(latents, noise)), tf.uint8).numpy()
+            yield from images[: count - first]
 
     @tf.function(autograph=False)
-    def _show(self, latents: tf.Tensor) -> tf.Tensor:
-        return self.mean.served(latents, psi=1.0)
+    def _show(self, latents: tf.Tensor, noise: list[tf.Tensor] | None = None) -> tf.Tensor:
+        network = self.mean.served
+        styles = tf.repeat(network.map(latents)[:, None], network.num_layers, 1)
+        return network.synthesis(styles, noise)
 
-    def save(self, path: str) -> None:
-        """Writes the generator of the mean weights."""
+    def at_stop(self, step: int) -> None:
+        """Writes a generator of --export_at."""
+        if self.options.export:
+            self.save(str(pathlib.Path(self.options.run_dir) / f"export_{step}"), step)
+
+    def save(self, path: str, steps: int | None = None) -> None:
+        """Writes the generator of the mean weights, after so many steps if not all."""
         generator = _generator(self.options)
         for variable, value in zip(generator.variables, self.mean.served.variables):
             variable.assign(value)
         generator.mean.assign(Prior(generator, fit_samples=2).mean)
-        Generator.save(generator, path, self.recorded)
+        steps = self.options.steps if steps is None else steps
+        Generator.save(generator, path, self.recorded, steps=steps)
 
 
 class _Draws:

@@ -116,7 +116,10 @@ class RestorationTask(PaperTask[WcdganOptions]):
         return state
 
     def learn(self, batch: Any, step: tf.Tensor) -> dict[str, Any]:
-        """Gradients of the network and, in the second phase, of the discriminator."""
+        """Gradients of the network and, in the second phase, of the discriminator.
+
+        Both are of one forward pass and of both networks before the step.
+        """
         del step
         clean, degraded = batch
         scale = 1.0 / place().count

@@ -113,8 +113,8 @@ class ImportIconsOptions(Options):
     Packages are Iconify's (npm, @iconify-json/NAME); emoji that may be used freely are noto
     (Apache-2.0), twemoji (CC-BY-4.0), openmoji (CC-BY-SA-4.0) and fluent-emoji-flat (MIT). Nothing
     is downloaded. Icons are drawn on white by resvg (extra `icons`); about.json names packages,
-    versions and licenses. An icon's outline decides whether it is for training or held out, so that
-    variants in other colors stay together.
+    versions and licenses. Icons of one outline, and of one subject by their names in all packages,
+    are together for training or held out: no variant of what is tested with is learned from.
     """
 
     output: str = argument("Folder for the images: train/NAME.png, held_out/NAME.png, about.json.")
@@ -131,7 +131,7 @@ class ImportIconsOptions(Options):
         minimum=1,
     )
     held_out: float = option(
-        0.1, "Share of the outlines that is held out, by their hash.", minimum=0.0, below=1.0
+        0.1, "Share of the subjects that is held out, by their hash.", minimum=0.0, below=1.0
     )
     overwrite: bool = option(False, "Write into a folder that has icons.")
 

@@ -45,8 +45,8 @@ class NetworkOptions(ImageFilesOptions):
     )
     quality: int | None = option(
         None,
-        "Quality at which images that are no JPEG files were coded before, for what needs to know "
-        "it.",
+        "Quality at which images were coded before, for what needs to know it. It goes before the "
+        "tables of JPEG files, too: for those that were saved again at a finer quality.",
         minimum=1,
         maximum=100,
     )
@@ -66,9 +66,10 @@ class RestoreOptions(SearchOptions, NetworkOptions):
     JPEG files say how they were coded, by whatever encoder: for each the network is chosen that was
     trained for the nearest quality, and it is said which and why. A network that was trained for
     one JPEG quality refuses files of quite another (--any_quality); other formats do not say what
-    they were coded at. Gray stays gray. A network for luma restores the luma of color images. Large
-    images are restored in tiles that do not show. A table of what was written goes to standard
-    output, as CSV.
+    they were coded at (--quality), nor do JPEG files that were coded twice: their tables are the
+    last ones. Gray stays gray. A network for luma restores the luma of color images. Large images
+    are restored in tiles that do not show. A table of what was written goes to standard output, as
+    CSV.
 
     --method=pulse and --method=mmd search a generator's latent space for images that degrade to the
     given ones, which are square: low resolution, or compressed (--size=256 scales them first, as

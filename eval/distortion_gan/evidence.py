@@ -9,12 +9,16 @@ import pathlib
 
 import pandas as pd
 
+from lossylab.eval.measurements import about
 from lossylab.eval.options.distortions import REAL, UNTOUCHED
+from lossylab.eval.report import budgets
 from lossylab.eval.report import folder as results
 from lossylab.eval.report.claims import repetitions
 from lossylab.eval.report.differences import Difference, over_trainings
 from lossylab.eval.report.tables import Line
 from lossylab.eval.schemas import DIVERGENCES
+
+STEM = "distortion_gan"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +29,13 @@ class Evidence:
       table: rows of divergences, one an image, method of distortion and real distortion.
       severities: lines of severity.csv, best first.
       grids: folders of crops for comparison grids, by name.
+      trained: numbers that count of each model's training, see `budgets`.
     """
 
     table: pd.DataFrame
     severities: list[Line]
     grids: dict[str, pathlib.Path]
+    trained: dict[str, dict[str, int]]
 
     @property
     def title(self) -> str:
@@ -37,6 +43,12 @@ class Evidence:
         budgets = [b for b in dict.fromkeys(self.table.budget) if b]
         data = ", ".join(dict.fromkeys(self.table.data))
         return f"{'; '.join(budgets) or 'no model measured'}; measured on {data}"
+
+    @property
+    def smaller(self) -> str:
+        """Why the models are not of the paper's budget, in words; '' if they are."""
+        models = self.table[self.table.budget != ""].generated.unique()
+        return budgets.smaller(STEM, self.trained, models)
 
     @property
     def methods(self) -> list[str]:
@@ -92,4 +104,5 @@ def load(folder: str) -> Evidence:
     if (root / "severity.csv").exists():
         severities = list(csv.DictReader((root / "severity.csv").read_text().splitlines()))
     grids = {path.parent.name: path.parent for path in root.glob("grids/*/index.json")}
-    return Evidence(table, severities, dict(sorted(grids.items())))
+    trained = about(folder).get(budgets.TRAINED, {})
+    return Evidence(table, severities, dict(sorted(grids.items())), trained)

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from lossylab.data.distortions import DISTORTIONS
 from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortion_gan.tables import LAMBDAS
 from lossylab.eval.metrics import nss, residuals
@@ -26,6 +27,7 @@ _HEADINGS = {
     "fig04_pixel_losses": "Fig. 4: JPEG by pixel losses",
 }
 
+_SEVERITY = re.compile(r"(\w+), severity ([\d.]+)")  # labels of crops of version 0.1.0
 _NOISE, _OCTAVES = ("white", "pink"), (32, 16, 8, 4, 2)
 _LEAST, _MOST = -3.5, -0.5  # logarithms of divergences that colors tell apart
 
@@ -122,7 +124,9 @@ def _noise_curves(evidence: Evidence, kind: str) -> dict[str, np.ndarray]:
 
 
 def _words(figure: str, label: str) -> str:
-    """A tile's label; where lambda differs, also what it is elsewhere."""
+    """A tile's label: severities by their units, and where lambda differs, also what it is."""
+    if (old := _SEVERITY.fullmatch(label)) and old[1] in DISTORTIONS:
+        return f"{old[1]}, {DISTORTIONS[old[1]].said(float(old[2]))}"
     if figure != "fig03_sparsity":
         return label
     return re.sub(r"^jpeg\n", f"JPEG (lambda = {LAMBDAS['jpeg']:g})\n", label)

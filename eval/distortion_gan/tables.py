@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from lossylab.data.distortions import DISTORTIONS
 from lossylab.eval.distortion_gan.evidence import Evidence
 from lossylab.eval.distortion_gan.own_measures import kind_of
 from lossylab.eval.options.distortions import REAL, UNTOUCHED
@@ -31,6 +32,16 @@ def table1(evidence: Evidence) -> list[Line]:
         for (row, column, _), value in published.numbers("distortion_gan", "I").items()
     ]
     return lines(cells, "generated", "real")
+
+
+def severities_said(evidence: Evidence) -> str:
+    """The severities of the rows' real distortions, in words."""
+    found = evidence.table.groupby("reference").severity.unique()
+    return ", ".join(
+        f"{short} {DISTORTIONS[name].said(severity)}"
+        for name, short in SHORT.items()
+        for severity in found.get(name, ())
+    )
 
 
 def matrix(evidence: Evidence) -> list[Line]:

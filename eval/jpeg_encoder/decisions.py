@@ -46,7 +46,7 @@ _WORDS = {
 }
 OTHERS = ("jpegli", "mozjpeg")  # what users pick instead
 _TABLES = "tables_bits"
-_EQUAL = 0.02  # fraction by which MSE is nearly equal
+_EQUAL = 0.02  # fraction of MSE, or of what MS-SSIM lacks, that is as good as nothing
 _PIXEL_VALUES = 2  # that decoders may differ by
 _FAR_LESS = 0.1  # of the time
 _CERTAIN = 0.05
@@ -72,7 +72,7 @@ def all_gain(
       wanted: better encoder, worse encoder and measure, each.
       low: least bits per pixel.
       high: most.
-      not_worse: decide instead that none is a loss.
+      not_worse: decide instead that none is a loss of more than `_EQUAL`.
       huffman: whose rate counts.
     """
 
@@ -87,10 +87,16 @@ def all_gain(
         )
         gains = [(_BETTER[m] * gap.mean, gap.margin) for (_, _, m), gap in known.items()]
         if not_worse:
-            return Decision(text, all(gain > -noise for gain, noise in gains))
+            allowed = [_negligible(m, gap.level) for (_, _, m), gap in known.items()]
+            gains = [(gain + loss, noise) for (gain, noise), loss in zip(gains, allowed)]
         return decision_by_gains(text, gains)
 
     return decide
+
+
+def _negligible(measure: str, level: float) -> float:
+    """A difference of a measure that is as good as none, of a mean of `level`."""
+    return _EQUAL * (1 - level if measure == "ms_ssim_rgb" else level)
 
 
 def gains_at_mean_rate(better: str, worse: str, low: float, high: float) -> Decide:
@@ -129,7 +135,7 @@ def nearly_equal(evidence: Evidence) -> Decision:
     if found is None:
         return UNMEASURED
     text = f"MSE {found.said('.1f')} of {found.level:.0f}"
-    bound = _EQUAL * found.level
+    bound = _negligible("mse", found.level)
     if abs(found.mean) + found.margin <= bound:
         return Decision(text, True)
     return Decision(text, False if abs(found.mean) - found.margin > bound else None)
@@ -198,10 +204,20 @@ def in_place_of(*models: str) -> dict[str, Swap]:
     }
 
 
-def files_of_jpeg(evidence: Evidence) -> Evidence:
-    """Evidence of standard JPEG's files alone."""
-    table = evidence.table[evidence.table.codec == JPEG]
-    return dataclasses.replace(evidence, table=table)
+def without_attention(*models: str) -> dict[str, Swap]:
+    """The same, and learned tables alone, which see no image."""
+    return {**in_place_of(*models), published_name("tables"): _replaced("tables", *models)}
+
+
+def next_file(evidence: Evidence) -> Evidence:
+    """Evidence of a decoder that shows each image as the encoder's file of the next higher rate.
+
+    Decoded images whose errors are so far apart differ by at least that much in some pixel.
+    """
+    table = evidence.table.sort_values(["codec", "image", "bpp"])
+    error = table.mse**0.5
+    apart = (error - error.groupby([table.codec, table.image]).shift(-1)).abs()
+    return dataclasses.replace(evidence, table=table.assign(decoder_difference=apart.fillna(0.0)))
 
 
 def no_training(kind: str) -> dict[str, Swap]:

@@ -16,12 +16,13 @@ from scipy import interpolate
 
 from lossylab.core.errors import WorkError
 from lossylab.eval.measurements import without_data
+from lossylab.eval.report import budgets, rd_report
 from lossylab.eval.report import folder as results
-from lossylab.eval.report import rd_report
 from lossylab.eval.report.claims import repetitions
 from lossylab.eval.report.differences import Difference, over_trainings
 from lossylab.eval.schemas import CODED_COLOR
 
+STEM = "jpeg_encoder"
 JPEG = "jpeg"
 FLAT = "jpeg_flat"  # one step for all frequencies
 
@@ -72,7 +73,7 @@ class Evidence:
             found = {str(each.get(name, default)) for each in options if name in each}
             return "/".join(sorted(found)) or default
 
-        small = "" if said("steps") == "20000" else "small budget: "
+        small = "small budget: " if self.smaller else ""
         tables = " after tables alone" if any("tables_from" in each for each in options) else ""
         lpips, distance = said("lpips_weight"), "LPIPS"
         if said("perceptual", "lpips") != "lpips":
@@ -83,6 +84,13 @@ class Evidence:
             f"{said('train_data')}{tables}, backbones {said('weights')}{without}; measured on "
             f"{self.about['data']}, {self.about['lpips']}"
         )
+
+    @property
+    def smaller(self) -> str:
+        """Why the encoders are not of the paper's budget, in words; '' if they are."""
+        models = self.about["models"].items()
+        trained = {name: budgets.counted(STEM, each.values()) for name, each in models}
+        return budgets.smaller(STEM, trained, trained)
 
     @property
     def random_lpips(self) -> bool:

@@ -42,7 +42,7 @@ def points(evidence: Evidence) -> list[Line]:
                 {
                     "encoder": model,
                     "point": str(setting).removeprefix(f"{model}_"),
-                    "images": _images(evidence, str(setting)),
+                    "images": _images(evidence, model, str(setting)),
                     "bpp": number(means.bpp, 4),
                     "bpp, optimized": number(means.bpp_optimized, 4),
                     **{
@@ -59,8 +59,10 @@ def _measured(evidence: Evidence) -> dict[str, tuple[str, int, bool]]:
     return {name: said for name, said in MEASURED.items() if evidence.table[name].notna().any()}
 
 
-def _images(evidence: Evidence, setting: str) -> str:
-    count, whole = (evidence.table.setting == setting).sum(), evidence.table.image.nunique()
+def _images(evidence: Evidence, model: str, setting: str) -> str:
+    table = evidence.table
+    mine = (table.codec == model) & (table.setting == setting)  # encoders share names of settings
+    count, whole = mine.sum(), table.image.nunique()
     return str(count) if count == whole else f"{count} of {whole}"
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 METHODS = ("pchip", "cubic")  # the headline, and the classical one
 ENOUGH = 6  # rates of a curve with which it is known well
+MISSING = "no rows of"  # begins the reason where an image was not measured
 _FEWEST = 4  # points of a curve: a cubic has four coefficients
 _GRID = 65  # qualities at which a cubic's slope is looked at
 
@@ -181,7 +182,7 @@ def per_image(
     for image in sorted(curves[anchor].keys() | curves[test].keys()):
         missing = [name for name in (anchor, test) if image not in curves[name]]
         if missing:
-            values[image] = BDRate(np.nan, reason=f"no rows of {' and '.join(missing)}")
+            values[image] = BDRate(np.nan, reason=f"{MISSING} {' and '.join(missing)}")
             continue
         of_anchor, of_test = (
             (curves[name][image].bpp_file.to_numpy(), curves[name][image][metric].to_numpy())

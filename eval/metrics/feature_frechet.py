@@ -7,17 +7,17 @@ published ones; random weights see colors and edges, no contents.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
 
-from lossylab.eval.metrics.inception import Features, frechet_distance
+from lossylab.eval.metrics.frechet import frechet_distance
 from lossylab.models.backbones import vgg
 
 _LAYERS = ("block3_conv3", "block4_conv3")  # 256 and 512 channels
-_AT_ONCE = 64
-_NO_CLASSES = np.zeros((0, 0))
+_AT_ONCE, _MAX_PIXELS = 64, 2**20  # images, and pixels of them, that the network sees at once
 
 
 class FeatureFrechet:
@@ -32,14 +32,16 @@ class FeatureFrechet:
         self.label = vgg.label("vgg16", weights)
         self._network = tf.function(vgg.VGG("vgg16", weights, _LAYERS), reduce_retracing=True)
 
-    def features(self, images: Iterable[np.ndarray]) -> Features:
-        """Of images, uint8 [R, R, 3], all of one size."""
-        images, found = list(images), []
-        for first in range(0, len(images), _AT_ONCE):
-            batch = tf.constant(np.stack(images[first : first + _AT_ONCE]), tf.float32)
-            layers = [tf.reduce_mean(layer, (1, 2)) for layer in self._network(batch)]
+    def features(self, images: Iterable[np.ndarray]) -> np.ndarray:
+        """Of images, uint8 [R, R, 3], all of one size: float64 [images, features]."""
+        left, found = iter(images), []
+        for first in left:
+            more = min(_AT_ONCE, _MAX_PIXELS // first.shape[0] ** 2) - 1
+            batch = [first, *itertools.islice(left, max(more, 0))]
+            seen = self._network(tf.constant(np.stack(batch), tf.float32))
+            layers = [tf.reduce_mean(layer, (1, 2)) for layer in seen]
             found.append(tf.concat(layers, 1).numpy().astype(np.float64))
-        return Features(np.concatenate(found), _NO_CLASSES)
+        return np.concatenate(found)
 
     def __call__(self, one: Iterable[np.ndarray], other: Iterable[np.ndarray]) -> float:
         """The distance between two sets, at least 0, lower is better; two images each at least."""

@@ -2,8 +2,8 @@
 
 Not `tf.image.ssim`: it adds up in float32, which goes wrong by 1e-4 on images of 768x512 and by
 .02 on 3072x2048. As losses, where that does not matter, trainings take TensorFlow's. libvmaf's
-values, which ProxIQA reports, are of luma and, for SSIM, of a down-sampled image: see
-`lossylab.eval.metrics.vmaf`.
+values, which ProxIQA reports, are of luma and, for SSIM, of a down-sampled image where the shorter
+side has 384 pixels or more: see `lossylab.eval.metrics.vmaf`.
 """
 
 import numpy as np

@@ -3,8 +3,10 @@
 Protocol for still images: 8-bit RGB is converted to 8-bit YUV 4:4:4 (BT.601, limited range,
 ffmpeg's default), model vmaf_v0.6.1 with motion forced to zero. VMAF of identical images is
 therefore 97.43, not 100. Of a gray pair, whose Cb and Cr are equal and say nothing, PSNR is that of
-luma. MS-SSIM is 0 where libvmaf has none, as negative factors have no roots. A batch is one call
-through one pipe, reference below distorted; its scores equal those of single calls.
+luma. MS-SSIM is 0 where libvmaf has none, as negative factors have no roots. SSIM is of the image
+down-sampled by max(1, round(shorter side / 256)) (libvmaf's ssim.c): by 2 of Kodak's images, not
+at all of patches of 128 pixels, so a proxy learns another SSIM than is measured. A batch is one
+call through one pipe, reference below distorted; its scores equal those of single calls.
 """
 
 from __future__ import annotations

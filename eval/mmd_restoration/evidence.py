@@ -15,7 +15,7 @@ from lossylab.core.errors import WorkError
 from lossylab.eval.latent_rows import EPOCHS, ROWS, UNTOUCHED
 from lossylab.eval.report import crop_grid
 from lossylab.eval.report.differences import Difference, mean_difference
-from lossylab.eval.schemas import DEGRADATION_NLL, LATENT, RANK_ACCURACY, Schema
+from lossylab.eval.schemas import DEGRADATION_NLL, LATENT, ONE_SPREAD, RANK_ACCURACY, Schema
 from lossylab.eval.user_study import tally
 
 SAMPLERS = ("wavefront", "naive")
@@ -37,6 +37,7 @@ class Evidence:
       drawn: by sampler, the lines that `lossylab sample` printed, by input.
       votes: answers of a user study.
       samples: of Fig. 5: by image what was given and drawn.
+      untrained: likewise, by a degradation model that has learned nothing.
     """
 
     study: pd.DataFrame
@@ -46,12 +47,25 @@ class Evidence:
     drawn: dict[str, dict[str, dict[str, str]]]
     votes: list[tally.Answer]
     samples: Sequence[Sequence[crop_grid.Tile]] = ()
+    untrained: Sequence[Sequence[crop_grid.Tile]] = ()
 
     @property
     def title(self) -> str:
         """Budgets of the networks, and what was measured on."""
-        tables = (self.study, self.nll, self.ranks)
+        tables = (self.study, self.learned, self.ranks)
         return "; ".join(dict.fromkeys(filter(None, map(budget, tables))))
+
+    @property
+    def learned(self) -> pd.DataFrame:
+        """Rows of likelihoods by degradation models, without their rival's."""
+        return self.nll.loc[[not str(name).startswith(ONE_SPREAD) for name in self.nll.model]]
+
+    @property
+    def smaller(self) -> str:
+        """Why the networks are not the paper's, by the words of their budgets; '' if none says."""
+        said = self.title.lower()
+        small = any(words in said for words in ("small budget", "untrained", "random weights"))
+        return "smaller networks and fewer steps than the paper's" if small else ""
 
     def trials(self, row: str, task: str, variant: str = "", version: int = 0) -> pd.DataFrame:
         """Trials of a row, by image and seed; of the row's own version of StyleGAN, or another.
@@ -124,6 +138,7 @@ def load(folder: str) -> Evidence:
         {name: _drawn(root / "sampling" / f"{name}.csv") for name in SAMPLERS},
         _votes(root / "votes"),
         _samples(root / "crops" / "fig05_samples"),
+        _samples(root / "crops" / "fig05_untrained"),
     )
     if not (len(evidence.study) or len(evidence.nll) or len(evidence.ranks)):
         raise WorkError(f"{root} has no rows: measure with `lossylab eval latent_study`")
@@ -159,6 +174,8 @@ def budget(table: pd.DataFrame) -> str:
 
 def trained(evidence: Evidence, model: str) -> str:
     """How long a degradation model was trained, in words: ours has not the paper's epochs."""
+    if model.startswith(ONE_SPREAD):
+        return model
     budgets = evidence.nll[evidence.nll.model == model].budget
     steps = re.search(r"(\d+) steps", ", ".join(dict.fromkeys(budgets)))
     long = {LONGEST: "longer", SHORTEST: "shorter"}.get(model, model)

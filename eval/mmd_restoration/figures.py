@@ -33,6 +33,7 @@ _MEASURES = {
 GRIDS = {
     "fig02_downscale": "Fig. 2: restoring images that were scaled down",
     "fig05_samples": "Fig. 5: images drawn from the degradation model; some turn to noise",
+    "fig05_untrained": "As Fig. 5, drawn from a model that has learned nothing",
     "fig06_jpeg": "Fig. 6: restoring JPEG images",
 }
 
@@ -52,7 +53,7 @@ def _curve(evidence: Evidence, path: pathlib.Path) -> bool:
     if not len(evidence.curve):
         return False
     title = "Fig. 3: likelihood of held-out images in training"
-    with plots.figure(path, title, 1, 1, (5, 3.4), note=budget(evidence.nll)) as axes:
+    with plots.figure(path, title, 1, 1, (5, 3.4), note=budget(evidence.learned)) as axes:
         axis = axes[0, 0]
         for kind in KINDS:
             axis.plot(evidence.curve.step, evidence.curve[kind], label=kind)
@@ -68,7 +69,7 @@ def _likelihoods(evidence: Evidence, path: pathlib.Path) -> bool:
     if not panels:
         return False
     size = (3.4 * len(panels), 3.9)
-    note = "; ".join(filter(None, map(budget, (evidence.nll, evidence.study))))
+    note = "; ".join(filter(None, map(budget, (evidence.learned, evidence.study))))
     title = "Fig. 4: negative log-likelihood of a degraded image, bits/dim"
     with plots.figure(path, title, 1, len(panels), size, note=note) as axes:
         for axis, (heading, points) in zip(axes[0], panels.items()):
@@ -83,7 +84,7 @@ def _likelihoods(evidence: Evidence, path: pathlib.Path) -> bool:
 def _pairs(evidence: Evidence) -> dict[str, dict[str, pd.Series]]:
     """What the panels of Fig. 4 show: by heading two measures by image, with their labels."""
     panels = {}
-    for model in dict.fromkeys(evidence.nll.model):
+    for model in dict.fromkeys(evidence.learned.model):
         mine = evidence.nll[evidence.nll.model == model]
         by_kind = {k: mine[mine.kind == k].set_index("image").nll.sort_index() for k in KINDS}
         panels[f"left: {trained(evidence, str(model))}"] = {

@@ -17,7 +17,8 @@ class CropsOptions(CropOptions, MeasurementOptions):
         --data=sample_test --out=results/x/crops/fig08
 
     Of every codec the setting whose rate comes nearest to --bpp is shown, with the file's rate
-    and the quality of the whole image. `lossylab eval proxiqa` makes figures of the folders.
+    and the quality of the whole image; of exports those whose rates lie closest together and to
+    it. The title says how far rates differ. `lossylab eval proxiqa` makes figures of the folders.
     """
 
     skip_small: bool = skip_small("`crop_size`")

@@ -28,6 +28,11 @@ class DistortionsOptions(BeamOptions, CropOptions, MeasurementOptions):
     out: str = option("", "Folder of rows.csv, or of severity.csv with --search.")
     models: tuple[str, ...] = option((), "Exports of generators, NAME:EXPORT each.")
     budget: str = option("", "Budget of the models, for their rows.")
+    severities: tuple[str, ...] = option(
+        (),
+        "Severities of the real distortions, NAME=VALUE each such as jpeg=20, for models that were "
+        "trained for these; by default the distortions' own. A folder's rows are of one choice.",
+    )
     search: bool = option(
         False,
         "Only search for severities: how far the real distortions differ is measured for a grid "
@@ -45,6 +50,10 @@ class DistortionsOptions(BeamOptions, CropOptions, MeasurementOptions):
         require(bool(self.crops_dir) or bool(self.out), "`out` is needed: the folder of the rows")
         require(bool(self.budget or not self.models), "`budget` is needed: the models' budget")
         require(bool(self.models or not self.crops_dir), "`crops_dir` needs `models`")
+        require(
+            not (self.search and self.severities),
+            "`severities` goes without `search`, which tries many",
+        )
         require(
             self.beam is None or not (self.shard or self.search or self.crops_dir),
             "`beam` goes without `shard`, `search` and `crops_dir`",

@@ -152,10 +152,11 @@ class DegradationNllOptions(ShardOptions, MeasurementOptions):
 
     Each image is degraded as the model has learned, scaled down as in its training, and its middle
     is scored given its own clean version ("paired") and the next image's ("unpaired"), in bits for
-    each number (Table 1). All windows have one size: that of --window, or the largest that all
-    images have. Rows go to nll.csv in --out; killed and given again, the command computes nothing
-    twice. Rows of the same model and data that this command would not give are superseded. The
-    means go to standard output.
+    each number (Table 1). So are those of a rival that has learned nothing: the clean image with
+    one spread, fitted to these images. All windows have one size: that of --window, or the largest
+    that all images have. Rows go to nll.csv in --out; killed and given again, the command computes
+    nothing twice. Rows of the same model and data that this command would not give are superseded.
+    The means go to standard output.
     """
 
     model: str = option(help=f"Exported degradation model: {EXPORT}.")

@@ -13,7 +13,8 @@ from lossylab.eval.report.paper import Paper, Table
 _STDS = (
     "± is the standard deviation over images, dividing by n: the paper's Table I shows that its "
     "own does so. BD-rates by pchip; a cubic that is not monotone on some image is refused. A "
-    f"star: fewer than {bd_rate.ENOUGH} rates."
+    f"star: fewer than {bd_rate.ENOUGH} rates; a percentage in brackets: the qualities that both "
+    "curves reach, of those of either, where these are less than half."
 )
 _TIMES = (
     "Another machine, other encoders: only ratios between codecs can be compared. Ours: means over "

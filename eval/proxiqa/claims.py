@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,13 @@ from lossylab.eval.report.claims import (
 )
 from lossylab.eval.report.names import published_name
 
+# What two trainings of one budget may differ in: whether the proxy learns, draws, and bookkeeping.
+_MAY_DIFFER = {
+    *("optimize", "seed", "run_dir", "log_every", "checkpoint_every", "summary_every"),
+    *("keep_checkpoints", "validate_every", "validate_images", "validation_data", "proxy_patches"),
+    *("export", "export_precision", "cache_mb", "check_images", "skip_bad", "skip_small"),
+    *("data_service", "dry_run", "environment"),
+}
 _LEARNED = 0.5  # correlation by image with the true score from which a proxy counts as learned
 
 
@@ -50,6 +58,18 @@ def _constant(run: str) -> Swap:
         training = dict(evidence.training)
         if run in training:
             training[run] = training[run].assign(proxy=training[run].score.mean())
+        return dataclasses.replace(evidence, training=training)
+
+    return swap
+
+
+def _line(run: str) -> Swap:
+    """Evidence in which the proxy's score is a line over the steps, the one nearest to the true."""
+
+    def swap(evidence: Evidence) -> Evidence:
+        training = dict(evidence.training)
+        if run in training:
+            training[run] = training[run].assign(proxy=decisions.score_by_line(training[run]))
         return dataclasses.replace(evidence, training=training)
 
     return swap
@@ -88,8 +108,25 @@ def proxy_had_learned(metric: str) -> Need:
     return need
 
 
+def one_budget(one: str, other: str) -> Need:
+    """Two trainings that differ in nothing but whether the proxy is frozen, by their options."""
+
+    def need(evidence: Evidence) -> Obstacle | None:
+        a, b = (evidence.options.get(run) for run in (one, other))
+        if a is None or b is None:
+            reason = f"training/about.json does not tell the options of {one} and {other}"
+            return Obstacle(Verdict.UNDECIDED, reason)
+        differ = [n for n in sorted({*a, *b} - _MAY_DIFFER) if a.get(n) != b.get(n)]
+        if differ:
+            reason = f"{one} and {other} also differ in {', '.join(differ)}"
+            return Obstacle(Verdict.UNDECIDED, reason)
+        return None
+
+    return need
+
+
 def _trained(
-    decide: Decide, *tests: str, anchor: str = ANCHOR, other: str = "", **more: Any
+    decide: Decide, *tests: str, anchor: str = ANCHOR, others: Sequence[str] = (), **more: Any
 ) -> Check:
     """A check of codecs against the one trained for MSE.
 
@@ -97,31 +134,31 @@ def _trained(
       decide: the decision.
       tests: the codecs.
       anchor: what they are compared with.
-      other: a further rival: a codec that must not pass in their place.
+      others: further rivals: codecs that must not pass in their place, as far as measured.
       more: of the check.
     """
     rivals = {"the anchor itself": _replaced(tests, anchor)}
-    if other:
-        rivals[f"{published_name(other)} in its place"] = _replaced(tests, other)
+    more["others"] = {f"{published_name(n)} in its place": _replaced(tests, n) for n in others}
     more.setdefault("for_failing", (published_size,))
     return Check(decide, rivals, (paired(*((test, anchor) for test in tests)),), **more)
 
 
 _ALL = tuple(METRICS.values())
+_OTHER_PROXIES = tuple(name for name in PROXIES if name != "bls_vmaf_p")
 
 
 def _ssim_of_rgb(evidence: Evidence) -> Obstacle | None:
     """SSIM of luma leaves the colors to themselves, which costs PSNR that SSIM itself does not."""
-    if "SSIM of RGB" in evidence.title:
+    if evidence.trained.get("bls_ssim", {}).get("ssim_channels") == "rgb":
         return None
-    return Obstacle(Verdict.UNTESTABLE, "trained for SSIM of luma, the paper's is taken for RGB")
+    return Obstacle(Verdict.UNTESTABLE, "not known to be trained for SSIM of RGB, as the paper's")
 
 
 CHECKS = {
-    "1a": _trained(bd_rates(("bls_vmaf_p", "vmaf", -1)), "bls_vmaf_p", other="bls_ms_ssim_p"),
-    "1b": _trained(decisions.best_image("bls_vmaf_p", "vmaf"), "bls_vmaf_p", other="bls_ms_ssim_p"),
+    "1a": _trained(bd_rates(("bls_vmaf_p", "vmaf", -1)), "bls_vmaf_p", others=_OTHER_PROXIES),
+    "1b": _trained(decisions.best_image("bls_vmaf_p", "vmaf"), "bls_vmaf_p", others=_OTHER_PROXIES),
     "1c": _trained(
-        bd_rates(*((name, "psnr", 1) for name in PROXIES)), *PROXIES, other=f"{ANCHOR}_at_800"
+        bd_rates(*((name, "psnr", 1) for name in PROXIES)), *PROXIES, others=(f"{ANCHOR}_at_800",)
     ),
     "1d": _trained(
         bd_rates(*(("bls_vmaf_p", metric, 1 if metric == "psnr" else -1) for metric in _ALL)),
@@ -140,10 +177,11 @@ CHECKS = {
     "3a": Check(
         decisions.frozen_proxy_runs_away,
         {"a constant score": _constant("frozen"), "an alternating proxy": _never_frozen},
+        (one_budget("frozen", "alternating"),),
     ),
     "3b": Check(
         decisions.alternating_proxy_follows,
-        {"a constant score": _constant("alternating")},
+        {"a constant score": _constant("alternating"), "a line": _line("alternating")},
         (proxy_had_learned("vmaf"),),
         for_failing=(published_size,),
     ),

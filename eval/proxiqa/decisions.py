@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from lossylab.eval.proxiqa.evidence import ANCHOR, Evidence
@@ -23,7 +24,7 @@ from lossylab.eval.report.claims import (
     decision_by_gains,
     repetitions,
 )
-from lossylab.eval.report.differences import margin, mean_difference
+from lossylab.eval.report.differences import mean_difference
 from lossylab.eval.report.names import published_name
 
 CLASSICAL = ("jpeg2000", "hevc444", "hevc420")
@@ -37,15 +38,16 @@ _NAMES = {name: paper for paper, name in METRICS.items()}
 
 
 def paired(*pairs: tuple[str, str]) -> Need:
-    """Several pairs of trainings from the same start, or several trainings, of each two codecs."""
+    """Several pairs of trainings from the same start, or several trainings, of each two codecs.
+
+    A pair may be of each rate, although codecs of one seed are handed from rate to rate and so are
+    no independent trainings: the decision says of how many seeds and rates it is.
+    """
 
     def need(evidence: Evidence) -> Obstacle | None:
         for test, anchor in pairs:
-            gaps = evidence.pairs(test, "psnr", anchor)
-            seeds = min(len(repetitions(evidence.names, name)) for name in (test, anchor))
-            fewest = max(
-                seeds, 0 if gaps is None or _start(test) != _start(anchor) else gaps.shape[1]
-            )
+            gaps = _pairs(evidence, test, "psnr", anchor)
+            fewest = max(_seeds(evidence, test, anchor), 0 if gaps is None else gaps.shape[1])
             if fewest < ENOUGH_TRAININGS:
                 words = "one training each" if fewest < 2 else f"{fewest} trainings each"
                 return Obstacle(Verdict.UNDECIDED, f"{words}, {ENOUGH_TRAININGS} are needed")
@@ -59,19 +61,36 @@ def _start(codec: str) -> str:
     return codec.split("_", 1)[0]
 
 
+def _seeds(evidence: Evidence, test: str, anchor: str) -> int:
+    """Trainings of each of two codecs."""
+    return min(len(repetitions(evidence.names, name)) for name in (test, anchor))
+
+
+def _pairs(evidence: Evidence, test: str, metric: str, anchor: str) -> pd.DataFrame | None:
+    """Rates of the pairs of trainings from the same start; None for networks of several."""
+    return evidence.pairs(test, metric, anchor) if _start(test) == _start(anchor) else None
+
+
 def _gain(
     evidence: Evidence, test: str, metric: str, sign: int, anchor: str
 ) -> tuple[str, list[tuple[float, float]]] | None:
-    """In words, and the gains over images and over pairs of trainings, with their margins."""
+    """In words, and the gains over images and over trainings, with their margins.
+
+    Of too few seeds the gains at single rates stand for trainings, as far as all images have them.
+    """
     found = evidence.difference(test, metric, anchor)
     if found is None:
         return None
-    gains = [(sign * found.mean, found.margin)]
-    gaps = evidence.pairs(test, metric, anchor)
-    if gaps is not None and gaps.shape[1] >= ENOUGH_TRAININGS and _start(test) == _start(anchor):
-        over = gaps.mean()
-        gains.append((-sign * float(over.mean()), margin(over)))
-    return f"{_NAMES[metric]} {found.said('.1f')} %", gains
+    text, gains = f"{_NAMES[metric]} {found.said('.1f')} %", [(sign * found.mean, found.margin)]
+    pairs = _pairs(evidence, test, metric, anchor)
+    if pairs is None or _seeds(evidence, test, anchor) >= ENOUGH_TRAININGS:
+        return text, gains
+    rates = pairs.dropna(axis=1).mean()
+    over = mean_difference(rates)
+    if over is None:
+        return f"{text} (comparable rates: {len(rates)})", [(0.0, math.inf)]  # nothing is known
+    gains.append((sign * over.mean, over.margin))
+    return f"{text} ({over.count} rates: {over.said('.1f')} %)", gains
 
 
 def bd_rates(*wanted: tuple[str, str, int], anchor: str = ANCHOR) -> Decide:
@@ -91,7 +110,9 @@ def bd_rates(*wanted: tuple[str, str, int], anchor: str = ANCHOR) -> Decide:
             f"{_short(test)}: {text}" if several else text
             for (test, _, _), (text, _) in zip(wanted, known.values())
         ]
-        return decision_by_gains(", ".join(words), itertools.chain(*(g for _, g in known.values())))
+        seeds = min(_seeds(evidence, test, anchor) for test, _, _ in wanted)
+        text = f"{', '.join(words)}; {seeds} seed{'s' * (seeds > 1)}"
+        return decision_by_gains(text, itertools.chain(*(g for _, g in known.values())))
 
     return decide
 
@@ -144,11 +165,15 @@ def nearly_the_same(evidence: Evidence) -> Decision:
 
 def costs_most_psnr(evidence: Evidence) -> Decision:
     """Whether SSIM alone has less PSNR at equal rate than SSIM + L_d and SSIM_p."""
-    gaps = {n: evidence.pairs(n, "psnr") for n in ("bls_ssim", "bls_ssim_p", "bls_ssim_mse")}
-    known = all_known(gaps)
+    names = ("bls_ssim", "bls_ssim_p", "bls_ssim_mse")
+    known = all_known({name: evidence.quality_gaps(name, "psnr") for name in names})
     if known is None:
         return UNMEASURED
-    alone, *others = (frame.mean(axis=1) for frame in known.values())
+    whole = [frame.dropna(axis=1) for frame in known.values()]
+    shared = sorted(set.intersection(*(set(frame.columns) for frame in whole)))
+    if not shared:
+        return UNMEASURED
+    alone, *others = (frame[shared].mean(axis=1) for frame in whole)
     found = [mean_difference(other - alone) for other in others]
     if any(each is None for each in found):
         return UNMEASURED
@@ -175,14 +200,31 @@ def frozen_proxy_runs_away(evidence: Evidence) -> Decision:
 
 
 def alternating_proxy_follows(evidence: Evidence) -> Decision:
-    """Whether the proxy's means follow the true ones better than a constant would."""
+    """Whether the proxy's means follow the true ones better than a line over the steps would."""
     end = _end("alternating", evidence, _EARLY)
     if end is None:
         return UNMEASURED
-    rms = float(((end.proxy - end.score) ** 2).mean() ** 0.5)
-    spread = float(end.score.std(ddof=0))
-    text = f"rms gap {rms:.1f} points, standard deviation of VMAF {spread:.1f}"
-    return Decision(text, rms < spread)
+    steps = _steps_of_rows(evidence.training["alternating"])[end.index]
+    rms, spread = (
+        float(np.average((end.score - guess) ** 2, weights=steps) ** 0.5)
+        for guess in (end.proxy, score_by_line(evidence.training["alternating"])[end.index])
+    )
+    text = f"rms gap {rms:.2f} points, deviation of VMAF from its line {spread:.2f}"
+    return Decision(text, rms < spread and not math.isclose(rms, spread, rel_tol=1e-6))
+
+
+def _steps_of_rows(table: pd.DataFrame) -> pd.Series:
+    """How many steps each row of a training is the mean of."""
+    return table.step.diff().fillna(table.step)
+
+
+def score_by_line(table: pd.DataFrame) -> pd.Series:
+    """The true scores of a training by the line over its steps that fits the later ones best."""
+    late = table.step > (1 - _EARLY) * table.step.max()
+    weights = np.sqrt(_steps_of_rows(table)[late])
+    degree = min(1, late.sum() - 1)  # a single row has no line
+    line = np.polynomial.Polynomial.fit(table.step[late], table.score[late], degree, w=weights)
+    return line(table.step)
 
 
 def jpeg_is_worst(evidence: Evidence) -> Decision:
@@ -264,13 +306,18 @@ def _by_rate(timing: pd.DataFrame, codec: str) -> float:
 
 
 def time_depends_on_rate(evidence: Evidence) -> Decision:
-    """Whether classical codecs take longer at high rates, and learned ones do not."""
-    ratios = {n: _by_rate(evidence.timing, n) for n in ("bls_mse", "jpeg", "jpeg2000", "hevc444")}
-    if not all(math.isfinite(ratio) for ratio in ratios.values()):
+    """Whether classical codecs take longer at high rates, and learned ones do not.
+
+    One that does not do so decides, whatever else was measured.
+    """
+    names = (ANCHOR, "jpeg", "jpeg2000", "hevc444")
+    ratios = {name: _by_rate(evidence.timing, name) for name in names}
+    known = {name: ratio for name, ratio in ratios.items() if math.isfinite(ratio)}
+    holds = all((ratio > _SAME_TIME) == (name != ANCHOR) for name, ratio in known.items())
+    if holds and len(known) < len(names):
         return UNMEASURED
-    text = ", ".join(f"{'BLS' if n == 'bls_mse' else _short(n)} {r:.2f}" for n, r in ratios.items())
-    flat, *rising = ratios.values()
-    return Decision(f"times {text}", flat < _SAME_TIME and min(rising) > _SAME_TIME)
+    text = ", ".join(f"{'BLS' if n == ANCHOR else _short(n)} {r:.2f}" for n, r in known.items())
+    return Decision(f"times {text}", holds)
 
 
 def same_time(evidence: Evidence) -> Decision:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 import logging
 import math
 import pathlib
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import interpolate
 
 from lossylab.core import rows
@@ -17,7 +22,7 @@ from lossylab.core.errors import WorkError
 from lossylab.core.options import require
 from lossylab.eval.measurements import without_data
 from lossylab.eval.metrics import bd_rate
-from lossylab.eval.report import rd_report
+from lossylab.eval.report import budgets, rd_report
 from lossylab.eval.report.claims import repetitions
 from lossylab.eval.report.differences import Difference, over_trainings, settled
 from lossylab.eval.schemas import CODED
@@ -39,18 +44,32 @@ class Evidence:
       about: what made them; 'title' states the budget.
       timing: rows measured one at a time, for Table V and Fig. 12; may be empty.
       training: tables of step, proxy and score by run name, for Fig. 7; may be empty.
+      options: of these trainings by run name, as far as they are told; may be empty.
     """
 
     table: pd.DataFrame
     about: dict
     timing: pd.DataFrame
     training: dict[str, pd.DataFrame]
+    options: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     _found: dict = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def title(self) -> str:
         """The budget of what was trained here."""
         return self.about["title"]
+
+    @property
+    def trained(self) -> dict[str, dict[str, Any]]:
+        """What counts of the codecs' trainings, as far as it was recorded; see `budgets`."""
+        return self.about.get(budgets.TRAINED, {})
+
+    @property
+    def smaller(self) -> str:
+        """Why the learned codecs are not of the paper's budget, in words; '' if they are."""
+        codecs = self.about["codecs"]
+        learned = [name for name in codecs if "export" in codecs[name].get("options", {})]
+        return budgets.smaller("proxiqa", self.trained, learned)
 
     @property
     def names(self) -> list[str]:
@@ -93,22 +112,32 @@ class Evidence:
         return over_trainings([self.percents(mine, metric, theirs) for mine, theirs in pairs])
 
     def pairs(self, test: str, metric: str, anchor: str = ANCHOR) -> pd.DataFrame | None:
-        """Quality minus the anchor's at equal rate, by image and by pair of trainings.
+        """Rates against the anchor's at equal quality, in per cent, by image and by pair.
 
         A pair is two exports of one lambda, trained alike from the same start. The anchor's curve
-        is interpolated linearly over the logarithm of the rate, and goes on straight where the
-        other's rate lies beyond it. None for codecs that have no pairs.
+        is interpolated as BD-rates are; NaN where the other's quality lies beyond it, or where it
+        does not rise. None for codecs that have no pairs.
         """
-        mine = self.table.assign(lmbda=self.table.setting.map(_lambda))
-        mine = mine[mine.codec.isin((test, anchor)) & mine.lmbda.notna()]
-        shared = set.intersection(*(set(mine[mine.codec == n].lmbda) for n in (test, anchor)))
-        if len(shared) < 2:
+        return self._by_lambda(test, anchor, functools.partial(_rate_gaps, metric=metric))
+
+    def quality_gaps(self, test: str, metric: str, anchor: str = ANCHOR) -> pd.DataFrame | None:
+        """Quality minus the anchor's at equal rate, by image and by pair; see `pairs`."""
+        return self._by_lambda(test, anchor, functools.partial(_quality_gaps, metric=metric))
+
+    def _by_lambda(
+        self, test: str, anchor: str, gaps: Callable[[pd.DataFrame, pd.DataFrame], pd.Series]
+    ) -> pd.DataFrame | None:
+        """What the gaps of two curves are at the lambdas that both have, by image."""
+        table = self.table.assign(lmbda=self.table.setting.map(_lambda))
+        mine, theirs = (table[(table.codec == n) & table.lmbda.notna()] for n in (test, anchor))
+        mine = mine[mine.lmbda.isin(theirs.lmbda)]
+        if mine.lmbda.nunique() < 2:
             return None
-        gaps = {
-            str(image): _gaps(group[group.codec == test], group[group.codec == anchor], metric)
-            for image, group in mine[mine.lmbda.isin(shared)].groupby("image")
+        found = {
+            str(image): gaps(points, theirs[theirs.image == image])
+            for image, points in mine.groupby("image")
         }
-        return pd.DataFrame(gaps).T
+        return pd.DataFrame(found).T
 
 
 def _lambda(setting: str) -> float:
@@ -117,13 +146,27 @@ def _lambda(setting: str) -> float:
     return float(found[1]) if found else math.nan
 
 
-def _gaps(test: pd.DataFrame, anchor: pd.DataFrame, metric: str) -> pd.Series:
-    """One image's: quality minus the anchor's curve at the same rate, by lambda."""
-    anchor = anchor.sort_values("bpp_file")
-    # Of degree 1 it is linear, also beyond its ends.
-    curve = interpolate.make_interp_spline(np.log(anchor.bpp_file), anchor[metric], k=1)
+def _rate_gaps(test: pd.DataFrame, anchor: pd.DataFrame, metric: str) -> pd.Series:
+    """One image's: rate against the anchor's curve at the same quality, in per cent, by lambda."""
     points = test.set_index("lmbda")
-    return settled(points[metric] - curve(np.log(points.bpp_file)))
+    rates = _curve(anchor[metric], np.log(anchor.bpp_file), points[metric])
+    return settled(100 * (points.bpp_file / np.exp(rates) - 1))
+
+
+def _quality_gaps(test: pd.DataFrame, anchor: pd.DataFrame, metric: str) -> pd.Series:
+    """One image's: quality minus the anchor's curve at the same rate, by lambda."""
+    points = test.set_index("lmbda")
+    qualities = _curve(np.log(anchor.bpp_file), anchor[metric], np.log(points.bpp_file))
+    return settled(points[metric] - qualities)
+
+
+def _curve(x: ArrayLike, y: ArrayLike, at: ArrayLike) -> np.ndarray:
+    """A rising curve by pchip; NaN beyond its ends, and of points that do not rise."""
+    order = np.argsort(x)
+    ends = np.asarray(x)[order], np.asarray(y)[order]
+    if len(order) < 2 or any((np.diff(each) <= 0).any() for each in ends):
+        return np.full(np.shape(at), np.nan)
+    return interpolate.PchipInterpolator(*ends, extrapolate=False)(np.asarray(at))
 
 
 def load(folder: str) -> Evidence:
@@ -147,12 +190,13 @@ def load(folder: str) -> Evidence:
         if old.any():
             log.warning("%d times are of other weights or versions: left out", old.sum())
         timing = timing[~old]
-    training = sorted((pathlib.Path(folder) / "training").glob("*.csv"))
+    training = pathlib.Path(folder) / "training"
     return Evidence(
         table=table,
         about=about,
         timing=timing,
-        training={path.stem: _training(path) for path in training},
+        training={path.stem: _training(path) for path in sorted(training.glob("*.csv"))},
+        options=_options(training / "about.json"),
     )
 
 
@@ -164,3 +208,13 @@ def _training(path: pathlib.Path) -> pd.DataFrame:
         )
     except (OSError, ValueError, KeyError) as error:
         raise WorkError(f"{path} is no table of step, proxy and score: {error}") from error
+
+
+def _options(path: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """Options by run name; none without the file."""
+    if not path.exists():
+        return {}
+    try:
+        return {str(run): dict(options) for run, options in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise WorkError(f"{path} is no table of options by run: {error}") from error

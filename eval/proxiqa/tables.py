@@ -36,8 +36,8 @@ _TIMED = {
     "BLS VMAF_p/CPU": "bls_vmaf_p",
 }
 
-
 _CUBIC = "ours by cubic, %"
+_SMALL_OVERLAP = 0.5  # below it a mean BD-rate says what share of the qualities it is of
 
 
 def table_1(evidence: Evidence) -> list[Cell]:
@@ -62,8 +62,12 @@ def mean_cell(
     """A mean BD-rate over all images, by pchip and by cubic."""
     mean, std = evidence.bd(codec, metric)
     found = evidence.per_image(codec, metric)
-    known = [value.rates for value in found.values() if not value.reason]
-    mark = "*" if known and min(known) < bd_rate.ENOUGH else ""
+    known = [value for value in found.values() if not value.reason]
+    few = known and min(value.rates for value in known) < bd_rate.ENOUGH
+    mark = "*" if few else ""
+    overlap = sum(value.overlap for value in known) / max(len(known), 1)
+    if known and overlap < _SMALL_OVERLAP:
+        mark += f" ({overlap:.0%})"
     if 0 < len(known) < len(found):
         mark = f" ({len(known)} of {len(found)} images compare)"
     beside = _CUBIC, _by_cubic(evidence, codec, metric)
@@ -73,8 +77,10 @@ def mean_cell(
 def _by_cubic(evidence: Evidence, codec: str, metric: str) -> str:
     """The mean by cubics, or on how many images they are refused."""
     values = evidence.percents(codec, metric, method="cubic")
-    if values.isna().any() or values.empty:
-        return f"n/a ({values.isna().sum()} of {len(values)} refused)" if len(values) else "n/a"
+    reasons = [value.reason for value in evidence.per_image(codec, metric, method="cubic").values()]
+    refused = sum(bool(each) and not each.startswith(bd_rate.MISSING) for each in reasons)
+    if refused or values.isna().any() or values.empty:
+        return f"n/a ({refused} of {len(values)} refused)" if refused else "n/a"
     return f"{number(values.mean(), 2)} ± {number(values.std(ddof=0), 2)}"
 
 

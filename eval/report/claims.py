@@ -70,6 +70,7 @@ class Check:
       rivals: trivial competitors in words, and what puts one in the place of the model that the
         claim is about: of the evidence, evidence as it would be. A claim that a rival fulfills
         as well, or whose rivals were not all measured, stays undecided.
+      others: more rivals, of which those count that were measured: one at least.
       needs: what must be there for any verdict.
       for_failing: what must be there for the verdict that it does not hold: the absence of an
         effect at a small budget does not refute it.
@@ -82,6 +83,7 @@ class Check:
     needs: Sequence[Need] = ()
     for_failing: Sequence[Need] = ()
     strict: bool = False
+    others: Mapping[str, Swap] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +142,12 @@ def judge(claim: Claim, check: Check | None, evidence: Any) -> Judgement:
     decision = check.decide(evidence)
     if decision is UNMEASURED:
         return Judgement(claim, Verdict.UNTESTABLE, reason="not measured")
-    tried = {words: check.decide(swap(evidence)) for words, swap in check.rivals.items()}
+    tried, others = (
+        {words: check.decide(swap(evidence)) for words, swap in rivals.items()}
+        for rivals in (check.rivals, check.others)
+    )
+    measured = {words: rival for words, rival in others.items() if rival is not UNMEASURED}
+    tried |= measured or others
     obstacle = _obstacle(check, decision, tried, evidence)
     verdict = Verdict.HOLDS if decision.holds else Verdict.FAILS
     return Judgement(
@@ -182,16 +189,8 @@ def _stands(words: str, rival: Decision) -> str:
 
 
 def published_size(evidence: Any) -> Obstacle | None:
-    """The networks, steps and data of the paper, by the title of the evidence."""
-    return budget_of_the_paper(evidence.title)
-
-
-def budget_of_the_paper(said: str) -> Obstacle | None:
-    """The same by what a budget says in words."""
-    title = said.lower()
-    if "small budget" in title or "untrained" in title or "random weights" in title:
-        return Obstacle(Verdict.UNTESTABLE, "smaller networks and fewer steps than the paper's")
-    return None
+    """The networks and steps of the paper: the evidence's `smaller` says why they are not."""
+    return Obstacle(Verdict.UNTESTABLE, evidence.smaller) if evidence.smaller else None
 
 
 def trainings(*names: str) -> Need:

@@ -41,13 +41,17 @@ NAMES = {
     "memnet": "MemNet",
     "mwcnn": "MWCNN",
     "wcdgan": "WCDGAN",
-    "wcdgan_content": "WCDGAN (content loss alone)",
-    "wcdgan_content_continued": "WCDGAN (content loss alone, continued)",
-    "wcdgan_perceptual": "WCDGAN (content and perceptual loss)",
-    "wcdgan_adversarial": "WCDGAN (content and adversarial loss)",
+    "wcdgan_content": "WCDGAN (without perceptual and adversarial loss)",
+    "wcdgan_content_continued": "WCDGAN (without perceptual and adversarial loss, continued)",
+    "wcdgan_perceptual": "WCDGAN (without adversarial loss)",
+    "wcdgan_adversarial": "WCDGAN (without perceptual loss)",
     "restore": "as chosen by `restore`",
-    "wcdgan_content_no_mixed_conv": "WCDGAN (content loss, no mixed convolution)",
-    "wcdgan_content_no_mixed_attention": "WCDGAN (content loss, no mixed attention)",
+    "wcdgan_content_no_mixed_conv": (
+        "WCDGAN (without perceptual and adversarial loss, no mixed convolution)"
+    ),
+    "wcdgan_content_no_mixed_attention": (
+        "WCDGAN (without perceptual and adversarial loss, no mixed attention)"
+    ),
     "live1": "LIVE1",
     "classic5": "Classic5",
     # The JPEG encoder.

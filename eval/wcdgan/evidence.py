@@ -10,6 +10,8 @@ import re
 import pandas as pd
 
 from lossylab.core import rows
+from lossylab.eval.measurements import about
+from lossylab.eval.report import budgets
 from lossylab.eval.report import folder as results
 from lossylab.eval.report.claims import repetitions
 from lossylab.eval.report.differences import Difference, over_trainings
@@ -32,10 +34,11 @@ SOURCES = {
     "MWCNN": ("mwcnn",),
     "WCDGAN": ("wcdgan",),
 }
-# Content loss alone, and the same for as many steps as what began with it learned on by others.
+# Without perceptual and adversarial loss, and the same for as many steps as what began with it
+# learned on by these.
 CONTENT, CONTINUED = "wcdgan_content", "wcdgan_content_continued"
 # The paper does not say with which losses its network for luma was trained. All rivals minimize
-# errors of pixels, so that a network that does is compared.
+# errors of pixels, so that the network without perceptual and adversarial loss is compared.
 _LUMA = {"WCDGAN": (CONTENT, "wcdgan")}
 # How color files are measured as users restore them, and the rows of it.
 FILE = {"RGB": "file_rgb", "Y": "file_y", "Cb, Cr": "file_c"}
@@ -50,11 +53,13 @@ class Evidence:
       table: rows of `lossylab eval restoration`.
       timing: rows of `lossylab benchmark --sections=restoration`, by network.
       sets: Inception Score and FID of sets, rows of `lossylab eval restoration --inception`.
+      trained: numbers that count of trainings, by network and channels ('arcnn y'); see `budgets`.
     """
 
     table: pd.DataFrame
     timing: dict[str, dict]
     sets: pd.DataFrame
+    trained: dict[str, dict[str, int]]
 
     @property
     def files(self) -> pd.DataFrame:
@@ -147,7 +152,7 @@ class Evidence:
 
     @property
     def control(self) -> str:
-        """Content loss alone, to compare other losses with: from the same start if there is one."""
+        """What the other losses are compared with: from the same start, if that was measured."""
         return CONTINUED if CONTINUED in self.names else CONTENT
 
 
@@ -160,7 +165,7 @@ def load(folder: str) -> Evidence:
     if (root / "sets.csv").exists():
         sets = rows.frame(rows.read(root / "sets.csv", columns), RESTORED_SETS.text)
     timing = {row["network"]: row for row in results.timings(root)}
-    return Evidence(table, timing, sets)
+    return Evidence(table, timing, sets, about(folder).get(budgets.TRAINED, {}))
 
 
 def set_measures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import textwrap
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,7 @@ from lossylab.eval.report.paper import Draw
 from lossylab.eval.wcdgan.evidence import Evidence
 
 GRIDS = {"sample_q10": "As Fig. 7: crops of restored images, JPEG q = 10, PSNR / SSIM"}
+_NAME = 40  # characters of a method's name in a line
 
 
 def figures(evidence: Evidence) -> dict[str, Draw]:
@@ -48,7 +50,8 @@ def _gains(evidence: Evidence, path: pathlib.Path) -> bool:
                 )
             axis.set(title=f"q = {quality}", xlabel="gain, dB")
             axis.grid(visible=False, axis="y")
-        axes[0, 0].set_yticks(range(len(methods)), map(published_name, methods))
+        names = [textwrap.fill(published_name(method), _NAME) for method in methods]
+        axes[0, 0].set_yticks(range(len(methods)), names)
         axes[0, 0].invert_yaxis()
         axes[0, 0].legend(loc="center")
     return True

@@ -65,6 +65,10 @@ class ImageCodec(abc.ABC):
     def prepare(self, image: np.ndarray, setting: str) -> None:  # noqa: B027 - most need none
         """Does what only the first encoding needs, so that it is not timed."""
 
+    def setting_for(self, bpp: float) -> str | None:
+        """The setting for a rate in bits per pixel; None of codecs that are not told the rate."""
+        return None
+
     def options(self, setting: str) -> dict:
         """What the software is told, JSON values."""
         return {"setting": setting}

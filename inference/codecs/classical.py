@@ -116,6 +116,9 @@ class Jpeg2000(ImageCodec):
     searched = False
     settings = tuple(f"{24 / bpp:.4f}" for bpp in np.geomspace(LOWEST_BPP, HIGHEST_BPP, POINTS))
 
+    def setting_for(self, bpp: float) -> str:
+        return f"{24 / bpp:.4f}"
+
     def options(self, setting: str) -> dict:
         return jpeg2000_options(float(setting))
 

@@ -21,6 +21,9 @@ from lossylab.core.errors import WorkError
 HUFFMAN = ("standard", "optimized")
 LARGEST_SIDE = 65_500  # pixels, libjpeg's limit
 _LIBRARY = "6b"
+_SPACES = ("JCS_GRAYSCALE", "JCS_YCbCr")  # that files are written in
+# What Huffman codes of baseline JPEG can say, as `models.layers.dct` has it.
+_LARGEST_AC, _SMALLEST_DC = 1023, -1024
 _guard = threading.Lock()  # jpeglib keeps its library in a global variable
 
 
@@ -30,7 +33,7 @@ class Contents:
 
     Attributes:
       coefficients: int16 [planes, ceil(height / 8), ceil(width / 8), 8, 8], of 1 or 3 planes.
-      tables: steps of luminance and chrominance, [2, 8, 8], 1..255.
+      tables: steps of luminance and chrominance, whole numbers [2, 8, 8], 1..255.
       height: of the image in pixels.
       width: likewise.
     """
@@ -50,7 +53,8 @@ def to_bytes(contents: Contents, huffman: str = "standard") -> bytes:
 
     Raises:
       WorkError: if the image is too large for a JPEG file, or writing fails.
-      ValueError: if the values do not fit into a baseline file.
+      ValueError: if the contents have other shapes or types, or values that do not fit into a
+        baseline file: AC outside -1023..1023, DC outside -1024..1023, steps outside 1..255.
     """
     _check(contents, huffman)
     planes = [np.ascontiguousarray(plane) for plane in contents.coefficients]
@@ -69,10 +73,11 @@ def to_bytes(contents: Contents, huffman: str = "standard") -> bytes:
 
 
 def contents_of(data: bytes) -> Contents:
-    """What a file without chroma sub-sampling holds.
+    """What a file without chroma sub-sampling holds; both tables of a gray one are luminance's.
 
     Raises:
-      WorkError: if it is no such JPEG file.
+      WorkError: if it is no such JPEG file, has other planes than Y or Y, Cb and Cr, or Cb and Cr
+        have different tables.
     """
     with _scratch() as path, _guard:
         try:
@@ -80,13 +85,20 @@ def contents_of(data: bytes) -> Contents:
                 file.write(data)
             with jpeglib.version(_LIBRARY):
                 read = jpeglib.read_dct(path)
+                space = read.jpeg_color_space.name
+                if space not in _SPACES:
+                    raise WorkError(
+                        f"a JPEG file of {space.removeprefix('JCS_')}, expected YCbCr or gray"
+                    )
                 planes = [plane for plane in (read.Y, read.Cb, read.Cr) if plane is not None]
-                tables = np.array(read.qt)
+                tables = [np.array(read.get_component_qt(i)) for i in range(len(planes))]
         except OSError as error:
             raise WorkError(f"no JPEG file that can be read: {error}") from error
     if any(plane.shape != planes[0].shape for plane in planes):
         raise WorkError("a JPEG file with chroma sub-sampling, expected 4:4:4")
-    tables = tables[[0, min(1, len(tables) - 1)]]
+    if any(not np.array_equal(table, tables[-1]) for table in tables[1:]):
+        raise WorkError("a JPEG file whose colors have a table each, expected one of both")
+    tables = np.stack([tables[0], tables[-1]])
     return Contents(np.stack(planes), tables, int(read.height), int(read.width))
 
 
@@ -94,9 +106,12 @@ def optimized(data: bytes) -> bytes:
     """The same image, coefficient for coefficient, with Huffman codes of its own.
 
     Raises:
-      WorkError: if it is no JPEG file without chroma sub-sampling.
+      WorkError: as `contents_of`, or if it holds values that no baseline file does.
     """
-    return to_bytes(contents_of(data), "optimized")
+    try:
+        return to_bytes(contents_of(data), "optimized")
+    except ValueError as error:
+        raise WorkError(f"no baseline JPEG file: {error}") from error
 
 
 def check_size(height: int, width: int) -> None:
@@ -111,14 +126,34 @@ def _check(contents: Contents, huffman: str) -> None:
     if huffman not in HUFFMAN:
         raise ValueError(f"huffman must be one of {', '.join(HUFFMAN)}, got '{huffman}'")
     check_size(contents.height, contents.width)
-    if contents.tables.min() < 1 or contents.tables.max() > 255:
+    coefficients, tables = contents.coefficients, contents.tables
+    if tables.shape != (2, 8, 8) or not np.issubdtype(tables.dtype, np.integer):
+        raise ValueError(
+            f"expected tables of whole numbers [2, 8, 8], got {tables.dtype} {list(tables.shape)}"
+        )
+    if tables.min() < 1 or tables.max() > 255:
         raise ValueError("steps of baseline tables lie in 1..255")
-    planes, rows, columns = contents.coefficients.shape[:3]
+    shape = coefficients.shape
+    if len(shape) != 5 or shape[3:] != (8, 8) or coefficients.dtype != np.int16:
+        raise ValueError(
+            "expected coefficients int16 [planes, rows, columns, 8, 8], got "
+            f"{coefficients.dtype} {list(shape)}"
+        )
+    planes, rows, columns = shape[:3]
     expected = (-(-contents.height // 8), -(-contents.width // 8))
     if planes not in (1, 3) or (rows, columns) != expected:
         raise ValueError(
             f"expected 1 or 3 planes of {expected[0]}x{expected[1]} blocks, got {planes} of "
             f"{rows}x{columns}"
+        )
+    lowest = (coefficients == _SMALLEST_DC).sum()  # DC alone may be so low
+    if (
+        coefficients.min() < _SMALLEST_DC
+        or coefficients.max() > _LARGEST_AC
+        or lowest > (coefficients[..., 0, 0] == _SMALLEST_DC).sum()
+    ):
+        raise ValueError(
+            "coefficients of baseline files: AC within -1023..1023, DC within -1024..1023"
         )
 
 

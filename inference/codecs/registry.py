@@ -21,7 +21,7 @@ from lossylab.inference.codecs.classical import Hevc, Jpeg, Jpeg2000, pillow_dec
 from lossylab.inference.codecs.formats import FORMATS
 from lossylab.inference.codecs.other_jpegs import OTHERS
 from lossylab.inference.export import container, zoo
-from lossylab.inference.export.base import fingerprint, signature_names
+from lossylab.inference.export.base import card_of, fingerprint, signature_names
 from lossylab.inference.export.codec import REVISION, Codec
 from lossylab.inference.export.jpeg import Encoder
 
@@ -64,6 +64,11 @@ class _Exports(ImageCodec):
 
     def options(self, setting: str) -> dict:
         return {"run": setting, "export": self._fingerprints[setting]}
+
+    @property
+    def trainings(self) -> list[dict]:
+        """Options of the trainings of all exports."""
+        return [card_of(path).get("options", {}) for path in self._paths.values()]
 
     @abc.abstractmethod
     def _load(self, path: str):

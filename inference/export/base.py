@@ -57,6 +57,7 @@ _KINDS = {
 _NETWORK = "assets.extra/network.npz"  # in an export, beside the program
 # What cards of models that have names say, and those of their exports do, too.
 _TOLD = ("weights", "steps", "data", "license", "summary", "quality", "hours")
+_TOLD_OF_SOME = ("useful_to",)
 _OLD_NAMES = {"reach": "receptive_field_radius"}  # in cards of version 0.1.0
 _OLD_INPUTS = {"image": "picture"}  # of signatures, by their names now
 
@@ -268,6 +269,7 @@ def located(path: str | os.PathLike) -> str:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not export_folder.is_saved_model(target):
             known = {key: card[key] for key in _TOLD}
+            known |= {key: card[key] for key in _TOLD_OF_SOME if key in card}
             file = zoo.weights(name)
             network, tables = network_file.read(file), network_file.tables(file)
             class_of(card["kind"]).save(network, target, card["options"], tables=tables, **known)

@@ -7,6 +7,7 @@ Generators that see noise take it, too: noise float32 [H, W, channels], of varia
 
 from __future__ import annotations
 
+import math
 import os
 
 import numpy as np
@@ -17,6 +18,7 @@ from lossylab.inference.export.base import Export, Served, to_uint8
 from lossylab.models.unet import MULTIPLE, RECEPTIVE_FIELD_RADIUS, ResidualUNet
 
 MAX_PIXELS = 2**23  # pixels that the network sees at once
+_FILTERS = 64  # of an export that does not say how it was trained: those of the training's default
 
 
 class Distorter(Export):
@@ -59,6 +61,26 @@ class Distorter(Export):
         super().__init__(path)
         self._max_pixels = max_pixels
         self.noise_channels: int = self.card.get("noise_channels", 0)
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Bytes that the network takes for each pixel that it sees, a plain estimate.
+
+        64 for images in float32, and ten maps of the first layer's size, which has its filters at
+        every fourth pixel: the skip connection, what it is joined to, and both of them again.
+        """
+        return 64 + 10 * self.options.get("filters", _FILTERS)
+
+    def pixels_at_once(self, height: int, width: int) -> int:
+        """The most pixels of an image of this size that the network sees at once.
+
+        Those of a tile with all that its pixels depend on, and those that the network adds up to
+        multiples of 128.
+        """
+        sides = tiling.largest_tile(
+            height, width, self._max_pixels, RECEPTIVE_FIELD_RADIUS, MULTIPLE
+        )
+        return math.prod(tiling.up(side, MULTIPLE) for side in sides)
 
     def distort(self, image: np.ndarray, seed: int = 0) -> np.ndarray:
         """Distorts an image, large ones in tiles that do not show.

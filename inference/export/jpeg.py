@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from lossylab.core.options import require
 from lossylab.data.decode import as_rgb
 from lossylab.inference.codecs.jpeg_files import Contents
 from lossylab.inference.export import tiling
@@ -20,7 +21,12 @@ from lossylab.inference.export.base import Export, Served
 from lossylab.models.jpeg_encoder import JPEGEncoder
 from lossylab.models.layers import dct
 
-MAX_PIXELS = 2**20  # pixels that the network sees at once; VGG-19 takes some 800 bytes a pixel
+MAX_PIXELS = 2**20  # pixels that the network sees at once
+# Bytes a pixel: of colors, DCT and coefficients; of three maps of a backbone's widest layer, with
+# 64 channels at every pixel or, ResNet's, at every fourth; of four LSTMs with seven numbers a
+# coefficient.
+_CODING, _LSTMS = 128, 112
+_FEATURES = {"vgg16": 768, "vgg19": 768, "resnet152": 192, "resnet152_block1": 192}
 
 
 class Encoder(Export):
@@ -42,6 +48,35 @@ class Encoder(Export):
         super().__init__(path)
         self._max_pixels = max_pixels
         self._radius: int | None = self.card["receptive_field_radius"]
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Bytes that the network takes for each pixel that it sees, a plain estimate.
+
+        128 for coding, and with attention 768 for features of a VGG or 192 for those of
+        ResNet-152, and 112 for LSTMs, all in float32; a backbone that the export does not name
+        counts as a VGG.
+        """
+        if self._radius == 0:
+            return _CODING
+        lstms = _LSTMS if self._radius is None else 0
+        if lstms and self.options.get("lstm_input") == "dct":
+            return _CODING + lstms
+        widest = max(_FEATURES.values())
+        return _CODING + lstms + _FEATURES.get(self.options.get("backbone", ""), widest)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether it codes images of any size at once, as LSTMs do."""
+        return self._radius is None
+
+    def pixels_at_once(self, height: int, width: int) -> int:
+        """The most pixels of an image of this size that the network sees at once.
+
+        Those of a strip with all that the attention sees around it, or the whole image.
+        """
+        rows, halo = self._rows(height, width)
+        return width * tiling.longest(height, rows, halo)
 
     @classmethod
     def serve(cls, network: JPEGEncoder) -> Served:
@@ -99,7 +134,15 @@ class Encoder(Export):
 
         Large images are coded in strips that overlap by all that the attention sees. LSTMs
         see everything: they code images of any size at once, as far as memory goes.
+
+        Raises:
+          UsageError: if the image has another shape or type, or no pixels.
         """
+        fits = image.ndim == 3 and image.shape[-1] in (1, 3) and image.dtype == np.uint8
+        require(
+            fits and image.size,
+            f"encode expects an image uint8 [H, W, 1 or 3], got {image.dtype} {list(image.shape)}",
+        )
         height, width, channels = image.shape
         color = as_rgb(image)
         blocks = (channels, *_blocks(height, width), dct.BLOCK, dct.BLOCK)
@@ -130,11 +173,14 @@ class Encoder(Export):
         return image
 
     def _strips(self, height: int, width: int) -> Iterator[tiling.Cut]:
-        rows = height
-        if self._radius is not None and height * width > self._max_pixels:
-            inner = max(self._max_pixels // width - 2 * self._radius, dct.BLOCK)
-            rows = tiling.up(inner, dct.BLOCK)
-        return tiling.cuts(height, rows, self._radius or 0)
+        return tiling.cuts(height, *self._rows(height, width))
+
+    def _rows(self, height: int, width: int) -> tuple[int, int]:
+        """Rows of pixels of a strip, and those around it that matter to it."""
+        if self._radius is None or height * width <= self._max_pixels:
+            return height, 0
+        inner = max(self._max_pixels // width - 2 * self._radius, dct.BLOCK)
+        return tiling.up(inner, dct.BLOCK), self._radius
 
     def _strip(self, strip: np.ndarray, cut: tiling.Cut) -> tuple[np.ndarray, np.ndarray]:
         coded = self._call("encode", image=np.ascontiguousarray(strip))

@@ -18,7 +18,7 @@ import numpy as np
 from lossylab.core import export_folder
 from lossylab.core.errors import UsageError
 from lossylab.core.options import require
-from lossylab.data.jpeg import Coding, luminance_table, nearest_quality
+from lossylab.data.jpeg import QUALITIES, Coding, luminance_table, nearest_quality
 from lossylab.inference.export import tiling, zoo
 from lossylab.inference.export.base import card_of, is_export
 from lossylab.inference.export.narrowing import FLOAT32
@@ -33,8 +33,8 @@ _CHANNELS = {"y": 1, "rgb": 3}
 # costs as much as one coarser by two, and beyond this distance SA-DCT restores more.
 _FINER, _FARTHEST = 2.0, 1.2
 _SEVERAL = 0.5  # more distance of networks that take several qualities, or all
-REVISION = 1  # of how is chosen
-# Quality up to which SA-DCT, and networks for several qualities, gain on the mean.
+REVISION = 2  # of how is chosen; 1: no network for several qualities above `FINEST`
+# Quality up to which SA-DCT gains on the mean; assumed of networks for all qualities, too.
 FINEST = 90
 
 
@@ -50,6 +50,7 @@ class Candidate:
       parameters: trainable weights.
       weights: what names them and the precision they are used in.
       best_quality: of several that it was trained for the highest.
+      useful_to: quality up to which it gains, if its card says so.
     """
 
     path: str
@@ -59,6 +60,7 @@ class Candidate:
     parameters: int
     weights: str
     best_quality: int | None = None
+    useful_to: int | None = None
 
     @classmethod
     def of(cls, path: str) -> Candidate:
@@ -71,14 +73,24 @@ class Candidate:
         weights, precision = card.get("weights") or card["sha256"], card.get("precision", FLOAT32)
         if precision != FLOAT32:
             weights = f"{weights} {precision}"
-        return cls(path, *known, weights, options.get("best_quality"))
+        return cls(path, *known, weights, options.get("best_quality"), card.get("useful_to"))
 
     @property
     def trained_for(self) -> str:
         """The qualities, in words."""
-        if self.quality is None:
-            return "all qualities"
-        return f"{self.quality} to {self.best_quality}" if self.best_quality else f"{self.quality}"
+        words = "all qualities" if self.quality is None else f"{self.quality}"
+        if self.best_quality:
+            words += f" to {self.best_quality}"
+        limited = self.useful_to is not None or self.quality is None
+        return f"{words}, used up to {self.finest}" if limited else words
+
+    @property
+    def finest(self) -> int:
+        """The quality above which it is not chosen, however near it is."""
+        if self.useful_to is not None:
+            return self.useful_to
+        one = self.quality is not None and not self.best_quality
+        return QUALITIES[-1] if one else max(FINEST, self.best_quality or FINEST)
 
     def distance(self, coding: Coding) -> float:
         """How far a file is from what the network has learned, at least 0, in octaves of steps."""
@@ -95,9 +107,8 @@ class Candidate:
         """Whether a file, turned by its EXIF orientation or not, gains enough from the network."""
         if self.model == TNRD.model_id:  # projects onto the coefficients of the table it knows
             return upright and self.knows(coding)
-        if self.best_quality and nearest_quality(coding.tables[0]) > FINEST:
-            return False
-        return self.distance(coding) <= _FARTHEST
+        fine = nearest_quality(coding.tables[0]) > self.finest
+        return not fine and self.distance(coding) <= _FARTHEST
 
     def knows(self, coding: Coding) -> bool:
         """Whether a file's first table is the very one that the network has learned."""

@@ -53,8 +53,7 @@ def in_tiles(
     """
     if image.shape[0] * image.shape[1] <= max_pixels:
         return work(image, **beside)
-    halo = up(receptive_field_radius, multiple)
-    inner = up(max(int(max_pixels**0.5) - 2 * halo, halo // 2, 1), multiple)
+    inner, halo = _sizes(max_pixels, receptive_field_radius, multiple)
     result = np.empty_like(image)
     for rows in cuts(image.shape[0], inner, halo):
         for columns in cuts(image.shape[1], inner, halo):
@@ -62,6 +61,27 @@ def in_tiles(
             tile = work(image[rows.wide, columns.wide], **wide)
             result[rows.kept, columns.kept] = tile[rows.inside, columns.inside]
     return result
+
+
+def largest_tile(
+    height: int, width: int, max_pixels: int, receptive_field_radius: int, multiple: int = 1
+) -> tuple[int, int]:
+    """Height and width of the largest part of an image that `in_tiles`, told so, works on."""
+    if height * width <= max_pixels:
+        return height, width
+    inner, halo = _sizes(max_pixels, receptive_field_radius, multiple)
+    return longest(height, inner, halo), longest(width, inner, halo)
+
+
+def longest(length: int, size: int, halo: int) -> int:
+    """The longest of the parts of `cuts`, its surroundings included."""
+    return max(cut.wide.stop - cut.wide.start for cut in cuts(length, size, halo))
+
+
+def _sizes(max_pixels: int, receptive_field_radius: int, multiple: int) -> tuple[int, int]:
+    """Side of what is kept of a tile, and width of what surrounds it."""
+    halo = up(receptive_field_radius, multiple)
+    return up(max(int(max_pixels**0.5) - 2 * halo, halo // 2, 1), multiple), halo
 
 
 def up(size: int, multiple: int) -> int:

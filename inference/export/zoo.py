@@ -3,7 +3,8 @@
 They lie in the package's folder zoo/ and in the user's, $LOSSYLAB_ZOO or
 ~/.local/share/lossylab/zoo. `base.located` makes exports of them. A card holds what an export's
 says, the SHA-256 of the weights' file, `summary`, `hours` of training, and `quality`: measured
-values with their protocol. Restorers are chosen by `channels` and the JPEG quality among `options`.
+values with their protocol. Restorers are chosen by `channels` and the JPEG quality among `options`,
+for no file finer than `useful_to`, if the card says it.
 """
 
 from __future__ import annotations
@@ -91,6 +92,14 @@ def distorter(distortion: str) -> str | None:
         if (known["kind"], known["options"].get("distortion")) == ("distorter", distortion):
             return name
     return None
+
+
+def generator() -> str:
+    """Name of a StyleGAN's generator, the first; raises ExportError if there is none."""
+    for name in names():
+        if card(name)["kind"] == "generator":
+            return name
+    raise ExportError("no generator has a name here: give a `generator`")
 
 
 def _nearest(kind: str, trained: dict[str, str], preferred: str, lmbda: float) -> str:

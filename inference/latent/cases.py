@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +13,9 @@ from lossylab.core.options import require, require_distinct
 from lossylab.data import jpeg
 from lossylab.data.decode import read_image, stored_size
 from lossylab.data.scaling import scaled
+from lossylab.inference.latent.latents import Latents, renderer
 from lossylab.inference.latent.prior import normal
+from lossylab.models.layers.bicubic import downscale
 from lossylab.models.layers.stylegan_base import StyleGAN
 
 JPEG, DOWNSCALE = TASKS = ("jpeg", "downscale")
@@ -41,20 +43,61 @@ def generated(generator: StyleGAN, count: int, seed: int, psi: float) -> Iterato
       generator: makes them.
       count: of images.
       seed: of latents and noise.
-      psi: truncation of the styles.
+      psi: truncation of the styles of all layers.
     """
-    synthesize = tf.function(generator.synthesis, autograph=False)
+    image = renderer(generator)
+    for index, latents in enumerate(drawn(generator, count, seed, psi)):
+        yield Case(f"{index:03d}", image(latents), latents.styles)
+
+
+def drawn(
+    generator: StyleGAN, count: int, seed: int, psi: float, cutoff: int | None = None
+) -> Iterator[Latents]:
+    """What such images are made of.
+
+    Args:
+      generator: makes them.
+      count: of images.
+      seed: of latents and noise.
+      psi: truncation of the styles.
+      cutoff: only the first so many layers are truncated; None for all.
+    """
     for index in range(count):
         latent = normal((1, generator.latent), "truth", seed, index)
-        styles = tf.repeat(generator.map(latent)[:, None], generator.num_layers, 1)
-        styles = generator.truncate(styles, psi)
         noise = [
             normal(stored.shape, "noise of a truth", seed, index, layer)
             for layer, stored in enumerate(generator.noise)
         ]
-        image = synthesize(styles, noise)[0].numpy()
-        clean = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-        yield Case(f"{index:03d}", clean, styles[0].numpy())
+        yield Latents(_styles(generator, latent, psi, cutoff), noise)
+
+
+def officially_drawn(
+    generator: StyleGAN, seeds: Iterable[int], psi: float, cutoff: int | None
+) -> Iterator[Latents]:
+    """What run_generator.py of StyleGAN2's authors makes images of.
+
+    One stream of numpy.random.RandomState(seed).randn gives the latent, then the noise maps in
+    the order of the layers.
+
+    Args:
+      generator: makes the images.
+      seeds: one an image.
+      psi: truncation of the styles.
+      cutoff: only the first so many layers are truncated; None for all.
+    """
+    for seed in seeds:
+        random = np.random.RandomState(seed)
+        latent = tf.constant(random.randn(1, generator.latent), tf.float32)
+        noise = [random.randn(*stored.shape).astype(np.float32) for stored in generator.noise]
+        yield Latents(_styles(generator, latent, psi, cutoff), noise)
+
+
+def _styles(
+    generator: StyleGAN, latent: tf.Tensor, psi: float, cutoff: int | None = None
+) -> np.ndarray:
+    """The styles [L, D] of a latent [1, D'] in all layers."""
+    styles = tf.repeat(generator.map(latent)[:, None], generator.num_layers, 1)
+    return generator.truncate(styles, psi, cutoff)[0].numpy()
 
 
 def photographed(paths: Sequence[str], resolution: int) -> list[Case]:
@@ -74,11 +117,14 @@ def photographed(paths: Sequence[str], resolution: int) -> list[Case]:
 
 
 def degrade(clean: np.ndarray, task: str, quality: int, factor: int) -> np.ndarray:
-    """The image to restore: JPEG with halved chroma at full size (Sec. 4.3), then smaller.
+    """The image to restore: JPEG with halved chroma at full size, then smaller; or only smaller.
+
+    After JPEG as degradation models learn it (Sec. 4.3), by Pillow; else as the search scales what
+    it finds, by PULSE's bicubic, so that the original itself has no error but that of rounding.
 
     Args:
       clean: uint8 [R, R, 3].
-      task: 'jpeg', or 'downscale' for the second part alone.
+      task: 'jpeg' or 'downscale'.
       quality: of JPEG.
       factor: R divided by the side of the result.
 
@@ -86,8 +132,9 @@ def degrade(clean: np.ndarray, task: str, quality: int, factor: int) -> np.ndarr
       uint8 [R / factor, R / factor, 3].
     """
     if task == JPEG:
-        clean = jpeg.degrade(clean, quality)
-    return scaled(clean, clean.shape[0] // factor)
+        return scaled(jpeg.degrade(clean, quality), clean.shape[0] // factor)
+    small = downscale(tf.constant(clean[None], tf.float32), factor)[0].numpy()
+    return np.clip(np.rint(small), 0, 255).astype(np.uint8)
 
 
 def enlarged(image: np.ndarray, side: int) -> np.ndarray:

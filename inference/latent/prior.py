@@ -12,6 +12,7 @@ from lossylab.inference.latent import gaussian_file
 from lossylab.inference.latent.settings import FIT_SAMPLES, SAMPLES
 from lossylab.losses import mmd
 from lossylab.models.layers.stylegan_base import StyleGAN
+from lossylab.models.names import MMD_GAMMA
 
 _MEAN_SAMPLES = 10_000  # as the official projector
 _SETS, _SHARE = 200, 0.95  # sets of perfect samples, and how many of them meet the constraint
@@ -134,7 +135,7 @@ class Prior:
         """Mean distance of the samples from a center."""
         return float(np.linalg.norm(self.samples - center, axis=1).mean())
 
-    def threshold(self, layers: int, gamma: float = mmd.GAMMA, power: int = 1) -> float:
+    def threshold(self, layers: int, gamma: float = MMD_GAMMA, power: int = 1) -> float:
         """The squared discrepancy that 95 of 100 sets of independent samples stay below.
 
         Eq. 5 leaves its epsilon open. Styles that are no farther from the prior than perfect ones

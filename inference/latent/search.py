@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from lossylab.data.color import is_gray
 from lossylab.inference.latent import optimizer as spherical
+from lossylab.inference.latent.latents import noise_maps
 from lossylab.inference.latent.prior import Prior, normal
 from lossylab.inference.latent.settings import SMALLEST, Settings
 from lossylab.losses import pulse
@@ -35,12 +36,14 @@ class Iterate:
       steps: [B], the steps that were made before it.
       losses: by name, [B], also those of weight 0 but for the likelihood; 'total' is their
         weighted sum with errors below epsilon counted as epsilon.
+      noise: the maps that are searched for too, float32 [B, H, W, 1], coarsest first.
     """
 
     images: np.ndarray
     styles: np.ndarray
     steps: np.ndarray
     losses: dict[str, np.ndarray]
+    noise: list[np.ndarray]
 
     def update(self, other: Iterate) -> None:
         """Takes over the images that are better in the other."""
@@ -50,13 +53,15 @@ class Iterate:
             (self.styles, other.styles),
             (self.steps, other.steps),
             *((self.losses[name], other.losses[name]) for name in self.losses),
+            *zip(self.noise, other.noise),
         ):
             mine[better] = new[better]
 
     def copy(self) -> Iterate:
         """An independent copy."""
         losses = {name: values.copy() for name, values in self.losses.items()}
-        return Iterate(self.images.copy(), self.styles.copy(), self.steps.copy(), losses)
+        noise = [each.copy() for each in self.noise]
+        return Iterate(self.images.copy(), self.styles.copy(), self.steps.copy(), losses, noise)
 
 
 class Search(tf.Module):
@@ -100,7 +105,7 @@ class Search(tf.Module):
         self._latents = tf.Variable(tf.repeat(self._first_latents(), batch, 0), name="latents")
         self._noise = self._first_noise(batch)
         trained = [tensor for tensor in self._noise if isinstance(tensor, tf.Variable)]
-        self._variables = [self._latents, *trained]
+        self._variables, self._trained = [self._latents, *trained], trained
         centered = settings.sphere == "mean"
         self._descent = spherical.SphericalOptimizer(
             self._variables,
@@ -122,16 +127,15 @@ class Search(tf.Module):
 
     def _first_noise(self, batch: int) -> list[tf.Tensor | tf.Variable]:
         """PULSE's: the coarsest maps are searched for too, the finest is 0, the rest fixed."""
-        maps: list[tf.Tensor | tf.Variable] = []
-        stored_maps, noise = self._generator.noise, self.settings.noise
-        if noise == "zero":
-            return [tf.zeros(stored.shape) for stored in stored_maps]
-        for index, stored in enumerate(stored_maps[:-1]):
-            drawn = normal(stored.shape, "noise", self.settings.seed, index)
-            if noise == "trainable" and index < self.settings.noise_layers:
-                drawn = tf.Variable(tf.repeat(drawn, batch, 0), name=f"noise{index}")
-            maps.append(drawn)
-        return [*maps, tf.zeros(stored_maps[-1].shape)]
+        settings = self.settings
+        maps = noise_maps(self._generator, settings.noise, settings.seed)
+        trained = settings.noise_layers if settings.noise == "trainable" else 0
+        return [
+            tf.Variable(tf.repeat(drawn, batch, 0), name=f"noise{index}")
+            if index < min(trained, len(maps) - 1)
+            else drawn
+            for index, drawn in enumerate(maps)
+        ]
 
     def styles(self) -> tf.Tensor:
         """The styles as they are, [B, L, D]; later steps do not change what is returned."""
@@ -157,10 +161,12 @@ class Search(tf.Module):
         return found
 
     @tf.function(autograph=False)
-    def _step(self, rate: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
+    def _step(
+        self, rate: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor]]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._variables)
-            styles = self.styles()
+            styles, noise = self.styles(), [tf.identity(each) for each in self._trained]
             images = self._generator.synthesis(styles, self._noise)
             if self._gray.any():
                 gray = tf.repeat(tf.reduce_mean(images, 3, keepdims=True), 3, 3)
@@ -168,7 +174,7 @@ class Search(tf.Module):
             losses = self._losses(styles, images)
             total = tf.reduce_sum(losses["total"])
         self._descent.apply(tape.gradient(total, self._variables), rate)
-        return images, styles, losses
+        return images, styles, losses, noise
 
     def run(self, on_step: Callable[[Iterate, Iterate], None] | None = None) -> Result:
         """All steps.
@@ -183,12 +189,13 @@ class Search(tf.Module):
             rate = settings.learning_rate * spherical.multiplier(
                 settings.schedule, step, settings.steps
             )
-            images, styles, losses = self._step(tf.constant(rate, tf.float32))
+            images, styles, losses, noise = self._step(tf.constant(rate, tf.float32))
             losses = {name: value.numpy() for name, value in losses.items()}
             if not all(np.isfinite(value).all() for value in losses.values()):
                 raise FloatingPointError(f"step {step}: a loss is not finite: {losses}")
             steps = np.full(len(self._given), step)
-            last = Iterate(images.numpy(), styles.numpy(), steps, losses)
+            maps = [each.numpy() for each in noise]
+            last = Iterate(images.numpy(), styles.numpy(), steps, losses, maps)
             history.append({**losses, **self._geometry(last.styles)})
             best = best or last.copy()
             best.update(last)

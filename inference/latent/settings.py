@@ -11,6 +11,7 @@ from typing import Any
 
 from lossylab.core.errors import UsageError
 from lossylab.core.options import Options, option, option_class, require
+from lossylab.models.names import MMD_GAMMA, MMD_POWERS
 
 GENERATOR = (  # help of options that `generator.find_generator` takes
     "Export of `lossylab train stylegan`, name of such a model, or file that "
@@ -22,7 +23,6 @@ SPHERES = ("origin", "mean", "none")
 MEANS = ("sampled", "stored")
 SCHEDULES = ("fixed", "linear1cycle", "linear1cycledrop")
 NOISES = ("trainable", "fixed", "zero")
-POWERS = (1, 2)  # of the distance in Eq. 7: as printed, and a Gaussian's
 LOSSES = ("pixel", "geocross", "mmd", "nll")  # what is weighed and logged
 SAMPLES = 1000  # of the prior, Sec. 4.1
 FIT_SAMPLES = 1_000_000  # of PULSE's Gaussian, as PULSE
@@ -32,7 +32,7 @@ _CHOICES = {
     "space": SPACES,
     "sphere": SPHERES,
     "mean": MEANS,
-    "power": POWERS,
+    "power": MMD_POWERS,
     "schedule": SCHEDULES,
     "noise": NOISES,
 }
@@ -79,7 +79,7 @@ class Settings:
     geocross_weight: float = 0.05
     mmd_weight: float = 100.0
     nll_weight: float = 0.0
-    gamma: float = 512.0
+    gamma: float = MMD_GAMMA
     power: int = 1
     samples: int = SAMPLES
     epsilon: float = 0.0
@@ -212,7 +212,7 @@ class SearchOptions(Options):
     )
     gamma: float | None = _setting("gamma", "Bandwidth of Eq. 7.", above=0, source="Sec. 4.1")
     power: int | None = _setting(
-        "power", "Power of the distance in Eq. 7; 1 as printed.", choices=POWERS
+        "power", "Power of the distance in Eq. 7; 1 as printed.", choices=MMD_POWERS
     )
     samples: int | None = _setting(
         "samples", "Number of samples that stand for the prior.", minimum=2, source="Sec. 4.1"

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from image_bytes import ADOBE, rgb_profile
 from PIL import Image
 from skimage import data
 
@@ -61,6 +62,16 @@ def test_jpeg_is_beside_itself(image, subsampling):
     assert gain.best_jpeg(image, len(file.getvalue()) + 1) >= found
     line = gain.beside_jpeg(image, decoded, len(file.getvalue()))
     assert line.startswith(f"{8 * len(file.getvalue()) / (128 * 160):.3f} bits per pixel")
+
+
+def test_profiles_weigh_on_both_sides(image):
+    profile, sizes = rgb_profile(ADOBE, 563 / 256), []
+    for kept in (None, profile):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=50, optimize=True, icc_profile=kept)
+        sizes.append(file.tell())
+    assert sizes[0] < sizes[1]
+    assert gain.best_jpeg(image, sizes[1], profile) == gain.best_jpeg(image, sizes[0])
 
 
 def test_no_jpeg_is_as_large_as_anything(image):

@@ -174,6 +174,15 @@ def test_patches_are_cut_from_whole_distorted_images():
             np.testing.assert_array_equal(distorted[y : y + 32, x : x + 32], b)
 
 
+@pytest.mark.parametrize(("offset", "kept"), [(16, True), (8, False)])
+def test_a_grid_of_16_keeps_the_blocks_of_jpeg(offset, kept):
+    """Coding a patch is cutting from the coded image, but for its edges, where colors are mixed."""
+    image = read_image(find_images("sample_test")[0])
+    window, inside = np.s_[offset : offset + 96, offset : offset + 96], np.s_[16:-16, 16:-16]
+    of_whole = distort(image, "jpeg", 40)[window]
+    assert np.array_equal(of_whole[inside], distort(image[window], "jpeg", 40)[inside]) == kept
+
+
 def test_noise_depends_on_the_images_name_alone():
     assert noise_seed("/a/x.png") == noise_seed("b/x.jpg") != noise_seed("b/y.jpg")
 

@@ -62,8 +62,40 @@ def test_outlines_are_of_shapes_not_of_colors(package, resvg):
     drawn = list(icons.draw(icons.read_package(str(package)), 16))
     assert [each.name for each in drawn[:2]] == ["set-blue", "set-gold"]
     assert len({each.outline for each in drawn}) == 2
-    assert {icons.is_held_out(each, 0.5) for each in drawn[:4]} in ({True}, {False})
-    assert not any(icons.is_held_out(each, 0.0) for each in drawn)
+
+
+def _icon(name, outline, subject):
+    return icons.Icon(name, np.zeros((1, 1, 3), np.uint8), outline, subject)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
+def test_nothing_held_out_shares_outline_or_subject_with_the_rest(share):
+    """Icon n has the outline of n + 1 or the subject of another package's, or neither."""
+    drawn = [
+        _icon(f"{package}-{n}", f"{package}{n // 2}", f"subject{n}")
+        for package in ("one", "two")
+        for n in range(400)
+    ]
+    test = icons.held_out(drawn, share)
+    assert np.mean(test) == pytest.approx(share, abs=0.05)
+    for key in ("outline", "subject"):
+        parts = [{getattr(i, key) for i, t in zip(drawn, test) if t == part} for part in (0, 1)]
+        assert not parts[0] & parts[1]
+    again = icons.held_out(drawn[::-1], share)[::-1]
+    assert again == test, "the order decides"
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("backhand-index-pointing-left-medium-dark-skin-tone", "backhand-index-pointing"),
+        ("woman-running-facing-right", "running"),
+        ("red-apple", "red-apple"),
+        ("man", "man"),
+    ],
+)
+def test_subjects_are_names_without_tone_direction_and_person(name, subject):
+    assert icons._subject(name) == subject
 
 
 def test_outlines_are_the_same_at_all_sizes(package, resvg):

@@ -9,9 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lossylab.eval.report import claims, ledger
+from lossylab.core.options import default_of
+from lossylab.eval.report import budgets, claims, ledger
 from lossylab.eval.report.claims import UNMEASURED, Check, Claim, Decision, Obstacle, Verdict
 from lossylab.eval.report.differences import mean_difference, over_trainings
+from lossylab.train.options.distortion_gan import DistortionGanOptions
+from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
+from lossylab.train.options.proxiqa import ProxiqaOptions
+from lossylab.train.options.wcdgan import WcdganOptions
 
 CLAIM = Claim("1a", "it gains", "Table I", "a gain", "+1 dB", "gain above 0", "", "")
 NOTHING = {"nothing": lambda evidence: {**evidence, "gain": 0.0}}
@@ -19,9 +24,9 @@ NOTHING = {"nothing": lambda evidence: {**evidence, "gain": 0.0}}
 
 @dataclasses.dataclass
 class _Evidence:
-    """Evidence with a title and names."""
+    """Evidence with names, of the paper's budget unless it is said why not."""
 
-    title: str = "as published"
+    smaller: str = ""
     names: tuple[str, ...] = ("a", "b")
 
 
@@ -83,10 +88,43 @@ def test_what_is_needed_comes_first():
     ]
 
 
-@pytest.mark.parametrize("title", ["Small budget: x", "small budget", "untrained generators"])
-def test_small_budgets_are_not_the_papers(title):
-    assert claims.published_size(_Evidence(title)).verdict is Verdict.UNTESTABLE
+def test_small_budgets_are_not_the_papers():
+    found = claims.published_size(_Evidence("less than the paper's steps"))
+    assert found == Obstacle(Verdict.UNTESTABLE, "less than the paper's steps")
     assert claims.published_size(_Evidence()) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([{}], ""),
+        ([{"filters": 256, "steps": 3_000_000}], ""),
+        ([{"filters": 128}], "less than the paper's filters"),
+        ([{}, {"steps": 10, "patch": 64}], "less than the paper's steps, patch"),
+        ([], "networks and steps of ours were not recorded"),
+    ],
+)
+def test_budgets_are_compared_by_options_not_by_words(options, words):
+    paper = budgets.of_paper("proxiqa")
+    trained = {"ours": budgets.counted("proxiqa", [{**paper, **each} for each in options])}
+    assert budgets.smaller("proxiqa", trained, ["ours"]) == words
+    assert budgets.smaller("proxiqa", {}, ["ours"]).startswith("networks and steps of ours")
+
+
+@pytest.mark.parametrize(
+    "options", [ProxiqaOptions, JpegEncoderOptions, DistortionGanOptions, WcdganOptions]
+)
+def test_the_papers_budgets_are_the_defaults(options):
+    stem = options.__module__.rpartition(".")[2]
+    paper = budgets.of_paper(stem)
+    assert paper
+    assert {name: default_of(options, name) for name in paper} == paper
+
+
+def test_budgets_of_earlier_measurements_are_kept(tmp_path):
+    (tmp_path / "about.json").write_text('{"trained": {"a": {"steps": 1}, "b": {"steps": 2}}}')
+    found = budgets.beside_others(tmp_path, {"b": {"steps": 3}})
+    assert found == {"trained": {"a": {"steps": 1}, "b": {"steps": 3}}}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import lossylab
 from lossylab.cli import __main__ as cli
 from lossylab.core import rows
 from lossylab.core.errors import UsageError, WorkError
-from lossylab.data.distortions import DISTORTIONS
+from lossylab.data.distortions import DISTORTIONS, distort
 from lossylab.eval import schemas, severity_search
 from lossylab.eval.distortion_gan import __main__ as distortion_gan
 from lossylab.eval.distortion_gan import claims as distortion_gan_claims
@@ -84,6 +84,38 @@ def test_models_and_real_distortions_are_measured_once(exported, folder, tmp_pat
     assert set(distortion_gan_evidence.load(str(out)).images("jpeg", "pink").budget) == {"other"}
 
 
+def test_models_of_other_severities_are_measured_against_these(folder, tmp_path, capsys):
+    export, out = tmp_path / "export", tmp_path / "out"
+    Distorter.save(ResidualUNet(2), str(export), {"distortion": "jpeg", "severity": 20.0})
+    words = ["eval", "distortions", f"--data={folder}", f"--out={out}"]
+    model = [f"--models=jpeg:{export}", "--budget=tiny"]
+    said = "jpeg was trained for quality 20, .* has 40: give --severities=jpeg=20$"
+    with pytest.raises(UsageError, match=said):
+        cli.main([*words, *model])
+    cli.main([*words, *model, "--severities=jpeg=20,pink=2.5"])
+    evidence = distortion_gan_evidence.load(str(out))
+    severities = evidence.table.groupby("reference").severity.unique()
+    assert {name: list(values) for name, values in severities.items()} == {
+        **{"jpeg": [20], "jpeg2000": [16], "white": [60], "pink": [2.5]}
+    }
+    assert evidence.mean("real jpeg", "jpeg") == 0
+    with Image.open(f"{folder}/a.png") as image:
+        original = np.asarray(image)
+    change = np.abs(distort(original, "jpeg", 20).astype(float) - original).mean()
+    assert evidence.images("real jpeg", "jpeg").residual["a"] == pytest.approx(change)
+    # A folder has rows of one choice: others are set aside, and measured again when they are asked.
+    default = tmp_path / "default"
+    cli.main([*words[:3], f"--out={default}"])
+    cli.main(words)
+    cli.main([*words, "--severities=white=60"])
+    names = ("generated", "reference", "severity", "image", "jsd", "identity")
+    found = [
+        sorted(tuple(row[name] for name in names) for row in rows.read(place / "rows.csv"))
+        for place in (out, default)
+    ]
+    assert [row for row in found[0] if row[0] != "jpeg"] == found[1]
+
+
 @pytest.mark.long
 def test_grids_and_tables_are_made(exported, folder, tmp_path):
     out = tmp_path / "out"
@@ -97,7 +129,32 @@ def test_grids_and_tables_are_made(exported, folder, tmp_path):
     assert (out / "figures" / "fig02.png").stat().st_size > 10_000
     assert "Distortion GAN" in (out / "claims.md").read_text()
     tiles = crop_grid.read(out / "grids" / "fig02").images["a, jpeg"]
+    assert [tile.label for tile in tiles[:2]] == ["original", "jpeg, quality 40"]
+    assert "Real distortions: JPEG quality 40, JP2K compression ratio 16," in (
+        (out / "tables.md").read_text()
+    )
     assert {tile.pixels.shape for tile in tiles} == {(64, 64, 3)}
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("jpeg, severity 40", "jpeg, quality 40"),
+        ("pink, severity 2.5", "pink, standard deviation 2.5"),
+        ("jpeg2000, compression ratio 16", "jpeg2000, compression ratio 16"),
+        ("jpeg\nJSD 0.1", "JPEG (lambda = 0.1)\nJSD 0.1"),
+        ("original", "original"),
+    ],
+)
+def test_tiles_say_what_a_severity_is(label, shown):
+    assert distortion_gan_figures._words("fig03_sparsity", label) == shown
+
+
+def test_captions_say_the_severities_of_the_rows(tmp_path):
+    evidence = _evidence(tmp_path / "a", _rows("jpeg", [0.1] * 4))
+    assert distortion_gan_tables.severities_said(evidence) == (
+        "JPEG quality 1, JP2K compression ratio 1, WN standard deviation 1, PN standard deviation 1"
+    )
 
 
 def test_the_search_ranks_by_distance(folder, tmp_path, monkeypatch, capsys):
@@ -127,6 +184,11 @@ def test_the_search_ranks_by_distance(folder, tmp_path, monkeypatch, capsys):
             ["--crops_dir={out}", "--budget=t", "--models=blur:{e}"],
             "does not begin with a distortion",
         ),
+        (["--out={out}", "--severities=blur=2"], "--severities takes NAME=VALUE, got blur=2: .*"),
+        (["--out={out}", "--severities=jpeg"], "--severities takes NAME=VALUE, got jpeg: "),
+        (["--out={out}", "--severities=jpeg=0"], "got jpeg=0: .* must lie in 1..100, got 0"),
+        (["--out={out}", "--severities=jpeg=2.5"], "must be a whole number, got 2.5"),
+        (["--out={out}", "--search", "--severities=jpeg=2"], "--severities goes without --search"),
     ],
 )
 def test_bad_usage(flags, message, exported, folder, tmp_path):

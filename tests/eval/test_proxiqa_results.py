@@ -47,7 +47,7 @@ def _curves(**factors):
     ]
 
 
-def _folder(path, table, timing=(), **training):
+def _folder(path, table, timing=(), options=None, **training):
     path.mkdir(parents=True)
     for name, lines in (("rows.csv", table), ("timing/rows.csv", timing)):
         if lines:
@@ -63,6 +63,8 @@ def _folder(path, table, timing=(), **training):
         (path / "training").mkdir(exist_ok=True)
         frame = pd.DataFrame({"step": range(1, 101), "proxy": proxy, "score": score, "more": 0})
         frame.to_csv(path / "training" / f"{name}.csv", index=False)
+    if options is not None:
+        (path / "training" / "about.json").write_text(json.dumps(options))
     return path
 
 
@@ -78,6 +80,7 @@ def folder(tmp_path):
         tmp_path / "results" / "proxiqa",
         table,
         timing,
+        options={"frozen": {"optimize": "frozen_proxy"}, "alternating": {"optimize": "proxy"}},
         frozen=(np.linspace(60, 99, 100), 50),
         alternating=(80, 79),
     )
@@ -174,6 +177,88 @@ def test_a_codec_trained_for_another_score_must_not_do_as_well(tmp_path):
     assert judged["1a"].reason == "BLS MSIM_p in its place fulfills it too"
 
 
+def test_another_codec_that_was_not_measured_is_no_rival(tmp_path):
+    """One at least is needed."""
+    table = _trained({"bls_vmaf_p": 0.8, "bls_ssim_p": 1.0})
+    judged = _judged(proxiqa_evidence.load(str(_folder(tmp_path / "p", table))))
+    assert judged["1a"].verdict is claims.Verdict.HOLDS
+    assert [words.partition(":")[0] for words in judged["1a"].rivals] == [
+        *("the anchor itself", "BLS SSIM_p in its place"),
+    ]
+    none = _judged(
+        proxiqa_evidence.load(str(_folder(tmp_path / "q", _trained({"bls_vmaf_p": 0.8}))))
+    )
+    assert none["1a"].reason == "not measured: BLS SSIM_p in its place"
+
+
+def _saturating(saving):
+    """SSIM that saturates, as real curves do, of a codec that saves so much at every rate."""
+    table = _trained({"bls_ssim_p": 1 - saving})
+    for row in table:
+        row["ssim"] = 1 - math.exp(-8 * RATES[row["point"]]) - 0.001 * (row["image"] == "kodim21")
+    return table
+
+
+def test_a_constant_saving_is_decided_whatever_the_quality(tmp_path):
+    """At equal rate the gaps of quality differ by the rate: that is no noise."""
+    evidence = proxiqa_evidence.load(str(_folder(tmp_path / "p", _saturating(0.06))))
+    decision = CHECKS["2a"].decide(evidence)
+    assert decision == claims.Decision("SSIM -6.0 ± 0.0 % (5 rates: -6.0 ± 0.0 %); 1 seed", True)
+    assert _judged(evidence)["2a"].verdict is claims.Verdict.HOLDS
+
+
+def test_a_point_beyond_the_anchor_does_not_count(tmp_path):
+    table = _saturating(0.06)
+    last = [row for row in table if row["codec"] == "bls_ssim_p" and row["point"] == 4]
+    for row in last:
+        row["ssim"] += 0.01
+        row["bpp_file"] *= 3  # an extrapolated curve would call that a loss
+    evidence = proxiqa_evidence.load(str(_folder(tmp_path / "p", table)))
+    assert list(evidence.pairs("bls_ssim_p", "ssim").dropna(axis=1)) == [0.001, 0.01, 0.1, 1.0]
+    assert "(4 rates: -6.0 ± 0.0 %)" in CHECKS["2a"].decide(evidence).measured
+    first = [row for row in table if row["codec"] == "bls_mse" or row["point"] in (0, 4)]
+    for more in (1, 2):
+        first += [
+            row | {"setting": "no lambda", "point": 4 + more, "ssim": row["ssim"] + more / 100}
+            for row in last
+        ]
+    decision = CHECKS["2a"].decide(proxiqa_evidence.load(str(_folder(tmp_path / "q", first))))
+    assert "(comparable rates: 1); 1 seed" in decision.measured
+    assert decision.holds is None
+
+
+def test_anchors_that_do_not_rise_have_no_pairs(tmp_path):
+    table = _saturating(0.06)
+    for row in table:
+        if row["codec"] == "bls_mse" and row["point"] == 2:
+            row["ssim"] = 0.1
+    evidence = proxiqa_evidence.load(str(_folder(tmp_path / "p", table)))
+    assert evidence.pairs("bls_ssim_p", "ssim").isna().all(axis=None)
+
+
+def test_psnr_at_equal_rate_is_compared_where_all_codecs_reach(tmp_path):
+    table = _trained({"bls_ssim": 1.0, "bls_ssim_p": 1.0, "bls_ssim_mse": 1.0})
+    for row in table:
+        row["psnr"] -= {"bls_ssim": 3, "bls_ssim_p": 1, "bls_ssim_mse": 1}.get(row["codec"], 0)
+    for row in table:
+        if row["codec"] == "bls_ssim" and row["point"] == 4:
+            row["bpp_file"] *= 2  # beyond the anchor
+    evidence = proxiqa_evidence.load(str(_folder(tmp_path / "p", table)))
+    assert evidence.quality_gaps("bls_ssim", "psnr").dropna(axis=1).shape[1] == 4
+    decision = CHECKS["4c"].decide(evidence)
+    assert decision == claims.Decision("-3.0 dB against -1.0 and -1.0 dB", True)
+
+
+def test_seeds_go_before_rates(tmp_path):
+    """Three trainings each have an interval of their own."""
+    names = {"bls_vmaf_p": 0.8, "bls_vmaf_p_seed2": 0.81, "bls_vmaf_p_seed3": 0.79}
+    table = _trained({**names, "bls_mse_seed2": 1.0, "bls_mse_seed3": 1.0})
+    evidence = proxiqa_evidence.load(str(_folder(tmp_path / "p", table)))
+    measured = CHECKS["1a"].decide(evidence).measured
+    assert measured.endswith("%; 3 seeds")
+    assert "rates" not in measured
+
+
 def test_trainings_that_disagree_decide_nothing(tmp_path):
     """All images agree at every lambda, but half of the trainings lose."""
     table = _trained({"bls_vmaf_p": 1.0, "bls_ms_ssim_p": 1.0})
@@ -195,6 +280,94 @@ def test_a_proxy_that_had_not_learned_refutes_nothing(tmp_path):
     for correlation, verdict in ((0.2, claims.Verdict.UNTESTABLE), (0.9, claims.Verdict.FAILS)):
         log.assign(proxy_correlation=correlation).to_csv(path, index=False)
         assert _judged(proxiqa_evidence.load(str(place)))["2a"].verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (None, "training/about.json does not tell the options of frozen and alternating"),
+        ({"frozen": {}}, "training/about.json does not tell the options of frozen and alternating"),
+        (
+            {"frozen": {"filters": 96, "steps": 5, "seed": 3}, "alternating": {"filters": 128}},
+            "frozen and alternating also differ in filters, steps",
+        ),
+        ({"frozen": {"seed": 3, "filters": 96}, "alternating": {"seed": 4, "filters": 96}}, ""),
+    ],
+)
+def test_a_frozen_proxy_is_compared_at_one_budget(options, reason, tmp_path):
+    scores = {"frozen": (np.linspace(60, 99, 100), 50), "alternating": (80, 79)}
+    place = _folder(tmp_path / "p", _curves(), options=options, **scores)
+    found = _judged(proxiqa_evidence.load(str(place)))["3a"]
+    assert found.reason == reason
+    undecided = claims.Verdict.UNDECIDED
+    assert found.verdict is (undecided if reason else claims.Verdict.HOLDS)
+
+
+def test_damaged_options_of_trainings_are_said(tmp_path):
+    place = _folder(tmp_path / "p", _curves(), options=[1], frozen=(60, 59))
+    with pytest.raises(WorkError, match="about.json is no table of options by run"):
+        proxiqa_evidence.load(str(place))
+
+
+def _alternating(tmp_path, proxy, score, steps):
+    place = _folder(tmp_path / "p", _curves(), alternating=(0, 0))
+    log = pd.DataFrame({"step": steps, "proxy": proxy, "score": score, "proxy_correlation": 0.9})
+    log.to_csv(place / "training" / "alternating.csv", index=False)
+    return proxiqa_evidence.load(str(place))
+
+
+def test_a_proxy_must_follow_better_than_a_line(tmp_path):
+    steps = np.arange(10, 410, 10)
+    score = 70 + steps / 100 + np.where(steps % 20, 0.5, -0.5)
+    good = _alternating(tmp_path / "a", score + 0.1, score, steps)
+    assert _judged(good)["3b"].verdict is claims.Verdict.HOLDS
+    assert any(words.startswith("a line: ") for words in _judged(good)["3b"].rivals)
+    rising = _alternating(tmp_path / "b", 70 + steps / 100, score, steps)  # the trend alone
+    assert CHECKS["3b"].decide(rising).holds is False
+
+
+def test_rows_of_training_weigh_as_many_steps_as_they_are_of(tmp_path):
+    steps = np.cumsum([25, 1] * 30)
+    score = 70 + np.sin(steps)
+    proxy = np.where(np.arange(60) % 2, score + 2, score)  # wrong in rows of one step
+    decision = CHECKS["3b"].decide(_alternating(tmp_path, proxy, score, steps))
+    assert decision.holds
+    assert decision.measured.startswith(f"rms gap {2 / 26**0.5:.2f} points")
+
+
+def test_one_codec_of_even_times_decides(tmp_path):
+    """Whether or not the learned one was timed."""
+    slopes = {"jpeg": 0.1, "jpeg2000": 0.0, "hevc444": 0.5}
+
+    def decision(folder):
+        timing = [
+            _row(codec, "kodim01", i, rate, 30, 50 * (1 + slope * i))
+            for codec, slope in slopes.items()
+            for i, rate in enumerate(RATES)
+        ]
+        table = _curves(**dict.fromkeys(slopes, 1.0))
+        evidence = proxiqa_evidence.load(str(_folder(folder, table, timing)))
+        return CHECKS["8b"].decide(evidence)
+
+    assert decision(tmp_path / "p").holds is False
+    slopes["jpeg2000"] = 0.2
+    assert decision(tmp_path / "q") is claims.UNMEASURED
+
+
+def test_cells_say_how_much_of_the_curves_they_are_of(tmp_path):
+    table = [
+        row
+        for row in _curves(bls_ssim_p=0.9, bls_vmaf_p=0.9, jpeg=2.0)
+        if row["codec"] != "bls_ssim_p" or row["point"] < 4
+    ]
+    for row in table:
+        if row["codec"] == "bls_ssim_p":
+            row["psnr"] -= 12  # of 20 dB
+    evidence = proxiqa_evidence.load(str(_folder(tmp_path / "p", table)))
+    cells = {(c.row, c.column): c for c in proxiqa_tables.table_2(evidence)}
+    assert cells["BLS SSIM_p", "PSNR"].mark == "* (9%)"  # 3 of 32 dB
+    assert cells["BLS SSIM_p", "SSIM"].mark == "*"
+    assert dict([cells["BMSHJ MSE", "PSNR"].beside])["ours by cubic, %"] == "n/a"
 
 
 def test_claims_fail_where_the_rows_say_so(tmp_path):

@@ -1,5 +1,6 @@
 """Choosing settings by rate: the nearest ones, found with few encodings."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossylab.eval.rate_search import choose
+from lossylab.eval.rate_search import choose, together
 
 
 class Rates:
@@ -154,3 +155,27 @@ def test_a_single_setting_is_always_taken():
     search = Rates([0.5])
     assert search.choose(0.05, 2.0, 8) == [0]
     assert search.asked == [0]
+
+
+@pytest.mark.parametrize(
+    ("rates", "target", "places"),
+    [
+        ([[0.2, 0.4], [0.21, 0.45], [0.41]], 0.3, [1, 1, 0]),  # alone, the second takes .21
+        ([[0.1, 0.31], [0.29, 0.5]], 0.3, [1, 0]),
+        ([[0.1, 0.2], [0.9]], 0.3, [1, 0]),
+        ([[0.28, 0.29, 0.33], [0.25, 0.26]], 0.3, [1, 1]),
+        ([[0.31]], 0.3, [0]),
+    ],
+)
+def test_rates_of_several_codecs_lie_together(rates, target, places):
+    assert together(rates, target) == places
+
+
+@given(st.lists(st.lists(st.floats(0.01, 9), min_size=1, max_size=5), min_size=1, max_size=3))
+def test_no_other_rates_lie_closer_together(rates):
+    def ratio(places):
+        mine = [1.0, *(each[place] for each, place in zip(rates, places))]
+        return max(mine) / min(mine)
+
+    others = itertools.product(*(range(len(each)) for each in rates))
+    assert ratio(together(rates, 1.0)) == min(map(ratio, others))

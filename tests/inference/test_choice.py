@@ -14,6 +14,7 @@ from skimage import data as photographs
 
 from lossylab.cli import __main__ as cli
 from lossylab.core.errors import ExportError, UsageError, WorkError
+from lossylab.data import decode
 from lossylab.data.decode import decode_image, read_image
 from lossylab.data.jpeg import Coding, chrominance_table, luminance_table, nearest_quality
 from lossylab.eval.metrics.psnr import psnr
@@ -99,11 +100,23 @@ def test_networks_for_a_range_stand_in_where_they_have_learned():
     for quality in (5, 95):
         with pytest.raises(UsageError, match=f"quality {quality}, the network is for 20 to 70"):
             choose([several], _coding(quality), 3)
-    finest = dataclasses.replace(several, best_quality=95)
-    assert choose([finest], _coding(90), 3).model is finest
-    assert choose([finest], _coding(91), 3, fallback=(SADCT, None)).model is None
     assert nearest([several, Q10], _coding(8), 3) is Q10
     assert nearest([several, dataclasses.replace(Q40, quality=90)], _coding(95), 3).quality == 90
+
+
+def test_how_fine_files_may_be_says_the_card_or_the_training():
+    """What a network gains at the fine end is its own: measured, or as far as it has learned."""
+    learned = dataclasses.replace(BLIND, quality=20, best_quality=95)
+    assert [learned.suits(_coding(quality)) for quality in (90, 95, 96)] == [True, True, False]
+    useful = dataclasses.replace(learned, useful_to=90)
+    assert choose([useful], _coding(90), 3).model is useful
+    assert choose([useful], _coding(91), 3, fallback=(SADCT, None)).model is None
+    with pytest.raises(UsageError, match="quality 91, the network is for 20 to 95, used up to 90"):
+        choose([useful], _coding(91), 3)
+    assert [BLIND.suits(_coding(quality)) for quality in (90, 91)] == [True, False]
+    with pytest.raises(UsageError, match="the network is for all qualities, used up to 90"):
+        choose([BLIND], _coding(91), 3)
+    assert dataclasses.replace(Q40, quality=95).suits(_coding(96))
 
 
 def test_tnrd_needs_the_very_table_and_its_blocks():
@@ -247,6 +260,37 @@ def test_without_model_named_ones_then_sadct_then_nothing(
     np.testing.assert_array_equal(read_image(stored), read_image(made))
 
 
+def test_what_is_chosen_for_a_file_decides_whether_it_is_finished(
+    runs, tmp_path, images, capsys, monkeypatch
+):
+    """Told to restore whatever the quality, a file that was left as it is is not finished."""
+    monkeypatch.setattr(zoo, "PACKAGED", tmp_path / "none")
+    monkeypatch.setenv("LOSSYLAB_ZOO", str(tmp_path / "zoo"))
+    cli.main(["models", "add", str(runs / "rgb"), "dncnn-rgb-q10", "--summary=a small one"])
+    (tmp_path / "in").mkdir()
+    for quality in (10, 97):
+        Image.fromarray(images[0][:40, :40]).save(
+            tmp_path / "in" / f"{quality}.jpg", quality=quality
+        )
+
+    def used(*words):
+        capsys.readouterr()
+        cli.main(["restore", str(tmp_path / "in"), str(tmp_path / "out"), *words])
+        return [row["model"] for row in _table(capsys)]
+
+    assert used() == ["dncnn-rgb-q10", "nothing"]
+    assert used() == []
+    left = (tmp_path / "out" / "97.png").read_bytes()
+    with pytest.raises(UsageError, match=r"^\S*97\.png exists, of another input, model or options"):
+        used("--any_quality")
+    assert used("--any_quality", "--overwrite") == ["dncnn-rgb-q10", "dncnn-rgb-q10"]
+    assert (tmp_path / "out" / "97.png").read_bytes() != left
+    assert used("--any_quality") == []
+    cli.main(["models", "add", str(runs / "arcnn20" / "export"), "arcnn-q20", "--summary=another"])
+    with pytest.raises(UsageError, match=r"97\.png exists"):  # for which the new one is nearer
+        used("--any_quality")
+
+
 def test_images_that_are_no_jpeg_files_need_a_quality_to_choose_by(
     runs, tmp_path, images, caplog, capsys
 ):
@@ -260,6 +304,24 @@ def test_images_that_are_no_jpeg_files_need_a_quality_to_choose_by(
     (row,) = _table(capsys)
     assert row["model"].endswith("arcnn20/export")
     assert row["reason"] == "tables near quality 20, it is for 20, the best fit of 4 networks"
+
+
+def test_a_given_quality_goes_before_the_tables_of_a_file(
+    runs, tmp_path, images, caplog, capsys, monkeypatch
+):
+    """A file of quality 10 that was saved again at 90 says 90."""
+    monkeypatch.setattr(decode, "_said", set())
+    once = _read_back(_jpeg(images[0][:40, :40], quality=10))
+    (tmp_path / "a.jpg").write_bytes(_jpeg(once, quality=90))
+    words = ["restore", str(tmp_path / "a.jpg"), str(tmp_path / "b.png"), f"--model={runs}"]
+    with pytest.raises(WorkError, match="1 of 1 files failed"):
+        cli.main(words)
+    capsys.readouterr()
+    cli.main([*words, "--quality=10"])
+    (row,) = _table(capsys)
+    assert (row["model"], row["quality"]) == (str(runs / "rgb"), "90")
+    assert row["reason"].startswith("tables near quality 10, it is for 10")
+    assert "coded at the --quality given, its own tables are near 90 (said once)" in caplog.text
 
 
 def test_any_quality_takes_the_nearest(runs, tmp_path, images, capsys):

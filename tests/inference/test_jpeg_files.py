@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 import tensorflow as tf
+from image_bytes import ADOBE, rgb_profile
 from PIL import Image
 
 from lossylab.cli import __main__ as cli
@@ -148,6 +149,73 @@ def test_values_that_do_not_fit_are_refused(random):
         jpeg_files.to_bytes(huge)
 
 
+def test_coefficients_that_huffman_codes_do_not_hold_are_refused(random):
+    contents = _contents(random)
+    for value, place in ((1024, (0, 0)), (-1025, (0, 0)), (1024, (0, 1)), (-1024, (7, 7))):
+        coefficients = contents.coefficients.copy()
+        coefficients[(1, 2, 3, *place)] = value
+        changed = dataclasses.replace(contents, coefficients=coefficients)
+        for huffman in jpeg_files.HUFFMAN:
+            with pytest.raises(ValueError, match=r"AC within -1023\.\.1023, DC within -1024"):
+                jpeg_files.to_bytes(changed, huffman)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"coefficients": np.zeros((3, 3, 4, 64), np.int16)}, r"int16 \[3, 3, 4, 64\]$"),
+        ({"coefficients": np.zeros((3, 3, 4, 4, 16), np.int16)}, r"got int16 \[3, 3, 4, 4, 16\]"),
+        ({"coefficients": np.zeros((3, 3, 4, 8, 8))}, r"got float64 \[3, 3, 4, 8, 8\]"),
+        ({"coefficients": np.zeros((4, 3, 4, 8, 8), np.int16)}, "got 4 of 3x4"),
+        ({"tables": np.ones((1, 8, 8), int)}, r"numbers \[2, 8, 8\], got int64 \[1, 8, 8\]"),
+        ({"tables": np.full((2, 8, 8), 1.5)}, "expected tables of whole numbers .* got float64"),
+    ],
+)
+def test_contents_of_other_shapes_and_types_are_refused(changes, message, random):
+    with pytest.raises(ValueError, match=message):
+        jpeg_files.to_bytes(dataclasses.replace(_contents(random), **changes))
+
+
+def _saved(image, **options):
+    file = io.BytesIO()
+    image.save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def _with_tables_numbered(data, numbers):
+    """The file with other numbers of tables in its frame header (T.81, B.2.2)."""
+    changed, start = bytearray(data), data.index(b"\xff\xc0")
+    for component, number in enumerate(numbers):
+        changed[start + 12 + 3 * component] = number
+    return bytes(changed)
+
+
+def test_the_frame_header_says_whose_table_is_which(images):
+    """Neither the tables' order nor their numbers do."""
+    tables = [[number] * 64 for number in (9, 7)]
+    plain = _saved(Image.fromarray(images[0]), subsampling=0, qtables=tables)
+    for numbers, expected in (((0, 1, 1), (9, 7)), ((1, 0, 0), (7, 9)), ((1, 1, 1), (7, 7))):
+        data = _with_tables_numbered(plain, numbers)
+        found = jpeg_files.contents_of(data)
+        assert tuple(found.tables[:, 0, 0]) == expected
+        np.testing.assert_array_equal(
+            jpeg_decoders.by_pillow(jpeg_files.optimized(data)), jpeg_decoders.by_pillow(data)
+        )
+    third = _with_tables_numbered(plain, (0, 1, 0))
+    with pytest.raises(WorkError, match="whose colors have a table each, expected one of both"):
+        jpeg_files.contents_of(third)
+
+
+def test_files_of_other_planes_are_refused(images):
+    image = Image.fromarray(images[0])
+    for file, space in (
+        (_saved(image.convert("CMYK")), "CMYK"),
+        (_saved(image, subsampling=0, keep_rgb=True), "RGB"),
+    ):
+        with pytest.raises(WorkError, match=f"a JPEG file of {space}, expected YCbCr or gray"):
+            jpeg_files.contents_of(file)
+
+
 def test_other_files_are_refused(images):
     with pytest.raises(WorkError, match="no JPEG file that can be read"):
         jpeg_files.contents_of(b"no image")
@@ -225,6 +293,20 @@ def test_one_image(exported, tmp_path, capsys, images):
     assert float(row["bpp"]) == pytest.approx(8 * int(row["bytes"]) / (128 * 160), abs=1e-4)
     with Image.open(tmp_path / "out.jpg") as image:
         assert image.size == (160, 128)
+
+
+def test_a_file_is_reported_with_the_profile_that_it_keeps(exported, tmp_path, capsys, images):
+    profile = rgb_profile(ADOBE, 563 / 256)
+    Image.fromarray(images[0]).save(tmp_path / "in.png", icc_profile=profile)
+    words = [tmp_path / "in.png", tmp_path / "out.jpg", f"--model={exported}", "--verify"]
+    (row,) = _run(capsys, *words, "--keep_profile")
+    assert row["verified"] == "yes"
+    size = os.path.getsize(tmp_path / "out.jpg")
+    assert int(row["bytes"]) == size
+    assert float(row["bpp"]) == pytest.approx(8 * size / (128 * 160), abs=1e-4)
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert image.info["icc_profile"] == profile
+        assert f"{psnr(images[0], np.asarray(image)):.2f}" == row["psnr"]
 
 
 def test_a_folder_of_all_kinds(attentive, tmp_path, capsys, images):
@@ -520,6 +602,44 @@ def test_tensors_outside_their_storage_are_refused(tmp_path):
         archive.writestr("archive/data/0", array[:2].tobytes())
     with pytest.raises(UsageError, match="reaches outside its storage"):
         torch_files.read(str(tmp_path / "short.pth"))
+
+
+def test_images_of_other_shapes_are_refused(exported, images):
+    for image in (np.zeros((9, 9, 4), np.uint8), images[0][..., 0], images[0] / 255, images[0][:0]):
+        with pytest.raises(UsageError, match=r"expects an image uint8 \[H, W, 1 or 3\], got "):
+            Encoder(exported).encode(image)
+
+
+@pytest.mark.parametrize(
+    ("options", "radius", "size", "most"),
+    [
+        ({"attention": "none"}, 0, 128, 2**12),
+        ({"attention": "conv", "backbone": "vgg19"}, 32, 896, 64 * (8 + 2 * 32)),
+        ({"attention": "conv", "backbone": "resnet152"}, 32, 320, 64 * (8 + 2 * 32)),
+        ({}, 32, 896, 64 * (8 + 2 * 32)),  # counted as a VGG
+        ({"attention": "lstm", "backbone": "resnet152"}, None, 432, 64 * 1001),
+        ({"attention": "bilstm", "lstm_input": "dct", "backbone": "vgg19"}, None, 240, 64 * 1001),
+    ],
+)
+def test_exports_say_what_memory_they_take(options, radius, size, most, exported):
+    """An LSTM sees the whole image, and strips have all around them that the attention sees."""
+    encoder = Encoder(exported, max_pixels=2**12)
+    encoder.options, encoder._radius = options, radius
+    assert encoder.bytes_per_pixel == size
+    assert encoder.pixels_at_once(1001, 64) == most
+    assert encoder.sees_all == (radius is None)
+    assert encoder.pixels_at_once(40, 64) == 40 * 64
+    seen = max(cut.wide.stop - cut.wide.start for cut in encoder._strips(1001, 64))
+    assert 64 * seen == most
+
+
+def test_memory_is_asked_for_before_coding(exported, tmp_path, monkeypatch, images):
+    asked = []
+    monkeypatch.setattr(jpeg.memory, "demand", lambda *words: asked.append(words))
+    Image.fromarray(np.tile(images[0], (8, 1, 1))).save(tmp_path / "in.png")
+    words = ["jpeg", str(tmp_path / "in.png"), str(tmp_path / "out.jpg"), f"--model={exported}"]
+    cli.main([*words, "--max_pixels=4096"])
+    assert asked == [(128 * 32 * 160, ": lower `max_pixels`")]  # whole blocks, 4096 / 160 and more
 
 
 def test_strips_are_whole_blocks(exported):

@@ -15,7 +15,7 @@ from lossylab.inference.latent import gaussian_file
 from lossylab.inference.latent import prior as latent_space
 from lossylab.inference.latent.prior import Prior
 from lossylab.inference.latent.search import Search
-from lossylab.inference.latent.settings import POWERS, PULSE, Settings
+from lossylab.inference.latent.settings import PULSE, Settings
 from lossylab.losses import mmd, pulse
 from lossylab.models import stylegan
 
@@ -321,4 +321,4 @@ def test_settings_are_the_papers():
     assert (settings.space, settings.mean_init, settings.sphere) == ("w", True, "origin")
     assert (PULSE.pixel_weight, PULSE.geocross_weight, PULSE.learning_rate) == (100, 0.05, 0.4)
     assert (PULSE.epsilon, PULSE.noise_layers, PULSE.schedule) == (2e-3, 5, "linear1cycledrop")
-    assert (settings.gamma, POWERS, PULSE.epsilon) == (mmd.GAMMA, mmd.POWERS, pulse.EPSILON)
+    assert PULSE.epsilon == pulse.EPSILON

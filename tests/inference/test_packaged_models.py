@@ -20,6 +20,7 @@ from lossylab.inference.export import container, zoo
 from lossylab.inference.export.base import class_of
 from lossylab.inference.export.codec import Codec
 from lossylab.inference.export.restorer import Restorer
+from lossylab.inference.export.restoring import candidates
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "zoo"
 CARDS = sorted(zoo.PACKAGED.glob("*.json"))
@@ -66,6 +67,13 @@ def test_restorers_gain_over_the_file(name, quality):
     coding, given = Coding.by_quality(quality, 3), degrade(clean, quality)
     restored = Restorer(name).restore(given, coding)
     assert psnr(clean, restored) > psnr(clean, given) + 0.2
+
+
+def test_exports_of_restorers_say_how_fine_files_may_be():
+    card = Restorer("dncnn-rgb").card
+    assert (card["options"]["best_quality"], card["useful_to"]) == (95, 90)
+    (candidate,) = candidates(["dncnn-rgb"])
+    assert candidate.finest == 90
 
 
 def test_all_models_are_small():

@@ -14,6 +14,7 @@ from PIL import Image
 
 from lossylab.cli import __main__ as cli
 from lossylab.core.errors import CollectionError, ExportError, OutputError, UsageError, WorkError
+from lossylab.data import decode
 from lossylab.data.decode import decode_image, read_image
 from lossylab.data.jpeg import Coding, degrade, luminance_table
 from lossylab.inference.export import restoring
@@ -378,6 +379,15 @@ def test_tnrd_needs_its_table_and_its_blocks(exports, tmp_path, images, caplog):
     _restore(tmp_path / "turned.jpg", tmp_path / "b.png", f"--model={exports('arcnn')}")
     with Image.open(tmp_path / "b.png") as made:
         assert made.size == images[0].shape[1::-1]
+
+
+def test_tnrd_says_what_it_takes_other_files_for(exports, folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(decode, "_said", set())
+    model = f"--model={exports('tnrd')}"
+    _restore(folder / "color.jpg", tmp_path / "a.png", model)
+    assert "tnrd takes" not in caplog.text
+    _restore(folder / "lossless.png", tmp_path / "b.png", model)
+    assert "lossless.png: tnrd takes it for coded at quality 10, its blocks for" in caplog.text
 
 
 def test_exports_replace_exports_only(tmp_path):

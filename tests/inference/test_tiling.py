@@ -1,5 +1,7 @@
 """Tiles and the container of compressed files: properties of any size and content."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -40,14 +42,18 @@ def test_cuts_cover_a_length_once_with_their_surroundings(length, size, halo):
 )
 def test_work_in_tiles_is_work_on_the_whole(height, width, radius, multiple, max_pixels, seed):
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 2), np.uint8)
+    seen = []
 
     def work(tile):
         """Looks `radius` pixels around, and at where a pixel lies modulo `multiple`."""
+        seen.append(tile.shape[:2])
         filtered = scipy.ndimage.maximum_filter(tile, (2 * radius + 1, 2 * radius + 1, 1))
         rows, columns = (np.arange(length) % multiple for length in tile.shape[:2])
         return filtered // 2 + (rows[:, None] + columns)[..., None].astype(np.uint8)
 
     in_tiles = tiling.in_tiles(image, work, max_pixels, radius, multiple)
+    largest = tiling.largest_tile(height, width, max_pixels, radius, multiple)
+    assert max(seen, key=math.prod) == largest
     np.testing.assert_array_equal(in_tiles, work(image))
 
 

@@ -114,7 +114,12 @@ def _ssim_of_luma(image, reconstruction):
     return losses.ssim_loss(image, reconstruction, "luma")
 
 
-STRUCTURAL = pytest.mark.parametrize("loss", [losses.ssim_loss, _ssim_of_luma, losses.ms_ssim_loss])
+def _ms_ssim_of_luma(image, reconstruction):
+    return losses.ms_ssim_loss(image, reconstruction, "luma")
+
+
+_RGB, _LUMA = [losses.ssim_loss, losses.ms_ssim_loss], [_ssim_of_luma, _ms_ssim_of_luma]
+STRUCTURAL = pytest.mark.parametrize("loss", [*_RGB, *_LUMA])
 
 
 @STRUCTURAL
@@ -135,16 +140,27 @@ def test_loss_of_a_sample_does_not_depend_on_the_others(loss, noisy):
     np.testing.assert_allclose(loss(*noisy), single, rtol=1e-5)
 
 
-@pytest.mark.parametrize("loss", [_ssim_of_luma, losses.ms_ssim_loss])
+_OF_LUMA = np.array([65.481, 128.553, 24.966])  # weights of R, G and B
+
+
+@pytest.mark.parametrize("loss", _LUMA)
 def test_change_of_chroma_that_keeps_luma_loses_nothing(loss, noisy, random):
-    image = noisy[0]
-    weights = np.array([65.481, 128.553, 24.966])  # of luma
+    image, weights = noisy[0], _OF_LUMA
     chroma = random.normal(size=image.shape) * 15
     chroma -= (chroma @ weights)[..., None] * weights / (weights @ weights)
     changed = tf.constant(image + chroma, tf.float32)
     np.testing.assert_allclose(luma(changed), luma(image), atol=1e-3)
     np.testing.assert_allclose(loss(image, changed), 0, atol=0.01)
-    assert (losses.ssim_loss(image, changed).numpy() > 10).all()  # RGB channels see it
+    for of_rgb in _RGB:
+        assert (of_rgb(image, changed).numpy() > 2).all()
+
+
+@pytest.mark.parametrize("loss", [*_RGB, *_LUMA])
+def test_chroma_learns_from_losses_of_rgb_alone(loss, noisy):
+    _, gradient = _gradient(loss, *noisy)
+    along = (gradient @ _OF_LUMA)[..., None] * _OF_LUMA / (_OF_LUMA @ _OF_LUMA)
+    chroma = np.linalg.norm(gradient - along) / np.linalg.norm(gradient)
+    assert chroma > 0.1 if loss in _RGB else chroma < 1e-3
 
 
 @pytest.mark.parametrize("channels", ["rgb", "luma"])
@@ -161,7 +177,7 @@ def test_ssim_loss_equals_scikit_image(channels, noisy):
 
 def test_ms_ssim_loss_is_what_its_score_lacks(noisy):
     score = losses.ms_ssim_training_score(*noisy)
-    np.testing.assert_allclose(losses.ms_ssim_loss(*noisy), 100 - score, rtol=1e-6)
+    np.testing.assert_allclose(losses.ms_ssim_loss(*noisy, "luma"), 100 - score, rtol=1e-6)
 
 
 def test_ms_ssim_needs_97_pixels(noisy):
@@ -203,9 +219,7 @@ def test_gradients_of_the_pixel_loss_are_finite(norm, kind, noisy):
 
 @pytest.mark.parametrize(
     ("loss", "kind"),
-    [(losses.ssim_loss, kind) for kind in KINDS]
-    + [(_ssim_of_luma, kind) for kind in KINDS]
-    + [(losses.ms_ssim_loss, kind) for kind in KINDS],
+    [(loss, kind) for loss in (*_RGB, *_LUMA) for kind in KINDS],
 )
 def test_gradients_of_structural_losses_are_finite(loss, kind, noisy):
     image = noisy[0]

@@ -78,8 +78,8 @@ def test_lengths_end_at_edges_and_not_in_flat_places():
     right = sadct._DIRECTIONS.index((0, 1))
     largest = len(sadct._SCALES) - 2  # the last one is for strong noise
     assert (lengths[right, :, 21:30] == largest).all()
-    receptive_field_radius = np.asarray(sadct._SCALES)[lengths[right, 20, :20]]
-    assert all(column + length - 1 < 20 for column, length in enumerate(receptive_field_radius))
+    arms = np.asarray(sadct._SCALES)[lengths[right, 20, :20]]
+    assert all(column + arm - 1 < 20 for column, arm in enumerate(arms))
     down = sadct._DIRECTIONS.index((1, 0))
     assert (lengths[down] == largest).all()
 

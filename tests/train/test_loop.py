@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from lossylab.core import checkpoints
 from lossylab.core.errors import DivergedError, UsageError, WorkError
+from lossylab.core.options import option, option_class
 from lossylab.models.layers import precision
 from lossylab.train.loop import fit as loop
 from lossylab.train.loop.fit import LoopOptions, Stopped, Task, fit, is_chief
@@ -64,7 +65,14 @@ def _numbers(first_step, context):
     return steps.map(lambda n: tf.random.stateless_uniform((2,), tf.stack([n, 7])))
 
 
-def _fit(task, folder, steps=20, **options):
+@option_class
+class _BeginningOptions(LoopOptions):
+    """Of a training that can begin with another run."""
+
+    init_from: str | None = option(None, "Run to begin with.")
+
+
+def _fit(task, folder, steps=20, kind=LoopOptions, **options):
     options = {"log_every": 5, "checkpoint_every": 5, "summary_every": 0, **options}
     run_dir = RunDir(str(folder))
     run_dir.open({"option": 1}, frozenset())
@@ -72,7 +80,7 @@ def _fit(task, folder, steps=20, **options):
         fit(
             task,
             _numbers,
-            LoopOptions(steps=steps, **options),
+            kind(steps=steps, **options),
             tf.distribute.get_strategy(),
             run_dir,
         )
@@ -135,6 +143,32 @@ def test_rows_are_means_over_the_steps_since_the_last(tmp_path):
     np.testing.assert_allclose(grouped, [np.mean(single[:5]), np.mean(single[5:])], rtol=1e-4)
 
 
+def test_other_events_end_no_row(tmp_path):
+    """What a row has summed up so far is kept with a checkpoint."""
+    single, straight, second = Toy(), Toy(), Toy()
+    first = Toy(hook=lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 8 else None)
+    every = {"log_every": 5, "checkpoint_every": 3, "validate_every": 4}
+    _fit(single, tmp_path / "a", 12, log_every=1)
+    _fit(straight, tmp_path / "b", 12, **every)
+    rows = _rows(tmp_path / "b" / "metrics.csv")
+    assert [row["step"] for row in rows] == ["5", "10", "12"]
+    losses = [float(row["loss"]) for row in _rows(tmp_path / "a" / "metrics.csv")]
+    means = [np.mean(losses[:5]), np.mean(losses[5:10]), np.mean(losses[10:])]
+    np.testing.assert_allclose([float(row["loss"]) for row in rows], means, rtol=1e-4)
+    with pytest.raises(Stopped):
+        _fit(first, tmp_path / "c", 12, **every)
+    assert checkpoints.newest(tmp_path / "c" / "checkpoints").endswith("ckpt-9")
+    _fit(second, tmp_path / "c", 12, **every)
+    assert _text(tmp_path / "b") == _text(tmp_path / "c")
+
+
+def test_rows_end_where_a_phase_does(tmp_path):
+    task = Toy()
+    task.boundaries = (3,)
+    _fit(task, tmp_path, 10)
+    assert [row["step"] for row in _rows(tmp_path / "metrics.csv")] == ["3", "5", "10"]
+
+
 def test_a_finished_run_is_not_trained_again(tmp_path):
     _fit(Toy(), tmp_path, 10)
     task = Toy(hook=lambda step: pytest.fail(f"step {step} ran"))
@@ -150,11 +184,17 @@ def test_divergence_names_the_step_and_batch_and_keeps_the_last_good_checkpoint(
     newest = tf.train.latest_checkpoint(str(tmp_path / "checkpoints"))
     assert newest.endswith("ckpt-10")
     assert newest in str(e.value)
+    assert "new `run_dir` with a smaller `learning_rate`" in str(e.value)
     healed = Toy()
     _fit(healed, tmp_path)
     straight = Toy()
     _fit(straight, tmp_path / "straight")
     assert float(healed.weight) == float(straight.weight)
+
+
+def test_divergence_offers_the_run_to_trainings_that_can_begin_with_one(tmp_path):
+    with pytest.raises(DivergedError, match="with `init_from`=.* and a smaller `learning_rate`"):
+        _fit(Toy(bad_step=13), tmp_path, kind=_BeginningOptions)
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):

@@ -5,9 +5,11 @@ import pathlib
 
 import pytest
 
+from lossylab.core import flags
 from lossylab.core.errors import UsageError, WorkError
+from lossylab.train import studies
 from lossylab.train.options.studies import ProxiqaStudyOptions
-from lossylab.train.studies.proxiqa import STUDY, check_proxy, train
+from lossylab.train.studies.proxiqa import STUDY, _title, check_proxy, train
 from lossylab.train.studies.queue import Queue
 
 
@@ -75,6 +77,55 @@ def test_a_pattern_means_several_runs(tmp_path):
     runs = STUDY.plan(_options(tmp_path, variant=("*_proxy:versions=4,blend=1.3",)))
     assert (runs["vmaf_proxy"].versions, runs["vmaf_proxy"].blend) == (4, 1.3)
     assert runs["vmaf_p_0.01"].blend == 0
+
+
+def _of_flags(name, out="runs"):
+    """The trainings that a flag file of the package means, and the study's options."""
+    folder = str(pathlib.Path(studies.__file__).parents[1] / "flags")
+    options = flags.parse(ProxiqaStudyOptions, [f"--flagfile={name}", f"--out={out}"], folder)
+    return STUDY.plan(options), options
+
+
+@pytest.mark.parametrize(
+    "name", ["proxiqa_bls", "proxiqa_bmshj", "proxiqa_demo", "proxiqa_grid", "proxiqa_ssim"]
+)
+def test_flag_files_have_proxies_that_learn(name):
+    runs, options = _of_flags(name)
+    proxies = [each for run, each in runs.items() if run.endswith("_proxy")]
+    assert bool(proxies) == any(variant.endswith("_p") for variant in options.variants)
+    for each in proxies:
+        assert each.proxy_bias
+        assert each.proxy_differences
+        assert each.proxy_learning_rate == 1e-3
+        assert each.drop_step < each.steps or each.drop_step == 2_000_000
+    alternating = [each for each in runs.values() if each.trains_codec and each.uses_proxy]
+    for each in [*proxies, *alternating]:
+        assert (each.proxy_optimizer, each.sharpen) == ("muon", 1)
+    assert {each.proxy_learning_rate for each in alternating} <= {3e-4}
+    assert options.alpha == 0.75
+    assert options.ssim_channels == "rgb"
+
+
+def test_ssim_itself_begins_with_the_starts_of_the_proxies_study():
+    """A run that is there is only gone on with by the same options."""
+    proxies, ssim = (_of_flags(name)[0] for name in ("proxiqa_bls", "proxiqa_ssim"))
+    starts = [run for run in ssim if run == "base" or run.startswith("start_")]
+    assert len(starts) == 5
+    assert all(ssim[run] == proxies[run] for run in starts)
+
+
+@pytest.mark.parametrize(
+    ("given", "patches"),
+    [
+        ({}, "8 patches of 128x128"),
+        ({"common": ("batch=16", "patch=64")}, "16 patches of 64x64"),
+        ({"variant": ("*_proxy:batch=4",)}, "4 patches of 128x128 or 8 patches of 128x128"),
+    ],
+)
+def test_the_title_has_the_patches_of_the_trainings(given, patches, tmp_path):
+    options = _options(tmp_path, **given)
+    title = _title(options, STUDY.plan(options).values())
+    assert f"8000 + 2500 steps of {patches}, N = 128" in title
 
 
 def test_the_queue_says_what_is_done_and_what_runs(tmp_path, capsys):

@@ -102,6 +102,81 @@ def test_a_share_is_sharpened_or_blurred_by_places(random):
     assert np.nanstd(strength[0]) > 0.5
 
 
+def test_masks_tell_which_pairs_are_altered(random):
+    draws, share = Draws(seed=1, batch=64), 0.5
+    image = tf.constant(random.uniform(90, 110, (64, 16, 16, 3)), tf.float32)
+    distorted = image + 10
+    for step in tf.range(3, dtype=tf.int64):
+        blended = draws.blended(image, distorted, step, 1.3, share) - distorted
+        sharpened = draws.sharpened(image, step, 4.0, share) - image
+        found = draws.is_blended(image, step, share), draws.is_sharpened(image, step, share)
+        for change, mask in zip((blended, sharpened), found):
+            np.testing.assert_array_equal(np.abs(change).max((1, 2, 3)) > 1e-3, mask)
+
+
+class _Oracle:
+    """Scores pairs by their distance, so that each has another score."""
+
+    def submit(self, ticket, reference, distorted):
+        pass
+
+    def collect(self, ticket, reference, distorted):
+        return tf.reduce_mean(tf.abs(reference - distorted), (1, 2, 3))
+
+
+def _task(tmp_path, monkeypatch, **more):
+    monkeypatch.setattr(proxiqa, "libvmaf_oracle", lambda metric: _Oracle())
+    options = {**SMALL, "metric": "ssim", "batch": 8, "run_dir": str(tmp_path), **more}
+    return proxiqa.ProxIQATask(ProxiqaOptions(**options), proxiqa.Files(["a.png"], []))
+
+
+def _of_the_codec(task, batch, step):
+    """Scores of what the codec makes of a step's patches."""
+    coded = task._coded(batch, tf.constant(step, tf.int64))
+    return _Oracle().collect(None, batch, coded).numpy()
+
+
+@pytest.mark.parametrize("oracle", ["sequential", "overlapped"])
+def test_scores_are_reported_of_the_codecs_pairs_alone(oracle, tmp_path, monkeypatch, random):
+    task = _task(tmp_path, monkeypatch, oracle=oracle, blend=1.3, sharpen=2.0, blend_share=0.3)
+    batches = tf.constant(random.uniform(0, 255, (3, 8, 32, 32, 3)), tf.float32)
+    kept, scores = [], []
+    for number, batch in enumerate(batches):
+        step = tf.constant(number, tf.int64)
+        draws = task._draws
+        altered = draws.is_blended(batch, step, 0.3) | draws.is_sharpened(batch, step, 0.3)
+        kept.append(~(altered | draws.identical(batch, step)).numpy())
+        assert 0 < kept[-1].sum() < 8
+        scores.append(_of_the_codec(task, batch, number))
+        report = task.step(batch, step)
+        shown = max(number - 1, 0) if oracle == "overlapped" else number
+        mine = scores[shown][kept[shown]]
+        assert float(report["score"]) == pytest.approx(mine.mean(), rel=1e-4)
+        assert float(report["score_std"]) == pytest.approx(mine.std(), rel=1e-3, abs=1e-3)
+
+
+def test_a_frozen_proxy_sees_the_codecs_pairs_alone(tmp_path, monkeypatch, random):
+    frozen = {"optimize": "frozen_proxy", "proxy_from": "x", "oracle": "sequential"}
+    task = _task(tmp_path, monkeypatch, sharpen=2.0, blend=1.3, blend_share=1.0, **frozen)
+    batch = tf.constant(random.uniform(0, 255, (8, 32, 32, 3)), tf.float32)
+    scores = _of_the_codec(task, batch, 0)
+    assert float(task.step(batch, tf.constant(0, tf.int64))["score"]) == pytest.approx(
+        scores.mean(), rel=1e-4
+    )
+
+
+def test_a_batch_without_a_pair_of_the_codec_has_no_score_of_zero(tmp_path, monkeypatch, random):
+    """As a batch of one whose pair is altered: then all are reported."""
+    task = _task(tmp_path, monkeypatch, batch=1, sharpen=2.0, blend_share=1.0, oracle="sequential")
+    batch = tf.constant(random.uniform(0, 255, (1, 32, 32, 3)), tf.float32)
+    seen = [task.learn(batch, tf.constant(step, tf.int64)) for step in range(4)]
+    assert not any(learned["kept"].numpy().any() for learned in seen)
+    true = [float(learned["scores"]["score"][0]) for learned in seen]
+    assert max(true) > 0
+    reported = [float(task.change(learned)["score"]) for learned in seen]
+    assert reported == pytest.approx(true)
+
+
 @pytest.mark.long
 def test_a_proxy_that_learns_by_all_means_and_is_judged(tmp_path):
     common = {**SMALL, "validation_data": "sample_test"}

@@ -84,6 +84,16 @@ def test_large_images_are_distorted_in_tiles_that_do_not_show(upsampling, tmp_pa
     assert (tiles == whole).mean() > 0.999
 
 
+def test_generators_say_what_memory_they_take(tmp_path):
+    """Tiles of 256 pixels see 512 more on each side, and small images are padded to 128."""
+    for name, options in (("a", {"filters": 16}), ("b", {})):
+        Distorter.save(ResidualUNet(1), tmp_path / name, options)
+    network, unknown = (Distorter(tmp_path / name, 2**12) for name in "ab")
+    assert (network.bytes_per_pixel, unknown.bytes_per_pixel) == (224, 704)
+    sizes = [network.pixels_at_once(*size) for size in ((40, 50), (200, 1700), (5000, 4000))]
+    assert sizes == [128 * 128, 256 * 1280, 1280 * 1280]
+
+
 def test_noise_that_the_generator_sees_comes_by_seed_and_is_cut_with_the_image(tmp_path, random):
     network = ResidualUNet(2, noise_channels=3)
     kernel = network.up[-1].kernel

@@ -11,6 +11,7 @@ import run_files
 import tensorflow as tf
 from measured_rows import measured_by_two
 from PIL import Image
+from scipy.special import expit
 
 from lossylab.cli import __main__ as cli
 from lossylab.cli import sample
@@ -26,7 +27,7 @@ from lossylab.data.scaled_pairs import (
     degraded_pair,
 )
 from lossylab.data.schedule import Schedule
-from lossylab.eval import degradation_nll, schemas
+from lossylab.eval import degradation_nll, one_spread, schemas
 from lossylab.eval.report import crop_grid
 from lossylab.inference.export.degradation import Degradation, degraded_options
 from lossylab.inference.export.rankiqa import Scorer
@@ -481,7 +482,9 @@ def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "paired" in said
     found = rows.read(tmp_path / "nll.csv", schemas.DEGRADATION_NLL.columns)
-    assert len(found) == 6
+    rival = schemas.one_spread("jpeg", 5.0, 1)
+    assert [row["model"] for row in found] == [*["pixelcnn"] * 6, *[rival] * 6]
+    assert all(row["budget"].startswith("no training: a spread of") for row in found[6:])
     paired = [row for row in found if row["kind"] == "paired"]
     assert all(row["condition"] == row["image"] for row in paired)
     assert {row["condition"] for row in found if row["kind"] == "unpaired"} == {
@@ -490,7 +493,38 @@ def test_scores_become_rows_once(exported, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(degradation_nll, "_measure", pytest.fail)  # nothing is measured again
     _score(*flags, f"--out={tmp_path}")
     assert capsys.readouterr().out == said
-    assert len(rows.read(tmp_path / "nll.csv")) == 6
+    assert len(rows.read(tmp_path / "nll.csv")) == 12
+
+
+def test_the_rivals_rows_of_other_data_stay(exported, files, tmp_path):
+    """Its spread is another there, which supersedes nothing; other windows do."""
+    flags = [f"--model={exported[1]}", "--budget=tiny", f"--out={tmp_path / 'out'}"]
+    _score(*flags, "--data=sample_test", "--window=16")
+    _score(*flags, f"--data={pathlib.Path(files[0]).parent}", "--window=16")
+    found = rows.read(tmp_path / "out" / "nll.csv")
+    assert len(found) == 24
+    assert len({row["identity"] for row in found}) == 3  # one of the model
+    _score(*flags, "--data=sample_test", "--window=24")
+    assert len(rows.read(tmp_path / "out" / "nll.csv")) == 24
+    assert len(rows.read(tmp_path / "out" / "nll_superseded.csv")) == 12
+
+
+def test_one_spread_is_the_likeliest_logistic(random):
+    clean = random.integers(0, 256, (3, 32, 32, 3), np.uint8)
+    noisy = np.clip(np.rint(clean + random.logistic(0, 7, clean.shape)), 0, 255).astype(np.uint8)
+    rival = one_spread.OneSpread(list(zip(clean, noisy)))
+    assert rival.spread == pytest.approx(7, rel=0.05)
+    tensors = [tf.constant(each, tf.float32) for each in (noisy, clean)]
+    found = rival.nll(*tensors).mean()
+    for factor in (0.9, 1.1):
+        assert one_spread.bits(factor * rival.spread)[clean, noisy].mean() > found
+    # About 100, by hand; whatever is below 0 is 0.
+    table = one_spread.bits(7.0)
+    edges = expit((np.array([0.5, 99.5, 100.5, 254.5]) - 100) / 7)
+    by_hand = -np.log2([edges[0], edges[2] - edges[1], 1 - edges[3]])
+    np.testing.assert_allclose(table[100, [0, 100, 255]], by_hand, rtol=1e-6)
+    np.testing.assert_allclose(np.exp2(-table).sum(1), 1, rtol=1e-9)
+    assert np.isfinite(one_spread.bits(0.01)).all()
 
 
 def test_shards_have_the_scores_of_one_process(exported, tmp_path):
@@ -498,7 +532,7 @@ def test_shards_have_the_scores_of_one_process(exported, tmp_path):
     whole, merged = measured_by_two(
         ["eval", "degradation_nll", *words], tmp_path, schemas.DEGRADATION_NLL, "nll.csv"
     )
-    assert len(whole) == 6
+    assert len(whole) == 12
     assert merged == whole
 
 
@@ -526,9 +560,10 @@ def test_scores_of_other_windows_are_superseded(exported, tmp_path):
     _score(*flags, f"--out={tmp_path}", "--name=another")
     _score(*flags, f"--out={tmp_path}", "--window=24")
     after = [row for row in rows.read(tmp_path / "nll.csv") if row["model"] == "pixelcnn"]
-    assert len(before) == len(after) == 6
-    assert rows.read(tmp_path / "nll_superseded.csv") == before
-    assert len(rows.read(tmp_path / "nll.csv")) == 12  # another model's rows stay
+    assert (len(before), len(after)) == (12, 6)
+    superseded = rows.read(tmp_path / "nll_superseded.csv")
+    assert sorted(superseded, key=str) == sorted(before, key=str)
+    assert len(rows.read(tmp_path / "nll.csv")) == 18  # another model's rows stay
     assert {row["width"] for row in after} == {"24"}
 
 
@@ -540,10 +575,12 @@ def test_scores_of_images_that_are_gone_are_superseded(exported, files, tmp_path
     pathlib.Path(files[2]).unlink()
     _score(*flags, f"--out={tmp_path / 'out'}")
     found = rows.read(tmp_path / "out" / "nll.csv")
-    assert sorted((row["image"], row["condition"]) for row in found) == [
+    mine = [row for row in found if row["model"] == "pixelcnn"]
+    assert sorted((row["image"], row["condition"]) for row in mine) == [
         *(("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")),
     ]
-    assert len(rows.read(tmp_path / "out" / "nll_superseded.csv")) == 3
+    gone = rows.read(tmp_path / "out" / "nll_superseded.csv")
+    assert len([row for row in gone if row["model"] == "pixelcnn"]) == 3
 
 
 @pytest.mark.long
@@ -558,7 +595,8 @@ def test_both_kinds_of_rows_can_be_superseded_in_one_folder(exported, files, tmp
     for name, schema in measured.items():
         for file, budget in ((name, "two"), (f"{name}_superseded", "one")):
             found = rows.read(tmp_path / "out" / f"{file}.csv", schema.columns)
-            assert {row["budget"] for row in found} == {budget}
+            said = {row["budget"] for row in found}
+            assert {each for each in said if schemas.UNTRAINED not in each} == {budget}
 
 
 def test_scores_without_a_folder(exported, capsys):

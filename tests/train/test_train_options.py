@@ -11,11 +11,11 @@ from lossylab.eval.metrics import ssim, vmaf
 from lossylab.losses import lpips
 from lossylab.losses import rankiqa as rankiqa_losses
 from lossylab.models import bls2017, jpeg_encoder, patchgan, rankiqa, restorers
+from lossylab.models.names import RANKIQA_SHRINK
 from lossylab.train.options import distortion_gan as distortion_gan_options
 from lossylab.train.options import jpeg_encoder as jpeg_encoder_options
 from lossylab.train.options import mmd_restoration as mmd_restoration_options
 from lossylab.train.options import proxiqa as proxiqa_options
-from lossylab.train.options import rankiqa as rankiqa_options
 from lossylab.train.options import studies
 from lossylab.train.options import wcdgan as wcdgan_options
 from lossylab.train.options.rankiqa import RankiqaOptions
@@ -33,8 +33,7 @@ def test_names_and_sizes_are_the_librarys():
     assert ssim.MS_SSIM_SMALLEST == jpeg_encoder_options.MS_SSIM_SMALLEST
     assert patchgan.SMALLEST == distortion_gan_options.SMALLEST
     assert scaled_pairs.SIZE_STEP == mmd_restoration_options.SIZE_STEP
-    assert rankiqa.FULL == rankiqa_options.FULL
-    assert rankiqa.SHRINK == rankiqa_options.SHRINK
+    assert 2 ** len(rankiqa._BLOCKS) == RANKIQA_SHRINK
     assert set(lattice_pairs.CHANNELS) == {"rgb", "y"}
 
 

@@ -307,7 +307,7 @@ def test_weights_are_read_by_runs_that_begin_only(train, monkeypatch):
     """A resumed run has them in its checkpoint: the file may be gone."""
     tiny = {"filters": 2, "units": 8, "patch": 32}  # as if it were VGG-16's
     for module in (rankiqa_options, rankiqa_model):
-        monkeypatch.setattr(module, "FULL", tiny)
+        monkeypatch.setattr(module, "RANKIQA_SIZES", tiny)
 
     def fill(application, weights, name, layers):
         assert weights == "vgg.h5"

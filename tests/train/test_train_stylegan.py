@@ -11,12 +11,14 @@ from lossylab.cli import __main__ as cli
 from lossylab.core.errors import UsageError
 from lossylab.data.schedule import Schedule
 from lossylab.data.squares import read_square, square_images
+from lossylab.eval.metrics import feature_frechet
 from lossylab.eval.metrics.feature_frechet import FeatureFrechet
 from lossylab.inference.latent.generator import find_generator
 from lossylab.losses import adversarial
 from lossylab.losses import stylegan as losses
 from lossylab.models.layers.stylegan_base import filter_separably
 from lossylab.models.stylegan2_discriminator import StyleGAN2Discriminator
+from lossylab.train import stylegan
 from lossylab.train.options.stylegan import StyleganOptions
 from lossylab.train.session import Files
 from lossylab.train.stylegan import StyleganTask
@@ -43,7 +45,7 @@ def _folder(tmp_path_factory):
 @pytest.fixture(scope="module", name="trained")
 def _trained(folder, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("stylegan") / "run"
-    _train(folder, run_dir, "--mirror")
+    _train(folder, run_dir, "--mirror", "--export_at=2")
     return run_dir
 
 
@@ -174,6 +176,70 @@ def _named(key):
     return key.replace(".S", "/")
 
 
+def test_a_run_is_exported_at_other_steps_too(trained):
+    halfway, end = (lossylab.load(trained / name) for name in ("export_2", "export"))
+    assert (halfway.card["steps"], end.card["steps"]) == (2, 4)
+    assert halfway.weights != end.weights
+
+
+def test_a_run_begins_with_anothers_networks(folder, trained, tmp_path):
+    words = [f"--init_from={trained}", "--learning_rate=0", "--steps=1", "--path_weight=0"]
+    _train(folder, tmp_path / "run", "--noexport", *words)
+    before, after = run_files.weights(trained), run_files.weights(tmp_path / "run")
+    for part in ("generator/", "discriminator/", "mean/", "path_length"):
+        names = [n for n in after if n.startswith(part) and "OPTIMIZER" not in n]
+        assert names
+        for name in names:
+            np.testing.assert_allclose(after[name], before[name], rtol=1e-4, atol=1e-4)
+    with pytest.raises(UsageError, match="the discriminator needs a run"):
+        _train(folder, tmp_path / "no", f"--init_from={trained / 'export'}")
+    with pytest.raises(UsageError, match="--init_from: .* does not fit this model's options"):
+        _train(folder, tmp_path / "no", f"--init_from={trained}", "--width=5")
+
+
+def _task(folder, **changed):
+    options = StyleganOptions(run_dir="r", train_data="x", **_SIZES, **changed)
+    paths = [str(path) for path in sorted(folder.iterdir())]
+    return StyleganTask(options, Files(paths, paths))
+
+
+def test_few_images_are_made_at_once_and_of_large_ones_few_are_shown(folder, monkeypatch):
+    task = _task(folder)
+    whole = task.images()["samples"]
+    assert whole.shape == (1, 64, 64, 3)
+    monkeypatch.setattr(stylegan, "_MAX_PIXELS", 16 * 8 * 8)
+    assert task._at_once == 16
+    np.testing.assert_allclose(task.images()["samples"], whole, atol=1e-2)
+    monkeypatch.setattr(stylegan, "_SHOWN_PIXELS", 32)
+    fewer = task.images()["samples"]
+    np.testing.assert_allclose(fewer[:, :8, :32], whole[:, :8, :32], atol=1e-2)
+    assert fewer.shape == (1, 32, 32, 3)
+    monkeypatch.setattr(stylegan, "_MAX_PIXELS", 1)
+    assert task._at_once == 1
+
+
+def test_validation_draws_noise_for_each_image(folder, monkeypatch):
+    """As `lossylab generate` does."""
+    task, seen = _task(folder), []
+
+    class Distance:
+        def features(self, images):
+            seen.append(np.stack(list(images)).astype(float))
+            return seen[-1].reshape(len(seen[-1]), -1)
+
+    for name, variable in task.mean.served.named_weights.items():
+        if name.endswith("/noise_strength"):
+            variable.assign(3.0)
+        if name.startswith("G_mapping"):
+            variable.assign(tf.zeros_like(variable))  # all styles are equal
+    task.__dict__["_distance"] = (Distance(), np.random.default_rng(1).normal(size=(8, 192)))
+    assert task.validate() == task.validate()
+    one, again = seen
+    np.testing.assert_array_equal(one, again)
+    assert len(one) == 8
+    assert min(np.abs(one[0] - other).max() for other in one[1:]) > 0
+
+
 @pytest.mark.long
 def test_resuming_is_exact(folder, trained, tmp_path):
     """Also when the step that was killed has regularizations."""
@@ -223,7 +289,7 @@ def test_validation_tells_the_distance_of_features(folder, tmp_path):
         _train(folder, tmp_path / "one", f"--validation_data={folder / '0.png'}", *words)
 
 
-def test_the_distance_of_features_is_small_for_the_same_kind_of_images(random):
+def test_the_distance_of_features_is_small_for_the_same_kind_of_images(random, monkeypatch):
     """Of two draws of one distribution, against another's."""
     distance = FeatureFrechet()
     assert distance.label == "VGG-16 (random weights)"
@@ -232,6 +298,10 @@ def test_the_distance_of_features_is_small_for_the_same_kind_of_images(random):
     )
     assert distance(dark, dark) == pytest.approx(0, abs=1e-3)
     assert distance(dark, more) < 0.2 * distance(dark, light)
+    whole = distance.features(dark)
+    for pixels in (3 * 16 * 16, 1):  # however many are seen at once
+        monkeypatch.setattr(feature_frechet, "_MAX_PIXELS", pixels)
+        np.testing.assert_allclose(distance.features(iter(dark)), whole, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.long
@@ -261,6 +331,9 @@ def test_two_devices_share_a_batch(folder, tmp_path):
         (["--batch=6"], "--batch=6 must be a multiple of 4"),
         (["--patch=64"], "images are smaller than the patch of 64x64 pixels"),
         (["--mixing=2"], "--mixing=2.0 must be at most 1"),
+        (["--export_at=9"], "--export_at=9 is after --steps=4"),
+        (["--export_at=2", "--noexport"], "contradict each other"),
+        (["--init_from=nowhere"], "--init_from: no checkpoint in nowhere"),
     ],
 )
 def test_wrong_usage(flags, message, folder, tmp_path):

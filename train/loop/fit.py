@@ -128,17 +128,19 @@ class _Loop:
                 self._task.phase = phase
                 run_steps = self._graph()
                 self._pace.retraced()
-            values = self._until_due(run_steps, batches, outputs)
-            outputs.metrics(self.step, values)
-            self._task.watch(self.step, values)
+            self._until_due(run_steps, batches, outputs)
+            if self._row_ends():
+                values = dict(zip(self._task.metrics, self._row.take()))
+                outputs.metrics(self.step, values)
+                self._task.watch(self.step, values)
             self._after(outputs)
         self._save()
 
-    def _until_due(self, run_steps: Callable, batches: Iterator, outputs: Outputs) -> dict:
-        """Steps until something is due; returns the means of their metrics.
+    def _until_due(self, run_steps: Callable, batches: Iterator, outputs: Outputs) -> None:
+        """Steps until something is due.
 
         Calls are as short as `Pace` says, so that a stop need not wait long. Sums go from one call
-        to the next, and into the checkpoint of a stop: how steps are shared out changes no number.
+        to the next, and into checkpoints: how steps are shared out changes no number.
         """
         end = self.step + self._steps_until_due()
         while self.step < end:
@@ -156,7 +158,11 @@ class _Loop:
             forecast = self._pace.forecast(self._options.steps - self.step)
             if forecast and self._chief:
                 log.info(forecast)
-        return dict(zip(self._task.metrics, self._row.take()))
+
+    def _row_ends(self) -> bool:
+        """Whether a row of metrics.csv is complete; of two phases it would be neither's mean."""
+        ends = (self._options.steps, *self._task.boundaries)
+        return _due(self.step, self._options.log_every) or self.step in ends
 
     def _keep_copy(self) -> None:
         """Keeps the state in memory now and then, for what `_rescue` saves."""
@@ -268,9 +274,11 @@ class _Loop:
                 "Nothing was learned before that is saved: give the same command a smaller "
                 "`learning_rate`, and it begins anew"
             )
+        known = hasattr(self._options, "init_from")
+        also = f"`init_from`={self._dir.path} and " if known else ""
         return begin + (
             f"{self._saver.last_good()}. The same options diverge again: start a new `run_dir` "
-            f"with `init_from`={self._dir.path} and a smaller `learning_rate`"
+            f"with {also}a smaller `learning_rate`"
         )
 
 

@@ -45,9 +45,12 @@ class DistortionGanOptions(TrainingOptions):
         "Table I",
     )
     grid: int = option(
-        1, "Patches begin at multiples of this; 8 keeps JPEG's blocks in place.", minimum=1,
+        1,
+        "Patches begin at multiples of this; 16 keeps JPEG's blocks in place: those of its colors, "
+        "4:2:0, are as wide.",
+        minimum=1,
         unit="pixels",
-    )  # fmt: skip
+    )
     filters: int = option(
         64, "Filters of the generator's first layer.", minimum=1, assumed="not printed"
     )

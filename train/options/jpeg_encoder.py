@@ -33,7 +33,7 @@ class JpegEncoderOptions(RateOptions):
     """
 
     steps: int = steps(20_000, source="Sec. 6.2")
-    batch: int = batch(8, source="Sec. 6.2")
+    batch: int = batch(8, assumed="not printed; the baseline's code has 8")
     patch: int = patch(224, source="Sec. 6.1")
     attention: str = option(
         "conv",

@@ -28,6 +28,17 @@ def patch(default: int, **details: Any) -> Any:
     return option(default, "Height and width of the patches.", minimum=1, unit="pixels", **details)
 
 
+def export_at(why: str) -> Any:
+    """The option `export_at` of a training, which calls `require_exports`; see `option`."""
+    return option(
+        (),
+        f"Also write run_dir/export_STEP at these steps: {why}",
+        minimum=1,
+        maximum=999_999_999,
+        may_differ=True,
+    )
+
+
 def positive(default: float | None, text: str, **details: Any) -> Any:
     """An option that is a number of at least 0, such as a weight or a rate; see `option`."""
     return option(default, text, minimum=0.0, **details)
@@ -179,6 +190,13 @@ class TrainingOptions(LoopOptions):
     def validates(self) -> bool:
         """Whether there is something to validate on."""
         return bool(self.validation_data)
+
+
+def require_exports(steps: int, export: bool, stops: tuple[int, ...]) -> None:
+    """Raises UsageError unless a training of so many steps can export at these."""
+    late = max(stops, default=0)
+    require(late <= steps, f"`export_at`={late} is after `steps`={steps}")
+    require(export or not stops, "`export_at` and `export`=false contradict each other")
 
 
 def require_multiple(name: str, value: int, factor: int) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from lossylab.core.options import option, option_class, require
 from lossylab.data.distortions import DISTORTIONS
 from lossylab.models.names import PIXEL_DISTRIBUTIONS
-from lossylab.train.options.loop import TrainingOptions, batch, patch, positive, steps
+from lossylab.train.options.loop import (
+    TrainingOptions,
+    batch,
+    export_at,
+    patch,
+    positive,
+    require_exports,
+    steps,
+)
 
 SIZE_STEP = 8  # pixels between sizes of crops
 _PIXELCNN = "PixelCNN++'s"
@@ -121,13 +129,7 @@ class MmdRestorationOptions(TrainingOptions):
         below=1.0,
         assumed=_PIXELCNN,
     )
-    export_at: tuple[int, ...] = option(
-        (),
-        "Also write run_dir/export_STEP at these steps: the paper compares epochs.",
-        minimum=1,
-        maximum=999_999_999,
-        may_differ=True,
-    )
+    export_at: tuple[int, ...] = export_at("the paper compares epochs.")
     validation_size: int = option(
         0,
         "Height and width of the windows to validate on; 0 is the largest that all images have.",
@@ -161,12 +163,7 @@ class MmdRestorationOptions(TrainingOptions):
             f"{SIZE_STEP}: sizes in between are not drawn",
         )
         require(self.dilations, "`dilations` needs at least one number")
-        late = max(self.export_at, default=0)
-        require(late <= self.steps, f"`export_at`={late} is after `steps`={self.steps}")
-        require(
-            self.export or not self.export_at,
-            "`export_at` and `export`=false contradict each other",
-        )
+        require_exports(self.steps, self.export, self.export_at)
         require(
             not self.phase or self.grid % self.phase == 0,
             f"`phase`={self.phase} needs a `grid` of its multiples, got {self.grid}: else crops "

@@ -35,11 +35,11 @@ def proxy_loss() -> str:
 
 
 def ssim_channels() -> str:
-    """What the direct SSIM loss sees."""
+    """What the direct losses see."""
     return option(
         "rgb",
-        "Channels of SSIM with `optimize`=direct. rgb: the mean over the three; luma: luma alone, "
-        "which leaves chroma to the pixel loss.",
+        "Channels of SSIM and MS-SSIM with `optimize`=direct. rgb: the mean over the three; luma: "
+        "luma alone, which leaves chroma to the pixel loss, and with `alpha`=1 to nothing.",
         choices=SSIM_CHANNELS,
         assumed="as the authors' code, in a comment; the paper does not say",
     )

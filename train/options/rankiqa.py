@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossylab.core.options import option, option_class, require
+from lossylab.models.names import RANKIQA_SHRINK, RANKIQA_SIZES
 from lossylab.train.options.loop import TrainingOptions, batch, patch, positive, steps
 
 # Defaults of the phases where they differ.
@@ -22,8 +23,6 @@ PHASES = {
         "decay_every": 5000,
     },
 }
-FULL = {"filters": 64, "units": 4096, "patch": 224}  # of VGG-16
-SHRINK = 32  # pixels that become one before the dense layers
 _AUTHORS = "authors' code"
 
 
@@ -59,7 +58,7 @@ class RankiqaOptions(TrainingOptions):
         None, help=_of_phase("Crops in the global batch, over all devices.", "batch"),
         source=_AUTHORS,
     )  # fmt: skip
-    patch: int = patch(FULL["patch"], source=_AUTHORS)
+    patch: int = patch(RANKIQA_SIZES["patch"], source=_AUTHORS)
     images: int = option(
         0,
         "Number of training images to rank, evenly taken from all; 0 takes all. Each is distorted "
@@ -76,9 +75,11 @@ class RankiqaOptions(TrainingOptions):
         source=_AUTHORS,
     )
     filters: int = option(
-        FULL["filters"], "Filters of the first convolution.", minimum=1, source=_AUTHORS
+        RANKIQA_SIZES["filters"], "Filters of the first convolution.", minimum=1, source=_AUTHORS
     )
-    units: int = option(FULL["units"], "Units of the dense layers.", minimum=1, source=_AUTHORS)
+    units: int = option(
+        RANKIQA_SIZES["units"], "Units of the dense layers.", minimum=1, source=_AUTHORS
+    )
     dropout: float = positive(
         0.5, "Fraction of the dense layers dropped in training.", below=1.0, source=_AUTHORS
     )
@@ -146,9 +147,12 @@ class RankiqaOptions(TrainingOptions):
             require(not self.images, "`images` goes with `phase`=rank")
         else:
             require(not self.scores, "`scores` goes with `phase`=finetune")
-        require(self.patch >= SHRINK, f"`patch` must be at least {SHRINK}, got {self.patch}")
-        sizes = {name: getattr(self, name) for name in FULL}
         require(
-            self.weights == "random" or self.init_from or sizes == FULL,
-            f"`weights`={self.weights} fit {FULL} only, got {sizes}: use `weights`=random",
+            self.patch >= RANKIQA_SHRINK,
+            f"`patch` must be at least {RANKIQA_SHRINK}, got {self.patch}",
+        )
+        sizes = {name: getattr(self, name) for name in RANKIQA_SIZES}
+        require(
+            self.weights == "random" or self.init_from or sizes == RANKIQA_SIZES,
+            f"`weights`={self.weights} fit {RANKIQA_SIZES} only, got {sizes}: use `weights`=random",
         )

@@ -32,8 +32,8 @@ WCDGAN: Variants = {
     "mwcnn": {"model": "mwcnn"},
 }
 
-# What each of the other losses does to a network that has learned by content loss alone, beside
-# the same network that learns on by it.
+# What each of the two does to a network that has learned without them, beside the same network that
+# learns on without them.
 WCDGAN_LOSSES: Variants = {
     "wcdgan_content_continued": _CONTENT,
     "wcdgan_perceptual": {"model": "wcdgan", "adversarial_weight": 0.0},
@@ -59,7 +59,8 @@ DISTORTION_GAN: Variants = {
 }
 
 # "plain" is the baseline's loss, without MS-SSIM; the loss of the LSTMs of Fig. 15 is not said,
-# they are compared with the baseline.
+# they are compared with the baseline. The smaller weights of Fig. 7 are not printed: half of both
+# is assumed.
 _PLAIN = {"ms_ssim_weight": 0.0}
 _VGG = {"attention": "conv", "backbone": "vgg19"}
 _VGG16 = {"attention": "conv", "backbone": "vgg16", "preprocess": True}

@@ -6,8 +6,10 @@ from lossylab.core.options import option, option_class, require
 from lossylab.train.options.loop import (
     TrainingOptions,
     batch,
+    export_at,
     patch,
     positive,
+    require_exports,
     require_multiple,
     steps,
 )
@@ -80,9 +82,13 @@ class StyleganOptions(TrainingOptions):
         unit="images",
         source=_CODE,
     )
+    export_at: tuple[int, ...] = export_at("a generator may get worse again.")
+    init_from: str | None = option(
+        None, "Run to begin with: its generator, the mean of that, and its discriminator."
+    )
 
     def check(self) -> None:
-        """Refuses sizes that no generator has."""
+        """Refuses sizes that no generator has, and exports after the end."""
         super().check()
         side = self.patch
         require(
@@ -90,3 +96,4 @@ class StyleganOptions(TrainingOptions):
             f"`patch`={side} must be a power of two in 8..1024",
         )
         require_multiple("batch", self.batch, GROUP)
+        require_exports(self.steps, self.export, self.export_at)

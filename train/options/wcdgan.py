@@ -59,10 +59,10 @@ class WcdganOptions(RateOptions):
 
       lossylab train wcdgan --train_data=FOLDER --quality=10 --run_dir=runs/wcdgan_q10
 
-    The generator learns alone at first, then in turn with the discriminator (Eq. 18-23). The other
-    networks (--model) learn by the mean squared error under the same protocol, as Sec. III-A has
-    it. Killed or stopped, the same command resumes the run; the network is written to
-    run_dir/export.
+    The generator learns alone at first, then beside the discriminator (Eq. 18-23): in each step
+    both change, by the same patches. The other networks (--model) learn by the mean squared error
+    under the same protocol, as Sec. III-A has it. Killed or stopped, the same command resumes the
+    run; the network is written to run_dir/export.
 
     B. Xie, H. Zhang, C. Jung: "WCDGAN: Weakly Connected Dense Generative Adversarial Network for
     Artifact Removal of Highly Compressed Images", IEEE Access 2022.

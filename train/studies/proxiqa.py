@@ -8,6 +8,7 @@ import os
 import pathlib
 import statistics
 import sys
+from collections.abc import Iterable
 from typing import Any, cast
 
 from lossylab.core import command
@@ -179,7 +180,7 @@ def train(options: ProxiqaStudyOptions) -> None:
             for name, variant in codecs.items()
             for steps in options.stops
         ]
-        _measure(options, models)
+        _measure(options, models, _title(options, runs.values()))
     say_next(options, f"{len(runs)} runs")
 
 
@@ -253,7 +254,7 @@ def _name(options: ProxiqaStudyOptions, variant: str) -> str:
     return f"{options.codec.rstrip('0123456789')}_{variant}"
 
 
-def _measure(options: ProxiqaStudyOptions, models: list[str]) -> None:
+def _measure(options: ProxiqaStudyOptions, models: list[str], title: str) -> None:
     """Compares the exports with each other and JPEG, and says where everything is."""
     results = options.results or str(pathlib.Path(options.out, "results"))
     rd.measure(
@@ -261,7 +262,7 @@ def _measure(options: ProxiqaStudyOptions, models: list[str]) -> None:
             models=tuple(models),
             data=options.test_data,
             out=results,
-            title=_title(options),
+            title=title,
             codecs=tuple(options.compare_with),
             anchor=_name(options, options.variants[0]),
             keep_files=not options.results,
@@ -271,12 +272,15 @@ def _measure(options: ProxiqaStudyOptions, models: list[str]) -> None:
     _say_where(pathlib.Path(results), options)
 
 
-def _title(options: ProxiqaStudyOptions) -> str:
+def _title(options: ProxiqaStudyOptions, runs: Iterable[ProxiqaOptions]) -> str:
+    """What is compared, and at what budget."""
+    sizes = sorted({(each.batch, each.patch) for each in runs})
+    patches = " or ".join(f"{batch} patches of {patch}x{patch}" for batch, patch in sizes)
     base = 0 if options.init_from else options.base_steps
     stages = [base, options.lmbda_steps, options.steps]
     latent = f", M = {options.latent_filters}" if options.latent_filters else ""
     budget = (
-        f"{' + '.join(str(steps) for steps in stages if steps)} steps of 8 patches of 128x128, "
+        f"{' + '.join(str(steps) for steps in stages if steps)} steps of {patches}, "
         f"N = {options.filters}{latent}, alpha = {options.alpha:g}; the paper trains 2,100,000 at "
         "N = 192"
     )
