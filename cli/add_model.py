@@ -31,6 +31,8 @@ def add(options: AddModelOptions) -> None:
         **{key: getattr(options, key) for key in ("summary", "quality", "hours")},
         "license": options.license or known.get("license"),
     }
+    useful_to = options.useful_to or known.get("useful_to")
+    card |= {"useful_to": useful_to} if useful_to else {}
     network_file.narrow(network)
     served = class_of(known["kind"]).serve(network)
     network_file.write(network, weights, narrow=True, tables=served.tables)

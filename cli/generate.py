@@ -26,6 +26,9 @@ from lossylab.core.rows import identity
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.squares import read_square
+from lossylab.eval.metrics.feature_frechet import FeatureFrechet
+from lossylab.eval.metrics.frechet import frechet_distance
+from lossylab.eval.metrics.kernel_distance import kernel_distance
 from lossylab.inference.export import zoo
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
@@ -58,7 +61,7 @@ def generate(options: GenerateOptions) -> None:
       OutputError: if images cannot be written.
     """
     generator = _generator(options.generator)
-    others = _others(options, generator.resolution)
+    others, distance = _others(options, generator.resolution), _distance(options)
     psi, cutoff = _truncation(options, generator)
     latents = _latents(options, generator, psi, cutoff)
     files = _files(options, identity(stylegan_files.fingerprint(generator), psi, cutoff))
@@ -82,8 +85,8 @@ def generate(options: GenerateOptions) -> None:
                 options.interpolate + 2,
             ),
         )
-    if others:
-        _compare(options, psi, images, others)
+    if distance is not None:
+        _compare(distance, psi, images, others)
     also = "".join(f", {file.path.name}" for file in more.values())
     command.written(out, f"{len(files)} images{also}")
 
@@ -116,8 +119,10 @@ def _generator(path: str | None) -> StyleGAN:
 
 def _truncation(options: GenerateOptions, generator: StyleGAN) -> tuple[float, int | None]:
     """Psi, and how many layers it is for; the authors' metrics are of images without truncation."""
-    own = 1.0 if options.compare_with is not None else generator.sizes.psi
-    return own if options.psi is None else options.psi, generator.sizes.truncated
+    sizes = generator.sizes
+    if options.psi is not None:
+        return options.psi, sizes.truncated or None
+    return 1.0 if options.compare_with is not None else sizes.psi, sizes.truncated
 
 
 def _latents(
@@ -212,15 +217,17 @@ def _others(options: GenerateOptions, side: int) -> list[np.ndarray]:
     return [read_square(path, side) for path in paths]
 
 
-def _compare(
-    options: GenerateOptions, psi: float, made: list[np.ndarray], others: list[np.ndarray]
-) -> None:
-    # Its features need TensorFlow's networks: only where it is asked for.
-    from lossylab.eval.metrics.feature_frechet import FeatureFrechet
-    from lossylab.eval.metrics.frechet import frechet_distance
-    from lossylab.eval.metrics.kernel_distance import kernel_distance
+def _distance(options: GenerateOptions) -> FeatureFrechet | None:
+    """What images are compared by; its features need a network, only where that is asked for."""
+    if options.compare_with is None:
+        return None
+    with naming("features"):
+        return FeatureFrechet(options.features)
 
-    distance = FeatureFrechet(options.features)
+
+def _compare(
+    distance: FeatureFrechet, psi: float, made: list[np.ndarray], others: list[np.ndarray]
+) -> None:
     sets = [distance.features(images) for images in (made, others)]
     found = {
         "frechet_distance": round(frechet_distance(*sets), 4),

@@ -12,6 +12,7 @@ from PIL import Image
 
 from lossylab.cli.options.importing import ImportIconsOptions
 from lossylab.core.files import replacing, require_new, write_text
+from lossylab.core.options import require
 from lossylab.data import icons
 
 log = logging.getLogger("lossylab")
@@ -38,11 +39,13 @@ def import_icons(options: ImportIconsOptions) -> None:
     ]
     counts = collections.Counter()
     kept = icons.thinned(drawn, options.per_outline)
+    _refuse_others(output, {f"{icon.name}.png" for icon in kept})
     for icon, held_out in zip(kept, icons.held_out(kept, options.held_out)):
-        part = _PARTS[held_out]
+        name, part = f"{icon.name}.png", _PARTS[held_out]
         counts[part] += 1
-        with replacing(output / part / f"{icon.name}.png") as temporary:
+        with replacing(output / part / name) as temporary:
             Image.fromarray(icon.image).save(temporary)
+        (output / _PARTS[not held_out] / name).unlink(missing_ok=True)
     about = {
         "packages": [
             {"name": p.name, "version": p.version, "license": p.license} for p in packages
@@ -52,3 +55,14 @@ def import_icons(options: ImportIconsOptions) -> None:
     }
     write_text(output / "about.json", json.dumps(about, indent=2) + "\n")
     log.info("%s: %s", output, ", ".join(f"{n} images in {part}" for part, n in counts.items()))
+
+
+def _refuse_others(output: pathlib.Path, names: set[str]) -> None:
+    """Raises UsageError if a part has images of icons that are not among these."""
+    found = [path for part in _PARTS.values() for path in (output / part).glob("*.png")]
+    strange = [path for path in found if path.name not in names]
+    require(
+        not strange,
+        f"{len(strange)} other images are there, such as {strange[0] if strange else ''}: remove "
+        "them, or choose another output",
+    )

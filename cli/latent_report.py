@@ -13,6 +13,7 @@ from PIL import Image
 from lossylab.core.digest import file_digest
 from lossylab.core.files import replacing, write_text
 from lossylab.core.options import require
+from lossylab.data.decode import say_once
 from lossylab.inference.latent import latents
 from lossylab.inference.latent.search import Iterate
 from lossylab.inference.latent.settings import Settings
@@ -79,10 +80,18 @@ def waiting(target: Target, overwrite: bool) -> Target | None:
     path = pathlib.Path(target.target)
     if not any(map(os.path.lexists, (path, target.report, target.latents))):
         return target
+    foreign = os.path.lexists(target.latents) and not latents.is_file_of_latents(target.latents)
+    require(
+        not foreign,
+        f"{target.latents} has no latents, which would replace it: move it, or choose another "
+        "output",
+    )
     report = _read(target.report)
     mine = report.get("identity") == target.identity
     ended = report.get("finished") is True and path.exists()
     if mine and ended and report.get("sha256") == file_digest(path) and not overwrite:
+        if not target.latents.exists():
+            say_once("latents", path, "was found without its latents: `overwrite` searches again")
         return None
     require(
         overwrite or mine,

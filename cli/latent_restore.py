@@ -86,11 +86,6 @@ def restore(options: RestoreOptions) -> None:
         pairs = [(s, _numbered(t, number, options.duplicates), sizes[s]) for s, t in plan]
         searches.append((mine, _waiting(pairs, name, decides, options.overwrite)))
     left = [target for _, targets in searches for target in targets]
-    for target in left:
-        require(
-            os.path.realpath(target.latents) != os.path.realpath(str(options.generator)),
-            f"{target.latents} is the generator, latents would replace it: choose another output",
-        )
     if len(left) < count:
         log.info("%d of %d images are finished", count - len(left), count)
     if degradation is not None:

@@ -55,7 +55,8 @@ class _Restoration:
 
     def identity(self, source: str) -> tuple[object, ...]:
         """What a file's result depends on: what restores it; raises ImageError or UsageError."""
-        model = self.chosen(_decoded(source)).model
+        alone = self._alone and self._among
+        model = self._among[0] if alone else self.chosen(_decoded(source)).model
         if isinstance(model, Candidate):
             return restoring.REVISION, model.weights
         rest = (SADCT, sadct.REVISION) if model else ("nothing",)
@@ -107,7 +108,7 @@ class _Restoration:
         if decoded.coding is not None and known is not decoded.coding:
             own = jpeg.nearest_quality(decoded.coding.tables[0])
             text = f"taken for coded at the `quality` given, its own tables are near {own}"
-            say_once("quality", source, text)
+            log.warning("%s: %s", source, text)
         if isinstance(model, Candidate):
             if model.model == TNRD.model_id:
                 _check_blocks(source, model, decoded, known)

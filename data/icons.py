@@ -28,7 +28,7 @@ from lossylab.core.errors import UsageError
 # What does not make an icon another one: tones of skin, direction, who does it.
 _TONES = ("dark", "light", "medium", "skin", "tone")
 _PERSONS = ("man", "men", "woman", "women", "person", "people", "boy", "girl")
-_VARIED = {*_TONES, *_PERSONS, "facing", "left", "right"}
+_VARIED = {*_TONES, "facing", "left", "right"}
 _OPAQUE = 128  # of 255, from where on a pixel belongs to an outline
 _OUTLINED = 64  # pixels, of the drawing that an outline is taken of, whatever the size
 _SVG = (
@@ -128,8 +128,8 @@ def draw(package: Package, size: int) -> Iterator[Icon]:
 
 
 def _subject(name: str) -> str:
-    words = name.split("-")
-    return "-".join(word for word in words if word not in _VARIED) or name
+    words = [word for word in name.split("-") if word not in _VARIED] or [name]
+    return "-".join(word for word in words if word not in _PERSONS) or "-".join(words)
 
 
 def _rendered(render: Any, drawing: dict[str, Any], size: int) -> Image.Image:

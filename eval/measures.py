@@ -122,7 +122,7 @@ class Color(Measures):
         }
         values["bytes_optimized"] = len(data)
         if data.startswith(_JPEG):
-            with contextlib.suppress(WorkError):  # of sub-sampled files
+            with contextlib.suppress(WorkError):  # of all but baseline 4:4:4 of gray or YCbCr
                 values["bytes_optimized"] = len(jpeg_files.optimized(data))
                 values["decoder_difference"] = jpeg_decoders.apart(data)
         if self._lpips is not None:

@@ -374,7 +374,9 @@ def _write_about(options: RestorationOptions, networks: list[tuple[str, Restorer
     """Keeps the commands that made the rows, and the newest one's software, beside them."""
     trainings = collections.defaultdict(list)
     for name, network in networks:
-        trainings[f"{name} {options.channels}"].append(network.options)
+        smaller = any(network.options.get(each) for each in ("filters", "blocks", "layers"))
+        trained = {**network.options, "size": int(not smaller)}  # 1 for that of the papers
+        trainings[f"{name} {options.channels}"].append(trained)
     trained = {name: budgets.counted("wcdgan", each) for name, each in trainings.items()}
     before = about(options.out).get("commands", [])
     now = shlex.join(environment()["command"])

@@ -388,7 +388,10 @@ def train(options: ProxiqaOptions) -> pathlib.Path:
         options.accumulate == 1 or not whole,
         "`accumulate`: `proxy_loss`=abs is of the whole batch's mean score, not of parts",
     )
-    return session.run(options, files, lambda: ProxIQATask(options, files), served=True)
+    more = {}
+    if options.metric == "ms_ssim" and options.optimize == "direct":
+        more["channels of MS-SSIM"] = options.ssim_channels  # luma's alone before version 0.2
+    return session.run(options, files, lambda: ProxIQATask(options, files), more=more, served=True)
 
 
 if __name__ == "__main__":

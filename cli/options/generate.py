@@ -39,7 +39,9 @@ class GenerateOptions(Options):
     """
 
     output: str = argument("Folder to write the images to.")
-    generator: str | None = option(None, f"{GENERATOR} Without it the first of `lossylab models`.")
+    generator: str | None = option(
+        None, f"{GENERATOR} Without it the first one that `lossylab models` lists."
+    )
     count: int = option(10, "Number of images to make.", minimum=1)
     seed: int = option(0, "Decides latents and noise.", minimum=0, maximum=2**30)
     seeds: tuple[str, ...] = option(

@@ -37,6 +37,12 @@ class AddModelOptions(Options):
     quality: str = option(
         "", "Measured quality of the rounded model in words, with data and protocol."
     )
+    useful_to: int | None = option(
+        None,
+        "Quality of JPEG files up to which a restorer gains; by default what the export says.",
+        minimum=1,
+        maximum=100,
+    )
     hours: float | None = option(None, "How long it was trained.", minimum=0, unit="hours")
     license: str | None = option(None, "What its use is bound to; by default what the export says.")
     folder: str = option(

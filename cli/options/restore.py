@@ -75,9 +75,9 @@ class RestoreOptions(SearchOptions, NetworkOptions):
     given ones, which are square: low resolution, or compressed (--size=256 scales them first, as
     the paper). They must look as what the generator has learned: for FFHQ's networks one face,
     upright and in the middle, cut out as FFHQ's are (PULSE's align_face.py does it). Each result
-    has a report beside it, of the losses reached and whether the constraint was met. Files are
-    written from the first steps on; given again, a killed command begins anew with the images that
-    are not finished.
+    has a report beside it, of the losses reached and whether the constraint was met, and NAME.npz,
+    its styles and noise, for `lossylab generate --styles`. Files are written from the first steps
+    on; given again, a killed command begins anew with the images that are not finished.
     """
 
     def check(self) -> None:

@@ -30,8 +30,7 @@ class SampleOptions(ImageFilesOptions):
     temperature: float = option(
         1.0,
         "Temperature: 1 draws from the model. Below 1 the mixture's logits are divided by it and "
-        "its scales multiplied: images are likelier than the model's own. Models that were trained "
-        "for short draw images that turn into noise; 0.8 bounds that. The table says it.",
+        "its scales multiplied: images are likelier than the model's own. The table says it.",
         above=0.0,
         maximum=2.0,
     )

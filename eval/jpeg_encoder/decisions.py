@@ -155,9 +155,10 @@ def faster_than_bls(evidence: Evidence) -> Decision:
 
 
 def decoders_agree(evidence: Evidence) -> Decision:
-    """Two decoders give nearly the same of every file that is ours or libjpeg's."""
-    gaps = evidence.table[~evidence.table.codec.isin(COMPETITORS)].decoder_difference
-    if gaps.isna().any():
+    """Two decoders give nearly the same of every learned file."""
+    others = (*COMPETITORS, JPEG, FLAT)
+    gaps = evidence.table[~evidence.table.codec.isin(others)].decoder_difference
+    if gaps.empty or gaps.isna().any():
         return UNMEASURED
     text = f"pixel values differ by at most {gaps.max():.0f} over {len(gaps)} files"
     return Decision(text, bool(gaps.max() <= _PIXEL_VALUES))

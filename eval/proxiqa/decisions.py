@@ -87,7 +87,7 @@ def _gain(
         return text, gains
     rates = pairs.dropna(axis=1).mean()
     over = mean_difference(rates)
-    if over is None:
+    if over is None or over.count < ENOUGH_TRAININGS:
         return f"{text} (comparable rates: {len(rates)})", [(0.0, math.inf)]  # nothing is known
     gains.append((sign * over.mean, over.margin))
     return f"{text} ({over.count} rates: {over.said('.1f')} %)", gains

@@ -50,6 +50,13 @@ def smaller(stem: str, trained: Mapping[str, Mapping[str, int]], names: Iterable
     unknown = [name for name in names if not trained.get(name)]
     if unknown:
         more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-        return f"networks and steps of {', '.join(unknown[:_NAMED])}{more} were not recorded"
+        return f"about.json does not tell networks and steps of {', '.join(unknown[:_NAMED])}{more}"
     below = [o for o, most in paper.items() if any(trained[n].get(o, 0) < most for n in names)]
-    return f"less than the paper's {', '.join(below)}" if below else ""
+    printed = [f"{o} (assumed)" if o in _assumed(stem) else o for o in below]
+    return f"less than the paper's {', '.join(printed)}" if below else ""
+
+
+def _assumed(stem: str) -> set[str]:
+    """Options whose number the paper does not print."""
+    lines = [line for line in published.records("budgets") if line["paper"] == stem]
+    return {line["option"] for line in lines if line["source"] == "assumed"}

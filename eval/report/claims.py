@@ -147,15 +147,14 @@ def judge(claim: Claim, check: Check | None, evidence: Any) -> Judgement:
         for rivals in (check.rivals, check.others)
     )
     measured = {words: rival for words, rival in others.items() if rival is not UNMEASURED}
-    tried |= measured or others
-    obstacle = _obstacle(check, decision, tried, evidence)
+    obstacle = _obstacle(check, decision, {**tried, **(measured or others)}, evidence)
     verdict = Verdict.HOLDS if decision.holds else Verdict.FAILS
     return Judgement(
         claim,
         obstacle.verdict if obstacle else verdict,
         decision.measured,
         obstacle.reason if obstacle else "",
-        tuple(_stands(words, rival) for words, rival in tried.items()),
+        tuple(_stands(words, rival) for words, rival in {**tried, **others}.items()),
     )
 
 
@@ -163,7 +162,7 @@ def _obstacle(
     check: Check, decision: Decision, tried: Mapping[str, Decision], evidence: Any
 ) -> Obstacle | None:
     """The first thing that forbids a verdict."""
-    needs = (*check.needs, *(() if decision.holds else check.for_failing))
+    needs = (*check.needs, *(check.for_failing if decision.holds is False else ()))
     for need in needs:
         if obstacle := need(evidence):
             return obstacle

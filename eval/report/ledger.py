@@ -15,9 +15,10 @@ _NOT_TESTABLE = "Not testable:"
 _WORDS = (
     "*Holds* and *does not hold* are said only where a trivial competitor in the model's place was "
     "tried and does not fulfill the claim. *Undecided*: the noise of images or of trainings is "
-    "larger than the effect, or the competitor fulfills it too. *Not testable*: the networks, "
-    "steps, weights, data or people that the claim is about were not there. ± is half of a 95 % "
-    "interval. A number in brackets is not a claim of the paper."
+    "larger than the effect, or the competitor fulfills it too or was not measured, or trainings "
+    "are too few or too different. *Not testable*: the networks, steps, weights, data or people "
+    "that the claim is about were not there, or it is not recorded whether they were. ± is half of "
+    "a 95 % interval. A number in brackets is not a claim of the paper."
 )
 
 

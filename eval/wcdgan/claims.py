@@ -217,7 +217,7 @@ def _paired(evidence: Evidence) -> Obstacle | None:
 
 
 def _sized(*names: str, channels: str = "y") -> Need:
-    """Steps and data of the paper, of these methods but those with official weights."""
+    """Networks and steps of the paper, of these methods but those with official weights."""
 
     def need(evidence: Evidence) -> Obstacle | None:
         ours = [n for n in names if evidence.budget(n, _SETS[0], _QUALITY, channels) != OFFICIAL]

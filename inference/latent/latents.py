@@ -104,6 +104,15 @@ def save(
         np.savez(file, header=np.array(json.dumps(header)), styles=styles, **arrays)
 
 
+def is_file_of_latents(path: str | os.PathLike) -> bool:
+    """Whether a file is one that `save` has written, of whatever generator."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            return json.loads(archive["header"].item()).get("format") == _FORMAT
+    except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile):
+        return False
+
+
 def load(path: str, generator: StyleGAN) -> Latents:
     """Latents of a file that `save` has written.
 

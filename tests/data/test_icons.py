@@ -92,6 +92,8 @@ def test_nothing_held_out_shares_outline_or_subject_with_the_rest(share):
         ("woman-running-facing-right", "running"),
         ("red-apple", "red-apple"),
         ("man", "man"),
+        ("man-dark-skin-tone", "man"),
+        ("left-right-facing", "left-right-facing"),
     ],
 )
 def test_subjects_are_names_without_tone_direction_and_person(name, subject):
@@ -123,6 +125,18 @@ def test_the_command_writes_both_parts_and_licenses(package, resvg, tmp_path):
             assert (image.size, image.mode) == ((16, 16), "RGB")
     with pytest.raises(UsageError, match=r"about.json exists: --overwrite"):
         cli.main(words)
+
+
+def test_an_icon_is_in_one_part_whatever_was_there(package, resvg, tmp_path):
+    words = ["import", "icons", str(tmp_path / "out"), f"--packages={package}", "--size=16"]
+    cli.main([*words, "--held_out=0"])
+    cli.main([*words, "--held_out=0.99", "--overwrite"])
+    names = [path.name for path in (tmp_path / "out").rglob("*.png")]
+    assert len(names) == len(set(names)) == 4
+    (tmp_path / "out" / "train").mkdir(exist_ok=True)
+    (tmp_path / "out" / "train" / "mine.png").touch()
+    with pytest.raises(UsageError, match=r"1 other images are there, such as .*mine.png"):
+        cli.main([*words, "--overwrite"])
 
 
 def test_other_files_are_no_packages(tmp_path):

@@ -183,8 +183,9 @@ def test_another_codec_that_was_not_measured_is_no_rival(tmp_path):
     judged = _judged(proxiqa_evidence.load(str(_folder(tmp_path / "p", table))))
     assert judged["1a"].verdict is claims.Verdict.HOLDS
     assert [words.partition(":")[0] for words in judged["1a"].rivals] == [
-        *("the anchor itself", "BLS SSIM_p in its place"),
+        *("the anchor itself", "BLS SSIM_p in its place", "BLS MSIM_p in its place"),
     ]
+    assert judged["1a"].rivals[2].endswith("not measured")
     none = _judged(
         proxiqa_evidence.load(str(_folder(tmp_path / "q", _trained({"bls_vmaf_p": 0.8}))))
     )

@@ -321,7 +321,7 @@ def test_a_given_quality_goes_before_the_tables_of_a_file(
     (row,) = _table(capsys)
     assert (row["model"], row["quality"]) == (str(runs / "rgb"), "90")
     assert row["reason"].startswith("tables near quality 10, it is for 10")
-    assert "coded at the --quality given, its own tables are near 90 (said once)" in caplog.text
+    assert "coded at the --quality given, its own tables are near 90" in caplog.text
 
 
 def test_any_quality_takes_the_nearest(runs, tmp_path, images, capsys):

@@ -163,15 +163,22 @@ def test_damaged_latents_are_refused(change, place, tmp_path):
         latent_files.load(str(path), generator)
 
 
-def test_latents_do_not_replace_the_generator(place, tmp_path):
-    shutil.copy(place / "v2.npz", tmp_path / "v2.npz")
-    before = (tmp_path / "v2.npz").read_bytes()
-    words = ["--method=mmd", f"--generator={tmp_path / 'v2.npz'}", "--steps=1"]
+@pytest.mark.parametrize("what", ["generator", "array", "text"])
+def test_latents_replace_nothing_else(what, place, tmp_path):
+    """Neither the generator, nor a file of the user's."""
+    path = tmp_path / "v2.npz"
+    shutil.copy(place / "v2.npz", path)
+    if what == "array":
+        np.savez(path, mine=np.zeros(3))
+    elif what == "text":
+        path.write_text("notes")
+    before = path.read_bytes()
+    words = ["--method=mmd", f"--generator={place / 'v2.npz'}", "--steps=1"]
     target = [str(place / "in" / "000.png"), str(tmp_path / "v2.png")]
-    for flags, message in (([], "its latents exists"), (["--overwrite"], "is the generator")):
-        with pytest.raises(UsageError, match=message):
+    for flags in ([], ["--overwrite"]):
+        with pytest.raises(UsageError, match="has no latents, which would replace it"):
             cli.main(["restore", *target, *words, *flags])
-    assert (tmp_path / "v2.npz").read_bytes() == before
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1e9])
@@ -669,6 +676,7 @@ def _evidence(changes, likelihoods=()):
     """Rows whose measures differ by `changes`, image by image: 5 from 3, 9 from 8, 12 from 11."""
     table = [
         {"row": row, "variant": "", "version": 2, "task": task, "image": str(i), "seed": 0}
+        | {"pixel": 1.0}
         | dict.fromkeys(("mmd", "psnr", "nll"), 1.0 + (row in ("5", "9", "12")) * gap)
         for i, gap in enumerate(changes)
         for row in ("2", "3", "4", "5", "8", "9", "11", "12")
@@ -762,10 +770,12 @@ def test_the_clean_image_with_one_spread_must_not_do_what_a_model_does():
     judged = judge(claim, CHECKS["1a"], _evidence((0.0,), model))
     assert (judged.verdict, judged.reason[:12]) == (Verdict.UNDECIDED, "not measured")
     name = schemas.one_spread("jpeg", 5.0, 4)
-    for unpaired, verdict in ((3.5, Verdict.HOLDS), (9.0, Verdict.UNDECIDED)):
-        rival = ((name, "paired", 2.0), (name, "unpaired", unpaired))
+    for paired, unpaired, holds in ((2.0, 3.5, True), (2.0, 9.0, True), (0.9, 9.0, False)):
+        rival = ((name, "paired", paired), (name, "unpaired", unpaired))
         evidence = _evidence((0.0,), (*model, *rival))
-        assert judge(claim, CHECKS["1a"], evidence).verdict is verdict
+        assert CHECKS["1a"].decide(evidence).holds is holds
+        if holds:
+            assert judge(claim, CHECKS["1a"], evidence).verdict is Verdict.HOLDS
         assert set(evidence.learned.model) == {"epochs_379"}
         lines = mmd_restoration_tables.likelihoods(
             dataclasses.replace(evidence, nll=evidence.nll.assign(budget="", data="kodak"))
@@ -781,6 +791,10 @@ def test_styles_without_a_search_must_not_be_as_near_to_the_prior():
     both = [near.assign(row=row, mmd=2.0) for row in UNSEARCHED]
     far = dataclasses.replace(evidence, study=pd.concat([evidence.study, *both]))
     assert judge(claim, CHECKS["2b"], far).verdict is Verdict.HOLDS
+    other = evidence.study.assign(pixel=evidence.study.row.map({"5": 2.1}).fillna(1.0))
+    found = CHECKS["2b"].decide(dataclasses.replace(evidence, study=other))
+    assert found.holds is False
+    assert found.measured.endswith("; pixel error 2.1 times row 3's")
     both[1] = both[1].assign(mmd=0.1)
     samples = dataclasses.replace(evidence, study=pd.concat([evidence.study, *both]))
     assert judge(claim, CHECKS["2b"], samples).reason == "independent samples fulfills it too"
