@@ -52,11 +52,11 @@ def _sample_one(
     image = as_rgb(decoded.pixels)
     height, width = image.shape[:2]
     seed = (noise_seed(source) + options.seed) % 2**32
-    uniforms = draw_uniforms(seed, 1, height, width, model.network.options["mixtures"])
+    uniforms = draw_uniforms(seed, 1, height, width, model.network().options["mixtures"])
     bar = functools.partial(tqdm.tqdm, desc="drawing", leave=False)
     sampler = SAMPLERS[options.sampler]
     drawn, milliseconds = timed(
-        sampler, model.network, image[None], uniforms, bar, options.temperature
+        sampler, model.network(), image[None], uniforms, bar, options.temperature
     )
     row = {
         "input": source,

@@ -93,10 +93,16 @@ def _files(folder: PathLike) -> list[tuple[int, str]]:
     """Step and name of all files of checkpoints."""
     found = [_FILE.fullmatch(name) for name in _names(folder)]
     return [
-        (int(file[1]), file[0])
-        for file in found
-        if file and os.path.getsize(os.path.join(folder, file[0]))
+        (int(file[1]), file[0]) for file in found if file and _size(os.path.join(folder, file[0]))
     ]
+
+
+def _size(path: str) -> int:
+    """Bytes of a file; 0 of one that a training has just removed."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
 
 
 def _is_whole(files: set[str]) -> bool:

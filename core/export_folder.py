@@ -48,7 +48,11 @@ def content_hash(path: str | os.PathLike) -> str:
     find(path)
     digest = hashlib.sha256()
     try:
-        for file in sorted(file for file in pathlib.Path(path).rglob("*") if not file.is_dir()):
+        everything = sorted(pathlib.Path(path).rglob("*"))
+        linked = next((each for each in everything if each.is_symlink() and each.is_dir()), None)
+        if linked:
+            raise ExportError(f"{linked}: a linked folder, whose files no hash would be of")
+        for file in (each for each in everything if not each.is_dir()):
             digest.update(f"{file.relative_to(path).as_posix()}\0".encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
     except (OSError, UnicodeEncodeError) as error:

@@ -52,7 +52,7 @@ def remove_rests(folder: PathLike) -> None:
     """Removes the temporary files that killed processes have left in a folder."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for name in [entry.path for entry in entries if entry.name.startswith(_REST)]:
-            with contextlib.suppress(OSError), open(name, "rb") as file:
+            with contextlib.suppress(OSError), open(name, "rb+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while it is in work
                 os.unlink(name)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import logging
 import os
@@ -132,7 +133,7 @@ def look(paths: list[str], pixels: bool = True) -> list[Looked]:
     with (
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
         tqdm.tqdm(total=len(paths), desc="checking images", unit="file", delay=2) as bar,
-        _interruptible(pool),
+        interruptible(pool),
     ):
         for first in range(0, len(paths), _CHUNK):
             chunk = list(dict.fromkeys(paths[first : first + _CHUNK]))
@@ -149,7 +150,7 @@ def look(paths: list[str], pixels: bool = True) -> list[Looked]:
 
 
 @contextlib.contextmanager
-def _interruptible(pool: concurrent.futures.Executor) -> Iterator[None]:
+def interruptible(pool: concurrent.futures.Executor) -> Iterator[None]:
     """Lets Ctrl-C end a pool's work at once."""
     try:
         yield
@@ -180,8 +181,13 @@ def _key(path: str) -> str:
     except (OSError, ValueError):
         return ""
     parts = (os.path.abspath(path), status.st_mtime_ns, status.st_size, _VERSION)
-    text = repr((*parts, metadata.version("pillow")))
+    text = repr((*parts, _pillow()))
     return hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
+
+
+@functools.cache
+def _pillow() -> str:
+    return metadata.version("pillow")
 
 
 def _memory() -> pathlib.Path:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import collections
 import csv
 import functools
-import hashlib
 import os
 import pathlib
 
-from lossylab.core.digest import digest
+from lossylab.core.digest import digest, file_digest
 from lossylab.core.errors import ImageError
 from lossylab.data.decode import read_image
 
@@ -64,7 +63,7 @@ def _mark(name: str, path: str) -> str:
 def _mark_of(name: str, path: str, time: int, size: int) -> str:
     del time, size  # a file that has changed is looked at again
     table = _known()[name]
-    short = _file_hash(path)[:_DIGITS]
+    short = file_digest(path)[:_DIGITS]
     if short in table:
         return table[short]
     try:
@@ -77,12 +76,4 @@ def _copies(paths: list[str]) -> list[str]:
     """A mark for each file, which files of the same contents share."""
     sizes = [os.path.getsize(path) for path in paths]
     often = collections.Counter(sizes)
-    return [path if often[size] == 1 else _file_hash(path) for path, size in zip(paths, sizes)]
-
-
-def _file_hash(path: str) -> str:
-    sha = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(2**20):
-            sha.update(part)
-    return sha.hexdigest()
+    return [path if often[size] == 1 else file_digest(path) for path, size in zip(paths, sizes)]

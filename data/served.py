@@ -19,9 +19,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
+import tqdm
 
 from lossylab.core.errors import CollectionError, ImageError
 from lossylab.core.options import require
+from lossylab.data.checking import interruptible
 from lossylab.data.decode import read_image
 
 _SCHEME = "grpc://"
@@ -51,8 +53,9 @@ def require_equal(paths: Sequence[str]) -> None:
     Raises:
       CollectionError: naming the first and how many there are.
     """
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as threads:
-        equal = list(threads.map(_is_equal, paths))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool, interruptible(pool):
+        done = pool.map(_is_equal, paths)
+        equal = list(tqdm.tqdm(done, "comparing decoders", len(paths), unit="file", delay=2))
     others = [path for path, same in zip(paths, equal) if not same]
     if others:
         raise CollectionError(

@@ -30,6 +30,7 @@ from lossylab.train.loop import warm_start
 from lossylab.train.loop.optimizers import adam, gradients, with_slots
 from lossylab.train.loop.parts import place
 from lossylab.train.loop.weight_mean import WeightMean
+from lossylab.train.loop.workers import require_one_machine
 from lossylab.train.options.distortion_gan import DistortionGanOptions
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
@@ -251,6 +252,7 @@ def train(options: DistortionGanOptions) -> pathlib.Path:
             strategy.num_replicas_in_sync == 1 or not options.moments_steps,
             "`moments_steps` above 0 needs a single device: each has moments of its own",
         )
+        require_one_machine(strategy, "the generator")
 
     return session.run(options, files, lambda: DistortionTask(options, files), check)
 

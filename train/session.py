@@ -128,6 +128,8 @@ def run(
     resolved["precision"] = policy  # as it is recorded, and what a resumed run must have
     options = options.replace(precision=policy)
     may_differ = {name for name, spec in specs(type(options)).items() if spec.may_differ}
+    if getattr(options, "final_learning_rate", None) is not None:
+        may_differ.discard("steps")  # the rate falls over all of them
     tf.random.set_seed(options.seed)
     with contextlib.ExitStack() as stack:
         if is_chief(strategy):

@@ -28,8 +28,9 @@ from lossylab.models.wcdgan import Discriminator
 from lossylab.train import session
 from lossylab.train.loop import warm_start
 from lossylab.train.loop.optimizers import Halving, adam, chosen, gradients, with_slots
-from lossylab.train.loop.parts import place
+from lossylab.train.loop.parts import moments_of, place
 from lossylab.train.loop.weight_mean import WeightMean
+from lossylab.train.loop.workers import require_one_machine
 from lossylab.train.options.wcdgan import TERMS, WcdganOptions
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
@@ -260,10 +261,15 @@ def _pair(path: str, channels: int, quality: int) -> tuple[np.ndarray, np.ndarra
 
 def train(options: WcdganOptions) -> pathlib.Path:
     """Trains a network; raises UsageError, WorkError or OutputError, see `session.run`."""
-    make_network(options)  # whatever does not fit is said before a run directory is made
+    network = make_network(options)  # what does not fit is said before a run directory is made
     files = Files.of(options).checked(options, options.patch)
     more = features_of(options)
-    return session.run(options, files, lambda: RestorationTask(options, files), more=more)
+
+    def check(strategy: tf.distribute.Strategy) -> None:
+        if moments_of([network]):
+            require_one_machine(strategy, options.model)
+
+    return session.run(options, files, lambda: RestorationTask(options, files), check, more)
 
 
 if __name__ == "__main__":

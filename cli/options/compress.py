@@ -23,8 +23,8 @@ class CompressOptions(FilesOptions):
     model: str | None = option(None, f"Exported codec: {EXPORT}.", may_differ=True)
     quality: int | None = option(
         None,
-        "Rate of the codec that is taken without `model`: from 1, about .1 bits per pixel, to 8, "
-        f"about 1.5; {QUALITY} if not given.",
+        "Rate of the codec that is taken without `model`, the nearest that has a name: 1 to 5 give "
+        f"about .3 bits per pixel, 6 and 7 about .7, 8 about 1.4; {QUALITY} if not given.",
         minimum=1,
         maximum=8,
     )

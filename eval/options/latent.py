@@ -35,7 +35,10 @@ class LatentStudyOptions(ShardOptions, MeasurementOptions):
         help="Exports, names of models, or files that `lossylab import stylegan` wrote: one for "
         "each version."
     )
-    budget: str = option(help="Budget of networks and searches, for the rows.")
+    budget: str = option(
+        help="Budget of networks and searches, for the rows. Where it says 'as published', claims "
+        "about the paper's networks can fail, too.",
+    )
     out: str = option("", "Folder of rows.csv.")
     models: tuple[str, ...] = option(
         (), "Degradation models for rows 8 to 13 of Table 2, EPOCHS:EXPORT each."

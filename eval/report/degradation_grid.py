@@ -43,8 +43,8 @@ def write(
         ]
         for seed in range(_DRAWN):
             height, width, _ = clean.shape
-            uniforms = draw_uniforms(seed, 1, height, width, model.network.options["mixtures"])
-            drawn = sample_wavefront(model.network, clean[None], uniforms)[0]
+            uniforms = draw_uniforms(seed, 1, height, width, model.network().options["mixtures"])
+            drawn = sample_wavefront(model.network(), clean[None], uniforms)[0]
             entries.append(_judged(f"drawn, seed {seed}", model, drawn, clean))
         images[name] = entries
     crop_grid.write(out, title, images)

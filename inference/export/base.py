@@ -18,6 +18,7 @@ modules of `_KINDS` name, all kinds have describe() -> card, JSON text.
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import fcntl
 import functools
@@ -265,8 +266,11 @@ def located(path: str | os.PathLike) -> str:
     if not zoo.is_named(name):
         return name
     card, target = zoo.card(name), zoo.place(name)
+    if export_folder.is_saved_model(target):
+        return str(target)
     with open(make_folder(target.parent) / ".lock", "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # some file systems have no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if not export_folder.is_saved_model(target):
             known = {key: card[key] for key in _TOLD}
             known |= {key: card[key] for key in _TOLD_OF_SOME if key in card}

@@ -97,14 +97,17 @@ class Degradation(Export):
         Returns:
           uint8 of the same shape.
         """
-        mixtures = self.network.options["mixtures"]
+        mixtures = self._network.options["mixtures"]
         batch, height, width = condition.shape[:3]
         uniforms = draw_uniforms(seed, batch, height, width, mixtures)
-        return sample_wavefront(self.network, condition, uniforms, temperature=temperature)
+        return sample_wavefront(self._network, condition, uniforms, temperature=temperature)
+
+    def network(self) -> ConditionalPixelCNN:
+        """The network itself, for the samplers; see `Export.network`."""
+        return self._network
 
     @functools.cached_property
-    def network(self) -> ConditionalPixelCNN:
-        """The network itself, for the samplers."""
+    def _network(self) -> ConditionalPixelCNN:
         saved: dict[str, Any] = self.card["network"]
         config = {_OLD_NAMES.get(name, name): value for name, value in saved.items()}
         network = ConditionalPixelCNN(**config)

@@ -23,6 +23,7 @@ from lossylab.models.layers.base import Network
 
 _HEADER = "network.json"
 _TABLES = "tables/"  # begins their names
+_MOST = 2**33  # bytes of all arrays
 _MANY = 4096  # weights of a kernel, of which each matters little
 _SERIALIZED = {"class_name", "config", "module", "registered_name"}  # of Keras's layers in configs
 
@@ -93,6 +94,8 @@ def _opened(path: str | pathlib.Path) -> Iterator[NpzFile]:
     try:
         # NumPy would leave a damaged file open.
         with open(path, "rb") as whole, np.load(whole, allow_pickle=False) as file:
+            if sum(member.file_size for member in file.zip.infolist()) > _MOST:
+                raise ValueError("its arrays are too large")
             yield file
     except Exception as error:
         raise ExportError(f"{path}: no file of a network, or a damaged one: {error}") from error

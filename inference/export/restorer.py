@@ -244,7 +244,10 @@ def _luma_range(model: str, channels: int) -> str | None:
 
 def _scratch(shape: tuple[int, ...]) -> np.ndarray:
     """A large float32 array: in memory, or in a temporary file if that would fill it."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except ValueError:  # macOS does not tell
+        return np.empty(shape, np.float32)
     if 4 * math.prod(shape) < 0.75 * free:
         return np.empty(shape, np.float32)
     file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the array

@@ -203,13 +203,14 @@ def _coarseness(table: np.ndarray) -> float:
 
 
 def _exports(model: str) -> list[str]:
-    """The export or model itself, or what a folder holds: exports, or runs that have one."""
+    """The export or model itself, or a folder's: restorers among its exports and runs."""
     folder = pathlib.Path(model)
     if is_export(model) or not folder.is_dir():
         return [model]
     inside = [(each, each / "export") for each in sorted(folder.iterdir())]
     found = [str(path) for pair in inside for path in pair if export_folder.is_saved_model(path)]
-    return found or [model]  # of which loading says what is wrong
+    restorers = [path for path in found if card_of(path).get("kind") == Restorer.kind]
+    return restorers or found or [model]  # of which loading says what is wrong
 
 
 def apply(

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -170,6 +171,9 @@ def test_candidates_are_exports_names_and_folders_of_them(runs, tmp_path, monkey
     assert zoo.card("dncnn-rgb-q10")["channels"] == 3
     with pytest.raises(UsageError, match="is a codec, expected a restorer"):
         candidates([str(runs.with_name("codec"))])
+    shutil.copytree(runs / "rgb", tmp_path / "both" / "rgb")
+    shutil.copytree(runs.with_name("codec"), tmp_path / "both" / "codec" / "export")
+    assert [each.model for each in candidates([str(tmp_path / "both")])] == ["dncnn"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(ExportError, match="the folder has no SavedModel"):
         candidates([str(tmp_path / "empty")])

@@ -469,6 +469,26 @@ def test_a_killed_process_loses_what_it_had_not_saved_and_nothing_else(tmp_path)
     assert one.read_text() == other.read_text()
 
 
+def test_a_signal_in_the_last_call_is_not_lost(tmp_path):
+    """What is finished is exported; a study must not go on."""
+    kill = Toy(hook=lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 19 else None)
+    with pytest.raises(Stopped) as stopped:
+        _fit(kill, tmp_path, 20)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert kill.exported
+
+
+def test_fewer_steps_than_are_done_are_refused(tmp_path):
+    _fit(Toy(), tmp_path, 10)
+    before = (tmp_path / "options.json").read_text()
+    with pytest.raises(UsageError, match="has done 10 steps, `steps`=5 are fewer"):
+        RunDir(str(tmp_path)).open({"option": 1, "steps": 5}, frozenset({"steps"}))
+    assert (tmp_path / "options.json").read_text() == before
+    run_dir = RunDir(str(tmp_path))
+    run_dir.open({"option": 1, "steps": 10}, frozenset({"steps"}))
+    run_dir.close()
+
+
 def test_signal_handlers_are_given_back(tmp_path):
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     _fit(Toy(), tmp_path, 5)

@@ -203,7 +203,7 @@ def test_a_run_learns_validates_and_exports(trained):
     before, after = run_files.weights(trained, 2), run_files.weights(trained, 4)
     for export, numbers in ((early, before), (model, after)):
         np.testing.assert_array_equal(
-            export.network.out.v, numbers["mean/out/v/.ATTRIBUTES/VARIABLE_VALUE"]
+            export.network().out.v, numbers["mean/out/v/.ATTRIBUTES/VARIABLE_VALUE"]
         )
 
 
@@ -404,7 +404,7 @@ def test_a_loaded_model_scores_and_differentiates_as_the_live_one(exported, rand
 def test_the_network_comes_back_from_an_export(exported, random):
     network, path = exported
     model = Degradation(path)
-    assert model.network.options == network.options
+    assert model.network().options == network.options
     assert model.parameters == sum(v.shape.num_elements() for v in network.trainable_variables)
     pair = [tf.constant(random.uniform(0, 255, (1, 8, 8, 3)), tf.float32) for _ in range(2)]
     np.testing.assert_array_equal(model.network(*pair), network(*pair))

@@ -207,6 +207,13 @@ def test_a_signal_to_the_whole_group_saves_and_exits_with_its_number(metric, num
     assert 0 <= _saved_step(tmp_path) - run_files.rows(tmp_path)[-1]["step"] < 2  # log_every
 
 
+def test_a_rate_that_falls_over_all_steps_keeps_their_number(tmp_path):
+    flags = ["--metric=mse", "--final_learning_rate=1e-5"]
+    _train(tmp_path, *flags, "--steps=1")
+    with pytest.raises(UsageError, match="steps was 1, is 2"):
+        _train(tmp_path, *flags, "--steps=2")
+
+
 @pytest.mark.parametrize(
     "flags", long_but([[]], [[], _SEQUENTIAL]), ids=["overlapped", "sequential"]
 )

@@ -113,6 +113,7 @@ class _Loop:
                     self._train(outputs)
                 if self._chief:
                     self._task.export(str(self._dir.export))
+                self._stop_if_told()
             except tf.errors.OpError as error:
                 # `from None`: frames of the failed call would keep the input pipeline alive.
                 raise WorkError(
@@ -158,6 +159,11 @@ class _Loop:
             forecast = self._pace.forecast(self._options.steps - self.step)
             if forecast and self._chief:
                 log.info(forecast)
+
+    def _stop_if_told(self) -> None:
+        """Raises Stopped after a signal, which a study must not go on after."""
+        if self._signals.number:
+            raise Stopped(128 + self._signals.number)
 
     def _row_ends(self) -> bool:
         """Whether a row of metrics.csv is complete; of two phases it would be neither's mean."""

@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import logging
+import math
 import os
 import pathlib
 import time
@@ -70,7 +71,7 @@ class RunDir:
     def in_use(self) -> bool:
         """Whether a process trains there."""
         try:
-            with open(self.path / "lock") as lock:
+            with open(self.path / "lock", "r+") as lock:  # NFS locks what may be written alone
                 return not _try_lock(lock)
         except OSError:
             return False
@@ -112,6 +113,13 @@ class RunDir:
             log.warning("%s had learned nothing that is saved: it begins anew", self.path)
             for each in checkpoints.complete(self.checkpoints):
                 checkpoints.remove(each)
+            return
+        done, steps = checkpoints.step_of(newest), options.get("steps", math.inf)
+        require(
+            done <= steps,
+            f"{self.path} has done {done} steps, `steps`={steps} are fewer: give at least as many, "
+            "or another `run_dir`",
+        )
 
     def _refuse_lost_checkpoints(self) -> None:
         rows = Table.read(self.metrics)

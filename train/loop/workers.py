@@ -164,6 +164,18 @@ def is_multiworker(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
+def require_one_machine(strategy: tf.distribute.Strategy, network: str) -> None:
+    """Refuses several machines for a network with batch normalization; raises UsageError.
+
+    Its moving moments are read by all workers together, where one alone validates and exports.
+    """
+    require(
+        not is_multiworker(strategy),
+        f"`strategy`=multiworker: {network} has batch normalization, which one worker alone can "
+        "neither validate nor export; use mirrored",
+    )
+
+
 @contextlib.contextmanager
 def naming_the_lost(
     strategy: tf.distribute.Strategy, last_good: Callable[[], str] = str
