@@ -31,6 +31,7 @@ from lossylab.eval.mmd_restoration import tables as mmd_restoration_tables
 from lossylab.eval.mmd_restoration.claims import CHECKS
 from lossylab.eval.report import crop_grid
 from lossylab.eval.report.claims import UNMEASURED, Decision, Verdict, claims_of, judge
+from lossylab.inference.export import zoo
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.export.rankiqa import Scorer
 from lossylab.inference.importers import stylegan_files
@@ -977,6 +978,7 @@ def test_wrong_flags_of_generate(flags, message, tmp_path):
 
 def test_generate_refuses_what_does_not_fit(place, tmp_path, monkeypatch):
     monkeypatch.setenv("LOSSYLAB_ZOO", str(tmp_path / "zoo"))
+    monkeypatch.setattr(zoo, "PACKAGED", tmp_path / "none")
     with pytest.raises(UsageError, match="no generator has a name here: give a --generator"):
         cli.main(["generate", str(tmp_path / "a")])
     with pytest.raises(UsageError, match="no such file"):

@@ -8,6 +8,7 @@ import json
 import pathlib
 import re
 
+import numpy as np
 import pytest
 from lengths import long_but
 from skimage import data
@@ -21,6 +22,7 @@ from lossylab.inference.export.base import class_of
 from lossylab.inference.export.codec import Codec
 from lossylab.inference.export.restorer import Restorer
 from lossylab.inference.export.restoring import candidates
+from lossylab.inference.latent.generator import Generator
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden" / "zoo"
 CARDS = sorted(zoo.PACKAGED.glob("*.json"))
@@ -74,6 +76,15 @@ def test_exports_of_restorers_say_how_fine_files_may_be():
     assert (card["options"]["best_quality"], card["useful_to"]) == (95, 90)
     (candidate,) = candidates(["dncnn-rgb"])
     assert candidate.finest == 90
+
+
+@pytest.mark.parametrize("name", _of("generator"))
+def test_generators_make_other_images_with_every_seed(name):
+    generator = Generator(name)
+    made = generator.generate(16).astype(float)
+    apart = np.abs(made[:, None] - made).mean((2, 3, 4))
+    assert np.sort(apart, 1)[:, 1].min() > 10, "two images are alike"
+    assert np.abs(made - generator.generate(psi=0.0)).mean() > 20, "all are near the mean"
 
 
 def test_all_models_are_small():
