@@ -49,6 +49,7 @@ class _Restoration:
         with naming("model"):
             self._among = restoring.candidates(given) if options.model else restoring.named()
         self._network = functools.lru_cache(_LOADED)(self._load)
+        self.decoded = functools.lru_cache(1)(_decoded)  # for identity and work
         self._alone = len(self._among) + len(self._fallback) == 1
         if self._alone and self._among:
             self._network(self._among[0].path)
@@ -56,7 +57,7 @@ class _Restoration:
     def identity(self, source: str) -> tuple[object, ...]:
         """What a file's result depends on: what restores it; raises ImageError or UsageError."""
         alone = self._alone and self._among
-        model = self._among[0] if alone else self.chosen(_decoded(source)).model
+        model = self._among[0] if alone else self.chosen(self.decoded(source)).model
         if isinstance(model, Candidate):
             return restoring.REVISION, model.weights
         rest = (SADCT, sadct.REVISION) if model else ("nothing",)
@@ -136,7 +137,7 @@ def restore(options: RestoreOptions) -> None:
 def _restore_one(
     options: RestoreOptions, restoration: _Restoration, source: str, target: str
 ) -> dict[str, Any]:
-    decoded = _decoded(source)
+    decoded = restoration.decoded(source)
     image, coding = decoded.pixels, decoded.coding
     chosen = restoration.chosen(decoded)
     restored, milliseconds = restoration.restored(source, decoded, chosen)

@@ -164,8 +164,9 @@ def _trained(codecs: list[ImageCodec]) -> dict[str, dict[str, Any]]:
     found = {}
     for codec in codecs:
         if isinstance(codec, (Learned, LearnedJpeg)):
-            of = {o: codec.trainings[0][o] for o in _TOLD if o in codec.trainings[0]}
-            found[codec.name] = {**budgets.counted("proxiqa", codec.trainings), **of}
+            trainings = codec.trainings()
+            told = {name: trainings[0][name] for name in _TOLD if name in trainings[0]}
+            found[codec.name] = {**budgets.counted("proxiqa", trainings), **told}
     return found
 
 

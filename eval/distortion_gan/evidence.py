@@ -9,7 +9,6 @@ import pathlib
 
 import pandas as pd
 
-from lossylab.eval.measurements import about
 from lossylab.eval.options.distortions import REAL, UNTOUCHED
 from lossylab.eval.report import budgets
 from lossylab.eval.report import folder as results
@@ -104,5 +103,4 @@ def load(folder: str) -> Evidence:
     if (root / "severity.csv").exists():
         severities = list(csv.DictReader((root / "severity.csv").read_text().splitlines()))
     grids = {path.parent.name: path.parent for path in root.glob("grids/*/index.json")}
-    trained = about(folder).get(budgets.TRAINED, {})
-    return Evidence(table, severities, dict(sorted(grids.items())), trained)
+    return Evidence(table, severities, dict(sorted(grids.items())), budgets.recorded(folder))

@@ -31,11 +31,16 @@ def counted(stem: str, trainings: Iterable[Mapping[str, Any]]) -> dict[str, int]
     return {name: min(numbers) for name, numbers in found.items() if numbers}
 
 
+def recorded(folder: str | pathlib.Path) -> dict[str, dict[str, Any]]:
+    """What about.json of a results folder tells of trainings, by name of the method."""
+    return about(folder).get(TRAINED, {})
+
+
 def beside_others(
     folder: str | pathlib.Path, trained: Mapping[str, dict[str, int]]
 ) -> dict[str, Any]:
     """The fact of about.json, with what it said of other methods."""
-    return {TRAINED: {**about(folder).get(TRAINED, {}), **trained}}
+    return {TRAINED: {**recorded(folder), **trained}}
 
 
 def smaller(stem: str, trained: Mapping[str, Mapping[str, int]], names: Iterable[str]) -> str:

@@ -10,7 +10,6 @@ import re
 import pandas as pd
 
 from lossylab.core import rows
-from lossylab.eval.measurements import about
 from lossylab.eval.report import budgets
 from lossylab.eval.report import folder as results
 from lossylab.eval.report.claims import repetitions
@@ -165,7 +164,7 @@ def load(folder: str) -> Evidence:
     if (root / "sets.csv").exists():
         sets = rows.frame(rows.read(root / "sets.csv", columns), RESTORED_SETS.text)
     timing = {row["network"]: row for row in results.timings(root)}
-    return Evidence(table, timing, sets, about(folder).get(budgets.TRAINED, {}))
+    return Evidence(table, timing, sets, budgets.recorded(folder))
 
 
 def set_measures(

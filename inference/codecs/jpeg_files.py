@@ -17,13 +17,12 @@ import jpeglib
 import numpy as np
 
 from lossylab.core.errors import WorkError
+from lossylab.models.names import LARGEST_AC, SMALLEST_DC
 
 HUFFMAN = ("standard", "optimized")
 LARGEST_SIDE = 65_500  # pixels, libjpeg's limit
 _LIBRARY = "6b"
 _SPACES = ("JCS_GRAYSCALE", "JCS_YCbCr")  # that files are written in
-# What Huffman codes of baseline JPEG can say, as `models.layers.dct` has it.
-_LARGEST_AC, _SMALLEST_DC = 1023, -1024
 _guard = threading.Lock()  # jpeglib keeps its library in a global variable
 
 
@@ -146,11 +145,11 @@ def _check(contents: Contents, huffman: str) -> None:
             f"expected 1 or 3 planes of {expected[0]}x{expected[1]} blocks, got {planes} of "
             f"{rows}x{columns}"
         )
-    lowest = (coefficients == _SMALLEST_DC).sum()  # DC alone may be so low
+    lowest = (coefficients == SMALLEST_DC).sum()  # DC alone may be so low
     if (
-        coefficients.min() < _SMALLEST_DC
-        or coefficients.max() > _LARGEST_AC
-        or lowest > (coefficients[..., 0, 0] == _SMALLEST_DC).sum()
+        coefficients.min() < SMALLEST_DC
+        or coefficients.max() > LARGEST_AC
+        or lowest > (coefficients[..., 0, 0] == SMALLEST_DC).sum()
     ):
         raise ValueError(
             "coefficients of baseline files: AC within -1023..1023, DC within -1024..1023"

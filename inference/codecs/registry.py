@@ -65,9 +65,8 @@ class _Exports(ImageCodec):
     def options(self, setting: str) -> dict:
         return {"run": setting, "export": self._fingerprints[setting]}
 
-    @property
     def trainings(self) -> list[dict]:
-        """Options of the trainings of all exports."""
+        """Options of the trainings of all exports, read from their cards."""
         return [card_of(path).get("options", {}) for path in self._paths.values()]
 
     @abc.abstractmethod

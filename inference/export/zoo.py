@@ -87,19 +87,24 @@ def jpeg_encoder(quality: int) -> str:
 
 def distorter(distortion: str) -> str | None:
     """Name of a generator of a distortion, the first; None if there is none."""
-    for name in names():
-        known = card(name)
-        if (known["kind"], known["options"].get("distortion")) == ("distorter", distortion):
-            return name
-    return None
+    return _first("distorter", {"distortion": distortion})
 
 
 def generator() -> str:
     """Name of a StyleGAN's generator, the first; raises ExportError if there is none."""
+    name = _first("generator", {})
+    if name is None:
+        raise ExportError("no generator has a name here: give a `generator`")
+    return name
+
+
+def _first(kind: str, trained: dict[str, str]) -> str | None:
+    """The first model of a kind and of some options; None if there is none."""
     for name in names():
-        if card(name)["kind"] == "generator":
+        known = card(name)
+        if known["kind"] == kind and trained.items() <= known["options"].items():
             return name
-    raise ExportError("no generator has a name here: give a `generator`")
+    return None
 
 
 def _nearest(kind: str, trained: dict[str, str], preferred: str, lmbda: float) -> str:

@@ -12,11 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from lossylab.models.layers.blocks import pad_to_multiple
+from lossylab.models.names import LARGEST_AC, SMALLEST_DC
 
 BLOCK = 8
 LARGEST_STEP = 255  # of a quantization table that baseline decoders read
-# What Huffman codes of baseline JPEG can say: AC in 11 bits, DC as differences in 12.
-LARGEST_AC, SMALLEST_DC = 1023, -1024
 TABLE_OF_PLANE = (0, 1, 1)  # luminance, chrominance twice
 _MIDDLE = 128.0
 
