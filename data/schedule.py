@@ -37,8 +37,9 @@ class Stream(enum.IntEnum):
     RATED_POSITION = 6  # of `rated_crops`
     IDENTICAL_PAIR = 6  # which pair of a step is replaced for the proxy
     HYPER_LATENT_NOISE = 7  # of a codec in training, by step
-    BLEND = 8  # how far the proxy's pairs are from what the codec makes, by step
+    ERROR_SCALE = 8  # of the proxy's pairs, by step
     SHARPENING = 9  # of the proxy's pairs, by step
+    ADVERSARIAL = 10  # how far the proxy's pairs go along its gradient, by step
     DROPOUT = 7  # of RankIQA, by step
     GENERATOR_NOISE = 4  # that a generator of distortions sees, by step
     MIRROR = 3  # which of `square_images` are mirrored

@@ -17,7 +17,7 @@ from lossylab.core import command
 from lossylab.core.options import require
 from lossylab.data.decode import read_image
 from lossylab.data.patches import PatchOptions, random_patches
-from lossylab.data.schedule import Schedule
+from lossylab.data.schedule import Schedule, Stream
 from lossylab.eval.metrics import vmaf
 from lossylab.inference.export.codec import Codec
 from lossylab.losses import proxiqa as losses
@@ -34,10 +34,16 @@ from lossylab.train.loop.waiting_pair import WaitingPair
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.proxiqa import DIFFERENTIABLE, ProxiqaOptions
 from lossylab.train.proxiqa_draws import Draws
-from lossylab.train.proxy_quality import proxy_quality, weighted_std
+from lossylab.train.proxy_quality import proxy_quality, weighted_std, with_slope
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
 
+# Options by which a proxy is shown others than the codec's pairs.
+_ALTERATIONS = {
+    "scale_errors": Stream.ERROR_SCALE,
+    "sharpen": Stream.SHARPENING,
+    "adversarial": Stream.ADVERSARIAL,
+}
 CODECS = {codec.model_id: codec for codec in (BLS2017, BMSHJ2018)}
 
 
@@ -251,14 +257,18 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         return self._draws.latent_noise(shapes, image, step)
 
     def _shown(self, image: tf.Tensor, distorted: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """What a proxy that learns sees: blends, sharpened images and (x, x) among the codec's."""
+        """What a proxy that learns sees: the codec's among altered ones and (x, x)."""
         options, draws = self.options, self._draws
         if not options.trains_proxy:
             return distorted
-        if options.blend:
-            distorted = draws.blended(image, distorted, step, options.blend, options.blend_share)
+        share = options.altered_share
+        if options.scale_errors:
+            distorted = draws.scaled(image, distorted, step, options.scale_errors, share)
         if options.sharpen:
-            distorted = draws.sharpened(distorted, step, options.sharpen, options.blend_share)
+            distorted = draws.sharpened(distorted, step, options.sharpen, share)
+        if options.adversarial:
+            slope = with_slope(lambda *pair: self.proxy(pair), image, distorted)[1]
+            distorted = draws.adversarial(distorted, slope, step, options.adversarial, share)
         if options.identical_pairs:
             identical = draws.identical(image, step)
             distorted = tf.where(identical[:, None, None, None], image, distorted)
@@ -270,10 +280,9 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         altered = tf.fill(image.shape[:1], False)
         if not options.trains_proxy:
             return altered
-        if options.blend:
-            altered |= draws.is_blended(image, step, options.blend_share)
-        if options.sharpen:
-            altered |= draws.is_sharpened(image, step, options.blend_share)
+        for kind, stream in _ALTERATIONS.items():
+            if getattr(options, kind):
+                altered |= draws.is_altered(stream, image, step, options.altered_share)
         if options.identical_pairs:
             altered |= draws.identical(image, step)
         return altered

@@ -10,6 +10,7 @@ import tensorflow as tf
 from lossylab.data.proxy_distortions import distort
 from lossylab.data.schedule import Stream, stream_key
 from lossylab.train.loop.parts import place
+from lossylab.train.proxy_quality import moved
 
 _LATENT_STREAMS = (Stream.LATENT_NOISE, Stream.HYPER_LATENT_NOISE)
 
@@ -53,45 +54,64 @@ class Draws:
         )
         return self._local(tf.range(self._batch), image) == chosen
 
-    def is_blended(self, image: tf.Tensor, step: tf.Tensor, share: float) -> tf.Tensor:
-        """Which pairs of this device `blended` changes, bool [B]."""
-        return self._local(self._blend(step)[0] < share, image)
+    def is_altered(
+        self, stream: Stream, image: tf.Tensor, step: tf.Tensor, share: float
+    ) -> tf.Tensor:
+        """Which pairs of this device one of the three kinds changes, bool [B].
 
-    def blended(
+        Args:
+          stream: ERROR_SCALE for `scaled`, SHARPENING for `sharpened`, ADVERSARIAL for
+            `adversarial`.
+          image: of this device.
+          step: of the training.
+          share: of the pairs.
+        """
+        return self._local(self._drawn(step, stream)[:, 0] < share, image)
+
+    def scaled(
         self, image: tf.Tensor, distorted: tf.Tensor, step: tf.Tensor, largest: float, share: float
     ) -> tf.Tensor:
-        """A share of the pairs with w times their distortion, w uniform in 0..largest."""
-        chosen, weight = self._blend(step)
-        weight = self._local(tf.where(chosen < share, largest * weight, 1.0), image)
-        blend = image + weight[:, None, None, None] * (distorted - image)
-        return tf.clip_by_value(blend, 0.0, 255.0)
+        """A share of the pairs with larger or smaller errors, by a strength that varies over each.
 
-    def _blend(self, step: tf.Tensor) -> list[tf.Tensor]:
-        """Two numbers in 0..1 a sample of the global batch: what chooses it, and its weight."""
-        key = stream_key(self._seed, step, Stream.BLEND)
-        return tf.unstack(tf.random.stateless_uniform((2, self._batch), key))
-
-    def is_sharpened(self, image: tf.Tensor, step: tf.Tensor, share: float) -> tf.Tensor:
-        """Which images of this device `sharpened` changes, bool [B]."""
-        return self._local(self._sharpening(step)[:, 0] < share, image)
+        a of distorted + a (distorted - image) is uniform in -largest..largest on a grid of 4x4 and
+        linear between.
+        """
+        strength = self._strength(distorted, step, Stream.ERROR_SCALE, largest, share)
+        return tf.clip_by_value(distorted + strength * (distorted - image), 0.0, 255.0)
 
     def sharpened(
         self, image: tf.Tensor, step: tf.Tensor, largest: float, share: float
     ) -> tf.Tensor:
         """A share of the images sharpened or blurred, by a strength that varies over each.
 
-        a of image + a (image - its binomial mean of 5x5) is uniform in -largest..largest on a grid
-        of 4x4 and linear between.
+        a of image + a (image - its binomial mean of 5x5) is as that of `scaled`.
         """
-        drawn = self._sharpening(step)
-        strength = tf.where(drawn[:, :1] < share, largest * (2.0 * drawn[:, 1:] - 1.0), 0.0)
-        strength = tf.reshape(self._local(strength, image), (-1, _GRID, _GRID, 1))
-        strength = tf.image.resize(strength, image.shape[1:3])
+        strength = self._strength(image, step, Stream.SHARPENING, largest, share)
         return tf.clip_by_value(image + strength * (image - _mean(image)), 0.0, 255.0)
 
-    def _sharpening(self, step: tf.Tensor) -> tf.Tensor:
+    def adversarial(
+        self, image: tf.Tensor, slope: tf.Tensor, step: tf.Tensor, largest: float, share: float
+    ) -> tf.Tensor:
+        """A share of the images moved along a slope by a levels, root mean square.
+
+        a is uniform in -largest..largest.
+        """
+        drawn = self._drawn(step, Stream.ADVERSARIAL)
+        levels = tf.where(drawn[:, 0] < share, largest * (2.0 * drawn[:, 1] - 1.0), 0.0)
+        return moved(image, slope, self._local(levels, image))
+
+    def _strength(
+        self, image: tf.Tensor, step: tf.Tensor, stream: Stream, largest: float, share: float
+    ) -> tf.Tensor:
+        """What varies over each image of this device, [B, H, W, 1]; 0 for those not chosen."""
+        drawn = self._drawn(step, stream)
+        strength = tf.where(drawn[:, :1] < share, largest * (2.0 * drawn[:, 1:] - 1.0), 0.0)
+        strength = tf.reshape(self._local(strength, image), (-1, _GRID, _GRID, 1))
+        return tf.image.resize(strength, image.shape[1:3])
+
+    def _drawn(self, step: tf.Tensor, stream: Stream) -> tf.Tensor:
         """Numbers in 0..1, of the global batch: what chooses a sample, and its strengths."""
-        key = stream_key(self._seed, step, Stream.SHARPENING)
+        key = stream_key(self._seed, step, stream)
         return tf.random.stateless_uniform((self._batch, 1 + _GRID**2), key)
 
     def distorted(self, image: tf.Tensor, step: tf.Tensor) -> tf.Tensor:

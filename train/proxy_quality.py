@@ -33,26 +33,26 @@ def proxy_quality(
       proxy_cosine: mean cosine of the gradients by the distorted pixels of the proxy and of the
         differentiable form, if there is one.
     """
-    predicted, true, moved, cosines = [], [], [], []
+    predicted, true, risen, cosines = [], [], [], []
     for reference, distorted in pairs:
-        guess, slope = _with_slope(proxy, reference, distorted)
+        guess, slope = with_slope(proxy, reference, distorted)
         predicted.append(guess)
         true.append(metric(reference, distorted))
-        moved.append(metric(reference, _one_level_along(slope, distorted)))
+        risen.append(metric(reference, moved(distorted, slope, tf.ones(len(slope)))))
         if differentiable is not None:
-            cosines.append(_cosine(slope, _with_slope(differentiable, reference, distorted)[1]))
+            cosines.append(_cosine(slope, with_slope(differentiable, reference, distorted)[1]))
     guesses, scores = np.concatenate(predicted), np.concatenate(true)
     constant = guesses.std() == 0 or scores.std() == 0
     found = {
         "proxy_correlation": 0.0 if constant else float(np.corrcoef(guesses, scores)[0, 1]),
         "proxy_rmse": float(np.sqrt(np.mean((guesses - scores) ** 2))),
         "score_std": float(scores.std()),
-        "proxy_rise": float(np.mean(np.concatenate(moved) - scores)),
+        "proxy_rise": float(np.mean(np.concatenate(risen) - scores)),
     }
     return found | ({"proxy_cosine": float(np.mean(np.concatenate(cosines)))} if cosines else {})
 
 
-def _with_slope(
+def with_slope(
     score: Score, reference: tf.Tensor, distorted: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Scores, and their gradient by the distorted pixels."""
@@ -62,9 +62,11 @@ def _with_slope(
     return scores, tape.gradient(scores, distorted)
 
 
-def _one_level_along(slope: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+def moved(image: tf.Tensor, slope: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
+    """Images [B, H, W, 3] moved along slopes of that shape by levels [B] (root mean square)."""
     size = tf.sqrt(tf.reduce_mean(tf.square(slope), (1, 2, 3), keepdims=True))
-    return tf.clip_by_value(image + tf.math.divide_no_nan(slope, size), 0.0, 255.0)
+    change = levels[:, None, None, None] * tf.math.divide_no_nan(slope, size)
+    return tf.clip_by_value(image + change, 0.0, 255.0)
 
 
 def _cosine(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -145,7 +145,7 @@ def test_parts_teach_what_the_whole_batch_does(stem, flags, image_folder):
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _TWO = ["--strategy=mirrored", "--devices=CPU:0,CPU:1"]
 _AS_DEVICES = [
-    ("proxiqa", ["--metric=ssim", "--average=0.5", "--blend=1.3", "--sharpen=2"]),
+    ("proxiqa", ["--metric=ssim", "--average=0.5", "--scale_errors=1", "--adversarial=2"]),
     ("distortion_gan", ["--discriminator_filters=2", "--noise_input=1", "--average=0.5"]),
     ("wcdgan", ["--generator_epochs=0", "--average=0.5"]),
     ("stylegan", []),
@@ -209,7 +209,7 @@ def _is_sure(weights, name):
 @pytest.mark.parametrize(
     ("stem", "flags"),
     [
-        ("proxiqa", ["--metric=ssim", "--average=0.5", "--blend=1.3", "--sharpen=2"]),
+        ("proxiqa", ["--metric=ssim", "--average=0.5", "--scale_errors=1", "--adversarial=2"]),
         ("distortion_gan", ["--discriminator_filters=2"]),
     ],
     ids=_named,

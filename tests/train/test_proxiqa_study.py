@@ -74,9 +74,9 @@ def test_proxies_are_judged_on_images_of_their_own(tmp_path):
 
 
 def test_a_pattern_means_several_runs(tmp_path):
-    runs = STUDY.plan(_options(tmp_path, variant=("*_proxy:versions=4,blend=1.3",)))
-    assert (runs["vmaf_proxy"].versions, runs["vmaf_proxy"].blend) == (4, 1.3)
-    assert runs["vmaf_p_0.01"].blend == 0
+    runs = STUDY.plan(_options(tmp_path, variant=("*_proxy:versions=4,scale_errors=1",)))
+    assert (runs["vmaf_proxy"].versions, runs["vmaf_proxy"].scale_errors) == (4, 1)
+    assert runs["vmaf_p_0.01"].scale_errors == 0
 
 
 def _of_flags(name, out="runs"):
@@ -100,7 +100,8 @@ def test_flag_files_have_proxies_that_learn(name):
         assert each.drop_step < each.steps or each.drop_step == 2_000_000
     alternating = [each for each in runs.values() if each.trains_codec and each.uses_proxy]
     for each in [*proxies, *alternating]:
-        assert (each.proxy_optimizer, each.sharpen) == ("muon", 1)
+        assert each.proxy_optimizer == "muon"
+        assert each.sharpen == 1 or (each.scale_errors, each.adversarial) == (1, 2)
     assert {each.proxy_learning_rate for each in alternating} <= {3e-4}
     assert options.alpha == 0.75
     assert options.ssim_channels == "rgb"
@@ -112,6 +113,34 @@ def test_ssim_itself_begins_with_the_starts_of_the_proxies_study():
     starts = [run for run in ssim if run == "base" or run.startswith("start_")]
     assert len(starts) == 5
     assert all(ssim[run] == proxies[run] for run in starts)
+
+
+def test_a_variant_may_weigh_its_metric_otherwise(tmp_path):
+    given = {"variants": ("mse", "vmaf_p", "ssim_p", "ssim_mse"), "alpha": 0.75}
+    options = _options(tmp_path, alphas=("ssim_p=0.95", "ssim_mse=0.9"), **given)
+    runs = STUDY.plan(options)
+    lmbda = options.lmbdas[0]
+    for variant, alpha in {"vmaf_p": 0.75, "ssim_p": 0.95, "ssim_mse": 0.9}.items():
+        each = runs[f"{variant}_{lmbda:g}"]
+        assert each.alpha == alpha
+        assert each.lmbda * (1 - each.alpha) == pytest.approx(lmbda)  # pixels weigh alike
+    assert "alpha = 0.75, of ssim_p 0.95, of ssim_mse 0.9;" in _title(options, runs.values())
+
+
+def test_proxies_may_begin_with_the_codec_of_a_rate(tmp_path):
+    options = _options(tmp_path, lmbdas=(0.01, 0.1), lmbda_steps=5, proxy_lmbda=0.1)
+    assert STUDY.plan(options)["vmaf_proxy"].init_from == str(tmp_path / "start_0.1")
+    common = STUDY.plan(_options(tmp_path, lmbdas=(0.01, 0.1), lmbda_steps=5))
+    assert common["vmaf_proxy"].init_from == str(tmp_path / "base")
+    for wrong in ({"lmbda_steps": 5, "lmbdas": (0.01,)}, {"lmbdas": (0.01, 0.1)}):
+        with pytest.raises(UsageError, match="`proxy_lmbda`=0.1 must be one of `lmbdas`"):
+            _options(tmp_path, proxy_lmbda=0.1, **wrong)
+
+
+@pytest.mark.parametrize("wrong", ["ssim_p", "ssim_p=1", "ssim_p=0", "ssim_p=a", "vmaf_p=0.9"])
+def test_a_weight_of_no_variant_is_refused(wrong, tmp_path):
+    with pytest.raises(UsageError, match=f"`alphas`={wrong}: expected VARIANT=ALPHA"):
+        _options(tmp_path, variants=("mse", "ssim_p"), alphas=(wrong,))
 
 
 @pytest.mark.parametrize(

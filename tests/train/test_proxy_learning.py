@@ -9,6 +9,7 @@ import scipy.ndimage
 import tensorflow as tf
 
 from lossylab.core.errors import UsageError
+from lossylab.data.schedule import Stream
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import proxiqa
 from lossylab.train.loop.optimizers import scheduled
@@ -70,17 +71,41 @@ def test_beginning_with_differences_no_content_decides_the_score():
     assert equal[0] == pytest.approx(equal[1], abs=1e-3)
 
 
-def test_blends_lie_on_the_line_through_both_images():
-    draws = Draws(seed=1, batch=512)
-    image = tf.fill((512, 2, 2, 3), 100.0)
-    weights = [
-        draws.blended(image, image + 10, tf.constant(7, tf.int64), 1.3, share)[:, 0, 0, 0] / 10 - 10
+def test_errors_of_a_share_are_scaled_by_places():
+    draws, step = Draws(seed=1, batch=256), tf.constant(7, tf.int64)
+    image = tf.fill((256, 16, 16, 3), 100.0)
+    scales = [
+        draws.scaled(image, image + 10, step, 1.5, share).numpy() / 10 - 10
         for share in (0.0, 0.5, 1.0)
     ]
-    np.testing.assert_allclose(weights[0], 1, atol=1e-5)
-    assert np.mean(np.abs(weights[1] - 1) < 1e-5) == pytest.approx(0.5, abs=0.08)
-    assert 0 <= np.min(weights[2]) < 0.05
-    assert 1.25 < np.max(weights[2]) <= 1.3
+    np.testing.assert_allclose(scales[0], 1, atol=1e-5)
+    assert np.mean(np.abs(scales[1] - 1).max((1, 2, 3)) < 1e-5) == pytest.approx(0.5, abs=0.1)
+    assert scales[2].min() == pytest.approx(-0.5, abs=0.05)
+    assert scales[2].max() == pytest.approx(2.5, abs=0.05)
+    assert scales[2].mean() == pytest.approx(1, abs=0.1)
+    assert scales[2][0].std() > 0.3
+
+
+def test_adversarial_pairs_go_along_the_slope_by_levels(random):
+    draws, step = Draws(seed=1, batch=256), tf.constant(7, tf.int64)
+    image = tf.fill((256, 8, 8, 3), 100.0)
+    slope = tf.constant(random.normal(size=image.shape), tf.float32)
+    kept, half, all_ = (
+        (draws.adversarial(image, slope, step, 3.0, share) - image).numpy()
+        for share in (0.0, 0.5, 1.0)
+    )
+    assert not kept.any()
+    assert np.mean(np.abs(half).max((1, 2, 3)) == 0) == pytest.approx(0.5, abs=0.1)
+    size = np.sqrt((slope.numpy() ** 2).mean((1, 2, 3)))
+    levels = (all_ * slope.numpy()).mean((1, 2, 3)) / size
+    np.testing.assert_allclose(
+        all_, slope.numpy() * (levels / size)[:, None, None, None], atol=1e-3
+    )
+    assert levels.min() == pytest.approx(-3, abs=0.1)
+    assert levels.max() == pytest.approx(3, abs=0.1)
+    assert levels.mean() == pytest.approx(0, abs=0.3)
+    flat = draws.adversarial(image, tf.zeros_like(image), step, 3.0, 1.0)
+    np.testing.assert_array_equal(flat, image)
 
 
 def test_a_share_is_sharpened_or_blurred_by_places(random):
@@ -107,11 +132,20 @@ def test_masks_tell_which_pairs_are_altered(random):
     image = tf.constant(random.uniform(90, 110, (64, 16, 16, 3)), tf.float32)
     distorted = image + 10
     for step in tf.range(3, dtype=tf.int64):
-        blended = draws.blended(image, distorted, step, 1.3, share) - distorted
+        scaled = draws.scaled(image, distorted, step, 1.0, share) - distorted
         sharpened = draws.sharpened(image, step, 4.0, share) - image
-        found = draws.is_blended(image, step, share), draws.is_sharpened(image, step, share)
-        for change, mask in zip((blended, sharpened), found):
+        moved = draws.adversarial(image, image, step, 2.0, share) - image
+        masks = [
+            draws.is_altered(stream, image, step, share)
+            for stream in (Stream.ERROR_SCALE, Stream.SHARPENING, Stream.ADVERSARIAL)
+        ]
+        assert not np.array_equal(masks[0], masks[1])
+        assert not np.array_equal(masks[0], masks[2])
+        for change, mask in zip((scaled, sharpened, moved), masks):
             np.testing.assert_array_equal(np.abs(change).max((1, 2, 3)) > 1e-3, mask)
+
+
+_ALTERED = {"scale_errors": 1.0, "sharpen": 2.0, "adversarial": 2.0}
 
 
 class _Oracle:
@@ -138,14 +172,16 @@ def _of_the_codec(task, batch, step):
 
 @pytest.mark.parametrize("oracle", ["sequential", "overlapped"])
 def test_scores_are_reported_of_the_codecs_pairs_alone(oracle, tmp_path, monkeypatch, random):
-    task = _task(tmp_path, monkeypatch, oracle=oracle, blend=1.3, sharpen=2.0, blend_share=0.3)
+    task = _task(tmp_path, monkeypatch, oracle=oracle, altered_share=0.2, **_ALTERED)
     batches = tf.constant(random.uniform(0, 255, (3, 8, 32, 32, 3)), tf.float32)
     kept, scores = [], []
     for number, batch in enumerate(batches):
         step = tf.constant(number, tf.int64)
         draws = task._draws
-        altered = draws.is_blended(batch, step, 0.3) | draws.is_sharpened(batch, step, 0.3)
-        kept.append(~(altered | draws.identical(batch, step)).numpy())
+        altered = draws.identical(batch, step)
+        for stream in (Stream.ERROR_SCALE, Stream.SHARPENING, Stream.ADVERSARIAL):
+            altered |= draws.is_altered(stream, batch, step, 0.2)
+        kept.append(~altered.numpy())
         assert 0 < kept[-1].sum() < 8
         scores.append(_of_the_codec(task, batch, number))
         report = task.step(batch, step)
@@ -157,7 +193,7 @@ def test_scores_are_reported_of_the_codecs_pairs_alone(oracle, tmp_path, monkeyp
 
 def test_a_frozen_proxy_sees_the_codecs_pairs_alone(tmp_path, monkeypatch, random):
     frozen = {"optimize": "frozen_proxy", "proxy_from": "x", "oracle": "sequential"}
-    task = _task(tmp_path, monkeypatch, sharpen=2.0, blend=1.3, blend_share=1.0, **frozen)
+    task = _task(tmp_path, monkeypatch, altered_share=1.0, **_ALTERED, **frozen)
     batch = tf.constant(random.uniform(0, 255, (8, 32, 32, 3)), tf.float32)
     scores = _of_the_codec(task, batch, 0)
     assert float(task.step(batch, tf.constant(0, tf.int64))["score"]) == pytest.approx(
@@ -167,7 +203,9 @@ def test_a_frozen_proxy_sees_the_codecs_pairs_alone(tmp_path, monkeypatch, rando
 
 def test_a_batch_without_a_pair_of_the_codec_has_no_score_of_zero(tmp_path, monkeypatch, random):
     """As a batch of one whose pair is altered: then all are reported."""
-    task = _task(tmp_path, monkeypatch, batch=1, sharpen=2.0, blend_share=1.0, oracle="sequential")
+    task = _task(
+        tmp_path, monkeypatch, batch=1, sharpen=2.0, altered_share=1.0, oracle="sequential"
+    )
     batch = tf.constant(random.uniform(0, 255, (1, 32, 32, 3)), tf.float32)
     seen = [task.learn(batch, tf.constant(step, tf.int64)) for step in range(4)]
     assert not any(learned["kept"].numpy().any() for learned in seen)
@@ -189,8 +227,7 @@ def test_a_proxy_that_learns_by_all_means_and_is_judged(tmp_path):
             optimize="pretrain_proxy",
             init_from=str(base),
             versions=2,
-            blend=1.3,
-            sharpen=2.0,
+            **_ALTERED,
             proxy_bias=85.0,
             proxy_differences=True,
             proxy_optimizer="muon",

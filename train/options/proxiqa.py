@@ -151,11 +151,11 @@ class ProxiqaOptions(RateOptions):
         "Begin with first kernels of opposite sign for the two images and a dense layer of zeros.",
         assumed="not printed; the default of the authors' library",
     )
-    blend: float = positive(
+    scale_errors: float = positive(
         0.0,
-        "Largest w of pairs x, x + w (x^ - x) that the proxy learns from beside x, x^; 0 is none. "
-        "With a codec that is trained already they give back the range of severities that one "
-        "trained from noise shows.",
+        "Largest a of pairs x, x^ + a (x^ - x) that the proxy learns from beside x, x^, with a in "
+        "-`scale_errors`..`scale_errors` varying over the patch; 0 is none. They show where the "
+        "metric minds errors.",
         maximum=4.0,
         assumed="the paper has none",
     )
@@ -167,8 +167,19 @@ class ProxiqaOptions(RateOptions):
         maximum=8.0,
         assumed="the paper has none",
     )
-    blend_share: float = positive(
-        0.5, "Fraction of the pairs with `blend`, and of those with `sharpen`.", maximum=1.0
+    adversarial: float = positive(
+        0.0,
+        "Largest a of pairs x, x^ + a g that the proxy learns from beside x, x^, where g is the "
+        "direction in which its own score rises fastest, of one level (root mean square), and a "
+        "is in -`adversarial`..`adversarial`; 0 is none. A proxy whose score rises where its "
+        "metric does not misleads the codec: such pairs show it where.",
+        maximum=16.0,
+        assumed="the paper has none",
+    )
+    altered_share: float = positive(
+        0.5,
+        "Fraction of the pairs with `scale_errors`, with `sharpen` and with `adversarial`.",
+        maximum=1.0,
     )
     versions: int = option(
         1,

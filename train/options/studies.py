@@ -99,6 +99,8 @@ PROXIQA: Variants = {
     **{metric: {**direct, "alpha": 1.0} for metric, direct in _DIRECT.items()},
 }
 
+_LARGEST_ALPHA = 0.99  # lambda / (1 - alpha) stays a number
+
 
 def _which(variants: Iterable[str], default: Iterable[str] = ()) -> Any:
     known = tuple(variants)
@@ -309,6 +311,11 @@ class ProxiqaStudyOptions(StudyOptions):
         below=1.0,
     )
     proxy_steps: int = option(2000, "Steps of each proxy before its codecs.", minimum=1)
+    proxy_lmbda: float = positive(
+        0.0,
+        "One of `lmbdas`, whose start makes what proxies learn from at first; 0 is the common "
+        "start. Where a codec's scores hardly differ, a proxy learns nothing.",
+    )
     steps: int = option(2500, "Steps of each variant after that.", minimum=1)
     drop_step: int = option(
         2_000_000,
@@ -323,7 +330,14 @@ class ProxiqaStudyOptions(StudyOptions):
         0, "Filters of the layer that makes the latent, if not `filters`.", minimum=0
     )
     alpha: float = positive(
-        0.5, "Weight of the perceptual loss, see `lossylab train proxiqa`.", maximum=0.99
+        0.5,
+        "Weight of the perceptual loss, see `lossylab train proxiqa`.",
+        maximum=_LARGEST_ALPHA,
+    )
+    alphas: tuple[str, ...] = option(
+        (),
+        "VARIANT=ALPHA of those that weigh the perceptual loss otherwise, such as ssim_p=0.95: "
+        "scores of good codecs differ by ten in VMAF where they differ by one in SSIM.",
     )
     proxy_loss: str = proxy_loss()
     ssim_channels: str = ssim_channels()
@@ -350,8 +364,31 @@ class ProxiqaStudyOptions(StudyOptions):
             self.validation_data or not (self.gate or self.last_gate),
             "`gate` and `last_gate` need `validation_data`",
         )
+        require(
+            not self.proxy_lmbda or (self.lmbda_steps and self.proxy_lmbda in self.lmbdas),
+            f"`proxy_lmbda`={self.proxy_lmbda:g} must be one of `lmbdas`, with `lmbda_steps`",
+        )
+        for entry in self.alphas:
+            variant, _, alpha = entry.partition("=")
+            require(
+                variant in self.variants and _is_share(alpha),
+                f"`alphas`={entry}: expected VARIANT=ALPHA, a variant of this study and a number "
+                f"above 0 and up to {_LARGEST_ALPHA:g}, such as ssim_p=0.95",
+            )
+
+    def alpha_of(self, variant: str) -> float:
+        """Weight of a variant's perceptual loss."""
+        own = dict(entry.split("=") for entry in self.alphas)
+        return float(own.get(variant, self.alpha))
 
     @property
     def stops(self) -> list[int]:
         """Steps at which variants are exported, ascending, the last one included."""
         return [*sorted(self.export_at), self.steps]
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0.0 < float(text) <= _LARGEST_ALPHA
+    except ValueError:
+        return False

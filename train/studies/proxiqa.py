@@ -68,8 +68,8 @@ def _variants(options: ProxiqaStudyOptions) -> Variants:
         values |= PROXIQA[name]
         weight = 1.0
         if name != "mse":
-            values = {"alpha": options.alpha, **values}
-            weight -= options.alpha
+            values = {"alpha": options.alpha_of(name), **values}
+            weight -= options.alpha_of(name)
             if "optimize" not in values:
                 proxy = f"{values['metric']}_proxy"
                 found[proxy] = _proxy(options, values["metric"])
@@ -92,9 +92,11 @@ def _in_order(options: ProxiqaStudyOptions) -> list[float]:
 
 
 def _proxy(options: ProxiqaStudyOptions, metric: str) -> dict[str, Any]:
-    """A metric's proxy, which learns from what the common start makes."""
+    """A metric's proxy, which learns from what the common start or that of a lambda makes."""
     alone = {"optimize": "pretrain_proxy", "lmbda": 0.0, "steps": options.proxy_steps}
-    start = {"metric": metric, "init_from": _begin(options)}
+    first = _run("start", options.proxy_lmbda)
+    begin = options.run_dir(first) if options.proxy_lmbda else _begin(options)
+    start = {"metric": metric, "init_from": begin}
     return {**_shared(options, 1), **alone, **start, **_judged(options, options.proxy_steps)}
 
 
@@ -281,7 +283,7 @@ def _title(options: ProxiqaStudyOptions, runs: Iterable[ProxiqaOptions]) -> str:
     latent = f", M = {options.latent_filters}" if options.latent_filters else ""
     budget = (
         f"{' + '.join(str(steps) for steps in stages if steps)} steps of {patches}, "
-        f"N = {options.filters}{latent}, alpha = {options.alpha:g}; the paper trains 2,100,000 at "
+        f"N = {options.filters}{latent}, {_alphas(options)}; the paper trains 2,100,000 at "
         "N = 192"
     )
     if options.init_from:
@@ -289,6 +291,12 @@ def _title(options: ProxiqaStudyOptions, runs: Iterable[ProxiqaOptions]) -> str:
     if any(variant.endswith("_p") for variant in options.variants):
         budget = f"proxy first alone for {options.proxy_steps} steps; {budget}"
     return f"{options.title or options.codec + ': ' + ', '.join(options.variants)} ({budget})"
+
+
+def _alphas(options: ProxiqaStudyOptions) -> str:
+    own = {name: options.alpha_of(name) for name in options.variants}
+    others = [f", of {name} {alpha:g}" for name, alpha in own.items() if alpha != options.alpha]
+    return f"alpha = {options.alpha:g}{''.join(others)}"
 
 
 def _say_where(results: pathlib.Path, options: ProxiqaStudyOptions) -> None:
