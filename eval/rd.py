@@ -48,7 +48,9 @@ def measure(options: RdOptions) -> None:
     codecs = _codecs(options)
     elsewhere = _elsewhere(options, everything, codecs)
     elsewhere = elsewhere[elsewhere.image.isin(stems)]
-    known = {codec.name for codec in codecs} | set(elsewhere.codec)
+    known = (
+        {codec.name for codec in codecs} | set(elsewhere.codec) | rd_report.measured(options.out)
+    )
     require(
         options.anchor in known,
         f"`anchor`={options.anchor} is none of {', '.join(sorted(known))}",

@@ -48,7 +48,9 @@ class RdOptions(BeamOptions, JobsOptions, MeasurementOptions):
         "Files of points measured elsewhere: columns codec, image, bpp_file and any of the "
         "metrics.",
     )
-    anchor: str = option("jpeg", "The codec that BD-rates compare with.")
+    anchor: str = option(
+        "jpeg", "The codec that BD-rates compare with, one of these or one that `out` has rows of."
+    )
     title: str = option("Rate and quality", "Heading of the report.")
     remake: bool = option(False, "Only make tables and plot again, from OUT/rows.csv.")
     keep_files: bool = option(False, "Write learned codecs' files and decoded images too.")

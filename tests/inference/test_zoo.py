@@ -211,8 +211,10 @@ def test_exports_that_do_not_fit_are_no_beginning(export, tmp_path):
     def begin(**parts):
         warm_start.begin_with(parts, str(export), "init_from")
 
-    with pytest.raises(UsageError, match="`init_from`: the BLS2017 of .* other sizes: .*'filters'"):
+    with pytest.raises(UsageError, match="`init_from`: the BLS2017 of .* has filters=4, this tr"):
         begin(codec=BLS2017(8))
+    with pytest.raises(UsageError, match="latent_filters=0, this training's latent_filters=6$"):
+        begin(codec=BLS2017(4, 6))
     with pytest.raises(UsageError, match="is an export of BLS2017, the codec needs a run"):
         begin(codec=BMSHJ2018(4))
     with pytest.raises(UsageError, match="is an export of BLS2017, the proxy needs a run"):

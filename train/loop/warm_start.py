@@ -42,13 +42,20 @@ def begin_with(parts: dict, run: str, option: str) -> None:
             type(source) is type(part),
             f"`{option}`: {run} is an export of {type(known).__name__}, the {name} needs a run",
         )
-        config = known.get_config()
         require(
             _variables(part) == _variables(source),
-            f"`{option}`: the {type(known).__name__} of {run} has other sizes: {config}",
+            f"`{option}`: the {type(known).__name__} of {run} has {_sizes(source, part)}, this "
+            f"training's {_sizes(part, source)}",
         )
         for variable, value in zip(part.variables, source.variables):
             variable.assign(value)
+
+
+def _sizes(module: Any, other: Any) -> str:
+    """What differs between a network's options and another's."""
+    mine, others = module.get_config(), other.get_config()
+    found = {key: mine[key] for key in mine if key != "name" and mine[key] != others.get(key)}
+    return ", ".join(f"{key}={value or 0}" for key, value in found.items()) or "other sizes"
 
 
 def _variables(module: Any) -> list[tuple[str, tuple[int, ...]]]:
