@@ -44,7 +44,9 @@ check-results: $(READY)
 	@for stem in proxiqa wcdgan jpeg_encoder distortion_gan mmd_restoration; do \
 	  $(VENV)/bin/python -m lossylab eval $$stem --claims=results/claims.md --check_only || exit 1; \
 	done
-	$(VENV)/bin/python -m lossylab eval mmd_restoration --results=results/mmd_restoration/golden --check_only
+	@for folder in golden emoji; do \
+	  $(VENV)/bin/python -m lossylab eval mmd_restoration --results=results/mmd_restoration/$$folder --check_only || exit 1; \
+	done
 
 lock:
 	for version in 3.10 3.11; do uv pip compile --quiet setup.cfg --extra dev --extra docs --python-version $$version \

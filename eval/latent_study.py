@@ -164,13 +164,16 @@ def _measure_all(
         "are of other networks, settings or budgets",
     )
     measured = []
-    for keys, facts, make in tqdm.tqdm(plan, unit="search", desc="restoring"):
-        search = functools.cache(make)
-        for index, (key, identity) in enumerate(keys):
-            row = table.get_or_measure(
-                key, {"identity": identity}, functools.partial(_line, facts, search, index)
-            )
-            measured.append(row)
+    progress = tqdm.tqdm(total=sum(len(keys) for keys, _, _ in plan), unit="row", desc="restoring")
+    with progress:
+        for keys, facts, make in plan:
+            search = functools.cache(make)
+            for index, (key, identity) in enumerate(keys):
+                row = table.get_or_measure(
+                    key, {"identity": identity}, functools.partial(_line, facts, search, index)
+                )
+                measured.append(row)
+            progress.update(len(keys))
     return measured
 
 
