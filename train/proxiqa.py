@@ -34,7 +34,8 @@ from lossylab.train.loop.waiting_pair import WaitingPair
 from lossylab.train.loop.weight_mean import WeightMean
 from lossylab.train.options.proxiqa import DIFFERENTIABLE, ProxiqaOptions
 from lossylab.train.proxiqa_draws import Draws
-from lossylab.train.proxy_quality import proxy_quality, weighted_std, with_slope
+from lossylab.train.proxy_quality import proxy_quality, weighted_std
+from lossylab.train.score_gradient import with_gradient
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
 
@@ -267,8 +268,8 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         if options.sharpen:
             distorted = draws.sharpened(distorted, step, options.sharpen, share)
         if options.adversarial:
-            slope = with_slope(lambda *pair: self.proxy(pair), image, distorted)[1]
-            distorted = draws.adversarial(distorted, slope, step, options.adversarial, share)
+            gradient = with_gradient(lambda *pair: self.proxy(pair), image, distorted)[1]
+            distorted = draws.adversarial(distorted, gradient, step, options.adversarial, share)
         if options.identical_pairs:
             identical = draws.identical(image, step)
             distorted = tf.where(identical[:, None, None, None], image, distorted)

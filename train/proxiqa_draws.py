@@ -10,7 +10,7 @@ import tensorflow as tf
 from lossylab.data.proxy_distortions import distort
 from lossylab.data.schedule import Stream, stream_key
 from lossylab.train.loop.parts import place
-from lossylab.train.proxy_quality import moved
+from lossylab.train.score_gradient import step_along
 
 _LATENT_STREAMS = (Stream.LATENT_NOISE, Stream.HYPER_LATENT_NOISE)
 
@@ -90,15 +90,15 @@ class Draws:
         return tf.clip_by_value(image + strength * (image - _mean(image)), 0.0, 255.0)
 
     def adversarial(
-        self, image: tf.Tensor, slope: tf.Tensor, step: tf.Tensor, largest: float, share: float
+        self, image: tf.Tensor, gradient: tf.Tensor, step: tf.Tensor, largest: float, share: float
     ) -> tf.Tensor:
-        """A share of the images moved along a slope by a levels, root mean square.
+        """A share of the images moved along a gradient by a levels, root mean square.
 
         a is uniform in -largest..largest.
         """
         drawn = self._drawn(step, Stream.ADVERSARIAL)
         levels = tf.where(drawn[:, 0] < share, largest * (2.0 * drawn[:, 1] - 1.0), 0.0)
-        return moved(image, slope, self._local(levels, image))
+        return step_along(gradient, image, self._local(levels, image))
 
     def _strength(
         self, image: tf.Tensor, step: tf.Tensor, stream: Stream, largest: float, share: float

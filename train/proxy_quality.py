@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
 
-Score = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # of pairs [B, H, W, 3]: float32 [B]
+from lossylab.train.score_gradient import Score, step_along, with_gradient
 
 
 def proxy_quality(
@@ -35,12 +35,14 @@ def proxy_quality(
     """
     predicted, true, risen, cosines = [], [], [], []
     for reference, distorted in pairs:
-        guess, slope = with_slope(proxy, reference, distorted)
+        guess, gradient = with_gradient(proxy, reference, distorted)
         predicted.append(guess)
         true.append(metric(reference, distorted))
-        risen.append(metric(reference, moved(distorted, slope, tf.ones(len(slope)))))
+        risen.append(metric(reference, step_along(gradient, distorted, tf.ones(len(gradient)))))
         if differentiable is not None:
-            cosines.append(_cosine(slope, with_slope(differentiable, reference, distorted)[1]))
+            cosines.append(
+                _cosine(gradient, with_gradient(differentiable, reference, distorted)[1])
+            )
     guesses, scores = np.concatenate(predicted), np.concatenate(true)
     constant = guesses.std() == 0 or scores.std() == 0
     found = {
@@ -50,23 +52,6 @@ def proxy_quality(
         "proxy_rise": float(np.mean(np.concatenate(risen) - scores)),
     }
     return found | ({"proxy_cosine": float(np.mean(np.concatenate(cosines)))} if cosines else {})
-
-
-def with_slope(
-    score: Score, reference: tf.Tensor, distorted: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scores, and their gradient by the distorted pixels."""
-    with tf.GradientTape() as tape:
-        tape.watch(distorted)
-        scores = score(reference, distorted)
-    return scores, tape.gradient(scores, distorted)
-
-
-def moved(image: tf.Tensor, slope: tf.Tensor, levels: tf.Tensor) -> tf.Tensor:
-    """Images [B, H, W, 3] moved along slopes of that shape by levels [B] (root mean square)."""
-    size = tf.sqrt(tf.reduce_mean(tf.square(slope), (1, 2, 3), keepdims=True))
-    change = levels[:, None, None, None] * tf.math.divide_no_nan(slope, size)
-    return tf.clip_by_value(image + change, 0.0, 255.0)
 
 
 def _cosine(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

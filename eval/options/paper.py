@@ -66,7 +66,7 @@ class ProxiqaPaperOptions(PaperOptions):
     proxiqa_study --results`), and for more than the BD-rates: timing/rows.csv (the same with
     --jobs=1) for Table V and Fig. 12, training/frozen.csv and alternating.csv (metrics.csv of two
     runs) for Fig. 7, and for the claim that compares them training/about.json (their options by
-    the names of the files, as in options.json, and "scores": "all pairs" where sharpened or blended
+    the names of the files, as in options.json, and "scores": "all pairs" where altered
     pairs were scored too), crops/fig06_adversarial, fig08_crops and
     fig10_ssim_crops (`lossylab eval crops`). What is missing is said and left out. Nothing is
     trained or measured: tables.md, tables/ (CSV, LaTeX), figures/ and claims.md are written.

@@ -49,7 +49,8 @@ class RdOptions(BeamOptions, JobsOptions, MeasurementOptions):
         "metrics.",
     )
     anchor: str = option(
-        "jpeg", "The codec that BD-rates compare with, one of these or one that `out` has rows of."
+        "jpeg",
+        "The codec that BD-rates compare with: one of these, or one of which `out` has points.",
     )
     title: str = option("Rate and quality", "Heading of the report.")
     remake: bool = option(False, "Only make tables and plot again, from OUT/rows.csv.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pathlib
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -121,6 +122,16 @@ def measured(folder: str) -> set[str]:
     path = pathlib.Path(folder) / "rows.csv"
     found = rows.read(path, CODED.columns, without_data(folder)) if path.exists() else []
     return {row["codec"] for row in found}
+
+
+def known(folder: str, data: str, images: Collection[str]) -> set[str]:
+    """Names of the codecs of which a folder has points of some of these images."""
+    path = pathlib.Path(folder) / "rows.csv"
+    found = rows.read(path, CODED.columns, without_data(folder)) if path.exists() else []
+    points = [(row["codec"], row["data"], row["image"]) for row in found]
+    others = elsewhere(folder)
+    points += zip(others.codec, others.data, others.image)
+    return {codec for codec, of, image in points if of == data and image in images}
 
 
 def elsewhere(folder: str) -> pd.DataFrame:

@@ -58,7 +58,7 @@ def test_committed_tables_and_claims_are_those_of_the_committed_rows(folder):
         assert ledger.merged(page, section) == page, said
 
 
-@pytest.mark.parametrize("folder", _each(STEMS))
+@pytest.mark.parametrize("folder", _each(COMMITTED))
 def test_a_verdict_needs_a_competitor_that_does_not_fulfill_the_claim(folder):
     """No decision of committed rows would be the same for a model that does nothing."""
     paper, evidence, judged = _judged(folder)

@@ -316,6 +316,9 @@ def test_codecs_may_be_added_one_command_after_the_other(folder, tmp_path, quick
     _rd(folder, out, "--codecs=jpeg2000", "--anchor=jpeg")  # of which the folder has rows
     bd_rates = _section((out / "table.md").read_text(), "## BD-rate against jpeg")
     assert bd_rates.keys() == {"jpeg2000", "jpeg_optimized"}
+    others = shutil.copytree(folder, tmp_path / "others")
+    with pytest.raises(UsageError, match="--anchor=jpeg is none of jpeg2000$"):
+        _rd(others, out, "--codecs=jpeg2000", "--anchor=jpeg")  # rows of other images
 
 
 def test_optimized_tables_save_rate_at_the_same_pixels(folder, tmp_path, quick):

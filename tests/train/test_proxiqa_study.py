@@ -101,10 +101,30 @@ def test_flag_files_have_proxies_that_learn(name):
     alternating = [each for each in runs.values() if each.trains_codec and each.uses_proxy]
     for each in [*proxies, *alternating]:
         assert each.proxy_optimizer == "muon"
-        assert each.sharpen == 1 or (each.scale_errors, each.adversarial) == (1, 2)
+        assert each.sharpen == 1 or name == "proxiqa_grid"
     assert {each.proxy_learning_rate for each in alternating} <= {3e-4}
     assert options.alpha == 0.75
     assert options.ssim_channels == "rgb"
+
+
+def test_the_grids_proxies_see_what_their_metric_needs():
+    runs = _of_flags("proxiqa_grid")[0]
+    of_ssim = [each for each in runs.values() if each.uses_proxy and "ssim" in each.metric]
+    assert len(of_ssim) == 18
+    for each in of_ssim:
+        assert (each.sharpen, each.scale_errors, each.adversarial) == (0, 1, 2)
+    of_vmaf = [each for each in runs.values() if each.uses_proxy and each.metric == "vmaf"]
+    assert len(of_vmaf) == 9
+    for each in of_vmaf:
+        assert (each.sharpen, each.scale_errors, each.adversarial) == (1, 0, 0)
+    weights = {"ssim_p": 0.85, "ms_ssim_p": 0.92, "vmaf_p": 0.75}
+    for variant, alpha in weights.items():
+        each = runs[f"{variant}_0.004"]
+        assert each.alpha == alpha
+        assert each.lmbda * (1 - alpha) == pytest.approx(0.004, rel=1e-4)
+    for metric in ("ssim", "ms_ssim"):
+        assert runs[f"{metric}_proxy"].init_from.endswith("/start_0.016")
+    assert runs["vmaf_proxy"].init_from == "bls-mse-0.064"
 
 
 def test_ssim_itself_begins_with_the_starts_of_the_proxies_study():
@@ -137,10 +157,19 @@ def test_proxies_may_begin_with_the_codec_of_a_rate(tmp_path):
             _options(tmp_path, proxy_lmbda=0.1, **wrong)
 
 
-@pytest.mark.parametrize("wrong", ["ssim_p", "ssim_p=1", "ssim_p=0", "ssim_p=a", "vmaf_p=0.9"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["ssim_p", "ssim_p=1", "ssim_p=0", "ssim_p=a", "vmaf_p=0.9", "no=0.9", "mse=0.9", "ssim=0.9"],
+)
 def test_a_weight_of_no_variant_is_refused(wrong, tmp_path):
+    """Nor of one that weighs nothing against another: mse, and the metric alone."""
     with pytest.raises(UsageError, match=f"`alphas`={wrong}: expected VARIANT=ALPHA"):
-        _options(tmp_path, variants=("mse", "ssim_p"), alphas=(wrong,))
+        _options(tmp_path, variants=("mse", "ssim_p", "ssim"), alphas=(wrong,))
+
+
+def test_a_variant_has_one_weight(tmp_path):
+    with pytest.raises(UsageError, match="alphas.*ssim_p"):
+        _options(tmp_path, variants=("ssim_p",), alphas=("ssim_p=0.8", "ssim_p=0.9"))
 
 
 @pytest.mark.parametrize(

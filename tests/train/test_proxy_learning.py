@@ -191,6 +191,29 @@ def test_scores_are_reported_of_the_codecs_pairs_alone(oracle, tmp_path, monkeyp
         assert float(report["score_std"]) == pytest.approx(mine.std(), rel=1e-3, abs=1e-3)
 
 
+def test_adversarial_pairs_go_along_the_proxys_own_gradient(tmp_path, monkeypatch, random):
+    """And change nothing of what the codec learns in that step."""
+    given = {"oracle": "sequential", "identical_pairs": False, "altered_share": 1.0}
+    task = _task(tmp_path, monkeypatch, adversarial=2.0, proxy_bias=50.0, **given)
+    image, distorted = tf.constant(random.uniform(80, 170, (2, 8, 32, 32, 3)), tf.float32)
+    step = tf.constant(3, tf.int64)
+    with tf.GradientTape() as tape:
+        tape.watch(distorted)
+        score = task.proxy((image, distorted))
+    slope = tape.gradient(score, distorted).numpy()
+    change = (task._shown(image, distorted, step) - distorted).numpy()
+    for one, other in zip(change.reshape(8, -1), slope.reshape(8, -1)):
+        cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+        assert abs(cosine) == pytest.approx(1, abs=1e-3)
+        assert np.sqrt(np.mean(one**2)) <= 2.001
+    learned = task.learn(image, step)
+    task._shown = lambda image, distorted, step: distorted
+    plain = task.learn(image, step)
+    for one, other in zip(learned["codec"], plain["codec"]):
+        np.testing.assert_array_equal(one, other)
+    assert any(np.abs(a - b).max() > 0 for a, b in zip(learned["proxy"], plain["proxy"]))
+
+
 def test_a_frozen_proxy_sees_the_codecs_pairs_alone(tmp_path, monkeypatch, random):
     frozen = {"optimize": "frozen_proxy", "proxy_from": "x", "oracle": "sequential"}
     task = _task(tmp_path, monkeypatch, altered_share=1.0, **_ALTERED, **frozen)

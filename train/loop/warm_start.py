@@ -42,11 +42,11 @@ def begin_with(parts: dict, run: str, option: str) -> None:
             type(source) is type(part),
             f"`{option}`: {run} is an export of {type(known).__name__}, the {name} needs a run",
         )
-        require(
-            _variables(part) == _variables(source),
-            f"`{option}`: the {type(known).__name__} of {run} has {_sizes(source, part)}, this "
-            f"training's {_sizes(part, source)}",
-        )
+        if _variables(part) != _variables(source):
+            raise UsageError(
+                f"`{option}`: the {type(known).__name__} of {run} has {_sizes(source, part)}, this "
+                f"training's {_sizes(part, source)}"
+            )
         for variable, value in zip(part.variables, source.variables):
             variable.assign(value)
 
@@ -55,7 +55,9 @@ def _sizes(module: Any, other: Any) -> str:
     """What differs between a network's options and another's."""
     mine, others = module.get_config(), other.get_config()
     found = {key: mine[key] for key in mine if key != "name" and mine[key] != others.get(key)}
-    return ", ".join(f"{key}={value or 0}" for key, value in found.items()) or "other sizes"
+    return ", ".join(
+        f"{key}={0 if value is None else value}" for key, value in found.items()
+    ) or str(dict(_variables(module)))
 
 
 def _variables(module: Any) -> list[tuple[str, tuple[int, ...]]]:

@@ -178,7 +178,8 @@ class ProxiqaOptions(RateOptions):
     )
     altered_share: float = positive(
         0.5,
-        "Fraction of the pairs with `scale_errors`, with `sharpen` and with `adversarial`.",
+        "Fraction of the pairs with `scale_errors`, with `sharpen` and with `adversarial`, each "
+        "drawn by itself: a pair may be scaled, then sharpened, then moved along the gradient.",
         maximum=1.0,
     )
     versions: int = option(

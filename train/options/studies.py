@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from lossylab.core.options import Options, option, option_class, require
+from lossylab.core.options import Options, option, option_class, require, require_distinct
 from lossylab.models.names import CODECS
 from lossylab.train.options.loop import positive
 from lossylab.train.options.proxiqa import proxy_loss, ssim_channels
@@ -254,7 +254,8 @@ class ProxiqaStudyOptions(StudyOptions):
       lossylab train proxiqa_study --flagfile=proxiqa_demo --out=demo
 
     One codec is trained for MSE first, unless --init_from names one, then one for every lambda; for
-    every perceptual metric a proxy learns from what the first codec makes. From there every
+    every perceptual metric a proxy learns from what the first codec makes, or by --proxy_lmbda
+    that of a lambda. From there every
     (variant, lambda) continues for the same number of steps. Variants are mse (Eq. 8); ssim_p,
     ms_ssim_p, vmaf_p and vif_p through a proxy (Eq. 10, 11); ssim_mse with the metric itself beside
     the pixel loss (Eq. 13) and ssim with the metric alone (Eq. 14), likewise for ms_ssim.
@@ -336,8 +337,8 @@ class ProxiqaStudyOptions(StudyOptions):
     )
     alphas: tuple[str, ...] = option(
         (),
-        "VARIANT=ALPHA of those that weigh the perceptual loss otherwise, such as ssim_p=0.95: "
-        "scores of good codecs differ by ten in VMAF where they differ by one in SSIM.",
+        "VARIANT=ALPHA of those that weigh the perceptual loss otherwise, such as ssim_p=0.85: "
+        "scores of good codecs differ by three or four in VMAF where they differ by one in SSIM.",
     )
     proxy_loss: str = proxy_loss()
     ssim_channels: str = ssim_channels()
@@ -370,11 +371,14 @@ class ProxiqaStudyOptions(StudyOptions):
         )
         for entry in self.alphas:
             variant, _, alpha = entry.partition("=")
+            weighs = variant in self.variants and _weighs(variant)
             require(
-                variant in self.variants and _is_share(alpha),
-                f"`alphas`={entry}: expected VARIANT=ALPHA, a variant of this study and a number "
-                f"above 0 and up to {_LARGEST_ALPHA:g}, such as ssim_p=0.95",
+                weighs and _is_share(alpha),
+                f"`alphas`={entry}: expected VARIANT=ALPHA, a variant of this study with a "
+                f"perceptual and a pixel loss and a number above 0 and up to {_LARGEST_ALPHA:g}, "
+                "such as ssim_p=0.85",
             )
+        require_distinct("alphas", [entry.partition("=")[0] for entry in self.alphas])
 
     def alpha_of(self, variant: str) -> float:
         """Weight of a variant's perceptual loss."""
@@ -385,6 +389,11 @@ class ProxiqaStudyOptions(StudyOptions):
     def stops(self) -> list[int]:
         """Steps at which variants are exported, ascending, the last one included."""
         return [*sorted(self.export_at), self.steps]
+
+
+def _weighs(variant: str) -> bool:
+    """Whether a variant of ProxIQA's study weighs a perceptual loss against the pixels'."""
+    return PROXIQA[variant]["metric"] != "mse" and "alpha" not in PROXIQA[variant]
 
 
 def _is_share(text: str) -> bool:
