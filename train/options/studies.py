@@ -371,12 +371,11 @@ class ProxiqaStudyOptions(StudyOptions):
         )
         for entry in self.alphas:
             variant, _, alpha = entry.partition("=")
-            weighs = variant in self.variants and _weighs(variant)
             require(
-                weighs and _is_share(alpha),
-                f"`alphas`={entry}: expected VARIANT=ALPHA, a variant of this study with a "
-                f"perceptual and a pixel loss and a number above 0 and up to {_LARGEST_ALPHA:g}, "
-                "such as ssim_p=0.85",
+                _weighs(variant) and _is_share(alpha),
+                f"`alphas`={entry}: expected VARIANT=ALPHA, a variant with a perceptual and a "
+                f"pixel loss and a number above 0 and up to {_LARGEST_ALPHA:g}, such as "
+                "ssim_p=0.85",
             )
         require_distinct("alphas", [entry.partition("=")[0] for entry in self.alphas])
 
@@ -392,8 +391,9 @@ class ProxiqaStudyOptions(StudyOptions):
 
 
 def _weighs(variant: str) -> bool:
-    """Whether a variant of ProxIQA's study weighs a perceptual loss against the pixels'."""
-    return PROXIQA[variant]["metric"] != "mse" and "alpha" not in PROXIQA[variant]
+    """Whether there is such a variant that weighs a perceptual loss against the pixels'."""
+    values = PROXIQA.get(variant, {"metric": "mse"})
+    return values["metric"] != "mse" and "alpha" not in values
 
 
 def _is_share(text: str) -> bool:
