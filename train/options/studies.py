@@ -254,11 +254,11 @@ class ProxiqaStudyOptions(StudyOptions):
       lossylab train proxiqa_study --flagfile=proxiqa_demo --out=demo
 
     One codec is trained for MSE first, unless --init_from names one, then one for every lambda; for
-    every perceptual metric a proxy learns from what the first codec makes, or by --proxy_lmbda
-    that of a lambda. From there every
-    (variant, lambda) continues for the same number of steps. Variants are mse (Eq. 8); ssim_p,
-    ms_ssim_p, vmaf_p and vif_p through a proxy (Eq. 10, 11); ssim_mse with the metric itself beside
-    the pixel loss (Eq. 13) and ssim with the metric alone (Eq. 14), likewise for ms_ssim.
+    every perceptual metric a proxy learns from what the first codec makes, or by --proxy_lmbda that
+    of a lambda. From there every (variant, lambda) continues for the same number of steps. Variants
+    are mse (Eq. 8); ssim_p, ms_ssim_p, vmaf_p and vif_p through a proxy (Eq. 10, 11); ssim_mse with
+    the metric itself beside the pixel loss (Eq. 13) and ssim with the metric alone (Eq. 14),
+    likewise for ms_ssim.
 
     All are exported and compress images they were not trained on; rows, tables against the first
     variant, a plot, files and decoded images are written. Killed, the same command goes on where
