@@ -49,7 +49,8 @@ def measure(options: RdOptions) -> None:
     elsewhere = _elsewhere(options, everything, codecs)
     elsewhere = elsewhere[elsewhere.image.isin(stems)]
     known = {codec.name for codec in codecs} | set(elsewhere.codec)
-    known |= rd_report.known(options.out, options.data, stems)
+    if options.anchor not in known:
+        known |= rd_report.known(options.out, options.data, stems)
     require(
         options.anchor in known,
         f"`anchor`={options.anchor} is none of {', '.join(sorted(known))}",

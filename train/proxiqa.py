@@ -247,6 +247,10 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         learned["scores"] = {"proxy": here.alone(predicted), "score": here.alone(scores)}
         return learned
 
+    def _predict(self, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
+        """The proxy's scores [B] of pairs."""
+        return self.proxy((reference, distorted))
+
     def _score(self, ticket: tf.Tensor, reference: tf.Tensor, distorted: tf.Tensor) -> tf.Tensor:
         """True scores [B] of pairs; those submitted under their ticket are waited for."""
         if self._oracle is None:
@@ -268,7 +272,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         if options.sharpen:
             distorted = draws.sharpened(distorted, step, options.sharpen, share)
         if options.adversarial:
-            gradient = with_gradient(lambda *pair: self.proxy(pair), image, distorted)[1]
+            gradient = with_gradient(self._predict, image, distorted)[1]
             distorted = draws.adversarial(distorted, gradient, step, options.adversarial, share)
         if options.identical_pairs:
             identical = draws.identical(image, step)
@@ -349,7 +353,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         loss = losses.ssim_loss if metric == "ssim" else losses.ms_ssim_loss
         by_luma = functools.partial(loss, channels="luma")  # as the true scores are
         return proxy_quality(
-            lambda *pair: self.proxy(pair),
+            self._predict,
             functools.partial(self._score, tf.constant(-1, tf.int64)),
             pairs,
             (lambda *pair: -by_luma(*pair)) if metric in DIFFERENTIABLE else None,

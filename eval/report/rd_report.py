@@ -119,19 +119,19 @@ def _numbered(table: pd.DataFrame) -> pd.DataFrame:
 
 def measured(folder: str) -> set[str]:
     """Names of the codecs that a folder has rows of."""
-    path = pathlib.Path(folder) / "rows.csv"
-    found = rows.read(path, CODED.columns, without_data(folder)) if path.exists() else []
-    return {row["codec"] for row in found}
+    return {row["codec"] for row in _rows(folder)}
 
 
 def known(folder: str, data: str, images: Collection[str]) -> set[str]:
     """Names of the codecs of which a folder has points of some of these images."""
+    points = [*_rows(folder), *elsewhere(folder).to_dict("records")]
+    return {each["codec"] for each in points if each["data"] == data and each["image"] in images}
+
+
+def _rows(folder: str) -> list[dict[str, str]]:
+    """The rows of a folder, none if it has none yet."""
     path = pathlib.Path(folder) / "rows.csv"
-    found = rows.read(path, CODED.columns, without_data(folder)) if path.exists() else []
-    points = [(row["codec"], row["data"], row["image"]) for row in found]
-    others = elsewhere(folder)
-    points += zip(others.codec, others.data, others.image)
-    return {codec for codec, of, image in points if of == data and image in images}
+    return rows.read(path, CODED.columns, without_data(folder)) if path.exists() else []
 
 
 def elsewhere(folder: str) -> pd.DataFrame:

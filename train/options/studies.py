@@ -315,7 +315,7 @@ class ProxiqaStudyOptions(StudyOptions):
     proxy_lmbda: float = positive(
         0.0,
         "One of `lmbdas`, whose start makes what proxies learn from at first; 0 is the common "
-        "start. Where a codec's scores hardly differ, a proxy learns nothing.",
+        "start. Where a codec's scores hardly differ, proxies learn slowly.",
     )
     steps: int = option(2500, "Steps of each variant after that.", minimum=1)
     drop_step: int = option(

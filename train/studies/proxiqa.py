@@ -47,6 +47,12 @@ def _begin(options: ProxiqaStudyOptions) -> str:
     return options.init_from or options.run_dir(_BASE)
 
 
+def _start_of(options: ProxiqaStudyOptions, lmbda: float) -> str:
+    """What the codecs of a lambda begin with: its start, if there is one."""
+    own = lmbda and options.lmbda_steps
+    return options.run_dir(_run("start", lmbda)) if own else _begin(options)
+
+
 def _starts(options: ProxiqaStudyOptions) -> Variants:
     """The start of the codecs of each lambda."""
     if not options.lmbda_steps:
@@ -76,9 +82,7 @@ def _variants(options: ProxiqaStudyOptions) -> Variants:
                 values["proxy_from"] = options.run_dir(proxy)
                 values |= _judged(options, options.steps // _JUDGEMENTS)
         for lmbda in _in_order(options):
-            start = _begin(options)
-            if options.lmbda_steps:
-                start = options.run_dir(_run("start", lmbda))
+            start = _start_of(options, lmbda)
             rate = {"lmbda": float(f"{lmbda / weight:g}"), "init_from": start}
             found[_run(name, lmbda)] = {**values, **rate}
             if options.descend and "proxy_from" in values:
@@ -94,9 +98,7 @@ def _in_order(options: ProxiqaStudyOptions) -> list[float]:
 def _proxy(options: ProxiqaStudyOptions, metric: str) -> dict[str, Any]:
     """A metric's proxy, which learns from what the common start or that of a lambda makes."""
     alone = {"optimize": "pretrain_proxy", "lmbda": 0.0, "steps": options.proxy_steps}
-    first = _run("start", options.proxy_lmbda)
-    begin = options.run_dir(first) if options.proxy_lmbda else _begin(options)
-    start = {"metric": metric, "init_from": begin}
+    start = {"metric": metric, "init_from": _start_of(options, options.proxy_lmbda)}
     return {**_shared(options, 1), **alone, **start, **_judged(options, options.proxy_steps)}
 
 
