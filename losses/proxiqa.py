@@ -58,6 +58,19 @@ def metric_loss(proxy_score: tf.Tensor, true_score: tf.Tensor) -> tf.Tensor:
     return tf.math.squared_difference(proxy_score, true_score)
 
 
+def coarser(image: tf.Tensor, scale: int) -> tf.Tensor:
+    """Means of squares of `scale` pixels: what libvmaf's SSIM is of where images are large.
+
+    Args:
+      image: float32 [B, H, W, C].
+      scale: side of the squares; 1 leaves the image as it is.
+
+    Returns:
+      float32 [B, H // scale, W // scale, C].
+    """
+    return image if scale == 1 else tf.nn.avg_pool2d(image, scale, scale, "VALID")
+
+
 def ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor, channels: str = "rgb") -> tf.Tensor:
     """Eq. 14 times 100 as all scores: 100 - 100 SSIM, float32 [B].
 

@@ -113,16 +113,20 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         """Whether a run to begin with has a proxy for the metric; exports have none."""
         if not self.options.uses_proxy or warm_start.is_export(run):
             return False
-        same_metric = warm_start.option_of(run, "metric") == self.options.metric
-        return same_metric and warm_start.has_proxy(warm_start.checkpoint_of(run, "init_from"))
+        alike = _metric_of(run) == self._metric
+        return alike and warm_start.has_proxy(warm_start.checkpoint_of(run, "init_from"))
+
+    @property
+    def _metric(self) -> str:
+        return _metric_name(self.options.metric, self.options.ssim_scale)
 
     def _begin_with_proxy(self, run: str) -> None:
         checkpoint = warm_start.checkpoint_of(run, "proxy_from")
         require(warm_start.has_proxy(checkpoint), f"`proxy_from`: the run {run} has no proxy")
-        metric = warm_start.option_of(run, "metric")
+        metric = _metric_of(run)
         require(
-            metric == self.options.metric,
-            f"`proxy_from`: {run} has a proxy for {metric}, not {self.options.metric}",
+            metric == self._metric,
+            f"`proxy_from`: {run} has a proxy for {metric}, not {self._metric}",
         )
         warm_start.begin_with({"proxy": self.proxy}, run, "proxy_from")
 
@@ -206,7 +210,13 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
                 mean = replica.all_reduce("sum", tf.stop_gradient(scale * tf.reduce_sum(scores)))
             return losses.proxy_loss(scores, mean)
         loss = losses.ssim_loss if options.metric == "ssim" else losses.ms_ssim_loss
+        image, reconstruction = self._judged(image, reconstruction)
         return loss(image, reconstruction, options.ssim_channels)
+
+    def _judged(self, reference: tf.Tensor, distorted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the metric is of: pairs, or means of their squares."""
+        scale = self.options.ssim_scale
+        return losses.coarser(reference, scale), losses.coarser(distorted, scale)
 
     def _proxy_gradients(
         self,
@@ -230,7 +240,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         here = place()
         tickets = step * here.count + tf.cast(here.index, tf.int64)
         if self._previous is not None:
-            self._oracle.submit(tickets, *pair)
+            self._oracle.submit(tickets, *self._judged(*pair))
             pair, tickets = self._previous.swap(pair, tickets, here, first=tf.equal(step, 0))
             pair_step = tickets // here.count
         with tf.control_dependencies([tensor for tensor in after if tensor is not None]):
@@ -255,7 +265,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
         """True scores [B] of pairs; those submitted under their ticket are waited for."""
         if self._oracle is None:
             return losses.ms_ssim_training_score(tf.round(reference), tf.round(distorted))
-        return self._oracle.collect(ticket, reference, distorted)
+        return self._oracle.collect(ticket, *self._judged(reference, distorted))
 
     def _noise(self, image: tf.Tensor, step: tf.Tensor) -> list[tf.Tensor]:
         shapes = self.codec.noise_shapes(self.options.patch, self.options.patch)
@@ -356,7 +366,7 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
             self._predict,
             functools.partial(self._score, tf.constant(-1, tf.int64)),
             pairs,
-            (lambda *pair: -by_luma(*pair)) if metric in DIFFERENTIABLE else None,
+            (lambda *pair: -by_luma(*self._judged(*pair))) if metric in DIFFERENTIABLE else None,
         )
 
     def export(self, path: str) -> None:
@@ -372,6 +382,16 @@ class ProxIQATask(PaperTask[ProxiqaOptions]):
 def _shape(options: ProxiqaOptions, parts: int) -> tuple[int, int, int, int]:
     """Shape of the patches that are learned from at a time, one of so many parts of the batch."""
     return options.batch // parts, options.patch, options.patch, 3
+
+
+def _metric_of(run: str) -> str:
+    """What the proxy of a run learned, in words."""
+    metric, scale = (warm_start.option_of(run, name) for name in ("metric", "ssim_scale"))
+    return _metric_name(str(metric), int(scale or 1))  # runs of older versions have no scale
+
+
+def _metric_name(metric: str, scale: int) -> str:
+    return metric if scale == 1 else f"{metric} of means of {scale}x{scale} pixels"
 
 
 def _no_rate() -> dict[str, tf.Tensor]:

@@ -10,6 +10,7 @@ from skimage.metrics import structural_similarity
 from lossylab.core import ffmpeg
 from lossylab.data.color import luma, ycbcr
 from lossylab.data.proxy_distortions import BLUR_LEVELS, JPEG_LEVELS, NOISE_LEVELS, distort
+from lossylab.eval.metrics import vmaf
 from lossylab.losses import proxiqa as losses
 
 
@@ -173,6 +174,22 @@ def test_ssim_loss_equals_scikit_image(channels, noisy):
         for a, b in zip(*planes)
     ]
     np.testing.assert_allclose(losses.ssim_loss(*noisy, channels), expected, atol=2e-3)
+
+
+def test_ssim_of_means_is_what_libvmaf_measures_of_large_images(random):
+    """Its own scale of 512 pixels is 2, that of 256 is 1."""
+    image = ndimage.gaussian_filter(random.normal(0, 1, (1, 512, 512, 3)), (0, 2, 2, 0))
+    image = (128 + 400 * image).clip(0, 255).astype(np.uint8)
+    worse = (image + random.uniform(-40, 40, image.shape)).clip(0, 255).astype(np.uint8)
+    pair = [tf.constant(part, tf.float32) for part in (image, worse)]
+    means = [tf.round(losses.coarser(part, 2)) for part in pair]
+    assert means[0].shape == (1, 256, 256, 3)
+    found = vmaf.measure(*(tf.cast(part, tf.uint8).numpy() for part in means), ("ssim",))["ssim"]
+    whole = vmaf.measure(image, worse, ("ssim",))["ssim"]
+    fine = 1 - losses.ssim_loss(*pair, "luma").numpy() / 100
+    assert found == pytest.approx(whole, abs=0.01)
+    assert abs(fine - whole) > 0.05
+    assert losses.coarser(pair[0], 1) is pair[0]
 
 
 def test_ms_ssim_loss_is_what_its_score_lacks(noisy):

@@ -224,6 +224,30 @@ def test_a_frozen_proxy_sees_the_codecs_pairs_alone(tmp_path, monkeypatch, rando
     )
 
 
+@pytest.mark.parametrize("oracle", ["sequential", "overlapped"])
+def test_ssim_of_means_is_scored_of_means_alone(oracle, tmp_path, monkeypatch, random):
+    """The proxy sees whole patches."""
+    task = _task(tmp_path, monkeypatch, oracle=oracle, patch=64, ssim_scale=2)
+    sizes = {"submit": [], "collect": []}
+    for name, seen in sizes.items():
+        given = getattr(task._oracle, name)
+
+        def spy(ticket, *pair, given=given, seen=seen):
+            seen.extend(part.shape[1:3] for part in pair)
+            return given(ticket, *pair)
+
+        monkeypatch.setattr(task._oracle, name, spy)
+    image, other = tf.constant(random.uniform(0, 255, (2, 8, 64, 64, 3)), tf.float32)
+    report = task.step(image, tf.constant(0, tf.int64))
+    assert np.isfinite(report["loss"])
+    assert sizes["collect"] == [(32, 32)] * 2
+    assert sizes["submit"] == ([(32, 32)] * 2 if oracle == "overlapped" else [])
+    direct = _task(tmp_path, monkeypatch, optimize="direct", patch=64, ssim_scale=2)
+    halved = [tf.nn.avg_pool2d(part, 2, 2, "VALID") for part in (image, other)]
+    expected = 100 * (1 - tf.image.ssim(*halved, 255.0))
+    np.testing.assert_allclose(direct._perceptual(image, other, 1.0), expected, rtol=1e-5)
+
+
 def test_a_batch_without_a_pair_of_the_codec_has_no_score_of_zero(tmp_path, monkeypatch, random):
     """As a batch of one whose pair is altered: then all are reported."""
     task = _task(

@@ -346,6 +346,9 @@ def test_proxy_learns_from_a_codec_that_stays_as_it_is(run_of, tmp_path):
 def test_a_proxy_of_another_metric_is_refused(run_of, tmp_path):
     with pytest.raises(UsageError, match="has a proxy for vmaf, not ssim"):
         _train(tmp_path / "a", "--metric=ssim", f"--proxy_from={run_of('--metric=vmaf')}")
+    coarser = ["--metric=ssim", "--ssim_scale=2", "--patch=64"]
+    with pytest.raises(UsageError, match="has a proxy for ssim, not ssim of means of 2x2 pixels"):
+        _train(tmp_path / "b", *coarser, f"--proxy_from={run_of('--metric=ssim')}")
 
 
 @pytest.mark.long
@@ -448,6 +451,8 @@ def test_learning_rates_drop_at_their_step():
         (["--patch=40"], UsageError, "--patch=40 must be a multiple of 16"),
         (["--patch=16"], UsageError, "--metric=vmaf needs --patch of at least 32 pixels, got 16"),
         (["--metric=ms_ssim", "--patch=96"], UsageError, "needs --patch of at least 97 pixels"),
+        (["--metric=ssim", "--ssim_scale=2", "--patch=48"], UsageError, "of at least 64 pixels"),
+        (["--ssim_scale=2"], UsageError, "--ssim_scale goes with --metric=ssim alone"),
         (["--metric=mse", "--optimize=direct"], UsageError, "needs a perceptual --metric"),
         (["--metric=vif", "--optimize=direct"], UsageError, "ssim or ms_ssim, not vif"),
         (["--optimize=frozen_proxy"], UsageError, "needs --proxy_from"),
