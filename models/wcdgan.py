@@ -190,6 +190,11 @@ class WCDGAN(Network):
                 Conv2D(filters, filters, 3, identity=channels, name="reconstruction0"),
                 Conv2D(filters, channels, 3, identity=channels, name="reconstruction1"),
             ]
+        # Blocks begin without adding to the channels that carry the image: what eight of them add
+        # would make it darker or brighter by up to tens of levels, by the draw.
+        others = tf.cast(tf.range(filters) >= channels, tf.float32)
+        for block in self.blocks:
+            block.compress.kernel.assign(block.compress.kernel * others)
         # F1 begins as F0 plus what the gates let through of it.
         passed = 1.0 + (tf.sigmoid(_OPEN) ** (2 * blocks) if mixed_attention else 1.0)
         kernel = self.reconstruction[-1].kernel
