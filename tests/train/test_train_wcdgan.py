@@ -426,6 +426,27 @@ def test_studies_without_their_start_train_nothing(tmp_path, monkeypatch):
     assert not trained
 
 
+def test_a_training_that_diverges_does_not_keep_a_study_from_the_others(tmp_path, monkeypatch):
+    trained = []
+
+    def train(options):
+        trained.append(pathlib.Path(options.run_dir).name)
+        if options.model == "dncnn":
+            raise DivergedError("step 3: the loss is not finite")
+        return pathlib.Path(options.run_dir)
+
+    monkeypatch.setattr("lossylab.train.wcdgan.train", train)
+    words = ["--train_data=sample_train", f"--out={tmp_path}", "--variants=dncnn,arcnn,tnrd"]
+    words += [
+        "--common=channels=y,stride=80",
+        f"--variant=tnrd:init_from={tmp_path}/runs/dncnn/export",
+    ]
+    monkeypatch.setattr("lossylab.train.studies.wcdgan.check", lambda options: None)
+    with pytest.raises(DivergedError, match="2 of 3 runs .*: dncnn, tnrd; the others are trained"):
+        _study(*words)
+    assert trained == ["dncnn", "arcnn"]
+
+
 @pytest.mark.long
 def test_a_study_trains_what_is_missing(tmp_path):
     common = ",".join(flag.removeprefix("--") for flag in _TINY[1:] if flag != "--noexport")

@@ -14,13 +14,13 @@ import logging
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import tensorflow as tf
 
 from lossylab.core import command, flags
-from lossylab.core.errors import UsageError
+from lossylab.core.errors import DivergedError, UsageError
 from lossylab.core.options import require
 from lossylab.train.options.loop import TrainingOptions
 from lossylab.train.options.studies import StudyOptions, Variants
@@ -77,8 +77,12 @@ class Study(Generic[OptionsOfStudy]):
     def run(self, options: OptionsOfStudy) -> list[pathlib.Path]:
         """Trains everything, or says what would be; returns the run directories.
 
+        A training that diverges does not keep the others from being trained, except for those that
+        begin with it.
+
         Raises:
           UsageError: before anything is trained, if options of a run do not make sense.
+          DivergedError: at the end, if trainings diverged.
         """
         runs = self.plan(options)
         if self.only_tells(options, runs):
@@ -86,8 +90,23 @@ class Study(Generic[OptionsOfStudy]):
         if self.check:
             for each in runs.values():
                 command.resolve(self.check)(each)
-        queue = Queue(runs)
-        trained = [self.train_one(name, each, queue) for name, each in runs.items()]
+        queue, trained = Queue(runs), []
+        lost: dict[str, pathlib.Path] = {}
+        for name, each in runs.items():
+            if _begins_with_one_of(each, lost.values()):
+                log.error("%s: left out, it begins with a run that diverged", name)
+                lost[name] = pathlib.Path(each.run_dir)
+                continue
+            try:
+                trained.append(self.train_one(name, each, queue))
+            except DivergedError as error:
+                log.error("%s: %s", name, error)
+                lost[name] = pathlib.Path(each.run_dir)
+        if lost:
+            raise DivergedError(
+                f"{len(lost)} of {len(runs)} runs have diverged or begin with one that has: "
+                f"{', '.join(lost)}; the others are trained"
+            )
         say_next(options, f"{len(trained)} runs")
         return trained
 
@@ -131,6 +150,14 @@ def say_next(options: StudyOptions, what: str) -> None:
     """Says at a study's end what it has written, and how to look at it."""
     folder = shlex.quote(options.out)
     command.written(options.out, what, f"lossylab report {folder} --out={folder}/report.html")
+
+
+def _begins_with_one_of(options: TrainingOptions, runs: Collection[pathlib.Path]) -> bool:
+    """Whether an option names something in one of these run directories."""
+    own = pathlib.Path(options.run_dir)
+    words = [value for value in dataclasses.asdict(options).values() if isinstance(value, str)]
+    named = [path for path in map(pathlib.Path, words) if path != own]
+    return any(run in (path, *path.parents) for path in named for run in runs)
 
 
 def _means(pattern: str, name: str) -> bool:
