@@ -23,6 +23,9 @@ from lossylab.eval.schemas import (
     UNTRAINED,
 )
 
+# Without perceptual and adversarial loss, and the same for as many steps as what began with it
+# learned on by these.
+CONTENT, CONTINUED = "wcdgan_content", "wcdgan_content_continued"
 # What stands for a column of the paper: the first that was measured.
 SOURCES = {
     "JPEG": ("jpeg",),
@@ -31,11 +34,8 @@ SOURCES = {
     "DnCNN": ("dncnn3_official", "dncnn"),
     "MemNet": ("memnet",),
     "MWCNN": ("mwcnn",),
-    "WCDGAN": ("wcdgan",),
+    "WCDGAN": ("wcdgan", CONTENT),
 }
-# Without perceptual and adversarial loss, and the same for as many steps as what began with it
-# learned on by these.
-CONTENT, CONTINUED = "wcdgan_content", "wcdgan_content_continued"
 # The paper does not say with which losses its network for luma was trained. All rivals minimize
 # errors of pixels, so that the network without perceptual and adversarial loss is compared.
 _LUMA = {"WCDGAN": (CONTENT, "wcdgan")}
