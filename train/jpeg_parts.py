@@ -27,7 +27,7 @@ from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
 def make_encoder(options: JpegEncoderOptions) -> JPEGEncoder:
     """The encoder that the options ask for; raises BackboneError."""
     attention = None
-    begin = (options.attention_gain, options.attention_offset)
+    begin = (options.attention_gain, options.attention_offset, options.feature_scale)
     if options.attention == "conv":
         attention = attentions.ConvAttention(_backbone(options), *begin)
     elif options.attention != "none":

@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from lossylab.eval.latent_rows import GIVEN, MEAN, ORIGINAL, SAMPLES
-from lossylab.eval.mmd_restoration.evidence import LONGEST, SHORTEST, Evidence, same, speedup
+from lossylab.eval.mmd_restoration.evidence import (
+    LONGEST,
+    SHORTEST,
+    Evidence,
+    budget,
+    same,
+    speedup,
+)
 from lossylab.eval.options.latent import JPEG, TASKS
 from lossylab.eval.report.claims import (
     UNMEASURED,
@@ -204,7 +211,8 @@ def _naive_twice(evidence: Evidence) -> Evidence:
 
 def _calibrated(evidence: Evidence) -> Obstacle | None:
     """Distances from styles need a mapping whose styles are distributed as StyleGAN's."""
-    if "untrained" in evidence.title or "random weights" in evidence.title:
+    trained = budget(evidence.study)
+    if "calibrated" not in trained and ("untrained" in trained or "random weights" in trained):
         words = "the generators' mapping is random, and the sign depends on it"
         return Obstacle(Verdict.UNTESTABLE, words)
     return None

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tqdm
 
 from lossylab.core.files import make_folder
+from lossylab.data.patch_pairs import noise_seed
 from lossylab.eval.report import crop_grid
 from lossylab.inference.export.degradation import Degradation
 from lossylab.inference.export.sampler import draw_uniforms, sample_wavefront
@@ -43,7 +44,8 @@ def write(
         ]
         for seed in range(_DRAWN):
             height, width, _ = clean.shape
-            uniforms = draw_uniforms(seed, 1, height, width, model.network().options["mixtures"])
+            own = (noise_seed(name) + seed) % 2**32  # other numbers for each image
+            uniforms = draw_uniforms(own, 1, height, width, model.network().options["mixtures"])
             drawn = sample_wavefront(model.network(), clean[None], uniforms)[0]
             entries.append(_judged(f"drawn, seed {seed}", model, drawn, clean))
         images[name] = entries

@@ -46,7 +46,12 @@ class ConvAttention(Attention):
     """Backbone, 1x1 convolution, sigmoid (Sec. 3.2)."""
 
     def __init__(
-        self, backbone: Layer, gain: float = 1.0, offset: float = 0.0, name: str = "attention"
+        self,
+        backbone: Layer,
+        gain: float = 1.0,
+        offset: float = 0.0,
+        feature_scale: float = 1.0,
+        name: str = "attention",
     ):
         """Creates the convolution.
 
@@ -54,16 +59,18 @@ class ConvAttention(Attention):
           backbone: gives the features, see `backbones.block_features`.
           gain: of the initial kernel of variance gain / inputs.
           offset: initial bias: attention begins near sigmoid(offset).
+          feature_scale: what the features are divided by.
           name: name of the module.
         """
         super().__init__(name=name)
         self.backbone, self.receptive_field_radius = backbone, backbone.receptive_field_radius
+        self._feature_scale = feature_scale
         with self.scope():
             self.conv = Conv2D(backbone.channels, 2 * _UNITS, 1, gain=gain, offset=offset)
 
     def call(self, image: tf.Tensor, coefficients: tf.Tensor) -> Maps:
         """Looks at the image; see `Attention`."""
-        logits = self.conv(self.backbone(image))
+        logits = self.conv(self.backbone(image) / self._feature_scale)
         return _maps(tf.sigmoid(logits[..., :_UNITS]), tf.sigmoid(logits[..., _UNITS:]))
 
 
@@ -78,6 +85,7 @@ class LSTMAttention(Attention):
         outputs: str = "sigmoid",
         gain: float = 1.0,
         offset: float = 0.0,
+        feature_scale: float = 1.0,
         name: str = "attention",
     ):
         """Creates the LSTMs.
@@ -92,6 +100,7 @@ class LSTMAttention(Attention):
             reaches all of 0..1.
           gain: of that convolution's initial kernel of variance gain / inputs.
           offset: its initial bias: attention begins near sigmoid(offset).
+          feature_scale: what the features are divided by.
           name: name of the module.
 
         Raises:
@@ -102,7 +111,7 @@ class LSTMAttention(Attention):
             raise ValueError(
                 f"outputs must be one of {', '.join(ATTENTION_RANGES)}, got '{outputs}'"
             )
-        self.backbone, self._range = backbone, outputs
+        self.backbone, self._range, self._feature_scale = backbone, outputs, feature_scale
         self._directions, self.conv, self.logits = 1 + both_ways, None, []
         with self.scope():
             if backbone is not None:
@@ -139,7 +148,7 @@ class LSTMAttention(Attention):
         if self.backbone is None or self.conv is None:
             luma, chroma = coefficients[:, 0], tf.reduce_mean(coefficients[:, 1:], 1)
             return luma / _DCT_RANGE, chroma / _DCT_RANGE
-        return tf.split(self.conv(self.backbone(image)), 2, -1)
+        return tf.split(self.conv(self.backbone(image) / self._feature_scale), 2, -1)
 
     def _in_range(self, found: tf.Tensor) -> tf.Tensor:
         if self._range in ("sigmoid", "sigmoid_logits"):

@@ -6,6 +6,7 @@ import io
 import json
 import pathlib
 import shutil
+import types
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ from lossylab.eval.mmd_restoration import evidence as mmd_restoration_evidence
 from lossylab.eval.mmd_restoration import figures as mmd_restoration_figures
 from lossylab.eval.mmd_restoration import tables as mmd_restoration_tables
 from lossylab.eval.mmd_restoration.claims import CHECKS
-from lossylab.eval.report import crop_grid
+from lossylab.eval.report import crop_grid, degradation_grid
 from lossylab.eval.report.claims import UNMEASURED, Decision, Verdict, claims_of, judge
 from lossylab.inference.export import zoo
 from lossylab.inference.export.degradation import Degradation
@@ -838,6 +839,39 @@ def test_draws_that_turn_to_noise_are_counted():
     assert check.decide(untrained(worse)) == Decision("2 of 2 draws", False)
     most = dataclasses.replace(evidence, samples=[[*samples[0], *noise[0]]])
     assert check.decide(most) == Decision("3 of 5 draws", False)
+
+
+@pytest.mark.parametrize(
+    ("words", "may"),
+    [
+        ("version 2: random weights", False),
+        ("version 2: random weights, mapping calibrated to FFHQ", True),
+        ("version 2: trained", True),
+    ],
+)
+def test_distances_need_styles_distributed_as_the_papers(words, may):
+    """By the budget of the study's own rows, not by that of other tables."""
+    evidence = _evidence((0.0,))
+    untrained = evidence.nll.assign(budget="random weights", data="kodak")
+    study = evidence.study.assign(budget=words, data="a")
+    found = CHECKS["2c"].needs[0](dataclasses.replace(evidence, study=study, nll=untrained))
+    assert (found is None) == may
+
+
+def test_drawings_of_one_seed_differ_from_image_to_image(tmp_path, monkeypatch):
+    seen = []
+    network = types.SimpleNamespace(options={"mixtures": 2})
+    model = types.SimpleNamespace(network=lambda: network, nll=lambda *pair: [1.0])
+
+    def drawn(network, clean, uniforms):
+        seen.append(uniforms[1])
+        return clean
+
+    monkeypatch.setattr(degradation_grid, "sample_wavefront", drawn)
+    pairs = [(np.zeros((8, 8, 3), np.uint8),) * 2] * 2
+    degradation_grid.write(str(tmp_path), "", model, ["a", "b"], pairs)
+    assert len(seen) == 4
+    assert len({each.tobytes() for each in seen}) == 4
 
 
 def test_an_empty_folder_has_no_tables(tmp_path):

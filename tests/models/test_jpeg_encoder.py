@@ -284,6 +284,33 @@ def test_lstm_attention_has_the_range_it_is_asked_for(outputs, both, random):
     assert attention.receptive_field_radius is None
 
 
+class _Loud(_Flat):
+    """Features as a trained VGG's of Keras's preprocessing."""
+
+    def __call__(self, image):
+        return 300.0 * super().__call__(image)
+
+
+def test_features_are_divided_so_that_attention_begins_open_and_lstms_learn(random):
+    image = tf.constant(random.uniform(0, 255, (1, 32, 32, 3)), tf.float32)
+    coefficients = jpeg.coefficients(image)
+    loud, divided = (ConvAttention(_Loud(), 0.01, 4.0, scale) for scale in (1.0, 300.0))
+    divided.conv.kernel.assign(loud.conv.kernel)
+    quiet = ConvAttention(_Flat(), 0.01, 4.0)
+    quiet.conv.kernel.assign(loud.conv.kernel)
+    for one, other in zip(divided(image, coefficients), quiet(image, coefficients)):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert divided(image, coefficients)[0].numpy().min() > 0.9
+    assert loud(image, coefficients)[0].numpy().min() < 0.5
+    slopes = []
+    for scale in (1.0, 300.0):
+        attention = LSTMAttention(_Loud(), feature_scale=scale)
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(attention(image, coefficients)[0])
+        slopes.append(float(tf.norm(tape.gradient(total, attention.conv.bias))))
+    assert slopes[1] > 10 * slopes[0]
+
+
 def test_an_lstm_with_logits_reaches_all_of_0_to_1(random):
     image = tf.constant(random.uniform(0, 255, (2, 16, 24, 3)), tf.float32)
     found = {}

@@ -137,6 +137,14 @@ class JpegEncoderOptions(RateOptions):
         "Initial bias of that convolution: attention begins near its sigmoid.",
         assumed="not printed",
     )
+    feature_scale: float = option(
+        1.0,
+        "Number that the backbone's features are divided by. Those of a trained VGG-16 with "
+        "`preprocess` are of some 18 (root mean square) and up to hundreds, by which attention "
+        "begins partly shut and LSTMs cannot learn; a random VGG-19's of RGB in 0..1 are of .6.",
+        above=0.0,
+        assumed="the paper's are not divided",
+    )
     initial_entry: float = positive(
         0.0,
         "Initial entry of all tables; 0 is the paper's, uniform in 1..2.",
@@ -196,7 +204,8 @@ class JpegEncoderOptions(RateOptions):
         fitting = {
             ("lstm_input", "lstm_output"): lstm,
             ("attention_gain", "attention_offset"): self.attention == "conv" or (lstm and logits),
-            ("train_backbone",): self.attention == "conv" or (lstm and self.lstm_input != "dct"),
+            ("train_backbone", "feature_scale"): self.attention == "conv"
+            or (lstm and self.lstm_input != "dct"),
         }
         for names, fits in fitting.items():
             for name in changed(self, names):
