@@ -42,6 +42,7 @@ __all__ = (
     "vif",
     "vif_scale0",
     "vmaf",
+    "vmaf_neg",
 )
 
 _CHANNELS = 3
@@ -173,6 +174,9 @@ ms_ssim = Metric(
     similarity.ms_ssim,
 )
 vmaf = _by_libvmaf("vmaf", "vmaf", "VMAF, 0..100; 97.43 of equal images")
+vmaf_neg = _by_libvmaf(
+    "vmaf_neg", "vmaf_neg", "VMAF NEG, 0..100, which does not reward enhancement"
+)
 vif = _by_libvmaf("vif", "vif", "VIF of luma, four scales")
 vif_scale0 = _by_libvmaf("vif_scale0", "vif_scale0", "VIF of luma, the finest scale")
 ssim_libvmaf = _by_libvmaf("ssim_libvmaf", "ssim", "SSIM of luma")
@@ -184,8 +188,8 @@ psnr_libvmaf = _by_libvmaf(
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        *(mse, psnr, psnr_ycbcr, psnr_b, ssim, ssim_uniform, ms_ssim, vmaf, vif, vif_scale0),
-        *(ssim_libvmaf, ms_ssim_libvmaf, psnr_libvmaf),
+        *(mse, psnr, psnr_ycbcr, psnr_b, ssim, ssim_uniform, ms_ssim, vmaf, vmaf_neg, vif),
+        *(vif_scale0, ssim_libvmaf, ms_ssim_libvmaf, psnr_libvmaf),
     )
 }
 

@@ -24,9 +24,10 @@ MODEL = "vmaf_v0.6.1"
 PROTOCOL = f"libvmaf {MODEL}, motion 0, yuv444p BT.601 limited range, 8 bit, one frame"
 GRAY = "PSNR of gray images is luma's: their Cb and Cr are equal and say nothing"
 
-# Metric -> (libvmaf feature, field of the log). VMAF's own field needs no extra feature.
+# Metric -> (libvmaf feature, field of the log). VMAF's own fields need models, not features.
 _FIELDS = {
     "vmaf": (None, ("vmaf",)),
+    "vmaf_neg": (None, ("vmaf_neg",)),
     "ssim": ("name=float_ssim", ("float_ssim",)),
     "ms_ssim": ("name=float_ms_ssim", ("float_ms_ssim",)),
     "vif": (r"name=float_vif\:debug=true", ("vif",)),
@@ -34,6 +35,7 @@ _FIELDS = {
     "psnr": ("name=psnr", ("psnr_y", "psnr_cb", "psnr_cr")),
 }
 _UNDEFINED = {"float_ms_ssim": 0.0}  # of an image and its negative; as TensorFlow has it
+_MODELS = {"vmaf": MODEL, "vmaf_neg": f"{MODEL}neg"}  # NEG: no enhancement gain
 METRICS = tuple(_FIELDS)
 REPORTED = ("psnr", "ssim", "ms_ssim", "vif", "vmaf")  # what validation and tables show
 MS_SSIM_SMALLEST = 176  # pixels; libvmaf refuses less
@@ -48,9 +50,10 @@ def measure(
     Args:
       reference: uint8 [B, H, W, 3], RGB.
       distorted: likewise.
-      metrics: names from `METRICS`: 'vmaf' (0..100), 'ssim', 'ms_ssim', 'vif' (overall ratio of
-        four scales), 'vif_scale0', 'psnr' (Eq. 12 in dB, planes capped at 60 by libvmaf; of a
-        gray pair luma's).
+      metrics: names from `METRICS`: 'vmaf' (0..100), 'vmaf_neg' (the same, without a reward for
+        more contrast and sharpness than the reference has), 'ssim', 'ms_ssim', 'vif' (overall
+        ratio of four scales), 'vif_scale0', 'psnr' (Eq. 12 in dB, planes capped at 60 by libvmaf;
+        of a gray pair luma's).
 
     Returns:
       For each metric float64 [B].
@@ -122,11 +125,14 @@ def arguments(source: list[str], width: str, height: str, metrics: Sequence[str]
     """
     features = sorted({_FIELDS[name][0] for name in metrics} - {None})
     extra = f":feature='{'|'.join(features)}'" if features else ""
+    still = r"\:motion.motion_force_zero=true"
+    asked = [name for name in _MODELS if name == "vmaf" or name in metrics]
+    models = "|".join(rf"version={_MODELS[name]}\:name={name}{still}" for name in asked)
     graph = (
         "format=yuv444p,split[a][b];"
         f"[a]crop={width}:{height}:0:0[d];[b]crop={width}:{height}:0:{height}[r];"
         "[d][r]libvmaf=log_fmt=json:log_path=/dev/stdout:"
-        rf"model='version={MODEL}\:motion.motion_force_zero=true'{extra}"
+        f"model='{models}'{extra}"
     )
     threads = ["-threads", "1", "-filter_complex_threads", "1"]
     return ["-v", "error", *threads, *source, "-filter_complex", graph, "-f", "null", "-"]

@@ -6,7 +6,7 @@ from lossylab.core.options import option, option_class, require
 from lossylab.eval.options.base import CropOptions, MeasurementOptions, skip_small
 from lossylab.eval.options.rd import CODECS
 
-SCORES = ("vmaf", "ssim", "ms_ssim", "vif", "vif_scale0", "psnr")
+SCORES = ("vmaf", "vmaf_neg", "ssim", "ms_ssim", "vif", "vif_scale0", "psnr")
 
 
 @option_class

@@ -77,6 +77,7 @@ METRICS = {
         ssim.ms_ssim, 1, 1e-6, 0, 1, 161, "MS-SSIM with five scales and a window of 11 pixels"
     ),
     "libvmaf_vmaf": _measured("vmaf", 97.43, 0.01, 0, 100),
+    "libvmaf_vmaf_neg": _measured("vmaf_neg", 97.43, 0.01, 0, 100),
     "libvmaf_ssim": _measured("ssim", 1, 0, -1, 1),
     "libvmaf_ms_ssim": _measured("ms_ssim", 1, 0, 0, 1, smallest=176),
     "libvmaf_vif": _measured("vif", 1, 0, 0, 1),
@@ -357,6 +358,18 @@ def test_reference_comes_first(name, batch):
     assert (there < 0.8 * back).all()
 
 
+def test_vmaf_neg_rewards_no_enhancement(batch):
+    soft = ndimage.gaussian_filter(batch[0].astype(float), (0, 1, 1, 0))
+    sharper = np.clip(batch[0] + 0.5 * (batch[0] - soft), 0, 255).astype(np.uint8)
+    blurred = soft.astype(np.uint8)
+    names = ("vmaf", "vmaf_neg")
+    above, below = (vmaf.measure(batch[0], each, names) for each in (sharper, blurred))
+    assert (above["vmaf"] > above["vmaf_neg"] + 1).all()
+    np.testing.assert_allclose(below["vmaf"], below["vmaf_neg"], atol=1)
+    for found, each in ((above, sharper), (below, blurred)):
+        np.testing.assert_array_equal(found["vmaf"], vmaf.measure(batch[0], each)["vmaf"])
+
+
 def test_images_need_not_lie_in_one_piece_of_memory(batch):
     views = [np.asfortranarray(part)[:, 20:120:1, ::-1] for part in batch]
     copies = [np.ascontiguousarray(view) for view in views]
@@ -388,7 +401,8 @@ def test_pairs_of_unlike_shapes_are_refused(batch):
 
 
 def test_unknown_metric_is_refused(batch):
-    text = "^unknown metric 'vmaff', expected one of vmaf, ssim, ms_ssim, vif, vif_scale0, psnr$"
+    text = "^unknown metric 'vmaff', expected one of vmaf, vmaf_neg, ssim, ms_ssim, vif, "
+    text += "vif_scale0, psnr$"
     with pytest.raises(ValueError, match=text):
         vmaf.measure(*batch, ("vmaf", "vmaff"))
 

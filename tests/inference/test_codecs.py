@@ -201,8 +201,9 @@ def test_files_and_scores_of_kodak_are_golden(image, name, collection):
             assert len(optimized.data) == row["bytes_opt"]
     # `file` is the last of these: the decoded image must have its scores.
     decoded = CODECS[name].decode(file, _setting(name, row))
-    scores = vmaf.measure(original[None], decoded[None], vmaf.METRICS)
-    for metric in vmaf.METRICS:
+    known = [metric for metric in vmaf.METRICS if metric != "vmaf_neg"]
+    scores = vmaf.measure(original[None], decoded[None], known)
+    for metric in known:
         expected = row["psnr_avg" if metric == "psnr" else metric]
         assert scores[metric][0] == pytest.approx(expected, rel=1e-3), metric
     assert _psnr(original, decoded) == pytest.approx(row["psnr_rgb"], rel=1e-5)
