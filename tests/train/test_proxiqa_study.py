@@ -86,9 +86,7 @@ def _of_flags(name, out="runs"):
     return STUDY.plan(options), options
 
 
-@pytest.mark.parametrize(
-    "name", ["proxiqa_bls", "proxiqa_bmshj", "proxiqa_demo", "proxiqa_grid", "proxiqa_ssim"]
-)
+@pytest.mark.parametrize("name", ["proxiqa_bls", "proxiqa_bmshj", "proxiqa_demo", "proxiqa_ssim"])
 def test_flag_files_have_proxies_that_learn(name):
     runs, options = _of_flags(name)
     proxies = [each for run, each in runs.items() if run.endswith("_proxy")]
@@ -101,7 +99,7 @@ def test_flag_files_have_proxies_that_learn(name):
     alternating = [each for each in runs.values() if each.trains_codec and each.uses_proxy]
     for each in [*proxies, *alternating]:
         assert each.proxy_optimizer == "muon"
-        assert each.sharpen == 1 or name == "proxiqa_grid"
+        assert each.sharpen == 1
     assert {each.proxy_learning_rate for each in alternating} <= {3e-4}
     assert options.alpha == 0.75
     assert options.ssim_channels == "rgb"
@@ -113,18 +111,27 @@ def test_the_grids_proxies_see_what_their_metric_needs():
     assert len(of_ssim) == 18
     for each in of_ssim:
         assert (each.sharpen, each.scale_errors, each.adversarial) == (0, 1, 2)
+        assert each.ssim_scale == (2 if each.metric == "ssim" else 1)
     of_vmaf = [each for each in runs.values() if each.uses_proxy and each.metric == "vmaf"]
     assert len(of_vmaf) == 9
     for each in of_vmaf:
-        assert (each.sharpen, each.scale_errors, each.adversarial) == (1, 0, 0)
-    weights = {"ssim_p": 0.85, "ms_ssim_p": 0.92, "vmaf_p": 0.75}
+        assert (each.sharpen, each.scale_errors, each.adversarial) == (0, 0, 0)
+    for each in [*of_ssim, *of_vmaf]:
+        assert each.proxy_optimizer == "muon"
+        if each.trains_codec:
+            assert each.proxy_learning_rate == 6e-5
+        else:
+            assert each.proxy_learning_rate <= 4e-4
+            assert each.proxy_bias
+            assert each.proxy_differences
+            assert each.drop_step < each.steps
+    weights = {"ssim_p": 0.94, "ms_ssim_p": 0.96, "vmaf_p": 0.5, "ssim_mse": 0.94}
     for variant, alpha in weights.items():
         each = runs[f"{variant}_0.004"]
         assert each.alpha == alpha
         assert each.lmbda * (1 - alpha) == pytest.approx(0.004, rel=1e-4)
-    for metric in ("ssim", "ms_ssim"):
+    for metric in ("ssim", "ms_ssim", "vmaf"):
         assert runs[f"{metric}_proxy"].init_from.endswith("/start_0.016")
-    assert runs["vmaf_proxy"].init_from == "bls-mse-0.064"
 
 
 def test_ssim_itself_begins_with_the_starts_of_the_proxies_study():
