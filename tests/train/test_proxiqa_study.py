@@ -125,7 +125,7 @@ def test_the_grids_proxies_see_what_their_metric_needs():
             assert each.proxy_bias
             assert each.proxy_differences
             assert each.drop_step < each.steps
-    weights = {"ssim_p": 0.94, "ms_ssim_p": 0.96, "vmaf_p": 0.5, "ssim_mse": 0.94}
+    weights = {"ssim_p": 0.94, "ms_ssim_p": 0.96, "vmaf_p": 0.5}
     for variant, alpha in weights.items():
         each = runs[f"{variant}_0.004"]
         assert each.alpha == alpha
