@@ -24,14 +24,13 @@ from lossylab.inference.codecs.registry import CLASSICAL, learned
 from lossylab.models.proxiqa import ProxIQA
 
 _SHORT = {
-    **{
-        "vmaf": "VMAF",
-        "vmaf_neg": "VMAF NEG",
-        "ssim": "SSIM",
-        "ms_ssim": "MS-SSIM",
-        "psnr": "PSNR",
-    },
-    **{"vif": "VIF", "vif_scale0": "VIF of the finest scale"},
+    "vmaf": "VMAF",
+    "vmaf_neg": "VMAF NEG",
+    "ssim": "SSIM",
+    "ms_ssim": "MS-SSIM",
+    "psnr": "PSNR",
+    "vif": "VIF",
+    "vif_scale0": "VIF of the finest scale",
 }
 
 

@@ -51,7 +51,11 @@ _OLD_NAMES = {"first_step": "initial_entry"}  # in exports of version 0.1.0
 _FILES = ("lpips", "tables_from", "init_from", "train_data", "weights", "perceptual_weights")
 # What has no effect without networks, a sigmoid of logits, LSTMs, LPIPS, features in its place.
 _NETWORKS = (
-    *("backbone", "weights", "attention_weight", "preprocess", "train_backbone"),
+    "backbone",
+    "weights",
+    "attention_weight",
+    "preprocess",
+    "train_backbone",
     "feature_scale",
 )
 _LOGITS, _LSTM = ("attention_gain", "attention_offset"), ("lstm_input", "lstm_output")

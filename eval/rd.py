@@ -27,7 +27,7 @@ from lossylab.inference.codecs import external
 from lossylab.inference.codecs.base import HIGHEST_BPP, LOWEST_BPP, POINTS, ImageCodec
 from lossylab.inference.codecs.registry import CLASSICAL, Learned, LearnedJpeg, learned
 
-_TOLD = ("ssim_channels", "ssim_scale")  # options that claims ask for beside the numbers that count
+_TOLD = ("ssim_channels", "ssim_scale")  # recorded beside the numbers that count
 
 
 def measure(options: RdOptions) -> None:

@@ -61,6 +61,8 @@ def metric_loss(proxy_score: tf.Tensor, true_score: tf.Tensor) -> tf.Tensor:
 def coarser(image: tf.Tensor, scale: int) -> tf.Tensor:
     """Means of squares of `scale` pixels: what libvmaf's SSIM is of where images are large.
 
+    These begin with the image, libvmaf's a pixel before it.
+
     Args:
       image: float32 [B, H, W, C].
       scale: side of the squares; 1 leaves the image as it is.

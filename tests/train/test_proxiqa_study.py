@@ -118,10 +118,12 @@ def test_the_grids_proxies_see_what_their_metric_needs():
         assert (each.sharpen, each.scale_errors, each.adversarial) == (0, 0, 0)
     for each in [*of_ssim, *of_vmaf]:
         assert each.proxy_optimizer == "muon"
+        assert each.ssim_channels == "rgb"
         if each.trains_codec:
             assert each.proxy_learning_rate == 6e-5
         else:
-            assert each.proxy_learning_rate <= 4e-4
+            rates = {"vmaf": 4e-4, "ssim": 3e-4, "ms_ssim": 2e-4}
+            assert each.proxy_learning_rate == rates[each.metric]
             assert each.proxy_bias
             assert each.proxy_differences
             assert each.drop_step < each.steps

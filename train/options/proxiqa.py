@@ -45,19 +45,6 @@ def ssim_channels() -> str:
     )
 
 
-def ssim_scale() -> int:
-    """What SSIM is of."""
-    return option(
-        1,
-        "Side of the squares of pixels whose means SSIM is of while training. libvmaf takes "
-        "max(1, round(shorter side / 256)): 1 of patches of 128 pixels, but 2 of Kodak's images, "
-        "so that a proxy learns a finer SSIM than results are measured by unless this is 2.",
-        minimum=1,
-        maximum=8,
-        assumed="as libvmaf of the patches",
-    )
-
-
 @option_class
 class ProxiqaOptions(RateOptions):
     """Trains a learned codec for a perceptual metric through a proxy network (ProxIQA).
@@ -127,7 +114,16 @@ class ProxiqaOptions(RateOptions):
     )
     proxy_loss: str = proxy_loss()
     ssim_channels: str = ssim_channels()
-    ssim_scale: int = ssim_scale()
+    ssim_scale: int = option(
+        1,
+        "Side of the squares of pixels whose means SSIM is of while training. libvmaf takes "
+        "max(1, round(shorter side / 256)): 1 of patches of 128 pixels, but 2 of Kodak's images, "
+        "so that a proxy learns a finer SSIM than results are measured by unless this is 2. Its "
+        "squares begin a pixel before the image, these with it.",
+        minimum=1,
+        maximum=8,
+        assumed="as libvmaf of the patches",
+    )
     pixel_norm: str = option("l2", "The d of Eq. 7.", choices=("l2", "l1"), source="Eq. 7")
     learning_rate: float = positive(1e-4, "Learning rate of the codec.", source="Sec. III-D")
     proxy_learning_rate: float = positive(

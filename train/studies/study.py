@@ -154,10 +154,8 @@ def say_next(options: StudyOptions, what: str) -> None:
 
 def _begins_with_one_of(options: TrainingOptions, runs: Collection[pathlib.Path]) -> bool:
     """Whether an option names something in one of these run directories."""
-    own = pathlib.Path(options.run_dir)
     words = [value for value in dataclasses.asdict(options).values() if isinstance(value, str)]
-    named = [path for path in map(pathlib.Path, words) if path != own]
-    return any(run in (path, *path.parents) for path in named for run in runs)
+    return any(run in (path, *path.parents) for path in map(pathlib.Path, words) for run in runs)
 
 
 def _means(pattern: str, name: str) -> bool:
