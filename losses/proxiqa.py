@@ -61,16 +61,20 @@ def metric_loss(proxy_score: tf.Tensor, true_score: tf.Tensor) -> tf.Tensor:
 def coarser(image: tf.Tensor, scale: int) -> tf.Tensor:
     """Means of squares of `scale` pixels: what libvmaf's SSIM is of where images are large.
 
-    These begin with the image, libvmaf's a pixel before it.
+    As libvmaf's, they begin half a square before the image, which is mirrored there.
 
     Args:
       image: float32 [B, H, W, C].
       scale: side of the squares; 1 leaves the image as it is.
 
     Returns:
-      float32 [B, H // scale, W // scale, C].
+      float32 [B, (H + scale // 2) // scale, (W + scale // 2) // scale, C].
     """
-    return image if scale == 1 else tf.nn.avg_pool2d(image, scale, scale, "VALID")
+    if scale == 1:
+        return image
+    before = [scale // 2, 0]
+    image = tf.pad(image, [[0, 0], before, before, [0, 0]], "SYMMETRIC")
+    return tf.nn.avg_pool2d(image, scale, scale, "VALID")
 
 
 def ssim_loss(image: tf.Tensor, reconstruction: tf.Tensor, channels: str = "rgb") -> tf.Tensor:

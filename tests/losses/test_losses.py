@@ -177,17 +177,24 @@ def test_ssim_loss_equals_scikit_image(channels, noisy):
 
 
 def test_ssim_of_means_is_what_libvmaf_measures_of_large_images(random):
-    """Its own scale of 512 pixels is 2, that of 256 is 1."""
+    """Its own scale of 512 pixels is 2, that of 256 is 1; checks tell one phase from another."""
     image = ndimage.gaussian_filter(random.normal(0, 1, (1, 512, 512, 3)), (0, 2, 2, 0))
     image = (128 + 400 * image).clip(0, 255).astype(np.uint8)
-    worse = (image + random.uniform(-40, 40, image.shape)).clip(0, 255).astype(np.uint8)
+    checks = 30 * ((np.indices((512, 512)) // 2).sum(0) % 2)[None, :, :, None]
+    worse = (image + random.uniform(-20, 20, image.shape) + checks).clip(0, 255).astype(np.uint8)
     pair = [tf.constant(part, tf.float32) for part in (image, worse)]
-    means = [tf.round(losses.coarser(part, 2)) for part in pair]
-    assert means[0].shape == (1, 256, 256, 3)
-    found = vmaf.measure(*(tf.cast(part, tf.uint8).numpy() for part in means), ("ssim",))["ssim"]
     whole = vmaf.measure(image, worse, ("ssim",))["ssim"]
+
+    def of_means(*parts):
+        means = (tf.cast(tf.round(part), tf.uint8).numpy() for part in parts)
+        return vmaf.measure(*means, ("ssim",))["ssim"]
+
+    means = [losses.coarser(part, 2) for part in pair]
+    assert means[0].shape == (1, 256, 256, 3)
+    assert of_means(*means) == pytest.approx(whole, abs=2e-3)
+    other_phase = [tf.nn.avg_pool2d(part, 2, 2, "VALID") for part in pair]
+    assert abs(of_means(*other_phase) - whole) > 0.02
     fine = 1 - losses.ssim_loss(*pair, "luma").numpy() / 100
-    assert found == pytest.approx(whole, abs=0.01)
     assert abs(fine - whole) > 0.05
     assert losses.coarser(pair[0], 1) is pair[0]
 

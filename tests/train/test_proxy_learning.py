@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from lossylab.core.errors import UsageError
 from lossylab.data.schedule import Stream
+from lossylab.losses import proxiqa as losses
 from lossylab.models.proxiqa import ProxIQA
 from lossylab.train import proxiqa
 from lossylab.train.loop.optimizers import scheduled
@@ -243,7 +244,7 @@ def test_ssim_of_means_is_scored_of_means_alone(oracle, tmp_path, monkeypatch, r
     assert sizes["collect"] == [(32, 32)] * 2
     assert sizes["submit"] == ([(32, 32)] * 2 if oracle == "overlapped" else [])
     direct = _task(tmp_path, monkeypatch, optimize="direct", patch=64, ssim_scale=2)
-    halved = [tf.nn.avg_pool2d(part, 2, 2, "VALID") for part in (image, other)]
+    halved = [losses.coarser(part, 2) for part in (image, other)]
     expected = 100 * (1 - tf.image.ssim(*halved, 255.0))
     np.testing.assert_allclose(direct._perceptual(image, other, 1.0), expected, rtol=1e-5)
 

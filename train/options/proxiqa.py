@@ -118,8 +118,7 @@ class ProxiqaOptions(RateOptions):
         1,
         "Side of the squares of pixels whose means SSIM is of while training. libvmaf takes "
         "max(1, round(shorter side / 256)): 1 of patches of 128 pixels, but 2 of Kodak's images, "
-        "so that a proxy learns a finer SSIM than results are measured by unless this is 2. Its "
-        "squares begin a pixel before the image, these with it.",
+        "so that a proxy learns a finer SSIM than results are measured by unless this is 2.",
         minimum=1,
         maximum=8,
         assumed="as libvmaf of the patches",
