@@ -55,7 +55,30 @@ def codec() -> None:
     expect(np.array_equal(again, decoded), "command and library decode alike")
 
 
+def packaged_models() -> None:
+    """README's first commands, without any option that names a model."""
+    from lossylab.data.collections import find_images
+    from lossylab.data.jpeg import encode
+
+    image = np.asarray(Image.open(find_images("sample_test")[0]).convert("RGB"))[:160, :160]
+    Image.fromarray(image).save("photo.png")
+    pathlib.Path("blocky.jpg").write_bytes(encode(image, 10))
+    expect("bls-mse-0.016" in run("lossylab", "models"), "packaged models are listed")
+    said = run("lossylab", "compress", "photo.png")
+    expect("JPEG of as many bytes" in said, f"what a codec gains is said: {said}")
+    run("lossylab", "decompress", "photo.lossy")
+    expect("JPEG of as many" in run("lossylab", "jpeg", "photo.png"), "a learned .jpg")
+    run("lossylab", "distort", "photo.png", "--like=jpeg")
+    said = run("lossylab", "restore", "blocky.jpg")
+    expect("by dncnn-rgb" in said and "dB on live1" in said, f"a JPEG file is restored: {said}")
+    run("lossylab", "generate", "emoji", "--count=2")
+    search = ("--method=mmd", "--size=8", "--steps=2", "--samples=32")
+    run("lossylab", "restore", "emoji", "by_mmd", *search)
+    expect(pathlib.Path("by_mmd/001.png").exists(), "images are searched for")
+
+
 if __name__ == "__main__":
     commands()
     codec()
+    packaged_models()
     sys.stdout.write("the wheel works\n")

@@ -6,16 +6,21 @@ lossylab compress image.png image.lossy --model=runs/vmaf/export
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import logging
 import sys
+from typing import Any
 
 import lossylab
 from lossylab.cli.commands import COMMANDS, SUBJECTS
 from lossylab.core import command
-from lossylab.core.errors import UsageError
+from lossylab.core.errors import LossylabError, UsageError
 from lossylab.core.options import Options, specs
 
 _HELP = ("help", "--help", "-h")
+
+log = logging.getLogger("lossylab")
 
 
 def main(arguments: list[str]) -> object:
@@ -47,7 +52,10 @@ def main(arguments: list[str]) -> object:
 
     def work(made: Options) -> object:
         _find_images(made)
-        return command.resolve(known.work)(made)
+        done = command.resolve(known.work)(made)
+        if words.startswith("train ") and words.endswith("_study"):
+            _show_study(made)
+        return done
 
     return command.run(options, work, rest, f"lossylab {words}")
 
@@ -59,6 +67,22 @@ def _find_images(made: Options) -> None:
         for each in (given,) if isinstance(given, str) else given or ():
             if each:
                 command.resolve("lossylab.data.collections:find_images")(each)
+
+
+def _show_study(made: Any) -> None:
+    """Writes the page of a study that has trained; it has done its work even without."""
+    if made.dry_run or made.queue:
+        return
+    options = command.resolve("lossylab.cli.options.report:ReportOptions")
+    page = f"{made.out}/report.html"
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            report = command.resolve("lossylab.cli.report.__main__:report")
+            report(options(folders=(made.out,), out=page))
+    except LossylabError as error:
+        log.warning("no page of the study: %s", error)
+    else:
+        log.info("open %s", page)
 
 
 def usage(group: str = "") -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import tempfile
 
 from lossylab.cli.options.models import AddModelOptions
 from lossylab.core import command
 from lossylab.core.digest import file_digest, weights_hash
+from lossylab.core.errors import UsageError
 from lossylab.core.files import write_text
 from lossylab.core.options import require
 from lossylab.inference.export import network_file, zoo
 from lossylab.inference.export.base import card_of, class_of, network_path
+from lossylab.inference.importers import known, restorers
 
 _KEPT = ("kind", "model", "parameters", "channels", "steps", "data")  # of the export's card
 
@@ -20,6 +23,11 @@ _KEPT = ("kind", "model", "parameters", "channels", "steps", "data")  # of the e
 def add(options: AddModelOptions) -> None:
     """Writes weights and card; raises ExportError, OutputError, or UsageError of taken names."""
     require(options.name not in zoo.names(), f"there is a model called {options.name} already")
+    if os.path.isfile(options.export):
+        with tempfile.TemporaryDirectory() as folder:
+            add(_imported(options, pathlib.Path(folder) / "export"))
+        return
+    require(options.summary, "`summary` is needed: one line that says what it is")
     source = network_path(options.export)
     known = card_of(options.export)
     network = network_file.read(source)
@@ -41,6 +49,20 @@ def add(options: AddModelOptions) -> None:
     text = json.dumps(card, indent=1, sort_keys=True) + "\n"
     write_text(weights.with_suffix(".json"), text)
     command.written(folder, f"{options.name}.npz, {options.name}.json")
+
+
+def _imported(options: AddModelOptions, export: pathlib.Path) -> AddModelOptions:
+    """The same of an export of an official file's network; raises UsageError of other files."""
+    found = known.find(options.export)
+    if found is None or not options.export.endswith(".mat"):
+        raise UsageError(
+            f"{options.export} is no export and no official file that is known by its SHA-256: "
+            "`lossylab import` makes exports of others"
+        )
+    quality = int(found.quality) if found.quality else None
+    restorers.convert(options.export, str(export), quality)
+    told = {"summary": options.summary or found.what, "license": options.license or found.license}
+    return options.replace(export=str(export), **told)
 
 
 def _is_path(value: object) -> bool:

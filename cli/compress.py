@@ -9,7 +9,7 @@ import os
 import pathlib
 
 from lossylab.cli import gain, jobs
-from lossylab.cli.options.compress import CompressOptions, DecompressOptions
+from lossylab.cli.options.compress import QUALITIES, CompressOptions, DecompressOptions
 from lossylab.core import memory
 from lossylab.core.errors import BitstreamError, CollectionError
 from lossylab.core.files import write_bytes
@@ -31,7 +31,7 @@ def compress(options: CompressOptions) -> None:
     """Compresses images; raises as `jobs.plan` and `jobs.run`, ExportError without any model."""
     sources = find_images(options.input)
     plan = jobs.plan(options, sources, container.SUFFIX, beside=container.SUFFIX)
-    model = jobs.model_of(options.model, options.quality, zoo.codec, "codec")
+    model = jobs.model_of(options.model, options.quality, zoo.codec, "codec", QUALITIES)
     with naming("model"):
         codec = Codec(model)
     compare = options.compare

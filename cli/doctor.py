@@ -62,15 +62,13 @@ def _safely(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from check()
     except Exception as error:  # noqa: BLE001 - a doctor must survive every disease
-        name = check.__name__.strip("_")
-        yield Finding(
-            "bad", name, f"{type(error).__name__}: {error}", "reinstall: rm -r .venv && make test"
-        )
+        found, cure = f"{type(error).__name__}: {error}", "reinstall, in an environment of its own"
+        yield Finding("bad", check.__name__.strip("_"), found, cure)
 
 
 def _python() -> Iterator[Finding]:
     good = (3, 10) <= sys.version_info[:2] <= (3, 11)
-    cure = "" if good else "use Python 3.10 or 3.11, see docs/decisions/dependencies.md"
+    cure = "" if good else "use Python 3.10 or 3.11, for which tensorflow-compression has wheels"
     yield Finding("ok" if good else "bad", "Python", platform.python_version(), cure)
 
 
@@ -114,7 +112,7 @@ def _gpu() -> Iterator[Finding]:
     if gpus:
         yield Finding("ok", "GPU", f"{len(gpus)} visible to TensorFlow")
     else:
-        cure = "with an NVIDIA GPU: pip install 'lossylab[gpu]' and a driver for CUDA 11.8"
+        cure = "with an NVIDIA GPU: install with the extra gpu, and a driver for CUDA 11.8"
         yield Finding("note", "GPU", "none: training runs on the CPU", cure)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import tqdm
 from PIL import Image
 
+from lossylab.cli import jobs
 from lossylab.cli.journal import Journal
 from lossylab.cli.options.generate import GenerateOptions
 from lossylab.core import command
@@ -29,7 +30,6 @@ from lossylab.data.squares import read_square
 from lossylab.eval.metrics.feature_frechet import FeatureFrechet
 from lossylab.eval.metrics.frechet import frechet_distance
 from lossylab.eval.metrics.kernel_distance import kernel_distance
-from lossylab.inference.export import zoo
 from lossylab.inference.importers import stylegan_files
 from lossylab.inference.latent import cases as latent_cases
 from lossylab.inference.latent import latents as latent_files
@@ -110,11 +110,8 @@ def _made(
 
 def _generator(path: str | None) -> StyleGAN:
     """The generator of a path or name, or the first that has a name."""
-    if path is None:
-        path = zoo.generator()
-        log.info("generator: %s, %s", path, zoo.card(path)["summary"])
     with naming("generator"):
-        return find_generator(path)
+        return find_generator(jobs.generator_of(path))
 
 
 def _truncation(options: GenerateOptions, generator: StyleGAN) -> tuple[float, int | None]:

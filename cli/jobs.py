@@ -113,7 +113,11 @@ def plan(
 
 
 def model_of(
-    model: str | None, quality: int | None, by_quality: Callable[[int], str], kind: str
+    model: str | None,
+    quality: int | None,
+    by_quality: Callable[[int], str],
+    kind: str,
+    qualities: Sequence[int],
 ) -> str:
     """The model that is given or, saying which, the one that comes with lossylab for a quality.
 
@@ -122,6 +126,7 @@ def model_of(
       quality: likewise.
       by_quality: gives the name of a model, as `zoo.codec`.
       kind: what it is.
+      qualities: all that there are: several may be of one model.
 
     Raises:
       ExportError: if there is none of that kind.
@@ -129,7 +134,22 @@ def model_of(
     if model is not None:
         return model
     name = by_quality(quality or QUALITY)
-    log.info("%s: %s, %s", kind, name, zoo.card(name)["summary"])
+    alike = [each for each in qualities if by_quality(each) == name]
+    span = f"qualities {alike[0]} to {alike[-1]}" if len(alike) > 1 else f"quality {alike[0]}"
+    log.info("%s: %s (%s), %s", kind, name, span, zoo.card(name)["summary"])
+    return name
+
+
+def generator_of(path: str | None) -> str:
+    """The generator that is given or, saying which, the first that has a name.
+
+    Raises:
+      ExportError: if there is none.
+    """
+    if path is not None:
+        return path
+    name = zoo.generator()
+    log.info("generator: %s, %s", name, zoo.card(name)["summary"])
     return name
 
 
@@ -179,7 +199,7 @@ def run(
         raise WorkError(
             f"{failed} of {len(pairs)} files failed, see above; the same command tries them again"
         )
-    log.info("%d files written: %s", len(pairs), place)
+    log.info("%d file%s written: %s", len(pairs), "s" if len(pairs) > 1 else "", place)
 
 
 def _unfinished(plan: Plan, decides: Decides) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lossylab.cli import gain, jobs
-from lossylab.cli.options.jpeg import JpegOptions
+from lossylab.cli.options.jpeg import QUALITIES, JpegOptions
 from lossylab.core import memory
 from lossylab.core.environment import timed
 from lossylab.core.errors import WorkError
@@ -35,7 +35,8 @@ def write_files(options: JpegOptions) -> None:
     """Writes the files; raises as `jobs.plan` and `jobs.run`."""
     sources = find_images(options.input)
     plan = jobs.plan(options, sources, ".jpg", _SUFFIXES, ".learned.jpg")
-    model = jobs.model_of(options.model, options.quality, zoo.jpeg_encoder, "encoder")
+    wanted = options.model, options.quality
+    model = jobs.model_of(*wanted, zoo.jpeg_encoder, "encoder", QUALITIES)
     with naming("model"):
         encoder = Encoder(model, options.max_pixels)
     alone = options.model is None and len(sources) == 1

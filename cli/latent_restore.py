@@ -70,9 +70,10 @@ def restore(options: RestoreOptions) -> None:
     # Reports tell which outputs are of the same search, so jobs.plan need not refuse them.
     overwriting = options.replace(overwrite=True)
     plan = jobs.plan(overwriting, sources, ".png", jobs.LOSSLESS).pairs
+    path = jobs.generator_of(options.generator)
     with naming("generator"):
-        generator = find_generator(str(options.generator))
-    gaussian = gaussian_file.beside(str(options.generator))
+        generator = find_generator(path)
+    gaussian = gaussian_file.beside(path)
     sizes = {source: _size(source, options.size, generator.resolution) for source, _ in plan}
     with naming("degradation_model"):
         degradation = Degradation(options.degradation_model) if options.degradation_model else None

@@ -9,8 +9,9 @@ import sys
 from lossylab.cli.options.models import ModelsOptions
 from lossylab.core.options import require, require_known
 from lossylab.inference.export import zoo
+from lossylab.models.names import PAPERS
 
-_FIRST = ("summary", "quality", "data", "license", "hours")
+_FIRST = ("summary", "paper", "quality", "data", "license", "hours")
 
 
 def show(options: ModelsOptions) -> None:
@@ -20,6 +21,7 @@ def show(options: ModelsOptions) -> None:
     if options.name:
         require_known("name", [options.name], names)
         card = zoo.card(options.name)
+        card["paper"] = PAPERS.get(card["model"])
         # What a reader looks for stands above the options of the training.
         order = (*_FIRST, *sorted(set(card) - {*_FIRST, "options"}), "options")
         shown = {key: card[key] for key in order if key in card}

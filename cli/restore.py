@@ -101,6 +101,13 @@ class _Restoration:
             raise UsageError("no JPEG file: give the `quality` it was coded at")
         return coding
 
+    def expected(self, decoded: DecodedFile, chosen: Choice) -> str:
+        """What files like this one gained by what restores it, in words; empty if unknown."""
+        coding, model = self._known(decoded), chosen.model
+        if not isinstance(model, Candidate) or coding is None:
+            return ""
+        return model.expected(coding)
+
     def restored(
         self, source: str, decoded: DecodedFile, chosen: Choice
     ) -> tuple[np.ndarray, float]:
@@ -143,7 +150,8 @@ def _restore_one(
     restored, milliseconds = restoration.restored(source, decoded, chosen)
     name = chosen.model.path if isinstance(chosen.model, Candidate) else chosen.model or "nothing"
     if restoration.chooses:
-        log.info("%s: by %s (%s)", source, name, chosen.reason)
+        known = restoration.expected(decoded, chosen)
+        log.info("%s: by %s (%s)%s", source, name, chosen.reason, known and f"; {known}")
     profile = decoded.profile
     if profile and not options.keep_profile:
         restored, profile = profiles.converted(restored, profile), None

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from lossylab.core import flags, trust
+from lossylab.core import downloads, flags, trust
 from lossylab.core.errors import LossylabError
 from lossylab.core.options import Options
 
@@ -57,7 +57,8 @@ def run(
     log.addFilter(name_flags)
     try:
         made = flags.parse(options, arguments, _FLAG_FILES)
-        with trust.only(getattr(made, "trusted_hash", ())):
+        online = not getattr(made, "offline", True)
+        with trust.only(getattr(made, "trusted_hash", ())), downloads.allowed(online):
             return work(made)
     except LossylabError as error:
         if error.args and isinstance(error.args[0], str):

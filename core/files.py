@@ -10,6 +10,8 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 
+import platformdirs
+
 from lossylab.core.errors import OutputError, UsageError
 
 PathLike = str | pathlib.Path
@@ -44,8 +46,13 @@ def replacing(path: PathLike) -> Iterator[str]:
 
 
 def cache_folder() -> pathlib.Path:
-    """$LOSSYLAB_CACHE or ~/.cache/lossylab; nothing is created."""
-    return pathlib.Path(os.environ.get("LOSSYLAB_CACHE") or os.path.expanduser("~/.cache/lossylab"))
+    """$LOSSYLAB_CACHE or the platform's, such as ~/.cache/lossylab; nothing is created."""
+    return pathlib.Path(os.environ.get("LOSSYLAB_CACHE") or platformdirs.user_cache_dir("lossylab"))
+
+
+def data_folder() -> pathlib.Path:
+    """The platform's for what users keep, such as ~/.local/share/lossylab; nothing is created."""
+    return platformdirs.user_data_path("lossylab")
 
 
 def remove_rests(folder: PathLike) -> None:

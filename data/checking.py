@@ -1,7 +1,7 @@
 """Whether images can be used, before work begins: all of them, in parallel, and remembered.
 
 A file that is cut in the middle would end a training in the hour when it is first read. What was
-found good is kept in a file below $LOSSYLAB_CACHE or ~/.cache/lossylab, by path, time and size.
+found good is kept in a file below `core.files.cache_folder`, by path, time and size.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from lossylab.core import extras
 from lossylab.core.errors import UsageError
 
 # What does not make an icon another one: tones of skin, direction, who does it.
@@ -186,4 +187,4 @@ def _renderer() -> Any:
     try:
         return importlib.import_module("resvg_py").svg_to_bytes
     except ImportError as error:
-        raise UsageError("drawing icons needs resvg: pip install 'lossylab[icons]'") from error
+        raise UsageError(f"drawing icons needs resvg: {extras.cure('icons')}") from error

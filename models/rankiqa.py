@@ -84,7 +84,7 @@ class RankIQA(Network):
         if self._misfit:
             raise ValueError(f"weights '{weights}' {self._misfit}: use weights 'random'")
         layers = {layer.label: (layer.kernel, layer.bias) for layer in self.body.layers}
-        applications.fill(_with_top, weights, self.name, layers)
+        applications.fill(tf.keras.applications.VGG16, weights, self.name, layers, top=True)
 
     def get_config(self) -> dict:
         """The constructor's arguments; a copy begins with zeros instead of reading a file again."""
@@ -153,8 +153,3 @@ class _Body(Layer):
                 seed = tf.random.fold_in(dropout_seed, number)
                 x = tf.nn.experimental.stateless_dropout(x, self._dropout, seed)
         return x
-
-
-def _with_top(**options) -> tf.keras.Model:
-    """Keras's VGG-16 with its dense layers."""
-    return tf.keras.applications.VGG16(**{**options, "include_top": True})

@@ -24,6 +24,7 @@ TINY = {
     "train jpeg_encoder": "--steps=2 --patch=32 --batch=1 --ms_ssim_weight=0",
     "train distortion_gan": "--steps=2 --patch=32 --batch=1 --filters=2 --discriminator_filters=2",
     "restore generated": "--steps=2 --fit_samples=100 --samples=50",
+    "restore emoji": "--steps=2 --samples=50",
     "eval latent_study": "--rows=5 --tasks=downscale --images=2 --fit_samples=100",
     "train mmd_restoration": "--train_data=photos --steps=2 --patch=16 --max_patch=16 --batch=1 "
     "--filters=4 --blocks=1 --mixtures=2 --condition_filters=4 --validate_every=0 --export_at=",
@@ -38,7 +39,7 @@ TINY = {
 # What wants days, hours, or files of others.
 UNTRIED = re.compile(
     r"_study |lossylab demo|study/|--study|report study|report runs/bls|doctor|\.mat|\.pth|"
-    r"official/|alex\.npz|ffhq|faces|emoji|runs/prior|answers_|results/jpeg --out|"
+    r"official/|alex\.npz|ffhq|faces|import icons|emoji/|runs/prior|answers_|results/jpeg --out|"
     r"--format=onnx|--beam=|data_worker|--data_service"
 )
 
@@ -64,7 +65,8 @@ def test_documented_commands_are_understood(page, monkeypatch):
     monkeypatch.setattr(
         command, "resolve", lambda path: resolve(path) if "options" in path else done.append
     )
-    monkeypatch.setattr(cli, "_find_images", lambda made: None)
+    for name in ("_find_images", "_show_study"):
+        monkeypatch.setattr(cli, name, lambda made: None)
     commands = _commands(page)
     assert commands or ("/tutorials/" not in page and page != "README.md")
     for line in commands:

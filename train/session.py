@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from lossylab.core import checkpoints, command
+from lossylab.core import checkpoints, command, downloads
 from lossylab.core.environment import environment
 from lossylab.core.errors import BackboneError, UsageError
 from lossylab.core.options import require, specs
@@ -132,6 +132,7 @@ def run(
         may_differ.discard("steps")  # the rate falls over all of them
     tf.random.set_seed(options.seed)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(downloads.allowed(not getattr(options, "offline", True)))
         if is_chief(strategy):
             run_dir.open(resolved, frozenset(may_differ), options.defaults())
             stack.callback(run_dir.close)

@@ -16,7 +16,7 @@ from lossylab.eval.schemas import RESTORATION
 
 TUNED = "tuned"  # the curve of the codec that the demo trains on
 TABLES = "jpeg_tables"  # that of the learned tables, whose files have the standard's codes
-JPEG, JPEG_STANDARD, JPEG2000 = CLASSICAL = ("jpeg_optimized", "jpeg", "jpeg2000")
+JPEG_STANDARD, JPEG, JPEG2000 = CLASSICAL = ("jpeg", "jpeg_optimized", "jpeg2000")
 _MEASURES = {"psnr_rgb": ("PSNR", " dB"), "vmaf": ("VMAF", "")}
 
 
@@ -44,7 +44,7 @@ def text(results: pathlib.Path, restored: pathlib.Path, base: str, said: Sequenc
     ours = [name for name in table.codec.unique() if name not in CLASSICAL]
     lines = [f"Files of {table.image.nunique()} images; differences at equal rate, mean of images:"]
     for name in ours:
-        for other in (JPEG_STANDARD if name == TABLES else JPEG, JPEG2000):
+        for other in (JPEG_STANDARD, JPEG2000) if name == TABLES else CLASSICAL:
             gaps = {m: difference_at_equal_rate(table, name, other, m) for m in _MEASURES}
             lines.append(f"  {published_name(name)} against {published_name(other)}: {_said(gaps)}")
     lines.append(_tuning(table, base))

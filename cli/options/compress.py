@@ -6,6 +6,8 @@ from lossylab.cli.options.files import QUALITY, FilesOptions, output_beside, req
 from lossylab.core.options import argument, option, option_class
 from lossylab.core.trust import EXPORT
 
+QUALITIES = range(1, 9)  # of which each has twice the lambda of the one before
+
 
 @option_class
 class CompressOptions(FilesOptions):
@@ -25,8 +27,8 @@ class CompressOptions(FilesOptions):
         None,
         "Rate of the codec that is taken without `model`, the nearest that has a name: 1 to 5 give "
         f"about .3 bits per pixel, 6 and 7 about .7, 8 about 1.4; {QUALITY} if not given.",
-        minimum=1,
-        maximum=8,
+        minimum=QUALITIES[0],
+        maximum=QUALITIES[-1],
     )
     compare: bool | None = option(
         None,

@@ -28,8 +28,8 @@ class ConvertOptions(TrustOptions):
     lossylab export bls-mse-0.016 --format=tflite --out=bls
 
     Inputs and outputs have the names that the export's signatures give them; images of any size go
-    in at once. Of codecs the transforms are converted, not the range coder. ONNX needs `pip install
-    lossylab[onnx]`; TensorFlow Lite lacks operations of some networks, which is said.
+    in at once. Of codecs the transforms are converted, not the range coder. ONNX needs the
+    extra `onnx`; TensorFlow Lite lacks operations of some networks, which is said.
     """
 
     export: str = argument("Export: a folder or a name that `lossylab models` lists.")

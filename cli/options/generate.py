@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from lossylab.core.downloads import OfflineOptions
 from lossylab.core.errors import UsageError
 from lossylab.core.options import (
-    Options,
     argument,
     default_of,
     option,
@@ -21,7 +21,7 @@ _MOST = 1_000_000  # images
 
 
 @option_class
-class GenerateOptions(Options):
+class GenerateOptions(OfflineOptions):
     """Makes images with a StyleGAN's generator, from random latents or from those of a search.
 
     lossylab generate images --count=64 --sheet

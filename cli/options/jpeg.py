@@ -12,6 +12,8 @@ from lossylab.cli.options.files import (
 from lossylab.core.options import option, option_class
 from lossylab.core.trust import EXPORT
 
+QUALITIES = range(1, 7)  # of which each has twice the lambda of the one before
+
 
 @option_class
 class JpegOptions(ImageFilesOptions):
@@ -33,8 +35,8 @@ class JpegOptions(ImageFilesOptions):
         None,
         "Rate of the tables that are taken without `model`: from 1, about .3 bits per pixel of "
         f"photographs with optimized Huffman codes, to 6, about 1.6; {QUALITY} if not given.",
-        minimum=1,
-        maximum=6,
+        minimum=QUALITIES[0],
+        maximum=QUALITIES[-1],
     )
     huffman: str = option(
         "standard",

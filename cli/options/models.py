@@ -27,13 +27,18 @@ class AddModelOptions(Options):
     """Adds an export to the models that have names, its weights rounded to float16.
 
     lossylab models add runs/mse/export bls2017-mse-0.064 --summary="BLS for MSE at .9 bpp"
+    lossylab models add DnCNN3.mat dncnn3-official
 
-    The export's program is not run. Options that name folders are left out of the card.
+    The export's program is not run. Options that name folders are left out of the card. The
+    authors' files of ARCNN and DnCNN-3 are known by their SHA-256, whatever their names; what else
+    is official is imported first (`lossylab import --help`).
     """
 
-    export: str = argument("Folder of an export.")
+    export: str = argument("Folder of an export, or an official file of ARCNN or DnCNN-3.")
     name: str = argument("What it shall be called: small letters, digits, '.', '_' and '-'.")
-    summary: str = option(help="One line that says what it is.")
+    summary: str = option(
+        "", "One line that says what it is; of official files that is known, else it is needed."
+    )
     quality: str = option(
         "", "Measured quality of the rounded model in words, with data and protocol."
     )
@@ -46,7 +51,9 @@ class AddModelOptions(Options):
     hours: float | None = option(None, "How long it was trained.", minimum=0, unit="hours")
     license: str | None = option(None, "What its use is bound to; by default what the export says.")
     folder: str = option(
-        "", "Folder to add it to, by default $LOSSYLAB_ZOO or ~/.local/share/lossylab/zoo."
+        "",
+        "Folder to add it to, by default $LOSSYLAB_ZOO or the platform's for what users keep, such "
+        "as ~/.local/share/lossylab/zoo.",
     )
 
     def check(self) -> None:

@@ -71,13 +71,14 @@ class RestoreOptions(SearchOptions, NetworkOptions):
     are restored in tiles that do not show. A table of what was written goes to standard output, as
     CSV.
 
-    --method=pulse and --method=mmd search a generator's latent space for images that degrade to the
-    given ones, which are square: low resolution, or compressed (--size=256 scales them first, as
-    the paper). They must look as what the generator has learned: for FFHQ's networks one face,
-    upright and in the middle, cut out as FFHQ's are (PULSE's align_face.py does it). Each result
-    has a report beside it, of the losses reached and whether the constraint was met, and NAME.npz,
-    its styles and noise, for `lossylab generate --styles`. Files are written from the first steps
-    on; given again, a killed command begins anew with the images that are not finished.
+    --method=pulse and --method=mmd search a generator's latent space (by default that of the emoji
+    that comes with lossylab) for images that degrade to the given ones, which are square: low
+    resolution, or compressed (--size=256 scales them first, as the paper). They must look as what
+    the generator has learned: for FFHQ's networks one face, upright and in the middle, cut out as
+    FFHQ's are (PULSE's align_face.py does it). Each result has a report beside it, of the losses
+    reached and whether the constraint was met, and NAME.npz, its styles and noise, for `lossylab
+    generate --styles`. Files are written from the first steps on; given again, a killed command
+    begins anew with the images that are not finished.
     """
 
     def check(self) -> None:
@@ -91,7 +92,6 @@ class RestoreOptions(SearchOptions, NetworkOptions):
         given = ", ".join(f"`{name}`" for name in sorted(for_others) if not self._is_default(name))
         require(not given, f"{given}: not for `method`={self.method}")
         if self.method != NETWORK:
-            require(self.generator, f"`method`={self.method} needs `generator`")
             settings_of(self, self.method)
             return
         one = len(self.model) == 1 and self.model[0] != SADCT and not _is_folder(self.model[0])

@@ -13,7 +13,7 @@ class BeamOptions(ShardOptions):
     beam: str | None = option(
         None,
         "Has Apache Beam's workers measure, and gives the options of its runner, such as "
-        "'--runner=FlinkRunner --flink_master=HOST:8081'. Needs `pip install lossylab[beam]`.",
+        "'--runner=FlinkRunner --flink_master=HOST:8081'. Needs the extra `beam`.",
     )
 
     def check(self) -> None:

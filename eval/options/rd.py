@@ -32,8 +32,7 @@ class RdOptions(BeamOptions, JobsOptions, MeasurementOptions):
     skip_small: bool = skip_small("32x32 pixels, which libvmaf's windows need")
     codecs: tuple[str, ...] = option(
         ("jpeg",),
-        "Codecs that need no training; jpegli, mozjpeg and jpegxl need `pip install "
-        "lossylab[encoders]`.",
+        "Codecs that need no training; jpegli, mozjpeg and jpegxl need the extra `encoders`.",
         choices=CODECS,
     )
     models: tuple[str, ...] = option((), _MODELS)
@@ -80,8 +79,8 @@ class JpegRdOptions(BeamOptions, JobsOptions, MeasurementOptions):
     study: str | None = option(None, "Folder of a study: all runs in it are measured, by variant.")
     compare_with: tuple[str, ...] = option(
         OTHER_JPEGS,
-        "Other encoders and formats to compare with, most of which need `pip install "
-        "lossylab[encoders]`; those that are not installed are left out, which is said.",
+        "Other encoders and formats to compare with, most of which need the extra "
+        "`encoders`; those that are not installed are left out, which is said.",
         choices=COMPETITORS,
     )
     lpips: str | None = option(

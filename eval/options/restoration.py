@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lossylab.core.downloads import OfflineOptions
 from lossylab.core.options import option, option_class, require
 from lossylab.eval.options.base import CropOptions, MeasurementOptions, named, skip_small
 from lossylab.eval.options.beam import BeamOptions
@@ -13,7 +14,7 @@ CHANNELS = ("rgb", "y", FILE)
 
 
 @option_class
-class RestorationOptions(BeamOptions, CropOptions, MeasurementOptions):
+class RestorationOptions(OfflineOptions, BeamOptions, CropOptions, MeasurementOptions):
     """Measures the restoration of JPEG images: methods x qualities x images to rows.
 
     lossylab eval restoration --data=live1,classic5 --methods=jpeg,sadct --qualities=10 \\

@@ -1,4 +1,4 @@
-"""Images measured by Apache Beam's workers (`pip install lossylab[beam]`).
+"""Images measured by Apache Beam's workers (extra `beam`).
 
 An element of the pipeline is some images with the rows that are known of them. Its worker measures
 what is missing and writes the rows to a file that appears whole: an element that is tried again, in
@@ -25,7 +25,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lossylab.core import rows, trust
+from lossylab.core import extras, rows, trust
 from lossylab.core.errors import LossylabError, UsageError, WorkError
 from lossylab.core.options import Options
 from lossylab.core.row_lines import Parser, body_of, line
@@ -339,5 +339,5 @@ def _packages() -> tuple[Any, Any]:
         beam = importlib.import_module("apache_beam")
         files = importlib.import_module("apache_beam.io.filesystems").FileSystems
     except ImportError as error:
-        raise UsageError(f"`beam` needs {error.name}: pip install 'lossylab[beam]'") from error
+        raise UsageError(f"`beam` needs {error.name}: {extras.cure('beam')}") from error
     return beam, files

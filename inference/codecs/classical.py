@@ -19,7 +19,7 @@ from types import ModuleType
 import numpy as np
 from PIL import Image, features
 
-from lossylab.core import ffmpeg
+from lossylab.core import extras, ffmpeg
 from lossylab.core.errors import CodecError
 from lossylab.data.distortions import jpeg2000_options
 from lossylab.inference.codecs.base import (
@@ -30,8 +30,6 @@ from lossylab.inference.codecs.base import (
     ImageCodec,
 )
 from lossylab.inference.codecs.jpeg_decoders import by_pillow
-
-CURE = "pip install lossylab[encoders]"
 
 
 class QualityCodec(ImageCodec):
@@ -56,7 +54,9 @@ def require_package(module: str, package: str, codec: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except (ImportError, OSError) as error:
-        raise CodecError(f"{codec} needs the package {package}: {CURE}") from error
+        raise CodecError(
+            f"{codec} needs the package {package}: {extras.cure('encoders')}"
+        ) from error
 
 
 class Jpeg(QualityCodec):

@@ -1,6 +1,6 @@
 """JPEG encoders that users pick instead of libjpeg's: jpegli and MozJPEG, where they are installed.
 
-Neither is needed by anything else here: `pip install lossylab[encoders]` brings pyjpegli and, in
+Neither is needed by anything else here: the extra `encoders` brings pyjpegli and, in
 pyvips's binary package, a libvips that is built with MozJPEG. Their files have Huffman codes of
 their own, so that a comparison with standard codes on the other side flatters them.
 """
@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from lossylab.core import extras
 from lossylab.core.errors import CodecError
 from lossylab.inference.codecs.base import EncodedFile
-from lossylab.inference.codecs.classical import CURE, QualityCodec, require_package
+from lossylab.inference.codecs.classical import QualityCodec, require_package
 
 
 class _OtherJpeg(QualityCodec):
@@ -82,7 +83,9 @@ class MozJpeg(_OtherJpeg):
         """As above; raises CodecError, too, if libvips was built without MozJPEG."""
         found = super().version()
         if not _has_mozjpeg(self._module()):
-            raise CodecError(f"{self.name}: libvips here is built without MozJPEG: {CURE}")
+            raise CodecError(
+                f"{self.name}: libvips here is built without MozJPEG: {extras.cure('encoders')}"
+            )
         return found
 
 

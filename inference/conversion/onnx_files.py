@@ -1,4 +1,4 @@
-"""TensorFlow functions as ONNX models, by tf2onnx (`pip install lossylab[onnx]`)."""
+"""TensorFlow functions as ONNX models, by tf2onnx (extra `onnx`)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lossylab.core import extras
 from lossylab.core.errors import ExportError, UsageError
 from lossylab.inference.conversion.functions import Function
 
@@ -54,7 +55,7 @@ def _packages() -> tuple[Any, Any]:
     try:
         tf2onnx, onnx = (importlib.import_module(name) for name in _PACKAGES)
     except ImportError as error:
-        raise UsageError(f"ONNX needs {error.name}: pip install 'lossylab[onnx]'") from error
+        raise UsageError(f"ONNX needs {error.name}: {extras.cure('onnx')}") from error
     return tf2onnx, onnx
 
 

@@ -58,7 +58,7 @@ _KINDS = {
 _NETWORK = "assets.extra/network.npz"  # in an export, beside the program
 # What cards of models that have names say, and those of their exports do, too.
 _TOLD = ("weights", "steps", "data", "license", "summary", "quality", "hours")
-_TOLD_OF_SOME = ("useful_to",)
+_TOLD_OF_SOME = ("useful_to", "gains")
 _OLD_NAMES = {"reach": "receptive_field_radius"}  # in cards of version 0.1.0
 _OLD_INPUTS = {"image": "picture"}  # of signatures, by their names now
 

@@ -51,6 +51,7 @@ class Candidate:
       weights: what names them and the precision they are used in.
       best_quality: of several that it was trained for the highest.
       useful_to: quality up to which it gains, if its card says so.
+      gains: qualities and what color files of live1 gained on the mean, dB, if its card says so.
     """
 
     path: str
@@ -61,6 +62,7 @@ class Candidate:
     weights: str
     best_quality: int | None = None
     useful_to: int | None = None
+    gains: tuple[tuple[int, float], ...] = ()
 
     @classmethod
     def of(cls, path: str) -> Candidate:
@@ -73,7 +75,9 @@ class Candidate:
         weights, precision = card.get("weights") or card["sha256"], card.get("precision", FLOAT32)
         if precision != FLOAT32:
             weights = f"{weights} {precision}"
-        return cls(path, *known, weights, options.get("best_quality"), card.get("useful_to"))
+        best, useful_to = options.get("best_quality"), card.get("useful_to")
+        gains = tuple((int(each), gain) for each, gain in card.get("gains", {}).items())
+        return cls(path, *known, weights, best, useful_to, gains)
 
     @property
     def trained_for(self) -> str:
@@ -91,6 +95,14 @@ class Candidate:
             return self.useful_to
         one = self.quality is not None and not self.best_quality
         return QUALITIES[-1] if one else max(FINEST, self.best_quality or FINEST)
+
+    def expected(self, coding: Coding) -> str:
+        """What files like this one gained where it was measured, in words; empty if unknown."""
+        if not self.gains:
+            return ""
+        near = nearest_quality(coding.tables[0])
+        quality, gain = min(self.gains, key=lambda each: abs(each[0] - near))
+        return f"color files of quality {quality} gained {gain:.2f} dB on live1"
 
     def distance(self, coding: Coding) -> float:
         """How far a file is from what the network has learned, at least 0, in octaves of steps."""

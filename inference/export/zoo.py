@@ -1,10 +1,11 @@
 """Models that have names: NAME.npz has the weights, NAME.json is the card.
 
-They lie in the package's folder zoo/ and in the user's, $LOSSYLAB_ZOO or
+They lie in the package's folder zoo/ and in the user's, $LOSSYLAB_ZOO or the platform's, such as
 ~/.local/share/lossylab/zoo. `base.located` makes exports of them. A card holds what an export's
 says, the SHA-256 of the weights' file, `summary`, `hours` of training, and `quality`: measured
 values with their protocol. Restorers are chosen by `channels` and the JPEG quality among `options`,
-for no file finer than `useful_to`, if the card says it.
+for no file finer than `useful_to`, if the card says it; `gains` has what color files of live1 gain
+on the mean, in dB, by their quality.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from lossylab.core.digest import file_digest
 from lossylab.core.errors import ExportError
-from lossylab.core.files import cache_folder
+from lossylab.core.files import cache_folder, data_folder
 
 _LOWEST_LAMBDA = 0.0005  # of the quality 1
 _LOWEST_TABLES_LAMBDA = 0.0015  # of JPEG encoders, whose loss weighs MSE against bits a pixel
@@ -29,7 +30,7 @@ PACKAGED = pathlib.Path(__file__).parents[2] / "zoo"
 def user_folder() -> pathlib.Path:
     """Where `lossylab models add` puts models; nothing is created."""
     folder = os.environ.get("LOSSYLAB_ZOO")
-    return pathlib.Path(folder or os.path.expanduser("~/.local/share/lossylab/zoo"))
+    return pathlib.Path(folder) if folder else data_folder() / "zoo"
 
 
 def names() -> list[str]:

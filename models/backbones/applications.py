@@ -1,8 +1,8 @@
 """Networks trained for other tasks whose features losses and metrics look at.
 
-Weights are given by name: 'imagenet' is Keras's download, a path is a Keras weights file, and
-'random' draws them from the layers' names, the same everywhere, for tests and for machines
-without a network. VGG's are in `vgg`.
+Weights are given by name: 'imagenet' is Keras's own file, see `core.downloads`; a path is a Keras
+weights file, and 'random' draws them from the layers' names, the same everywhere, for tests and for
+machines without a network. VGG's are in `vgg`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
+from lossylab.core import downloads
 from lossylab.core.errors import BackboneError
 from lossylab.models.backbones import archives
 from lossylab.models.layers import precision
@@ -31,6 +32,7 @@ def _make(application, weights: str, name: str, **options) -> tf.keras.Model:
     try:
         with precision.policy("float32"):  # Keras's layers keep the policy of their construction
             if weights == "imagenet":
+                downloads.require_kept(_kept(application, **options), name)
                 return application(weights="imagenet", **options)
             model = application(weights=None, **options)
         if weights == "random":
@@ -38,12 +40,20 @@ def _make(application, weights: str, name: str, **options) -> tf.keras.Model:
         else:
             model.load_weights(weights)
         return model
+    except BackboneError:
+        raise
     except Exception as error:  # Keras raises bare Exception when a download fails
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BackboneError(
             f"weights '{weights}' of {name} cannot be loaded: {reason}. Without a network, "
             "download the file elsewhere and give its path, or use 'random'"
         ) from error
+
+
+def _kept(application, include_top: bool = True, **_: object) -> str:
+    """Name of the file in which Keras keeps an application's weights."""
+    network = application.__name__.lower().replace("inceptionv3", "inception_v3")
+    return f"{network}_weights_tf_dim_ordering_tf_kernels{'' if include_top else '_notop'}.h5"
 
 
 def _require_file(weights: str, name: str) -> None:
@@ -62,16 +72,18 @@ def fill(
     name: str,
     layers: dict[str, tuple[tf.Variable, ...]],
     others: Collection[str] = (),
+    top: bool = False,
 ) -> None:
     """Fills the variables of a network written out here with those of a Keras application.
 
     Args:
       application: from tf.keras.applications.
-      weights: 'imagenet', 'random', the path of a Keras weights file without top, or of an .npz
+      weights: 'imagenet', 'random', the path of a Keras weights file, or of an .npz
         archive of LAYER/kernel and LAYER/bias.
       name: of the network, for messages.
       layers: variables by the names of Keras's layers, in Keras's order.
       others: names of further layers that an archive may have.
+      top: whether Keras's weights have the dense layers, too.
 
     Raises:
       BackboneError: if there are no such weights.
@@ -86,7 +98,7 @@ def fill(
     if weights.endswith(".npz"):
         _fill_from_archive(weights, name, layers, others)
         return
-    model = _make(application, weights, name, include_top=False)
+    model = _make(application, weights, name, include_top=top)
     for layer, variables in layers.items():
         for variable, value in zip(variables, model.get_layer(layer).get_weights()):
             variable.assign(value)

@@ -86,7 +86,7 @@ def test_a_photo_alone_is_compressed_and_found_again(image, tmp_path, monkeypatc
     Image.fromarray(image).save("photo.png")
     with caplog.at_level("INFO", "lossylab"):
         cli.main(["compress", "photo.png"])
-    assert "codec: bls-0.001, small" in caplog.messages
+    assert "codec: bls-0.001 (qualities 1 to 4), small" in caplog.messages
     assert any("JPEG of as many bytes" in message for message in caplog.messages)
     cli.main(["decompress", "photo.lossy"])
     with Image.open("photo.decoded.png") as decoded:

@@ -5,6 +5,7 @@ import gzip
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -605,3 +606,25 @@ def test_pages_are_read_by_all(which, scheme, width, request):
     assert browser.execute_script(over) <= 0
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_a_study_that_has_trained_leaves_a_page(tmp_path, monkeypatch, capsys, caplog):
+    """Studies themselves write none: the command does, and says when it cannot."""
+    monkeypatch.setattr(
+        "lossylab.train.studies.jpeg_encoder.train", lambda options: _results(tmp_path / "r")
+    )
+    words = ["train", "jpeg_encoder_study", "--train_data=sample_train", f"--out={tmp_path}"]
+    with caplog.at_level("INFO", "lossylab"):
+        cli.main([*words, "--dry_run"])
+    assert not (tmp_path / "report.html").exists()
+    shutil.rmtree(tmp_path / "r")
+    with caplog.at_level("INFO", "lossylab"):
+        cli.main(words)
+    assert page.MARK in (tmp_path / "report.html").read_text()
+    assert f"open {tmp_path}/report.html" in caplog.messages
+    assert capsys.readouterr().out == ""  # a study's table stands there alone
+    (tmp_path / "report.html").write_text("mine")
+    shutil.rmtree(tmp_path / "r")
+    cli.main(words)
+    assert "no page of the study" in caplog.text
+    assert (tmp_path / "report.html").read_text() == "mine"

@@ -147,5 +147,5 @@ def test_other_files_are_no_packages(tmp_path):
 
 def test_what_is_missing_is_said(package, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "resvg_py", None)
-    with pytest.raises(UsageError, match=r"drawing icons needs resvg: pip install"):
+    with pytest.raises(UsageError, match=r"drawing icons needs resvg: pip install .resvg_py"):
         next(icons.draw(icons.read_package(str(package)), 16))

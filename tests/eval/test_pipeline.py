@@ -145,9 +145,7 @@ def test_options_that_contradict_each_other_are_refused(folder, tmp_path):
 
 def test_without_beam_the_extra_is_named(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    with pytest.raises(
-        UsageError, match=r"--beam needs apache_beam: pip install 'lossylab\[beam\]"
-    ):
+    with pytest.raises(UsageError, match=r"--beam needs apache_beam: pip install .*apache-beam=="):
         _rd(folder, tmp_path / "out", f"--beam={WORKERS}")
     assert not (tmp_path / "out" / "about.json").exists()
 

@@ -80,6 +80,16 @@ def _restore(capsys, place, out, *extra, method="mmd", generator="v2.npz"):
     return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
 
+def test_without_a_generator_the_packaged_one_is_searched(place, tmp_path, capsys, caplog):
+    fast = ("--method=mmd", "--steps=1", "--samples=32")
+    with caplog.at_level("INFO", "lossylab"):
+        cli.main(["restore", str(place / "in" / "000.png"), str(tmp_path / "out.png"), *fast])
+    assert "generator: stylegan2-emoji-32" in caplog.text
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.size == (32, 32)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     ("method", "constraint", "generator"), [("mmd", "mmd", "v2"), ("pulse", "pixel", "v2.npz")]
 )
@@ -369,7 +379,6 @@ def test_the_likelihood_takes_the_place_of_the_pixel_loss(place, tmp_path, capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--method=mmd"], "needs --generator"),
         (["--method=mmd", "--generator=V2", "--model=x"], "--model: not for --method=mmd"),
         (["--steps=3", "--model=sadct"], "--steps: not for --method=network"),
         (

@@ -2,6 +2,8 @@
 
 import contextlib
 import pathlib
+import re
+import shutil
 
 import h5py
 import numpy as np
@@ -18,7 +20,9 @@ from lossylab.data.jpeg import degrade, encode
 from lossylab.data.lattice_pairs import read_planes
 from lossylab.eval.metrics.psnr import psnr
 from lossylab.eval.metrics.ssim import ssim
+from lossylab.inference.export import zoo
 from lossylab.inference.export.restorer import Restorer
+from lossylab.inference.importers import known
 from lossylab.inference.importers import restorers as official
 from lossylab.models.arcnn import ARCNN
 
@@ -173,3 +177,40 @@ def test_flipped_bytes_end_in_weights_or_one_error(tmp_path, random):
         path.write_bytes(changed)
         with contextlib.suppress(UsageError):
             assert isinstance(official.load(str(path)), ARCNN)
+
+
+def test_official_files_are_known_by_their_content(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("LOSSYLAB_ZOO", str(tmp_path / "zoo"))
+    copied = tmp_path / "anything.mat"
+    shutil.copy(_weights("arcnn_q10.mat"), copied)
+    with caplog.at_level("INFO", "lossylab"):
+        cli.main(["import", "restorer", str(copied), str(tmp_path / "export"), "--quality=10"])
+    assert "official ARCNN, JPEG quality 10 (github.com/hkchengrex" in caplog.text
+    cli.main(["models", "add", str(copied), "arcnn-official"])
+    card = zoo.card("arcnn-official")
+    assert (card["summary"], card["options"]["quality"]) == ("official ARCNN, JPEG quality 10", 10)
+    assert card["license"] == "its authors'"
+
+
+def test_files_that_are_none_are_said_and_not_added(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("LOSSYLAB_ZOO", str(tmp_path / "zoo"))
+    path = tmp_path / "arcnn_q10.mat"
+    path.write_bytes(b"no weights")
+    with pytest.raises(UsageError, match="neither ARCNN's nor DnCNN-3's"):
+        cli.main(["import", "restorer", str(path), str(tmp_path / "export"), "--quality=10"])
+    assert "none of an official file that is known here" in caplog.text
+    with pytest.raises(UsageError, match="no official file that is known by its SHA-256: `lossyl"):
+        cli.main(["models", "add", str(path), "mine"])
+    with pytest.raises(UsageError, match="--summary is needed"):
+        cli.main(["models", "add", str(tmp_path), "mine"])
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_what_is_known_of_official_files_is_said_of_one_file_each():
+    files = known._known()
+    digests = [each.sha256 for each in files]
+    assert all(re.fullmatch("[0-9a-f]{8}|[0-9a-f]{64}", digest) for digest in digests)
+    assert len({digest[:8] for digest in digests}) == len(files) == 8
+    assert all(each.what and each.source and each.license for each in files)
+    for each in files:
+        assert len(each.sha256) == 64 or each.sha256 in each.source  # torchvision's names

@@ -92,6 +92,7 @@ def test_a_model_with_a_name_is_an_export_everywhere(export, folder, tmp_path, c
     assert capsys.readouterr().out == "name,kind,summary\ntiny,codec,a tiny codec\n"
     cli.main(["models", "tiny"])
     shown = json.loads(capsys.readouterr().out)
+    assert "ICLR 2017" in shown.pop("paper")
     assert (shown, shown["quality"]) == (zoo.card("tiny"), "30 dB")
     assert (*list(shown)[:2], list(shown)[-1]) == ("summary", "quality", "options")
 

@@ -73,6 +73,12 @@ def test_registered_networks_are_listed_in_the_package():
         _ = lossylab.models.LeNet
 
 
+def test_all_networks_have_a_paper():
+    inner = {"patchgan", "stylegan2_discriminator"}  # of trainings alone
+    found = {value.model_id for value in GOLDENS if hasattr(value, "model_id")}
+    assert found - inner == set(names.PAPERS)
+
+
 def test_names_for_options_are_the_networks_own():
     found = {value.model_id for value in GOLDENS if hasattr(value, "model_id")}
     assert {*names.CODECS, *restorers.NETWORKS} <= found

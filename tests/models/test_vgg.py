@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lossylab.core import downloads
 from lossylab.core.errors import BackboneError
 from lossylab.losses.features import FeatureDistance
 from lossylab.models.backbones import vgg
@@ -118,7 +119,8 @@ def test_weights_that_cannot_be_had_say_what_to_do(tmp_path, monkeypatch):
         return _KERAS["vgg19"](weights=weights, **options)
 
     monkeypatch.setattr(tf.keras.applications, "VGG19", offline)
-    with pytest.raises(BackboneError, match="Without a network, download the file"):
+    message = "Without a network, download the file"
+    with downloads.allowed(True), pytest.raises(BackboneError, match=message):
         VGG("vgg19", "imagenet")
     with pytest.raises(ValueError, match="vgg16 has no layer block5_conv4, only block1_conv1"):
         VGG("vgg16", "random", ("block5_conv4",))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import run_files
 import tensorflow as tf
+from keras.src.utils import data_utils
 from lengths import long_but
 
 from lossylab.cli import __main__ as cli
@@ -297,13 +298,22 @@ def test_bad_usage(flags, message, tmp_path):
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+@pytest.mark.parametrize("flags", [[], ["--offline"]])
+def test_nothing_is_downloaded_unless_it_is_asked_for(flags, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(data_utils, "urlretrieve", lambda *_, **__: pytest.fail("a download"))
+    message = "--weights: .*'imagenet' of vgg19 are not in .*--offline"
+    with pytest.raises(UsageError, match=message):
+        _train(tmp_path / "run", "--weights=imagenet", *flags)
+
+
 def test_without_a_network_imagenet_weights_are_explained(tmp_path, monkeypatch):
     def offline(*_, **__):
         raise Exception("URL fetch failure on https://storage: no network")
 
     monkeypatch.setattr(tf.keras.applications, "VGG19", offline)
     with pytest.raises(UsageError, match="--weights: weights 'imagenet' of vgg19 cannot"):
-        _train(tmp_path / "run", "--weights=imagenet")
+        _train(tmp_path / "run", "--weights=imagenet", "--nooffline")
 
 
 def test_a_dry_run_writes_nothing(tmp_path, capsys):

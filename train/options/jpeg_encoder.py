@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lossylab.core.downloads import OfflineOptions
 from lossylab.core.options import option, option_class, require
 from lossylab.models.names import ATTENTION_RANGES, BACKBONES, LPIPS_NETWORKS, VGGS
 from lossylab.train.options.loop import (
@@ -19,7 +20,7 @@ LPIPS_SMALLEST, MS_SSIM_SMALLEST = 32, 161  # pixels
 
 
 @option_class
-class JpegEncoderOptions(RateOptions):
+class JpegEncoderOptions(OfflineOptions, RateOptions):
     """Trains a JPEG encoder: attention over DCT coefficients and quantization tables.
 
       lossylab train jpeg_encoder --train_data=FOLDER --lmbda=0.01 --lpips=alex.npz \\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lossylab.core.downloads import OfflineOptions
 from lossylab.core.options import option, option_class, require
 from lossylab.models.names import RANKIQA_SHRINK, RANKIQA_SIZES
 from lossylab.train.options.loop import TrainingOptions, batch, patch, positive, steps
@@ -32,7 +33,7 @@ def _of_phase(text: str, name: str) -> str:
 
 
 @option_class
-class RankiqaOptions(TrainingOptions):
+class RankiqaOptions(OfflineOptions, TrainingOptions):
     """Trains RankIQA: scores of images without a reference, first by rankings, then by ratings.
 
       lossylab train rankiqa --train_data=FOLDER --steps=20000 --run_dir=runs/ranked

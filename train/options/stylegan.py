@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lossylab.core.downloads import OfflineOptions
 from lossylab.core.options import option, option_class, require
 from lossylab.train.options.loop import (
     TrainingOptions,
@@ -19,7 +20,7 @@ GROUP = 4  # images whose spread the discriminator sees
 
 
 @option_class
-class StyleganOptions(TrainingOptions):
+class StyleganOptions(OfflineOptions, TrainingOptions):
     """Trains a StyleGAN2 generator: a prior for restoration in its latent space.
 
       lossylab train stylegan --train_data=FOLDER --patch=32 --fmap_base=512 --run_dir=runs/prior

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from lossylab.core.downloads import OfflineOptions
 from lossylab.core.options import option, option_class, require
 from lossylab.models.names import VGGS
 from lossylab.train.options.loop import (
@@ -54,7 +55,7 @@ def _size(text: str) -> int:
 
 
 @option_class
-class WcdganOptions(RateOptions):
+class WcdganOptions(OfflineOptions, RateOptions):
     """Trains WCDGAN, or a network that it is compared to, to restore JPEG images.
 
       lossylab train wcdgan --train_data=FOLDER --quality=10 --run_dir=runs/wcdgan_q10

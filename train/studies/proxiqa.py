@@ -27,7 +27,7 @@ from lossylab.train.options.loop import TrainingOptions
 from lossylab.train.options.proxiqa import ProxiqaOptions
 from lossylab.train.options.studies import PROXIQA, ProxiqaStudyOptions, Variants
 from lossylab.train.studies.queue import Queue
-from lossylab.train.studies.study import Study, say_next
+from lossylab.train.studies.study import Study
 
 _BASE = "base"
 _LARGEST_ERROR = 0.5  # of a proxy, in standard deviations of the scores
@@ -185,7 +185,7 @@ def train(options: ProxiqaStudyOptions) -> None:
             for steps in options.stops
         ]
         _measure(options, models, _title(options, runs.values()))
-    say_next(options, f"{len(runs)} runs")
+    command.written(options.out, f"{len(runs)} runs")
 
 
 def check_proxy(run: str, gate: float, alone: bool) -> None:

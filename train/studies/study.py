@@ -107,7 +107,7 @@ class Study(Generic[OptionsOfStudy]):
                 f"{len(lost)} of {len(runs)} runs have diverged or begin with one that has: "
                 f"{', '.join(lost)}; the others are trained"
             )
-        say_next(options, f"{len(trained)} runs")
+        command.written(options.out, f"{len(trained)} runs")
         return trained
 
     def only_tells(self, options: OptionsOfStudy, runs: Mapping[str, TrainingOptions]) -> bool:
@@ -144,12 +144,6 @@ class Study(Generic[OptionsOfStudy]):
 
     def _given(self, words: Iterable[str]) -> dict[str, Any]:
         return flags.given(self.options, [f"--{word}" for word in words])
-
-
-def say_next(options: StudyOptions, what: str) -> None:
-    """Says at a study's end what it has written, and how to look at it."""
-    folder = shlex.quote(options.out)
-    command.written(options.out, what, f"lossylab report {folder} --out={folder}/report.html")
 
 
 def _begins_with_one_of(options: TrainingOptions, runs: Collection[pathlib.Path]) -> bool:
