@@ -72,6 +72,7 @@ NAMES = {
     "lstm_minmax": "LSTM (min-max)",
     "bilstm": "Bi-LSTM",
     "vgg16_ms_ssim": "VGG-16 + MS-SSIM",
+    "vgg16_random": "VGG-16 (random)",
     "vgg16_perceptual": "VGG-16 + distance of features",
     "vgg16_bits": "VGG-16 (counting bits)",
     "tables_bits": "tables alone (counting bits)",

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 import tensorflow as tf
 
 from lossylab.core.digest import file_digest
-from lossylab.models.backbones.applications import fill
+from lossylab.models.backbones.applications import fill, is_random
 from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer
 
@@ -45,8 +45,10 @@ def label(network: str, weights: str) -> str:
 
 
 def _source(weights: str) -> str:
-    if weights in ("imagenet", "random") or not os.path.isfile(weights):
-        return {"imagenet": "ImageNet", "random": "random weights"}.get(weights, "unknown weights")
+    if is_random(weights):
+        return "random weights"
+    if weights == "imagenet" or not os.path.isfile(weights):
+        return "ImageNet" if weights == "imagenet" else "unknown weights"
     digest = file_digest(weights)
     return "HED" if digest == _HED else f"weights {digest[:16]}"
 

@@ -345,6 +345,7 @@ def _with_seeds(name, gain, wobble=0.1):
 def test_claims_of_ours_need_no_published_size_but_three_trainings(tmp_path):
     """Random features are named as what they are; so are small budgets, in the title."""
     groups = [("tables", 0), ("vgg", 1), ("vgg16", 5), ("vgg16_ms_ssim", 8), ("lstm_logits", 2)]
+    groups += [("vgg16_random", 1)]
     curves = [curve for name, gain in groups for curve in _with_seeds(name, gain)]
     evidence = _evidence(tmp_path / "a", _curve("jpeg"), *curves)
     about = {**evidence.about, "models": {"vgg": {"0.1": {"steps": 300, "weights": "random"}}}}

@@ -20,6 +20,7 @@ from lossylab.inference.export.jpeg import Encoder
 from lossylab.inference.export.restorer import Restorer
 from lossylab.models.arcnn import ARCNN
 from lossylab.models.jpeg_encoder import JPEGEncoder
+from lossylab.train import jpeg_parts as parts
 from lossylab.train.jpeg_parts import features_of
 from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
 
@@ -356,6 +357,53 @@ def test_a_study_repeats_trainings_and_knows_lambdas_of_tables(capsys):
     assert all(("--seed=2" in line) == ("seed2" in line) for line in lines)
     assert sum("--weights=w.npz" in line for line in lines) == 2
     assert sum("--tables_from=s/runs/start_0.1" in line for line in lines) == 2
+
+
+def test_variants_begin_with_tables_of_their_rate(capsys):
+    words = ["--train_data=sample_train", "--out=s", "--dry_run", "--lmbdas=0.01"]
+    words += ["--common=lpips_weight=0,ms_ssim_weight=0,weights=random", "--table_steps=9"]
+    _study(*words, "--variants=tables,tables_bits,vgg16_bits")
+    lines = capsys.readouterr().out.splitlines()
+    begin = {"tables": "start", "tables_bits": "start_bits", "vgg16_bits": "start_bits"}
+    for name, start in begin.items():
+        (line,) = [each for each in lines if f"--run_dir=s/runs/{name}_0.01" in each]
+        assert f"--tables_from=s/runs/{start}_0.01" in line.split()
+    (start,) = [each for each in lines if "--run_dir=s/runs/start_bits_0.01" in each]
+    assert {"--attention=none", "--rate=coefficients", "--steps=9"} <= set(start.split())
+    assert len(lines) == 5
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("vgg16:weights=vgg16.npz", "vgg16_0.01: .weights.: .* 'vgg16.npz' of vgg16: no such file"),
+        (
+            "vgg16:weights=imagenet",
+            "vgg16_0.01: .weights.: .* 'imagenet' of vgg16 are not in .*offline",
+        ),
+    ],
+)
+def test_weights_that_are_not_there_are_said_before_anything_is_trained(
+    variant, message, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = ["--train_data=sample_train", f"--out={tmp_path}/s", "--lmbdas=0.01"]
+    words += ["--common=lpips_weight=0,ms_ssim_weight=0", "--variants=tables,vgg16"]
+    with pytest.raises(UsageError, match=message):
+        _study(*words, "--table_steps=9", f"--variant={variant.replace(':', '*:')}")
+    assert not (tmp_path / "s").exists()
+
+
+def test_another_training_has_another_random_backbone():
+    options = JpegEncoderOptions(
+        train_data="x", run_dir="y", weights="random", lpips_weight=0, backbone="resnet152_block1"
+    )
+    one, again, other = (
+        parts.make_encoder(options.replace(seed=seed)).attention.weights[0].numpy()
+        for seed in (1, 1, 2)
+    )
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
 
 
 @pytest.mark.long

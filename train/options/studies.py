@@ -83,6 +83,7 @@ JPEG_ENCODER: Variants = {
     # attention reaches 0..1.
     "vgg16": {**_VGG16, **_PLAIN},
     "vgg16_ms_ssim": _VGG16,
+    "vgg16_random": {**_VGG16, **_PLAIN, "weights": "random"},
     "vgg16_perceptual": {**_VGG16, **_PLAIN, "perceptual": "vgg16", "perceptual_blocks": 3},
     "tables_bits": {"attention": "none", **_PLAIN, "rate": "coefficients"},
     "vgg16_bits": {**_VGG16, **_PLAIN, "rate": "coefficients"},
@@ -225,7 +226,8 @@ class JpegEncoderStudyOptions(RepeatedStudyOptions):
 
     Each variant and lambda is a run of `lossylab train jpeg_encoder` in OUT/runs/NAME_LAMBDA with
     the options of this command and those of the variant (--variant names it NAME_LAMBDA). With
-    --table_steps, tables first learn alone, and all variants of a lambda begin with these. Killed
+    --table_steps, tables first learn alone, and all variants of a lambda begin with those that have
+    learned by the same rate. Killed
     or stopped, the same command goes on where it was; a variant that has all its steps is only
     exported again.
     """

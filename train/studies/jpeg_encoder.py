@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
 
 from lossylab.core import command
 from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
 from lossylab.train.options.studies import JPEG_ENCODER, JpegEncoderStudyOptions, Variants
 from lossylab.train.studies.study import Study
 
-_START = "start"  # where tables learn alone
+_START = {"tables": "start", "coefficients": "start_bits"}  # where tables learn alone, by rate
 
 
 def _runs(options: JpegEncoderStudyOptions) -> Variants:
     """All of a lambda, the tables that the others begin with first."""
     found = {}
     for lmbda in _lmbdas(options):
-        start = f"{_START}_{lmbda:g}"
-        rest: dict[str, Any] = {"lmbda": lmbda}
-        if options.table_steps:
-            found[start] = {**JPEG_ENCODER["tables"], **rest, "steps": options.table_steps}
-            rest["tables_from"] = options.run_dir(start)
         variants = options.variants if lmbda in options.lmbdas else ("tables",)
+        starts = {JPEG_ENCODER[name].get("rate", "tables"): {} for name in variants}
+        for rate in starts if options.table_steps else ():
+            start = f"{_START[rate]}_{lmbda:g}"
+            alone = {**JPEG_ENCODER["tables"], "rate": rate, "steps": options.table_steps}
+            found[start] = {**alone, "lmbda": lmbda}
+            starts[rate] = {"tables_from": options.run_dir(start)}
         for again, seed in options.repetitions.items():
             for name in variants:
-                found[f"{name}{again}_{lmbda:g}"] = {**JPEG_ENCODER[name], **rest, **seed}
+                values = JPEG_ENCODER[name]
+                begin = starts[values.get("rate", "tables")]
+                found[f"{name}{again}_{lmbda:g}"] = {**values, "lmbda": lmbda, **begin, **seed}
     return found
 
 
@@ -38,8 +40,11 @@ STUDY = Study(
     JpegEncoderOptions,
     "lossylab.train.jpeg_encoder:train",
     stages=(_runs,),
+    check="lossylab.train.jpeg_parts:check_weights",
     names=lambda options: [
-        f"{name}_{lmbda:g}" for name in (_START, *JPEG_ENCODER) for lmbda in _lmbdas(options)
+        f"{name}_{lmbda:g}"
+        for name in (*_START.values(), *JPEG_ENCODER)
+        for lmbda in _lmbdas(options)
     ],
 )
 

@@ -7,6 +7,7 @@ has all its steps is only exported again.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fnmatch
 import gc
@@ -14,7 +15,7 @@ import logging
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import tensorflow as tf
@@ -88,8 +89,10 @@ class Study(Generic[OptionsOfStudy]):
         if self.only_tells(options, runs):
             return []
         if self.check:
-            for each in runs.values():
-                command.resolve(self.check)(each)
+            check = command.resolve(self.check)
+            for name, each in runs.items():
+                with _naming(name):
+                    check(each)
         queue, trained = Queue(runs), []
         lost: dict[str, pathlib.Path] = {}
         for name, each in runs.items():
@@ -137,13 +140,20 @@ class Study(Generic[OptionsOfStudy]):
             pattern, _, given = entry.partition(":")
             if _means(pattern, name):
                 values |= self._given(given.split(","))
-        try:
+        with _naming(name):
             return self.options(**values)
-        except UsageError as error:
-            raise UsageError(f"{name}: {error}") from error
 
     def _given(self, words: Iterable[str]) -> dict[str, Any]:
         return flags.given(self.options, [f"--{word}" for word in words])
+
+
+@contextlib.contextmanager
+def _naming(run: str) -> Iterator[None]:
+    """Says of a UsageError which run it is of."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{run}: {error}") from error
 
 
 def _begins_with_one_of(options: TrainingOptions, runs: Collection[pathlib.Path]) -> bool:
