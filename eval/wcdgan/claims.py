@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lossylab.eval.report import budgets, published
 from lossylab.eval.report.claims import (
@@ -38,6 +38,7 @@ _WORDS |= {"feature_distance": "feature distance "}
 _WORDS |= {"feature_frechet": "Fréchet distance of features "}
 _UNITS = {"psnr": " dB", "psnr_b": " dB"}
 _NAMES = {"arcnn_official": "ARCNN", "dncnn3_official": "DnCNN"}
+_LENGTH = ("steps", "batch", "patch")  # of trainings
 _WITHOUT = "WCDGAN without perceptual and adversarial loss"
 _NAMES |= {CONTENT: _WITHOUT, CONTINUED: f"{_WITHOUT} from the same start"}
 _NAMES |= {name: words for words, name in ABLATIONS.items() if words != "proposed"}
@@ -227,6 +228,23 @@ def _sized(*names: str, channels: str = "y") -> Need:
     return need
 
 
+def _alike(*names: str) -> Need:
+    """Networks of the paper's sizes that learned as long as each other from as many pixels."""
+
+    def need(evidence: Evidence) -> Obstacle | None:
+        found = [evidence.trained.get(f"{name} y") or {} for name in names]
+        if not all(found):
+            return Obstacle(Verdict.UNTESTABLE, "about.json does not tell all networks and steps")
+        if not all(each.get("size") for each in found):
+            return Obstacle(Verdict.UNTESTABLE, "networks smaller than the paper's")
+        lengths = {tuple(each.get(name) for name in _LENGTH) for each in found}
+        if len(lengths) > 1:
+            return Obstacle(Verdict.UNTESTABLE, f"not of equal {', '.join(_LENGTH)}")
+        return None
+
+    return need
+
+
 def _luma_sized(evidence: Evidence) -> Obstacle | None:
     return _sized(_of_luma(evidence))(evidence)
 
@@ -299,13 +317,24 @@ _ORDER = (("arcnn_official", "jpeg", "psnr"), ("dncnn3_official", "arcnn_officia
 _TRAINED = tuple((a, "dncnn", "psnr") for a in ("memnet", "mwcnn"))
 
 
-def _without(variant: str) -> Check:
+def _without(variant: str, sized: Callable[..., Need] = _sized) -> Check:
     """A part that is left out, against the network with all parts and the same losses."""
     name = ABLATIONS[variant]
     return Check(
         _differ((CONTENT, name, "psnr"), (CONTENT, name, "ssim")),
         {"the network without it in its own place": _replaced(name, CONTENT)},
-        (_sized(CONTENT, name), trainings(CONTENT, name)),
+        (sized(CONTENT, name), trainings(CONTENT, name)),
+    )
+
+
+def _in_order(*wanted: tuple[str, str]) -> Check:
+    """Networks better than others by PSNR, all trained here, at equal steps."""
+    trained = [*dict.fromkeys(name for pair in wanted for name in pair if name != "jpeg")]
+    better = [pair[0] for pair in wanted]
+    return Check(
+        _differ(*((*pair, "psnr") for pair in wanted)),
+        _untouched(*better),
+        (_alike(*trained), trainings(*trained)),
     )
 
 
@@ -314,13 +343,20 @@ def _control_in_its_place(evidence: Evidence) -> Evidence:
     return replaced(evidence.control, "wcdgan", **both)(evidence)
 
 
-def _losses(decide: Decide, *needs: Need) -> Check:
+_PUBLISHED = _sized("wcdgan", CONTENT)
+
+
+def _losses(decide: Decide, *needs: Need, sized: Need = _PUBLISHED) -> Check:
     """Perceptual and adversarial loss against the network without both."""
     return Check(
         decide,
         {"the network without both in its own place": _control_in_its_place},
-        (*needs, _trained_vgg, _sized("wcdgan", CONTENT), _paired),
+        (*needs, _trained_vgg, sized, _paired),
     )
+
+
+def _control_alike(evidence: Evidence) -> Obstacle | None:
+    return _alike("wcdgan", evidence.control)(evidence)
 
 
 CHECKS = {
@@ -383,4 +419,12 @@ CHECKS = {
         _printed([("JPEG", "jpeg")], "2", "rgb", 0.01, (5, 10), ("LIVE1",)),
         {"JPEG of another quality": _other_quality},
     ),
+    "6a": _in_order(("arcnn", "jpeg"), ("dncnn", "arcnn")),
+    "6b": _in_order(*((name, "dncnn") for name in ("memnet", "mwcnn", CONTENT))),
+    "6c": _in_order((CONTENT, "memnet"), (CONTENT, "mwcnn")),
+    "6d": _without("without mixed convolution", _alike),
+    "6e": _without("without mixed attention", _alike),
+    "6f": _losses(_against_control("psnr", sign=1), sized=_control_alike),
+    "6g": _losses(_against_control("ssim", sign=-1), sized=_control_alike),
+    "6h": _losses(_against_control("feature_distance", sign=-1), _judges, sized=_control_alike),
 }

@@ -109,6 +109,42 @@ def test_ablations_compare_with_the_same_losses_over_trainings(tmp_path):
     assert found.verdict is Verdict.UNTESTABLE  # a small budget
 
 
+def _of_equal_steps(path, trained, *groups):
+    """Judgements of networks of such trainings, by claim; those not named have 15,000 steps."""
+    folder = _folder(path, *groups)
+    usual = {"steps": 15_000, "batch": 4, "patch": 80, "size": 1}
+    names = {f"{row['method']} y" for row in itertools.chain(*groups)}
+    all_of_them = {budgets.TRAINED: dict.fromkeys(names, usual) | trained}
+    (pathlib.Path(folder) / "about.json").write_text(json.dumps(all_of_them))
+    found = wcdgan.PAPER.judgements(wcdgan_evidence.load(folder))
+    return {each.claim.number: each for each in found}
+
+
+def test_networks_of_equal_steps_are_put_in_order_at_any_budget(tmp_path):
+    """The paper's own claims stay what its budget alone could decide."""
+    decibels = {"arcnn": 28, "dncnn": 28.3, "memnet": 28.5, "mwcnn": 28.7, "wcdgan_content": 28.6}
+    decibels |= {"wcdgan_content_no_mixed_conv": 28.4, "wcdgan_content_no_mixed_attention": 28.7}
+    groups = [_sets("jpeg", 27, budget="")]
+    groups += [_seeds(name, value, spread=0.01) for name, value in decibels.items()]
+    found = _of_equal_steps(tmp_path / "a", {}, *groups)
+    verdicts = {"6a": "HOLDS", "6b": "HOLDS", "6c": "FAILS", "6d": "HOLDS", "6e": "FAILS"}
+    assert {number: found[number].verdict.name for number in verdicts} == verdicts
+    assert {found[number].verdict for number in ("1c", "1d", "2a", "2b")} == {Verdict.UNTESTABLE}
+    shorter = {"dncnn y": {"steps": 9000, "batch": 4, "patch": 80, "size": 1}}
+    found = _of_equal_steps(tmp_path / "b", shorter, *groups)
+    assert found["6a"].reason == "not of equal steps, batch, patch"
+    assert found["6d"].verdict is Verdict.HOLDS
+    narrow = {"memnet y": {"steps": 15_000, "batch": 4, "patch": 80, "size": 0}}
+    found = _of_equal_steps(tmp_path / "c", narrow, *groups)
+    assert found["6b"].reason == "networks smaller than the paper's"
+    found = _of_equal_steps(tmp_path / "d", {"arcnn y": {}}, *groups)
+    assert found["6a"].reason == "about.json does not tell all networks and steps"
+    once = [rows for rows in groups if rows[0]["method"] != "mwcnn"]
+    once.append(_sets("mwcnn", 28.7))
+    found = _of_equal_steps(tmp_path / "e", {}, *once)
+    assert found["6b"].reason == "one training each, 3 are needed"
+
+
 def test_random_weights_decide_nothing(tmp_path):
     jpeg = _sets("jpeg", 27, budget="")
     paper, random = {"budget": "as published"}, {"budget": "random weights of VGG-19"}
@@ -340,6 +376,10 @@ def test_losses_are_decided_by_runs_from_one_start_with_trained_features(tmp_pat
         "3c": Verdict.HOLDS,
         "3d": Verdict.HOLDS,
     }
+    alike = _of_equal_steps(tmp_path / "small", {}, groups)
+    assert [alike[number].verdict.name for number in ("3a", "6f", "6g", "6h")] == [
+        *("UNTESTABLE", "FAILS", "HOLDS", "HOLDS")
+    ]
     begin = "WCDGAN over WCDGAN without perceptual and adversarial loss from the same start -0.30"
     assert found["3a"].measured.startswith(begin)
     assert found["3a"].measured.endswith("; perceptual loss by VGG-16 (HED)")
