@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import shlex
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import lossylab
 from lossylab.cli.commands import COMMANDS, SUBJECTS
 from lossylab.core import command
-from lossylab.core.errors import LossylabError, UsageError
+from lossylab.core.errors import DivergedError, UsageError
 from lossylab.core.options import Options, specs
 
 _HELP = ("help", "--help", "-h")
@@ -52,10 +54,10 @@ def main(arguments: list[str]) -> object:
 
     def work(made: Options) -> object:
         _find_images(made)
-        done = command.resolve(known.work)(made)
+        done = command.resolve(known.work)
         if words.startswith("train ") and words.endswith("_study"):
-            _show_study(made)
-        return done
+            return _shown_study(done, made)
+        return done(made)
 
     return command.run(options, work, rest, f"lossylab {words}")
 
@@ -69,18 +71,32 @@ def _find_images(made: Options) -> None:
                 command.resolve("lossylab.data.collections:find_images")(each)
 
 
-def _show_study(made: Any) -> None:
-    """Writes the page of a study that has trained; it has done its work even without."""
-    if made.dry_run or made.queue:
-        return
-    options = command.resolve("lossylab.cli.options.report:ReportOptions")
-    page = f"{made.out}/report.html"
+def _shown_study(train: Callable[[Any], object], made: Any) -> object:
+    """Trains a study, and writes its page even if trainings diverged; raises what training does."""
+    told_only = made.dry_run or made.queue
     try:
+        done = train(made)
+    except DivergedError:
+        _write_page(made.out)
+        raise
+    if not told_only:
+        _write_page(made.out)
+    return done
+
+
+def _write_page(folder: str) -> None:
+    """Writes OUT/report.html; a study has done its work without it, too."""
+    page = f"{folder}/report.html"
+    try:
+        options = command.resolve("lossylab.cli.options.report:ReportOptions")
+        report = command.resolve("lossylab.cli.report.__main__:report")
         with contextlib.redirect_stdout(sys.stderr):
-            report = command.resolve("lossylab.cli.report.__main__:report")
-            report(options(folders=(made.out,), out=page))
-    except LossylabError as error:
-        log.warning("no page of the study: %s", error)
+            report(options(folders=(folder,), out=page))
+    except Exception as error:
+        log.debug("the page of %s", folder, exc_info=True)
+        reason = str(error).replace("`", "")
+        again = f"lossylab report {shlex.quote(folder)} --out=PAGE.html"
+        log.warning("%s is not written: %s; %s writes it elsewhere", page, reason, again)
     else:
         log.info("open %s", page)
 

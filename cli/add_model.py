@@ -29,20 +29,21 @@ def add(options: AddModelOptions) -> None:
         return
     require(options.summary, "`summary` is needed: one line that says what it is")
     source = network_path(options.export)
-    known = card_of(options.export)
+    told = card_of(options.export)
     network = network_file.read(source)
     folder = pathlib.Path(options.folder) if options.folder else zoo.user_folder()
     weights = folder / f"{options.name}.npz"
     card = {
-        **{key: known.get(key) for key in _KEPT},
-        "options": {key: value for key, value in known["options"].items() if not _is_path(value)},
+        **{key: told.get(key) for key in _KEPT},
+        "options": {key: value for key, value in told["options"].items() if not _is_path(value)},
         **{key: getattr(options, key) for key in ("summary", "quality", "hours")},
-        "license": options.license or known.get("license"),
+        "license": options.license or told.get("license"),
     }
-    useful_to = options.useful_to or known.get("useful_to")
+    useful_to = options.useful_to or told.get("useful_to")
     card |= {"useful_to": useful_to} if useful_to else {}
+    card |= {"gains": told["gains"]} if "gains" in told else {}
     network_file.narrow(network)
-    served = class_of(known["kind"]).serve(network)
+    served = class_of(told["kind"]).serve(network)
     network_file.write(network, weights, narrow=True, tables=served.tables)
     card["weights"] = weights_hash(served.network)
     card["sha256"] = file_digest(weights)
@@ -54,10 +55,11 @@ def add(options: AddModelOptions) -> None:
 def _imported(options: AddModelOptions, export: pathlib.Path) -> AddModelOptions:
     """The same of an export of an official file's network; raises UsageError of other files."""
     found = known.find(options.export)
-    if found is None or not options.export.endswith(".mat"):
+    if found is None or found.kind != "restorer":
+        what = f"is {found.what}" if found else "is no official file that is known by its SHA-256"
         raise UsageError(
-            f"{options.export} is no export and no official file that is known by its SHA-256: "
-            "`lossylab import` makes exports of others"
+            f"{options.export} is no export and {what}: names are for exports, see "
+            "`lossylab import --help`"
         )
     quality = int(found.quality) if found.quality else None
     restorers.convert(options.export, str(export), quality)

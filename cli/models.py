@@ -21,7 +21,7 @@ def show(options: ModelsOptions) -> None:
     if options.name:
         require_known("name", [options.name], names)
         card = zoo.card(options.name)
-        card["paper"] = PAPERS.get(card["model"])
+        card |= {"paper": PAPERS[card["model"]]} if card["model"] in PAPERS else {}
         # What a reader looks for stands above the options of the training.
         order = (*_FIRST, *sorted(set(card) - {*_FIRST, "options"}), "options")
         shown = {key: card[key] for key in order if key in card}

@@ -40,11 +40,18 @@ def allowed(yes: bool) -> Iterator[None]:
         _allowed.reset(before)
 
 
-def require_kept(file: str, name: str) -> None:
-    """Raises BackboneError if Keras would have to download a file of a network, and may not."""
+def are_allowed() -> bool:
+    """Whether Keras may download weights here."""
+    return _allowed.get()
+
+
+def require_kept(file: str, name: str) -> str:
+    """The path of a file that Keras keeps; raises BackboneError if it is needed and not there."""
     path = KEPT.expanduser() / file
-    if not _allowed.get() and not path.exists():
+    if not are_allowed() and not path.exists():
         raise BackboneError(
-            f"weights 'imagenet' of {name} are not in {path}, and nothing is downloaded while "
-            "`offline` is on: put Keras's file there, give the path of another, or use 'random'"
+            f"weights 'imagenet' of {name} are not in {path}, and nothing is downloaded unasked: "
+            "--nooffline lets Keras fetch them (in Python lossylab.core.downloads.allowed(True)), "
+            "or give the path of another file, or use 'random'"
         )
+    return str(path)

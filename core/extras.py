@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from importlib import metadata
 
 
 def cure(extra: str) -> str:
     """The command that installs the packages of an extra, such as 'onnx'."""
-    of_it = f'extra == "{extra}"'
-    known = (line.partition(";") for line in metadata.requires("lossylab") or ())
-    names = [name.strip().replace(" ", "") for name, _, marker in known if of_it in marker]
-    return f"pip install {shlex.join(names)}"
+    try:
+        lines = metadata.requires("lossylab") or []
+    except metadata.PackageNotFoundError:  # run from its sources
+        lines = []
+    known = (line.partition(";") for line in lines)
+    of_it = re.compile(rf"extra == [\"']{extra}[\"']")
+    names = [name.strip().replace(" ", "") for name, _, marker in known if of_it.search(marker)]
+    return f"pip install {shlex.join(names) or f'the packages of the extra {extra}'}"

@@ -39,13 +39,14 @@ OTHER_QUALITIES = (*range(5, 31, 5), *range(40, 91, 10))
 # Of flat tables: 0.25 to 1 bits per pixel on Kodak.
 STEPS = (255, 200, 160, 128, 104, 88, 72, 60, 50, 42, 36, 30, 24, 20)
 
-_START = "start"  # runs of a study in which the tables that the variants begin with learn alone
+# Runs of a study in which the tables that the variants begin with learn alone, by their rate.
+_STARTS = ("start", "start_bits")
 
 # Options of the training that tell no budgets apart: where, how often and how fast, not what.
 _NO_BUDGET = (
     *("run_dir", "log_every", "checkpoint_every", "summary_every", "validate_every"),
     *("validation_data", "keep_checkpoints", "check_images", "cache_mb", "data_service"),
-    *("devices", "export", "dry_run"),
+    *("devices", "export", "dry_run", "offline"),
 )
 _OLD_NAMES = {"first_step": "initial_entry"}  # in exports of version 0.1.0
 _FILES = ("lpips", "tables_from", "init_from", "train_data", "weights", "perceptual_weights")
@@ -146,7 +147,7 @@ def _models_of(study: str) -> list[str]:
     exports = sorted(pathlib.Path(study).glob("runs/*/export"))
     require(bool(exports), f"`study`: no runs/*/export in {study}")
     names = [path.parent.name.rpartition("_")[0] for path in exports]
-    return [f"{name}:{path}" for name, path in zip(names, exports) if name != _START]
+    return [f"{name}:{path}" for name, path in zip(names, exports) if name not in _STARTS]
 
 
 def _all_models(out: str, encoders: list[LearnedJpeg]) -> dict[str, dict]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 import pathlib
@@ -372,12 +371,14 @@ def _version() -> str:
 
 def _write_about(options: RestorationOptions, networks: list[tuple[str, Restorer]]) -> None:
     """Keeps the commands that made the rows, and the newest one's software, beside them."""
-    trainings = collections.defaultdict(list)
+    trained = {}
     for name, network in networks:
-        smaller = any(network.options.get(each) for each in ("filters", "blocks", "layers"))
-        trained = {**network.options, "size": int(not smaller)}  # 1 for that of the papers
-        trainings[f"{name} {options.channels}"].append(trained)
-    trained = {name: budgets.counted("wcdgan", each) for name, each in trainings.items()}
+        known = network.options
+        smaller = any(known.get(each) for each in ("filters", "blocks", "layers"))
+        counted = {**known, "size": int(not smaller)}  # 1 for that of the papers
+        begun = {"begun": int(bool(known.get("init_from")))}  # with another training's network
+        key = f"{name} {options.channels} {known.get('quality')}"
+        trained[key] = budgets.counted("wcdgan", [counted]) | begun
     before = about(options.out).get("commands", [])
     now = shlex.join(environment()["command"])
     commands = [*(each for each in before if each != now), now]

@@ -65,7 +65,7 @@ def test_documented_commands_are_understood(page, monkeypatch):
     monkeypatch.setattr(
         command, "resolve", lambda path: resolve(path) if "options" in path else done.append
     )
-    for name in ("_find_images", "_show_study"):
+    for name in ("_find_images", "_write_page"):
         monkeypatch.setattr(cli, name, lambda made: None)
     commands = _commands(page)
     assert commands or ("/tutorials/" not in page and page != "README.md")

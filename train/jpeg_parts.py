@@ -49,10 +49,10 @@ def make_encoder(options: JpegEncoderOptions) -> JPEGEncoder:
 
 
 def _backbone(options: JpegEncoderOptions) -> Layer:
-    make, weights = BACKBONES[options.backbone], options.weights
-    if weights == "random":  # another training is of other features
-        weights = f"random:{options.seed}"
-    found = make(weights=weights, preprocess=options.preprocess)
+    make = BACKBONES[options.backbone]
+    # Where they are random, another training is of other features.
+    seed = options.seed if options.weights == "random" else 0
+    found = make(weights=options.weights, preprocess=options.preprocess, seed=seed)
     found.trainable = options.train_backbone
     return found
 

@@ -1,7 +1,7 @@
 """Trains WCDGAN, or a network that it is compared to, to restore JPEG images.
 
 B. Xie, H. Zhang, C. Jung: "WCDGAN: Weakly Connected Dense Generative Adversarial Network for
-Artifact Removal of Highly Compressed Images", IEEE Access 2022.
+Artifact Removal of Highly Compressed Images", IEEE Access 2021.
 """
 
 from __future__ import annotations

@@ -275,16 +275,29 @@ def trained(decide: Decide, *names: str, rival: str, models: Sequence[str]) -> C
     return Check(decide, {words: _replaced(rival, *models)}, needs)
 
 
-def ours(decide: Decide, better: str, worse: str) -> Check:
+def ours(decide: Decide, better: str, worse: str, *needs: Need) -> Check:
     """A check of ours, of trainings from the same tables at whatever budget."""
     words = f"{published_name(worse)} in the place of {published_name(better)}"
-    return Check(decide, {words: _replaced(worse, better)}, (trainings(better, worse),))
+    return Check(decide, {words: _replaced(worse, better)}, (*needs, trainings(better, worse)))
 
 
-def better_in_both(better: str, worse: str) -> Check:
+def better_in_both(better: str, worse: str, *needs: Need) -> Check:
     """A check of ours that an encoder is better than another in MSE and MS-SSIM."""
     measures = ("mse", "ms_ssim_rgb")
-    return ours(all_gain(*((better, worse, m) for m in measures)), better, worse)
+    return ours(all_gain(*((better, worse, m) for m in measures)), better, worse, *needs)
+
+
+def random_backbones(name: str) -> Need:
+    """Of an encoder that is there to show what random features do."""
+
+    def need(evidence: Evidence) -> Obstacle | None:
+        models = evidence.about["models"]
+        mine = repetitions(models, name)
+        weights = {each.get("weights") for n in mine for each in models[n].values()}
+        known = weights <= {"random"}
+        return None if known else Obstacle(Verdict.UNTESTABLE, "its backbone was a trained one")
+
+    return need
 
 
 def everywhere(better: str, worse: str, measure: str) -> Decide:

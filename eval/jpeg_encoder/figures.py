@@ -27,7 +27,7 @@ _CURVES = {
     ),
     "attention": (
         "Attention by trained and by random features",
-        ("tables", "vgg", "vgg16", "vgg16_ms_ssim", "tables_bits", "vgg16_bits"),
+        ("tables", "vgg", "vgg16", "vgg16_random", "vgg16_ms_ssim", "tables_bits", "vgg16_bits"),
     ),
     "fig07_weights": (
         "Fig. 7: weights of LPIPS and MS-SSIM",
@@ -52,7 +52,7 @@ _STYLES = {
     **{"vgg": 0, "vgg_ms_ssim": 1, "tables": 2, "resnet": 3, "resnet_ms_ssim": 4, "lstm": 5},
     **{"bilstm": 6, "vgg_no_lpips": 2, "vgg_half_weights": 3, "resnet_block1": 4},
     **{FLAT: 5, "lstm_tanh": 1, "lstm_minmax": 2, "lstm_logits": 0, "bilstm_logits": 1},
-    **{"vgg16": 4, "vgg16_ms_ssim": 6, "vgg16_bits": 1, "tables_bits": 3},
+    **{"vgg16": 4, "vgg16_ms_ssim": 6, "vgg16_bits": 1, "tables_bits": 3, "vgg16_random": 5},
     **{"jpegli": 4, "mozjpeg": 5, "mozjpeg444": 6},
 }
 _PANELS = {

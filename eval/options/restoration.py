@@ -81,6 +81,10 @@ class RestorationOptions(OfflineOptions, BeamOptions, CropOptions, MeasurementOp
             not (self.inception and self.shard), "`inception` measures whole sets, not a `shard`"
         )
         require(not (self.inception and self.beam), "`inception` goes without `beam`")
+        require(
+            self.offline or not self.beam,
+            "`beam`: workers download nothing, leave `offline` on and give files of weights",
+        )
         require(bool(self.qualities), "`qualities` is needed: JPEG qualities from 1 to 100")
         for name, _ in named("models", self.models):
             taken = name in (*METHODS, RESTORE)

@@ -19,6 +19,7 @@ from lossylab.eval.report.claims import (
     Verdict,
     all_known,
     decision_by_gains,
+    repetitions,
     replaced,
     timed_on_a_gpu,
     trainings,
@@ -38,7 +39,7 @@ _WORDS |= {"feature_distance": "feature distance "}
 _WORDS |= {"feature_frechet": "Fréchet distance of features "}
 _UNITS = {"psnr": " dB", "psnr_b": " dB"}
 _NAMES = {"arcnn_official": "ARCNN", "dncnn3_official": "DnCNN"}
-_LENGTH = ("steps", "batch", "patch")  # of trainings
+_LENGTH = ("steps", "batch", "patch", "begun")  # of trainings
 _WITHOUT = "WCDGAN without perceptual and adversarial loss"
 _NAMES |= {CONTENT: _WITHOUT, CONTINUED: f"{_WITHOUT} from the same start"}
 _NAMES |= {name: words for words, name in ABLATIONS.items() if words != "proposed"}
@@ -180,27 +181,42 @@ def _against_control(*measures: str, sign: int) -> Decide:
                 break
         else:
             return found
-        seen, judge = evidence.perceptual("wcdgan", *where), evidence.judge("wcdgan", *where)
-        labels = [f"perceptual loss by {seen}"] * bool(seen)
-        labels += [f"judged by {judge}"] * measure.startswith("feature")
-        text = "; ".join([found.measured, *labels])
-        return Decision(text, found.holds)
+        judge = evidence.judge("wcdgan", *where) if measure.startswith("feature") else ""
+        return _labeled(found, evidence, judge)
 
     return decide
+
+
+def _lowers_ssim(evidence: Evidence) -> Decision:
+    """SSIM below that of the network without both, but above the JPEG image's."""
+    found = _differ((evidence.control, "wcdgan", "ssim"), ("wcdgan", "jpeg", "ssim"))(evidence)
+    return found if found is UNMEASURED else _labeled(found, evidence)
+
+
+def _labeled(found: Decision, evidence: Evidence, judge: str = "") -> Decision:
+    """With what the perceptual loss and the judge of a measure look through."""
+    seen = evidence.perceptual("wcdgan", _SETS[0], _QUALITY)
+    labels = [f"perceptual loss by {seen}"] * bool(seen) + [f"judged by {judge}"] * bool(judge)
+    return Decision("; ".join([found.measured, *labels]), found.holds)
 
 
 def _judges(evidence: Evidence) -> Obstacle | None:
     """Large sets and a trained Inception, or the features of a trained network."""
     row = set_measures(evidence, "wcdgan", _SETS[0], _QUALITY, "rgb")
     if row is None:
-        random = "random" in evidence.judge("wcdgan", _SETS[0], _QUALITY)
-        return Obstacle(Verdict.UNTESTABLE, "the judge had random weights") if random else None
+        return _trained_judge(evidence)
     if row.get("weights") == "random":
         return Obstacle(Verdict.UNTESTABLE, "Inception had random weights")
     if row.get("images", 0) < ENOUGH_IMAGES:
         words = f"{row.get('images')} images, {ENOUGH_IMAGES} are needed"
         return Obstacle(Verdict.UNTESTABLE, words)
     return None
+
+
+def _trained_judge(evidence: Evidence) -> Obstacle | None:
+    """The features that judge are a trained network's."""
+    random = "random" in evidence.judge("wcdgan", _SETS[0], _QUALITY)
+    return Obstacle(Verdict.UNTESTABLE, "the judge had random weights") if random else None
 
 
 def _trained_vgg(evidence: Evidence) -> Obstacle | None:
@@ -222,24 +238,29 @@ def _sized(*names: str, channels: str = "y") -> Need:
 
     def need(evidence: Evidence) -> Obstacle | None:
         ours = [n for n in names if evidence.budget(n, _SETS[0], _QUALITY, channels) != OFFICIAL]
-        words = budgets.smaller("wcdgan", evidence.trained, [f"{n} {channels}" for n in ours])
+        words = budgets.smaller(
+            "wcdgan", evidence.trained, [f"{n} {channels} {_QUALITY}" for n in ours]
+        )
         return Obstacle(Verdict.UNTESTABLE, words) if words else None
 
     return need
 
 
 def _alike(*names: str) -> Need:
-    """Networks of the paper's sizes that learned as long as each other from as many pixels."""
+    """Networks of the paper's sizes that learned as long as each other from as many pixels.
+
+    All trainings count: those of other seeds decide, too.
+    """
 
     def need(evidence: Evidence) -> Obstacle | None:
-        found = [evidence.trained.get(f"{name} y") or {} for name in names]
-        if not all(found):
+        all_of_them = [each for name in names for each in repetitions(evidence.names, name)]
+        found = [evidence.trained.get(f"{name} y {_QUALITY}") or {} for name in all_of_them]
+        if not found or not all(found):
             return Obstacle(Verdict.UNTESTABLE, "about.json does not tell all networks and steps")
         if not all(each.get("size") for each in found):
             return Obstacle(Verdict.UNTESTABLE, "networks smaller than the paper's")
-        lengths = {tuple(each.get(name) for name in _LENGTH) for each in found}
-        if len(lengths) > 1:
-            return Obstacle(Verdict.UNTESTABLE, f"not of equal {', '.join(_LENGTH)}")
+        if len({tuple(each.get(name) for name in _LENGTH) for each in found}) > 1:
+            return Obstacle(Verdict.UNTESTABLE, "not of equal steps, patches and beginnings")
         return None
 
     return need
@@ -355,8 +376,11 @@ def _losses(decide: Decide, *needs: Need, sized: Need = _PUBLISHED) -> Check:
     )
 
 
-def _control_alike(evidence: Evidence) -> Obstacle | None:
-    return _alike("wcdgan", evidence.control)(evidence)
+def _from_one_start(evidence: Evidence) -> Obstacle | None:
+    """Runs of equal steps that began with one network."""
+    if evidence.control != CONTINUED:
+        return Obstacle(Verdict.UNTESTABLE, "not begun with one network")
+    return _alike("wcdgan", CONTINUED)(evidence)
 
 
 CHECKS = {
@@ -391,7 +415,7 @@ CHECKS = {
     "2a": _without("without mixed convolution"),
     "2b": _without("without mixed attention"),
     "3a": _losses(_against_control("psnr", sign=1)),
-    "3b": _losses(_against_control("ssim", sign=-1)),
+    "3b": _losses(_lowers_ssim),
     "3c": _losses(_realism, _judges),
     "3d": _losses(_against_control("lpips", "feature_distance", sign=-1), _judges),
     "4a": Check(_sizes, {"MemNet in WCDGAN's place": _timed_as("memnet")}),
@@ -424,7 +448,9 @@ CHECKS = {
     "6c": _in_order((CONTENT, "memnet"), (CONTENT, "mwcnn")),
     "6d": _without("without mixed convolution", _alike),
     "6e": _without("without mixed attention", _alike),
-    "6f": _losses(_against_control("psnr", sign=1), sized=_control_alike),
-    "6g": _losses(_against_control("ssim", sign=-1), sized=_control_alike),
-    "6h": _losses(_against_control("feature_distance", sign=-1), _judges, sized=_control_alike),
+    "6f": _losses(_against_control("psnr", sign=1), sized=_from_one_start),
+    "6g": _losses(_lowers_ssim, sized=_from_one_start),
+    "6h": _losses(
+        _against_control("feature_distance", sign=-1), _trained_judge, sized=_from_one_start
+    ),
 }

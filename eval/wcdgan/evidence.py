@@ -52,7 +52,8 @@ class Evidence:
       table: rows of `lossylab eval restoration`.
       timing: rows of `lossylab benchmark --sections=restoration`, by network.
       sets: Inception Score and FID of sets, rows of `lossylab eval restoration --inception`.
-      trained: numbers that count of trainings, by network and channels ('arcnn y'); see `budgets`.
+      trained: numbers that count of trainings, by network, channels and quality ('arcnn y 10'), and
+        whether they began with another's network; see `budgets`.
     """
 
     table: pd.DataFrame

@@ -27,6 +27,7 @@ class Official:
       what: it is.
       source: where it comes from.
       license: in words.
+      kind: 'restorer', or 'lpips' for what LPIPS looks through.
       quality: of JPEG that a restorer is for; empty for all, and of other networks.
     """
 
@@ -34,6 +35,7 @@ class Official:
     what: str
     source: str
     license: str
+    kind: str
     quality: str
 
 

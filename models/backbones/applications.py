@@ -2,7 +2,7 @@
 
 Weights are given by name: 'imagenet' is Keras's own file, see `core.downloads`; a path is a Keras
 weights file, and 'random' draws them from the layers' names, the same everywhere, for tests and for
-machines without a network; 'random:SEED' are other draws. VGG's are in `vgg`.
+machines without a network. VGG's are in `vgg`.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _LAST_NORM, _LAST_GAMMA = "_3_bn", 0.2
 
 def _make(application, weights: str, name: str, **options) -> tf.keras.Model:
     """A Keras application with weights; raises BackboneError."""
-    require_weights(application, weights, name, options.get("include_top", True))
+    kept = require_weights(application, weights, name, options.get("include_top", True))
     try:
         with precision.policy("float32"):  # Keras's layers keep the policy of their construction
-            if weights == "imagenet":
+            if weights == "imagenet" and downloads.are_allowed():
                 return application(weights="imagenet", **options)
             model = application(weights=None, **options)
-        if is_random(weights):
-            draw_by_name(model, weights)
+        if weights == "random":
+            draw_by_name(model)
         else:
-            model.load_weights(weights)
+            model.load_weights(kept or weights)
         return model
     except Exception as error:  # Keras raises bare Exception when a download fails
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -47,20 +47,30 @@ def _make(application, weights: str, name: str, **options) -> tf.keras.Model:
         ) from error
 
 
-def require_weights(application, weights: str, name: str, top: bool = False) -> None:
-    """Raises BackboneError if weights of a Keras application are not there; reads none."""
+def require_weights(application, weights: str, name: str, top: bool = False) -> str:
+    """Raises BackboneError if weights of a Keras application are not there; reads none.
+
+    Args:
+      application: from tf.keras.applications.
+      weights: see the module.
+      name: of the network, for messages.
+      top: whether Keras's weights have the dense layers, too.
+
+    Returns:
+      The file in which Keras keeps 'imagenet', or ''.
+    """
     _require_file(weights, name)
-    if weights == "imagenet":
-        network = application.__name__.lower().replace("inceptionv3", "inception_v3")
-        tail = "" if top else "_notop"
-        downloads.require_kept(f"{network}_weights_tf_dim_ordering_tf_kernels{tail}.h5", name)
+    if weights != "imagenet":
+        return ""
+    network = application.__name__.lower().replace("inceptionv3", "inception_v3")
+    tail = "" if top else "_notop"
+    return downloads.require_kept(f"{network}_weights_tf_dim_ordering_tf_kernels{tail}.h5", name)
 
 
 def _require_file(weights: str, name: str) -> None:
     """Raises BackboneError if weights are neither a word nor a file."""
     files = (weights, f"{weights}.index")
-    named = weights == "imagenet" or is_random(weights)
-    if not named and not any(map(os.path.isfile, files)):
+    if weights not in ("imagenet", "random") and not any(map(os.path.isfile, files)):
         raise BackboneError(
             f"weights '{weights}' of {name}: no such file; expected 'imagenet', 'random' or the "
             "path of a Keras weights file"
@@ -74,6 +84,7 @@ def fill(
     layers: dict[str, tuple[tf.Variable, ...]],
     others: Collection[str] = (),
     top: bool = False,
+    seed: int = 0,
 ) -> None:
     """Fills the variables of a network written out here with those of a Keras application.
 
@@ -85,14 +96,15 @@ def fill(
       layers: variables by the names of Keras's layers, in Keras's order.
       others: names of further layers that an archive may have.
       top: whether Keras's weights have the dense layers, too.
+      seed: of random weights.
 
     Raises:
       BackboneError: if there are no such weights.
     """
-    if is_random(weights):
+    if weights == "random":
         for layer, (kernel, *_) in layers.items():
             if kernel.shape.rank == 4:
-                kernel.assign(_he_normal(kernel.shape.as_list(), f"{layer}/kernel:0", weights))
+                kernel.assign(_he_normal(kernel.shape.as_list(), f"{layer}/kernel:0", seed))
             elif layer.endswith(_LAST_NORM):
                 kernel.assign(tf.fill(kernel.shape, _LAST_GAMMA))
         return
@@ -127,12 +139,7 @@ def _fill_from_archive(
         variable.assign(found[key])
 
 
-def is_random(weights: str) -> bool:
-    """Whether weights are drawn: 'random', or 'random:SEED' for another draw."""
-    return re.fullmatch(r"random(:\d+)?", weights) is not None
-
-
-def draw_by_name(model: tf.keras.Model, weights: str = "random") -> None:
+def draw_by_name(model: tf.keras.Model) -> None:
     """He-normal kernels, each from a seed made of its layer's name, and zero biases."""
     met = collections.Counter()
     for variable in model.variables:
@@ -142,13 +149,12 @@ def draw_by_name(model: tf.keras.Model, weights: str = "random") -> None:
         met[name] += 1
         shape = variable.shape.as_list()
         if "kernel" in variable.name:
-            variable.assign(_he_normal(shape, text, weights))
+            variable.assign(_he_normal(shape, text))
 
 
-def _he_normal(shape: list[int], name: str, weights: str) -> tf.Tensor:
+def _he_normal(shape: list[int], name: str, seed: int = 0) -> tf.Tensor:
     std = (2.0 / tf.reduce_prod(tf.cast(shape[:-1], tf.float32))) ** 0.5
-    seed = zlib.crc32(name.encode()), int(weights.partition(":")[2] or 0)
-    return tf.random.stateless_normal(shape, seed, stddev=std)
+    return tf.random.stateless_normal(shape, (zlib.crc32(name.encode()), seed), stddev=std)
 
 
 class InceptionFeatures(Layer):

@@ -32,6 +32,7 @@ class _VGGBackbone(VGG):
         preprocess: bool = False,
         means: Sequence[float] | None = None,
         name: str | None = None,
+        seed: int = 0,
     ):
         """Loads the network.
 
@@ -40,11 +41,13 @@ class _VGGBackbone(VGG):
           preprocess: feed Keras's preprocessing instead of RGB in 0..1.
           means: of the preprocessing; by default those of the weights.
           name: name of the module; by default the network's.
+          seed: of random weights.
 
         Raises:
           BackboneError: if there are no such weights.
         """
-        super().__init__(self.network, weights, ("block3_pool",), preprocess, means, True, name)
+        how = (preprocess, means, True, name, seed)
+        super().__init__(self.network, weights, ("block3_pool",), *how)
 
     def call(self, image: tf.Tensor) -> tf.Tensor:
         """Features [B, H / 8, W / 8, 256] of RGB [B, H, W, 3] in pixel values, multiples of 8."""
@@ -137,6 +140,7 @@ class ResNet152Backbone(Layer):
         preprocess: bool = False,
         block: int = 7,
         name: str = "resnet152",
+        seed: int = 0,
     ):
         """Loads the network.
 
@@ -145,6 +149,7 @@ class ResNet152Backbone(Layer):
           preprocess: likewise.
           block: of the third stage, 1 to 8; the paper tries 1 and 7.
           name: name of the module.
+          seed: of random weights.
 
         Raises:
           BackboneError: if there are no such weights.
@@ -170,7 +175,7 @@ class ResNet152Backbone(Layer):
                 blocks.append(_Bottleneck(inputs, width, stride, label.endswith("block1"), label))
             arrays |= blocks[-1].arrays(label)
         self.blocks = blocks
-        fill(applications.ResNet152, weights, self.name, arrays)
+        fill(applications.ResNet152, weights, self.name, arrays, seed=seed)
 
     def get_config(self) -> dict:
         """The constructor's arguments; a copy begins at random instead of reading a file again."""

@@ -1,7 +1,7 @@
 """VGG-16 and VGG-19 (Simonyan, Zisserman 2015) without top: features of any of their layers.
 
 Layers have Keras's names, block1_conv1 to block5_conv4. Weights are given by name: 'imagenet' is
-Keras's download, 'random' draws them from the layers' names, a path is a Keras weights file (.h5)
+Keras's own file, 'random' draws them from the layers' names, a path is a Keras weights file (.h5)
 or a NumPy archive (.npz) of arrays block1_conv1/kernel [3, 3, inputs, outputs], block1_conv1/bias
 [outputs] and so on.
 
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 import tensorflow as tf
 
 from lossylab.core.digest import file_digest
-from lossylab.models.backbones.applications import fill, is_random
+from lossylab.models.backbones.applications import fill
 from lossylab.models.layers import precision
 from lossylab.models.layers.base import Layer
 
@@ -45,10 +45,8 @@ def label(network: str, weights: str) -> str:
 
 
 def _source(weights: str) -> str:
-    if is_random(weights):
-        return "random weights"
-    if weights == "imagenet" or not os.path.isfile(weights):
-        return "ImageNet" if weights == "imagenet" else "unknown weights"
+    if weights in ("imagenet", "random") or not os.path.isfile(weights):
+        return {"imagenet": "ImageNet", "random": "random weights"}.get(weights, "unknown weights")
     digest = file_digest(weights)
     return "HED" if digest == _HED else f"weights {digest[:16]}"
 
@@ -72,6 +70,7 @@ class VGG(Layer):
         means: Sequence[float] | None = None,
         trainable: bool = False,
         name: str | None = None,
+        seed: int = 0,
     ):
         """Loads the network.
 
@@ -83,6 +82,7 @@ class VGG(Layer):
           means: of B, G and R in pixel values; by default those of the weights.
           trainable: whether the weights learn.
           name: of the layer; by default the network's.
+          seed: of random weights.
 
         Raises:
           BackboneError: if there are no such weights.
@@ -105,7 +105,14 @@ class VGG(Layer):
             arrays[layer] = (self.kernels[-1], self.biases[-1])
             inputs = width
         others = {layer for layer, width in _plan(network) if width}
-        fill(getattr(tf.keras.applications, network.upper()), weights, self.name, arrays, others)
+        fill(
+            getattr(tf.keras.applications, network.upper()),
+            weights,
+            self.name,
+            arrays,
+            others,
+            seed=seed,
+        )
         self._means = tuple(means or (_HED_MEANS if _source(weights) == "HED" else _MEANS))
 
     def get_config(self) -> dict:

@@ -626,5 +626,5 @@ def test_a_study_that_has_trained_leaves_a_page(tmp_path, monkeypatch, capsys, c
     (tmp_path / "report.html").write_text("mine")
     shutil.rmtree(tmp_path / "r")
     cli.main(words)
-    assert "no page of the study" in caplog.text
+    assert f"{tmp_path}/report.html is not written: " in caplog.text
     assert (tmp_path / "report.html").read_text() == "mine"

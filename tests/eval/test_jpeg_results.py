@@ -102,6 +102,13 @@ def test_files_of_other_encoders_keep_their_size(images):
     assert "decoder_difference" not in found
 
 
+def test_what_variants_begin_with_is_no_encoder_of_a_study(tmp_path):
+    for name in ("start_0.01", "start_bits_0.01", "tables_bits_0.01", "vgg16_seed2_0.01"):
+        (tmp_path / "runs" / name / "export").mkdir(parents=True)
+    found = [each.partition(":")[0] for each in jpeg_rd._models_of(str(tmp_path))]
+    assert found == ["tables_bits", "vgg16_seed2"]
+
+
 @pytest.mark.long
 def test_a_study_is_measured_once(exported, folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyjpegli", None)
@@ -348,12 +355,22 @@ def test_claims_of_ours_need_no_published_size_but_three_trainings(tmp_path):
     groups += [("vgg16_random", 1)]
     curves = [curve for name, gain in groups for curve in _with_seeds(name, gain)]
     evidence = _evidence(tmp_path / "a", _curve("jpeg"), *curves)
-    about = {**evidence.about, "models": {"vgg": {"0.1": {"steps": 300, "weights": "random"}}}}
-    evidence = dataclasses.replace(evidence, about=about)
+    models = {
+        name: {"0.1": {"steps": 300, "weights": "random"}} for name in ("vgg", "vgg16_random")
+    }
+    models["vgg16"] = {"0.1": {"steps": 300, "weights": "vgg16.npz"}}
+    evidence = dataclasses.replace(evidence, about={**evidence.about, "models": models})
     judged = _judged(evidence)
     for number in ("8a", "8b", "8c", "8d", "8f"):
         assert judged[number].verdict is Verdict.HOLDS, number
     assert judged["8g"].reason == "not measured"
+    for name, weights, reason in (
+        ("vgg16", "random", "the backbones had random weights"),
+        ("vgg16_random", "vgg16.npz", "its backbone was a trained one"),
+    ):
+        other = {**models, name: {"0.1": {"steps": 300, "weights": weights}}}
+        about = {**evidence.about, "models": other}
+        assert _judged(dataclasses.replace(evidence, about=about))["8c"].reason == reason
     one = evidence.table[~evidence.table.codec.str.contains("_seed")]
     judged = _judged(dataclasses.replace(evidence, table=one))
     assert judged["8a"].reason == "one training each, 3 are needed"

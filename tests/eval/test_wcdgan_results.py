@@ -53,7 +53,7 @@ def _folder(path, *groups):
     for row in itertools.chain(*groups):
         file.append(row)
         small = row["budget"].startswith("Small budget")
-        name = f"{row['method']} {row['channels']}"
+        name = f"{row['method']} {row['channels']} {row['quality']}"
         trained[name] = {"steps": 9} if small else budgets.of_paper("wcdgan")
     file.close()
     (path / "about.json").write_text(json.dumps({budgets.TRAINED: trained}))
@@ -112,8 +112,8 @@ def test_ablations_compare_with_the_same_losses_over_trainings(tmp_path):
 def _of_equal_steps(path, trained, *groups):
     """Judgements of networks of such trainings, by claim; those not named have 15,000 steps."""
     folder = _folder(path, *groups)
-    usual = {"steps": 15_000, "batch": 4, "patch": 80, "size": 1}
-    names = {f"{row['method']} y" for row in itertools.chain(*groups)}
+    usual = {"steps": 15_000, "batch": 4, "patch": 80, "size": 1, "begun": 0}
+    names = {f"{row['method']} y 10" for row in itertools.chain(*groups)}
     all_of_them = {budgets.TRAINED: dict.fromkeys(names, usual) | trained}
     (pathlib.Path(folder) / "about.json").write_text(json.dumps(all_of_them))
     found = wcdgan.PAPER.judgements(wcdgan_evidence.load(folder))
@@ -130,14 +130,16 @@ def test_networks_of_equal_steps_are_put_in_order_at_any_budget(tmp_path):
     verdicts = {"6a": "HOLDS", "6b": "HOLDS", "6c": "FAILS", "6d": "HOLDS", "6e": "FAILS"}
     assert {number: found[number].verdict.name for number in verdicts} == verdicts
     assert {found[number].verdict for number in ("1c", "1d", "2a", "2b")} == {Verdict.UNTESTABLE}
-    shorter = {"dncnn y": {"steps": 9000, "batch": 4, "patch": 80, "size": 1}}
-    found = _of_equal_steps(tmp_path / "b", shorter, *groups)
-    assert found["6a"].reason == "not of equal steps, batch, patch"
-    assert found["6d"].verdict is Verdict.HOLDS
-    narrow = {"memnet y": {"steps": 15_000, "batch": 4, "patch": 80, "size": 0}}
+    usual = {"steps": 15_000, "batch": 4, "patch": 80, "size": 1, "begun": 0}
+    for number, other in enumerate(({"steps": 60_000}, {"begun": 1})):
+        one = {"dncnn_seed3 y 10": usual | other}
+        found = _of_equal_steps(tmp_path / f"b{number}", one, *groups)
+        assert found["6a"].reason == "not of equal steps, patches and beginnings"
+        assert found["6d"].verdict is Verdict.HOLDS
+    narrow = {"memnet y 10": usual | {"size": 0}}
     found = _of_equal_steps(tmp_path / "c", narrow, *groups)
     assert found["6b"].reason == "networks smaller than the paper's"
-    found = _of_equal_steps(tmp_path / "d", {"arcnn y": {}}, *groups)
+    found = _of_equal_steps(tmp_path / "d", {"arcnn y 10": {}}, *groups)
     assert found["6a"].reason == "about.json does not tell all networks and steps"
     once = [rows for rows in groups if rows[0]["method"] != "mwcnn"]
     once.append(_sets("mwcnn", 28.7))
@@ -376,10 +378,20 @@ def test_losses_are_decided_by_runs_from_one_start_with_trained_features(tmp_pat
         "3c": Verdict.HOLDS,
         "3d": Verdict.HOLDS,
     }
-    alike = _of_equal_steps(tmp_path / "small", {}, groups)
-    assert [alike[number].verdict.name for number in ("3a", "6f", "6g", "6h")] == [
+    losses, small = ("3a", "6f", "6g", "6h"), tmp_path / "small"
+    alike = _of_equal_steps(small / "a", {}, groups)
+    assert [alike[number].verdict.name for number in losses] == [
         *("UNTESTABLE", "FAILS", "HOLDS", "HOLDS")
     ]
+    apart = [row for row in groups if row["method"] != _CONTINUED]
+    alike = _of_equal_steps(small / "b", {}, apart)
+    assert {alike[number].reason for number in ("6f", "6g")} == {"not begun with one network"}
+    as_bad = _judged_sets({**ours, "decibel": 26.9}, control)
+    assert _of_equal_steps(small / "c", {}, as_bad)["6g"].verdict is Verdict.FAILS
+    nothing = _judged_sets({**ours, "decibel": 27}, control)  # the JPEG image itself
+    assert _of_equal_steps(small / "d", {}, nothing)["6g"].verdict is not Verdict.HOLDS
+    blind = _judged_sets({**ours, "features": "VGG-16 (random weights)"}, control)
+    assert _of_equal_steps(small / "e", {}, blind)["6h"].reason == "the judge had random weights"
     begin = "WCDGAN over WCDGAN without perceptual and adversarial loss from the same start -0.30"
     assert found["3a"].measured.startswith(begin)
     assert found["3a"].measured.endswith("; perceptual loss by VGG-16 (HED)")

@@ -199,7 +199,7 @@ def test_files_that_are_none_are_said_and_not_added(tmp_path, monkeypatch, caplo
     with pytest.raises(UsageError, match="neither ARCNN's nor DnCNN-3's"):
         cli.main(["import", "restorer", str(path), str(tmp_path / "export"), "--quality=10"])
     assert "none of an official file that is known here" in caplog.text
-    with pytest.raises(UsageError, match="no official file that is known by its SHA-256: `lossyl"):
+    with pytest.raises(UsageError, match="is no official file that is known by its SHA-256: names"):
         cli.main(["models", "add", str(path), "mine"])
     with pytest.raises(UsageError, match="--summary is needed"):
         cli.main(["models", "add", str(tmp_path), "mine"])

@@ -303,9 +303,19 @@ def test_bad_usage(flags, message, tmp_path):
 def test_nothing_is_downloaded_unless_it_is_asked_for(flags, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(data_utils, "urlretrieve", lambda *_, **__: pytest.fail("a download"))
-    message = "--weights: .*'imagenet' of vgg19 are not in .*--offline"
+    message = "--weights: .*'imagenet' of vgg19 are not in .*--nooffline"
     with pytest.raises(UsageError, match=message):
         _train(tmp_path / "run", "--weights=imagenet", *flags)
+
+
+def test_a_damaged_file_of_keras_is_not_fetched_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(data_utils, "urlretrieve", lambda *_, **__: pytest.fail("a download"))
+    kept = tmp_path / ".keras" / "models" / "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"cut")
+    with pytest.raises(UsageError, match="--weights: weights 'imagenet' of vgg19 cannot be loaded"):
+        _train(tmp_path / "run", "--weights=imagenet")
 
 
 def test_without_a_network_imagenet_weights_are_explained(tmp_path, monkeypatch):
@@ -371,6 +381,14 @@ def test_variants_begin_with_tables_of_their_rate(capsys):
     (start,) = [each for each in lines if "--run_dir=s/runs/start_bits_0.01" in each]
     assert {"--attention=none", "--rate=coefficients", "--steps=9"} <= set(start.split())
     assert len(lines) == 5
+    _study(
+        *words, "--variants=tables", "--common=rate=coefficients,lpips_weight=0,ms_ssim_weight=0"
+    )
+    start, tables = capsys.readouterr().out.splitlines()  # what is common decides
+    assert "--rate=coefficients" in start.split()
+    assert "--tables_from=s/runs/start_0.01" in tables.split()
+    _study(*words, "--variants=vgg16", "--nooffline")
+    assert all("--nooffline" in line for line in capsys.readouterr().out.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -379,7 +397,7 @@ def test_variants_begin_with_tables_of_their_rate(capsys):
         ("vgg16:weights=vgg16.npz", "vgg16_0.01: .* 'vgg16.npz' of vgg16: no such file"),
         (
             "vgg16:weights=imagenet",
-            "vgg16_0.01: .* 'imagenet' of vgg16 are not in .*offline",
+            "vgg16_0.01: .* 'imagenet' of vgg16 are not in .*--nooffline",
         ),
     ],
 )

@@ -24,7 +24,7 @@ class JpegEncoderOptions(OfflineOptions, RateOptions):
     """Trains a JPEG encoder: attention over DCT coefficients and quantization tables.
 
       lossylab train jpeg_encoder --train_data=FOLDER --lmbda=0.01 --lpips=alex.npz \\
-          --run_dir=runs/vgg_0.01
+          --nooffline --run_dir=runs/vgg_0.01
 
     Network and tables learn together by Eq. 7-9. Validation writes real files and measures what
     Pillow decodes of them. Killed or stopped, the same command resumes the run; the encoder is
@@ -47,8 +47,8 @@ class JpegEncoderOptions(OfflineOptions, RateOptions):
     )
     weights: str = option(
         "imagenet",
-        "The backbone's initial values: imagenet, random, or a Keras file without top; of VGGs "
-        "also an .npz archive.",
+        "The backbone's initial values: imagenet, random (by `seed`), or a Keras file without top; "
+        "of VGGs also an .npz archive.",
         source="Sec. 3.2",
     )
     preprocess: bool = option(

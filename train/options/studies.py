@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from lossylab.core.downloads import OfflineOptions
 from lossylab.core.options import Options, option, option_class, require, require_distinct
 from lossylab.models.names import CODECS
 from lossylab.train.options.loop import positive
@@ -164,7 +165,7 @@ class RepeatedStudyOptions(StudyOptions):
 
 
 @option_class
-class WcdganStudyOptions(RepeatedStudyOptions):
+class WcdganStudyOptions(OfflineOptions, RepeatedStudyOptions):
     """Trains WCDGAN, its ablations and the networks that it is compared to.
 
       lossylab train wcdgan_study --flagfile=wcdgan_small --out=study
@@ -219,7 +220,7 @@ class DistortionGanStudyOptions(RepeatedStudyOptions):
 
 
 @option_class
-class JpegEncoderStudyOptions(RepeatedStudyOptions):
+class JpegEncoderStudyOptions(OfflineOptions, RepeatedStudyOptions):
     """Trains the JPEG encoder's variants at several rates, for the paper's figures.
 
       lossylab train jpeg_encoder_study --flagfile=jpeg_encoder_small --out=study
@@ -227,9 +228,8 @@ class JpegEncoderStudyOptions(RepeatedStudyOptions):
     Each variant and lambda is a run of `lossylab train jpeg_encoder` in OUT/runs/NAME_LAMBDA with
     the options of this command and those of the variant (--variant names it NAME_LAMBDA). With
     --table_steps, tables first learn alone, and all variants of a lambda begin with those that have
-    learned by the same rate. Killed
-    or stopped, the same command goes on where it was; a variant that has all its steps is only
-    exported again.
+    learned by the same rate. Killed or stopped, the same command goes on where it was; a variant
+    that has all its steps is only exported again.
     """
 
     variants: tuple[str, ...] = _which(JPEG_ENCODER)

@@ -66,7 +66,7 @@ class WcdganOptions(OfflineOptions, RateOptions):
     run; the network is written to run_dir/export.
 
     B. Xie, H. Zhang, C. Jung: "WCDGAN: Weakly Connected Dense Generative Adversarial Network for
-    Artifact Removal of Highly Compressed Images", IEEE Access 2022.
+    Artifact Removal of Highly Compressed Images", IEEE Access 2021.
     """
 
     steps: int = steps(200_000, assumed="not printed; the rates are halved ten times by then")

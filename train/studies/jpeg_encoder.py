@@ -9,7 +9,8 @@ from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
 from lossylab.train.options.studies import JPEG_ENCODER, JpegEncoderStudyOptions, Variants
 from lossylab.train.studies.study import Study
 
-_START = {"tables": "start", "coefficients": "start_bits"}  # where tables learn alone, by rate
+# Where tables learn alone, by the rate of the variants that begin with them: None is the study's.
+_START = {None: "start", "coefficients": "start_bits"}
 
 
 def _runs(options: JpegEncoderStudyOptions) -> Variants:
@@ -17,16 +18,16 @@ def _runs(options: JpegEncoderStudyOptions) -> Variants:
     found = {}
     for lmbda in _lmbdas(options):
         variants = options.variants if lmbda in options.lmbdas else ("tables",)
-        starts = {JPEG_ENCODER[name].get("rate", "tables"): {} for name in variants}
+        starts = {JPEG_ENCODER[name].get("rate"): {} for name in variants}
         for rate in starts if options.table_steps else ():
             start = f"{_START[rate]}_{lmbda:g}"
-            alone = {**JPEG_ENCODER["tables"], "rate": rate, "steps": options.table_steps}
-            found[start] = {**alone, "lmbda": lmbda}
+            alone = {**JPEG_ENCODER["tables"], **({"rate": rate} if rate else {})}
+            found[start] = {**alone, "lmbda": lmbda, "steps": options.table_steps}
             starts[rate] = {"tables_from": options.run_dir(start)}
         for again, seed in options.repetitions.items():
             for name in variants:
                 values = JPEG_ENCODER[name]
-                begin = starts[values.get("rate", "tables")]
+                begin = starts[values.get("rate")]
                 found[f"{name}{again}_{lmbda:g}"] = {**values, "lmbda": lmbda, **begin, **seed}
     return found
 

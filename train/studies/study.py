@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 import tensorflow as tf
 
 from lossylab.core import command, flags
+from lossylab.core.downloads import OfflineOptions
 from lossylab.core.errors import DivergedError, UsageError
 from lossylab.core.options import require
 from lossylab.train.options.loop import TrainingOptions
@@ -134,7 +135,9 @@ class Study(Generic[OptionsOfStudy]):
     def _options(
         self, options: OptionsOfStudy, name: str, values: dict[str, Any]
     ) -> TrainingOptions:
-        fixed = {"train_data": options.train_data, "run_dir": options.run_dir(name)}
+        fixed: dict[str, Any] = {"train_data": options.train_data, "run_dir": options.run_dir(name)}
+        if isinstance(options, OfflineOptions):
+            fixed["offline"] = options.offline
         values = fixed | values
         for entry in options.variant:
             pattern, _, given = entry.partition(":")

@@ -6,8 +6,12 @@ import fnmatch
 import pathlib
 from typing import Any
 
-from lossylab.core import checkpoints, command
+import tensorflow as tf
+
+from lossylab.core import checkpoints, command, downloads
 from lossylab.inference.export.base import is_export
+from lossylab.models.backbones import applications
+from lossylab.train import session
 from lossylab.train.loop import warm_start
 from lossylab.train.loop.run_dir import RunDir
 from lossylab.train.options.studies import (
@@ -59,6 +63,10 @@ def check(options: WcdganOptions) -> None:
       UsageError: saying so.
     """
     make_network(options)
+    if options.recipe.perceptual:
+        with session.naming("weights"), downloads.allowed(not options.offline):
+            application = getattr(tf.keras.applications, options.backbone.upper())
+            applications.require_weights(application, options.weights, options.backbone)
     begun = checkpoints.newest(RunDir(options.run_dir).checkpoints)
     if options.init_from and not begun and not is_export(options.init_from):
         warm_start.checkpoint_of(options.init_from, "init_from")
