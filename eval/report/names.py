@@ -19,6 +19,7 @@ NAMES = {
     # ProxIQA.
     "bls_mse": "BLS MSE",
     "bls_vmaf": "BLS VMAF_p",
+    "bmshj_vmaf": "BMSHJ VMAF_p",
     "bls_vmaf_p": "BLS VMAF_p",
     "bls_ssim_p": "BLS SSIM_p",
     "bls_ms_ssim_p": "BLS MSIM_p",
