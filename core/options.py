@@ -215,10 +215,17 @@ def naming(option: str) -> Iterator[None]:
     with naming("model"):
         codec = Codec(options.model)
     """
+    with prefixed(f"`{option}`"):
+        yield
+
+
+@contextlib.contextmanager
+def prefixed(words: str) -> Iterator[None]:
+    """Begins messages of UsageErrors with what they are about, a run's name such as mse_0.01."""
     try:
         yield
     except UsageError as error:
-        error.args = (f"`{option}`: {error}",)
+        error.args = (f"{words}: {error}",)
         raise
 
 

@@ -18,6 +18,7 @@ from lossylab.data.patches import check_sizes
 from lossylab.eval.measurements import about, own_folder, write_about
 from lossylab.eval.measures import Color
 from lossylab.eval.options.rd import JpegRdOptions
+from lossylab.eval.schemas import TABLE_STARTS
 from lossylab.eval.sharing import shards
 from lossylab.eval.sharing.pipeline import Measure, Opener
 from lossylab.eval.sweep import Sweep
@@ -38,9 +39,6 @@ OTHER_QUALITIES = (*range(5, 31, 5), *range(40, 91, 10))
 
 # Of flat tables: 0.25 to 1 bits per pixel on Kodak.
 STEPS = (255, 200, 160, 128, 104, 88, 72, 60, 50, 42, 36, 30, 24, 20)
-
-# Runs of a study in which the tables that the variants begin with learn alone, by their rate.
-_STARTS = ("start", "start_bits")
 
 # Options of the training that tell no budgets apart: where, how often and how fast, not what.
 _NO_BUDGET = (
@@ -147,7 +145,9 @@ def _models_of(study: str) -> list[str]:
     exports = sorted(pathlib.Path(study).glob("runs/*/export"))
     require(bool(exports), f"`study`: no runs/*/export in {study}")
     names = [path.parent.name.rpartition("_")[0] for path in exports]
-    return [f"{name}:{path}" for name, path in zip(names, exports) if name not in _STARTS]
+    return [
+        f"{name}:{path}" for name, path in zip(names, exports) if name not in TABLE_STARTS.values()
+    ]
 
 
 def _all_models(out: str, encoders: list[LearnedJpeg]) -> dict[str, dict]:

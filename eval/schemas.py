@@ -49,6 +49,9 @@ def coded(measures: tuple[str, ...], tool: str, **added: str) -> Schema:
 OTHER_JPEGS = ("jpegli", "mozjpeg", "mozjpeg444")  # encoders of packages that need not be there
 OTHER_FORMATS = ("webp", "avif444", "avif420", "jpegxl")  # what JPEG competes with, newer codecs
 COMPETITORS = (*OTHER_JPEGS, *OTHER_FORMATS)
+# Runs of a study of JPEG encoders in which the tables that variants begin with learn alone, by the
+# rate that these name; None is the study's.
+TABLE_STARTS = {None: "start", "coefficients": "start_bits"}
 CODED = coded(LIBVMAF_MEASURES, "ffmpeg")
 CODED_COLOR = coded(COLOR_MEASURES, "tensorflow", vmaf="nan")
 

@@ -7,14 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from lossylab.core import downloads
 from lossylab.core.options import naming, require
 from lossylab.inference.export import network_file
 from lossylab.inference.export.base import is_export, network_path
 from lossylab.losses import jpeg_encoder as losses
 from lossylab.losses.features import FeatureDistance
 from lossylab.losses.lpips import LPIPS
-from lossylab.models.backbones import applications
 from lossylab.models.backbones.block_features import BACKBONES
 from lossylab.models.backbones.vgg import VGG, label, last_conv
 from lossylab.models.jpeg_encoder import JPEGEncoder
@@ -24,12 +22,6 @@ from lossylab.models.names import VGGS
 from lossylab.train import session
 from lossylab.train.loop import warm_start
 from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
-
-_APPLICATIONS = {
-    "vgg16": tf.keras.applications.VGG16,
-    "vgg19": tf.keras.applications.VGG19,
-    "resnet152": tf.keras.applications.ResNet152,
-}
 
 
 def make_encoder(options: JpegEncoderOptions) -> JPEGEncoder:
@@ -63,9 +55,8 @@ def check_weights(options: JpegEncoderOptions) -> None:
     if "feature_distance" in options.terms:
         wanted.append(("perceptual_weights", options.perceptual))
     for option, network in wanted:
-        with session.naming(option), downloads.allowed(not options.offline):
-            application = _APPLICATIONS[network.partition("_")[0]]
-            applications.require_weights(application, getattr(options, option), network)
+        keras_name = network.partition("_")[0]  # of resnet152_block1 too
+        session.require_weights(option, keras_name, getattr(options, option), options.offline)
 
 
 def features_of(options: JpegEncoderOptions) -> dict[str, str]:

@@ -24,6 +24,7 @@ from lossylab.data.collections import find_images
 from lossylab.data.patches import HEADERS_CHECKED
 from lossylab.data.schedule import Schedule
 from lossylab.data.served import require_equal, require_workers
+from lossylab.models.backbones import applications
 from lossylab.models.layers import precision
 from lossylab.train.loop.fit import fit
 from lossylab.train.loop.run_dir import RunDir
@@ -171,6 +172,19 @@ def fingerprint(paths: list[str]) -> str:
     lines = (f"{os.path.basename(p)} {os.path.getsize(p) if look else ''}" for p in paths)
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     return f"{len(paths)} images, {digest[:16]}"
+
+
+def require_weights(option: str, network: str, weights: str, offline: bool) -> None:
+    """Raises UsageError of a network's weights that are not there; reads none.
+
+    Args:
+      option: that asks for them.
+      network: name of a Keras application in small letters, such as vgg16.
+      weights: see `models.backbones.applications`.
+      offline: whether Keras may not fetch them.
+    """
+    with naming(option), downloads.allowed(not offline):
+        applications.require_weights(network, weights, network)
 
 
 @contextlib.contextmanager

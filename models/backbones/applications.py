@@ -28,7 +28,8 @@ _LAST_NORM, _LAST_GAMMA = "_3_bn", 0.2
 
 def _make(application, weights: str, name: str, **options) -> tf.keras.Model:
     """A Keras application with weights; raises BackboneError."""
-    kept = require_weights(application, weights, name, options.get("include_top", True))
+    keras_name = application.__name__.lower()
+    kept = require_weights(keras_name, weights, name, options.get("include_top", True))
     try:
         with precision.policy("float32"):  # Keras's layers keep the policy of their construction
             if weights == "imagenet" and downloads.are_allowed():
@@ -47,11 +48,11 @@ def _make(application, weights: str, name: str, **options) -> tf.keras.Model:
         ) from error
 
 
-def require_weights(application, weights: str, name: str, top: bool = False) -> str:
+def require_weights(network: str, weights: str, name: str, top: bool = False) -> str:
     """Raises BackboneError if weights of a Keras application are not there; reads none.
 
     Args:
-      application: from tf.keras.applications.
+      network: name of the application in small letters, such as vgg16.
       weights: see the module.
       name: of the network, for messages.
       top: whether Keras's weights have the dense layers, too.
@@ -62,7 +63,7 @@ def require_weights(application, weights: str, name: str, top: bool = False) -> 
     _require_file(weights, name)
     if weights != "imagenet":
         return ""
-    network = application.__name__.lower().replace("inceptionv3", "inception_v3")
+    network = network.replace("inceptionv3", "inception_v3")
     tail = "" if top else "_notop"
     return downloads.require_kept(f"{network}_weights_tf_dim_ordering_tf_kernels{tail}.h5", name)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import pathlib
 
 from lossylab.core import command
+from lossylab.eval.schemas import TABLE_STARTS
 from lossylab.train.options.jpeg_encoder import JpegEncoderOptions
 from lossylab.train.options.studies import JPEG_ENCODER, JpegEncoderStudyOptions, Variants
 from lossylab.train.studies.study import Study
-
-# Where tables learn alone, by the rate of the variants that begin with them: None is the study's.
-_START = {None: "start", "coefficients": "start_bits"}
 
 
 def _runs(options: JpegEncoderStudyOptions) -> Variants:
@@ -20,7 +18,7 @@ def _runs(options: JpegEncoderStudyOptions) -> Variants:
         variants = options.variants if lmbda in options.lmbdas else ("tables",)
         starts = {JPEG_ENCODER[name].get("rate"): {} for name in variants}
         for rate in starts if options.table_steps else ():
-            start = f"{_START[rate]}_{lmbda:g}"
+            start = f"{TABLE_STARTS[rate]}_{lmbda:g}"
             alone = {**JPEG_ENCODER["tables"], **({"rate": rate} if rate else {})}
             found[start] = {**alone, "lmbda": lmbda, "steps": options.table_steps}
             starts[rate] = {"tables_from": options.run_dir(start)}
@@ -44,7 +42,7 @@ STUDY = Study(
     check="lossylab.train.jpeg_parts:check_weights",
     names=lambda options: [
         f"{name}_{lmbda:g}"
-        for name in (*_START.values(), *JPEG_ENCODER)
+        for name in (*TABLE_STARTS.values(), *JPEG_ENCODER)
         for lmbda in _lmbdas(options)
     ],
 )

@@ -7,7 +7,6 @@ has all its steps is only exported again.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import fnmatch
 import gc
@@ -15,15 +14,15 @@ import logging
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 import tensorflow as tf
 
 from lossylab.core import command, flags
 from lossylab.core.downloads import OfflineOptions
-from lossylab.core.errors import DivergedError, UsageError
-from lossylab.core.options import require
+from lossylab.core.errors import DivergedError
+from lossylab.core.options import prefixed, require
 from lossylab.train.options.loop import TrainingOptions
 from lossylab.train.options.studies import StudyOptions, Variants
 from lossylab.train.studies.queue import Queue
@@ -92,7 +91,7 @@ class Study(Generic[OptionsOfStudy]):
         if self.check:
             check = command.resolve(self.check)
             for name, each in runs.items():
-                with _naming(name):
+                with prefixed(name):
                     check(each)
         queue, trained = Queue(runs), []
         lost: dict[str, pathlib.Path] = {}
@@ -143,20 +142,11 @@ class Study(Generic[OptionsOfStudy]):
             pattern, _, given = entry.partition(":")
             if _means(pattern, name):
                 values |= self._given(given.split(","))
-        with _naming(name):
+        with prefixed(name):
             return self.options(**values)
 
     def _given(self, words: Iterable[str]) -> dict[str, Any]:
         return flags.given(self.options, [f"--{word}" for word in words])
-
-
-@contextlib.contextmanager
-def _naming(run: str) -> Iterator[None]:
-    """Says of a UsageError which run it is of."""
-    try:
-        yield
-    except UsageError as error:
-        raise UsageError(f"{run}: {error}") from error
 
 
 def _begins_with_one_of(options: TrainingOptions, runs: Collection[pathlib.Path]) -> bool:

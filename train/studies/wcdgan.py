@@ -6,11 +6,8 @@ import fnmatch
 import pathlib
 from typing import Any
 
-import tensorflow as tf
-
-from lossylab.core import checkpoints, command, downloads
+from lossylab.core import checkpoints, command
 from lossylab.inference.export.base import is_export
-from lossylab.models.backbones import applications
 from lossylab.train import session
 from lossylab.train.loop import warm_start
 from lossylab.train.loop.run_dir import RunDir
@@ -64,9 +61,7 @@ def check(options: WcdganOptions) -> None:
     """
     make_network(options)
     if options.recipe.perceptual:
-        with session.naming("weights"), downloads.allowed(not options.offline):
-            application = getattr(tf.keras.applications, options.backbone.upper())
-            applications.require_weights(application, options.weights, options.backbone)
+        session.require_weights("weights", options.backbone, options.weights, options.offline)
     begun = checkpoints.newest(RunDir(options.run_dir).checkpoints)
     if options.init_from and not begun and not is_export(options.init_from):
         warm_start.checkpoint_of(options.init_from, "init_from")
