@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> object:
 def _find_images(made: Options) -> None:
     """Raises CollectionError of images that are not there, before TensorFlow is imported."""
     for name, spec in specs(type(made)).items():
-        given = getattr(made, name) if spec.images else ()
+        given = getattr(made, name) if spec.images and made.reads_images else ()
         for each in (given,) if isinstance(given, str) else given or ():
             if each:
                 command.resolve("lossylab.data.collections:find_images")(each)
@@ -73,13 +73,12 @@ def _find_images(made: Options) -> None:
 
 def _shown_study(train: Callable[[Any], object], made: Any) -> object:
     """Trains a study, and writes its page even if trainings diverged; raises what training does."""
-    told_only = made.dry_run or made.queue
     try:
         done = train(made)
     except DivergedError:
         _write_page(made.out)
         raise
-    if not told_only:
+    if not made.only_tells:
         _write_page(made.out)
     return done
 

@@ -120,6 +120,11 @@ class Options:
           UsageError: whose message has the options' names in backquotes.
         """
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether the images that options name must be there."""
+        return True
+
     def replace(self, **changes: Any) -> Self:
         """The same options with some others, checked again."""
         return dataclasses.replace(self, **changes)

@@ -66,6 +66,7 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         self.discriminator: Any = None
         self.normalized = (self.generator,)
         self._apart = options.discriminator_norm == "apart"
+        self._clip = options.clip_generated
         self.metrics = ("loss", "residual")
         boundaries = {options.discriminator_first, options.moments_steps or 0} - {0}
         self.boundaries = tuple(sorted(boundaries))
@@ -117,11 +118,12 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
             tape.watch(variables)
             noise = self._noise(reference, step)
             generated = self.generator(reference, training=moments_move, noise=noise)
-            report = self._losses(reference, distorted, generated)
+            shown = tf.clip_by_value(generated, 0.0, 255.0) if self._clip else generated
+            report = self._losses(reference, distorted, generated, shown)
             loss = scale * report["loss"]
         learned: dict[str, Any] = {"adam": gradients(tape, loss, variables, self._adam)}
         if self.discriminator is not None:
-            found = self._discriminator_gradients(reference, distorted, generated, scale)
+            found = self._discriminator_gradients(reference, distorted, shown, scale)
             report |= found[0]
             learned["discriminator"] = found[1]
         learned["report"] = {name: scale * report[name] for name in self.metrics}
@@ -145,17 +147,17 @@ class DistortionTask(PaperTask[DistortionGanOptions]):
         return self.generator.draw(reference, tf.random.fold_in(seed, place().index))
 
     def _losses(
-        self, reference: tf.Tensor, distorted: tf.Tensor, generated: tf.Tensor
+        self, reference: tf.Tensor, distorted: tf.Tensor, generated: tf.Tensor, shown: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Eq. 3, or a pixel loss; the discriminator's parameters are fixed."""
+        """Eq. 3, or a pixel loss; the discriminator, whose parameters are fixed, sees `shown`."""
         options = self.options
         report = {"residual": losses.sparsity(reference, generated)}
         if self.discriminator is None:
             return {"loss": losses.pixel_loss(distorted, generated, options.pixel_loss), **report}
         if self._apart:
-            scores = self.discriminator((reference, generated), training=True)
+            scores = self.discriminator((reference, shown), training=True)
         else:
-            scores = self._scores(reference, distorted, generated)[1]
+            scores = self._scores(reference, distorted, shown)[1]
         report["adversarial"] = adversarial.hinge_generator(scores)
         loss = report["adversarial"] + options.sparsity_weight * report["residual"]
         return {"loss": loss, **report}

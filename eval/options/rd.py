@@ -55,6 +55,11 @@ class RdOptions(BeamOptions, JobsOptions, MeasurementOptions):
     remake: bool = option(False, "Only make tables and plot again, from OUT/rows.csv.")
     keep_files: bool = option(False, "Write learned codecs' files and decoded images too.")
 
+    @property
+    def reads_images(self) -> bool:
+        """See `Options.reads_images`."""
+        return not self.remake
+
     def check(self) -> None:
         """See `Options.check`."""
         super().check()

@@ -308,7 +308,30 @@ def test_normalized_together_images_of_another_strength_get_other_scores(tmp_pat
     assert gaps["apart"] < 0.3 * gaps["together"]
 
 
+def test_clipped_the_discriminator_does_not_see_how_far_values_are_beyond(tmp_path, random):
+    """The sparsity does, and draws them back."""
+    flags = [*_TINY, _GAN, f"--run_dir={tmp_path}"]
+    reference, distorted = (
+        tf.constant(random.uniform(0, 255, (2, 128, 128, 3)), tf.float32) for _ in range(2)
+    )
+    scores, residuals = {}, {}
+    for clip in (False, True):
+        options = core_flags.parse(DistortionGanOptions, [*flags, f"--clip_generated={clip}"])
+        for beyond in (4.0, 8.0):
+            tf.random.set_seed(1)
+            task = DistortionTask(options, Files([], []))
+            task.generator.up[-1].bias.assign([beyond] * 3)
+            report = task.learn((reference, distorted), tf.constant(1))["report"]
+            scores[clip, beyond] = float(report["score_generated"])
+            residuals[clip, beyond] = float(report["residual"])
+    assert scores[True, 4.0] == pytest.approx(scores[True, 8.0], abs=1e-5)
+    assert abs(scores[False, 4.0] - scores[False, 8.0]) > 0.01
+    for clip in (False, True):
+        assert residuals[clip, 8.0] > 1.5 * residuals[clip, 4.0]
+
+
 _NEW = [_GAN, "--discriminator_norm=apart", "--noise_input=2", "--precision=mixed_bfloat16"]
+_NEW += ["--clip_generated"]
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ _ADVERSARIAL = (
     "residual_gain",
     "discriminator_first",
     "discriminator_norm",
+    "clip_generated",
     "gradient_penalty",
     "discriminator_filters",
     "discriminator_learning_rate",
@@ -62,6 +63,12 @@ class DistortionGanOptions(TrainingOptions):
         "Batch normalization of the discriminator's layers: of real and generated images together, "
         "so that it sees how strong they are, or of each apart, as pix2pix's code.",
         choices=DISCRIMINATOR_NORMS,
+        assumed="the paper prints neither",
+    )
+    clip_generated: bool = option(
+        False,
+        "Show the discriminator what is generated within 0..255, as real images are: it else knows "
+        "strong noise by values beyond.",
         assumed="the paper prints neither",
     )
     noise_input: int = option(

@@ -132,6 +132,16 @@ class StudyOptions(Options):
     dry_run: bool = option(False, "Print the trainings' commands and stop.")
     queue: bool = option(False, "Print what is done, running and waiting, and stop.")
 
+    @property
+    def only_tells(self) -> bool:
+        """Whether the plan or the queue is all that is asked for."""
+        return self.dry_run or self.queue
+
+    @property
+    def reads_images(self) -> bool:
+        """See `Options.reads_images`."""
+        return not self.only_tells
+
     def check(self) -> None:
         """Refuses what makes no study."""
         super().check()

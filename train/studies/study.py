@@ -120,7 +120,7 @@ class Study(Generic[OptionsOfStudy]):
                 sys.stdout.write(f"lossylab {self.training} {shlex.join(flags.arguments(each))}\n")
         elif options.queue:
             sys.stdout.write(Queue(runs).text())
-        return options.dry_run or options.queue
+        return options.only_tells
 
     def train_one(self, name: str, options: TrainingOptions, queue: Queue) -> pathlib.Path:
         """Trains one run of a queue and forgets its graphs; returns its directory."""
