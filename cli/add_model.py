@@ -41,7 +41,8 @@ def add(options: AddModelOptions) -> None:
     }
     useful_to = options.useful_to or told.get("useful_to")
     card |= {"useful_to": useful_to} if useful_to else {}
-    card |= {"gains": told["gains"]} if "gains" in told else {}
+    gains = options.measured_gains() or told.get("gains")
+    card |= {"gains": gains} if gains else {}
     network_file.narrow(network)
     served = class_of(told["kind"]).serve(network)
     network_file.write(network, weights, narrow=True, tables=served.tables)

@@ -125,7 +125,7 @@ class _Restoration:
             return timed(self._network(model.path).restore, image, known)
         coding = self._coding(decoded)
         if model == SADCT:
-            _warn_if_fine(jpeg.nearest_quality(coding.tables[0]))
+            _warn_if_fine(coding)
         return timed(restoring.apply, model, image, coding, self._network)
 
 
@@ -175,12 +175,12 @@ def _decoded(source: str) -> DecodedFile:
     return decode_image(source, keep_profile=True)
 
 
-def _warn_if_fine(quality: int) -> None:
-    if quality > restoring.FINEST:
+def _warn_if_fine(coding: jpeg.Coding) -> None:
+    quality, finest = jpeg.nearest_quality(coding.tables[0]), restoring.finest_of_sadct(coding)
+    if quality > finest:
         log.warning(
             "coded at a quality near %d: above %d SA-DCT takes away as much as it restores",
-            quality,
-            restoring.FINEST,
+            *(quality, finest),
         )
 
 

@@ -36,7 +36,7 @@ from lossylab.eval.schemas import DIVERGENCES
 from lossylab.eval.sharing import pipeline, shards
 from lossylab.inference.export.distorter import Distorter
 
-_REVISION = 2  # of how images are measured
+_REVISION = 3  # of how images are measured; 2: blockiness of blocks at the image's corner
 # The protocol's words when the first rows were measured.
 _DECIDES = nss.PROTOCOL.replace("standard deviation", "deviation")
 _OTHER_SEED = 1  # real noise is compared with noise of another seed

@@ -11,7 +11,10 @@ from lossylab.models.layers.blocks import Conv2D
 
 @tf.keras.saving.register_keras_serializable("lossylab")
 class ARCNN(Network):
-    """9x9x64, 7x7x32, 1x1x16 with ReLUs, 5x5 without; edges are replicated, as in their code."""
+    """9x9x64, 7x7x32, 1x1x16 with ReLUs, 5x5 without; edges are replicated, as in their code.
+
+    It begins by giving the image back (ours): without an input skip it would have to learn that.
+    """
 
     model_id = "arcnn"
 
@@ -28,7 +31,8 @@ class ARCNN(Network):
         shapes = ((channels, 64, 9), (64, 32, 7), (32, 16, 1), (16, channels, 5))
         with self.scope():
             self.convs = [
-                Conv2D(*shape, replicate=True, name=f"conv{i}") for i, shape in enumerate(shapes)
+                Conv2D(*shape, replicate=True, identity=channels, name=f"conv{i}")
+                for i, shape in enumerate(shapes)
             ]
 
     def call(self, image: tf.Tensor, training: bool = False) -> tf.Tensor:

@@ -17,6 +17,9 @@ MULTIPLE = 2 ** len(_WIDTHS)  # pixels: the sides of what the network sees
 # what is two of their samples away, of 128 pixels each, comes up again.
 RECEPTIVE_FIELD_RADIUS = 2 * MULTIPLE + 254
 _SLOPE = 0.2  # of LeakyReLU
+# Taps of the deepest kernels that patches of 128 pixels meet, which leave those one place: the
+# others begin at 0, as they would stay what they began as, and whole images would meet them.
+_MIDDLE, _DOUBLED = (0, 1, 1, 0), (1, 1, 1, 0)
 _SEED = (0, 0)  # of the noise where none is given
 # Pixels that are doubled and convolved with a kernel of 4 are, in even and odd rows, convolved with
 # one of 3 before: some of the 4 weights meet the same pixel.
@@ -120,6 +123,7 @@ class ResidualUNet(Network):
                 _Down(inputs, outputs, f"down{i}")
                 for i, (inputs, outputs) in enumerate(zip([3 + noise_channels, *widths], widths))
             ]
+        _keep(self.down[-1].kernel, _MIDDLE)
         # Each but the first sees the skip beside what comes from below.
         above = [*widths[-2::-1], 3]
         inputs = [widths[-1], *(2 * width for width in widths[-2::-1])]
@@ -128,6 +132,7 @@ class ResidualUNet(Network):
                 _Up(a, b, i == len(above) - 1, upsampling, f"up{i}")
                 for i, (a, b) in enumerate(zip(inputs, above))
             ]
+        _keep(self.up[0].kernel, _DOUBLED if upsampling == "nearest" else _MIDDLE)
 
     def call(
         self, image: tf.Tensor, training: bool = False, noise: tf.Tensor | None = None
@@ -165,3 +170,9 @@ def _initial(inputs: int, outputs: int) -> tf.Tensor:
     """He-normal for LeakyReLU."""
     std = (2.0 / (1.0 + _SLOPE**2) / (KERNEL_SIZE * KERNEL_SIZE * inputs)) ** 0.5
     return tf.random.normal((KERNEL_SIZE, KERNEL_SIZE, inputs, outputs), stddev=std)
+
+
+def _keep(kernel: tf.Variable, taps: tuple[int, ...]) -> None:
+    """Sets all rows and columns of a kernel to 0 but these."""
+    kept = np.outer(taps, taps)[..., None, None]
+    kernel.assign(kernel * kept.astype(np.float32))

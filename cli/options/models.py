@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from lossylab.core.errors import UsageError
 from lossylab.core.options import Options, argument, option, option_class, require
 
 
@@ -48,6 +49,11 @@ class AddModelOptions(Options):
         minimum=1,
         maximum=100,
     )
+    gains: tuple[str, ...] = option(
+        (),
+        "What color files of live1 gain from a restorer, QUALITY:DECIBEL each, such as 10:0.97; by "
+        "default what the export says.",
+    )
     hours: float | None = option(None, "How long it was trained.", minimum=0, unit="hours")
     license: str | None = option(None, "What its use is bound to; by default what the export says.")
     folder: str = option(
@@ -63,3 +69,14 @@ class AddModelOptions(Options):
             bool(re.fullmatch("[a-z0-9][a-z0-9._-]*", self.name)),
             f"a model's name has small letters, digits, '.', '_' and '-', got '{self.name}'",
         )
+        self.measured_gains()
+
+    def measured_gains(self) -> dict[str, float]:
+        """The gains by quality; raises UsageError if they are none."""
+        found = {}
+        for text in self.gains:
+            pair = re.fullmatch(r"(100|[1-9]\d?):(-?\d*\.?\d+)", text)
+            if pair is None:
+                raise UsageError(f"`gains` takes QUALITY:DECIBEL, such as 10:0.97, got '{text}'")
+            found[pair[1]] = float(pair[2])
+        return found

@@ -25,7 +25,8 @@ class Evidence:
     """What was measured.
 
     Attributes:
-      table: rows of divergences, one an image, method of distortion and real distortion.
+      table: rows of divergences, one an image, method of distortion and real distortion; with the
+        mean power of each residual's bands, dB.
       severities: lines of severity.csv, best first.
       grids: folders of crops for comparison grids, by name.
       trained: numbers that count of each model's training, see `budgets`.
@@ -99,8 +100,16 @@ def load(folder: str) -> Evidence:
     """Reads a results folder; raises WorkError if its rows are missing or damaged."""
     root = pathlib.Path(folder)
     table = results.table(root / "rows.csv", DIVERGENCES, "lossylab eval distortions")
+    for prefix in ("", "real_"):
+        table[f"{prefix}power"] = table[f"{prefix}bands"].map(_mean_power)
     severities: list[Line] = []
     if (root / "severity.csv").exists():
         severities = list(csv.DictReader((root / "severity.csv").read_text().splitlines()))
     grids = {path.parent.name: path.parent for path in root.glob("grids/*/index.json")}
     return Evidence(table, severities, dict(sorted(grids.items())), budgets.recorded(folder))
+
+
+def _mean_power(bands: str) -> float:
+    """The mean of a spectrum's bands in dB; NaN without a spectrum."""
+    values = [float(each) for each in bands.split()]
+    return sum(values) / len(values) if values else math.nan

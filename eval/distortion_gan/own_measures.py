@@ -54,13 +54,21 @@ class Own:
         return f"{error:.0%}" if self.relative else f"{error:.2f}{self.unit}"
 
 
-STRENGTH = Own("std", "standard deviation of the residual", 1, 0.2)
+_STD = Own("std", "standard deviation of the residual", 1, 0.2)
+# Of noise: a tint, which is no noise, has a deviation too, but no power in these bands. 1.9 dB less
+# are 20 % less amplitude.
+_POWER = Own("power", "mean power of the spectrum's bands, dB", 1, 1.9, False, " dB")
 OWN = {
     "jpeg": Own("blockiness", "blockiness", 2, 0.2),
     "jpeg2000": Own("ringing", "ringing energy", 1, 0.5),
     "white": Own("flatness", "flatness of the spectrum, dB", 2, 1.0, False, " dB"),
     "pink": Own("slope", "slope of the spectrum", 2, 0.2, False),
 }
+
+
+def strength(kind: str) -> Own:
+    """The measure of how strong a distortion is."""
+    return _POWER if kind in ("white", "pink") else _STD
 
 
 def kind_of(method: str) -> str:
@@ -74,7 +82,7 @@ def table(evidence: Evidence) -> list[Line]:
     lines = []
     for method in filter(kind_of, evidence.methods):
         kind = kind_of(method)
-        for own in (OWN[kind], STRENGTH):
+        for own in (OWN[kind], strength(kind)):
             values = [
                 evidence.mean(*which, own.column) for which in ((method, kind), (UNTOUCHED, kind))
             ]

@@ -19,10 +19,10 @@ from lossylab.eval.report.claims import (
     Decision,
     Need,
     Obstacle,
-    Verdict,
     all_known,
     decision_by_gains,
     repetitions,
+    too_few,
 )
 from lossylab.eval.report.differences import mean_difference
 from lossylab.eval.report.names import published_name
@@ -48,9 +48,8 @@ def paired(*pairs: tuple[str, str]) -> Need:
         for test, anchor in pairs:
             gaps = _pairs(evidence, test, "psnr", anchor)
             fewest = max(_seeds(evidence, test, anchor), 0 if gaps is None else gaps.shape[1])
-            if fewest < ENOUGH_TRAININGS:
-                words = "one training each" if fewest < 2 else f"{fewest} trainings each"
-                return Obstacle(Verdict.UNDECIDED, f"{words}, {ENOUGH_TRAININGS} are needed")
+            if obstacle := too_few(fewest):
+                return obstacle
         return None
 
     return need

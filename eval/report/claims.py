@@ -196,13 +196,17 @@ def trainings(*names: str) -> Need:
     """Enough trainings of each of the networks; further ones are called NAME_seed2 and so on."""
 
     def need(evidence: Any) -> Obstacle | None:
-        fewest = min(len(repetitions(evidence.names, name)) for name in names)
-        if fewest >= ENOUGH_TRAININGS:
-            return None
-        words = "one training each" if fewest <= 1 else f"{fewest} trainings each"
-        return Obstacle(Verdict.UNDECIDED, f"{words}, {ENOUGH_TRAININGS} are needed")
+        return too_few(min(len(repetitions(evidence.names, name)) for name in names))
 
     return need
+
+
+def too_few(trainings: int) -> Obstacle | None:
+    """What fewer trainings of each network than are needed forbid."""
+    if trainings >= ENOUGH_TRAININGS:
+        return None
+    words = "one training each" if trainings <= 1 else f"{trainings} trainings each"
+    return Obstacle(Verdict.UNDECIDED, f"{words}, {ENOUGH_TRAININGS} are needed")
 
 
 def repetitions(names: Iterable[str], name: str) -> list[str]:

@@ -88,6 +88,7 @@ NAMES = {
     "pink": "pink noise",
     "white_noise_input": "white noise (noise input)",
     "pink_noise_input": "pink noise (noise input)",
+    "jpeg_grid16": "JPEG (blocks in place)",
     "jpeg_lambda_0": "JPEG (lambda = 0)",
     "jpeg_lambda_0.01": "JPEG (lambda = 0.01)",
     "jpeg_lambda_1": "JPEG (lambda = 1)",

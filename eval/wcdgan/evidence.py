@@ -42,6 +42,7 @@ _LUMA = {"WCDGAN": (CONTENT, "wcdgan")}
 # How color files are measured as users restore them, and the rows of it.
 FILE = {"RGB": "file_rgb", "Y": "file_y", "Cb, Cr": "file_c"}
 _WITHOUT_BUDGET = (OFFICIAL, UNTRAINED)
+_FIXED = "fixed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,18 +109,33 @@ class Evidence:
     def difference(
         self, one: str, other: str, measure: str, data: str, quality: int = 10, channels: str = "y"
     ) -> Difference | None:
-        """One method's measure minus another's over a whole set, and all pairs of trainings."""
+        """One method's measure minus another's over a whole set and all trainings.
+
+        Trainings of one seed are compared, and what was not trained here with all of the other's.
+        """
         where = data, quality, channels
         whole, gaps = self.whole(*where), []
-        measured = [
-            [name for name in repetitions(self.names, each) if len(self.images(name, *where))]
-            for each in (one, other)
-        ]
-        for pair in zip(measured[0], measured[1]):
+        mine, theirs = (self.trainings(each, *where) for each in (one, other))
+        for seed in dict.fromkeys((*mine, *theirs)):
+            pair = mine.get(seed, mine.get(_FIXED)), theirs.get(seed, theirs.get(_FIXED))
+            if None in pair:
+                continue
             a, b = (self.images(name, *where)[measure] for name in pair)
             same = list(a.index) == list(b.index) and len(a) == whole
             gaps.append(a - b if same else None)
         return over_trainings(gaps)
+
+    def trainings(
+        self, method: str, data: str, quality: int, channels: str = "y"
+    ) -> dict[str, str]:
+        """Names of a method's trainings that were measured there, by what follows the method's.
+
+        What was not trained here has one, of which `_FIXED` stands in the place of that.
+        """
+        where = data, quality, channels
+        names = [n for n in repetitions(self.names, method) if len(self.images(n, *where))]
+        fixed = names == [method] and self.budget(method, *where) in ("", *_WITHOUT_BUDGET)
+        return {_FIXED if fixed else n.removeprefix(method): n for n in names}
 
     def images(self, method: str, data: str, quality: int, channels: str = "y") -> pd.DataFrame:
         """Rows of a method and set, by image."""

@@ -9,10 +9,11 @@ from typing import cast
 import pandas as pd
 
 from lossylab.eval.report import published
+from lossylab.eval.report.claims import ENOUGH_TRAININGS
 from lossylab.eval.report.differences import Difference
 from lossylab.eval.report.tables import NOT_MEASURED, Line, number
 from lossylab.eval.schemas import OFFICIAL, UNTRAINED
-from lossylab.eval.wcdgan.evidence import CONTENT, Evidence, set_measures
+from lossylab.eval.wcdgan.evidence import CONTENT, CONTINUED, Evidence, set_measures
 
 SETS = {"Classic5": "classic5", "LIVE1": "live1", "DIV2K": "div2k_val"}
 ABLATIONS = {
@@ -20,12 +21,17 @@ ABLATIONS = {
     "without mixed convolution": f"{CONTENT}_no_mixed_conv",
     "without mixed attention": f"{CONTENT}_no_mixed_attention",
 }
-GAN_ABLATION = {"proposed": "wcdgan", "without perceptual loss and GAN": CONTENT}
+_GAN_PROPOSED, _GAN_WITHOUT = "proposed", "without perceptual loss and GAN"
 _ELSEWHERE = {"SA-DCT": "sadct", "ARCNN": "arcnn_official", "DnCNN-3": "dncnn3_official"}
 # What counts as reproduced; half of the last digit that is printed may be rounding.
 DECIBEL, _SIMILARITY = 0.02 + 0.005 + 1e-9, 1e-3
 _SMALL = "small budget"  # in the titles of such trainings
 _WINDOWS = {"ssim_uniform": "uniform 8", "ssim": "Gaussian 11"}
+
+
+def gan_ablation(evidence: Evidence) -> dict[str, str]:
+    """Methods that stand for the columns of Tables 5 and 6."""
+    return {_GAN_PROPOSED: "wcdgan", _GAN_WITHOUT: evidence.control}
 
 
 def doubts(table: str, row: str, *columns: str) -> list[str]:
@@ -88,9 +94,11 @@ def _pair(
 
 
 def _named(evidence: Evidence, source: str, data: str, quality: int, channels: str) -> str:
-    """A method, with the number of its trainings if the mean is over several."""
+    """A method, with the number of its trainings if several, and whether it is a smaller one."""
     _, count = evidence.mean_of_trainings(source, data, quality, channels)
-    return f"{source}, {count} trainings" if count > 1 else source
+    told = evidence.trained.get(f"{source} {channels} {quality}", {})
+    words = [f"{count} trainings"] * (count > 1) + ["smaller"] * (told.get("size") == 0)
+    return ", ".join([source, *words])
 
 
 def verdict(mean: pd.Series, decibel: float, similarity: float, budget: str) -> str:
@@ -200,7 +208,8 @@ def _ratio(evidence: Evidence, name: str) -> str:
 
 def ablation(evidence: Evidence, table: str) -> list[Line]:
     """Table 4 or 5: changes of PSNR and SSIM against the proposed network, paper's and ours."""
-    variants = ABLATIONS if table == "4" else GAN_ABLATION
+    variants = ABLATIONS if table == "4" else gan_ablation(evidence)
+    one_start = variants.get(_GAN_WITHOUT) == CONTINUED
     values = published.numbers("wcdgan", table)
     lines = []
     for row in dict.fromkeys(row for row, _, _ in values):
@@ -217,7 +226,9 @@ def ablation(evidence: Evidence, table: str) -> list[Line]:
                 gap = evidence.difference(variants[column], variants[first], key, *where)
                 line[f"paper, {measure}{unit}"] = number(change, digits, "+")
                 line[f"ours, {measure}{unit}"] = said(gap, digits)
-                decided.append(f"{measure} {_sides(gap, change)}" if gap else NOT_MEASURED)
+                enough = one_start or (gap and gap.trainings >= ENOUGH_TRAININGS)
+                words = _sides(gap, change, bool(enough)) if gap else ""
+                decided.append(f"{measure} {words}" if gap else NOT_MEASURED)
                 line["trainings"] = str(gap.trainings) if gap else ""
             words = _SMALL if small and NOT_MEASURED not in decided else ", ".join(decided)
             words = NOT_MEASURED if NOT_MEASURED in decided else words
@@ -230,9 +241,9 @@ def said(gap: Difference | None, digits: int) -> str:
     return gap.said(f".{digits}f") if gap else number(math.nan, digits)
 
 
-def _sides(gap: Difference, printed: float) -> str:
-    """Whether a change goes the paper's way, in words."""
-    if abs(gap.mean) <= gap.margin:
+def _sides(gap: Difference, printed: float, enough: bool) -> str:
+    """Whether a change goes the paper's way, in words; open by too few trainings."""
+    if abs(gap.mean) <= gap.margin or not enough:
         return "undecided"
     return "as the paper's" if gap.mean * printed > 0 else "the other way"
 
@@ -243,7 +254,8 @@ def realism(evidence: Evidence) -> list[Line]:
     for (row, column, _), value in published.numbers("wcdgan", "6").items():
         data, quality = row.split("/")
         variant, measure = column.split("/")
-        found = set_measures(evidence, GAN_ABLATION[variant], SETS[data], int(quality), "rgb")
+        method = gan_ablation(evidence)[variant]
+        found = set_measures(evidence, method, SETS[data], int(quality), "rgb")
         ours = found[{"IS": "inception_score", "FID": "fid"}[measure]] if found else math.nan
         lines.append(
             {

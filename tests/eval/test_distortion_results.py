@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import pathlib
 
 import numpy as np
@@ -307,15 +308,15 @@ def test_the_search_prefers_what_is_visible_and_warns_of_borders(folder, monkeyp
 _OWN = {"jpeg": "blockiness", "jpeg2000": "ringing", "white": "flatness", "pink": "slope"}
 
 
-def _with_own(evidence, values, untouched, std=10.0):
+def _with_own(evidence, values, untouched, strength=10.0):
     """Rows of methods with an own measure each of real value 1.5 and strength 10."""
     table = evidence.table.copy()
-    for name in {*_OWN.values(), "std"}:
-        table[f"real_{name}"] = 10.0 if name == "std" else 1.5
+    for name in {*_OWN.values(), "std", "power"}:
+        table[f"real_{name}"] = 10.0 if name in ("std", "power") else 1.5
         table[name] = untouched
     for kind, value in values.items():
         table.loc[table.generated == kind, _OWN[kind]] = value
-        table.loc[table.generated == kind, "std"] = std
+        table.loc[table.generated == kind, ["std", "power"]] = strength
     return dataclasses.replace(evidence, table=table)
 
 
@@ -333,9 +334,35 @@ def test_own_measures_decide_and_the_untouched_image_fails(tmp_path):
     lines = distortion_gan_own_measures.table(evidence)
     assert [line["kept"] for line in lines] == ["yes"] * 8
     assert lines[0]["real"] == "1.50"
-    far = _with_own(plain, {"jpeg": 1.1, "jpeg2000": 0.5, "white": 3.0, "pink": 1.0}, 1.0, std=7.0)
+    far = _with_own(plain, {"jpeg": 1.1, "jpeg2000": 0.5, "white": 3.0, "pink": 1.0}, 1.0, 7.0)
     for number in ("9a", "9b", "9c", "9d", "9e", "9f"):
         assert _decide(number, far).holds is False, number
+
+
+def test_noise_is_as_strong_as_its_bands_not_as_its_tint(tmp_path):
+    """A tint's deviation is no noise: the power of all bands decides."""
+    made = [_rows(kind, [0.01] * 4) for kind in KINDS]
+    for row in itertools.chain(*made):
+        weak = row["generated"] in ("white", "pink")
+        row |= {"std": 10.0, "real_std": 10.0, "real_bands": "20.0 22.0"}
+        row["bands"] = "17.0 20.0" if weak else "20.0 22.0"
+    evidence = _evidence(tmp_path / "a", *made)
+    found = _decide("9e", evidence)
+    assert found.holds is False
+    assert "white noise: mean power of the spectrum's bands, dB off by -2.50 dB" in found.measured
+    lines = {
+        (each["distorted by"], each["measure"]): each
+        for each in distortion_gan_own_measures.table(evidence)
+    }
+    assert lines["jpeg", "standard deviation of the residual"]["kept"] == "yes"
+    assert lines["pink", "mean power of the spectrum's bands, dB"]["kept"] == "no"
+
+
+def test_blocks_in_place_have_a_claim_of_their_own(tmp_path):
+    plain = _evidence(tmp_path / "a", _rows("jpeg_grid16", [0.01] * 4))
+    table = plain.table.assign(blockiness=1.4, real_blockiness=1.5)
+    assert _decide("9h", dataclasses.replace(plain, table=table)).holds is True
+    assert _decide("9h", plain) is UNMEASURED
 
 
 def test_a_noise_input_is_compared_with_none(tmp_path):
@@ -395,9 +422,9 @@ def test_lambdas(tmp_path):
         groups.append(_rows(name, [jsd, 0, 0, 0], residual, wobble=0.001))
     evidence = _evidence(tmp_path / "a", *groups)
     assert [_decide(n, evidence).holds for n in ("3a", "3b", "3c")] == [True] * 3
-    # A generator that changes nothing has subtle artifacts too.
+    # A generator that changes nothing has no artifacts.
     assert "the untouched image: mean residual" in _judged("3b", evidence).rivals[0]
-    assert "(fulfills it)" in _judged("3b", evidence).rivals[0]
+    assert "(does not)" in _judged("3b", evidence).rivals[0]
     lines = distortion_gan_tables.ablations(evidence)
     assert [line["residual, pixel values"] for line in lines][:4] == [
         "12.00",
@@ -405,6 +432,9 @@ def test_lambdas(tmp_path):
         "5.00",
         "1.00",
     ]
+    groups[5] = _rows("jpeg_lambda_1", [0.04, 0, 0, 0], 0.3, wobble=0.001)
+    nothing = _evidence(tmp_path / "nothing", *groups)
+    assert _decide("3b", nothing).holds is False
     groups[4] = _rows("jpeg", [0.08, 0, 0, 0], 0.5)
     groups[2] = _rows("jpeg_lambda_0", [0.06, 0, 0, 0], 4.0)
     evidence = _evidence(tmp_path / "b", *groups)

@@ -378,10 +378,10 @@ def test_losses_are_decided_by_runs_from_one_start_with_trained_features(tmp_pat
         "3c": Verdict.HOLDS,
         "3d": Verdict.HOLDS,
     }
-    losses, small = ("3a", "6f", "6g", "6h"), tmp_path / "small"
+    losses, small = ("3a", "6f", "6g", "6h", "6i"), tmp_path / "small"
     alike = _of_equal_steps(small / "a", {}, groups)
     assert [alike[number].verdict.name for number in losses] == [
-        *("UNTESTABLE", "FAILS", "HOLDS", "HOLDS")
+        *("UNTESTABLE", "FAILS", "HOLDS", "HOLDS", "HOLDS")
     ]
     apart = [row for row in groups if row["method"] != _CONTINUED]
     alike = _of_equal_steps(small / "b", {}, apart)
@@ -425,6 +425,64 @@ def test_differences_leave_out_trainings_that_were_not_measured_there(tmp_path):
     assert (round(mean.psnr, 6), count) == (28.25, 3)
     assert evidence.mean_of_trainings("a", "live1", 5)[1] == 1
     assert evidence.mean_of_trainings("none", "live1", 5)[1] == 0
+
+
+def test_what_is_not_trained_is_compared_with_every_training(tmp_path):
+    untrained = {"budget": ""}
+    jpeg, official = _sets("jpeg", 27, **untrained), _sets("sadct", 27.5, budget="no training")
+    two = [row for row in _seeds("b", 27.8) if row["method"] != "b_seed2"]
+    folder = _folder(tmp_path / "a", jpeg, official, _seeds("a", 28.0, spread=0.3), two)
+    evidence = wcdgan_evidence.load(folder)
+    gap = evidence.difference("a", "jpeg", "psnr", "live1")
+    assert (round(gap.mean, 6), gap.trainings) == (1.0, 3)
+    assert gap.margin > 0.5  # of the trainings
+    back = evidence.difference("jpeg", "a", "psnr", "live1")
+    assert (back.mean, back.trainings) == (-gap.mean, 3)
+    assert evidence.difference("sadct", "jpeg", "psnr", "live1").trainings == 1
+    pairs = evidence.difference("a", "b", "psnr", "live1")  # of the first and the third seed
+    assert (round(pairs.mean, 6), pairs.trainings) == (0.2, 2)
+
+
+def test_one_training_decides_no_ablation_but_runs_from_one_start_do(tmp_path):
+    paper = {"budget": "as published"}
+    one = [
+        _sets(f"wcdgan_content{n}", 28.5 - 0.2 * bool(n), **paper) for n in ("", "_no_mixed_conv")
+    ]
+    lines = wcdgan_tables.ablation(wcdgan_evidence.load(_folder(tmp_path / "a", *one)), "4")
+    conv = _line(lines, set="LIVE1", q="10", variant="without mixed convolution")
+    assert (conv["verdict"], conv["trainings"]) == ("PSNR undecided, SSIM undecided", "1")
+    losses = _sets("wcdgan", 28.2, **paper), _sets(_CONTINUED, 28.6, **paper)
+    evidence = wcdgan_evidence.load(_folder(tmp_path / "b", *one, *losses))
+    table = wcdgan_tables.ablation(evidence, "5")
+    both = _line(table, set="LIVE1", q="10")
+    assert both["verdict"] == "PSNR the other way, SSIM as the paper's"
+    assert both["ours, PSNR, dB"].startswith("+0.400 ")  # not against the .3 of the start
+    alone = wcdgan_evidence.load(_folder(tmp_path / "c", *one, losses[0]))
+    assert _line(wcdgan_tables.ablation(alone, "5"), set="LIVE1", q="10")["verdict"] == (
+        "PSNR undecided, SSIM undecided"
+    )
+
+
+def test_color_is_decided_by_what_stands_for_the_papers_network(tmp_path):
+    color = {"budget": "as published", "channels": "rgb"}
+    others = [_seeds(name, 27.5, **color) for name in ("arcnn", "dncnn", "memnet", "mwcnn")]
+    content = _seeds("wcdgan_content", 28.0, **color)
+    jpeg = _sets("jpeg", 27, budget="", channels="rgb")
+    found = _judged("5a", tmp_path / "a", jpeg, content, *others)
+    assert found.verdict is Verdict.HOLDS
+    luma = _seeds("wcdgan_content", 28.0, budget="as published")
+    once = _sets("wcdgan_content", 28.0, **color)
+    found = _judged("5a", tmp_path / "b", jpeg, luma, once, *others)
+    assert found.reason == "one training each, 3 are needed"  # those for luma do not count
+
+
+def test_smaller_networks_are_called_so(tmp_path):
+    folder = pathlib.Path(_folder(tmp_path / "a", _sets("wcdgan_content", 28)))
+    trained = {"wcdgan_content y 10": {"steps": 9, "size": 0}}
+    (folder / "about.json").write_text(json.dumps({budgets.TRAINED: trained}))
+    lines = wcdgan_tables.comparison_table(wcdgan_evidence.load(str(folder)), "1", "y")
+    shown = _line(lines, set="LIVE1", q="10", method="WCDGAN")
+    assert shown["ours is"] == "wcdgan_content, smaller"
 
 
 def test_ablations_say_which_way_they_go_and_of_how_many_trainings(tmp_path):

@@ -276,6 +276,17 @@ def test_memnets_image_is_the_learned_sum_of_its_outputs(random):
     assert all(g is not None for g in tape.gradient(loss, network.trainable_variables))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_arcnn_begins_with_the_image(channels, random):
+    network = ARCNN(channels)
+    image = tf.constant(random.uniform(0, 255, (2, 20, 17, channels)), tf.float32)
+    np.testing.assert_allclose(network(image), image, atol=1e-3)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(network(image) ** 2)
+    changes = tape.gradient(loss, [conv.kernel for conv in network.convs])
+    assert all(np.abs(change).max() > 0 for change in changes)
+
+
 def test_memnet_begins_with_the_image(random):
     x = tf.constant(random.uniform(0, 255, (1, 12, 9, 1)), tf.float32)
     assert float(tf.math.reduce_std(MemNet(1, 8, 2, 2, **_AUTHORS)(x) - x)) < 4.0

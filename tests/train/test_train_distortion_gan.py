@@ -71,6 +71,24 @@ def test_up_sampling_by_phases_is_the_same_convolution(random):
 
 
 @pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
+def test_what_patches_of_128_cannot_teach_the_deepest_layers_is_not_there(upsampling, random):
+    """Where the gradient of a patch is zero, whole images meet no tap that it left as drawn."""
+    network = ResidualUNet(2, upsampling)
+    deepest = [network.down[-1].kernel, network.up[0].kernel]
+    learned = []
+    for side in (128, 256):
+        image = tf.constant(random.uniform(0, 255, (4, side, side, 3)), tf.float32)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(network(image, training=True) * tf.range(3.0))
+        changes = tape.gradient(loss, deepest)
+        learned.append([np.abs(change).max((2, 3)) > 0 for change in changes])
+    for kernel, small, large in zip(deepest, *learned):
+        taps = np.abs(kernel).max((2, 3)) > 0
+        np.testing.assert_array_equal(taps, small)
+        assert large.sum() > small.sum()
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "transposed"])
 def test_large_images_are_distorted_in_tiles_that_do_not_show(upsampling, tmp_path, random):
     network = ResidualUNet(1, upsampling)
     kernel = network.up[-1].kernel

@@ -54,7 +54,8 @@ DISTORTION_GAN: Variants = {
     "jpeg_lambda_1": {**_JPEG, "sparsity_weight": 1.0},
     "jpeg_l1": {**_JPEG, "pixel_loss": "l1"},
     "jpeg_l2": {**_JPEG, "pixel_loss": "l2"},
-    # Not of the paper, whose generator sees no noise.
+    # Not of the paper, whose generator sees no noise, and cannot know where JPEG's blocks lie.
+    "jpeg_grid16": {**_JPEG, "grid": 16},
     "white_noise_input": {"distortion": "white", "noise_input": 3},
     "pink_noise_input": {"distortion": "pink", "noise_input": 3},
 }
