@@ -19,7 +19,7 @@ from lossylab.core.files import make_folder
 from lossylab.core.options import require
 from lossylab.data.collections import find_images
 from lossylab.eval.latent_rows import COMPRESSED, ROWS, UNSEARCHED, UNTOUCHED, Row
-from lossylab.eval.latent_trials import PROTOCOL, Trial, Trials
+from lossylab.eval.latent_trials import Trial, Trials
 from lossylab.eval.measurements import Measurements, about, own_folder, write_about
 from lossylab.eval.options.latent import DOWNSCALE, GENERATED, JPEG, LatentStudyOptions
 from lossylab.eval.report import crop_grid, tables
@@ -43,6 +43,7 @@ _CHANGEABLE = (
 _ELSEWHERE = (
     "generators",
     "models",
+    "judge",
     "rankiqa",
     "out",
     "crops_dir",
@@ -77,17 +78,17 @@ def measure(options: LatentStudyOptions) -> list[dict[str, str]]:
     with Measurements.of(out / "rows.csv", LATENT) as table:
         for variant, changed in variants:
             measured += _measure_all(variant, table, trials, changed, cases)
-            _write_about(variant)
+            _write_about(variant, trials.protocol)
     sys.stdout.write(tables.markdown_table(_means(measured)) + "\n")
     command.written(out, "rows.csv, about.json", f"lossylab eval mmd_restoration --results={out}")
     return measured
 
 
-def _write_about(options: LatentStudyOptions) -> None:
+def _write_about(options: LatentStudyOptions, protocol: str) -> None:
     """The software, and the options of every variant's last run."""
     given = {k: v for k, v in options.to_json().items() if k not in _ELSEWHERE}
     variants = {**about(options.out).get("variants", {}), options.variant or "paper": given}
-    facts = {**shards.said(options.shard), "protocol": PROTOCOL, "variants": variants}
+    facts = {**shards.said(options.shard), "protocol": protocol, "variants": variants}
     write_about(options.out, facts)
 
 
@@ -193,7 +194,7 @@ def _plan(
     def named(row: Row, task: str, batch: list[Case]) -> tuple[list[tuple[Key, str]], Key]:
         facts = {
             **{"quality": str(options.quality), "factor": str(options.factors[task])},
-            **{"budget": options.budget, "protocol": PROTOCOL},
+            **{"budget": options.budget, "protocol": trials.protocol},
         }
         return [_key(options, trials, row, task, case) for case in batch], facts
 

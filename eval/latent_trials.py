@@ -36,6 +36,7 @@ PROTOCOL = (
     "last iterate; PSNR and SSIM of RGB levels; latent: mean distance of a layer's style from the "
     "true one; nll by the longest trained degradation model"
 )
+_JUDGED = PROTOCOL.replace("the longest trained degradation model", "another training's model")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,13 @@ class Trial:
 
 
 class Trials:
-    """Networks and what is done with them."""
+    """Networks and what is done with them.
+
+    Attributes:
+      options: of the study.
+      generators: by version.
+      protocol: how results are measured, in words.
+    """
 
     def __init__(self, options: LatentStudyOptions):
         """Loads everything.
@@ -88,12 +95,19 @@ class Trials:
                 epochs: Degradation(path) for epochs, path in options.degradation_models().items()
             }
         for epochs, model in self._models.items():
-            _check(epochs, model, options)
+            _check("models", epochs, model, options)
+        # The model that results' likelihoods are measured by: one for all rows.
+        self._judge = self._models[max(self._models)] if self._models else None
+        if options.judge:
+            with naming("judge"):
+                self._judge = Degradation(options.judge)
+            _check("judge", options.judge, self._judge, options)
         with naming("rankiqa"):
             self._rankiqa = Scorer(options.rankiqa) if options.rankiqa else None
         if self._rankiqa is not None:
             for generator in self.generators.values():
                 _require_crops(self._rankiqa.patch, generator.resolution, options.scoring)
+        self.protocol = _JUDGED if options.judge else PROTOCOL
         self._priors: dict[tuple[int, int, int], Prior] = {}
 
     def possible(self, row: Row) -> bool:
@@ -107,7 +121,7 @@ class Trials:
             row.settings.identity,
             *(self._fingerprints[row.version], model and model.weights, judge and judge.weights),
             *(self._rankiqa and (self._rankiqa.weights, self.options.scoring), task),
-            *(self.options.factors[task], PROTOCOL, _revision(row, task)),
+            *(self.options.factors[task], self.protocol, _revision(row, task)),
             *(self.options.quality if task == JPEG else 0, self.options.fit_samples),
             *(digest(case.clean), case.styles is not None and case.styles.tobytes()),
         )
@@ -206,11 +220,6 @@ class Trials:
             self._priors[key] = Prior(generator, *numbers, gaussian)
         return self._priors[key]
 
-    @property
-    def _judge(self) -> Degradation | None:
-        """The model that results' likelihoods are measured by: one for all rows."""
-        return self._models[max(self._models)] if self._models else None
-
     def _judged(
         self, row: Row, task: str, case: Case, image: np.ndarray, given: np.ndarray
     ) -> dict[str, float]:
@@ -223,7 +232,7 @@ class Trials:
         if judge is not None and task == JPEG:
             small = scaled(image, len(given))
             measures["nll"] = float(judge.nll(given[None], small[None])[0])
-            if row.name == ORIGINAL:
+            if row.name == ORIGINAL and self._models:
                 shortest = self._models[min(self._models)]
                 measures["own_nll"] = float(shortest.nll(given[None], small[None])[0])
         if self._rankiqa is not None:
@@ -262,7 +271,7 @@ def _require_crops(patch: int, side: int, scoring: str) -> None:
         )
 
 
-def _check(epochs: int, model: Degradation, options: LatentStudyOptions) -> None:
+def _check(option: str, which: int | str, model: Degradation, options: LatentStudyOptions) -> None:
     """Refuses a degradation model that has learned something else than the study does."""
     learned = model.options
     mine = {"degradation": "jpeg", "severity": options.quality, "factor": options.factors.get(JPEG)}
@@ -271,4 +280,4 @@ def _check(epochs: int, model: Degradation, options: LatentStudyOptions) -> None
         for name, value in mine.items()
         if value is not None and learned.get(name) != value
     ]
-    require(not other, f"`models`: {epochs} has learned {', '.join(other)}")
+    require(not other, f"`{option}`: {which} has learned {', '.join(other)}")

@@ -8,8 +8,10 @@ degraded image, and all of the clean one around.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from lossylab.models.layers.base import Layer, Network
@@ -77,6 +79,7 @@ class ConditionalPixelCNN(Network):
         condition_filters: int = 64,
         dilations: Sequence[int] = (1, 1, 1),
         phase: int = 0,
+        scale_limit: float = 0.0,
         name: str = "pixelcnn",
     ):
         """Creates the network; defaults are the paper's (Sec. 4.1) or PixelCNN++'s.
@@ -91,14 +94,17 @@ class ConditionalPixelCNN(Network):
           condition_filters: of the condition's encoder; 0 for a network without condition.
           dilations: of its 3x3 convolutions, which see 1 + 2 sum(dilations) pixels.
           phase: tell the encoder the position of each pixel modulo so many; 0 does not.
+          scale_limit: no component is wider, in pixel values; 0 limits nothing.
           name: name of the model.
 
         Raises:
-          ValueError: if a size, the dropout or the family is impossible.
+          ValueError: if a size, the dropout, the limit or the family is impossible.
         """
         super().__init__(name=name, autocast=False)
         _check(self.options)
         self._dropout, self.encoder, features = dropout, None, 0
+        self._log_limit = math.log(scale_limit / 127.5) if scale_limit else None
+        self._is_scale = _scales(mixtures)
         if condition_filters:
             with self.scope():
                 self.encoder = ConditionEncoder(condition_filters, dilations, phase)
@@ -142,7 +148,14 @@ class ConditionalPixelCNN(Network):
             if self.u:
                 u = self.u[i](u, None, features, seeds[2 * i])
             ul = block(ul, u if self.u else None, features, seeds[2 * i + 1])
-        return self.out(tf.nn.elu(ul))
+        return self.bounded(self.out(tf.nn.elu(ul)))
+
+    def bounded(self, parameters: tf.Tensor) -> tf.Tensor:
+        """Parameters [..., 10 mixtures] with log scales softly below the limit, if there is one."""
+        if self._log_limit is None:
+            return parameters
+        below = self._log_limit - tf.nn.softplus(self._log_limit - parameters)
+        return tf.where(self._is_scale, below, parameters)
 
     @property
     def options(self) -> dict:
@@ -224,6 +237,8 @@ def _check(options: dict) -> None:
             raise ValueError(f"{name} must be at least 0, got {options[name]}")
     if not 0 <= options["dropout"] < 1:
         raise ValueError(f"dropout must lie in [0, 1), got {options['dropout']}")
+    if options["scale_limit"] < 0:
+        raise ValueError(f"scale_limit must be at least 0, got {options['scale_limit']}")
     if options["family"] not in FAMILIES:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got '{options['family']}'")
     if not options["dilations"] or min(options["dilations"]) < 1:
@@ -238,3 +253,9 @@ def _phases(image: tf.Tensor, phase: int) -> tf.Tensor:
     shape = (batch, height, width, phase)
     both = (rows[:, None], columns[None])
     return tf.concat([tf.broadcast_to(each, shape) for each in both], -1)
+
+
+def _scales(mixtures: int) -> np.ndarray:
+    """Which of a pixel's parameters are log scales, [10 mixtures]."""
+    of_a_color = np.repeat([False, True, False], mixtures)
+    return np.concatenate([np.zeros(mixtures, bool), *[of_a_color] * _COLORS])

@@ -26,9 +26,11 @@ from lossylab.train.loop import warm_start
 from lossylab.train.loop.optimizers import AdamInside, Decay, gradients, loss_scaled, with_slots
 from lossylab.train.loop.parts import place
 from lossylab.train.loop.weight_mean import WeightMean
-from lossylab.train.options.mmd_restoration import MmdRestorationOptions
+from lossylab.train.options.mmd_restoration import SMALLEST_STD, MmdRestorationOptions
 from lossylab.train.session import Files
 from lossylab.train.task import PaperTask
+
+_PLACES = 4  # in height and width, whose noise lies between them on lines
 
 
 class DegradationTask(PaperTask[MmdRestorationOptions]):
@@ -87,7 +89,7 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
         seed = tf.random.fold_in(seed, here.index)
         variables = self.network.trainable_variables
         family, noise = self.options.family, self.options.context_noise
-        context = drifted(degraded, noise, seed) if noise else degraded
+        context = as_drawn(degraded, noise, seed) if noise else degraded
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             parameters = self.network(context, clean, training=True, seed=seed)
@@ -149,27 +151,50 @@ def _network(options: MmdRestorationOptions, name: str) -> ConditionalPixelCNN:
         condition_filters=options.condition_filters,
         phase=options.phase,
         dilations=list(options.dilations),
+        scale_limit=options.scale_limit,
         name=name,
     )
 
 
-def drifted(images: tf.Tensor, std: float, seed: tf.Tensor) -> tf.Tensor:
-    """Images as a sampler's errors leave them: with white noise, and channels off by a number.
+def as_drawn(images: tf.Tensor, std: float, seed: tf.Tensor) -> tf.Tensor:
+    """Images as a sampler's errors may leave them, whole pixel values within 0..255.
+
+    Half stay as they are. A fifth get noise, white and of coarse places, whose std is drawn from 2
+    to `std`, evenly in its logarithm. .15 are another image, white noise or black and white from
+    some pixel on, in the order in which they are drawn. .15 are gray: they tell nothing.
 
     Args:
       images: float32 [B, H, W, C], pixel values.
-      std: largest std of both, pixel values; each image has a random share of it.
+      std: largest std of the noise, pixel values, at least `SMALLEST_STD`.
       seed: int64 [2].
 
     Returns:
-      Images of that shape, clipped to 0..255.
+      Images of that shape.
     """
-    batch, channels = tf.shape(images)[0], images.shape[-1]
-    share, white, whole = (tf.random.fold_in(seed, 100 + index) for index in range(3))
-    noise = tf.random.stateless_normal(tf.shape(images), white)
-    noise += tf.random.stateless_normal((batch, 1, 1, channels), whole)
-    noise *= std * tf.random.stateless_uniform((batch, 1, 1, 1), share)
-    return tf.clip_by_value(images + noise, 0.0, 255.0)
+    batch, height, width, channels = tf.unstack(tf.shape(images))
+    seeds = [tf.random.fold_in(seed, 100 + index) for index in range(8)]
+    each = [tf.random.stateless_uniform((batch, 1, 1, 1), key) for key in seeds[:5]]
+    kind, spread, coarse, start, filling = each
+    noise = tf.random.stateless_normal(tf.shape(images), seeds[5])
+    places = tf.random.stateless_normal((batch, _PLACES, _PLACES, channels), seeds[6])
+    noise += coarse * tf.image.resize(places, (height, width))
+    noisy = images + noise * SMALLEST_STD * (std / SMALLEST_STD) ** spread
+    random = 255.0 * tf.random.stateless_uniform(tf.shape(images), seeds[7])
+    fillings = (tf.roll(images, 1, 0), random, tf.where(random < 127.5, 0.0, 255.0))
+    filled = _of_three(fillings, filling, (1 / 3, 2 / 3))
+    order = tf.reshape(tf.range(height * width), (1, height, width, 1))
+    drawn = tf.cast(order, tf.float32) < start * tf.cast(height * width, tf.float32)
+    broken = tf.where(drawn, images, filled)
+    changed = _of_three((noisy, broken, tf.fill(tf.shape(images), 128.0)), kind, (0.7, 0.85))
+    return tf.clip_by_value(tf.round(tf.where(kind < 0.5, images, changed)), 0.0, 255.0)
+
+
+def _of_three(
+    values: tuple[tf.Tensor, tf.Tensor, tf.Tensor], by: tf.Tensor, bounds: tuple[float, float]
+) -> tf.Tensor:
+    """The first value below the first bound, the second below the second, else the third."""
+    first, second, third = values
+    return tf.where(by < bounds[0], first, tf.where(by < bounds[1], second, third))
 
 
 def crop_options(options: MmdRestorationOptions) -> DegradedOptions:

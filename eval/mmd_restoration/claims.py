@@ -29,10 +29,11 @@ from lossylab.eval.report.claims import (
     Verdict,
     decision_by_gains,
     published_size,
+    repetitions,
     replaced,
     trainings,
 )
-from lossylab.eval.report.differences import Difference, mean_difference
+from lossylab.eval.report.differences import Difference, mean_difference, over_trainings
 from lossylab.eval.schemas import PAIRED, UNPAIRED, one_spread
 
 _FEWEST = 8  # images that a claim is decided by
@@ -107,11 +108,21 @@ def _paired_is_likelier(evidence: Evidence) -> Decision:
 
 
 def _longer_is_likelier(evidence: Evidence) -> Decision:
-    long, short = (_nll(evidence, model, PAIRED) for model in (LONGEST, SHORTEST))
-    gap = mean_difference(short - long) if len(long) else None
+    """The longer trained model's bits below the shorter's, over all seeds that both have."""
+    names = repetitions(evidence.nll.model, LONGEST)
+    pairs = [
+        [
+            _nll(evidence, model + name.removeprefix(LONGEST), PAIRED)
+            for model in (LONGEST, SHORTEST)
+        ]
+        for name in names
+    ]
+    both = [(long, short) for long, short in pairs if len(long) and len(short)]
+    gap = over_trainings([short - long for long, short in both])
     if gap is None:
         return UNMEASURED
-    text = f"{long.mean():.2f} against {short.mean():.2f} bits/dim"
+    means = [np.mean([each.mean() for each in side]) for side in zip(*both)]
+    text = f"{means[0]:.2f} against {means[1]:.2f} bits/dim"
     return decision_by_gains(text, [(gap.mean, gap.margin)])
 
 

@@ -43,6 +43,11 @@ class LatentStudyOptions(ShardOptions, MeasurementOptions):
     models: tuple[str, ...] = option(
         (), "Degradation models for rows 8 to 13 of Table 2, EPOCHS:EXPORT each."
     )
+    judge: str | None = option(
+        None,
+        "Degradation model whose likelihoods of the results are measured: another training's, which "
+        "no search has seen. By default the one of most epochs in `models`.",
+    )
     data: str = option(
         GENERATED, "Images to restore; those that the newest generator makes if not given."
     )

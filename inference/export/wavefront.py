@@ -124,7 +124,7 @@ class Wavefront:
         self.ahead = 2 * len(model.u)
         self.time = -self.ahead
         self._begin = [_matrix(conv) for conv in (model.above, model.row, model.column)]
-        self._out = _matrix(model.out)
+        self._out, self._bounded = _matrix(model.out), model.bounded
         self._u = [_Block(self, block, _DOWN) for block in model.u]
         self._ul = [_Block(self, block, _DOWN_RIGHT) for block in model.ul]
         channels = model.above.g.shape[0]
@@ -149,7 +149,7 @@ class Wavefront:
             block.first(at, self._ul_active[i], self._u_active[i + 1] if self._u else None)
             ul = ul + block.second(at, self._features)
         kernel, bias = self._out
-        return at.rows, at.columns, _elu(ul) @ kernel + bias
+        return at.rows, at.columns, np.asarray(self._bounded(_elu(ul) @ kernel + bias))
 
     def put(self, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> None:
         """Takes what was drawn of the active pixels, [B, n, 3] in -1..1."""

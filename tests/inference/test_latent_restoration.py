@@ -481,6 +481,26 @@ def test_a_study_has_every_row_task_image_and_seed(studied):
     assert samples.mmd.mean() < mean.mmd.mean()  # the mean is no sample of the prior
 
 
+@pytest.mark.long
+def test_another_judge_is_none_that_a_search_has_seen(place, studied, tmp_path, monkeypatch):
+    monkeypatch.setattr(latent_study, "ROWS", {n: r.changed(steps=2) for n, r in ROWS.items()})
+    _study(place, tmp_path, "--rows=5,13", "--tasks=jpeg", f"--judge={place / 'd29'}")
+    one, other = (
+        {(row["row"], row["version"], row["image"]): row for row in rows.read(folder / "rows.csv")
+         if row["task"] == "jpeg"}
+        for folder in (studied, tmp_path)
+    )  # fmt: skip
+    searched = [key for key in other if key[0] in ("5", "13")]
+    assert len(searched) == 4
+    for key in searched:
+        assert other[key]["nll"] != one[key]["nll"]
+        assert other[key]["own_nll"] == one[key]["own_nll"]
+        assert "another training's model" in other[key]["protocol"]
+        assert other[key]["identity"] != one[key]["identity"]
+    with pytest.raises(UsageError, match=r"--judge: \S+ has learned factor 2 instead of 4"):
+        _study(place, tmp_path / "a", f"--judge={place / 'd29'}", "--jpeg_factor=4", "--models=")
+
+
 def test_images_are_scaled_down_as_the_search_scales_what_it_finds(place):
     """But for rounding: by Pillow even the original would not fit."""
     with Image.open(place / "in" / "000.png") as image:
@@ -772,6 +792,22 @@ def test_likelihoods_are_judged_by_the_longest_trained_model():
     near = (*one, ("epochs_379", "unpaired", 1.5))
     assert decide(_evidence((0.0,), near)).holds is False
     assert CHECKS["4a"].decide(evidence).holds is True
+
+
+def test_longer_training_is_likelier_over_the_seeds_that_both_have():
+    both = {"": (1.0, 1.2), "_seed2": (1.0, 1.6), "_seed3": (1.0, 1.4)}
+    likelihoods = [
+        (f"epochs_{epochs}{seed}", "paired", bits)
+        for seed, pair in both.items()
+        for epochs, bits in zip((379, 29), pair)
+    ]
+    found = CHECKS["4a"].decide(
+        _evidence((0.0,), [*likelihoods, ("epochs_379_seed4", "paired", 9)])
+    )
+    assert found.measured == "1.04 against 1.44 bits/dim"
+    assert found.holds is None  # .4 ± .5 over three trainings
+    steady = [(name, kind, 1.4 if "_29" in name else 1.0) for name, kind, _ in likelihoods]
+    assert CHECKS["4a"].decide(_evidence((0.0,), steady)).holds is True
 
 
 def test_the_clean_image_with_one_spread_must_not_do_what_a_model_does():

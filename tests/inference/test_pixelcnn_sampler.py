@@ -120,6 +120,30 @@ def test_both_ways_draw_the_same_image_at_a_temperature(random):
     assert (fast != sample_wavefront(network, condition, uniforms)).any()
 
 
+def test_limited_scales_draw_the_same_image_both_ways_and_are_below_the_limit(random):
+    """What noise in the context makes wide is not."""
+    network = _network(random, scale_limit=8.0, mixtures=2)
+    network.out.b.assign_add(tf.constant(np.tile(3.0, 20), tf.float32))
+    condition = random.integers(0, 256, (1, 5, 7, 3)).astype(np.uint8)
+    uniforms = draw_uniforms(5, 1, 5, 7, 2)
+    naive, fast = (
+        sample(network, condition, uniforms) for sample in (sample_naive, sample_wavefront)
+    )
+    np.testing.assert_array_equal(fast, naive)
+    pair = tf.constant(naive, tf.float32), tf.constant(condition, tf.float32)
+    found = network(*pair)
+    free = ConditionalPixelCNN(**{**network.options, "scale_limit": 0.0})
+    free.set_weights(network.get_weights())
+    unlimited = free(*pair)
+    colors = [tf.split(each[..., 2:], 9, -1) for each in (found, unlimited)]
+    for index, (mine, theirs) in enumerate(zip(*colors)):
+        if index % 3 == 1:  # means, log scales, coefficients of each color
+            assert np.max(theirs) > np.log(8 / 127.5) > np.max(mine)
+        else:
+            np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(found[..., :2], unlimited[..., :2])
+
+
 def test_the_default_network_takes_3826_steps(random):
     network = _network(random, blocks=6)
     assert network.slope == 14

@@ -18,6 +18,7 @@ from lossylab.train.options.loop import (
 SIZE_STEP = 8  # pixels between sizes of crops
 _PIXELCNN = "PixelCNN++'s"
 _QUALITY = 5
+SMALLEST_STD = 2.0  # pixel values, of noise in the context
 
 
 @option_class
@@ -102,9 +103,15 @@ class MmdRestorationOptions(TrainingOptions):
     )
     context_noise: float = positive(
         0.0,
-        "Largest std of noise, white and of whole channels, on what pixels are predicted from; "
-        "each sample has a share of it. Draws of a model that has only seen true pixels there "
-        "drift away; 0 is as in the paper.",
+        "In half of the samples, what pixels are predicted from has errors as draws have them: "
+        "noise of up to this std, other images or noise from a pixel on, or gray alone. Draws of "
+        "a model that has only seen true pixels there drift away; 0 is as in the paper.",
+        unit="pixel values",
+    )
+    scale_limit: float = positive(
+        0.0,
+        "No component of a mixture gets wider than this; 0 limits nothing, as in the paper. What a "
+        "model predicts from noise is wide, and draws of it are noise again.",
         unit="pixel values",
     )
     learning_rate: float = positive(1e-3, "Learning rate of Adam.", assumed=_PIXELCNN)
@@ -161,6 +168,10 @@ class MmdRestorationOptions(TrainingOptions):
             (self.max_patch - self.patch) % SIZE_STEP == 0,
             f"`max_patch`={self.max_patch} must be `patch`={self.patch} plus a multiple of "
             f"{SIZE_STEP}: sizes in between are not drawn",
+        )
+        require(
+            not self.context_noise or self.context_noise >= SMALLEST_STD,
+            f"`context_noise` must be at least {SMALLEST_STD:g}, or 0 for none",
         )
         require(self.dilations, "`dilations` needs at least one number")
         require_exports(self.steps, self.export, self.export_at)
