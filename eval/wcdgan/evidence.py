@@ -117,10 +117,10 @@ class Evidence:
         whole, gaps = self.whole(*where), []
         mine, theirs = (self.trainings(each, *where) for each in (one, other))
         for seed in dict.fromkeys((*mine, *theirs)):
-            pair = mine.get(seed, mine.get(_FIXED)), theirs.get(seed, theirs.get(_FIXED))
-            if None in pair:
+            one_of_it, other_of_it = (s.get(seed) or s.get(_FIXED) for s in (mine, theirs))
+            if not (one_of_it and other_of_it):
                 continue
-            a, b = (self.images(name, *where)[measure] for name in pair)
+            a, b = (self.images(name, *where)[measure] for name in (one_of_it, other_of_it))
             same = list(a.index) == list(b.index) and len(a) == whole
             gaps.append(a - b if same else None)
         return over_trainings(gaps)

@@ -135,10 +135,10 @@ class Candidate:
         if self.model == TNRD.model_id:  # projects onto the coefficients of the table it knows
             return upright and self.knows(coding)
         finest = self.finest
-        if self.channels > 1 and len(coding.tables) > 1:
+        if self.channels > 1 and (colors := coding.areas[1:]):
             if not coding.has_luma:  # finer colors than 4:2:0 has, and other errors
                 return False
-            finest -= _FULL_COLORS * (max(coding.areas) == 1.0)
+            finest -= _FULL_COLORS * (max(colors) == 1.0)
         fine = nearest_quality(coding.tables[0]) > finest
         return not fine and self.distance(coding) <= _FARTHEST
 
