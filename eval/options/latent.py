@@ -45,8 +45,8 @@ class LatentStudyOptions(ShardOptions, MeasurementOptions):
     )
     judge: str | None = option(
         None,
-        "Degradation model whose likelihoods of the results are measured: another training's, which "
-        "no search has seen. By default the one of most epochs in `models`.",
+        "Degradation model whose likelihoods of the results are measured: another training's, "
+        "which no search has seen. By default the one of most epochs in `models`.",
     )
     data: str = option(
         GENERATED, "Images to restore; those that the newest generator makes if not given."
