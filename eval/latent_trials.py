@@ -102,6 +102,10 @@ class Trials:
             with naming("judge"):
                 self._judge = Degradation(options.judge)
             _check("judge", options.judge, self._judge, options)
+            known = [
+                epochs for epochs, m in self._models.items() if m.weights == self._judge.weights
+            ]
+            require(not known, f"`judge` is the model of `models`={known}, which searches see")
         with naming("rankiqa"):
             self._rankiqa = Scorer(options.rankiqa) if options.rankiqa else None
         if self._rankiqa is not None:
@@ -233,8 +237,10 @@ class Trials:
             small = scaled(image, len(given))
             measures["nll"] = float(judge.nll(given[None], small[None])[0])
             if row.name == ORIGINAL and self._models:
-                shortest = self._models[min(self._models)]
-                measures["own_nll"] = float(shortest.nll(given[None], small[None])[0])
+                of = {"own_nll": min(self._models), "longest_nll": max(self._models)}
+                for name, epochs in of.items():
+                    found = self._models[epochs].nll(given[None], small[None])
+                    measures[name] = float(found[0])
         if self._rankiqa is not None:
             measures |= self._rankiqa.table2(image, row.settings.seed, scoring=self.options.scoring)
         return measures

@@ -117,17 +117,17 @@ _LATENT_KEY = ("row", "variant", "version", "task", "data", "image", "seed")
 # cosine: of the styles' distances from their mean, found and true, mean of the layers; 1 in the
 # same direction, about 0 for independent samples. nll: bits/dim of the given image, given the
 # restored one (Fig. 4). own_nll: by the model that was searched with; of the original, by the
-# shortest trained.
+# shortest trained, and longest_nll by the longest.
 LATENT_MEASURES = (
     *("psnr", "ssim", "latent", "cosine", "mmd", "threshold", "pixel", "geocross", "nll"),
-    *("own_nll", "total", "norm", "angle", "best_step", *SCORES, "seconds"),
+    *("own_nll", "total", "norm", "angle", "best_step", *SCORES, "seconds", "longest_nll"),
 )
 LATENT = Schema(
     (*_LATENT_KEY, *LATENT_MEASURES, "quality", "factor", "budget", "protocol", "identity"),
     ("row", "variant", "task", "data", "image", "budget", "protocol", "identity"),
     _LATENT_KEY,
     ("identity",),
-    {"cosine": "nan"},
+    {"cosine": "nan", "longest_nll": "nan"},
 )
 PAIRED, UNPAIRED = KINDS = ("paired", "unpaired")  # of degraded images and conditions
 ONE_SPREAD = "clean image with one spread"  # begins the names of degradation models' rival

@@ -17,8 +17,9 @@ MULTIPLE = 2 ** len(_WIDTHS)  # pixels: the sides of what the network sees
 # what is two of their samples away, of 128 pixels each, comes up again.
 RECEPTIVE_FIELD_RADIUS = 2 * MULTIPLE + 254
 _SLOPE = 0.2  # of LeakyReLU
-# Taps of the deepest kernels that patches of 128 pixels meet, which leave those one place: the
-# others begin at 0, as they would stay what they began as, and whole images would meet them.
+# Taps of the deepest kernels that patches of 128 pixels meet, which leave those one place. The
+# others begin at 0: of such patches they would stay what they began as, and whole images meet them.
+# Larger patches teach them.
 _MIDDLE, _DOUBLED = (0, 1, 1, 0), (1, 1, 1, 0)
 _SEED = (0, 0)  # of the noise where none is given
 # Pixels that are doubled and convolved with a kernel of 4 are, in even and odd rows, convolved with

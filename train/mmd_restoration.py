@@ -88,7 +88,7 @@ class DegradationTask(PaperTask[MmdRestorationOptions]):
         seed = tf.stack([tf.constant(self.options.seed, tf.int64), step])
         seed = tf.random.fold_in(seed, here.index)
         variables = self.network.trainable_variables
-        family, noise = self.options.family, self.options.context_noise
+        family, noise = self.options.family, self.options.context_errors
         context = as_drawn(degraded, noise, seed) if noise else degraded
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
@@ -160,8 +160,9 @@ def as_drawn(images: tf.Tensor, std: float, seed: tf.Tensor) -> tf.Tensor:
     """Images as a sampler's errors may leave them, whole pixel values within 0..255.
 
     Half stay as they are. A fifth get noise, white and of coarse places, whose std is drawn from 2
-    to `std`, evenly in its logarithm. .15 are another image, white noise or black and white from
-    some pixel on, in the order in which they are drawn. .15 are gray: they tell nothing.
+    to `std`, evenly in its logarithm. .15 are from some pixel on, in the order in which they are
+    drawn, the batch's next image, any values, or values of 0 and 255. .15 are gray: they tell
+    nothing.
 
     Args:
       images: float32 [B, H, W, C], pixel values.
@@ -178,6 +179,7 @@ def as_drawn(images: tf.Tensor, std: float, seed: tf.Tensor) -> tf.Tensor:
     noise = tf.random.stateless_normal(tf.shape(images), seeds[5])
     places = tf.random.stateless_normal((batch, _PLACES, _PLACES, channels), seeds[6])
     noise += coarse * tf.image.resize(places, (height, width))
+    noise /= tf.sqrt(1.0 + coarse**2)
     noisy = images + noise * SMALLEST_STD * (std / SMALLEST_STD) ** spread
     random = 255.0 * tf.random.stateless_uniform(tf.shape(images), seeds[7])
     fillings = (tf.roll(images, 1, 0), random, tf.where(random < 127.5, 0.0, 255.0))

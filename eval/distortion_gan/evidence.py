@@ -13,7 +13,12 @@ from lossylab.eval.options.distortions import REAL, UNTOUCHED
 from lossylab.eval.report import budgets
 from lossylab.eval.report import folder as results
 from lossylab.eval.report.claims import repetitions
-from lossylab.eval.report.differences import Difference, over_trainings
+from lossylab.eval.report.differences import (
+    FIXED,
+    Difference,
+    over_trainings,
+    pairs_of_trainings,
+)
 from lossylab.eval.report.tables import Line
 from lossylab.eval.schemas import DIVERGENCES
 
@@ -79,7 +84,7 @@ class Evidence:
     def difference(
         self, one: tuple[str, str], other: tuple[str, str], measure: str = "jsd", times: float = 1.0
     ) -> Difference | None:
-        """A measure minus so many times another by image, over all pairs of trainings.
+        """A measure minus so many times another by image, over the trainings of both.
 
         Args:
           one: method and real distortion.
@@ -88,12 +93,17 @@ class Evidence:
           times: what the other's is multiplied by.
         """
         gaps, count = [], self.table.image.nunique()
-        names = (repetitions(self.names, method) for method, _ in (one, other))
-        for mine, theirs in zip(*names):
+        for mine, theirs in pairs_of_trainings(*map(self._trainings, (one[0], other[0]))):
             a, b = self.measure(mine, one[1], measure), self.measure(theirs, other[1], measure)
             same = list(a.index) == list(b.index) and len(a) == count
             gaps.append(a - times * b if same else None)
         return over_trainings(gaps)
+
+    def _trainings(self, method: str) -> dict[str, str]:
+        """Names of a method's trainings by what follows the method's; see `pairs_of_trainings`."""
+        if method == UNTOUCHED or method.startswith(REAL):
+            return {FIXED: method}
+        return {name.removeprefix(method): name for name in repetitions(self.names, method)}
 
 
 def load(folder: str) -> Evidence:

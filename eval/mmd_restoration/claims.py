@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -128,8 +129,10 @@ def _longer_is_likelier(evidence: Evidence) -> Decision:
 
 def _longer_restores_no_better(evidence: Evidence) -> Decision:
     # The original's likelihood by the two models: the premise is that the longer trained one's is
-    # better.
-    long, short = (evidence.mean(ORIGINAL, JPEG, name) for name in ("nll", "own_nll"))
+    # better. Without a judge of its own `nll` is the longer's.
+    measured = (evidence.mean(ORIGINAL, JPEG, name) for name in ("longest_nll", "nll", "own_nll"))
+    longest, judged, short = measured
+    long = judged if math.isnan(longest) else longest
     pairs = (("9", "8"), ("12", "11"))
     gaps = {rows: gap for rows in pairs if (gap := evidence.difference(*rows, JPEG, "psnr"))}
     if len(gaps) < len(pairs) or not long < short or _few(gaps):

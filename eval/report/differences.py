@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import scipy.stats
 
+FIXED = "fixed"  # in the place of a seed, for what was not trained here
 _ROUNDING = 1e-9  # below every measure's differences
 
 
@@ -45,6 +46,19 @@ def mean_difference(gaps: pd.Series) -> Difference | None:
     if len(gaps) < 2 or gaps.isna().any():
         return None
     return Difference(float(gaps.mean()), margin(gaps), len(gaps))
+
+
+def pairs_of_trainings(one: Mapping[str, str], other: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Names of two methods' trainings that are compared: those of one seed.
+
+    Args:
+      one: names of a method's trainings by what follows the method's name; of what was not trained
+        here one, by `FIXED`: it is compared with all of the other's.
+      other: the same of another method.
+    """
+    seeds = dict.fromkeys((*one, *other))
+    found = ((one.get(s) or one.get(FIXED), other.get(s) or other.get(FIXED)) for s in seeds)
+    return [(a, b) for a, b in found if a and b]
 
 
 def over_trainings(gaps: Sequence[pd.Series | None]) -> Difference | None:

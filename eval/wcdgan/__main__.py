@@ -62,7 +62,8 @@ PAPER = Paper(
             "Table 5: without perceptual loss and GAN",
             lambda evidence: tables.ablation(evidence, "5"),
             "Changes against the proposed network, SSIM with the Gaussian window. The paper's are "
-            "of RGB, ours of luma.",
+            "of RGB, ours of luma, of networks that learned on from one start where that was "
+            "measured.",
         ),
         Table(
             "losses",

@@ -35,12 +35,13 @@ def losses(evidence: Evidence) -> list[Line]:
     for data in ("live1", "classic5"):
         for name, words in _LOSSES.items():
             where = data, _QUALITY
+            control = evidence.control(*where)
             gaps = {
-                title: evidence.difference(name, evidence.control, measure, *where)
+                title: evidence.difference(name, control, measure, *where)
                 for title, (measure, _) in _JUDGED.items()
             }
             line = {"set": data, "q": str(_QUALITY), "losses": words}
-            line["against"] = published_name(evidence.control)
+            line["against"] = published_name(control)
             line |= {title: said(gap, _JUDGED[title][1]) for title, gap in gaps.items()}
             line["seen through"] = evidence.perceptual(name, *where)
             line["judged by"] = evidence.judge(name, *where)

@@ -171,13 +171,17 @@ def _realism(evidence: Evidence) -> Decision:
     return Decision(text, better and ours["inception_score"] > without["inception_score"])
 
 
+def _control(evidence: Evidence) -> str:
+    return evidence.control(_SETS[0], _QUALITY)
+
+
 def _against_control(*measures: str, sign: int) -> Decide:
     """All losses against those without both, by the first measure that there is, labeled."""
 
     def decide(evidence: Evidence) -> Decision:
         where, found = (_SETS[0], _QUALITY), UNMEASURED
         for measure in measures:
-            found = _differ(("wcdgan", evidence.control, measure), sign=sign)(evidence)
+            found = _differ(("wcdgan", _control(evidence), measure), sign=sign)(evidence)
             if found is not UNMEASURED:
                 break
         else:
@@ -190,7 +194,7 @@ def _against_control(*measures: str, sign: int) -> Decide:
 
 def _lowers_ssim(evidence: Evidence) -> Decision:
     """SSIM below that of the network without both, but above the JPEG image's."""
-    found = _differ((evidence.control, "wcdgan", "ssim"), ("wcdgan", "jpeg", "ssim"))(evidence)
+    found = _differ((_control(evidence), "wcdgan", "ssim"), ("wcdgan", "jpeg", "ssim"))(evidence)
     return found if found is UNMEASURED else _labeled(found, evidence)
 
 
@@ -229,7 +233,7 @@ def _trained_vgg(evidence: Evidence) -> Obstacle | None:
 
 def _paired(evidence: Evidence) -> Obstacle | None:
     """Runs from one start, or enough trainings of both."""
-    if evidence.control == CONTINUED:
+    if _control(evidence) == CONTINUED:
         return None
     return _often("wcdgan", CONTENT)(evidence)
 
@@ -251,8 +255,9 @@ def _often(*names: str, channels: str = "y") -> Need:
     """Enough trainings of each of these methods, for these channels."""
 
     def need(evidence: Evidence) -> Obstacle | None:
-        counted = {n: len(evidence.trainings(n, _SETS[0], _QUALITY, channels)) for n in names}
-        return too_few(min(counted.values()))
+        sets = _SETS if channels == "y" else _SETS[:1]
+        found = (evidence.trainings(n, data, _QUALITY, channels) for n in names for data in sets)
+        return too_few(min(len(each) for each in found))
 
     return need
 
@@ -293,7 +298,7 @@ def _color_sized(evidence: Evidence) -> Obstacle | None:
 
 
 def _color_trainings(evidence: Evidence) -> Obstacle | None:
-    return _often(_of_color(evidence), "memnet", "mwcnn", channels="rgb")(evidence)
+    return _often(_of_color(evidence), *_COLOR_OTHERS, channels="rgb")(evidence)
 
 
 def _luma_sized(evidence: Evidence) -> Obstacle | None:
@@ -391,7 +396,7 @@ def _in_order(*wanted: tuple[str, str]) -> Check:
 
 def _control_in_its_place(evidence: Evidence) -> Evidence:
     both = {"table": "method", "sets": "method"}
-    return replaced(evidence.control, "wcdgan", **both)(evidence)
+    return replaced(_control(evidence), "wcdgan", **both)(evidence)
 
 
 _PUBLISHED = _sized("wcdgan", CONTENT)
@@ -408,7 +413,7 @@ def _losses(decide: Decide, *needs: Need, sized: Need = _PUBLISHED) -> Check:
 
 def _from_one_start(evidence: Evidence) -> Obstacle | None:
     """Runs of equal steps that began with one network."""
-    if evidence.control != CONTINUED:
+    if _control(evidence) != CONTINUED:
         return Obstacle(Verdict.UNTESTABLE, "not begun with one network")
     return _alike("wcdgan", CONTINUED)(evidence)
 

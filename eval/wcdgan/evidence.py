@@ -13,7 +13,12 @@ from lossylab.core import rows
 from lossylab.eval.report import budgets
 from lossylab.eval.report import folder as results
 from lossylab.eval.report.claims import repetitions
-from lossylab.eval.report.differences import Difference, over_trainings
+from lossylab.eval.report.differences import (
+    FIXED,
+    Difference,
+    over_trainings,
+    pairs_of_trainings,
+)
 from lossylab.eval.schemas import (
     OFFICIAL,
     PERCEPTUAL,
@@ -42,7 +47,6 @@ _LUMA = {"WCDGAN": (CONTENT, "wcdgan")}
 # How color files are measured as users restore them, and the rows of it.
 FILE = {"RGB": "file_rgb", "Y": "file_y", "Cb, Cr": "file_c"}
 _WITHOUT_BUDGET = (OFFICIAL, UNTRAINED)
-_FIXED = "fixed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,12 +119,8 @@ class Evidence:
         """
         where = data, quality, channels
         whole, gaps = self.whole(*where), []
-        mine, theirs = (self.trainings(each, *where) for each in (one, other))
-        for seed in dict.fromkeys((*mine, *theirs)):
-            one_of_it, other_of_it = (s.get(seed) or s.get(_FIXED) for s in (mine, theirs))
-            if not (one_of_it and other_of_it):
-                continue
-            a, b = (self.images(name, *where)[measure] for name in (one_of_it, other_of_it))
+        for pair in pairs_of_trainings(*(self.trainings(each, *where) for each in (one, other))):
+            a, b = (self.images(name, *where)[measure] for name in pair)
             same = list(a.index) == list(b.index) and len(a) == whole
             gaps.append(a - b if same else None)
         return over_trainings(gaps)
@@ -130,12 +130,12 @@ class Evidence:
     ) -> dict[str, str]:
         """Names of a method's trainings that were measured there, by what follows the method's.
 
-        What was not trained here has one, of which `_FIXED` stands in the place of that.
+        Of what was not trained here it is one, by `FIXED`.
         """
         where = data, quality, channels
         names = [n for n in repetitions(self.names, method) if len(self.images(n, *where))]
         fixed = names == [method] and self.budget(method, *where) in ("", *_WITHOUT_BUDGET)
-        return {_FIXED if fixed else n.removeprefix(method): n for n in names}
+        return {FIXED if fixed else n.removeprefix(method): n for n in names}
 
     def images(self, method: str, data: str, quality: int, channels: str = "y") -> pd.DataFrame:
         """Rows of a method and set, by image."""
@@ -166,10 +166,9 @@ class Evidence:
         mine = self.images(method, data, quality, channels)
         return "; ".join(filter(None, dict.fromkeys(mine.features)))
 
-    @property
-    def control(self) -> str:
+    def control(self, data: str, quality: int) -> str:
         """What the other losses are compared with: from the same start, if that was measured."""
-        return CONTINUED if CONTINUED in self.names else CONTENT
+        return CONTINUED if len(self.images(CONTINUED, data, quality)) else CONTENT
 
 
 def load(folder: str) -> Evidence:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lossylab.eval.report import published
 from lossylab.eval.report.claims import ENOUGH_TRAININGS
-from lossylab.eval.report.differences import Difference
+from lossylab.eval.report.differences import Difference, mean_difference
 from lossylab.eval.report.tables import NOT_MEASURED, Line, number
 from lossylab.eval.schemas import OFFICIAL, UNTRAINED
 from lossylab.eval.wcdgan.evidence import CONTENT, CONTINUED, Evidence, set_measures
@@ -21,17 +21,12 @@ ABLATIONS = {
     "without mixed convolution": f"{CONTENT}_no_mixed_conv",
     "without mixed attention": f"{CONTENT}_no_mixed_attention",
 }
-_GAN_PROPOSED, _GAN_WITHOUT = "proposed", "without perceptual loss and GAN"
+GAN_ABLATION = {"proposed": "wcdgan", "without perceptual loss and GAN": CONTENT}
 _ELSEWHERE = {"SA-DCT": "sadct", "ARCNN": "arcnn_official", "DnCNN-3": "dncnn3_official"}
 # What counts as reproduced; half of the last digit that is printed may be rounding.
 DECIBEL, _SIMILARITY = 0.02 + 0.005 + 1e-9, 1e-3
 _SMALL = "small budget"  # in the titles of such trainings
 _WINDOWS = {"ssim_uniform": "uniform 8", "ssim": "Gaussian 11"}
-
-
-def gan_ablation(evidence: Evidence) -> dict[str, str]:
-    """Methods that stand for the columns of Tables 5 and 6."""
-    return {_GAN_PROPOSED: "wcdgan", _GAN_WITHOUT: evidence.control}
 
 
 def doubts(table: str, row: str, *columns: str) -> list[str]:
@@ -158,7 +153,7 @@ def everything(evidence: Evidence) -> list[Line]:
         for method in dict.fromkeys(mine.method):
             mean = evidence.mean(method, data, quality, channels)
             count = len(evidence.images(method, data, quality, channels))
-            gain = evidence.difference(method, "jpeg", "psnr", data, quality, channels)
+            gain = _own_gain(evidence, method, data, quality, channels)
             budget = evidence.budget(method, data, quality, channels)
             lines.append(
                 {
@@ -176,6 +171,16 @@ def everything(evidence: Evidence) -> list[Line]:
                 }
             )
     return lines
+
+
+def _own_gain(
+    evidence: Evidence, method: str, data: str, quality: int, channels: str
+) -> Difference | None:
+    """A single training's PSNR over JPEG's, if both were measured on the whole set."""
+    mine, jpeg = (evidence.images(name, data, quality, channels).psnr for name in (method, "jpeg"))
+    same = list(mine.index) == list(jpeg.index)
+    whole = same and len(mine) == evidence.whole(data, quality, channels)
+    return mean_difference(mine - jpeg) if whole else None
 
 
 def complexity(evidence: Evidence) -> list[Line]:
@@ -208,8 +213,7 @@ def _ratio(evidence: Evidence, name: str) -> str:
 
 def ablation(evidence: Evidence, table: str) -> list[Line]:
     """Table 4 or 5: changes of PSNR and SSIM against the proposed network, paper's and ours."""
-    variants = ABLATIONS if table == "4" else gan_ablation(evidence)
-    one_start = variants.get(_GAN_WITHOUT) == CONTINUED
+    variants = ABLATIONS if table == "4" else GAN_ABLATION
     values = published.numbers("wcdgan", table)
     lines = []
     for row in dict.fromkeys(row for row, _, _ in values):
@@ -223,11 +227,11 @@ def ablation(evidence: Evidence, table: str) -> list[Line]:
                 unit = ", dB" if measure == "PSNR" else ""
                 printed = [values[row, f"{c}/{measure}", "value"] for c in (first, column)]
                 change = printed[1] - printed[0]
-                gap = evidence.difference(variants[column], variants[first], key, *where)
+                other = variants[column] if table == "4" else evidence.control(*where)
+                gap = evidence.difference(other, variants[first], key, *where)
                 line[f"paper, {measure}{unit}"] = number(change, digits, "+")
                 line[f"ours, {measure}{unit}"] = said(gap, digits)
-                enough = one_start or (gap and gap.trainings >= ENOUGH_TRAININGS)
-                words = _sides(gap, change, bool(enough)) if gap else ""
+                words = _sides(gap, change, other == CONTINUED) if gap else ""
                 decided.append(f"{measure} {words}" if gap else NOT_MEASURED)
                 line["trainings"] = str(gap.trainings) if gap else ""
             words = _SMALL if small and NOT_MEASURED not in decided else ", ".join(decided)
@@ -241,8 +245,9 @@ def said(gap: Difference | None, digits: int) -> str:
     return gap.said(f".{digits}f") if gap else number(math.nan, digits)
 
 
-def _sides(gap: Difference, printed: float, enough: bool) -> str:
-    """Whether a change goes the paper's way, in words; open by too few trainings."""
+def _sides(gap: Difference, printed: float, one_start: bool) -> str:
+    """Whether a change goes the paper's way, in words; too few trainings need one start."""
+    enough = one_start or gap.trainings >= ENOUGH_TRAININGS
     if abs(gap.mean) <= gap.margin or not enough:
         return "undecided"
     return "as the paper's" if gap.mean * printed > 0 else "the other way"
@@ -254,8 +259,7 @@ def realism(evidence: Evidence) -> list[Line]:
     for (row, column, _), value in published.numbers("wcdgan", "6").items():
         data, quality = row.split("/")
         variant, measure = column.split("/")
-        method = gan_ablation(evidence)[variant]
-        found = set_measures(evidence, method, SETS[data], int(quality), "rgb")
+        found = set_measures(evidence, GAN_ABLATION[variant], SETS[data], int(quality), "rgb")
         ours = found[{"IS": "inception_score", "FID": "fid"}[measure]] if found else math.nan
         lines.append(
             {

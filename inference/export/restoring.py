@@ -34,7 +34,7 @@ _CHANNELS = {"y": 1, "rgb": 3}
 _FINER, _FARTHEST = 2.0, 1.2
 _SEVERAL = 0.5  # more distance of networks that take several qualities, or all
 # Of how is chosen; 1: no network for several qualities above `FINEST`; 2: by size where gains are
-# known, and color networks for all samplings.
+# known, color networks for all samplings, SA-DCT for single planes up to `FINEST`.
 REVISION = 3
 # Qualities less that a color network is used to where colors are not subsampled: it has learned
 # 4:2:0. Measured with dncnn-rgb, useful to 90: of 4:4:4 it gains .16 dB at 85, and loses .13 at 90.
@@ -108,16 +108,16 @@ class Candidate:
         """What files like this one gained where it was measured, in words; empty if unknown."""
         if not self.gains:
             return ""
-        quality, gain = self._nearest_gain(coding)
+        near = nearest_quality(coding.tables[0])
+        quality, gain = min(self.gains, key=lambda each: abs(each[0] - near))
         return f"color files of quality {quality} gained {gain:.2f} dB on live1"
 
-    def gain(self, coding: Coding) -> float:
-        """What color files nearest to this one in quality gained, dB; -inf if unknown."""
-        return self._nearest_gain(coding)[1] if self.gains else -math.inf
-
-    def _nearest_gain(self, coding: Coding) -> tuple[int, float]:
+    def gains_more(self, other: Candidate, coding: Coding) -> bool:
+        """Whether it is known to gain more: at the nearest quality of which both cards say it."""
+        mine, theirs = dict(self.gains), dict(other.gains)
         near = nearest_quality(coding.tables[0])
-        return min(self.gains, key=lambda each: abs(each[0] - near))
+        both = sorted(mine.keys() & theirs.keys(), key=lambda quality: abs(quality - near))
+        return bool(both) and mine[both[0]] > theirs[both[0]]
 
     def distance(self, coding: Coding) -> float:
         """How far a file is from what the network has learned, at least 0, in octaves of steps."""
@@ -138,7 +138,8 @@ class Candidate:
         if self.channels > 1 and (colors := coding.areas[1:]):
             if not coding.has_luma:  # finer colors than 4:2:0 has, and other errors
                 return False
-            finest -= _FULL_COLORS * (max(colors) == 1.0)
+            if max(colors) == 1.0 and finest < QUALITIES[-1]:
+                finest -= _FULL_COLORS
         fine = nearest_quality(coding.tables[0]) > finest
         return not fine and self.distance(coding) <= _FARTHEST
 
@@ -201,11 +202,14 @@ def choose(
     near = f"tables near quality {nearest_quality(coding.tables[0])}"
     if not coding.has_luma:
         near += " of RGB or CMYK"
+    elif coding.areas[1:] and max(coding.areas) == 1.0:
+        near += " of 4:4:4"
     fitting = [each for each in among if each.suits(coding, upright)]
     if fitting:
         best = min(fitting, key=lambda each: _rank(each, coding, channels))
-        if best.gains and channels == _CHANNELS["rgb"]:
-            best = max((each for each in fitting if each.gains), key=lambda each: each.gain(coding))
+        if channels == _CHANNELS["rgb"]:
+            for each in fitting:
+                best = each if each.gains_more(best, coding) else best
         known = f"for {best.trained_for}"
         of = f", the best fit of {len(among)} networks" if len(among) > 1 else ""
         return Choice(best, f"{near}, it is {known}{of}")

@@ -441,6 +441,20 @@ def test_lambdas(tmp_path):
     assert [_decide(n, evidence).holds for n in ("3a", "3b", "3c")] == [False] * 3
 
 
+def test_what_was_not_generated_is_compared_with_every_training(tmp_path):
+    seeds = [
+        _rows(f"jpeg_lambda_1{seed}", [0.1] * 4, residual)
+        for seed, residual in (("", 1.0), ("_seed2", 2.0), ("_seed3", 3.0))
+    ]
+    real = _rows("real jpeg", [0] * 4, residual=5.0)
+    others = [_rows(f"jpeg{seed}", [0.1] * 4, 4.0) for seed in ("", "_seed3")]
+    evidence = _evidence(tmp_path / "a", real, *seeds, *others)
+    gap = evidence.difference(("real jpeg", "jpeg"), ("jpeg_lambda_1", "jpeg"), "residual")
+    assert (gap.mean, gap.trainings) == (3.0, 3)
+    gap = evidence.difference(("jpeg", "jpeg"), ("jpeg_lambda_1", "jpeg"), "residual")
+    assert (gap.mean, gap.trainings) == (2.0, 2)  # of the first and the third seed
+
+
 def test_missing_rows_are_said(tmp_path):
     with pytest.raises(WorkError, match="is not readable"):
         distortion_gan_evidence.load(str(tmp_path))

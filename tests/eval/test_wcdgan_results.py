@@ -439,6 +439,13 @@ def test_what_is_not_trained_is_compared_with_every_training(tmp_path):
     back = evidence.difference("jpeg", "a", "psnr", "live1")
     assert (back.mean, back.trainings) == (-gap.mean, 3)
     assert evidence.difference("sadct", "jpeg", "psnr", "live1").trainings == 1
+    lines = {
+        each["method"]: each
+        for each in wcdgan_tables.everything(evidence)
+        if each["set"] == "live1"
+    }
+    gains = [lines[name]["gain, dB"].split(" ±")[0] for name in ("a", "a_seed2", "a_seed3")]
+    assert gains == ["+0.70", "+1.00", "+1.30"]  # each line's own
     pairs = evidence.difference("a", "b", "psnr", "live1")  # of the first and the third seed
     assert (round(pairs.mean, 6), pairs.trainings) == (0.2, 2)
 
@@ -474,6 +481,9 @@ def test_color_is_decided_by_what_stands_for_the_papers_network(tmp_path):
     once = _sets("wcdgan_content", 28.0, **color)
     found = _judged("5a", tmp_path / "b", jpeg, luma, once, *others)
     assert found.reason == "one training each, 3 are needed"  # those for luma do not count
+    few = [row for row in others[0] if row["method"] == "arcnn"]
+    found = _judged("5a", tmp_path / "c", jpeg, content, few, *others[1:])
+    assert found.reason == "one training each, 3 are needed"
 
 
 def test_smaller_networks_are_called_so(tmp_path):

@@ -94,7 +94,13 @@ def test_what_is_known_to_gain_less_stands_back():
     assert choose([several, large], _coding(10), 3).model is several
     assert choose([several, RGB], _coding(10), 3).model is RGB
     assert choose([several, large], _coding(10, 1), 1).model is large  # a gray file
-    assert choose([several, small], _coding(40), 3).model is several
+    assert choose([several, small], _coding(14), 3).model is small  # by 10, which both know
+    apart = dataclasses.replace(small, gains=((5, 9.9),))
+    assert choose([several, apart], _coding(10), 3).model is apart  # by distance: nothing in common
+    assert (
+        choose([several, dataclasses.replace(apart, gains=((40, 9.9),))], _coding(40), 3).model
+        is several
+    )
 
 
 def test_networks_for_all_qualities_stand_in():
@@ -142,6 +148,11 @@ def test_color_networks_have_learned_colors_of_half_the_size():
     assert [several.suits(coding) for coding in full] == [True, False]
     assert several.suits(Coding.by_quality(90, 3, "4:2:2"))
     assert several.suits(_coding(90, 1))
+    with pytest.raises(
+        UsageError, match="quality 81 of 4:4:4, the network is for 5 to 95, used up"
+    ):
+        choose([several], full[1], 3)
+    assert dataclasses.replace(RGB, quality=95).suits(Coding.by_quality(96, 3, "4:4:4"))
     for coding in own:
         found = choose([several], coding, 3, fallback=(SADCT,))
         assert found.model == SADCT
@@ -215,7 +226,7 @@ def test_models_are_added_with_what_they_gain(runs, tmp_path, monkeypatch):
     cli.main([*words, "--gains=10:0.97,20:-.1"])
     (one,) = candidates(["rgb-q10"])
     assert one.gains == ((10, 0.97), (20, -0.1))
-    assert [one.gain(_coding(quality)) for quality in (5, 14, 60)] == [0.97, 0.97, -0.1]
+    assert one.expected(_coding(14)) == "color files of quality 10 gained 0.97 dB on live1"
     for wrong in ("10", "0:1", "101:1", "10:x", "10:"):
         with pytest.raises(UsageError, match="gains takes QUALITY:DECIBEL, such as 10:0.97, got"):
             cli.main([*words, f"--gains={wrong}"])

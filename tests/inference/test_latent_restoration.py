@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import pathlib
 import shutil
 import types
@@ -63,6 +64,8 @@ def place(tmp_path_factory):
     for epochs in EPOCHS:
         degradation = ConditionalPixelCNN(4, 1, 2, condition_filters=4)
         Degradation.save(degradation, str(folder / f"d{epochs}"), options)
+    judge = ConditionalPixelCNN(4, 1, 2, condition_filters=4)
+    Degradation.save(judge, str(folder / "judge"), options)
     Scorer.save(rankiqa_model.RankIQA(2, 8, 32, "random"), str(folder / "rankiqa"), {})
     (folder / "in").mkdir()
     for case in latent_cases.generated(network, 3, 0, 1.0):
@@ -484,7 +487,7 @@ def test_a_study_has_every_row_task_image_and_seed(studied):
 @pytest.mark.long
 def test_another_judge_is_none_that_a_search_has_seen(place, studied, tmp_path, monkeypatch):
     monkeypatch.setattr(latent_study, "ROWS", {n: r.changed(steps=2) for n, r in ROWS.items()})
-    _study(place, tmp_path, "--rows=5,13", "--tasks=jpeg", f"--judge={place / 'd29'}")
+    _study(place, tmp_path, "--rows=5,13", "--tasks=jpeg", f"--judge={place / 'judge'}")
     one, other = (
         {(row["row"], row["version"], row["image"]): row for row in rows.read(folder / "rows.csv")
          if row["task"] == "jpeg"}
@@ -498,7 +501,13 @@ def test_another_judge_is_none_that_a_search_has_seen(place, studied, tmp_path, 
         assert "another training's model" in other[key]["protocol"]
         assert other[key]["identity"] != one[key]["identity"]
     with pytest.raises(UsageError, match=r"--judge: \S+ has learned factor 2 instead of 4"):
-        _study(place, tmp_path / "a", f"--judge={place / 'd29'}", "--jpeg_factor=4", "--models=")
+        _study(place, tmp_path / "a", f"--judge={place / 'judge'}", "--jpeg_factor=4", "--models=")
+    with pytest.raises(UsageError, match=r"--judge is the model of --models=\[29\], which"):
+        _study(place, tmp_path / "a", f"--judge={place / 'd29'}")
+    originals = {key: row for key, row in other.items() if key[0] == "Original"}
+    assert len(originals) == 2
+    for key, row in originals.items():
+        assert row["longest_nll"] == one[key]["longest_nll"] == one[key]["nll"] != row["nll"]
 
 
 def test_images_are_scaled_down_as_the_search_scales_what_it_finds(place):
@@ -707,7 +716,7 @@ def _evidence(changes, likelihoods=()):
     """Rows whose measures differ by `changes`, image by image: 5 from 3, 9 from 8, 12 from 11."""
     table = [
         {"row": row, "variant": "", "version": 2, "task": task, "image": str(i), "seed": 0}
-        | {"pixel": 1.0}
+        | {"pixel": 1.0, "longest_nll": math.nan}
         | dict.fromkeys(("mmd", "psnr", "nll"), 1.0 + (row in ("5", "9", "12")) * gap)
         for i, gap in enumerate(changes)
         for row in ("2", "3", "4", "5", "8", "9", "11", "12")

@@ -62,16 +62,17 @@ def test_cards_say_what_a_user_needs(path):
     assert not re.search(r"(^|[ \"])/\w", path.read_text()), "a place on a machine"
 
 
-@pytest.mark.parametrize("quality", [10, 40, 75])
 @pytest.mark.parametrize("name", _of("restorer"))
-def test_restorers_gain_over_the_file(name, quality):
+def test_restorers_gain_over_the_file(name):
     clean = data.astronaut()
-    coding, given = Coding.by_quality(quality, 3), degrade(clean, quality)
     (candidate,) = candidates([name])
-    if not candidate.suits(coding):
-        pytest.skip(f"it is for {candidate.trained_for}")
-    restored = Restorer(name).restore(given, coding)
-    assert psnr(clean, restored) > psnr(clean, given) + 0.2
+    known = [quality for quality, gain in candidate.gains if gain > 0.5]
+    assert known, "the card says no gains"
+    for quality in {known[0], known[len(known) // 2], known[-1]}:
+        coding, given = Coding.by_quality(quality, 3), degrade(clean, quality)
+        assert candidate.suits(coding)
+        restored = Restorer(name).restore(given, coding)
+        assert psnr(clean, restored) > psnr(clean, given) + 0.2, quality
 
 
 def test_exports_of_restorers_say_how_fine_files_may_be():

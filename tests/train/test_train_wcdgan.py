@@ -12,7 +12,7 @@ from lengths import long_but, long_cases_but
 from lossylab.cli import __main__ as cli
 from lossylab.core import flags as core_flags
 from lossylab.core.digest import file_digest
-from lossylab.core.errors import DivergedError, UsageError
+from lossylab.core.errors import CollectionError, DivergedError, UsageError
 from lossylab.data.collections import find_images
 from lossylab.data.decode import read_image
 from lossylab.data.jpeg import degrade
@@ -328,6 +328,16 @@ def test_the_small_budget_names_every_variant(capsys):
         )
         assert (options.channels, options.quality) == ("y", 10)
         assert options.run_dir.startswith("s/runs/")
+
+
+@pytest.mark.parametrize("words", ["--dry_run", "--queue"])
+def test_plans_and_queues_are_told_without_images(words, tmp_path, capsys):
+    arguments = ["--train_data=nowhere", f"--out={tmp_path}", "--variants=arcnn"]
+    _study(*arguments, words)
+    assert "arcnn" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(CollectionError, match="nowhere"):
+        _study(*arguments)
 
 
 def test_a_study_gives_each_variant_its_options(tmp_path, monkeypatch):

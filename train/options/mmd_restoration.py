@@ -101,11 +101,11 @@ class MmdRestorationOptions(TrainingOptions):
         minimum=0,
         assumed="the paper does not say so",
     )
-    context_noise: float = positive(
+    context_errors: float = positive(
         0.0,
         "In half of the samples, what pixels are predicted from has errors as draws have them: "
-        "noise of up to this std, other images or noise from a pixel on, or gray alone. Draws of "
-        "a model that has only seen true pixels there drift away; 0 is as in the paper.",
+        "noise of up to this std, the batch's next image or noise from a pixel on, or gray alone. "
+        "Draws of a model that has only seen true pixels there drift away; 0 is as in the paper.",
         unit="pixel values",
     )
     scale_limit: float = positive(
@@ -170,8 +170,8 @@ class MmdRestorationOptions(TrainingOptions):
             f"{SIZE_STEP}: sizes in between are not drawn",
         )
         require(
-            not self.context_noise or self.context_noise >= SMALLEST_STD,
-            f"`context_noise` must be at least {SMALLEST_STD:g}, or 0 for none",
+            not self.context_errors or self.context_errors >= SMALLEST_STD,
+            f"`context_errors` must be at least {SMALLEST_STD:g}, or 0 for none",
         )
         require(self.dilations, "`dilations` needs at least one number")
         require_exports(self.steps, self.export, self.export_at)
