@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lossylab.eval.proxiqa.evidence import ANCHOR, Evidence
+from lossylab.eval.proxiqa.evidence import ANCHOR, Evidence, lambda_of
 from lossylab.eval.proxiqa.tables import CODECS, METRICS
 from lossylab.eval.report import published
 from lossylab.eval.report.claims import (
@@ -321,9 +321,13 @@ def time_depends_on_rate(evidence: Evidence) -> Decision:
 
 def same_time(evidence: Evidence) -> Decision:
     """Whether codecs trained for MSE and for VMAF take the same time."""
-    times = evidence.timing.groupby("codec")[["encode_ms", "decode_ms"]].mean()
-    if not {"bls_mse", "bls_vmaf_p"} <= set(times.index):
+    timing = evidence.timing.assign(lmbda=evidence.timing.setting.map(lambda_of))
+    mine, theirs = (timing[timing.codec == name] for name in ("bls_vmaf_p", ANCHOR))
+    if mine.lmbda.notna().all():  # at the rates of both
+        mine, theirs = mine[mine.lmbda.isin(theirs.lmbda)], theirs[theirs.lmbda.isin(mine.lmbda)]
+    if mine.empty or theirs.empty:
         return UNMEASURED
-    encode, decode = (times.loc["bls_vmaf_p"] / times.loc["bls_mse"]).to_numpy()
+    means = (each[["encode_ms", "decode_ms"]].mean() for each in (mine, theirs))
+    encode, decode = np.divide(*means).to_numpy()
     text = f"{encode:.2f} times to encode, {decode:.2f} to decode"
     return Decision(text, all(1 / _SAME_TIME <= each <= _SAME_TIME for each in (encode, decode)))

@@ -128,7 +128,7 @@ class Evidence:
         self, test: str, anchor: str, gaps: Callable[[pd.DataFrame, pd.DataFrame], pd.Series]
     ) -> pd.DataFrame | None:
         """What the gaps of two curves are at the lambdas that both have, by image."""
-        table = self.table.assign(lmbda=self.table.setting.map(_lambda))
+        table = self.table.assign(lmbda=self.table.setting.map(lambda_of))
         mine, theirs = (table[(table.codec == n) & table.lmbda.notna()] for n in (test, anchor))
         mine = mine[mine.lmbda.isin(theirs.lmbda)]
         if mine.lmbda.nunique() < 2:
@@ -140,7 +140,7 @@ class Evidence:
         return pd.DataFrame(found).T
 
 
-def _lambda(setting: str) -> float:
+def lambda_of(setting: str) -> float:
     """The lambda that the name of a study's export tells; NaN if it tells none."""
     found = re.fullmatch(r"[a-z_]+_(\d*\.\d+)(_\d+)?", setting)
     return float(found[1]) if found else math.nan

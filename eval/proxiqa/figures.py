@@ -125,6 +125,8 @@ def _times(evidence: Evidence, path: pathlib.Path) -> bool:
     with plots.figure(path, title, 1, 1, (6, 3.6), note=evidence.title) as axes:
         axis = axes[0, 0]
         for codec, curve in means.groupby("codec", sort=False):
+            if len(curve) < 2:
+                continue
             curve = curve.sort_values("bpp_file")
             ratio = curve.encode_ms / curve.encode_ms.iloc[-1]
             axis.plot(curve.bpp_file, ratio, label=plots.label(str(codec)))

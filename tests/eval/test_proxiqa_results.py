@@ -18,6 +18,7 @@ from lossylab.core import rows
 from lossylab.core.errors import UsageError, WorkError
 from lossylab.eval.proxiqa import __main__ as proxiqa
 from lossylab.eval.proxiqa import evidence as proxiqa_evidence
+from lossylab.eval.proxiqa import figures as proxiqa_figures
 from lossylab.eval.proxiqa import tables as proxiqa_tables
 from lossylab.eval.proxiqa.claims import CHECKS
 from lossylab.eval.report import claims, comparison, crop_grid
@@ -353,6 +354,27 @@ def test_one_codec_of_even_times_decides(tmp_path):
     assert decision(tmp_path / "p").holds is False
     slopes["jpeg2000"] = 0.2
     assert decision(tmp_path / "q") is claims.UNMEASURED
+
+
+def test_times_are_compared_at_the_rates_that_both_codecs_have(tmp_path, monkeypatch):
+    """High rates take longer: one that has these alone is no slower for that."""
+    timing = [
+        _row(codec, "kodim01", i, i + 1, 30, 50 * (1 + i)) | {"setting": f"{codec[4:]}_{lmbda}"}
+        for codec, rates in {"bls_mse": (0.001, 0.004, 0.016), "bls_vmaf_p": (0.016,)}.items()
+        for i, lmbda in enumerate((0.001, 0.004, 0.016))
+        if lmbda in rates
+    ]
+    place = _folder(tmp_path / "p", _curves(bls_vmaf_p=0.8), timing)
+    found = CHECKS["8a"].decide(proxiqa_evidence.load(str(place)))
+    assert (found.measured, found.holds) == ("1.00 times to encode, 1.00 to decode", True)
+    drawn = []
+    monkeypatch.setattr(proxiqa_figures.plots, "label", lambda codec: drawn.append(codec) or codec)
+    figures = proxiqa_figures.figures(proxiqa_evidence.load(str(place)))
+    assert figures["fig12_times"](tmp_path / "times")
+    assert drawn == ["bls_mse"]  # a single rate is no curve
+    other = [row for row in timing if not row["setting"].endswith("mse_0.016")]
+    place = _folder(tmp_path / "q", _curves(bls_vmaf_p=0.8), other)
+    assert CHECKS["8a"].decide(proxiqa_evidence.load(str(place))) is claims.UNMEASURED
 
 
 def test_cells_say_how_much_of_the_curves_they_are_of(tmp_path):
