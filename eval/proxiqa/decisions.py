@@ -327,7 +327,7 @@ def same_time(evidence: Evidence) -> Decision:
         mine, theirs = mine[mine.lmbda.isin(theirs.lmbda)], theirs[theirs.lmbda.isin(mine.lmbda)]
     if mine.empty or theirs.empty:
         return UNMEASURED
-    means = (each[["encode_ms", "decode_ms"]].mean() for each in (mine, theirs))
-    encode, decode = np.divide(*means).to_numpy()
+    columns = ["encode_ms", "decode_ms"]
+    encode, decode = (mine[name].mean() / theirs[name].mean() for name in columns)
     text = f"{encode:.2f} times to encode, {decode:.2f} to decode"
     return Decision(text, all(1 / _SAME_TIME <= each <= _SAME_TIME for each in (encode, decode)))
