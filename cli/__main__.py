@@ -64,8 +64,10 @@ def main(arguments: list[str]) -> object:
 
 def _find_images(made: Options) -> None:
     """Raises CollectionError of images that are not there, before TensorFlow is imported."""
+    if not made.reads_images:
+        return
     for name, spec in specs(type(made)).items():
-        given = getattr(made, name) if spec.images and made.reads_images else ()
+        given = getattr(made, name) if spec.images else ()
         for each in (given,) if isinstance(given, str) else given or ():
             if each:
                 command.resolve("lossylab.data.collections:find_images")(each)

@@ -47,6 +47,11 @@ class Coding:
     areas: tuple[float, ...]
     has_luma: bool = True
 
+    @property
+    def full_colors(self) -> bool:
+        """Whether colors are coded beside luma and as large as it: 4:4:4."""
+        return self.has_luma and len(self.areas) > 1 and max(self.areas) == 1.0
+
     @classmethod
     def of(cls, image: JpegImagePlugin.JpegImageFile) -> Coding:
         """What the headers of an opened file say: which table is whose says the frame header."""

@@ -235,12 +235,12 @@ class Trials:
         judge = self._judge
         if judge is not None and task == JPEG:
             small = scaled(image, len(given))
-            measures["nll"] = float(judge.nll(given[None], small[None])[0])
+            models = {"nll": judge}
             if row.name == ORIGINAL and self._models:
-                of = {"own_nll": min(self._models), "longest_nll": max(self._models)}
-                for name, epochs in of.items():
-                    found = self._models[epochs].nll(given[None], small[None])
-                    measures[name] = float(found[0])
+                models["own_nll"] = self._models[min(self._models)]
+                models["longest_nll"] = self._models[max(self._models)]
+            for name, model in models.items():
+                measures[name] = float(model.nll(given[None], small[None])[0])
         if self._rankiqa is not None:
             measures |= self._rankiqa.table2(image, row.settings.seed, scoring=self.options.scoring)
         return measures

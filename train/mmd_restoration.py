@@ -174,8 +174,9 @@ def as_drawn(images: tf.Tensor, std: float, seed: tf.Tensor) -> tf.Tensor:
     """
     batch, height, width, channels = tf.unstack(tf.shape(images))
     seeds = [tf.random.fold_in(seed, 100 + index) for index in range(8)]
-    each = [tf.random.stateless_uniform((batch, 1, 1, 1), key) for key in seeds[:5]]
-    kind, spread, coarse, start, filling = each
+    kind, spread, coarse, start, filling = (
+        tf.random.stateless_uniform((batch, 1, 1, 1), key) for key in seeds[:5]
+    )
     noise = tf.random.stateless_normal(tf.shape(images), seeds[5])
     places = tf.random.stateless_normal((batch, _PLACES, _PLACES, channels), seeds[6])
     noise += coarse * tf.image.resize(places, (height, width))

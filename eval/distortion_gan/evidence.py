@@ -12,7 +12,7 @@ import pandas as pd
 from lossylab.eval.options.distortions import REAL, UNTOUCHED
 from lossylab.eval.report import budgets
 from lossylab.eval.report import folder as results
-from lossylab.eval.report.claims import repetitions
+from lossylab.eval.report.claims import by_seed
 from lossylab.eval.report.differences import (
     FIXED,
     Difference,
@@ -103,7 +103,7 @@ class Evidence:
         """Names of a method's trainings by what follows the method's; see `pairs_of_trainings`."""
         if method == UNTOUCHED or method.startswith(REAL):
             return {FIXED: method}
-        return {name.removeprefix(method): name for name in repetitions(self.names, method)}
+        return by_seed(self.names, method)
 
 
 def load(folder: str) -> Evidence:

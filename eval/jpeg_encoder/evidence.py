@@ -18,8 +18,8 @@ from lossylab.core.errors import WorkError
 from lossylab.eval.measurements import without_data
 from lossylab.eval.report import budgets, rd_report
 from lossylab.eval.report import folder as results
-from lossylab.eval.report.claims import repetitions
-from lossylab.eval.report.differences import Difference, over_trainings
+from lossylab.eval.report.claims import by_seed
+from lossylab.eval.report.differences import Difference, over_trainings, pairs_of_trainings
 from lossylab.eval.schemas import CODED_COLOR
 
 STEM = "jpeg_encoder"
@@ -182,7 +182,8 @@ def at_equal_rate(
       Over all images, and pairs of trainings. None unless all images can be compared.
     """
     gaps, levels = [], []
-    for one, two in zip(*(repetitions(evidence.names, name) for name in (model, other))):
+    both = (by_seed(evidence.names, name) for name in (model, other))
+    for one, two in pairs_of_trainings(*both):
         found = by_image(evidence, one, two, measure, huffman, low, high)
         gaps.append(found.gap)
         levels.append(found.level.mean())

@@ -28,13 +28,18 @@ from lossylab.eval.report.claims import (
     Obstacle,
     Swap,
     Verdict,
+    by_seed,
     decision_by_gains,
     published_size,
-    repetitions,
     replaced,
     trainings,
 )
-from lossylab.eval.report.differences import Difference, mean_difference, over_trainings
+from lossylab.eval.report.differences import (
+    Difference,
+    mean_difference,
+    over_trainings,
+    pairs_of_trainings,
+)
 from lossylab.eval.schemas import PAIRED, UNPAIRED, one_spread
 
 _FEWEST = 8  # images that a claim is decided by
@@ -110,15 +115,10 @@ def _paired_is_likelier(evidence: Evidence) -> Decision:
 
 def _longer_is_likelier(evidence: Evidence) -> Decision:
     """The longer trained model's bits below the shorter's, over all seeds that both have."""
-    names = repetitions(evidence.nll.model, LONGEST)
-    pairs = [
-        [
-            _nll(evidence, model + name.removeprefix(LONGEST), PAIRED)
-            for model in (LONGEST, SHORTEST)
-        ]
-        for name in names
+    names = (by_seed(evidence.nll.model, model) for model in (LONGEST, SHORTEST))
+    both = [
+        [_nll(evidence, model, PAIRED) for model in pair] for pair in pairs_of_trainings(*names)
     ]
-    both = [(long, short) for long, short in pairs if len(long) and len(short)]
     gap = over_trainings([short - long for long, short in both])
     if gap is None:
         return UNMEASURED

@@ -23,8 +23,13 @@ from lossylab.core.options import require
 from lossylab.eval.measurements import without_data
 from lossylab.eval.metrics import bd_rate
 from lossylab.eval.report import budgets, rd_report
-from lossylab.eval.report.claims import repetitions
-from lossylab.eval.report.differences import Difference, over_trainings, settled
+from lossylab.eval.report.claims import by_seed
+from lossylab.eval.report.differences import (
+    Difference,
+    over_trainings,
+    pairs_of_trainings,
+    settled,
+)
 from lossylab.eval.schemas import CODED
 
 log = logging.getLogger("lossylab")
@@ -108,7 +113,7 @@ class Evidence:
 
     def difference(self, test: str, metric: str, anchor: str = ANCHOR) -> Difference | None:
         """Mean BD-rate over images and trainings; None unless all images can be compared."""
-        pairs = zip(repetitions(self.names, test), repetitions(self.names, anchor))
+        pairs = pairs_of_trainings(*(by_seed(self.names, codec) for codec in (test, anchor)))
         return over_trainings([self.percents(mine, metric, theirs) for mine, theirs in pairs])
 
     def pairs(self, test: str, metric: str, anchor: str = ANCHOR) -> pd.DataFrame | None:

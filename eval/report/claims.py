@@ -214,6 +214,11 @@ def repetitions(names: Iterable[str], name: str) -> list[str]:
     return sorted(each for each in set(names) if each == name or each.startswith(f"{name}_seed"))
 
 
+def by_seed(names: Iterable[str], name: str) -> dict[str, str]:
+    """The same by what follows the network's name, for `differences.pairs_of_trainings`."""
+    return {each.removeprefix(name): each for each in repetitions(names, name)}
+
+
 def timed_on_a_gpu(evidence: Any) -> Obstacle | None:
     """A machine as the paper's, by the rows of the evidence's `timing`."""
     machine = next(iter(evidence.timing.values()), {}).get("machine", "")

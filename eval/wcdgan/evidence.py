@@ -12,7 +12,7 @@ import pandas as pd
 from lossylab.core import rows
 from lossylab.eval.report import budgets
 from lossylab.eval.report import folder as results
-from lossylab.eval.report.claims import repetitions
+from lossylab.eval.report.claims import by_seed, repetitions
 from lossylab.eval.report.differences import (
     FIXED,
     Difference,
@@ -118,12 +118,19 @@ class Evidence:
         Trainings of one seed are compared, and what was not trained here with all of the other's.
         """
         where = data, quality, channels
-        whole, gaps = self.whole(*where), []
-        for pair in pairs_of_trainings(*(self.trainings(each, *where) for each in (one, other))):
-            a, b = (self.images(name, *where)[measure] for name in pair)
-            same = list(a.index) == list(b.index) and len(a) == whole
-            gaps.append(a - b if same else None)
-        return over_trainings(gaps)
+        both = (self.trainings(each, *where) for each in (one, other))
+        return over_trainings(
+            [self.gap(*pair, measure, *where) for pair in pairs_of_trainings(*both)]
+        )
+
+    def gap(
+        self, one: str, other: str, measure: str, data: str, quality: int, channels: str = "y"
+    ) -> pd.Series | None:
+        """One training's measure minus another's by image; None unless over the whole set."""
+        where = data, quality, channels
+        a, b = (self.images(name, *where)[measure] for name in (one, other))
+        same = list(a.index) == list(b.index) and len(a) == self.whole(*where)
+        return a - b if same else None
 
     def trainings(
         self, method: str, data: str, quality: int, channels: str = "y"
@@ -133,9 +140,10 @@ class Evidence:
         Of what was not trained here it is one, by `FIXED`.
         """
         where = data, quality, channels
-        names = [n for n in repetitions(self.names, method) if len(self.images(n, *where))]
-        fixed = names == [method] and self.budget(method, *where) in ("", *_WITHOUT_BUDGET)
-        return {FIXED if fixed else n.removeprefix(method): n for n in names}
+        named = by_seed(self.names, method)
+        found = {seed: name for seed, name in named.items() if len(self.images(name, *where))}
+        fixed = list(found) == [""] and self.budget(method, *where) in ("", *_WITHOUT_BUDGET)
+        return {FIXED: method} if fixed else found
 
     def images(self, method: str, data: str, quality: int, channels: str = "y") -> pd.DataFrame:
         """Rows of a method and set, by image."""

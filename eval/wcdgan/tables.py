@@ -153,7 +153,8 @@ def everything(evidence: Evidence) -> list[Line]:
         for method in dict.fromkeys(mine.method):
             mean = evidence.mean(method, data, quality, channels)
             count = len(evidence.images(method, data, quality, channels))
-            gain = _own_gain(evidence, method, data, quality, channels)
+            gap = evidence.gap(method, "jpeg", "psnr", data, quality, channels)
+            gain = None if gap is None else mean_difference(gap)
             budget = evidence.budget(method, data, quality, channels)
             lines.append(
                 {
@@ -171,16 +172,6 @@ def everything(evidence: Evidence) -> list[Line]:
                 }
             )
     return lines
-
-
-def _own_gain(
-    evidence: Evidence, method: str, data: str, quality: int, channels: str
-) -> Difference | None:
-    """A single training's PSNR over JPEG's, if both were measured on the whole set."""
-    mine, jpeg = (evidence.images(name, data, quality, channels).psnr for name in (method, "jpeg"))
-    same = list(mine.index) == list(jpeg.index)
-    whole = same and len(mine) == evidence.whole(data, quality, channels)
-    return mean_difference(mine - jpeg) if whole else None
 
 
 def complexity(evidence: Evidence) -> list[Line]:

@@ -134,12 +134,11 @@ class Candidate:
         """Whether a file, turned by its EXIF orientation or not, gains enough from the network."""
         if self.model == TNRD.model_id:  # projects onto the coefficients of the table it knows
             return upright and self.knows(coding)
+        if self.channels > 1 and not coding.has_luma:  # finer colors than 4:2:0's, other errors
+            return False
         finest = self.finest
-        if self.channels > 1 and (colors := coding.areas[1:]):
-            if not coding.has_luma:  # finer colors than 4:2:0 has, and other errors
-                return False
-            if max(colors) == 1.0 and finest < QUALITIES[-1]:
-                finest -= _FULL_COLORS
+        if self.channels > 1 and coding.full_colors and finest < QUALITIES[-1]:
+            finest -= _FULL_COLORS
         fine = nearest_quality(coding.tables[0]) > finest
         return not fine and self.distance(coding) <= _FARTHEST
 
@@ -202,7 +201,7 @@ def choose(
     near = f"tables near quality {nearest_quality(coding.tables[0])}"
     if not coding.has_luma:
         near += " of RGB or CMYK"
-    elif coding.areas[1:] and max(coding.areas) == 1.0:
+    elif coding.full_colors:
         near += " of 4:4:4"
     fitting = [each for each in among if each.suits(coding, upright)]
     if fitting:
